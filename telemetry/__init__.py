@@ -1,0 +1,11 @@
+"""How a Django service exports traces, metrics and logs: through a collector, directly, or not at all."""
+
+import os
+
+# `opentelemetry.propagate` reads OTEL_PROPAGATORS when it is first imported, wherever that happens, and raises for a
+# name that it does not know. The configuration reads the variable and names what is wrong with it.
+_propagators = os.environ.pop("OTEL_PROPAGATORS", None)
+import opentelemetry.propagate  # noqa: E402, F401
+
+if _propagators is not None:
+    os.environ["OTEL_PROPAGATORS"] = _propagators

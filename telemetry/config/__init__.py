@@ -1,0 +1,215 @@
+"""The environment as one frozen `TelemetryConfig`: the only place where telemetry's variables are read.
+
+`TelemetryConfig.from_env()` raises `ConfigError` for the first value that is not accepted; what is accepted but
+probably not meant stands in `warnings`. The variables themselves are in `telemetry.config.variables`.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+from typing import Any, Self
+
+from telemetry.config import variables
+from telemetry.config.otlp import OTLPReader
+from telemetry.config.reader import DEFAULT, Environment, derived_from
+from telemetry.config.values import (
+    MASK,
+    SIGNALS,
+    Compression,
+    ConfigError,
+    ExemplarFilter,
+    Exporter,
+    LogLevel,
+    Mode,
+    Pairs,
+    Protocol,
+    Signal,
+)
+
+__all__ = ["BatchConfig", "ConfigError", "Mode", "Signal", "SignalConfig", "TelemetryConfig"]
+
+
+def _representation(instance: Any, **masked: object) -> str:
+    values = {each.name: getattr(instance, each.name) for each in fields(instance)} | masked
+    return f"{type(instance).__name__}({', '.join(f'{name}={value!r}' for name, value in values.items())})"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class SignalConfig:
+    """How one signal leaves the process. The values for OTLP are there whatever the exporter is."""
+
+    exporter: Exporter
+    endpoint: str
+    """gRPC: scheme://host:port. HTTP: the complete URL to post to."""
+    protocol: Protocol
+    headers: Pairs
+    """Names in lower case, values decoded. The values are secrets: `repr` masks them."""
+    timeout: float
+    """Seconds for one export, retries included."""
+    compression: Compression
+    insecure: bool
+    """Whether the endpoint is reached in plaintext."""
+    certificate: str | None
+    client_key: str | None
+    client_certificate: str | None
+
+    def __repr__(self) -> str:
+        return _representation(self, headers=masked_headers(self.headers))
+
+
+@dataclass(frozen=True, slots=True)
+class BatchConfig:
+    """How spans or log records are collected into batches. Times are in seconds."""
+
+    schedule_delay: float
+    max_queue_size: int
+    max_export_batch_size: int
+    export_timeout: float
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class TelemetryConfig:
+    """All that telemetry takes from the environment. Times are in seconds."""
+
+    mode: Mode
+    service_name: str
+    resource_attributes: Pairs
+    """Those of OTEL_RESOURCE_ATTRIBUTES without `service.name`, which is `service_name`."""
+    traces: SignalConfig
+    metrics: SignalConfig
+    logs: SignalConfig
+    span_batch: BatchConfig
+    log_batch: BatchConfig
+    metric_export_interval: float
+    metric_export_timeout: float
+    sampler: str
+    sampler_arg: float | None
+    """A share from 0 to 1; None for samplers that take none."""
+    propagators: tuple[str, ...]
+    exemplar_filter: ExemplarFilter
+    log_level: LogLevel
+    """Level of telemetry's own messages."""
+    flush_timeout: float
+    metrics_token: str | None
+    """A secret: `repr` masks it."""
+    sources: Mapping[str, str] = field(hash=False)
+    """Where each value is from: "traces.endpoint" -> a variable, "default" or "derived from ..."."""
+    warnings: tuple[str, ...]
+    """One line each, for values that are accepted but probably not what was meant."""
+
+    def __repr__(self) -> str:
+        return _representation(self, metrics_token=self.metrics_token and MASK, sources=dict(self.sources))
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """Return the configuration that `environ` describes; raise `ConfigError` for its first bad value."""
+        environment = Environment(environ)
+        config = cls._read(environment)
+        if environment.errors:
+            raise environment.errors[0]
+        return config
+
+    @classmethod
+    def errors(cls, environ: Mapping[str, str] = os.environ) -> list[ConfigError]:
+        """Return one error for each bad value in `environ`."""
+        environment = Environment(environ)
+        cls._read(environment)
+        return environment.errors
+
+    @classmethod
+    def _read(cls, environment: Environment) -> Self:
+        value = environment.value
+        mode = _mode(environment)
+        service_name, resource_attributes = _resource(environment)
+        signals = {signal: SignalConfig(**OTLPReader(environment, mode, signal).read()) for signal in SIGNALS}
+        span_batch = _batch(environment, "span_batch", variables.SPAN_BATCH)
+        log_batch = _batch(environment, "log_batch", variables.LOG_BATCH)
+        interval, export_timeout = _metric_times(environment)
+        sampler, sampler_arg = _sampler(environment)
+        return cls(
+            mode=mode,
+            service_name=service_name,
+            resource_attributes=resource_attributes,
+            **signals,
+            span_batch=span_batch,
+            log_batch=log_batch,
+            metric_export_interval=interval,
+            metric_export_timeout=export_timeout,
+            sampler=sampler,
+            sampler_arg=sampler_arg,
+            propagators=value("propagators", variables.PROPAGATORS),
+            exemplar_filter=value("exemplar_filter", variables.EXEMPLAR_FILTER),
+            log_level=value("log_level", variables.LOG_LEVEL),
+            flush_timeout=value("flush_timeout", variables.FLUSH_TIMEOUT),
+            metrics_token=value("metrics_token", variables.METRICS_TOKEN),
+            sources=MappingProxyType(environment.sources),
+            warnings=environment.warnings,
+        )
+
+
+def masked_headers(headers: Pairs) -> Pairs:
+    """Return `headers` with their names only."""
+    return tuple((name, MASK) for name, _ in headers)
+
+
+def _mode(environment: Environment) -> Mode:
+    mode = environment.value("mode", variables.MODE)
+    if environment.given(variables.SDK_DISABLED):
+        environment.sources["mode"] = variables.SDK_DISABLED.name
+        return "off"
+    return mode
+
+
+def _resource(environment: Environment) -> tuple[str, Pairs]:
+    pairs: Pairs = environment.value("resource_attributes", variables.RESOURCE_ATTRIBUTES)
+    attributes = dict(pairs)
+    name = environment.value("service_name", variables.SERVICE_NAME)
+    named_there = attributes.pop("service.name", "")
+    if named_there and environment.sources["service_name"] == DEFAULT:
+        name = named_there
+        environment.sources["service_name"] = variables.RESOURCE_ATTRIBUTES.name
+    return name, tuple(attributes.items())
+
+
+def _batch(environment: Environment, prefix: str, names: variables.BatchVariables) -> BatchConfig:
+    queue = environment.value(f"{prefix}.max_queue_size", names.max_queue_size)
+    size = environment.value(f"{prefix}.max_export_batch_size", names.max_export_batch_size)
+    if size > queue and environment.sources[f"{prefix}.max_export_batch_size"] == DEFAULT:
+        environment.sources[f"{prefix}.max_export_batch_size"] = derived_from(names.max_queue_size.name)
+        size = queue
+    elif size > queue and not environment.has_error(names.max_queue_size):
+        environment.refuse(
+            names.max_export_batch_size, "is more than the queue holds", f"1 to {queue} ({names.max_queue_size.name})"
+        )
+    return BatchConfig(
+        schedule_delay=environment.value(f"{prefix}.schedule_delay", names.schedule_delay),
+        max_queue_size=queue,
+        max_export_batch_size=size,
+        export_timeout=environment.value(f"{prefix}.export_timeout", names.export_timeout),
+    )
+
+
+def _metric_times(environment: Environment) -> tuple[float, float]:
+    interval = environment.value("metric_export_interval", variables.METRIC_EXPORT_INTERVAL)
+    timeout = environment.value("metric_export_timeout", variables.METRIC_EXPORT_TIMEOUT)
+    if timeout <= interval:
+        return interval, timeout
+    if environment.text(variables.METRIC_EXPORT_TIMEOUT):
+        environment.warn(
+            variables.METRIC_EXPORT_TIMEOUT,
+            f"is longer than {variables.METRIC_EXPORT_INTERVAL.name}; that is used: {interval * 1000:.0f} ms",
+        )
+    environment.sources["metric_export_timeout"] = derived_from(environment.sources["metric_export_interval"])
+    return interval, interval
+
+
+def _sampler(environment: Environment) -> tuple[str, float | None]:
+    sampler = environment.value("sampler", variables.SAMPLER)
+    share = environment.value("sampler_arg", variables.SAMPLER_ARG)
+    if variables.takes_ratio(sampler):
+        return sampler, share
+    if environment.text(variables.SAMPLER_ARG):
+        environment.warn(variables.SAMPLER_ARG, f"is not used by the sampler {sampler} ({variables.SAMPLER.name})")
+    environment.sources["sampler_arg"] = derived_from(environment.sources["sampler"])
+    return sampler, None

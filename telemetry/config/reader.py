@@ -1,0 +1,117 @@
+"""Reading variables from an environment: values with their sources, and everything that is wrong with them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar, cast
+
+from telemetry.config.values import ConfigError, Parser, RefusalError, Signal, shown
+
+T = TypeVar("T")
+
+DEFAULT = "default"
+
+
+@dataclass(frozen=True)
+class Variable(Generic[T]):
+    """One variable of the environment; from these are made the configuration, its report and its documents."""
+
+    name: str
+    field: str
+    """Where its value stands in `TelemetryConfig`; `{signal}` in it makes a form of the variable for each signal."""
+    parse: Parser[T]
+    default: str | None
+    """As the environment would have it; None where the absence has its own meaning, which `default_note` tells."""
+    help: str
+    default_note: str = ""
+    trimmed: bool = True
+
+    @property
+    def per_signal(self) -> bool:
+        """Whether `OTEL_EXPORTER_OTLP_<name>` has forms such as `OTEL_EXPORTER_OTLP_TRACES_<name>`."""
+        return "{signal}" in self.field
+
+    def for_signal(self, signal: Signal) -> "Variable[T]":
+        """Return the form for one signal, which wins over the general one."""
+        return replace(self, name=self.name.replace("_OTLP_", f"_OTLP_{signal.upper()}_"))
+
+    @property
+    def default_value(self) -> T:
+        """The parsed default; None where there is none."""
+        return cast("T", None) if self.default is None else self.parse(self.default)
+
+
+class Environment:
+    """Reads variables; collects errors instead of raising them, so that all of them can be told at once.
+
+    After an error the default stands in. Nothing that was read may be used once `errors` has an entry.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.sources: dict[str, str] = {}
+        self._environ = environ
+        self._parsed: dict[str, Any] = {}
+        self._errors: dict[str, ConfigError] = {}
+        self._warnings: dict[str, None] = {}
+
+    @property
+    def errors(self) -> list[ConfigError]:
+        """The errors so far, each once, in the order of reading."""
+        return list(self._errors.values())
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The warnings so far, each once, in the order of reading."""
+        return tuple(self._warnings)
+
+    def text(self, variable: Variable[Any]) -> str | None:
+        """Return the text of `variable`; None where it is unset or empty, which the specification holds to be equal."""
+        text = self._environ.get(variable.name, "")
+        return (text.strip() if variable.trimmed else text) or None
+
+    def given(self, variable: Variable[T]) -> T | None:
+        """Return the value given by `variable`; None where there is none, or none that is accepted."""
+        text = self.text(variable)
+        if text is None:
+            return None
+        if variable.name not in self._parsed:
+            self._parsed[variable.name] = self._parse(variable, text)
+        return cast("T | None", self._parsed[variable.name])
+
+    def value(self, field: str, *variables: Variable[T]) -> T:
+        """Return the value of the first of `variables` that is set, else the last one's default; note its source."""
+        for variable in variables:
+            if self.text(variable) is not None:
+                self.sources[field] = variable.name
+                value = self.given(variable)
+                return variable.default_value if value is None else value
+        self.sources[field] = DEFAULT
+        return variables[-1].default_value
+
+    def refuse(self, variable: Variable[Any], reason: str, accepted: str | None = None) -> None:
+        """Note that the value of `variable` is wrong: in itself, or beside other values."""
+        masked = variable.parse.mask(self.text(variable) or "")
+        error = ConfigError(variable.name, masked, accepted or variable.parse.accepted, reason)
+        self._errors.setdefault(str(error), error)
+
+    def warn(self, variable: Variable[Any], predicate: str) -> None:
+        """Note that the value of `variable` is probably not what was meant."""
+        self._warnings[f"{variable.name}: {shown(variable.parse.mask(self.text(variable) or ''))} {predicate}"] = None
+
+    def has_error(self, variable: Variable[Any]) -> bool:
+        """Tell whether `variable` was refused."""
+        return any(error.variable == variable.name for error in self._errors.values())
+
+    def _parse(self, variable: Variable[T], text: str) -> T | None:
+        try:
+            value = variable.parse(text)
+        except RefusalError as refusal:
+            self.refuse(variable, str(refusal))
+            return None
+        if doubt := variable.parse.doubt(text):
+            self.warn(variable, doubt)
+        return value
+
+
+def derived_from(source: str) -> str:
+    """Return the source of a value that follows from a value of `source`."""
+    return DEFAULT if source == DEFAULT else f"derived from {source}"

@@ -1,0 +1,290 @@
+"""The values of telemetry variables: how each kind of text is read, what it accepts, and how it is shown.
+
+A parser turns a text into a value or raises `RefusalError`, which never repeats what was given: that may be a secret,
+and only `Parser.mask` decides how much of it may be seen.
+"""
+
+import math
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, Literal, TypeVar, get_args
+from urllib.parse import unquote
+
+Mode = Literal["collector", "direct", "off"]
+Signal = Literal["traces", "metrics", "logs"]
+Exporter = Literal["otlp", "console", "none", "prometheus"]
+Protocol = Literal["grpc", "http/protobuf"]
+Compression = Literal["none", "gzip"]
+ExemplarFilter = Literal["always_on", "always_off", "trace_based"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+Pairs = tuple[tuple[str, str], ...]
+
+SIGNALS: tuple[Signal, ...] = get_args(Signal)
+
+MASK = "***"
+_SHOWN_LENGTH = 60
+_USERINFO = re.compile(r"(?<=://).*@", re.DOTALL)
+_TOKEN_CHARACTERS = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_PRINTABLE = re.compile(r"[\x20-\x7e]*")
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class ConfigError(ValueError):
+    """A variable has a value that is not accepted.
+
+    `str()` is one line with the variable, its value (masked where it may hold a secret, cut where it is long) and the
+    accepted values. `value` is the masked text too: the error holds no secret at all.
+    """
+
+    def __init__(self, variable: str, value: str, accepted: str, reason: str = "is not accepted") -> None:
+        self.variable = variable
+        self.value = value
+        self.accepted = accepted
+        self.reason = reason
+        super().__init__(f"{variable}: {shown(value)} {reason}; accepted: {accepted}")
+
+    def __reduce__(self) -> tuple[type["ConfigError"], tuple[str, str, str, str]]:
+        return type(self), (self.variable, self.value, self.accepted, self.reason)
+
+
+class RefusalError(ValueError):
+    """A parser does not take a text; the message is a predicate ("holds a query") and never quotes the text."""
+
+    def __init__(self, reason: str = "is not accepted") -> None:
+        super().__init__(reason)
+
+
+def shown(text: str) -> str:
+    """Return `text` quoted on one line, cut at 60 characters."""
+    return repr(text if len(text) <= _SHOWN_LENGTH else f"{text[: _SHOWN_LENGTH - 3]}...")
+
+
+class Parser(ABC, Generic[T_co]):
+    """Reads one kind of text."""
+
+    @property
+    @abstractmethod
+    def accepted(self) -> str:
+        """What it accepts, for errors and documents."""
+
+    @abstractmethod
+    def __call__(self, text: str) -> T_co:
+        """Return the value, or raise `RefusalError`."""
+
+    def doubt(self, text: str) -> str | None:  # noqa: ARG002  (most kinds of text are beyond doubt)
+        """Return a predicate that warns of an accepted `text` which is probably not what was meant."""
+        return None
+
+    def mask(self, text: str) -> str:
+        """Return `text` without its secrets."""
+        return _USERINFO.sub(f"{MASK}@", text)
+
+
+@dataclass(frozen=True)
+class OneOf(Parser[T_co]):
+    """One of several words, in upper or lower case; `aliases` are other words for some of them."""
+
+    values: Sequence[T_co]
+    aliases: Mapping[str, T_co] = field(default_factory=dict)
+
+    @property
+    def accepted(self) -> str:
+        return ", ".join([*map(str, self.values), *self.aliases])
+
+    def __call__(self, text: str) -> T_co:
+        words = {str(value): value for value in self.values} | dict(self.aliases)
+        if text.lower() not in words:
+            raise RefusalError
+        return words[text.lower()]
+
+
+class Switch(Parser[bool]):
+    """true or false, in upper or lower case."""
+
+    accepted = "true, false"
+
+    def __call__(self, text: str) -> bool:
+        if text.lower() not in {"true", "false"}:
+            raise RefusalError
+        return text.lower() == "true"
+
+
+class LenientSwitch(Switch):
+    """As the specification reads booleans: `true` is true, anything else is false with a warning."""
+
+    def __call__(self, text: str) -> bool:
+        return text.lower() == "true"
+
+    def doubt(self, text: str) -> str | None:
+        return None if text.lower() in {"true", "false"} else "is neither true nor false and counts as false"
+
+
+@dataclass(frozen=True)
+class WholeNumber(Parser[int]):
+    """A whole number in decimal digits."""
+
+    maximum: int
+    unit: str = ""
+
+    @property
+    def accepted(self) -> str:
+        return f"a whole number{self.unit} from 1 to {self.maximum}"
+
+    def __call__(self, text: str) -> int:
+        # int() would also take signs, underscores and the digits of other scripts.
+        if not re.fullmatch(r"[0-9]{1,18}", text) or not 1 <= int(text) <= self.maximum:
+            raise RefusalError
+        return int(text)
+
+
+@dataclass(frozen=True)
+class Milliseconds(Parser[float]):
+    """A duration: milliseconds in the environment, as the specification has it, and seconds in the configuration."""
+
+    doubt_below: int = 0
+    _number: WholeNumber = WholeNumber(maximum=86_400_000, unit=" of milliseconds")
+
+    @property
+    def accepted(self) -> str:
+        return self._number.accepted
+
+    def __call__(self, text: str) -> float:
+        return self._number(text) / 1000
+
+    def doubt(self, text: str) -> str | None:
+        return "is in milliseconds: a very short time" if int(text) < self.doubt_below else None
+
+
+@dataclass(frozen=True)
+class Decimal(Parser[float]):
+    """A decimal number; `above` is the bound that it must exceed, where zero makes no sense."""
+
+    maximum: int
+    minimum: int = 0
+    above_minimum: bool = False
+    unit: str = ""
+
+    @property
+    def accepted(self) -> str:
+        lower = f"above {self.minimum} and up" if self.above_minimum else f"from {self.minimum}"
+        return f"a number{self.unit} {lower} to {self.maximum}"
+
+    def __call__(self, text: str) -> float:
+        if not re.fullmatch(r"[0-9]*\.?[0-9]+(e-?[0-9]+)?|[0-9]+\.", text, re.IGNORECASE | re.ASCII):
+            raise RefusalError
+        value = float(text)
+        if not math.isfinite(value) or not self.minimum <= value <= self.maximum:
+            raise RefusalError
+        if self.above_minimum and value <= self.minimum:
+            raise RefusalError
+        return value
+
+
+class ReadableFile(Parser[str]):
+    """The path of a file that this process can read."""
+
+    accepted = "the path of a readable file"
+
+    def __call__(self, text: str) -> str:
+        try:
+            with Path(text).open("rb") as file:
+                file.read(1)
+        except FileNotFoundError:
+            raise RefusalError("does not exist") from None
+        except IsADirectoryError:
+            raise RefusalError("is a directory") from None
+        except (OSError, ValueError):
+            raise RefusalError("cannot be read") from None
+        return text
+
+
+class Text(Parser[str]):
+    """Any printable text."""
+
+    accepted = "printable text, up to 255 characters"
+
+    def __call__(self, text: str) -> str:
+        if not text.isprintable() or len(text) > 255:  # noqa: PLR2004  (the text above names the limit)
+            raise RefusalError
+        return text
+
+
+class Secret(Parser[str]):
+    """A bearer token, as it can stand in an HTTP header."""
+
+    accepted = "printable ASCII characters without blanks"
+    _SHORT = 16
+
+    def __call__(self, text: str) -> str:
+        if not re.fullmatch(r"[\x21-\x7e]+", text):
+            raise RefusalError
+        return text
+
+    def doubt(self, text: str) -> str | None:
+        return f"is shorter than {self._SHORT} characters and easy to guess" if len(text) < self._SHORT else None
+
+    def mask(self, text: str) -> str:  # noqa: ARG002  (whatever it is)
+        return MASK
+
+
+@dataclass(frozen=True)
+class Names(Parser[tuple[str, ...]]):
+    """A list of names between commas, each counted once; `none` alone is the empty list."""
+
+    values: Sequence[str]
+
+    @property
+    def accepted(self) -> str:
+        return f"{', '.join(self.values)} (several between commas), or none"
+
+    def __call__(self, text: str) -> tuple[str, ...]:
+        names = tuple(dict.fromkeys(name.strip().lower() for name in text.split(",")))
+        if names == ("none",):
+            return ()
+        if not set(names) <= set(self.values):
+            raise RefusalError
+        return names
+
+
+class Attributes(Parser[Pairs]):
+    """`name=value,name2=value2` with percent escapes, as in W3C Baggage."""
+
+    accepted = "name=value,name2=value2 (commas and other special characters as percent escapes)"
+
+    def __call__(self, text: str) -> Pairs:
+        return tuple(dict(self._pair(number, entry) for number, entry in _entries(text)).items())
+
+    def _pair(self, number: int, entry: str) -> tuple[str, str]:
+        name, equals, value = entry.partition("=")
+        name, value = unquote(name.strip()), unquote(value.strip())
+        if not equals or not name:
+            raise RefusalError(f"has no name=value in entry {number}")
+        if not f"{name}{value}".isprintable() or "\N{REPLACEMENT CHARACTER}" in f"{name}{value}":
+            raise RefusalError(f"has a character that cannot be sent in entry {number}")
+        return name, value
+
+
+class Headers(Attributes):
+    """`name=value,name2=value2`: names are lower-cased; values may hold blanks, `=` and percent escapes."""
+
+    accepted = "name=value,name2=value2 (names as in HTTP; commas in values as %2C)"
+
+    def _pair(self, number: int, entry: str) -> tuple[str, str]:
+        name, value = super()._pair(number, entry)
+        if not _TOKEN_CHARACTERS.fullmatch(name):
+            raise RefusalError(f"has no legal header name in entry {number}")
+        if not _PRINTABLE.fullmatch(value):
+            raise RefusalError(f"has a character that a header cannot hold in entry {number}")
+        return name.lower(), value
+
+    def mask(self, text: str) -> str:  # noqa: ARG002  (whatever it is)
+        # Nothing is kept, not even names: a comma inside a token makes the token's rest look like a name.
+        return MASK
+
+
+def _entries(text: str) -> list[tuple[int, str]]:
+    return [(number, entry) for number, entry in enumerate(text.split(","), 1) if entry.strip()]

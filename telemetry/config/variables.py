@@ -1,0 +1,284 @@
+"""Every variable of the environment that telemetry knows, in the order of the documents.
+
+The standard variables have their standard meaning (https://opentelemetry.io/docs/specs/otel/configuration/ and
+https://opentelemetry.io/docs/specs/otel/protocol/exporter/); `help` tells where a default is ours.
+"""
+
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from telemetry.config.endpoint import Endpoint, EndpointParser
+from telemetry.config.exporters import EXPORTERS
+from telemetry.config.reader import Variable
+from telemetry.config.values import (
+    Attributes,
+    Compression,
+    Decimal,
+    ExemplarFilter,
+    Headers,
+    LenientSwitch,
+    LogLevel,
+    Milliseconds,
+    Mode,
+    Names,
+    OneOf,
+    Pairs,
+    Protocol,
+    ReadableFile,
+    Secret,
+    Switch,
+    Text,
+    WholeNumber,
+)
+
+_SHORT_TIME = 100  # milliseconds; less than that was probably meant as seconds
+_LARGEST_QUEUE = 1_000_000
+_DURATION = Milliseconds(doubt_below=_SHORT_TIME)
+_FILE = ReadableFile()
+
+MODE: Variable[Mode] = Variable(
+    "TELEMETRY_MODE",
+    "mode",
+    OneOf[Mode](get_args(Mode)),
+    "collector",
+    "Where telemetry goes: to a collector, directly to the backends (and `/metrics`), or nowhere.",
+)
+SDK_DISABLED = Variable(
+    "OTEL_SDK_DISABLED", "mode", LenientSwitch(), "false", "`true` means the same as `TELEMETRY_MODE=off`, and wins."
+)
+
+
+ENDPOINT: Variable[Endpoint | None] = Variable(
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "{signal}.endpoint",
+    EndpointParser(),
+    None,
+    "The receiver. Without a scheme it is plaintext. HTTP: `/v1/<signal>` is appended to it, while the form for one "
+    "signal is taken as it stands. Without a port: 4317 for gRPC (`https://`: 443).",
+    "`http://localhost:4317`, or `http://localhost:4318` for HTTP",
+)
+PROTOCOL: Variable[Protocol | None] = Variable(
+    "OTEL_EXPORTER_OTLP_PROTOCOL",
+    "{signal}.protocol",
+    OneOf[Protocol](get_args(Protocol)),
+    None,
+    "The transport of OTLP.",
+    "`http/protobuf` where the endpoint has port 4318 or a path, else `grpc`",
+)
+HEADERS: Variable[Pairs] = Variable(
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "{signal}.headers",
+    Headers(),
+    "",
+    "Headers of each export, such as `authorization=Bearer abc`. Values are secrets and never shown.",
+)
+TIMEOUT = Variable(
+    "OTEL_EXPORTER_OTLP_TIMEOUT", "{signal}.timeout", _DURATION, "10000", "How long one export may take, with retries."
+)
+COMPRESSION: Variable[Compression] = Variable(
+    "OTEL_EXPORTER_OTLP_COMPRESSION",
+    "{signal}.compression",
+    OneOf[Compression](get_args(Compression)),
+    "none",
+    "Compression of each export.",
+)
+INSECURE: Variable[bool | None] = Variable(
+    "OTEL_EXPORTER_OTLP_INSECURE",
+    "{signal}.insecure",
+    Switch(),
+    None,
+    "Whether an endpoint without a scheme is plaintext; a scheme always wins.",
+    "`true`",
+)
+CERTIFICATE: Variable[str | None] = Variable(
+    "OTEL_EXPORTER_OTLP_CERTIFICATE",
+    "{signal}.certificate",
+    _FILE,
+    None,
+    "Certificates (PEM) of the authorities that the receiver's certificate is checked against.",
+    "those of the system",
+)
+CLIENT_KEY: Variable[str | None] = Variable(
+    "OTEL_EXPORTER_OTLP_CLIENT_KEY",
+    "{signal}.client_key",
+    _FILE,
+    None,
+    "Private key (PEM) for mutual TLS; comes together with the client certificate.",
+)
+CLIENT_CERTIFICATE: Variable[str | None] = Variable(
+    "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+    "{signal}.client_certificate",
+    _FILE,
+    None,
+    "Certificate (PEM) for mutual TLS; comes together with the client key.",
+)
+
+SERVICE_NAME = Variable(
+    "OTEL_SERVICE_NAME",
+    "service_name",
+    Text(),
+    "user-api",
+    "`service.name` of everything sent.",
+    "`service.name` in `OTEL_RESOURCE_ATTRIBUTES`, else `user-api`",
+)
+RESOURCE_ATTRIBUTES: Variable[Pairs] = Variable(
+    "OTEL_RESOURCE_ATTRIBUTES",
+    "resource_attributes",
+    Attributes(),
+    "",
+    "Further resource attributes, such as `deployment.environment.name=production`.",
+)
+PROPAGATORS = Variable(
+    "OTEL_PROPAGATORS",
+    "propagators",
+    Names(("tracecontext", "baggage")),
+    "tracecontext",
+    "Which context is read from requests. Ours: the specification's default reads baggage too, from anybody.",
+)
+
+_RATIO_SAMPLERS = ("traceidratio", "parentbased_traceidratio")
+SAMPLER = Variable(
+    "OTEL_TRACES_SAMPLER",
+    "sampler",
+    OneOf[str](("always_on", "always_off", "parentbased_always_on", "parentbased_always_off", *_RATIO_SAMPLERS)),
+    "parentbased_always_on",
+    "Which traces are recorded.",
+)
+SAMPLER_ARG = Variable(
+    "OTEL_TRACES_SAMPLER_ARG",
+    "sampler_arg",
+    Decimal(maximum=1),
+    "1.0",
+    "The share of traces recorded by the samplers whose name ends in `traceidratio`.",
+)
+
+
+def takes_ratio(sampler: str) -> bool:
+    """Tell whether `sampler` reads OTEL_TRACES_SAMPLER_ARG."""
+    return sampler in _RATIO_SAMPLERS
+
+
+@dataclass(frozen=True)
+class BatchVariables:
+    """The four variables of a batch processor."""
+
+    schedule_delay: Variable[float]
+    max_queue_size: Variable[int]
+    max_export_batch_size: Variable[int]
+    export_timeout: Variable[float]
+
+
+def _batch_variables(prefix: str, field: str, what: str, schedule_delay: str) -> BatchVariables:
+    size = WholeNumber(_LARGEST_QUEUE)
+    queue = f"{prefix}_MAX_QUEUE_SIZE"
+    return BatchVariables(
+        Variable(
+            f"{prefix}_SCHEDULE_DELAY",
+            f"{field}.schedule_delay",
+            Milliseconds(),
+            schedule_delay,
+            f"How long {what} wait for their batch at most.",
+        ),
+        Variable(
+            queue, f"{field}.max_queue_size", size, "2048", f"How many {what} wait at most; the oldest are dropped."
+        ),
+        Variable(
+            f"{prefix}_MAX_EXPORT_BATCH_SIZE",
+            f"{field}.max_export_batch_size",
+            size,
+            "512",
+            f"How many {what} are sent at once; not more than the queue holds.",
+            f"`512`, or `{queue}` where that is less",
+        ),
+        Variable(
+            f"{prefix}_EXPORT_TIMEOUT",
+            f"{field}.export_timeout",
+            _DURATION,
+            "30000",
+            f"How long the export of a batch of {what} may take.",
+        ),
+    )
+
+
+SPAN_BATCH = _batch_variables("OTEL_BSP", "span_batch", "spans", "5000")
+LOG_BATCH = _batch_variables("OTEL_BLRP", "log_batch", "log records", "1000")
+
+METRIC_EXPORT_INTERVAL = Variable(
+    "OTEL_METRIC_EXPORT_INTERVAL",
+    "metric_export_interval",
+    _DURATION,
+    "15000",
+    "How often metrics are pushed. Ours: with the specification's 60000 Prometheus can miss the restart of a worker.",
+)
+METRIC_EXPORT_TIMEOUT = Variable(
+    "OTEL_METRIC_EXPORT_TIMEOUT",
+    "metric_export_timeout",
+    _DURATION,
+    "30000",
+    "How long a push of metrics may take; not longer than the interval.",
+    "`30000`, or the interval where that is less",
+)
+EXEMPLAR_FILTER: Variable[ExemplarFilter] = Variable(
+    "OTEL_METRICS_EXEMPLAR_FILTER",
+    "exemplar_filter",
+    OneOf[ExemplarFilter](get_args(ExemplarFilter)),
+    "trace_based",
+    "Which measurements may become exemplars.",
+)
+LOG_LEVEL: Variable[LogLevel] = Variable(
+    "OTEL_LOG_LEVEL",
+    "log_level",
+    OneOf[LogLevel](get_args(LogLevel), {"warn": "warning"}),
+    "info",
+    "Level of telemetry's own messages; `debug` tells what is exported where.",
+)
+FLUSH_TIMEOUT = Variable(
+    "TELEMETRY_FLUSH_TIMEOUT",
+    "flush_timeout",
+    Decimal(maximum=60, above_minimum=True, unit=" of seconds"),
+    "5",
+    "How long a stopping worker may take to deliver what it holds.",
+)
+METRICS_TOKEN: Variable[str | None] = Variable(
+    "METRICS_TOKEN",
+    "metrics_token",
+    Secret(),
+    None,
+    "Bearer token that `/metrics` asks for. A secret, never shown.",
+    "open to all",
+    trimmed=False,
+)
+
+VARIABLES: tuple[Variable[Any], ...] = (
+    MODE,
+    SDK_DISABLED,
+    FLUSH_TIMEOUT,
+    METRICS_TOKEN,
+    LOG_LEVEL,
+    SERVICE_NAME,
+    RESOURCE_ATTRIBUTES,
+    *EXPORTERS.values(),
+    ENDPOINT,
+    PROTOCOL,
+    HEADERS,
+    TIMEOUT,
+    COMPRESSION,
+    INSECURE,
+    CERTIFICATE,
+    CLIENT_KEY,
+    CLIENT_CERTIFICATE,
+    SAMPLER,
+    SAMPLER_ARG,
+    PROPAGATORS,
+    SPAN_BATCH.schedule_delay,
+    SPAN_BATCH.max_queue_size,
+    SPAN_BATCH.max_export_batch_size,
+    SPAN_BATCH.export_timeout,
+    LOG_BATCH.schedule_delay,
+    LOG_BATCH.max_queue_size,
+    LOG_BATCH.max_export_batch_size,
+    LOG_BATCH.export_timeout,
+    METRIC_EXPORT_INTERVAL,
+    METRIC_EXPORT_TIMEOUT,
+    EXEMPLAR_FILTER,
+)
