@@ -1,0 +1,35 @@
+"""gunicorn's configuration: `python -m gunicorn -c deploy/gunicorn.conf.py userapi.wsgi`.
+
+Each of gunicorn's own options on the command line wins over the value given here.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from telemetry import gunicorn as telemetry
+from telemetry.gunicorn import (
+    on_exit,
+    on_starting,
+    post_fork,
+    post_worker_init,
+    worker_abort,
+    worker_exit,
+    worker_int,
+)
+
+bind = "127.0.0.1:8080"
+workers = 2
+worker_class = "gthread"  # for `sync`, give `--threads 1` as well: gunicorn takes more than one for a wish for gthread
+threads = 4
+timeout = 30
+graceful_timeout = 30  # must stay above TELEMETRY_FLUSH_TIMEOUT, which is taken out of it
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108  (the heartbeat must not wait for a disk)
+accesslog = None  # each request leaves its own record, inside its trace
+control_socket_disable = True
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    """Tell the settings how many database connections a worker needs. (With `--preload` they are read before.)"""
+    os.environ["USERAPI_THREADS"] = str(server.cfg.threads)
+    telemetry.pre_fork(server, worker)

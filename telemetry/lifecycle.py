@@ -1,0 +1,178 @@
+"""From start to stop of the telemetry in one process: patch once, start after the fork, flush within a budget."""
+
+import atexit
+import logging
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from telemetry.config import ConfigError, SignalConfig, TelemetryConfig
+from telemetry.logs import OTLPHandler
+from telemetry.worker import Worker
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.resources import Resource
+
+    from telemetry.providers import Pipeline
+
+    Builder = Callable[[TelemetryConfig, Resource, Worker], Pipeline]
+
+logger = logging.getLogger(__name__)
+
+_ITEMS = {"traces": "spans", "metrics": "data points", "logs": "log records"}
+
+
+class _Process:
+    """What this process has done so far: module state, kept in one visible place."""
+
+    config: TelemetryConfig | None = None
+    patched = False
+    server_starts_workers = False
+    service = "service", "unknown"
+    pipeline: "Pipeline | None" = None
+    pid: int | None = None
+
+
+def load_config() -> TelemetryConfig:
+    """Return the configuration of this process, read from the environment once.
+
+    Raises SystemExit with one line where a variable is wrong: a service must not start with telemetry that nobody
+    asked for.
+    """
+    if _Process.config is None:
+        try:
+            _Process.config = TelemetryConfig.from_env()
+        except ConfigError as error:
+            sys.exit(f"telemetry: {error}")
+        for warning in _Process.config.warnings:
+            print(f"telemetry: {warning}", file=sys.stderr)  # noqa: T201  (logging is not configured yet)
+    return _Process.config
+
+
+def _builder(mode: str) -> "Builder | None":
+    """Return what builds the providers of `mode`, None for `off`: the one place that branches on the mode.
+
+    What a mode needs is imported with it, so that `off` costs neither time nor memory.
+    """
+    if mode == "collector":
+        from telemetry import collector
+
+        return collector.build
+    if mode == "direct":
+        from telemetry import direct
+
+        return direct.build
+    return None
+
+
+def instrument() -> None:
+    """Patch the libraries, unless telemetry is off. Safe before a fork, and to call twice."""
+    if _builder(load_config().mode) and not _Process.patched:
+        from telemetry.instrumentation import patch
+
+        patch()
+        _Process.patched = True
+
+
+def leave_start_to_server() -> None:
+    """Make `serve` do nothing: the server's hooks call `start` in each worker, after the fork."""
+    _Process.server_starts_workers = True
+
+
+def serve(name: str, version: str) -> None:
+    """Tell the service's name and version, and start the pipeline of a process that serves alone (`runserver`).
+
+    Called last in `wsgi.py`. Under gunicorn with our hooks the workers start theirs after the fork.
+    """
+    _Process.service = name, version
+    if _Process.server_starts_workers:
+        return
+    if "gunicorn" in sys.modules:
+        logger.warning("gunicorn runs without -c deploy/gunicorn.conf.py: /metrics will tell of one worker only")
+    start(Worker(address=f"pid/{os.getpid()}"))
+    atexit.register(shutdown)
+
+
+def start(worker: Worker) -> None:
+    """Make the providers of this process, once, and announce it. Never waits for a backend."""
+    if _Process.pid == os.getpid():
+        return
+    _Process.pid = os.getpid()
+    config = load_config()
+    name, version = _Process.service
+    _tell_own_messages(config.log_level)
+    builder = _builder(config.mode)
+    if builder:
+        _Process.pipeline = _start_pipeline(builder, config, worker, version)
+    signals = {"traces": config.traces, "metrics": config.metrics, "logs": config.logs}
+    logger.info(
+        "Starting %s server",
+        name,
+        extra={"telemetry.mode": config.mode, "service.version": version, "worker.slot": worker.slot}
+        | {f"telemetry.{signal}": _destination(signals[signal]) for signal in signals},
+    )
+
+
+def _start_pipeline(builder: "Builder", config: TelemetryConfig, worker: Worker, version: str) -> "Pipeline":
+    from opentelemetry import metrics, trace
+
+    from telemetry.instrumentation import observe_process, set_propagators
+    from telemetry.resource import build_resource
+
+    # Switches on `otel.sdk.*`, for which there is no argument.
+    os.environ["OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED"] = "true"
+    pipeline = builder(config, build_resource(config, worker, version), worker)
+    metrics.set_meter_provider(pipeline.meter_provider)
+    trace.set_tracer_provider(pipeline.tracer_provider)
+    OTLPHandler.connect(pipeline.logger_provider)
+    set_propagators(config.propagators)
+    observe_process()
+    return pipeline
+
+
+def current() -> "Pipeline | None":
+    """Return the pipeline of this process: None before `start`, after a fork, and where telemetry is off."""
+    return _Process.pipeline if _Process.pid == os.getpid() else None
+
+
+def flush(budget: float) -> None:
+    """Send what has ended so far and go on; return after `budget` seconds at the latest."""
+    pipeline = current()
+    if pipeline:
+        pipeline.flush(budget)
+
+
+def shutdown(budget: float | None = None) -> None:
+    """Send what is left and stop within `budget` seconds; say in one line what was dropped.
+
+    `budget` is TELEMETRY_FLUSH_TIMEOUT unless given.
+    """
+    pipeline = current()
+    if pipeline is None:
+        return
+    budget = load_config().flush_timeout if budget is None else budget
+    dropped = pipeline.shutdown(budget)
+    OTLPHandler.connect(None)
+    if dropped:
+        logger.warning(
+            "telemetry dropped at stop: %s; not delivered within %.1f s",
+            ", ".join(f"{count} {_ITEMS[signal]}" for signal, count in dropped.items()),
+            budget,
+        )
+
+
+def _destination(config: SignalConfig) -> str:
+    return f"{config.protocol} {config.endpoint}" if config.exporter == "otlp" else config.exporter
+
+
+def _tell_own_messages(level: str) -> None:
+    """Apply OTEL_LOG_LEVEL to the telemetry's own messages; on `debug`, tell every export on standard error."""
+    logging.getLogger("opentelemetry").setLevel(level.upper())
+    if level == "debug":
+        deliveries = logging.getLogger("telemetry.delivery")
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("telemetry: %(message)s"))
+        deliveries.addHandler(handler)
+        deliveries.setLevel(logging.DEBUG)
+        deliveries.propagate = False
