@@ -1,0 +1,29 @@
+"""`manage.py create_token USERNAME`: a token for scripts, without sending a password."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from knox.models import AuthToken
+
+
+class Command(BaseCommand):
+    """Prints a new token of an account. Only its digest is stored, so it is shown this once."""
+
+    help = "Print a new API token of an account; it is shown this once."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("username")
+        parser.add_argument("--hours", type=int, default=10, help="hours until it expires; 0: never (default: 10)")
+
+    def handle(self, *_args: Any, username: str, hours: int, **_options: Any) -> None:
+        if hours < 0:
+            raise CommandError(f"--hours has the value {hours}; accepted: 0 or more.")
+        model = get_user_model()
+        try:
+            account = model.objects.get_by_natural_key(username)
+        except model.DoesNotExist as error:
+            raise CommandError(f"No account has the name {username!r}.") from error
+        _, token = AuthToken.objects.create(account, expiry=timedelta(hours=hours) if hours else None)
+        self.stdout.write(token)

@@ -1,0 +1,88 @@
+"""`/livez` and `/readyz`: whether the process runs, and whether it can serve.
+
+Telemetry is never asked: a service whose collector is away is ready.
+"""
+
+import logging
+from http import HTTPStatus
+from threading import Lock, Thread
+
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from opentelemetry.instrumentation.utils import suppress_instrumentation
+
+from userapi.problems import problem_response
+
+READY_TIMEOUT = 3.0
+"""Seconds that the database has for its answer."""
+
+logger = logging.getLogger(__name__)
+
+
+def livez(_request: HttpRequest) -> HttpResponse:
+    """Answer 200: the process takes requests."""
+    return JsonResponse({"status": "ok"})
+
+
+def readyz(request: HttpRequest) -> HttpResponse:
+    """Answer 200 when the database answers and is migrated, else a 503 problem with the reasons."""
+    reasons = readiness.reasons()
+    if reasons:
+        return problem_response(request, HTTPStatus.SERVICE_UNAVAILABLE, "The service is not ready.", reasons)
+    return JsonResponse({"status": "ok"})
+
+
+class Readiness:
+    """Asks the database from a thread of its own, so that a database that hangs holds up no worker.
+
+    While one question hangs, no second one is asked. That no migration is missing is asked until it is true once.
+    """
+
+    def __init__(self, timeout: float = READY_TIMEOUT) -> None:
+        self._timeout = timeout
+        self._lock = Lock()
+        self._check: _Check | None = None
+        self._migrated = False
+
+    def reasons(self) -> dict[str, list[str]]:
+        """Return why the service is not ready, by part; empty when it is."""
+        with self._lock:
+            if self._check is None or not self._check.is_alive():
+                self._check = _Check(migrations=not self._migrated)
+                self._check.start()
+            check = self._check
+        check.join(self._timeout)
+        if check.is_alive():
+            return {"database": [f"No answer within {self._timeout:g} seconds."]}
+        if not check.reasons:
+            self._migrated = True
+        return check.reasons
+
+
+class _Check(Thread):
+    def __init__(self, *, migrations: bool) -> None:
+        super().__init__(name="readyz", daemon=True)
+        self.reasons: dict[str, list[str]] = {}
+        self._migrations = migrations
+
+    def run(self) -> None:
+        connection = connections[DEFAULT_DB_ALIAS]
+        try:
+            with suppress_instrumentation():
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT 1")
+                if self._migrations:
+                    executor = MigrationExecutor(connection)
+                    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+                    if plan:
+                        self.reasons["migrations"] = [f"{len(plan)} not applied: run manage.py migrate."]
+        except DatabaseError as error:
+            # Not the text itself: it can name hosts and accounts.
+            self.reasons["database"] = [f"Does not answer ({type(error).__name__})."]
+            logger.warning("Not ready: the database does not answer", exc_info=error)
+        finally:
+            connection.close()
+
+
+readiness = Readiness()

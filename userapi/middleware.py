@@ -1,0 +1,140 @@
+"""What happens around every request: probes, hosts, the access record, guards, static files."""
+
+import logging
+from collections.abc import Callable
+from http import HTTPMethod, HTTPStatus
+from pathlib import Path
+from time import perf_counter
+
+from django.conf import settings
+from django.core.exceptions import DisallowedHost
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from whitenoise.middleware import WhiteNoiseMiddleware
+
+from telemetry.views import metrics
+from userapi import health
+from userapi.problems import problem_response
+from userapi.routes import route_template
+
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
+
+_PROBES = {"/livez": health.livez, "/readyz": health.readyz, "/metrics": metrics}
+_METHODS = frozenset(HTTPMethod)
+_CHARSETS = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
+
+access_logger = logging.getLogger("userapi.access")
+
+
+class ProbeMiddleware:
+    """Answers /livez, /readyz and /metrics before anything else.
+
+    Probes and scrapes name the pod's address as host and speak plain HTTP; and they belong into no trace, no request
+    metric and no access record.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        view = _PROBES.get(request.path_info)
+        if view is None:
+            return self._get_response(request)
+        if request.method not in ("GET", "HEAD"):
+            response = problem_response(request, HTTPStatus.METHOD_NOT_ALLOWED, "Accepted: GET, HEAD.")
+            response["Allow"] = "GET, HEAD"
+        else:
+            response = view(request)
+        response["Cache-Control"] = "no-store"
+        response["Content-Length"] = str(len(response.content))
+        return response
+
+
+class HostMiddleware:
+    """Refuses a host that DJANGO_ALLOWED_HOSTS does not name, with a record and without a stack trace.
+
+    Stands before OpenTelemetry's middleware, whose look at such a request ends in Django's exception.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        start = perf_counter()
+        try:
+            request.get_host()
+        except DisallowedHost:
+            response = problem_response(request, HTTPStatus.BAD_REQUEST, "The host is not in DJANGO_ALLOWED_HOSTS.")
+            _record(request, response, perf_counter() - start)
+            return response
+        return self._get_response(request)
+
+
+class AccessLogMiddleware:
+    """Writes one INFO record for each request: method, route, status, duration. Never a path, a query or a name."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        start = perf_counter()
+        response = self._get_response(request)
+        _record(request, response, perf_counter() - start)
+        return response
+
+
+class RequestGuardMiddleware:
+    """Refuses what Django would read without a bound or answer with a 500."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self._refusal(request) or self._get_response(request)
+
+    @staticmethod
+    def _refusal(request: HttpRequest) -> HttpResponse | None:
+        # REST framework's parsers read the stream and know no DATA_UPLOAD_MAX_MEMORY_SIZE.
+        length = request.META.get("CONTENT_LENGTH") or "0"
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        if length.isdigit() and int(length) > limit:
+            detail = f"The body has {length} bytes; accepted: at most {limit}."
+            return problem_response(request, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
+        # Django reads no body of unknown length: it would find the fields missing.
+        if "HTTP_TRANSFER_ENCODING" in request.META and not request.META.get("CONTENT_LENGTH"):
+            return problem_response(request, HTTPStatus.LENGTH_REQUIRED, "Accepted: bodies with a Content-Length.")
+        # `UTF8Request` reads UTF-8 and nothing else: refused here rather than misread.
+        charset = (request.content_params or {}).get("charset")
+        if charset is not None and charset.lower() not in _CHARSETS:
+            return problem_response(request, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Accepted charset: utf-8.")
+        # A quoted cookie can hold an escaped NUL, which PostgreSQL refuses as a session's key.
+        if any("\0" in value for value in request.COOKIES.values()):
+            return problem_response(request, HTTPStatus.BAD_REQUEST, "A cookie holds a NUL character.")
+        return None
+
+
+class StaticFilesMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]  # WhiteNoise has no types
+    """WhiteNoise without its warning where `collectstatic` has not been run: the finders serve then."""
+
+    def add_files(self, root: str | Path, prefix: str | None = None) -> None:
+        if Path(root).is_dir():
+            super().add_files(root, prefix)
+
+
+def _record(request: HttpRequest, response: HttpResponseBase, duration: float) -> None:
+    """Write the access record; the duration is in seconds."""
+    # OpenTelemetry's word for a method that nobody knows: clients could invent any number of them.
+    method = request.method if request.method in _METHODS else "_OTHER"
+    route = route_template(request)
+    access_logger.info(
+        "%s %s %d",
+        method,
+        route,
+        response.status_code,
+        extra={
+            "http.request.method": method,
+            "http.route": route,
+            "http.response.status_code": response.status_code,
+            "http.server.request.duration": duration,
+        },
+    )

@@ -1,0 +1,192 @@
+"""Keyset pagination: a page begins where the last one ended, found by an index and not by counting rows.
+
+The cost of a page depends on its size alone, however deep it lies, and no COUNT is made.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+from django.core.signing import BadSignature, Signer
+from django.db.models import Expression, F, Model, QuerySet
+from django.db.models.fields.tuple_lookups import (
+    Tuple,
+    TupleGreaterThan,
+    TupleGreaterThanOrEqual,
+    TupleLessThan,
+    TupleLessThanOrEqual,
+)
+from rest_framework.exceptions import ValidationError
+from rest_framework.pagination import BasePagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.utils.urls import replace_query_param
+from rest_framework.views import APIView
+
+DEFAULT_PAGE_SIZE = 50
+MAX_PAGE_SIZE = 200
+MAX_CURSOR_LENGTH = 2048
+
+_signer = Signer(salt="userapi.pagination")
+
+_LOOKUPS: dict[tuple[bool, bool], Any] = {  # by descending, inclusive
+    (False, False): TupleGreaterThan,
+    (False, True): TupleGreaterThanOrEqual,
+    (True, False): TupleLessThan,
+    (True, True): TupleLessThanOrEqual,
+}
+
+Direction = Literal["next", "previous"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A position in an ordering: the keys of a row, and which way to read from it.
+
+    Signed, so that a client can neither invent keys nor use the cursor of another ordering.
+    """
+
+    ordering: str
+    direction: Direction
+    inclusive: bool
+    keys: tuple[str, ...]
+
+    def encode(self) -> str:
+        """Return the text that stands in the link."""
+        return _signer.sign_object([self.ordering, self.direction, self.inclusive, self.keys])
+
+    @classmethod
+    def decode(cls, text: str, ordering: str) -> Self:
+        """Return the cursor in `text`; raises ValidationError when this service did not make it for `ordering`."""
+        try:
+            made_for, direction, inclusive, keys = _signer.unsign_object(text[:MAX_CURSOR_LENGTH])
+        except (BadSignature, ValueError) as error:
+            raise ValidationError({"cursor": ["Not a cursor of this service: follow a link of a page."]}) from error
+        if made_for != ordering:
+            raise ValidationError({"cursor": [f"Made for the ordering {made_for!r}, not for {ordering!r}."]})
+        return cls(made_for, direction, inclusive, tuple(keys))
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The rows of a page and the cursors of its neighbours, None where there is no neighbour."""
+
+    rows: list[Any]
+    next: Cursor | None
+    previous: Cursor | None
+
+
+class Keyset:
+    """Reads pages of one ordering; `keys` are expressions that together are unique and that an index covers."""
+
+    def __init__(self, ordering: str, keys: tuple[Expression | F, ...]) -> None:
+        self.ordering = ordering
+        self._descending = ordering.startswith("-")
+        self._expressions = keys
+        self._names = tuple(f"key_{number}" for number in range(len(keys)))
+
+    def page(self, queryset: QuerySet[Any], size: int, cursor: Cursor | None) -> Page:
+        """Return at most `size` rows from the cursor on, from the first row without one."""
+        backwards = cursor is not None and cursor.direction == "previous"
+        descending = self._descending != backwards
+        # The keys come from the database: its LOWER() need not be Python's.
+        rows = queryset.annotate(**dict(zip(self._names, self._expressions, strict=True)))
+        if cursor is not None:
+            rows = self._beyond(rows, cursor, descending=descending)
+        rows = rows.order_by(*(f"-{name}" if descending else name for name in self._names))
+        found = list(rows[: size + 1])
+        more = len(found) > size
+        found = found[:size]
+        if backwards:
+            found.reverse()
+        return self._with_neighbours(found, cursor, more=more)
+
+    def _beyond(self, rows: QuerySet[Any], cursor: Cursor, *, descending: bool) -> QuerySet[Any]:
+        lookup = _LOOKUPS[descending, cursor.inclusive]
+        # SQLite gets the tuple as ORs, which alone would make it read the index from its start.
+        bound = {f"{self._names[0]}__{'lte' if descending else 'gte'}": cursor.keys[0]}
+        return rows.filter(**bound).filter(lookup(Tuple(*self._names), cursor.keys))
+
+    def _with_neighbours(self, found: list[Any], cursor: Cursor | None, *, more: bool) -> Page:
+        if cursor is None:
+            return Page(found, self._at(found[-1], "next") if more else None, None)
+        if not found:
+            # The rows beyond are gone: the way back leads over the cursor's own row.
+            back: Direction = "previous" if cursor.direction == "next" else "next"
+            around = Cursor(self.ordering, back, not cursor.inclusive, cursor.keys)
+            return Page([], around if back == "next" else None, around if back == "previous" else None)
+        onward = more if cursor.direction == "next" else True
+        backward = more if cursor.direction == "previous" else True
+        return Page(
+            found,
+            self._at(found[-1], "next") if onward else None,
+            self._at(found[0], "previous") if backward else None,
+        )
+
+    def _at(self, row: Model, direction: Direction) -> Cursor:
+        values = (getattr(row, name) for name in self._names)
+        return Cursor(
+            self.ordering, direction, False, tuple(v.isoformat() if hasattr(v, "isoformat") else str(v) for v in values)
+        )
+
+
+class KeysetPagination(BasePagination):
+    """The list's `page_size`, `ordering` and `cursor` parameters.
+
+    The view names the orderings: `orderings` (name to keys, ascending) and `default_ordering`.
+    """
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: APIView | None = None) -> list[Any]:
+        orderings: Mapping[str, tuple[Expression | F, ...]] = view.orderings  # type: ignore[union-attr]
+        ordering = self._ordering(request, orderings, view.default_ordering)  # type: ignore[union-attr]
+        size = self._size(request)
+        text = request.query_params.get("cursor")
+        cursor = Cursor.decode(text, ordering) if text else None
+        self._url = request.build_absolute_uri()
+        self.page = Keyset(ordering, orderings[ordering.removeprefix("-")]).page(queryset, size, cursor)
+        return self.page.rows
+
+    def get_paginated_response(self, data: Any) -> Response:
+        return Response(
+            {"next": self._link(self.page.next), "previous": self._link(self.page.previous), "results": data}
+        )
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        link = {"type": ["string", "null"], "format": "uri", "description": "Absolute URL; null where there is none."}
+        return {
+            "type": "object",
+            "required": ["next", "previous", "results"],
+            "properties": {"next": link, "previous": link, "results": schema},
+        }
+
+    def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
+        names = [sign + name for name in view.orderings for sign in ("", "-")]  # type: ignore[attr-defined]
+        default = view.default_ordering  # type: ignore[attr-defined]
+        size = {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": DEFAULT_PAGE_SIZE}
+        return [
+            _parameter("cursor", "Where to read on: taken from a page's links.", {"type": "string"}),
+            _parameter("page_size", "Rows of a page.", size),
+            _parameter("ordering", "A leading - reverses.", {"type": "string", "enum": names, "default": default}),
+        ]
+
+    def _link(self, cursor: Cursor | None) -> str | None:
+        return None if cursor is None else replace_query_param(self._url, "cursor", cursor.encode())
+
+    @staticmethod
+    def _ordering(request: Request, orderings: Mapping[str, Any], default: str) -> str:
+        ordering = request.query_params.get("ordering") or default
+        if ordering.removeprefix("-") not in orderings:
+            accepted = ", ".join(sign + name for name in orderings for sign in ("", "-"))
+            raise ValidationError({"ordering": [f"Accepted: {accepted}."]})
+        return ordering
+
+    @staticmethod
+    def _size(request: Request) -> int:
+        text = request.query_params.get("page_size") or str(DEFAULT_PAGE_SIZE)
+        if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= MAX_PAGE_SIZE):  # noqa: PLR2004
+            raise ValidationError({"page_size": [f"Accepted: a whole number from 1 to {MAX_PAGE_SIZE}."]})
+        return int(text)
+
+
+def _parameter(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}

@@ -1,0 +1,31 @@
+"""Request bodies: JSON in UTF-8, and nothing that the standard parser would answer with a 500."""
+
+import json
+from collections.abc import Mapping
+from typing import IO, Any
+
+from rest_framework.exceptions import ParseError
+from rest_framework.parsers import JSONParser as RestJSONParser
+from rest_framework.utils import json as strict_json
+
+
+class JSONParser(RestJSONParser):
+    """Reads UTF-8 only, as RFC 8259 says, and refuses nesting that exhausts the interpreter's stack.
+
+    Raises ParseError (400). The size is bounded before, by RequestGuardMiddleware.
+    """
+
+    def parse(
+        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> Any:
+        del media_type, parser_context
+        try:
+            return json.loads(stream.read().decode("utf-8"), parse_constant=strict_json.strict_constant)
+        except json.JSONDecodeError as error:
+            raise ParseError(f"The body is not valid JSON: {error}.") from error
+        except UnicodeDecodeError as error:
+            raise ParseError("The body is not valid UTF-8.") from error
+        except ValueError as error:
+            raise ParseError("The body holds a number that JSON does not know or that is too long.") from error
+        except RecursionError as error:
+            raise ParseError("The body is nested too deeply.") from error

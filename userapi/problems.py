@@ -1,0 +1,153 @@
+"""Errors as RFC 9457 problem documents, each with the id of its trace."""
+
+import json
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from django.core.exceptions import RequestDataTooBig
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+from django.views import defaults
+from opentelemetry import trace
+from rest_framework import exceptions
+from rest_framework.renderers import BrowsableAPIRenderer
+from rest_framework.request import Request
+from rest_framework.views import exception_handler as rest_exception_handler
+
+MEDIA_TYPE = "application/problem+json"
+
+_ADMIN = "/admin/"
+
+logger = logging.getLogger(__name__)
+
+
+class Conflict(exceptions.APIException):
+    """409: the request is right in itself and contradicts what is stored. `errors` maps field to messages."""
+
+    status_code = HTTPStatus.CONFLICT
+    default_detail = "The request contradicts what is stored."
+    default_code = "conflict"
+
+    def __init__(self, detail: str, errors: Mapping[str, list[str]] | None = None) -> None:
+        super().__init__(detail)
+        self.errors = errors
+
+
+class ServiceUnavailable(exceptions.APIException):
+    """503: the database cannot be asked right now."""
+
+    status_code = HTTPStatus.SERVICE_UNAVAILABLE
+    default_detail = "The database does not answer; try again."
+    default_code = "unavailable"
+    wait = 1
+    """Seconds, for the Retry-After header."""
+
+
+def problem(
+    request: HttpRequest | Request, status: int, detail: str = "", errors: Mapping[str, list[str]] | None = None
+) -> dict[str, Any]:
+    """Return the problem document of an answer to `request`."""
+    document: dict[str, Any] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": int(status)}
+    if detail:
+        document["detail"] = detail
+    document["instance"] = request.path
+    context = trace.get_current_span().get_span_context()
+    if context.is_valid:
+        document["trace_id"] = trace.format_trace_id(context.trace_id)
+    if errors:
+        document["errors"] = errors
+    return document
+
+
+def problem_response(
+    request: HttpRequest | Request, status: int, detail: str = "", errors: Mapping[str, list[str]] | None = None
+) -> HttpResponse:
+    """Return the answer outside of REST framework's views: middleware, unknown routes, unexpected errors."""
+    document = problem(request, status, detail, errors)
+    return HttpResponse(json.dumps(document), status=status, content_type=MEDIA_TYPE)
+
+
+def exception_handler(exc: Exception, context: Mapping[str, Any]) -> HttpResponse | None:
+    """Answer an exception of a REST framework view; None leaves it to Django, which logs it and calls `server_error`.
+
+    A browser that asked for the browsable API gets the document inside its page.
+    """
+    if isinstance(exc, (OperationalError, InterfaceError)):
+        logger.error("The database does not answer", exc_info=exc)
+        unavailable = ServiceUnavailable()
+        unavailable.__cause__ = exc
+        exc = unavailable
+    response = rest_exception_handler(exc, dict(context))
+    if response is None:
+        return None
+    request: Request = context["request"]
+    if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        # Django's instrumentation sees unhandled exceptions only.
+        trace.get_current_span().record_exception(exc.__cause__ if isinstance(exc.__cause__, Exception) else exc)
+    detail, errors = _described(exc, response.data)
+    renderer = getattr(request, "accepted_renderer", None)
+    if isinstance(renderer, BrowsableAPIRenderer):
+        response.data = problem(request, response.status_code, detail, errors)
+        return response
+    # Not a Response, which the view's own renderer would render: Swagger UI's makes HTML of everything.
+    answer = problem_response(request, response.status_code, detail, errors)
+    for name, value in response.headers.items():
+        answer.headers.setdefault(name, value)
+    return answer
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler400."""
+    if request.path.startswith(_ADMIN):
+        return defaults.bad_request(request, exception)
+    if isinstance(exception, RequestDataTooBig):
+        return problem_response(request, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large.")
+    # The exception's own text may quote the request.
+    return problem_response(request, HTTPStatus.BAD_REQUEST, "The request cannot be understood.")
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler403."""
+    if request.path.startswith(_ADMIN):
+        return defaults.permission_denied(request, exception)
+    return problem_response(request, HTTPStatus.FORBIDDEN, "Access is not allowed.")
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler404."""
+    if request.path.startswith(_ADMIN):
+        return defaults.page_not_found(request, exception)
+    return problem_response(request, HTTPStatus.NOT_FOUND, "There is nothing at this address.")
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Django's handler500; Django has logged the exception by then."""
+    if request.path.startswith(_ADMIN):
+        return defaults.server_error(request)
+    return problem_response(
+        request, HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed; the trace id finds the reason."
+    )
+
+
+def _described(exc: Exception, data: Any) -> tuple[str, Mapping[str, list[str]] | None]:
+    """Return detail and errors by field."""
+    if isinstance(exc, exceptions.ValidationError):
+        return "The request has invalid values.", _by_field(data)
+    detail = str(data.get("detail", "")) if isinstance(data, Mapping) else ""
+    return detail, getattr(exc, "errors", None)
+
+
+def _by_field(data: Any) -> dict[str, list[str]]:
+    if not isinstance(data, Mapping):
+        return {"non_field_errors": _messages(data)}
+    return {str(field): _messages(value) for field, value in data.items()}
+
+
+def _messages(value: Any) -> list[str]:
+    if isinstance(value, Mapping):
+        return [message for part in value.values() for message in _messages(part)]
+    if isinstance(value, list):
+        return [message for part in value for message in _messages(part)]
+    return [str(value)]

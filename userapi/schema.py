@@ -1,0 +1,60 @@
+"""What every operation of the OpenAPI document has in common: its errors, as problem documents."""
+
+from typing import Any
+
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import OpenApiResponse
+from rest_framework import serializers
+from rest_framework.permissions import AllowAny
+
+from userapi.problems import MEDIA_TYPE
+
+
+class ProblemSerializer(serializers.Serializer[Any]):
+    """An error, as RFC 9457 describes it."""
+
+    type = serializers.CharField(help_text="about:blank: the status says it all.")
+    title = serializers.CharField()
+    status = serializers.IntegerField(min_value=400, max_value=599)
+    detail = serializers.CharField(required=False)
+    instance = serializers.CharField(required=False, help_text="Path of the request, without its query.")
+    trace_id = serializers.RegexField("^[0-9a-f]{32}$", required=False, help_text="Finds the request in the traces.")
+    errors = serializers.DictField(  # type: ignore[assignment]  # a field, where the class has a property
+        child=serializers.ListField(child=serializers.CharField()), required=False, help_text="Messages by field."
+    )
+
+
+class ProblemAutoSchema(AutoSchema):
+    """Adds to each operation the problems that it can answer with."""
+
+    def get_operation(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
+        operation: dict[str, Any] | None = super().get_operation(*args, **kwargs)
+        if operation is not None:
+            for status, description in self._problems(operation).items():
+                if status not in operation["responses"]:
+                    response = OpenApiResponse(ProblemSerializer, description)
+                    described = self._get_response_for_code(response, status, [MEDIA_TYPE])  # type: ignore[no-untyped-call]
+                    operation["responses"][status] = described
+        return operation
+
+    def _problems(self, operation: dict[str, Any]) -> dict[str, str]:
+        has_body = "requestBody" in operation
+        problems = {}
+        if has_body or any(parameter["in"] == "query" for parameter in operation.get("parameters", ())):
+            problems["400"] = "A value, or the JSON itself, is invalid."
+        if any(permission is not AllowAny for permission in self.view.permission_classes):
+            problems["401"] = "Neither a token nor a session."
+            problems["403"] = "Not allowed, or a session without its CSRF token."
+        if any(parameter["in"] == "path" for parameter in operation.get("parameters", ())):
+            problems["404"] = "No such record."
+        problems["406"] = "No acceptable media type."
+        if has_body and getattr(self.view, "conflicts", False):
+            problems["409"] = "A record with this email exists."
+        if has_body:
+            problems["413"] = "The body is too large."
+            problems["415"] = "The body is not application/json."
+        if self.view.get_throttles():
+            problems["429"] = "Too many attempts."
+        problems["503"] = "The database does not answer."
+        problems["default"] = "Any other error."
+        return problems

@@ -1,0 +1,222 @@
+"""Django's settings, read once from the environment. The README's table names every variable."""
+
+import os
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from userapi import __version__
+from userapi.databases import database
+from userapi.environment import Environment
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = Environment(os.environ)
+
+# --- Security -------------------------------------------------------------------------------------------------------
+
+DEBUG = env.boolean("DJANGO_DEBUG", default=False)
+
+_DEBUG_SECRET_KEY = "django-insecure-only-for-debug-mode-and-refused-outside-of-it"  # noqa: S105  (refused below)
+_SECRET_KEY_MINIMUM = 50
+_EXAMPLE_SECRETS = ("django-insecure", "changeme", "change-me", "change_me", "secret-key", "example", "your-")
+
+SECRET_KEY = env.text("DJANGO_SECRET_KEY", _DEBUG_SECRET_KEY if DEBUG else "")
+if not DEBUG and (
+    len(SECRET_KEY) < _SECRET_KEY_MINIMUM
+    or len(set(SECRET_KEY)) < 5  # noqa: PLR2004  (Django's own check security.W009 asks for five)
+    or SECRET_KEY.lower().startswith(_EXAMPLE_SECRETS)
+):
+    raise env.error(
+        "DJANGO_SECRET_KEY",
+        None if SECRET_KEY else "",
+        f"a random text of {_SECRET_KEY_MINIMUM} characters or more that is no known example "
+        "(python -c 'import secrets; print(secrets.token_urlsafe(50))'), or DJANGO_DEBUG=true",
+    )
+
+ALLOWED_HOSTS = env.names("DJANGO_ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]"))
+CSRF_TRUSTED_ORIGINS = env.names("DJANGO_CSRF_TRUSTED_ORIGINS")
+for _origin in CSRF_TRUSTED_ORIGINS:
+    if not _origin.startswith(("http://", "https://")):
+        raise env.error("DJANGO_CSRF_TRUSTED_ORIGINS", _origin, "comma-separated origins such as https://example.com")
+
+OPEN_ACCESS = env.boolean("USERAPI_OPEN_ACCESS", default=False)
+BEHIND_PROXY = env.boolean("DJANGO_BEHIND_PROXY", default=False)
+
+HTTPS = env.boolean("DJANGO_HTTPS", default=not DEBUG)
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_HSTS_SECONDS = env.integer("DJANGO_HSTS_SECONDS", 31_536_000 if HTTPS else 0, minimum=0, maximum=63_072_000)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = env.boolean("DJANGO_HSTS_SUBDOMAINS", default=HTTPS)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+DATA_UPLOAD_MAX_MEMORY_SIZE = env.integer("USERAPI_MAX_BODY_BYTES", 64 * 1024, minimum=1024, maximum=16 * 1024 * 1024)
+FILE_UPLOAD_MAX_MEMORY_SIZE = DATA_UPLOAD_MAX_MEMORY_SIZE
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
+DATA_UPLOAD_MAX_NUMBER_FILES = 0
+
+# --- Application ----------------------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "knox",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "telemetry",
+    "userapi",
+    "userapi.accounts",
+    "userapi.users",
+]
+
+MIDDLEWARE = [
+    "userapi.middleware.ProbeMiddleware",
+    "userapi.middleware.HostMiddleware",
+    # OpenTelemetry's is put in here.
+    "userapi.middleware.AccessLogMiddleware",
+    "userapi.middleware.RequestGuardMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "userapi.middleware.StaticFilesMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TELEMETRY_MIDDLEWARE_POSITION = MIDDLEWARE.index("userapi.middleware.AccessLogMiddleware")
+
+ROOT_URLCONF = "userapi.urls"
+WSGI_APPLICATION = "userapi.wsgi.application"
+APPEND_SLASH = False  # the API's paths have none; /admin has a redirect of its own
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+DATABASES = {"default": database(env, BASE_DIR)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+LANGUAGE_CODE = "en"
+USE_I18N = False
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+CONSOLE_URL = env.text("USERAPI_CONSOLE_URL", "http://localhost:3000")
+if not CONSOLE_URL.startswith(("http://", "https://")):
+    raise env.error("USERAPI_CONSOLE_URL", CONSOLE_URL, "a URL that starts with http:// or https://")
+
+# --- Static files ---------------------------------------------------------------------------------------------------
+
+STATIC_URL = "/static/"
+STATIC_ROOT = Path(env.text("DJANGO_STATIC_ROOT", str(BASE_DIR / "staticfiles")))
+
+# A bare machine serves the packages' files as they stand; after `manage.py collectstatic` the compressed ones with
+# hashed names are served.
+_COLLECTING = sys.argv[1:2] == ["collectstatic"]
+_COLLECTED = not DEBUG and (STATIC_ROOT / "staticfiles.json").is_file()
+WHITENOISE_USE_FINDERS = not _COLLECTED
+WHITENOISE_AUTOREFRESH = DEBUG
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if _COLLECTING or _COLLECTED
+        else "django.contrib.staticfiles.storage.StaticFilesStorage",
+    },
+}
+
+# --- API ------------------------------------------------------------------------------------------------------------
+
+_PERMISSION = "AllowAny" if OPEN_ACCESS else "IsAuthenticated"
+
+REST_FRAMEWORK: dict[str, Any] = {
+    # The first one names the scheme in WWW-Authenticate.
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "userapi.accounts.authentication.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": [f"rest_framework.permissions.{_PERMISSION}"],
+    "DEFAULT_RENDERER_CLASSES": [
+        "rest_framework.renderers.JSONRenderer",
+        "rest_framework.renderers.BrowsableAPIRenderer",
+    ],
+    # No forms: a form of a foreign page can be posted without asking, JSON cannot.
+    "DEFAULT_PARSER_CLASSES": ["userapi.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "userapi.schema.ProblemAutoSchema",
+    "DEFAULT_THROTTLE_RATES": {"login": "10/min"},
+    "EXCEPTION_HANDLER": "userapi.problems.exception_handler",
+    "NUM_PROXIES": 1 if BEHIND_PROXY else 0,
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+    "URL_FORMAT_OVERRIDE": None,
+}
+
+REST_KNOX = {
+    "AUTH_HEADER_PREFIX": "Bearer",
+    "TOKEN_TTL": timedelta(hours=10),
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "User API",
+    "DESCRIPTION": "User records: create, list, search, read, change and delete. "
+    "Errors are RFC 9457 problem documents.",
+    "VERSION": __version__,
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
+
+# --- Logging --------------------------------------------------------------------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "console": {"()": "telemetry.logs.ReadableFormatter" if DEBUG else "telemetry.logs.JsonFormatter"},
+    },
+    "filters": {"route": {"()": "userapi.routes.RouteInsteadOfPath"}},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "console", "stream": "ext://sys.stdout"},
+        "otlp": {"class": "telemetry.logs.OTLPHandler"},
+    },
+    "root": {"handlers": ["console", "otlp"], "level": "INFO"},
+    "loggers": {
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
+        # Their messages end with the path, which may hold anything, an email address too.
+        "django.request": {"filters": ["route"]},
+        "django.security.csrf": {"filters": ["route"]},
+        # runserver's line for a request shows the query string, and the access record says the same without it.
+        "django.server": {"handlers": [], "level": "CRITICAL", "propagate": True},
+    },
+}

@@ -1,0 +1,31 @@
+"""What makes two email addresses the same."""
+
+from typing import TYPE_CHECKING, Any
+
+from django.db import models
+
+if TYPE_CHECKING:
+    _EmailField = models.EmailField[str, str]
+else:  # Django's own class takes no parameters
+    _EmailField = models.EmailField
+
+
+def normalize_email(email: str) -> str:
+    """Return the address with its domain in lower case; the local part keeps the case that its owner wrote.
+
+    A database's LOWER() need not know more than ASCII (SQLite, PostgreSQL's C collation). A valid local part is
+    ASCII, a domain need not be; so the domain is lowered here and the constraint does the rest.
+    """
+    local, at, domain = email.rpartition("@")
+    return f"{local}{at}{domain.lower()}"
+
+
+class EmailAddressField(_EmailField):
+    """A column of addresses that `normalize_email` has seen, whoever assigned them."""
+
+    def to_python(self, value: Any) -> Any:
+        value = super().to_python(value)
+        return normalize_email(value) if isinstance(value, str) else value
+
+    def get_prep_value(self, value: Any) -> Any:
+        return self.to_python(super().get_prep_value(value))

@@ -1,0 +1,46 @@
+"""Finding user records by the words of their name and email address."""
+
+import re
+from typing import TYPE_CHECKING, Self
+
+from django.db import connections, models
+from django.db.models.expressions import RawSQL
+
+if TYPE_CHECKING:
+    from userapi.users.models import User  # noqa: F401  (named in a string below)
+
+# ASCII punctuation, white space and control characters: a set that does not depend on a database's locale.
+_SEPARATORS = r"[\x00-\x2f\x3a-\x40\x5b-\x60\x7b-\x7f]+"
+
+MAX_WORDS = 8
+
+# Character for character the expression of the index in migration 0002, or PostgreSQL does not use the index.
+# array_to_tsvector takes each word as it is; to_tsvector's parser would keep an email address in one piece.
+SEARCH_VECTOR = (
+    "array_to_tsvector(array_remove(regexp_split_to_array(lower(name || ' ' || email), "
+    r"'[\x01-\x2f\x3a-\x40\x5b-\x60\x7b-\x7f]+'), ''))"
+)
+
+
+def words_of(text: str) -> list[str]:
+    """Return the distinct words of `text`, at most MAX_WORDS."""
+    return list(dict.fromkeys(word for word in re.split(_SEPARATORS, text) if word))[:MAX_WORDS]
+
+
+class UserQuerySet(models.QuerySet["User"]):
+    """User records; `search` uses an index on PostgreSQL and reads the table on SQLite."""
+
+    def search(self, text: str) -> Self:
+        """Keep the records where every word of `text` begins a word of the name or the email, whatever the case."""
+        words = words_of(text)
+        if not words:
+            return self.none()
+        if connections[self.db].vendor == "postgresql":
+            query = " & ".join(f"'{word}':*" for word in words)
+            matches = RawSQL(f"{SEARCH_VECTOR} @@ lower(%s)::tsquery", [query], models.BooleanField())  # noqa: S611
+            return self.filter(matches)
+        found = self
+        for word in words:
+            pattern = rf"(?:^|{_SEPARATORS}){re.escape(word)}"
+            found = found.filter(models.Q(name__iregex=pattern) | models.Q(email__iregex=pattern))
+        return found
