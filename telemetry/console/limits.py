@@ -1,0 +1,30 @@
+"""How much the console keeps, and how much one message may hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+MEBIBYTE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class SignalLimits:
+    """The most that is kept of one signal; whichever limit is reached first evicts the oldest."""
+
+    records: int
+    bytes: int
+
+    def __post_init__(self) -> None:
+        for name in ("records", "bytes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"SignalLimits.{name} is {getattr(self, name)}; accepted: an integer from 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of the store per signal, and of one OTLP message after decompression (bytes)."""
+
+    spans: SignalLimits = field(default_factory=lambda: SignalLimits(50_000, 64 * MEBIBYTE))
+    logs: SignalLimits = field(default_factory=lambda: SignalLimits(50_000, 64 * MEBIBYTE))
+    points: SignalLimits = field(default_factory=lambda: SignalLimits(200_000, 64 * MEBIBYTE))
+    message_bytes: int = 16 * MEBIBYTE

@@ -1,0 +1,73 @@
+"""Query parameters of the JSON API: read strictly, so that a typing error is told and not ignored."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from django.http import HttpRequest
+
+_TRACE_ID = re.compile(r"[0-9a-f]{32}")
+
+
+class ParameterError(ValueError):
+    """A bad parameter; the message names it, its value and what is accepted."""
+
+    def __init__(self, parameter: str, value: str, accepted: str) -> None:
+        super().__init__(f"{parameter} is {value!r}; accepted: {accepted}")
+        self.parameter = parameter
+        self.value = value
+        self.accepted = accepted
+
+
+class Parameters:
+    """The query parameters of a request, all of which must be among `names` and given once."""
+
+    def __init__(self, request: HttpRequest, *names: str) -> None:
+        self._values: dict[str, str] = {}
+        for name, values in request.GET.lists():
+            if name not in names:
+                raise ParameterError(name, str(values[-1]), f"the parameters {', '.join(names) or '(none)'}")
+            if len(values) > 1:
+                raise ParameterError(name, ", ".join(map(str, values)), "one value")
+            self._values[name] = str(values[0])
+
+    def text(self, name: str) -> str | None:
+        """A text, None if absent; an empty one is an error."""
+        value = self._values.get(name)
+        if value == "":
+            raise ParameterError(name, value, "a text that is not empty")
+        return value
+
+    def integer(self, name: str, default: int, highest: int) -> int:
+        """An integer from 1 to `highest`."""
+        value = self._values.get(name)
+        if value is None:
+            return default
+        if not (value.isascii() and value.isdigit() and len(value) < len(str(highest)) + 1) or not (
+            1 <= int(value) <= highest
+        ):
+            raise ParameterError(name, value, f"an integer from 1 to {highest}")
+        return int(value)
+
+    def choice(self, name: str, choices: Collection[str]) -> str | None:
+        """One of the choices, None if absent."""
+        value = self._values.get(name)
+        if value is not None and value not in choices:
+            raise ParameterError(name, value, ", ".join(choices))
+        return value
+
+    def trace_id(self, name: str) -> str | None:
+        """A trace id in lower-case hex, None if absent."""
+        value = self._values.get(name)
+        return None if value is None else checked_trace_id(name, value)
+
+
+def checked_trace_id(name: str, value: str) -> str:
+    """The trace id in lower case; raises ParameterError."""
+    if not _TRACE_ID.fullmatch(value.lower()):
+        raise ParameterError(name, value, "32 hexadecimal digits")
+    return value.lower()

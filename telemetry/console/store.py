@@ -1,0 +1,227 @@
+"""The console's memory: bounded records of three signals, and totals that eviction does not change."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
+
+from telemetry.console.limits import Limits
+from telemetry.console.logs import LogStore
+from telemetry.console.metrics import Instrument, MetricStore, MetricSummary, Series
+from telemetry.console.origin import UNKNOWN_MODE, ResourceCache
+from telemetry.console.points import OtlpPoint, SamplePoint, StoredPoint
+from telemetry.console.records import KIND_SERVER, LogRecord, Span, StoredLog, StoredSpan
+from telemetry.console.request_counts import OTLP_METRIC, SCRAPED_SAMPLE, RequestCounts
+from telemetry.console.spans import SpanStore, TraceSummary, summarize
+from telemetry.console.totals import ModeTotals, Totals
+from telemetry.console.values import plain_attributes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any
+
+    from prometheus_client import Metric
+    from prometheus_client.samples import Sample
+
+    from telemetry.console.origin import Resource, Scope
+    from telemetry.console.retention import Retained
+
+#: The logger of the service that writes one record per request.
+ACCESS_LOGGER = "userapi.access"
+
+_ALL = 1 << 62
+
+
+class IncomingPoint(NamedTuple):
+    """A data point on its way into the store; `kind` is a key of `points.POINT_CLASSES`."""
+
+    instrument: Instrument
+    resource: Resource
+    scope: Scope
+    kind: str
+    message: Any
+    delta: bool
+
+
+class Store:
+    """What has arrived. Thread-safe; readers get copies, decoded outside the lock."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+        self.resources = ResourceCache()
+        self.started_ns = time.time_ns()
+        self._changed = threading.Condition(threading.RLock())
+        self._spans = SpanStore(self.limits.spans)
+        self._logs = LogStore(self.limits.logs)
+        self._metrics = MetricStore(self.limits.points)
+        self._totals = Totals()
+        self._requests = RequestCounts()
+
+    # Writing
+
+    def add_spans(self, spans: Iterable[StoredSpan]) -> None:
+        """Keep and count spans; one whose ids are kept already is counted as a duplicate and left out."""
+        with self._changed:
+            for span in spans:
+                totals = self._totals.mode(span.resource.mode)
+                if not self._spans.add(span):
+                    totals.duplicate_spans += 1
+                    continue
+                totals.spans += 1
+                if span.kind == KIND_SERVER:
+                    totals.count_server_span(span.resource.service)
+            self._changed.notify_all()
+
+    def add_logs(self, records: Iterable[StoredLog]) -> None:
+        """Keep and count log records."""
+        with self._changed:
+            for record in records:
+                totals = self._totals.mode(record.resource.mode)
+                totals.log_records += 1
+                if record.scope.name == ACCESS_LOGGER:
+                    totals.access_records += 1
+                self._logs.add(record)
+            self._changed.notify_all()
+
+    def add_points(self, points: Iterable[IncomingPoint]) -> None:
+        """Keep and count data points received by OTLP."""
+        with self._changed:
+            for point in points:
+                self._add_point(point)
+            self._changed.notify_all()
+
+    def _add_point(self, point: IncomingPoint) -> None:
+        instrument, resource, scope, kind, message, delta = point
+        attributes = tuple(sorted(item.SerializeToString() for item in message.attributes))
+        key = ("otlp", instrument.name, kind, resource.key, scope.name, attributes)
+        series = self._metrics.find(key)
+        if series is None:
+            decoded = plain_attributes(message.attributes)
+            series = Series(key, instrument, resource.mode, resource.service, "", decoded)
+        totals = self._totals.mode(resource.mode)
+        totals.data_points += 1
+        if instrument.name == OTLP_METRIC and hasattr(message, "count"):
+            if delta:
+                totals.requests_otlp += message.count
+            else:
+                start_ns = message.start_time_unix_nano
+                totals.requests_otlp += self._requests.gain(
+                    (resource.mode, resource.instance, start_ns, attributes),
+                    message.time_unix_nano,
+                    message.count,
+                    resets=start_ns == 0,
+                )
+        self._metrics.add(OtlpPoint(series, kind, message))
+
+    def add_samples(self, target: str, families: Iterable[Metric], time_ns: int) -> int:
+        """Keep and count the samples of one scrape; returns their number."""
+        added = 0
+        with self._changed:
+            for family in families:
+                instrument = Instrument(family.name, "scrape", family.type, family.unit, family.documentation)
+                for sample in family.samples:
+                    self._add_sample(target, instrument, sample, time_ns)
+                    added += 1
+            self._changed.notify_all()
+        return added
+
+    def _add_sample(self, target: str, instrument: Instrument, sample: Sample, time_ns: int) -> None:
+        labels = sample.labels
+        key = ("scrape", target, sample.name, tuple(sorted(labels.items())))
+        mode = labels.get("export_mode") or UNKNOWN_MODE
+        series = self._metrics.find(key)
+        if series is None:
+            service = labels.get("service_name") or target
+            series = Series(key, instrument, mode, service, sample.name, dict(labels))
+        totals = self._totals.mode(mode)
+        totals.scraped_samples += 1
+        if sample.name == SCRAPED_SAMPLE and math.isfinite(sample.value):
+            totals.requests_scraped += self._requests.gain(key, time_ns, int(sample.value), resets=True)
+        self._metrics.add(SamplePoint(series, time_ns, sample.value, sample.exemplar))
+
+    # Reading
+
+    def totals(self) -> dict[str, ModeTotals]:
+        """What has arrived since the start, by mode."""
+        with self._changed:
+            return self._totals.snapshot()
+
+    def mode(self, name: str) -> ModeTotals:
+        """The totals of one mode; zeros if nothing has arrived of it."""
+        return self.totals().get(name) or ModeTotals()
+
+    def retained(self) -> dict[str, Retained]:
+        """What is kept of each signal, and what was evicted."""
+        with self._changed:
+            return {
+                "spans": self._spans.retained,
+                "log_records": self._logs.retained,
+                "points": self._metrics.retained,
+            }
+
+    def wait_for(self, condition: Callable[[Store], bool], timeout: float = 5.0) -> bool:
+        """Wait until the condition holds, looking again whenever something arrives; False after `timeout` seconds."""
+        with self._changed:
+            return self._changed.wait_for(lambda: condition(self), timeout)
+
+    def traces(
+        self, limit: int | None = None, mode: str | None = None, service: str | None = None
+    ) -> list[TraceSummary]:
+        """Summaries of the latest traces, the newest first; those in which a span has that mode, and that service."""
+        with self._changed:
+            found = (
+                trace
+                for trace in self._spans.latest()
+                if (mode is None or any(span.resource.mode == mode for span in trace))
+                and (service is None or any(span.resource.service == service for span in trace))
+            )
+            kept = list(islice(found, limit))
+        return [summarize(trace) for trace in kept]
+
+    def trace(self, trace_id: str) -> list[Span]:
+        """The spans of the trace with that id in hex, by start; empty if none is kept."""
+        with self._changed:
+            kept = self._spans.trace(bytes.fromhex(trace_id))
+        return [span.decode() for span in sorted(kept, key=lambda span: span.start_ns)]
+
+    def spans(self) -> list[Span]:
+        """All spans that are kept, in order of arrival."""
+        with self._changed:
+            kept = list(self._spans)
+        return [span.decode() for span in kept]
+
+    def logs(
+        self,
+        limit: int | None = None,
+        mode: str | None = None,
+        trace_id: str | None = None,
+        minimum_severity: int = 0,
+    ) -> list[LogRecord]:
+        """The latest log records, the newest first; severity is the log data model's number."""
+        with self._changed:
+            found = (
+                record
+                for record in self._logs.latest(None if trace_id is None else bytes.fromhex(trace_id))
+                if (mode is None or record.resource.mode == mode) and record.severity_number >= minimum_severity
+            )
+            kept = list(islice(found, limit))
+        return [record.decode() for record in kept]
+
+    def metrics(self) -> list[MetricSummary]:
+        """All metrics of which points are kept, by name."""
+        with self._changed:
+            return self._metrics.summaries()
+
+    def series(
+        self, name: str, mode: str | None = None, points: int = _ALL
+    ) -> list[tuple[Series, Sequence[StoredPoint]]]:
+        """The series of one metric with their latest points, the oldest of them first."""
+        with self._changed:
+            return [
+                (series, list(islice(series.points, max(len(series.points) - points, 0), None)))
+                for series in self._metrics.named(name)
+                if mode is None or series.mode == mode
+            ]

@@ -1,0 +1,167 @@
+"""The views of the console: the JSON API, and a page that links to it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from django.http import Http404, HttpResponse, JsonResponse
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from telemetry.console.application import error_response
+from telemetry.console.faults import Faults
+from telemetry.console.logs import SEVERITIES
+from telemetry.console.parameters import Parameters, checked_trace_id
+from telemetry.console.shapes import (
+    log_json,
+    metric_json,
+    series_json,
+    span_json,
+    summary_json,
+    target_json,
+    trace_summary_json,
+)
+
+if TYPE_CHECKING:
+    from telemetry.console.application import ConsoleRequest
+
+_LISTED = 50
+_MOST_LISTED = 1000
+_POINTS = 100
+_MOST_POINTS = 10_000
+_LONGEST_FAULTS = 10_000
+
+_LINKS = (
+    ("api-summary", "counts per signal and mode, evictions, scrape targets"),
+    ("api-traces", "the latest traces; limit, mode, service"),
+    ("api-metrics", "the names of metrics, with unit, type and description"),
+    ("api-logs", "the latest log records; limit, mode, trace_id, severity"),
+    ("healthz", "whether the console answers"),
+)
+
+
+@require_safe
+def index(request: ConsoleRequest) -> HttpResponse:
+    """The API's links."""
+    Parameters(request)
+    links = format_html_join(
+        "\n", '<li><a href="{}">{}</a>: {}</li>', ((reverse(name), reverse(name), text) for name, text in _LINKS)
+    )
+    page = format_html(
+        '<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8"><title>Telemetry console</title></head>\n'
+        "<body>\n<h1>Telemetry console</h1>\n<ul>\n{}\n</ul>\n</body>\n</html>\n",
+        links,
+    )
+    return HttpResponse(page, content_type="text/html; charset=utf-8")
+
+
+@require_safe
+def healthz(request: ConsoleRequest) -> HttpResponse:
+    """200 while the console answers."""
+    Parameters(request)
+    return JsonResponse({"status": "ok"})
+
+
+@require_safe
+def summary(request: ConsoleRequest) -> HttpResponse:
+    """What has arrived since the start, and what is kept of it."""
+    Parameters(request)
+    return JsonResponse(summary_json(request.console))
+
+
+@require_safe
+def traces(request: ConsoleRequest) -> HttpResponse:
+    """The latest traces."""
+    parameters = Parameters(request, "limit", "mode", "service")
+    found = request.console.store.traces(
+        limit=parameters.integer("limit", _LISTED, _MOST_LISTED),
+        mode=parameters.text("mode"),
+        service=parameters.text("service"),
+    )
+    return JsonResponse({"traces": [trace_summary_json(trace) for trace in found]})
+
+
+@require_safe
+def trace(request: ConsoleRequest, trace_id: str) -> HttpResponse:
+    """The spans of one trace with the log records that belong to it."""
+    Parameters(request)
+    trace_id = checked_trace_id("trace_id", trace_id)
+    spans = request.console.store.trace(trace_id)
+    records = request.console.store.logs(trace_id=trace_id)
+    if not spans and not records:
+        raise Http404(f"no spans and no log records of trace {trace_id} are kept")
+    return JsonResponse(
+        {
+            "trace_id": trace_id,
+            "spans": [span_json(span) for span in spans],
+            "logs": [log_json(record) for record in reversed(records)],
+        }
+    )
+
+
+@require_safe
+def metrics(request: ConsoleRequest) -> HttpResponse:
+    """The metrics of which points are kept."""
+    Parameters(request)
+    return JsonResponse({"metrics": [metric_json(metric) for metric in request.console.store.metrics()]})
+
+
+@require_safe
+def metric(request: ConsoleRequest, name: str) -> HttpResponse:
+    """The series of one metric with their latest points."""
+    parameters = Parameters(request, "mode", "limit", "points")
+    limit = parameters.integer("limit", _MOST_LISTED, _MOST_LISTED)
+    points = parameters.integer("points", _POINTS, _MOST_POINTS)
+    series = request.console.store.series(name, parameters.text("mode"), points)
+    described = [metric_json(item) for item in request.console.store.metrics() if item.instrument.name == name]
+    if not described:
+        raise Http404(f"no points of metric {name} are kept; /api/metrics has the names")
+    return JsonResponse(
+        {
+            "name": name,
+            "metrics": described,
+            "series": [series_json(*item) for item in series[:limit]],
+            "series_left_out": max(len(series) - limit, 0),
+        }
+    )
+
+
+@require_safe
+def logs(request: ConsoleRequest) -> HttpResponse:
+    """The latest log records."""
+    parameters = Parameters(request, "limit", "mode", "trace_id", "severity")
+    severity = parameters.choice("severity", SEVERITIES)
+    records = request.console.store.logs(
+        limit=parameters.integer("limit", _LISTED, _MOST_LISTED),
+        mode=parameters.text("mode"),
+        trace_id=parameters.trace_id("trace_id"),
+        minimum_severity=0 if severity is None else SEVERITIES[severity],
+    )
+    return JsonResponse({"logs": [log_json(record) for record in records]})
+
+
+@require_POST
+def scrape(request: ConsoleRequest) -> HttpResponse:
+    """Scrape all targets now."""
+    Parameters(request)
+    return JsonResponse({"scrape_targets": [target_json(target) for target in request.console.scraper.scrape()]})
+
+
+@require_http_methods(["GET", "PUT", "DELETE"])
+def faults(request: ConsoleRequest) -> HttpResponse:
+    """The receiver's faults; they can be set only if the console was started so."""
+    Parameters(request)
+    receiver = request.console.receiver
+    if request.method != "GET" and not request.console.allow_faults:
+        return error_response(403, "faults can be set only if the console was started with --allow-faults")
+    if request.method == "PUT":
+        try:
+            receiver.faults = Faults.from_json(json.loads(request.read(_LONGEST_FAULTS)))
+        except ValueError as error:
+            return error_response(400, str(error))
+    elif request.method == "DELETE":
+        receiver.faults = Faults()
+    return JsonResponse({"faults": asdict(receiver.faults)})
