@@ -1,0 +1,45 @@
+"""Ctrl-C and its relatives: the first one stops the demo in order, the second one hurries."""
+
+import signal
+import threading
+from types import FrameType
+from typing import Any, Self
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Interruption:
+    """Takes the signals over for the length of its block."""
+
+    def __init__(self) -> None:
+        self._asked = threading.Event()
+        self._hurried = False
+        self._former: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in _SIGNALS:
+            self._former[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._former.items():
+            signal.signal(number, handler)
+
+    @property
+    def asked(self) -> bool:
+        """Whether the demo shall stop."""
+        return self._asked.is_set()
+
+    @property
+    def hurried(self) -> bool:
+        """Whether it shall stop without waiting for anything."""
+        return self._hurried
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until the demo shall stop, for at most `seconds`; return whether it shall."""
+        return self._asked.wait(seconds)
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        # Event.set() takes a lock that the interrupted thread may hold.
+        self._hurried = self._asked.is_set()
+        threading.Thread(target=self._asked.set).start()
