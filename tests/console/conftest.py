@@ -1,0 +1,13 @@
+"""A console on free ports for each test."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from telemetry.console.server import Console
+
+
+@pytest.fixture
+def console() -> Iterator[Console]:
+    with Console(grpc_port=0, http_port=0, api_port=0) as running:
+        yield running

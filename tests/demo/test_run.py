@@ -1,0 +1,169 @@
+"""The demo as one runs it: real processes, every count exact, nothing left running."""
+
+import signal
+from time import monotonic, sleep
+
+import pytest
+
+from telemetry.demo.client import call
+from telemetry.demo.ports import MODES
+from tests.demo.conftest import StartDemo, occupied
+from tests.support.service import wait_until
+
+STATUSES = {"200", "201", "204", "400", "404", "409"}
+
+
+def assert_exact(mode: str, tally: dict[str, int]) -> None:
+    """Check that each request is in every signal, once, and that nobody else's is."""
+    assert tally["sent"] > 0
+    counts = {tally[name] for name in ("sent", "answered", "server_spans", "access_records", "requests")}
+    assert counts == {tally["sent"]}
+    assert [tally[name] for name in ("visitors", "failed", "dropped", "duplicate_spans")] == [0, 0, 0, 0]
+    assert tally["spans"] > tally["server_spans"]
+    assert tally["log_records"] >= tally["access_records"]
+    points = tally["data_points"] > 0, tally["scraped_samples"] > 0
+    assert points == ((True, False) if mode == "collector" else (False, True))
+
+
+def test_demo_counts_are_exact(start_demo: StartDemo) -> None:
+    demo = start_demo("--for", "4", "--rate", "20")
+    assert demo.wait() == 0, demo.errors
+    tally = demo.tally()
+    assert tally["ok"]
+    assert tally["reasons"] == []
+    assert set(tally["modes"]) == set(MODES)
+    for mode, counts in tally["modes"].items():
+        assert_exact(mode, counts)
+        assert set(counts["statuses"]) == STATUSES
+    assert demo.output.count("\n") == 1
+    assert "name admin, password " in demo.errors
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_demo_of_one_mode_leaves_other_port_alone(start_demo: StartDemo, mode: str) -> None:
+    demo = start_demo("--for", "2", "--mode", mode)
+    other = demo.ports.direct if mode == "collector" else demo.ports.collector
+    with occupied(other):
+        demo.wait_for_traffic()
+        sleep(0.5)
+        assert call(getattr(demo.ports, mode), "GET", "/livez").status == 200
+        # `wait` finds the occupied port busy, so only the process is waited for here.
+        wait_until(lambda: not demo.processes(), 60, "the demo's end")
+    assert demo.wait() == 0, demo.errors
+    assert set(demo.tally()["modes"]) == {mode}
+    assert_exact(mode, demo.tally()["modes"][mode])
+
+
+def test_demo_second_run_keeps_data(start_demo: StartDemo) -> None:
+    first = start_demo("--for", "0.5", "--mode", "collector")
+    assert first.wait() == 0, first.errors
+    secret = (first.folder / "secret-key").read_text()
+    second = start_demo("--mode", "collector")
+    second.wait_for_traffic()
+    answer = call(second.ports.collector, "GET", "/users?page_size=100")
+    assert len([user for user in answer.body["results"] if user["email"].endswith("@example.com")]) == 20
+    second.signal(signal.SIGTERM)
+    assert second.wait() == 0, second.errors
+    assert "sample users" not in second.errors
+    assert (second.folder / "secret-key").read_text() == secret
+
+
+def test_demo_interrupted_tells_of_visitors(start_demo: StartDemo) -> None:
+    demo = start_demo()
+    demo.wait_for_traffic()
+    sleep(1)
+    visits = {"collector": 3, "direct": 4}
+    for port, count in ((demo.ports.collector, 3), (demo.ports.direct, 4)):
+        for _ in range(count):
+            assert call(port, "GET", "/users").status == 200
+    demo.signal(signal.SIGINT)
+    assert demo.wait() == 0, demo.errors
+    tally = demo.tally()
+    assert {mode: counts["visitors"] for mode, counts in tally["modes"].items()} == visits
+    assert demo.errors.index("Stopping") < demo.errors.index("Everything that was sent arrived")
+
+
+def test_demo_with_busy_port_starts_nothing(start_demo: StartDemo, offset: int) -> None:
+    port = 8081 + offset
+    with occupied(port):
+        demo = start_demo("--for", "1")
+        wait_until(lambda: not demo.processes(), 30, "the demo's end")
+    assert demo.wait() == 1
+    lines = [line for line in demo.errors.splitlines() if "leaves out" not in line]
+    assert len(lines) == 1
+    assert str(port) in lines[0]
+    assert "--port-offset" in lines[0]
+    assert demo.output == ""
+    assert not list(demo.folder.glob("*.log"))
+
+
+def test_demo_with_port_taken_meanwhile_names_it(start_demo: StartDemo) -> None:
+    demo = start_demo("--for", "5")
+    wait_until(lambda: "Starting" in demo.errors, 30, "the demo's start")
+    with occupied(demo.ports.direct):
+        wait_until(lambda: not demo.processes(), 60, "the demo's end")
+    assert demo.wait() == 1
+    assert f"port {demo.ports.direct} for the service in direct mode is busy" in demo.errors
+    assert "--port-offset" in demo.errors
+
+
+def test_demo_fails_when_console_dies(start_demo: StartDemo) -> None:
+    demo = start_demo()
+    demo.wait_for_traffic()
+    sleep(1)
+    demo.part("console").kill()
+    assert demo.wait() == 1
+    assert any(reason.startswith("the console ended by itself") for reason in demo.tally()["reasons"])
+    assert not demo.tally()["ok"]
+
+
+def test_demo_fails_when_service_dies(start_demo: StartDemo) -> None:
+    demo = start_demo("--mode", "direct")
+    demo.wait_for_traffic()
+    sleep(1)
+    demo.part("gunicorn").kill()
+    assert demo.wait() == 1
+    assert any("in direct mode ended by itself" in reason for reason in demo.tally()["reasons"])
+
+
+def test_demo_fails_when_telemetry_is_lost(start_demo: StartDemo) -> None:
+    demo = start_demo("--mode", "collector", "--rate", "60")
+    demo.wait_for_traffic()
+    sleep(2.5)
+    for worker in demo.part("gunicorn").children():
+        worker.kill()
+    sleep(1)
+    demo.signal(signal.SIGINT)
+    assert demo.wait() == 1
+    assert any("did not arrive" in reason for reason in demo.tally()["reasons"])
+
+
+def test_demo_second_interrupt_hurries(start_demo: StartDemo) -> None:
+    demo = start_demo("--mode", "collector")
+    demo.wait_for_traffic()
+    sleep(1)
+    service = demo.part("gunicorn")
+    for process in [service, *service.children()]:
+        process.suspend()
+    started = monotonic()
+    demo.signal(signal.SIGINT)
+    sleep(0.5)
+    demo.signal(signal.SIGINT)
+    assert demo.wait() == 1
+    assert monotonic() - started < 10
+
+
+def test_demo_killed_leaves_nothing_running(start_demo: StartDemo) -> None:
+    demo = start_demo()
+    demo.wait_for_traffic()
+    demo.signal(signal.SIGKILL)
+    wait_until(lambda: not demo.processes(), 20, "the demo's processes")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--port-offset", "x"), ("--port-offset", "99999"), ("--rate", "0"), ("--for", "-1")]
+)
+def test_demo_with_bad_option_is_usage_error(start_demo: StartDemo, option: str, value: str) -> None:
+    demo = start_demo(f"{option}={value}")
+    assert demo.wait() == 2
+    assert "accepted" in demo.errors

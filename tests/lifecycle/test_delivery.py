@@ -1,0 +1,164 @@
+"""Every finished request arrives as a span, a log record and a count, however its worker ends."""
+
+import signal
+import threading
+from collections.abc import Callable
+from time import sleep
+
+import pytest
+
+from telemetry.console.server import Console
+from tests.support.routes import LAZY, Route, expect, scraped_requests, send
+from tests.support.service import Service, wait_until
+
+StartService = Callable[..., Service]
+
+
+def test_delivery_at_stop(console: Console, start_service: StartService, route: Route) -> None:
+    service = start_service("--workers=2", **route.env(console), **LAZY)
+    send(service, 30)
+    if route.mode == "direct":
+        assert scraped_requests(service) == 30
+    service.stop()
+    expect(console, route.mode, 30)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--worker-class=sync", "--threads=1"),
+        ("--preload",),
+        ("--preload", "--worker-class=sync", "--threads=1"),
+    ],
+)
+@pytest.mark.parametrize("mode", ["collector", "direct"])
+def test_delivery_with_other_gunicorn_options(
+    console: Console, start_service: StartService, mode: str, arguments: tuple[str, ...]
+) -> None:
+    service = start_service("--workers=2", *arguments, **Route(mode, "grpc").env(console), **LAZY)
+    send(service, 20)
+    if mode == "direct":
+        assert scraped_requests(service) == 20
+    service.stop()
+    expect(console, mode, 20)
+
+
+def test_delivery_at_recycle(console: Console, start_service: StartService, route: Route) -> None:
+    service = start_service("--workers=2", "--max-requests=6", **route.env(console), **LAZY)
+    first_workers = {worker.pid for worker in service.workers()}
+    send(service, 40)
+    wait_until(lambda: not first_workers & {worker.pid for worker in service.workers()}, what="recycled workers")
+    if route.mode == "direct":
+        assert scraped_requests(service) == 40
+    service.stop()
+    expect(console, route.mode, 40)
+
+
+def test_delivery_at_reload_under_load(console: Console, start_service: StartService, route: Route) -> None:
+    service = start_service("--workers=2", **route.env(console), **LAZY)
+    first_workers = {worker.pid for worker in service.workers()}
+    load = threading.Thread(target=send, args=(service, 120))
+    load.start()
+    service.send_signal(signal.SIGHUP)
+    load.join()
+    wait_until(lambda: len(service.workers()) == 2 and not first_workers & {w.pid for w in service.workers()})
+    if route.mode == "direct":
+        assert scraped_requests(service) == 120
+    service.stop()
+    expect(console, route.mode, 120)
+
+
+@pytest.mark.parametrize("mode", ["collector", "direct"])
+def test_delivery_at_interrupt(console: Console, start_service: StartService, mode: str) -> None:
+    service = start_service("--workers=2", **Route(mode, "grpc").env(console), **LAZY)
+    send(service, 15)
+    service.stop(signal.SIGINT)
+    expect(console, mode, 15)
+
+
+@pytest.mark.parametrize("threads", [1, 4])  # one thread: the worker class is sync
+@pytest.mark.parametrize("mode", ["collector", "direct"])
+def test_delivery_while_a_request_hangs_past_the_graceful_timeout(
+    console: Console, start_service: StartService, mode: str, threads: int
+) -> None:
+    service = start_service(
+        "--workers=1",
+        f"--threads={threads}",
+        "--worker-class=sync",
+        "--graceful-timeout=5",
+        **Route(mode, "grpc").env(console),
+        **LAZY,
+        DJANGO_SETTINGS_MODULE="tests.support.settings_with_faults",
+        TELEMETRY_FLUSH_TIMEOUT="2",
+    )
+    send(service, 12)
+    hang = threading.Thread(target=_ignore_broken, args=(service, "/faults/sleep/60"))
+    hang.start()
+    sleep(0.5)
+    assert service.stop() < 8
+    hang.join()
+    expect(console, mode, 12)
+
+
+def test_delivery_at_worker_timeout(console: Console, start_service: StartService, route: Route) -> None:
+    service = start_service(
+        "--workers=1",
+        "--worker-class=sync",
+        "--threads=1",
+        "--timeout=2",
+        **route.env(console),
+        **LAZY,
+        DJANGO_SETTINGS_MODULE="tests.support.settings_with_faults",
+    )
+    send(service, 9)
+    _ignore_broken(service, "/faults/sleep/60")
+    expect(console, route.mode, 9, wait=10)
+    if route.mode == "direct":
+        assert scraped_requests(service) == 9
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+def test_delivery_has_query_spans_of_each_database(
+    console: Console, start_service: StartService, database: str, request: pytest.FixtureRequest
+) -> None:
+    from tests.conftest import migrate
+
+    env = Route("collector", "grpc").env(console)
+    if database == "postgres":
+        env["DATABASE_URL"] = request.getfixturevalue("postgres_url")
+        migrate(env["DATABASE_URL"])
+    service = start_service("--workers=2", **env)
+    send(service, 6)
+    service.stop()
+    expect(console, "collector", 6)
+    systems = {span.attributes.get("db.system.name") for span in console.store.spans() if span.kind == "client"}
+    assert systems == {"postgresql" if database == "postgres" else "sqlite"}
+
+
+def test_delivery_of_two_services_on_one_host_stays_apart(console: Console, start_service: StartService) -> None:
+    env = Route("collector", "grpc").env(console)
+    services = [start_service("--workers=2", **env, **LAZY) for _ in range(2)]
+    for service in services:
+        send(service, 10)
+    for service in services:
+        service.stop()
+    expect(console, "collector", 20)
+    instances = {span.resource.instance for span in console.store.spans()}
+    assert len(instances) == 4
+
+
+def test_delivery_keeps_instance_ids_over_a_restart(console: Console, start_service: StartService) -> None:
+    service = start_service("--workers=2", "--max-requests=8", **Route("collector", "grpc").env(console))
+    send(service, 40)
+    service.stop()
+    expect(console, "collector", 40)
+    assert len({span.resource.instance for span in console.store.spans()}) == 2
+
+
+def _ignore_broken(service: Service, path: str) -> None:
+    try:
+        service.get(path)
+    except OSError:
+        return
+    except Exception as error:  # noqa: BLE001
+        assert "Remote" in type(error).__name__, error  # noqa: PT017

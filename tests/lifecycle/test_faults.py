@@ -1,0 +1,144 @@
+"""A backend that is away, silent, slow or refusing: no request notices, and a stop ends in time and tells the loss."""
+
+import re
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic, sleep
+
+from telemetry.console.faults import Faults
+from telemetry.console.server import Console
+from tests.support.routes import LAZY, Route, arrived, expect, scraped_requests, send
+from tests.support.service import Service, free_port, wait_until
+
+StartService = Callable[..., Service]
+
+BUDGET = 2.0
+QUICK = {"OTEL_BSP_SCHEDULE_DELAY": "200", "OTEL_BLRP_SCHEDULE_DELAY": "200", "OTEL_METRIC_EXPORT_INTERVAL": "500"}
+
+
+@contextmanager
+def black_hole() -> Iterator[int]:
+    """A port that takes connections and never answers."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(128)
+        yield listener.getsockname()[1]
+
+
+def stop_within_budget(service: Service) -> str:
+    """Stop the service, check how long it took, and return what it printed."""
+    assert service.stop() < BUDGET + 3.0  # gunicorn itself takes up to a second, and two for kept-alive connections
+    return service.output
+
+
+def dropped(output: str, item: str) -> int:
+    """Return how many of `item` the workers said they dropped."""
+    return sum(int(number) for number in re.findall(rf"telemetry dropped at stop: .*?(\d+) {item}", output))
+
+
+def test_stop_with_absent_backend_ends_within_budget_and_tells_the_loss(
+    start_service: StartService, route: Route
+) -> None:
+    port = free_port()
+    service = start_service("--workers=2", **route.env_for(port, port), **LAZY, TELEMETRY_FLUSH_TIMEOUT=str(BUDGET))
+    send(service, 30)
+    output = stop_within_budget(service)
+    assert dropped(output, "spans") >= 30
+    assert dropped(output, "log records") >= 30
+
+
+def test_stop_with_silent_backend_ends_within_budget_and_tells_the_loss(
+    start_service: StartService, route: Route
+) -> None:
+    with black_hole() as port:
+        service = start_service("--workers=2", **route.env_for(port, port), **LAZY, TELEMETRY_FLUSH_TIMEOUT=str(BUDGET))
+        send(service, 30)
+        output = stop_within_budget(service)
+    assert dropped(output, "spans") >= 30
+    assert dropped(output, "log records") >= 30
+
+
+def test_stop_with_refusing_backend_ends_within_budget_and_tells_the_loss(
+    console: Console, start_service: StartService, route: Route
+) -> None:
+    console.receiver.faults = Faults(status=503)
+    service = start_service("--workers=2", **route.env(console), **LAZY, TELEMETRY_FLUSH_TIMEOUT=str(BUDGET))
+    send(service, 30)
+    output = stop_within_budget(service)
+    assert dropped(output, "spans") >= 30
+    assert dropped(output, "log records") >= 30
+    assert "Traceback" not in output
+
+
+def test_slow_backend_gets_everything(console: Console, start_service: StartService, route: Route) -> None:
+    console.receiver.faults = Faults(delay=0.3)
+    service = start_service("--workers=2", **route.env(console), **QUICK)
+    send(service, 60)
+    service.stop()
+    expect(console, route.mode, 60)
+
+
+def test_requests_do_not_wait_for_a_silent_backend(start_service: StartService, route: Route) -> None:
+    with black_hole() as port:
+        service = start_service(
+            "--workers=2", **route.env_for(port, port), **QUICK, TELEMETRY_FLUSH_TIMEOUT=str(BUDGET)
+        )
+        started = monotonic()
+        send(service, 60)
+        assert monotonic() - started < 10
+        if route.mode == "direct":
+            assert scraped_requests(service) == 60
+        service.stop()
+
+
+def test_backend_that_comes_back_gets_what_was_kept(start_service: StartService, route: Route) -> None:
+    grpc_port, http_port = free_port(), free_port()
+    service = start_service("--workers=2", **route.env_for(grpc_port, http_port), **QUICK)
+    send(service, 20)
+    sleep(1.5)
+    with Console(grpc_port=grpc_port, http_port=http_port, api_port=0) as console:
+        send(service, 20)
+        console.store.wait_for(lambda _: arrived(console, route.mode).spans == 40, timeout=10)
+        service.stop()
+        expect(console, route.mode, 40)
+
+
+def test_recycle_with_absent_backend_keeps_serving(start_service: StartService) -> None:
+    port = free_port()
+    service = start_service(
+        "--workers=1", "--max-requests=5", **Route("collector", "grpc").env_for(port, port), **QUICK
+    )
+    slowest = 0.0
+    for number in range(10):
+        if number in {3, 8}:  # the fifth request of a worker, and its last
+            sleep(2)  # by now it knows that nobody listens
+        started = monotonic()
+        assert service.get("/users")[0] == 200
+        slowest = max(slowest, monotonic() - started)
+    assert slowest < 4.0
+    service.stop()
+
+
+def test_start_does_not_wait_for_the_backend(start_service: StartService, route: Route) -> None:
+    with black_hole() as port:
+        started = monotonic()
+        service = start_service("--workers=1", **route.env_for(port, port), TELEMETRY_FLUSH_TIMEOUT=str(BUDGET))
+        assert monotonic() - started < 12
+        assert service.get("/readyz")[0] == 200
+        service.stop()
+
+
+def test_killed_worker_loses_no_count(console: Console, start_service: StartService) -> None:
+    service = start_service("--workers=3", **Route("direct", "grpc").env(console), **LAZY)
+    total = 0
+    for _ in range(3):
+        send(service, 24)
+        total += 24
+        victim = service.workers()[0]
+        victim.send_signal(signal.SIGKILL)
+        wait_until(lambda gone=victim.pid: gone not in {w.pid for w in service.workers()})  # type: ignore[misc]
+        wait_until(lambda: len(service.workers()) == 3)
+        assert scraped_requests(service) == total
+    service.stop()

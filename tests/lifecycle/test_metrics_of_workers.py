@@ -1,0 +1,127 @@
+"""`/metrics` tells of all workers, whichever answers, and its counters never go back."""
+
+import signal
+import threading
+from collections.abc import Callable
+from time import sleep
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from tests.support.routes import scraped_requests, send
+from tests.support.service import Service, wait_until
+
+StartService = Callable[..., Service]
+Query = Callable[[str], float | None]
+DIRECT = {"TELEMETRY_MODE": "direct", "OTEL_TRACES_EXPORTER": "none"}
+
+
+def test_metrics_never_go_back_while_workers_come_and_go(start_service: StartService) -> None:
+    service = start_service("--workers=2", "--max-requests=50", "--max-requests-jitter=10", **DIRECT)
+    readings: list[list[float]] = [[], []]
+    done = threading.Event()
+
+    def scrape(own: list[float]) -> None:
+        while not done.wait(0.05):
+            own.append(scraped_requests(service))
+
+    scrapers = [threading.Thread(target=scrape, args=(own,)) for own in readings]
+    for scraper in scrapers:
+        scraper.start()
+    sent = 0
+    for step in (signal.SIGTTIN, signal.SIGTTIN, signal.SIGHUP, signal.SIGTTOU, signal.SIGKILL, signal.SIGTTOU):
+        send(service, 30)
+        sent += 30
+        if step == signal.SIGKILL:
+            service.workers()[0].send_signal(step)
+        else:
+            service.send_signal(step)
+        sleep(0.7)
+    done.set()
+    for scraper in scrapers:
+        scraper.join()
+    assert [own == sorted(own) and len(own) > 5 for own in readings] == [True, True]
+    assert scraped_requests(service) == sent
+
+
+def test_metrics_answer_while_a_worker_is_stopped(start_service: StartService) -> None:
+    service = start_service("--workers=2", **DIRECT)
+    send(service, 20)
+    stopped = service.workers()[0]
+    stopped.suspend()
+    try:
+        assert max(scraped_requests(service) for _ in range(4)) == 20
+    finally:
+        stopped.resume()
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type", "parse"),
+    [
+        ("text/plain", "text/plain; version=0.0.4; charset=utf-8", parse_text),
+        (
+            "application/openmetrics-text; version=1.0.0",
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            parse_openmetrics,
+        ),
+    ],
+)
+def test_metrics_have_the_format_that_was_asked_for(
+    start_service: StartService, accept: str, content_type: str, parse: Callable[[str], object]
+) -> None:
+    service = start_service("--workers=2", **DIRECT)
+    send(service, 9)
+    status, headers, body = service.get("/metrics", Accept=accept)
+    assert (status, headers["content-type"]) == (200, content_type)
+    families = {family.name: family for family in parse(body.decode())}  # type: ignore[attr-defined]
+    assert families["http_server_request_duration_seconds"].type == "histogram"
+    labels = families["http_server_request_duration_seconds"].samples[0].labels
+    assert (labels["service_name"], labels["export_mode"]) == ("user-api", "direct")
+    assert "process_cpu_time_seconds" in families or "process_cpu_time_seconds_total" in families
+
+
+def test_metrics_need_the_token_when_one_is_set(start_service: StartService) -> None:
+    service = start_service("--workers=1", **DIRECT, METRICS_TOKEN="scrape-me-0123456789")
+    assert service.get("/metrics")[0] == 401
+    assert service.get("/metrics", Authorization="Bearer wrong")[0] == 401
+    assert service.get("/metrics", Authorization="Bearer scrape-me-0123456789")[0] == 200
+
+
+@pytest.mark.parametrize("mode", ["collector", "off"])
+def test_metrics_are_not_found_in_other_modes(start_service: StartService, mode: str) -> None:
+    no_backend = {f"OTEL_{signal}_EXPORTER": "none" for signal in ("TRACES", "METRICS", "LOGS")}
+    service = start_service("--workers=1", TELEMETRY_MODE=mode, **no_backend)
+    status, _, body = service.get("/metrics")
+    assert status == 404
+    assert b"TELEMETRY_MODE=direct" in body
+
+
+def test_metrics_of_two_services_stay_apart(start_service: StartService) -> None:
+    first, second = (start_service("--workers=2", **DIRECT) for _ in range(2))
+    send(first, 6)
+    send(second, 9)
+    assert (scraped_requests(first), scraped_requests(second)) == (6, 9)
+
+
+def test_metrics_start_at_zero_after_a_killed_run(start_service: StartService) -> None:
+    first = start_service("--workers=2", **DIRECT)
+    send(first, 6)
+    workers = first.workers()
+    first.process.kill()
+    for worker in workers:
+        worker.kill()
+    first.process.wait()
+    second = start_service("--workers=2", **DIRECT)
+    send(second, 3)
+    assert scraped_requests(second) == 3
+
+
+def test_prometheus_sums_equal_the_requests(start_service: StartService, prometheus: Callable[[str], Query]) -> None:
+    service = start_service("--workers=3", "--max-requests=20", **DIRECT)
+    query = prometheus(f"127.0.0.1:{service.port}")
+    send(service, 90)
+    total = 'sum(http_server_request_duration_seconds_count{export_mode="direct"})'
+    wait_until(lambda: query(total) == 90.0, 20, "Prometheus' count of requests")
+    assert query('sum(http_server_request_duration_seconds_bucket{le="+Inf"})') == 90.0
+    assert query("sum(up)") == 1.0

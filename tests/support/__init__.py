@@ -1,0 +1,1 @@
+"""Real parts for the tests: processes of the service, PostgreSQL servers, ports."""

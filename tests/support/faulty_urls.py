@@ -1,0 +1,23 @@
+"""The service's URLs, and some that hang or fail."""
+
+from time import sleep
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import path
+
+from userapi.urls import handler400, handler403, handler404, handler500
+from userapi.urls import urlpatterns as service_urlpatterns
+
+__all__ = ["handler400", "handler403", "handler404", "handler500", "urlpatterns"]
+
+
+def hang(_request: HttpRequest, seconds: int) -> HttpResponse:
+    sleep(seconds)
+    return HttpResponse("late")
+
+
+def fail(_request: HttpRequest) -> HttpResponse:
+    raise RuntimeError("a fault of the test")
+
+
+urlpatterns = [path("faults/sleep/<int:seconds>", hang), path("faults/error", fail), *service_urlpatterns]

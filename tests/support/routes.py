@@ -1,0 +1,85 @@
+"""The ways from the service to the embedded console, and the counts at their ends."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import sleep
+
+from telemetry.console.server import Console
+from tests.support.service import Service
+
+# Long enough that nothing is sent before a stop, so that the flush is what is tested.
+LAZY = {"OTEL_BSP_SCHEDULE_DELAY": "60000", "OTEL_BLRP_SCHEDULE_DELAY": "60000", "OTEL_METRIC_EXPORT_INTERVAL": "60000"}
+
+
+@dataclass(frozen=True)
+class Route:
+    """One way from the service to the console."""
+
+    mode: str
+    protocol: str
+
+    def __str__(self) -> str:
+        return f"{self.mode}-{self.protocol}"
+
+    def env(self, console: Console) -> dict[str, str]:
+        """The environment of a service that sends all three signals to `console`."""
+        return self.env_for(console.grpc_port, console.http_port)
+
+    def env_for(self, grpc_port: int, http_port: int) -> dict[str, str]:
+        if self.protocol == "grpc":
+            endpoint, logs = f"127.0.0.1:{grpc_port}", f"127.0.0.1:{grpc_port}"
+        else:
+            endpoint, logs = f"http://127.0.0.1:{http_port}", f"http://127.0.0.1:{http_port}/v1/logs"
+        env = {
+            "TELEMETRY_MODE": self.mode,
+            "OTEL_EXPORTER_OTLP_PROTOCOL": self.protocol,
+            "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+        }
+        return env | {"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": logs} if self.mode == "direct" else env
+
+
+@dataclass
+class Counts:
+    """What the receiver has of one mode's requests, by each of the three signals."""
+
+    spans: int
+    records: int
+    requests: float
+
+
+def arrived(console: Console, mode: str) -> Counts:
+    """Return what has arrived of `mode`: server spans, access records, requests as OTLP metrics tell them."""
+    totals = console.store.mode(mode)
+    assert totals.duplicate_spans == 0
+    return Counts(totals.server_spans, totals.access_records, totals.requests_otlp)
+
+
+def expect(console: Console, mode: str, requests: int, wait: float = 5.0) -> None:
+    """Wait until `requests` have arrived as spans and records (and OTLP metrics in collector mode), and no more."""
+    wanted = Counts(requests, requests, requests if mode == "collector" else 0)
+    console.store.wait_for(lambda _: arrived(console, mode) == wanted, timeout=wait)
+    sleep(0.2)
+    assert arrived(console, mode) == wanted
+
+
+def send(service: Service, requests: int) -> None:
+    """Send `requests` requests of different kinds, each over a connection of its own."""
+    kinds: list[Callable[[], tuple[int, dict[str, str], bytes]]] = [
+        lambda: service.get("/users"),
+        lambda: service.get("/users/00000000-0000-0000-0000-000000000000"),
+        lambda: service.request("POST", "/users", {"name": ""}),
+    ]
+    for number in range(requests):
+        status, _, _ = kinds[number % len(kinds)]()
+        assert status in {200, 400, 404}, status
+
+
+def scraped_requests(service: Service, **headers: str) -> float:
+    """Return the number of requests that `/metrics` tells, over all routes and workers."""
+    status, _, body = service.get("/metrics", **headers)
+    assert status == 200, body
+    return sum(
+        float(line.rpartition(" ")[2])
+        for line in body.decode().splitlines()
+        if line.startswith("http_server_request_duration_seconds_count")
+    )

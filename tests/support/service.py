@@ -1,0 +1,136 @@
+"""The service as its users run it: a real gunicorn in processes of its own."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any, Self, TypeVar
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[2]
+T = TypeVar("T")
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def listens(port: int) -> bool:
+    """Return whether somebody takes connections on the port of 127.0.0.1."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def wait_until(condition: Callable[[], T], timeout: float = 15.0, what: str = "") -> T:
+    """Return the first true value of `condition`; fail after `timeout` seconds."""
+    deadline = monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if monotonic() > deadline:
+            raise TimeoutError(f"{what or condition} is still {value!r} after {timeout} s")
+        sleep(0.05)
+
+
+class Service:
+    """`python -m gunicorn -c deploy/gunicorn.conf.py userapi.wsgi` on a free port.
+
+    `env` is added to the environment, `args` to the command line. `output` is what it printed.
+    """
+
+    def __init__(self, folder: Path, database: str, env: Mapping[str, str], *args: str) -> None:
+        self.port = free_port()
+        self._log = folder / f"service-{self.port}.log"
+        self._command = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py"]
+        self._command += ["--bind", f"127.0.0.1:{self.port}", *args, "userapi.wsgi"]
+        self._env = {**os.environ, "DATABASE_URL": database, **env}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(40)
+            except subprocess.TimeoutExpired:
+                for process in [*self.workers(), psutil.Process(self.process.pid)]:
+                    process.kill()
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        assert self._process is not None, "the service was not started"
+        return self._process
+
+    @property
+    def output(self) -> str:
+        return self._log.read_text()
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(self._command, cwd=ROOT, env=self._env, stdout=log, stderr=log)
+        wait_until(self._answers, 30, "the service's answer")
+
+    def _answers(self) -> bool:
+        if self.process.poll() is not None:
+            raise RuntimeError(f"the service ended with {self.process.returncode}:\n{self.output}")
+        try:
+            return self.get("/livez")[0] == 200
+        except OSError:
+            return False
+
+    def request(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, timeout: float = 30
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Send one request over a connection of its own; return status, headers (lower case) and body."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        given = {"Content-Type": "application/json"} if body is not None else {}
+        try:
+            connection.request(
+                method,
+                path,
+                None if body is None else json.dumps(body),
+                {**given, "Connection": "close", **(headers or {})},
+            )
+            response = connection.getresponse()
+            return response.status, {k.lower(): v for k, v in response.getheaders()}, response.read()
+        finally:
+            connection.close()
+
+    def get(self, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
+        return self.request("GET", path, headers=headers)
+
+    def workers(self) -> list[psutil.Process]:
+        """Return the living worker processes."""
+        try:
+            return [
+                child for child in psutil.Process(self.process.pid).children() if child.status() != psutil.STATUS_ZOMBIE
+            ]
+        except psutil.NoSuchProcess:
+            return []
+
+    def send_signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def stop(self, number: int = signal.SIGTERM, timeout: float = 40) -> float:
+        """Stop it and return how long that took, in seconds."""
+        started = monotonic()
+        self.process.send_signal(number)
+        self.process.wait(timeout)
+        return monotonic() - started

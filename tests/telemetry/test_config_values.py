@@ -1,0 +1,207 @@
+"""The values that are not about OTLP: resource, sampling, batches, times, levels and tokens."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from telemetry.config import BatchConfig, ConfigError, TelemetryConfig
+
+
+def config(**environ: str) -> TelemetryConfig:
+    return TelemetryConfig.from_env(environ)
+
+
+def error(**environ: str) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        TelemetryConfig.from_env(environ)
+    return caught.value
+
+
+# --- Resource -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("environ", "name", "source"),
+    [
+        ({}, "user-api", "default"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=a"}, "a", "OTEL_RESOURCE_ATTRIBUTES"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=a", "OTEL_SERVICE_NAME": "b"}, "b", "OTEL_SERVICE_NAME"),
+    ],
+)
+def test_service_name(environ: Mapping[str, str], name: str, source: str) -> None:
+    named = TelemetryConfig.from_env(environ)
+    assert (named.service_name, named.sources["service_name"]) == (name, source)
+
+
+def test_resource_attributes_without_service_name() -> None:
+    assert config(OTEL_RESOURCE_ATTRIBUTES="service.name=a,b=c").resource_attributes == (("b", "c"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a=b", (("a", "b"),)),
+        (" a = b , c=d,", (("a", "b"), ("c", "d"))),
+        ("a=b%2Cc%20d", (("a", "b,c d"),)),
+        ("a%20b=c", (("a b", "c"),)),
+        ("a=b=c", (("a", "b=c"),)),
+        ("a=", (("a", ""),)),
+        ("a=1,a=2", (("a", "2"),)),
+        ("a=%C3%A9", (("a", "é"),)),
+    ],
+)
+def test_resource_attributes(text: str, expected: tuple[tuple[str, str], ...]) -> None:
+    assert config(OTEL_RESOURCE_ATTRIBUTES=text).resource_attributes == expected
+
+
+@pytest.mark.parametrize("text", ["a", "=b", "a=b,c", "a=%0A", "a=%FF"])
+def test_resource_attributes_malformed(text: str) -> None:
+    assert error(OTEL_RESOURCE_ATTRIBUTES=text).variable == "OTEL_RESOURCE_ATTRIBUTES"
+
+
+# --- Traces ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sampler", "arg", "expected"),
+    [
+        ("traceidratio", "0.25", 0.25),
+        ("parentbased_traceidratio", "", 1.0),
+        ("parentbased_traceidratio", "0", 0.0),
+        ("parentbased_traceidratio", ".5", 0.5),
+        ("TraceIdRatio", "1e-3", 0.001),
+        ("always_on", "", None),
+        ("parentbased_always_off", "0.5", None),
+    ],
+)
+def test_sampler_arg(sampler: str, arg: str, expected: float | None) -> None:
+    assert config(OTEL_TRACES_SAMPLER=sampler, OTEL_TRACES_SAMPLER_ARG=arg).sampler_arg == expected
+
+
+@pytest.mark.parametrize("arg", ["-0.1", "1.01", "nan", "inf", "1_0", "half", "1e400"])
+def test_sampler_arg_refused(arg: str) -> None:
+    text = str(error(OTEL_TRACES_SAMPLER="traceidratio", OTEL_TRACES_SAMPLER_ARG=arg))
+    assert text.endswith("accepted: a number from 0 to 1")
+
+
+def test_sampler_arg_unused() -> None:
+    assert "parentbased_always_on" in config(OTEL_TRACES_SAMPLER_ARG="0.1").warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ("tracecontext",)),
+        ("tracecontext,baggage", ("tracecontext", "baggage")),
+        (" Baggage , baggage ", ("baggage",)),
+        ("none", ()),
+    ],
+)
+def test_propagators(text: str, expected: tuple[str, ...]) -> None:
+    assert config(OTEL_PROPAGATORS=text).propagators == expected
+
+
+@pytest.mark.parametrize("text", ["b3", "none,baggage", "tracecontext,", "xray"])
+def test_propagators_refused(text: str) -> None:
+    assert error(OTEL_PROPAGATORS=text).variable == "OTEL_PROPAGATORS"
+
+
+# --- Batches and times ----------------------------------------------------------------------------------------------
+
+
+def test_batch_defaults_are_the_specifications() -> None:
+    assert (config().span_batch, config().log_batch) == (
+        BatchConfig(schedule_delay=5, max_queue_size=2048, max_export_batch_size=512, export_timeout=30),
+        BatchConfig(schedule_delay=1, max_queue_size=2048, max_export_batch_size=512, export_timeout=30),
+    )
+
+
+@pytest.mark.parametrize(("prefix", "field"), [("OTEL_BSP", "span_batch"), ("OTEL_BLRP", "log_batch")])
+def test_batch_values(prefix: str, field: str) -> None:
+    environ = {"SCHEDULE_DELAY": "250", "MAX_QUEUE_SIZE": "10", "MAX_EXPORT_BATCH_SIZE": "5", "EXPORT_TIMEOUT": "2000"}
+    read = config(**{f"{prefix}_{name}": value for name, value in environ.items()})
+    assert getattr(read, field) == BatchConfig(0.25, 10, 5, 2.0)
+
+
+def test_batch_size_follows_small_queue() -> None:
+    small = config(OTEL_BSP_MAX_QUEUE_SIZE="100")
+    assert (small.span_batch.max_export_batch_size, small.sources["span_batch.max_export_batch_size"]) == (
+        100,
+        "derived from OTEL_BSP_MAX_QUEUE_SIZE",
+    )
+
+
+@pytest.mark.parametrize(
+    "environ", [{"MAX_QUEUE_SIZE": "5", "MAX_EXPORT_BATCH_SIZE": "6"}, {"MAX_EXPORT_BATCH_SIZE": "4096"}]
+)
+def test_batch_size_above_queue(environ: Mapping[str, str]) -> None:
+    found = error(**{f"OTEL_BLRP_{name}": value for name, value in environ.items()})
+    assert found.variable == "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE"
+
+
+@pytest.mark.parametrize(
+    ("interval", "timeout", "expected"),
+    [
+        ("", "", (15.0, 15.0)),
+        ("60000", "", (60.0, 30.0)),
+        ("60000", "5000", (60.0, 5.0)),
+        ("", "30000", (15.0, 15.0)),
+        ("1000", "2000", (1.0, 1.0)),
+    ],
+)
+def test_metric_times(interval: str, timeout: str, expected: tuple[float, float]) -> None:
+    """The time-out is never above the interval; the specification's default, written out, is no error."""
+    read = config(OTEL_METRIC_EXPORT_INTERVAL=interval, OTEL_METRIC_EXPORT_TIMEOUT=timeout)
+    assert (read.metric_export_interval, read.metric_export_timeout) == expected
+
+
+def test_metric_timeout_above_interval() -> None:
+    assert "OTEL_METRIC_EXPORT_TIMEOUT" in config(OTEL_METRIC_EXPORT_TIMEOUT="20000").warnings[0]
+
+
+@pytest.mark.parametrize(
+    "variable", ["OTEL_METRIC_EXPORT_INTERVAL", "OTEL_BSP_EXPORT_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"]
+)
+def test_times_in_seconds_by_mistake(variable: str) -> None:
+    assert any(variable in warning and "milliseconds" in warning for warning in config(**{variable: "30"}).warnings)
+
+
+@pytest.mark.parametrize(("text", "expected"), [("", 5.0), ("0.5", 0.5), ("60", 60.0), ("3.", 3.0)])
+def test_flush_timeout(text: str, expected: float) -> None:
+    assert config(TELEMETRY_FLUSH_TIMEOUT=text).flush_timeout == expected
+
+
+@pytest.mark.parametrize("text", ["0", "0.0", "60.1", "-1", "5s", "nan"])
+def test_flush_timeout_refused(text: str) -> None:
+    assert "seconds" in error(TELEMETRY_FLUSH_TIMEOUT=text).accepted
+
+
+# --- The rest -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "level"), [("", "info"), ("warn", "warning"), ("WARNING", "warning"), ("Debug", "debug")]
+)
+def test_log_level(text: str, level: str) -> None:
+    assert config(OTEL_LOG_LEVEL=text).log_level == level
+
+
+@pytest.mark.parametrize("choice", ["always_on", "always_off", "trace_based"])
+def test_exemplar_filter(choice: str) -> None:
+    assert config(OTEL_METRICS_EXEMPLAR_FILTER=choice).exemplar_filter == choice
+
+
+def test_metrics_token() -> None:
+    assert config(METRICS_TOKEN="0123456789abcdef").metrics_token == "0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    "text", [" ", "abcdefghijklmnopqrst\n", " abcdefghijklmnopqrst", "pässwörter-und-mehr", "a\x7f"]
+)
+def test_metrics_token_refused(text: str) -> None:
+    """A blank token is a mistake; if it counted as none, `/metrics` would be open to all."""
+    assert error(METRICS_TOKEN=text).variable == "METRICS_TOKEN"
+
+
+def test_metrics_token_short() -> None:
+    assert "16 characters" in config(METRICS_TOKEN="abc").warnings[0]

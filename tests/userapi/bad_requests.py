@@ -1,0 +1,141 @@
+"""Requests that no client should send, and the status that each must get."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class BadRequest:
+    """One request over `http.client`; `status` is what it must be answered with."""
+
+    name: str
+    status: int
+    method: str = "POST"
+    path: str = "/users"
+    body: bytes | None = None
+    headers: dict[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def _body(name: str, body: bytes, status: int = 400) -> BadRequest:
+    return BadRequest(name, status, body=body)
+
+
+def _get(name: str, path: str, status: int = 400, **headers: str) -> BadRequest:
+    return BadRequest(
+        name, status, "GET", path, headers={key.replace("_", "-"): value for key, value in headers.items()}
+    )
+
+
+def _user(name: bytes = b'"Test"', email: bytes = b'"test@example.com"') -> bytes:
+    return b'{"name": ' + name + b', "email": ' + email + b"}"
+
+
+_JSON: dict[str, Any] = {"Content-Type": "application/json"}
+
+BAD_REQUESTS = [
+    # What JSON is not
+    _body("empty body", b""),
+    _body("no JSON", b"name=Test"),
+    _body("half JSON", b'{"name": "Te'),
+    _body("two JSONs", _user() + _user()),
+    _body("byte order mark", b"\xef\xbb\xbf" + _user()),
+    _body("UTF-16", _user().decode().encode("utf-16")),
+    _body("invalid UTF-8", _user(b'"\xff\xfe"')),
+    _body("UTF-8 surrogate", _user(b'"\xed\xa0\x80"')),
+    _body("NaN", _user(b"NaN")),
+    _body("infinity", _user(b"-Infinity")),
+    _body("number of 5000 digits", _user(b"1" * 5000)),
+    _body("nested 30000 lists", b"[" * 30_000),
+    _body("nested 10000 objects", b'{"a":' * 10_000),
+    _body("control character", _user(b'"a\nb"')),
+    # The wrong shape
+    *(_body(f"{body.decode()} for an object", body) for body in (b"null", b"[]", b"1", b'"text"', b"true", b"[{}]")),
+    *(_body(f"name is {value.decode()}", _user(value)) for value in (b"null", b"[]", b"{}", b"true", b'["a"]')),
+    *(_body(f"email is {value.decode()}", _user(email=value)) for value in (b"null", b"[]", b"{}", b"1", b"true")),
+    _body("no name", b'{"email": "test@example.com"}'),
+    _body("no email", b'{"name": "Test"}'),
+    # Values
+    _body("blank name", _user(b'"  "')),
+    _body("NUL in name", _user(b'"a\\u0000b"')),
+    _body("lone surrogate in name", _user(b'"a\\ud800b"')),
+    _body("name of 201 characters", _user(b'"' + b"x" * 201 + b'"')),
+    _body("name of 50000 characters", _user(b'"' + b"x" * 50_000 + b'"')),
+    _body("NUL in email", _user(email=b'"a\\u0000@example.com"')),
+    _body("lone surrogate in local part", _user(email=b'"\\ud800@example.com"')),
+    _body("lone surrogate in domain", _user(email=b'"a@\\udfff.com"')),
+    _body("email without at", _user(email=b'"test.example.com"')),
+    _body("email of 300 characters", _user(email=b'"' + b"x" * 288 + b'@example.com"')),
+    _body("email that grows in lower case", _user(email='"a@{}.com"'.format("İ" * 60 + "." + "İ" * 60).encode())),
+    _body("email with markup", _user(email=b'"<script>@example.com"')),
+    _body("email with line break", _user(email=b'"a@example.com\\nBcc: b"')),
+    # Bodies that are too large, of another type, or in another charset
+    _body("body of 1 MB", _user(b'"' + b"x" * 1_000_000 + b'"'), 413),
+    *(
+        BadRequest(f"content type {name}", 415, body=_user(), headers={"Content-Type": name})
+        for name in (
+            "text/plain",
+            "application/x-www-form-urlencoded",
+            "multipart/form-data",
+            "multipart/form-data; boundary=x",
+            "application/xml",
+            "nonsense",
+            "/",
+            ";",
+            "application/json; charset=zlib",
+            "application/json; charset=utf-16",
+            "application/json; charset=undefined",
+        )
+    ),
+    BadRequest("no content type", 415, body=_user(), headers={}),
+    # Negotiation and methods
+    _get("picture wanted", "/users", 406, Accept="image/png"),
+    _get("nonsense wanted", "/users", 406, Accept="/;;q=x"),
+    _get("charset zlib on a GET", "/users?search=x", 415, Content_Type="application/json; charset=zlib"),
+    BadRequest("PUT on the list", 405, "PUT", body=_user()),
+    BadRequest("POST on a user", 405, "POST", "/users/00000000-0000-0000-0000-000000000000", _user()),
+    BadRequest("invented method", 405, "BREW"),
+    BadRequest("PATCH of nobody", 404, "PATCH", "/users/00000000-0000-0000-0000-000000000000", b"{}", _JSON),
+    # Parameters
+    _get("page size 0", "/users?page_size=0"),
+    _get("page size of 5000 digits", "/users?page_size=" + "9" * 3000),
+    _get("page size with NUL", "/users?page_size=1%00"),
+    _get("ordering with NUL", "/users?ordering=name%00"),
+    _get("ordering of a lookup", "/users?ordering=email__contains"),
+    _get("cursor with NUL", "/users?cursor=%00"),
+    _get("cursor with invalid UTF-8", "/users?cursor=%ff%fe"),
+    _get("cursor of 3000 characters", "/users?cursor=" + "A" * 3000),
+    _get("search of 1000 characters", "/users?search=" + "x" * 1000),
+    # Addresses and identities
+    _get("id is no UUID", "/users/1", 404),
+    _get("id with NUL", "/users/%00", 404),
+    _get("id with invalid UTF-8", "/users/%ff", 404),
+    _get("trailing slash", "/users/", 404),
+    _get("unknown address", "/nothing", 404),
+    _get("NUL in an escaped cookie", "/users", 400, Cookie=r'sessionid="abcdefgh\000ijkl"'),
+    _get("unknown host", "/users", 400, Host="evil.example"),
+    _get("host is nonsense", "/users", 400, Host="a b"),
+    _get("token with bytes", "/users", 401, Authorization="Bearer \xff\xfe"),
+    _get("token with a space", "/users", 401, Authorization="Bearer a b"),
+    _get("token unknown", "/users", 401, Authorization="Bearer " + "0" * 64),
+    BadRequest("NUL in a name for a token", 401, path="/auth/token", headers={"Authorization": "Basic YQBiOmM="}),
+    BadRequest("no base64 for a token", 401, path="/auth/token", headers={"Authorization": "Basic é"}),
+]
+
+ODD_BUT_GOOD = [
+    _get("search with NUL", "/users?search=%00", 200),
+    _get("search with invalid UTF-8", "/users?search=%ff%fe", 200),
+    _get("search with surrogates", "/users?search=%ed%a0%80", 200),
+    _get("search for SQL", "/users?search=';DROP%20TABLE%20users_user;--", 200),
+    _get("search for a pattern", "/users?search=((((%25_[^a-z]*", 200),
+    _get("search of many words", "/users?search=" + "+".join(["a"] * 99), 200),
+    _get("search for an emoji", "/users?search=%F0%9F%A6%84", 200),
+    _get("empty parameters", "/users?search=&cursor=&ordering=&page_size=", 200),
+    _get("repeated parameters", "/users?page_size=1&page_size=2", 200),
+    _body("name in four-byte characters", _user('"🦄🜁"'.encode(), b'"unicorn@example.com"'), 201),
+    _body("unknown fields", b'{"name": "Test", "email": "odd@example.com", "is_admin": true, "pk": 1}', 201),
+    _body("duplicate keys", b'{"name": "a", "name": "b", "email": "keys@example.com"}', 201),
+    _body("a number for a name", _user(b"1", b'"number@example.com"'), 201),
+]

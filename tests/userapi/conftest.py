@@ -1,0 +1,53 @@
+"""An account with a token, and a client that uses it."""
+
+from collections.abc import Callable
+
+import pytest
+from django.contrib.auth.models import User as Account
+from django.core.cache import cache
+from django.test import Client
+from knox.models import AuthToken
+from pytest_django import Settings
+
+from tests.conftest import migrate
+from userapi.users.models import User
+
+
+@pytest.fixture
+def account(settings: Settings, django_user_model: type[Account]) -> Account:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # quick, and nothing is at stake
+    return django_user_model.objects.create_user("alice", password="a password of alice")
+
+
+@pytest.fixture
+def token(account: Account) -> str:
+    value: str = AuthToken.objects.create(account)[1]
+    return value
+
+
+@pytest.fixture
+def api(token: str) -> Client:
+    """A client with a token; an exception of the service is a 500, as it is for a real client."""
+    return Client(raise_request_exception=False, headers={"authorization": f"Bearer {token}"})
+
+
+@pytest.fixture
+def make_users(db: None) -> Callable[[int], list[User]]:  # noqa: ARG001  (needs the database)
+    """A function that makes that many users, named `User 000`, `User 001` and so on."""
+
+    def make(count: int) -> list[User]:
+        return [User.objects.create(name=f"User {n:03}", email=f"user{n:03}@example.com") for n in range(count)]
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def _forgotten_attempts() -> None:
+    cache.clear()
+
+
+@pytest.fixture
+def migrated_postgres(postgres_url: str) -> str:
+    """The URL of a PostgreSQL database with the service's tables."""
+    migrate(postgres_url)
+    return postgres_url

@@ -1,0 +1,124 @@
+"""Who may call the API: holders of a token or a session, or everybody where access is open."""
+
+from base64 import b64encode
+from collections.abc import Callable
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.contrib.auth.models import User as Account
+from django.core.management import CommandError, call_command
+from django.test import Client
+from django.utils import timezone
+from knox.models import AuthToken
+
+from tests.support.service import Service
+
+pytestmark = pytest.mark.django_db
+JSON = "application/json"
+USER = {"name": "Test User", "email": "test@example.com"}
+
+
+def basic(name: str, password: str) -> dict[str, str]:
+    return {"authorization": "Basic " + b64encode(f"{name}:{password}".encode()).decode()}
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_call_without_credentials_is_refused(client: Client, method: str) -> None:
+    assert getattr(client, method)("/users").status_code == 401
+
+
+def test_password_gets_token_that_opens_the_api(client: Client, account: Account) -> None:
+    response = client.post("/auth/token", headers=basic(account.username, "a password of alice"))
+    bearer = {"authorization": f"Bearer {response.json()['token']}"}
+    assert client.get("/users", headers=bearer).status_code == 200
+
+
+def test_token_is_not_stored(token: str) -> None:
+    stored = AuthToken.objects.get()
+    assert token not in (stored.digest, stored.token_key)
+    assert len(stored.token_key) < len(token) / 2
+
+
+def test_token_gets_no_further_token(api: Client) -> None:
+    assert api.post("/auth/token").status_code == 401
+
+
+def test_expired_token_is_refused(api: Client) -> None:
+    AuthToken.objects.update(expiry=timezone.now() - timedelta(seconds=1))
+    assert api.get("/users").status_code == 401
+
+
+def test_token_of_inactive_account_is_refused(api: Client, account: Account) -> None:
+    Account.objects.filter(id=account.id).update(is_active=False)
+    assert api.get("/users").status_code == 401
+
+
+def test_logout_ends_the_token(api: Client) -> None:
+    assert api.post("/auth/logout").status_code == 204
+    assert api.get("/users").status_code == 401
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Bearer",
+        "Bearer a b",
+        "Bearer \xff",
+        "Bearer x\0y",
+        "Bearer " + "f" * 5000,
+        "Basic x",
+        "Basic YQBiOmM=",
+        "x" * 9000,
+    ],
+)
+@pytest.mark.parametrize("path", ["/users", "/auth/token"])
+def test_nonsense_credentials_are_refused(client: Client, path: str, header: str) -> None:
+    client.raise_request_exception = False
+    assert client.post(path, headers={"authorization": header}).status_code == 401
+
+
+def test_guessing_passwords_is_slowed(client: Client, account: Account) -> None:
+    statuses = [client.post("/auth/token", headers=basic(account.username, f"no {n}")).status_code for n in range(11)]
+    assert statuses == [401] * 10 + [429]
+
+
+def test_slowed_client_hears_when_to_return(client: Client) -> None:
+    for _ in range(10):
+        client.post("/auth/token")
+    assert 0 < int(client.post("/auth/token")["Retry-After"]) <= 60
+
+
+def test_session_opens_the_api(client: Client, account: Account) -> None:
+    client.force_login(account)
+    assert client.get("/users").status_code == 200
+
+
+def test_session_without_csrf_token_changes_nothing(account: Account) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(account)
+    response = client.post("/users", USER, content_type=JSON)
+    assert (response.status_code, response["Content-Type"]) == (403, "application/problem+json")
+
+
+def test_create_token_prints_working_token(client: Client, account: Account) -> None:
+    output = StringIO()
+    call_command("create_token", account.username, stdout=output)
+    assert client.get("/users", headers={"authorization": f"Bearer {output.getvalue().strip()}"}).status_code == 200
+
+
+def test_create_token_of_nobody_says_so() -> None:
+    with pytest.raises(CommandError, match="No account has the name 'nobody'"):
+        call_command("create_token", "nobody")
+
+
+def test_open_access_needs_no_credentials(start_service: Callable[..., Service]) -> None:
+    service = start_service("--workers=1", USERAPI_OPEN_ACCESS="true")
+    assert service.request("POST", "/users", USER)[0] == 201
+    assert service.get("/users")[0] == 200
+
+
+def test_open_access_takes_no_form_of_another_page(start_service: Callable[..., Service]) -> None:
+    service = start_service("--workers=1", USERAPI_OPEN_ACCESS="true")
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert service.request("POST", "/users", "name=a&email=a@example.com", form)[0] == 415

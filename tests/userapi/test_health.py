@@ -1,0 +1,132 @@
+"""/livez and /readyz: what they ask, what they answer, and for how long they wait."""
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Event
+from time import monotonic
+
+import psycopg
+import pytest
+from django.test import Client, RequestFactory
+
+from tests.support.service import Service
+from userapi import health
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz"])
+def test_health_answers_any_host_without_credentials(start_service: Callable[..., Service], path: str) -> None:
+    service = start_service("--workers=1", USERAPI_OPEN_ACCESS="false", DJANGO_HTTPS="true")
+    assert service.get(path, Host="10.1.2.3")[0] == 200
+    assert service.request("HEAD", path)[::2] == (200, b"")
+
+
+def test_probe_of_unknown_host_is_answered_with_telemetry_on(start_service: Callable[..., Service]) -> None:
+    service = start_service("--workers=1", TELEMETRY_MODE="direct", OTEL_TRACES_EXPORTER="none", DJANGO_HTTPS="true")
+    for path in ("/livez", "/readyz", "/metrics"):
+        assert service.get(path, Host="10.1.2.3")[0] == 200
+
+
+def test_livez_needs_no_database(client: Client) -> None:
+    assert client.get("/livez").json() == {"status": "ok"}  # pytest-django fails the test on any query
+
+
+def test_health_accepts_reading_only(client: Client) -> None:
+    response = client.post("/livez")
+    assert (response.status_code, response["Allow"]) == (405, "GET, HEAD")
+
+
+def test_readyz_names_missing_migrations(start_service: Callable[..., Service], tmp_path: Path) -> None:
+    service = start_service("--workers=1", DATABASE_URL=f"sqlite:///{tmp_path / 'empty.sqlite3'}")
+    status, headers, body = service.get("/readyz")
+    assert (status, headers["content-type"]) == (503, "application/problem+json")
+    assert "run manage.py migrate" in json.loads(body)["errors"]["migrations"][0]
+
+
+def test_readyz_names_unreachable_database(start_service: Callable[..., Service], tmp_path: Path) -> None:
+    service = start_service("--workers=1", DATABASE_URL=f"postgres://secret@/{tmp_path}/none")
+    started = monotonic()
+    status, _, body = service.get("/readyz")
+    assert status == 503
+    assert "database" in json.loads(body)["errors"]
+    assert b"secret" not in body
+    assert monotonic() - started < health.READY_TIMEOUT + 3
+
+
+def test_api_with_unreachable_database_is_503(start_service: Callable[..., Service], tmp_path: Path) -> None:
+    service = start_service("--workers=1", DATABASE_URL=f"postgres://secret@/{tmp_path}/none")
+    status, headers, body = service.get("/users")
+    assert (status, headers["content-type"]) == (503, "application/problem+json")
+    assert b"secret" not in body
+
+
+def test_readyz_recovers_with_the_database(
+    start_service: Callable[..., Service], migrated_sqlite: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "late.sqlite3"
+    service = start_service("--workers=1", DATABASE_URL=f"sqlite:///{path}")
+    assert service.get("/readyz")[0] == 503
+    with sqlite3.connect(migrated_sqlite) as source, sqlite3.connect(path) as target:
+        source.backup(target)
+    source.close()
+    target.close()
+    assert service.get("/readyz")[0] == 200
+
+
+def test_readiness_waits_no_longer_than_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    freed = Event()
+    started = []
+
+    def hang(self: health._Check) -> None:
+        started.append(self)
+        freed.wait(10)
+
+    monkeypatch.setattr(health._Check, "run", hang)
+    readiness = health.Readiness(timeout=0.1)
+    try:
+        for _ in range(3):
+            assert readiness.reasons() == {"database": ["No answer within 0.1 seconds."]}
+        assert len(started) == 1
+    finally:
+        freed.set()
+        started[0].join()
+
+
+def test_readyz_asks_for_migrations_until_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def pretend(self: health._Check) -> None:
+        asked.append(self._migrations)
+        if len(asked) == 1:
+            self.reasons["migrations"] = ["2 not applied"]
+
+    monkeypatch.setattr(health._Check, "run", pretend)
+    monkeypatch.setattr(health, "readiness", health.Readiness())
+    request = RequestFactory().get("/readyz")
+    assert [health.readyz(request).status_code for _ in range(3)] == [503, 200, 200]
+    assert asked == [True, True, False]
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A folder whose path leaves room for a socket's name (107 characters in all)."""
+    with TemporaryDirectory(prefix="pg-") as folder:
+        yield Path(folder)
+
+
+def test_service_finds_the_database_again(
+    start_service: Callable[..., Service], migrated_postgres: str, short_path: Path
+) -> None:
+    folder, _, name = migrated_postgres.removeprefix("postgres://postgres@/").rpartition("/")
+    door = short_path / "door"  # to the server; closed, no connection can be made
+    door.symlink_to(folder)
+    service = start_service("--workers=1", DATABASE_URL=f"postgres://postgres@/{door}/{name}")
+    assert service.get("/users")[0] == 200
+    door.unlink()
+    with psycopg.connect(host=folder, dbname="postgres", user="postgres", autocommit=True) as connection:
+        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+    assert service.get("/users")[0] == 503
+    door.symlink_to(folder)
+    assert service.get("/users")[0] == 200

@@ -1,0 +1,169 @@
+"""Pages: complete, in order, without repeats, bounded, and deaf to invented cursors."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.core.signing import Signer
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from userapi.pagination import MAX_PAGE_SIZE
+from userapi.users.models import User
+
+pytestmark = pytest.mark.django_db
+MakeUsers = Callable[[int], list[User]]
+ORDERINGS = ["id", "-id", "created_at", "-created_at", "name", "-name", "email", "-email"]
+
+
+def pages(api: Client, url: str | None, link: str = "next") -> Iterator[dict[str, Any]]:
+    while url:
+        response = api.get(url)
+        assert response.status_code == 200, response.content
+        page = response.json()
+        yield page
+        url = page[link]
+
+
+def ids(page_list: list[dict[str, Any]]) -> list[str]:
+    return [row["id"] for page in page_list for row in page["results"]]
+
+
+@pytest.fixture
+def twins(make_users: MakeUsers) -> list[User]:
+    """Users of whom many share their name and their time, so that only the tie-breaker tells them apart."""
+    users = make_users(11)
+    User.objects.filter(id__in=[user.id for user in users[:6]]).update(name="Same", created_at=users[0].created_at)
+    return users
+
+
+@pytest.mark.parametrize("ordering", ORDERINGS)
+def test_pages_hold_every_user_once(api: Client, twins: list[User], ordering: str) -> None:
+    found = ids(list(pages(api, f"/users?page_size=3&ordering={ordering}")))
+    assert sorted(found) == sorted(str(user.id) for user in twins)
+
+
+@pytest.mark.parametrize("ordering", ORDERINGS)
+@pytest.mark.usefixtures("twins")
+def test_pages_are_in_order(api: Client, ordering: str) -> None:
+    rows = [row for page in pages(api, f"/users?page_size=3&ordering={ordering}") for row in page["results"]]
+    key = ordering.removeprefix("-")
+    values = [row[key].lower() for row in rows]
+    assert values == sorted(values, reverse=ordering.startswith("-"))
+
+
+@pytest.mark.parametrize("ordering", ORDERINGS)
+@pytest.mark.usefixtures("twins")
+def test_pages_backwards_are_the_same_pages(api: Client, ordering: str) -> None:
+    forward = list(pages(api, f"/users?page_size=3&ordering={ordering}"))
+    backward = list(pages(api, forward[-1]["previous"], "previous"))
+    assert ids(backward[::-1]) == ids(forward[:-1])
+
+
+def test_first_and_last_page_have_one_neighbour(api: Client, make_users: MakeUsers) -> None:
+    make_users(4)
+    first, last = pages(api, "/users?page_size=2")
+    assert first["previous"] is None
+    assert last["next"] is None
+
+
+def test_default_is_newest_first(api: Client, make_users: MakeUsers) -> None:
+    users = make_users(3)
+    assert ids([api.get("/users").json()]) == [str(user.id) for user in users[::-1]]
+
+
+def test_page_holds_fifty_unless_told(api: Client, make_users: MakeUsers) -> None:
+    make_users(51)
+    assert len(api.get("/users").json()["results"]) == 50
+
+
+def test_new_user_shifts_no_page(api: Client, make_users: MakeUsers) -> None:
+    make_users(4)
+    first = api.get("/users?page_size=2").json()
+    User.objects.create(name="Late", email="late@example.com")
+    assert not set(ids([first])) & set(ids([api.get(first["next"]).json()]))
+
+
+def test_page_whose_rows_are_gone_leads_back(api: Client, make_users: MakeUsers) -> None:
+    users = make_users(4)
+    first = api.get("/users?page_size=2&ordering=created_at").json()
+    User.objects.filter(id__in=[user.id for user in users[2:]]).delete()
+    empty = api.get(first["next"]).json()
+    assert (empty["results"], empty["next"]) == ([], None)
+    assert ids([api.get(empty["previous"]).json()]) == ids([first])
+
+
+def test_links_keep_the_other_parameters(api: Client, make_users: MakeUsers) -> None:
+    make_users(3)
+    link = api.get("/users?page_size=1&ordering=name&search=user").json()["next"]
+    assert link.startswith("http://testserver/users?")
+    assert {"page_size=1", "ordering=name", "search=user"} < set(link.partition("?")[2].split("&"))
+
+
+def test_page_costs_one_query_and_no_count(api: Client, make_users: MakeUsers) -> None:
+    make_users(3)
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        api.get("/users?page_size=2")
+    about_users = [query["sql"] for query in queries if "users_user" in query["sql"]]
+    assert len(about_users) == 1
+    assert "COUNT" not in about_users[0]
+
+
+@pytest.mark.parametrize("ordering", ORDERINGS)
+def test_page_on_sqlite_reads_index_and_sorts_nothing(api: Client, make_users: MakeUsers, ordering: str) -> None:
+    make_users(3)
+    link = api.get(f"/users?page_size=1&ordering={ordering}").json()["next"]
+    plans: list[str] = []
+
+    def explain(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if 'FROM "users_user"' in sql:
+            plans.extend(str(row) for row in execute(f"EXPLAIN QUERY PLAN {sql}", params, many, context).fetchall())
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(explain):
+        api.get(link)
+    assert len(plans) == 1, plans
+    assert "SEARCH users_user USING" in plans[0], plans
+
+
+@pytest.mark.parametrize("size", ["0", "-1", str(MAX_PAGE_SIZE + 1), "9" * 5000, "1.5", "ten", "٣", "1e2", "%00"])
+def test_page_size_out_of_bounds_is_invalid(api: Client, size: str) -> None:
+    response = api.get(f"/users?page_size={size}")
+    assert (response.status_code, list(response.json()["errors"])) == (400, ["page_size"])
+
+
+@pytest.mark.parametrize("ordering", ["password", "--name", "name,email", "-", "%00", "email__gt", "?", "key_0"])
+def test_ordering_outside_the_list_is_invalid(api: Client, ordering: str) -> None:
+    response = api.get("/users", {"ordering": ordering})
+    assert (response.status_code, list(response.json()["errors"])) == (400, ["ordering"])
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    ["x", "%00", "e30:x", ":", "x" * 100_000, "é", "\ud800".encode("utf-8", "surrogatepass").decode("latin-1")],
+)
+def test_invented_cursor_is_invalid(api: Client, cursor: str) -> None:
+    response = api.get("/users", {"cursor": cursor})
+    assert (response.status_code, list(response.json()["errors"])) == (400, ["cursor"])
+
+
+def test_changed_cursor_is_invalid(api: Client, make_users: MakeUsers) -> None:
+    make_users(2)
+    link = api.get("/users?page_size=1").json()["next"]
+    head, _, cursor = link.partition("cursor=")
+    swapped = "A" if cursor[10] != "A" else "B"
+    assert api.get(f"{head}cursor={cursor[:10]}{swapped}{cursor[11:]}").status_code == 400
+
+
+def test_cursor_signed_for_another_purpose_is_invalid(api: Client) -> None:
+    cursor = Signer(salt="another").sign_object(["-created_at", "next", False, ["x", "y"]])
+    assert api.get("/users", {"cursor": cursor}).status_code == 400
+
+
+def test_cursor_of_another_ordering_is_invalid(api: Client, make_users: MakeUsers) -> None:
+    make_users(2)
+    link = api.get("/users?page_size=1&ordering=name").json()["next"]
+    assert api.get(link.replace("ordering=name", "ordering=email")).status_code == 400

@@ -1,0 +1,74 @@
+"""Several clients at the same moment: the database decides, and those who lose hear it politely."""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
+import pytest
+
+from tests.support.service import Service
+
+ROUNDS = 10
+CLIENTS = 6
+
+Call = tuple[str, str, Any]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def service(request: pytest.FixtureRequest, start_service: Callable[..., Service]) -> Service:
+    env = {"DATABASE_URL": request.getfixturevalue("migrated_postgres")} if request.param == "postgresql" else {}
+    return start_service("--workers=2", "--threads=4", **env)
+
+
+def at_once(service: Service, calls: list[Call]) -> Counter[int]:
+    """Send all calls together, each from a client of its own; return how often each status came."""
+    barrier = Barrier(len(calls))
+
+    def send(call: Call) -> int:
+        barrier.wait(10)
+        return service.request(*call)[0]
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return Counter(pool.map(send, calls))
+
+
+def user(number: int) -> dict[str, str]:
+    return {"name": "Test", "email": f"test{number}@example.com"}
+
+
+def create(service: Service, number: int) -> str:
+    """Return the path of a new user."""
+    status, headers, body = service.request("POST", "/users", user(number))
+    assert status == 201, body
+    assert headers["location"].endswith(json.loads(body)["id"])
+    return f"/users/{json.loads(body)['id']}"
+
+
+def test_posts_of_one_email_make_one_user(service: Service) -> None:
+    for number in range(ROUNDS):
+        assert at_once(service, [("POST", "/users", user(number))] * CLIENTS) == {201: 1, 409: CLIENTS - 1}
+
+
+def test_patches_to_one_email_leave_one_owner(service: Service) -> None:
+    paths = [create(service, number) for number in range(CLIENTS)]
+    calls: list[Call] = [("PATCH", path, {"email": "one@example.com"}) for path in paths]
+    assert at_once(service, calls) == {200: 1, 409: CLIENTS - 1}
+
+
+def test_deletes_of_one_user_succeed_once(service: Service) -> None:
+    for number in range(ROUNDS):
+        path = create(service, number)
+        assert at_once(service, [("DELETE", path, None)] * CLIENTS) == {204: 1, 404: CLIENTS - 1}
+
+
+def test_change_never_brings_a_deleted_user_back(service: Service) -> None:
+    for number in range(ROUNDS):
+        path = create(service, number)
+        calls: list[Call] = [("DELETE", path, None), ("PATCH", path, {"name": "New"})]
+        statuses = at_once(service, calls * (CLIENTS // 2))
+        assert statuses[204] == 1
+        assert set(statuses) <= {200, 204, 404}
+        assert service.get(path)[0] == 404

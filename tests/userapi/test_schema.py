@@ -1,0 +1,99 @@
+"""The OpenAPI document: valid, complete, and kept by the running service."""
+
+import json
+from typing import Any
+
+import pytest
+import schemathesis
+from django.core.management import call_command
+from django.core.wsgi import get_wsgi_application
+from django.test import Client
+from hypothesis import HealthCheck, given, settings
+from hypothesis.strategies import booleans
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+    unsupported_method,
+)
+
+from userapi.users.models import User
+
+CHECKS = (
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    negative_data_rejection,
+    unsupported_method,
+)
+
+
+@pytest.fixture
+def document(client: Client) -> dict[str, Any]:
+    body: dict[str, Any] = json.loads(client.get("/schema").content)
+    return body
+
+
+@pytest.fixture
+def api_schema() -> Any:
+    return schemathesis.openapi.from_wsgi("/schema", get_wsgi_application(), headers={"Host": "localhost"})
+
+
+def test_schema_is_valid_and_without_warnings(tmp_path: Any) -> None:
+    call_command("spectacular", "--validate", "--fail-on-warn", "--file", str(tmp_path / "schema.yaml"))
+
+
+def test_schema_is_openapi_3_1(document: dict[str, Any]) -> None:
+    assert document["openapi"].startswith("3.1")
+
+
+def test_schema_has_every_operation(document: dict[str, Any]) -> None:
+    operations = {(path, method) for path, methods in document["paths"].items() for method in methods}
+    assert operations == {
+        ("/users", "get"),
+        ("/users", "post"),
+        *(("/users/{id}", method) for method in ("get", "put", "patch", "delete")),
+        ("/auth/token", "post"),
+        ("/auth/logout", "post"),
+    }
+
+
+def test_every_operation_documents_problems_and_authentication(document: dict[str, Any]) -> None:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            errors = {status: response for status, response in operation["responses"].items() if status[0] in "45d"}
+            assert {"401", "403", "406", "503", "default"} <= set(errors), (path, method)
+            assert all(set(response["content"]) == {"application/problem+json"} for response in errors.values())
+            assert operation["security"], (path, method)
+
+
+def test_list_documents_its_parameters(document: dict[str, Any]) -> None:
+    names = {parameter["name"] for parameter in document["paths"]["/users"]["get"]["parameters"]}
+    assert names == {"cursor", "ordering", "page_size", "search"}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
+@pytest.mark.parametrize(
+    ("path", "method"),
+    [("/users", "GET"), ("/users", "POST"), *(("/users/{id}", method) for method in ("GET", "PUT", "PATCH", "DELETE"))],
+)
+def test_service_keeps_the_schema(api_schema: Any, token: str, path: str, method: str, mode: GenerationMode) -> None:
+    """Valid and invalid requests, made from the schema, sent to the WSGI application; the same ones at each run."""
+    existing = User.objects.create(name="Test", email="existing@example.com").id
+    headers = {"Authorization": f"Bearer {token}", "Host": "localhost"}
+
+    @settings(max_examples=15, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(case=api_schema[path][method].as_strategy(generation_mode=mode), known=booleans())
+    def check(case: Any, known: bool) -> None:
+        if known and case.path_parameters and mode is GenerationMode.POSITIVE:
+            case.path_parameters["id"] = str(existing)
+        case.call_and_validate(headers=headers, checks=list(CHECKS))
+
+    check()

@@ -1,0 +1,67 @@
+"""Search: by the beginnings of words, the same on both databases."""
+
+import json
+from collections.abc import Callable
+from urllib.parse import urlencode
+
+import pytest
+from django.test import Client
+
+from tests.support.service import Service
+from userapi.users.models import User
+from userapi.users.queries import MAX_WORDS, words_of
+
+PEOPLE = [
+    ("Ada Lovelace", "ada@example.com"),
+    ("Émile Zola", "zola.emile@paris.example"),
+    ("O'Neil 100%", "o@b-c.example"),
+]
+
+SEARCHES = [
+    ("ada", ["Ada Lovelace"]),
+    ("LOVE", ["Ada Lovelace"]),
+    ("lace", []),
+    ("ada love", ["Ada Lovelace"]),
+    ("love ada", ["Ada Lovelace"]),
+    ("ada zola", []),
+    ("ada@example.com", ["Ada Lovelace"]),
+    ("paris", ["Émile Zola"]),
+    ("Émi", ["Émile Zola"]),
+    ("neil", ["O'Neil 100%"]),
+    ("o'neil", ["O'Neil 100%"]),
+    ("100", ["O'Neil 100%"]),
+    ("%", []),
+    ("_", []),
+    ("':* | '", []),
+    ("\\ ' :* & !", []),
+    ("b-c", ["O'Neil 100%"]),
+    ("example", ["Ada Lovelace", "O'Neil 100%", "Émile Zola"]),
+    ("   ", ["Ada Lovelace", "O'Neil 100%", "Émile Zola"]),
+]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("text", "names"), SEARCHES)
+def test_search_finds_beginnings_of_words(api: Client, text: str, names: list[str]) -> None:
+    for name, email in PEOPLE:
+        User.objects.create(name=name, email=email)
+    results = api.get("/users", {"search": text}).json()["results"]
+    assert sorted(row["name"] for row in results) == names
+
+
+def test_search_on_postgresql_finds_the_same(start_service: Callable[..., Service], migrated_postgres: str) -> None:
+    service = start_service("--workers=1", DATABASE_URL=migrated_postgres)
+    for name, email in PEOPLE:
+        assert service.request("POST", "/users", {"name": name, "email": email})[0] == 201
+    for text, names in SEARCHES:
+        results = json.loads(service.get(f"/users?{urlencode({'search': text})}")[2])["results"]
+        assert sorted(row["name"] for row in results) == names, text
+
+
+@pytest.mark.django_db
+def test_search_too_long_is_invalid(api: Client) -> None:
+    assert api.get("/users", {"search": "x" * 201}).status_code == 400
+
+
+def test_words_are_bounded() -> None:
+    assert len(words_of(" ".join(str(n) for n in range(1000)))) == MAX_WORDS
