@@ -29,7 +29,7 @@ def black_hole() -> Iterator[int]:
 
 def stop_within_budget(service: Service) -> str:
     """Stop the service, check how long it took, and return what it printed."""
-    assert service.stop() < BUDGET + 3.0  # gunicorn itself takes up to a second, and two for kept-alive connections
+    assert service.stop() < BUDGET + 6.0  # gunicorn and a busy machine take their time; without a budget it is 28 s
     return service.output
 
 
