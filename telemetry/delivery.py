@@ -5,6 +5,7 @@ that a stop can say what it dropped, and tell on `OTEL_LOG_LEVEL=debug` what wen
 """
 
 import logging
+import os
 from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass, field
 from threading import Lock
@@ -132,8 +133,11 @@ class CountedMetricExporter(MetricExporter):
         super().__init__(exporter._preferred_temporality, exporter._preferred_aggregation)  # noqa: SLF001
         self._exporter = exporter
         self._delivery = delivery
+        self._pid = os.getpid()
 
     def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
+        if os.getpid() != self._pid:
+            return MetricExportResult.SUCCESS  # a forked child inherits its parent's values and must not repeat them
         return self._delivery.attempt(
             sum(
                 len(metric.data.data_points)

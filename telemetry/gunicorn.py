@@ -3,6 +3,7 @@
 Use them by importing all names into a gunicorn configuration file. Made for the worker classes `sync` and `gthread`.
 """
 
+import math
 import os
 import threading
 from queue import SimpleQueue
@@ -42,8 +43,24 @@ class _End:
     aborted = False
 
 
+def _budget(cfg: Any) -> float:
+    """Return the seconds that a worker's flush may take within what gunicorn grants its end.
+
+    Half of the graceful timeout at most, and half of the timeout: a worker that flushes has no heartbeat any more.
+    """
+    limits: tuple[float, float] = (cfg.graceful_timeout / 2, cfg.timeout / 2 or math.inf)
+    return min(lifecycle.load_config().flush_timeout, *limits)
+
+
 def on_starting(server: Any) -> None:
     """Make the directory in which the workers of this run count together, if they answer `/metrics`."""
+    wanted, budget = lifecycle.load_config().flush_timeout, _budget(server.cfg)
+    if budget < wanted:
+        server.log.warning(
+            "TELEMETRY_FLUSH_TIMEOUT is cut from %g to %g s: half of gunicorn's timeout or graceful timeout",
+            wanted,
+            budget,
+        )
     server.telemetry_state = None
     if lifecycle.load_config().metrics.exporter == "prometheus":
         server.telemetry_state = create_state_directory(uid=server.cfg.uid, gid=server.cfg.gid)
@@ -71,8 +88,8 @@ def post_fork(server: Any, worker: Any) -> None:
     for its one request without a limit), what has ended is sent before the kill.
     """
     graceful_timeout = worker.cfg.graceful_timeout
-    worker.telemetry_budget = budget = min(lifecycle.load_config().flush_timeout, graceful_timeout / 2)
-    worker.cfg.set("graceful_timeout", int(graceful_timeout - budget))
+    budget = _budget(worker.cfg)
+    worker.cfg.set("graceful_timeout", math.ceil(graceful_timeout - budget))
     stops: SimpleQueue[int] = SimpleQueue()  # unlike an Event, it may be used by a handler that interrupts itself
     handle_exit = worker.handle_exit
 
@@ -112,10 +129,15 @@ def worker_exit(server: Any, worker: Any) -> None:
     """Deliver what the worker still holds."""
     if os.getpid() != worker.pid:
         return
-    budget = worker.telemetry_budget
+    budget = _budget(worker.cfg)
     pipeline = lifecycle.current()
     if _End.aborted:
         budget = min(budget, _ABORT_BUDGET)
     elif pipeline and pipeline.failing and not _End.told_to_stop:
         budget = min(budget, _RECYCLE_BUDGET_WHILE_FAILING)
+    if getattr(worker, "nr_conns", 0) and not _End.aborted:
+        # gthread leaves while requests still run in its pool. They will be answered, so they count; should one of
+        # them never end, what has ended is sent already when gunicorn kills.
+        lifecycle.flush(budget)
+        worker.tpool.shutdown(wait=True)
     lifecycle.shutdown(budget)

@@ -3,12 +3,15 @@
 Patching makes no provider and no thread, so it may happen before a fork; the API's proxies find the providers later.
 """
 
+import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 from django.conf import settings
-from opentelemetry import propagate
+from opentelemetry import metrics, propagate
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
+from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -27,10 +30,17 @@ _PROCESS_METRICS: dict[str, list[str] | None] = {
     "process.memory.virtual": None,
     "process.thread.count": None,
     "process.open_file_descriptor.count": None,
-    "cpython.gc.collections": None,
-    "cpython.gc.collected_objects": None,
-    "cpython.gc.uncollectable_objects": None,
 }
+_GARBAGE_METRICS = (
+    ("cpython.gc.collections", "collections", "{collection}", "Garbage collections of a generation."),
+    ("cpython.gc.collected_objects", "collected", "{object}", "Objects that garbage collections freed."),
+    (
+        "cpython.gc.uncollectable_objects",
+        "uncollectable",
+        "{object}",
+        "Objects that no garbage collection could free.",
+    ),
+)
 
 
 def patch() -> None:
@@ -63,6 +73,20 @@ def observe_process() -> None:
     from opentelemetry.instrumentation.system_metrics import SystemMetricsInstrumentor
 
     SystemMetricsInstrumentor(config=_PROCESS_METRICS).instrument()
+    _observe_garbage_collection()
+
+
+def _observe_garbage_collection() -> None:
+    """Count from now on: a forked worker inherits the figures of its parent, and every worker would repeat them."""
+    meter = metrics.get_meter(__name__)
+    before = gc.get_stats()
+
+    def observe(key: str, _options: CallbackOptions) -> Iterable[Observation]:
+        for generation, (now, then) in enumerate(zip(gc.get_stats(), before, strict=True)):
+            yield Observation(now[key] - then[key], {"cpython.gc.generation": generation})
+
+    for name, key, unit, description in _GARBAGE_METRICS:
+        meter.create_observable_counter(name, [partial(observe, key)], unit, description)
 
 
 def set_propagators(names: tuple[str, ...]) -> None:

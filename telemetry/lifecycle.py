@@ -3,7 +3,9 @@
 import atexit
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     Builder = Callable[[TelemetryConfig, Resource, Worker], Pipeline]
 
 logger = logging.getLogger(__name__)
+# The service's start is told whatever OTEL_LOG_LEVEL says.
+_announcer = logging.getLogger("telemetry.server")
 
 _ITEMS = {"traces": "spans", "metrics": "data points", "logs": "log records"}
 
@@ -92,6 +96,8 @@ def serve(name: str, version: str) -> None:
         logger.warning("gunicorn runs without -c deploy/gunicorn.conf.py: /metrics will tell of one worker only")
     start(Worker(address=f"pid/{os.getpid()}"))
     atexit.register(shutdown)
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # `runserver --noreload` would end without `atexit`
 
 
 def start(worker: Worker) -> None:
@@ -100,17 +106,21 @@ def start(worker: Worker) -> None:
         return
     _Process.pid = os.getpid()
     config = load_config()
-    name, version = _Process.service
+    service, version = _Process.service
     _tell_own_messages(config.log_level)
     builder = _builder(config.mode)
     if builder:
-        _Process.pipeline = _start_pipeline(builder, config, worker, version)
-    signals = {"traces": config.traces, "metrics": config.metrics, "logs": config.logs}
-    logger.info(
+        try:
+            _Process.pipeline = _start_pipeline(builder, config, worker, version)
+        except Exception:
+            # gunicorn would take an error of one worker for one of all and halt.
+            logger.exception("telemetry did not start; the worker serves without it")
+    ways = {"traces": config.traces, "metrics": config.metrics, "logs": config.logs}
+    _announcer.info(
         "Starting %s server",
-        name,
+        service,
         extra={"telemetry.mode": config.mode, "service.version": version, "worker.slot": worker.slot}
-        | {f"telemetry.{signal}": _destination(signals[signal]) for signal in signals},
+        | {f"telemetry.{name}": _destination(way) for name, way in ways.items()},
     )
 
 
@@ -152,14 +162,17 @@ def shutdown(budget: float | None = None) -> None:
     if pipeline is None:
         return
     budget = load_config().flush_timeout if budget is None else budget
-    dropped = pipeline.shutdown(budget)
-    OTLPHandler.connect(None)
-    if dropped:
-        logger.warning(
-            "telemetry dropped at stop: %s; not delivered within %.1f s",
-            ", ".join(f"{count} {_ITEMS[signal]}" for signal, count in dropped.items()),
-            budget,
-        )
+    try:
+        pipeline.shutdown(budget)
+    finally:  # the server may abort this worker meanwhile
+        OTLPHandler.connect(None)
+        dropped = pipeline.dropped()
+        if dropped:
+            logger.warning(
+                "telemetry dropped at stop: %s; not delivered, or not confirmed, within %.1f s",
+                ", ".join(f"{count} {_ITEMS[name]}" for name, count in dropped.items()),
+                budget,
+            )
 
 
 def _destination(config: SignalConfig) -> str:
@@ -168,7 +181,9 @@ def _destination(config: SignalConfig) -> str:
 
 def _tell_own_messages(level: str) -> None:
     """Apply OTEL_LOG_LEVEL to the telemetry's own messages; on `debug`, tell every export on standard error."""
-    logging.getLogger("opentelemetry").setLevel(level.upper())
+    for name in ("opentelemetry", "telemetry"):
+        logging.getLogger(name).setLevel(level.upper())
+    _announcer.setLevel(logging.INFO)
     if level == "debug":
         deliveries = logging.getLogger("telemetry.delivery")
         handler = logging.StreamHandler()

@@ -11,10 +11,21 @@ from pathlib import Path
 from typing import Any
 
 from opentelemetry.sdk._logs.export import LogRecordExporter
-from opentelemetry.sdk.metrics.export import MetricExporter
+from opentelemetry.sdk.metrics import (
+    Counter,
+    Histogram,
+    ObservableCounter,
+    ObservableGauge,
+    ObservableUpDownCounter,
+    UpDownCounter,
+)
+from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricExporter
+from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation
 from opentelemetry.sdk.trace.export import SpanExporter
 
 from telemetry.config import SignalConfig
+
+_INSTRUMENTS = (Counter, UpDownCounter, Histogram, ObservableCounter, ObservableUpDownCounter, ObservableGauge)
 
 
 def span_exporter(config: SignalConfig) -> SpanExporter:
@@ -25,7 +36,11 @@ def span_exporter(config: SignalConfig) -> SpanExporter:
 
 def metric_exporter(config: SignalConfig) -> MetricExporter:
     """Return the exporter that sends metrics where `config` says."""
-    exporter: MetricExporter = _build("metric_exporter", "OTLPMetricExporter", config)
+    # Prometheus drops deltas, and the exporter would read its preferences from the environment.
+    cumulative = dict.fromkeys(_INSTRUMENTS, AggregationTemporality.CUMULATIVE)
+    explicit = {Histogram: ExplicitBucketHistogramAggregation()}
+    preferences = {"preferred_temporality": cumulative, "preferred_aggregation": explicit}
+    exporter: MetricExporter = _build("metric_exporter", "OTLPMetricExporter", config, **preferences)
     return exporter
 
 
@@ -35,10 +50,11 @@ def log_exporter(config: SignalConfig) -> LogRecordExporter:
     return exporter
 
 
-def _build(module: str, name: str, config: SignalConfig) -> Any:
+def _build(module: str, name: str, config: SignalConfig, **preferences: Any) -> Any:
     transport, options = ("grpc", _grpc(config)) if config.protocol == "grpc" else ("http", _http(config))
     exporter = getattr(import_module(f"opentelemetry.exporter.otlp.proto.{transport}.{module}"), name)
-    return exporter(endpoint=config.endpoint, headers=dict(config.headers), timeout=config.timeout, **options)
+    headers = dict(config.headers)
+    return exporter(endpoint=config.endpoint, headers=headers, timeout=config.timeout, **options, **preferences)
 
 
 def _grpc(config: SignalConfig) -> Mapping[str, Any]:

@@ -1,7 +1,7 @@
 """What both modes build with: the SDK's providers of the three signals, and how their life ends."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Protocol
@@ -64,6 +64,7 @@ class Pipeline:
     deliveries: list[Delivery]
     scrape: Scrape | None = None
     _stopped: bool = field(default=False, init=False)
+    _lost_before: dict[str, int] = field(default_factory=dict, init=False)
 
     @property
     def failing(self) -> bool:
@@ -73,35 +74,50 @@ class Pipeline:
     def flush(self, budget: float) -> None:
         """Send what has ended so far; return after `budget` seconds at the latest."""
         providers = [self.tracer_provider, self.logger_provider, self.meter_provider]
-        self._together("flush", [provider.force_flush for provider in providers if provider], budget)
+        _join(_start([provider.force_flush for provider in providers if provider]), monotonic() + budget)
 
-    def shutdown(self, budget: float) -> dict[str, int]:
-        """Send what is left and stop, within `budget` seconds; return the number of items dropped by signal."""
+    def shutdown(self, budget: float) -> None:
+        """Send what is left and stop, within `budget` seconds."""
         if self._stopped:
-            return {}
+            return
         self._stopped = True
-        lost_before = {delivery.signal: delivery.lost for delivery in self.deliveries}
-        started = monotonic()
-        providers = [self.tracer_provider, self.logger_provider]
-        self._together("shutdown", [provider.shutdown for provider in providers if provider], budget * _FIRST_SHARE)
-        # Metrics last: what became of the last spans and log records is among them.
-        self._together("shutdown", [self.meter_provider.shutdown], budget - (monotonic() - started))
+        self._lost_before = {delivery.signal: delivery.lost for delivery in self.deliveries}
+        deadline = monotonic() + budget
+        providers = [provider for provider in (self.tracer_provider, self.logger_provider) if provider]
+        threads = _start([*(provider.shutdown for provider in providers), self.meter_provider.force_flush])
+        _join(threads, deadline - budget * (1 - _FIRST_SHARE))
+        # Once more, and then no more: what became of the last spans and log records is among the metrics.
+        _join([*threads, *_start([self.meter_provider.shutdown])], deadline)
+
+    def dropped(self) -> dict[str, int]:
+        """Return how many items of each signal the shutdown did not deliver, or not to the backend's knowledge."""
         return {
             delivery.signal: dropped
             for delivery in self.deliveries
-            if (dropped := delivery.undelivered + delivery.lost - lost_before[delivery.signal])
+            if (dropped := delivery.undelivered + delivery.lost - self._lost_before.get(delivery.signal, 0))
         }
 
-    @staticmethod
-    def _together(name: str, actions: list[Callable[[], object]], budget: float) -> None:
-        # The SDK's own time-outs add up (28 s with a dead backend), so each provider has a thread that may be left
-        # behind: https://github.com/open-telemetry/opentelemetry-python/issues/3309
-        deadline = monotonic() + budget
-        threads = [threading.Thread(target=action, name=f"telemetry-{name}", daemon=True) for action in actions]
-        for thread in threads:
+
+def _start(actions: Iterable[Callable[[], object]]) -> list[threading.Thread]:
+    """Run each action in a thread that may be left behind: the SDK's own time-outs add up, to 28 s with a dead backend.
+
+    https://github.com/open-telemetry/opentelemetry-python/issues/3309
+    """
+    threads = []
+    for action in actions:
+        thread = threading.Thread(target=action, name=f"telemetry-{action.__name__}", daemon=True)
+        try:
             thread.start()
-        for thread in threads:
-            thread.join(max(0.0, deadline - monotonic()))
+        except RuntimeError:  # no new threads while Python 3.12 or newer ends: then one after another
+            action()
+        else:
+            threads.append(thread)
+    return threads
+
+
+def _join(threads: Iterable[threading.Thread], deadline: float) -> None:
+    for thread in threads:
+        thread.join(max(0.0, deadline - monotonic()))
 
 
 def build_meter_provider(

@@ -81,6 +81,9 @@ class _Check(Thread):
             # Not the text itself: it can name hosts and accounts.
             self.reasons["database"] = [f"Does not answer ({type(error).__name__})."]
             logger.warning("Not ready: the database does not answer", exc_info=error)
+        except Exception as error:
+            self.reasons["check"] = [f"Could not be finished ({type(error).__name__})."]
+            logger.exception("Not ready: the check failed")
         finally:
             connection.close()
 

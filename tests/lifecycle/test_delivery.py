@@ -76,6 +76,53 @@ def test_delivery_at_interrupt(console: Console, start_service: StartService, mo
     expect(console, mode, 15)
 
 
+@pytest.mark.parametrize("mode", ["collector", "direct"])
+def test_delivery_of_a_request_that_ends_after_the_graceful_timeout(
+    console: Console, start_service: StartService, mode: str
+) -> None:
+    service = start_service(
+        "--workers=1",
+        "--graceful-timeout=6",
+        **Route(mode, "grpc").env(console),
+        **LAZY,
+        DJANGO_SETTINGS_MODULE="tests.support.settings_with_faults",
+        TELEMETRY_FLUSH_TIMEOUT="2",
+    )
+    answers: list[int] = []
+    late = threading.Thread(target=lambda: answers.append(service.get("/faults/sleep/5")[0]))
+    late.start()
+    sleep(0.5)
+    service.stop()
+    late.join()
+    assert answers == [200]
+    expect(console, mode, 1)
+
+
+@pytest.mark.parametrize("mode", ["collector", "direct"])
+def test_delivery_of_a_request_that_outlasts_the_recycling(
+    console: Console, start_service: StartService, mode: str
+) -> None:
+    service = start_service(
+        "--workers=1",
+        "--max-requests=3",
+        "--graceful-timeout=3",
+        **Route(mode, "grpc").env(console),
+        **LAZY,
+        DJANGO_SETTINGS_MODULE="tests.support.settings_with_faults",
+        TELEMETRY_FLUSH_TIMEOUT="1",
+    )
+    late = threading.Thread(target=service.get, args=("/faults/sleep/4",))
+    late.start()
+    sleep(0.5)
+    send(service, 3)
+    late.join()
+    wait_until(lambda: answers(service), 20, "the next worker")
+    if mode == "direct":
+        wait_until(lambda: scraped_requests(service) == 4, 10, "the count")
+    service.stop()
+    expect(console, mode, 4)
+
+
 @pytest.mark.parametrize("threads", [1, 4])  # one thread: the worker class is sync
 @pytest.mark.parametrize("mode", ["collector", "direct"])
 def test_delivery_while_a_request_hangs_past_the_graceful_timeout(
@@ -147,12 +194,19 @@ def test_delivery_of_two_services_on_one_host_stays_apart(console: Console, star
     assert len(instances) == 4
 
 
-def test_delivery_keeps_instance_ids_over_a_restart(console: Console, start_service: StartService) -> None:
+def test_delivery_keeps_instance_ids_over_recycling(console: Console, start_service: StartService) -> None:
     service = start_service("--workers=2", "--max-requests=8", **Route("collector", "grpc").env(console))
     send(service, 40)
     service.stop()
     expect(console, "collector", 40)
     assert len({span.resource.instance for span in console.store.spans()}) == 2
+
+
+def answers(service: Service) -> bool:
+    try:
+        return service.get("/livez")[0] == 200
+    except OSError:
+        return False
 
 
 def _ignore_broken(service: Service, path: str) -> None:

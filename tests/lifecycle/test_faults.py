@@ -29,13 +29,19 @@ def black_hole() -> Iterator[int]:
 
 def stop_within_budget(service: Service) -> str:
     """Stop the service, check how long it took, and return what it printed."""
-    assert service.stop() < BUDGET + 6.0  # gunicorn and a busy machine take their time; without a budget it is 28 s
+    assert service.stop() < BUDGET + 10.0  # gunicorn and a busy machine take their time; without a budget it is 28 s
     return service.output
 
 
 def dropped(output: str, item: str) -> int:
     """Return how many of `item` the workers said they dropped."""
     return sum(int(number) for number in re.findall(rf"telemetry dropped at stop: .*?(\d+) {item}", output))
+
+
+def assert_told(output: str) -> None:
+    """Check the loss of 30 requests: a span and a record each, a query or two, and what Django logs of 4xx."""
+    assert 30 <= dropped(output, "spans") <= 30 + 60
+    assert 30 <= dropped(output, "log records") <= 30 + 30 + 10
 
 
 def test_stop_with_absent_backend_ends_within_budget_and_tells_the_loss(
@@ -45,8 +51,7 @@ def test_stop_with_absent_backend_ends_within_budget_and_tells_the_loss(
     service = start_service("--workers=2", **route.env_for(port, port), **LAZY, TELEMETRY_FLUSH_TIMEOUT=str(BUDGET))
     send(service, 30)
     output = stop_within_budget(service)
-    assert dropped(output, "spans") >= 30
-    assert dropped(output, "log records") >= 30
+    assert_told(output)
 
 
 def test_stop_with_silent_backend_ends_within_budget_and_tells_the_loss(
@@ -56,8 +61,7 @@ def test_stop_with_silent_backend_ends_within_budget_and_tells_the_loss(
         service = start_service("--workers=2", **route.env_for(port, port), **LAZY, TELEMETRY_FLUSH_TIMEOUT=str(BUDGET))
         send(service, 30)
         output = stop_within_budget(service)
-    assert dropped(output, "spans") >= 30
-    assert dropped(output, "log records") >= 30
+    assert_told(output)
 
 
 def test_stop_with_refusing_backend_ends_within_budget_and_tells_the_loss(
@@ -67,8 +71,7 @@ def test_stop_with_refusing_backend_ends_within_budget_and_tells_the_loss(
     service = start_service("--workers=2", **route.env(console), **LAZY, TELEMETRY_FLUSH_TIMEOUT=str(BUDGET))
     send(service, 30)
     output = stop_within_budget(service)
-    assert dropped(output, "spans") >= 30
-    assert dropped(output, "log records") >= 30
+    assert_told(output)
     assert "Traceback" not in output
 
 
@@ -110,14 +113,12 @@ def test_recycle_with_absent_backend_keeps_serving(start_service: StartService) 
     service = start_service(
         "--workers=1", "--max-requests=5", **Route("collector", "grpc").env_for(port, port), **QUICK
     )
-    slowest = 0.0
     for number in range(10):
         if number in {3, 8}:  # the fifth request of a worker, and its last
             sleep(2)  # by now it knows that nobody listens
-        started = monotonic()
         assert service.get("/users")[0] == 200
-        slowest = max(slowest, monotonic() - started)
-    assert slowest < 4.0
+    waits = re.findall(r"telemetry dropped at stop: .* within ([0-9.]+) s", service.output)
+    assert waits == ["1.0", "1.0"]
     service.stop()
 
 

@@ -157,3 +157,17 @@ def test_off_neither_patches_nor_sends(console: Console, start_service: StartSer
     service.stop()
     assert loaded == set()
     assert console.store.totals() == {}
+
+
+def test_forked_child_repeats_nothing(console: Console, start_service: StartService) -> None:
+    service = start_service(
+        "--workers=1",
+        **Route("collector", "grpc").env(console),
+        OTEL_METRIC_EXPORT_INTERVAL="300",
+        DJANGO_SETTINGS_MODULE="tests.support.settings_with_faults",
+    )
+    send(service, 6)
+    assert service.get("/faults/fork")[0] == 200
+    service.stop()
+    expect(console, "collector", 7)
+    assert len({span.resource.instance for span in console.store.spans()}) == 1

@@ -1,5 +1,6 @@
 """The service's URLs, and some that hang or fail."""
 
+import os
 from time import sleep
 
 from django.http import HttpRequest, HttpResponse
@@ -20,4 +21,19 @@ def fail(_request: HttpRequest) -> HttpResponse:
     raise RuntimeError("a fault of the test")
 
 
-urlpatterns = [path("faults/sleep/<int:seconds>", hang), path("faults/error", fail), *service_urlpatterns]
+def fork(_request: HttpRequest) -> HttpResponse:
+    """Fork a child that lives for several export intervals, as a library might."""
+    child = os.fork()
+    if child == 0:
+        sleep(1.5)
+        os._exit(0)
+    os.waitpid(child, 0)
+    return HttpResponse("the child is gone")
+
+
+urlpatterns = [
+    path("faults/sleep/<int:seconds>", hang),
+    path("faults/error", fail),
+    path("faults/fork", fork),
+    *service_urlpatterns,
+]
