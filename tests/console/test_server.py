@@ -1,5 +1,6 @@
 """The console's life: start, stop, ports."""
 
+import contextlib
 import socket
 import threading
 import time
@@ -104,12 +105,20 @@ def test_foreign_host_is_refused(host: str) -> None:
         new_console(host=host).start()
 
 
-def test_console_on_ipv6_is_reached() -> None:
-    try:
-        console = new_console(host="::1")
-        console.start()
-    except PortError:
-        pytest.skip("this machine has no IPv6 loopback")
+def loopbacks() -> list[str]:
+    """The loopback addresses that this machine has: IPv6 may be switched off."""
+    found = []
+    for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+        with contextlib.suppress(OSError), socket.socket(family) as probe:
+            probe.bind((host, 0))
+            found.append(host)
+    return found
+
+
+@pytest.mark.parametrize("host", loopbacks())
+def test_console_on_each_loopback_is_reached(host: str) -> None:
+    console = new_console(host=host)
+    console.start()
     with console._running:
         assert request(console.url + "/healthz").status == 200
         assert post(console.http_endpoint + "/v1/traces", one_span()).status == 200
