@@ -4,12 +4,28 @@
 import os
 import sys
 
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
-if __name__ == "__main__":
-    if sys.argv[1:2] == ["demo"]:
+from telemetry import lifecycle
+
+
+def main(arguments: list[str]) -> None:
+    """Run the command that `arguments` name; a wrong variable ends it with one line."""
+    if arguments[1:2] == ["demo"]:
         from telemetry.demo.environment import prepare
 
-        prepare(sys.argv[2:])
+        prepare(arguments[2:])
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "userapi.settings")
-    execute_from_command_line(sys.argv)
+    try:
+        _ = settings.INSTALLED_APPS
+    except ImproperlyConfigured as error:
+        sys.exit(f"{arguments[0]}: {error}")
+    if arguments[1:2] == ["runserver"]:
+        lifecycle.load_config()  # the reloader would wait for a better value for ever
+    execute_from_command_line(arguments)
+
+
+if __name__ == "__main__":
+    main(sys.argv)

@@ -50,6 +50,20 @@ class ProbeMiddleware:
         return response
 
 
+class HeadMiddleware:
+    """Leaves the body out of answers to HEAD; gunicorn would do so too, with a warning for each."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self._get_response(request)
+        if request.method == "HEAD" and isinstance(response, HttpResponse):
+            response.headers.setdefault("Content-Length", str(len(response.content)))
+            response.content = b""
+        return response
+
+
 class HostMiddleware:
     """Refuses a host that DJANGO_ALLOWED_HOSTS does not name, with a record and without a stack trace.
 

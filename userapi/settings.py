@@ -78,6 +78,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "userapi.middleware.HeadMiddleware",
     "userapi.middleware.ProbeMiddleware",
     "userapi.middleware.HostMiddleware",
     # OpenTelemetry's is put in here.

@@ -17,7 +17,9 @@ urlpatterns = [
     path("auth/token", TokenView.as_view(), name="token"),
     path("auth/logout", LogoutView.as_view(), name="logout"),
     path("schema", SpectacularJSONAPIView.as_view(), name="schema"),
-    path("docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+    path(
+        "docs", SpectacularSwaggerSplitView.as_view(url_name="schema", http_method_names=["get", "head"]), name="docs"
+    ),
     path("metrics", metrics, name="metrics"),
     path("admin", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),

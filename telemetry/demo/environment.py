@@ -6,6 +6,7 @@ import secrets
 import sys
 from collections.abc import MutableMapping, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 from telemetry.demo.ports import Mode, Ports, port_offset
 
@@ -73,7 +74,7 @@ def prepare(arguments: Sequence[str], environ: MutableMapping[str, str] = os.env
     environ.pop("DJANGO_SETTINGS_MODULE", None)
     environ.update(
         {
-            "DATABASE_URL": f"sqlite:///{database_file(folder)}",
+            "DATABASE_URL": f"sqlite:///{quote(str(database_file(folder)))}",
             "DJANGO_ALLOWED_HOSTS": ",".join(_LOOPBACK),
             "DJANGO_HTTPS": "false",
             "DJANGO_SECRET_KEY": secret,

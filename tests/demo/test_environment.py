@@ -2,6 +2,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from environ import Env
 
 from telemetry.config import TelemetryConfig
 from telemetry.demo.environment import ROOT, demo_folder, prepare, service_environment
@@ -70,3 +71,10 @@ def test_service_environment_is_accepted_without_warning(mode: Mode) -> None:
         else {"http://127.0.0.1:4418/v1/traces", "http://127.0.0.1:4418/v1/logs"}
     )
     assert config.metrics.exporter == ("otlp" if mode == "collector" else "prometheus")
+
+
+def test_prepare_in_a_folder_with_special_characters_keeps_its_name(tmp_path: Path) -> None:
+    folder = tmp_path / "c++ #1?%20"
+    environ: dict[str, str] = {}
+    prepare([f"--folder={folder}"], environ)
+    assert Env.db_url_config(environ["DATABASE_URL"])["NAME"] == str(folder / "db.sqlite3")

@@ -67,7 +67,7 @@ def test_health_is_left_out_of_traces_and_request_metrics(console: Console, star
     ("command", "prefix"),
     [
         (GUNICORN, "telemetry: "),
-        ([sys.executable, "manage.py", "runserver", "--noreload", "0"], ""),
+        ([sys.executable, "manage.py", "runserver", "0"], ""),
         ([sys.executable, "manage.py", "check"], ""),
         ([sys.executable, "manage.py", "telemetry"], ""),
     ],
@@ -171,3 +171,20 @@ def test_forked_child_repeats_nothing(console: Console, start_service: StartServ
     service.stop()
     expect(console, "collector", 7)
     assert len({span.resource.instance for span in console.store.spans()}) == 1
+
+
+@pytest.mark.parametrize("command", [[*GUNICORN, "--workers=1"], [sys.executable, "manage.py", "runserver", "0"]])
+def test_start_with_a_bad_setting_is_refused_without_a_traceback(command: list[str]) -> None:
+    ended = run(command, DJANGO_SECRET_KEY="short")
+    assert ended.returncode != 0
+    assert "Traceback" not in ended.stderr
+    assert ended.stderr.count("DJANGO_SECRET_KEY has a value (not shown) that is not accepted") == 1
+
+
+def test_head_is_answered_without_a_warning(start_service: StartService) -> None:
+    service = start_service("--workers=1", TELEMETRY_MODE="direct", OTEL_TRACES_EXPORTER="none")
+    for path in ("/livez", "/readyz", "/metrics", "/users", "/docs", "/", "/nope"):
+        status, headers, body = service.request("HEAD", path)
+        assert (status, body) == (404 if path == "/nope" else 200, b"")
+        assert int(headers["content-length"]) > 0
+    assert "no-body response" not in service.output

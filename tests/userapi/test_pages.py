@@ -81,3 +81,7 @@ def test_stylesheet_serves_dark_and_light(client: Client) -> None:
 def test_version_is_that_of_the_project() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert __version__ == project["version"]
+
+
+def test_docs_answer_options_with_405(client: Client) -> None:
+    assert client.options("/docs").status_code == 405

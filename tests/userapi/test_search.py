@@ -65,3 +65,10 @@ def test_search_too_long_is_invalid(api: Client) -> None:
 
 def test_words_are_bounded() -> None:
     assert len(words_of(" ".join(str(n) for n in range(1000)))) == MAX_WORDS
+
+
+@pytest.mark.django_db
+def test_search_for_a_word_longer_than_any_finds_nothing() -> None:
+    """The admin's search has no limit of its own, and PostgreSQL refuses such a word."""
+    User.objects.create(name="Ada Lovelace", email="ada@example.com")
+    assert not User.objects.search("a" * 3000).exists()

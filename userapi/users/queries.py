@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 _SEPARATORS = r"[\x00-\x2f\x3a-\x40\x5b-\x60\x7b-\x7f]+"
 
 MAX_WORDS = 8
+# No name or email is longer; PostgreSQL refuses words of over 2 KB.
+_LONGEST_WORD = 254
 
 # Character for character the expression of the index in migration 0002, or PostgreSQL does not use the index.
 # array_to_tsvector takes each word as it is; to_tsvector's parser would keep an email address in one piece.
@@ -33,7 +35,7 @@ class UserQuerySet(models.QuerySet["User"]):
     def search(self, text: str) -> Self:
         """Keep the records where every word of `text` begins a word of the name or the email, whatever the case."""
         words = words_of(text)
-        if not words:
+        if not words or max(map(len, words)) > _LONGEST_WORD:
             return self.none()
         if connections[self.db].vendor == "postgresql":
             query = " & ".join(f"'{word}':*" for word in words)
