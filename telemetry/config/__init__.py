@@ -20,6 +20,7 @@ from telemetry.config.values import (
     ConfigError,
     ExemplarFilter,
     Exporter,
+    IncomingContext,
     LogLevel,
     Mode,
     Pairs,
@@ -27,7 +28,7 @@ from telemetry.config.values import (
     Signal,
 )
 
-__all__ = ["BatchConfig", "ConfigError", "Mode", "Signal", "SignalConfig", "TelemetryConfig"]
+__all__ = ["BatchConfig", "ConfigError", "IncomingContext", "Mode", "Signal", "SignalConfig", "TelemetryConfig"]
 
 
 def _representation(instance: Any, **masked: object) -> str:
@@ -87,6 +88,7 @@ class TelemetryConfig:
     sampler_arg: float | None
     """A share from 0 to 1; None for samplers that take none."""
     propagators: tuple[str, ...]
+    incoming_context: IncomingContext
     exemplar_filter: ExemplarFilter
     log_level: LogLevel
     """Level of telemetry's own messages."""
@@ -139,6 +141,7 @@ class TelemetryConfig:
             sampler=sampler,
             sampler_arg=sampler_arg,
             propagators=value("propagators", variables.PROPAGATORS),
+            incoming_context=value("incoming_context", variables.INCOMING_CONTEXT),
             exemplar_filter=value("exemplar_filter", variables.EXEMPLAR_FILTER),
             log_level=value("log_level", variables.LOG_LEVEL),
             flush_timeout=value("flush_timeout", variables.FLUSH_TIMEOUT),

@@ -20,6 +20,7 @@ Protocol = Literal["grpc", "http/protobuf"]
 Compression = Literal["none", "gzip"]
 ExemplarFilter = Literal["always_on", "always_off", "trace_based"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+IncomingContext = Literal["trust", "link", "ignore"]
 Pairs = tuple[tuple[str, str], ...]
 
 SIGNALS: tuple[Signal, ...] = get_args(Signal)

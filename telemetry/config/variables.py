@@ -16,6 +16,7 @@ from telemetry.config.values import (
     Decimal,
     ExemplarFilter,
     Headers,
+    IncomingContext,
     LenientSwitch,
     LogLevel,
     Milliseconds,
@@ -134,6 +135,14 @@ PROPAGATORS = Variable(
     Names(("tracecontext", "baggage")),
     "tracecontext",
     "Which context is read from requests. Ours: the specification's default reads baggage too, from anybody.",
+)
+INCOMING_CONTEXT: Variable[IncomingContext] = Variable(
+    "TELEMETRY_INCOMING_CONTEXT",
+    "incoming_context",
+    OneOf[IncomingContext](get_args(IncomingContext)),
+    "trust",
+    "What a client's trace context decides: `trust` makes its span the parent, sampling included; `link` begins a new "
+    "trace and keeps a link to it; `ignore` reads nothing. At a public edge: `link` or `ignore`.",
 )
 
 _RATIO_SAMPLERS = ("traceidratio", "parentbased_traceidratio")
@@ -270,6 +279,7 @@ VARIABLES: tuple[Variable[Any], ...] = (
     SAMPLER,
     SAMPLER_ARG,
     PROPAGATORS,
+    INCOMING_CONTEXT,
     SPAN_BATCH.schedule_delay,
     SPAN_BATCH.max_queue_size,
     SPAN_BATCH.max_export_batch_size,

@@ -90,6 +90,7 @@ BAD = {
     "OTEL_TRACES_SAMPLER": "jaeger_remote",
     "OTEL_TRACES_SAMPLER_ARG": "1.5",
     "OTEL_PROPAGATORS": "tracecontext,b3",
+    "TELEMETRY_INCOMING_CONTEXT": "distrust",
     "OTEL_BSP_SCHEDULE_DELAY": "0",
     "OTEL_BSP_EXPORT_TIMEOUT": "-1",
     "OTEL_BSP_MAX_QUEUE_SIZE": "2_048",

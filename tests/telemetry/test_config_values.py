@@ -106,6 +106,17 @@ def test_propagators_refused(text: str) -> None:
     assert error(OTEL_PROPAGATORS=text).variable == "OTEL_PROPAGATORS"
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"), [("", "trust"), ("trust", "trust"), ("LINK", "link"), (" ignore ", "ignore")]
+)
+def test_incoming_context(text: str, expected: str) -> None:
+    assert config(TELEMETRY_INCOMING_CONTEXT=text).incoming_context == expected
+
+
+def test_incoming_context_refused() -> None:
+    assert error(TELEMETRY_INCOMING_CONTEXT="links").accepted == "trust, link, ignore"
+
+
 # --- Batches and times ----------------------------------------------------------------------------------------------
 
 
