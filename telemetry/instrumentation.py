@@ -10,19 +10,17 @@ from functools import partial
 
 from django.conf import settings
 from opentelemetry import metrics, propagate
-from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-# Anchored, since the instrumentation searches them anywhere in the URL, the host included.
-UNTRACED_PATHS = ("livez", "readyz", "metrics")
-_EXCLUDED_URLS = ",".join(rf"^https?://[^/]+/{path}$" for path in UNTRACED_PATHS)
+from telemetry.config import IncomingContext
+from telemetry.incoming import BoundedBaggagePropagator, IncomingContextReader
 
 _PROPAGATORS: dict[str, Callable[[], TextMapPropagator]] = {
     "tracecontext": TraceContextTextMapPropagator,
-    "baggage": W3CBaggagePropagator,
+    "baggage": BoundedBaggagePropagator,
 }
 _PROCESS_METRICS: dict[str, list[str] | None] = {
     "process.cpu.time": ["user", "system"],
@@ -43,8 +41,10 @@ _GARBAGE_METRICS = (
 )
 
 
-def patch() -> None:
+def patch(incoming_context: IncomingContext) -> None:
     """Patch Django, psycopg and sqlite3. Call it once, with Django's settings at hand, before the application is built.
+
+    `incoming_context` is how far the context that requests bring is trusted.
 
     Raises RuntimeError without DJANGO_SETTINGS_MODULE: the Django instrumentation would configure empty settings
     (https://github.com/open-telemetry/opentelemetry-python-contrib/issues/2023).
@@ -58,9 +58,17 @@ def patch() -> None:
     from opentelemetry.instrumentation.psycopg import PsycopgInstrumentor
     from opentelemetry.instrumentation.sqlite3 import SQLite3Instrumentor
 
+    from telemetry.request_middleware import RequestMiddleware
+
+    class RequestInstrumentor(DjangoInstrumentor):
+        """The instrumentation with our middleware."""
+
+        _opentelemetry_middleware = f"{RequestMiddleware.__module__}.{RequestMiddleware.__qualname__}"
+
     # A service may answer probes before anything else looks at the request.
     position = getattr(settings, "TELEMETRY_MIDDLEWARE_POSITION", 0)
-    DjangoInstrumentor().instrument(excluded_urls=_EXCLUDED_URLS, middleware_position=position)
+    RequestMiddleware.incoming = IncomingContextReader(incoming_context)
+    RequestInstrumentor().instrument(middleware_position=position)
     PsycopgInstrumentor().instrument()
     SQLite3Instrumentor().instrument()
 

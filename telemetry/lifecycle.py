@@ -72,10 +72,11 @@ def _builder(mode: str) -> "Builder | None":
 
 def instrument() -> None:
     """Patch the libraries, unless telemetry is off. Safe before a fork, and to call twice."""
-    if _builder(load_config().mode) and not _Process.patched:
+    config = load_config()
+    if _builder(config.mode) and not _Process.patched:
         from telemetry.instrumentation import patch
 
-        patch()
+        patch(config.incoming_context)
         _Process.patched = True
 
 

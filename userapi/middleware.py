@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from http import HTTPMethod, HTTPStatus
+from http import HTTPStatus
 from pathlib import Path
 from time import perf_counter
 
@@ -12,15 +12,14 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from whitenoise.middleware import WhiteNoiseMiddleware
 
+from telemetry.routes import UNMATCHED, known_method, matched_route
 from telemetry.views import metrics
 from userapi import health
 from userapi.problems import problem_response
-from userapi.routes import route_template
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 _PROBES = {"/livez": health.livez, "/readyz": health.readyz, "/metrics": metrics}
-_METHODS = frozenset(HTTPMethod)
 _CHARSETS = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 
 access_logger = logging.getLogger("userapi.access")
@@ -65,22 +64,16 @@ class HeadMiddleware:
 
 
 class HostMiddleware:
-    """Refuses a host that DJANGO_ALLOWED_HOSTS does not name, with a record and without a stack trace.
-
-    Stands before OpenTelemetry's middleware, whose look at such a request ends in Django's exception.
-    """
+    """Refuses a host that DJANGO_ALLOWED_HOSTS does not name, without a stack trace."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        start = perf_counter()
         try:
             request.get_host()
         except DisallowedHost:
-            response = problem_response(request, HTTPStatus.BAD_REQUEST, "The host is not in DJANGO_ALLOWED_HOSTS.")
-            _record(request, response, perf_counter() - start)
-            return response
+            return problem_response(request, HTTPStatus.BAD_REQUEST, "The host is not in DJANGO_ALLOWED_HOSTS.")
         return self._get_response(request)
 
 
@@ -137,9 +130,8 @@ class StaticFilesMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]  # Whit
 
 def _record(request: HttpRequest, response: HttpResponseBase, duration: float) -> None:
     """Write the access record; the duration is in seconds."""
-    # OpenTelemetry's word for a method that nobody knows: clients could invent any number of them.
-    method = request.method if request.method in _METHODS else "_OTHER"
-    route = route_template(request)
+    method = known_method(request)
+    route = matched_route(request) or UNMATCHED
     access_logger.info(
         "%s %s %d",
         method,

@@ -80,9 +80,9 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "userapi.middleware.HeadMiddleware",
     "userapi.middleware.ProbeMiddleware",
-    "userapi.middleware.HostMiddleware",
     # OpenTelemetry's is put in here.
     "userapi.middleware.AccessLogMiddleware",
+    "userapi.middleware.HostMiddleware",
     "userapi.middleware.RequestGuardMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "userapi.middleware.StaticFilesMiddleware",
@@ -206,7 +206,7 @@ LOGGING = {
     "formatters": {
         "console": {"()": "telemetry.logs.ReadableFormatter" if DEBUG else "telemetry.logs.JsonFormatter"},
     },
-    "filters": {"route": {"()": "userapi.routes.RouteInsteadOfPath"}},
+    "filters": {"route": {"()": "telemetry.routes.RouteInsteadOfPath"}},
     "handlers": {
         "console": {"class": "logging.StreamHandler", "formatter": "console", "stream": "ext://sys.stdout"},
         "otlp": {"class": "telemetry.logs.OTLPHandler"},

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.urls import get_resolver
 
-from userapi.routes import template_of
+from telemetry.routes import template_of
 
 
 def routes(patterns: Any, prefix: str = "") -> Iterator[str]:

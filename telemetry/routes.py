@@ -1,19 +1,31 @@
-"""The template of a request's route: what telemetry may say about a path."""
+"""What telemetry may say of a request's method and path: a few known words, and the template of the route."""
 
 import logging
 import re
+from functools import cache
+from http import HTTPMethod
 
 from django.conf import settings
 from django.http import HttpRequest
 
+OTHER_METHOD = "_OTHER"
+"""OpenTelemetry's word for a method that nobody knows: clients could invent any number of them."""
 UNMATCHED = "unmatched"
+"""The log records' word for a path without a route; spans and metrics have no `http.route` then."""
 
+_METHODS = frozenset({*HTTPMethod, "QUERY"})
 _CONVERTER = re.compile(r"<(?:[^<>:]+:)?([^<>]+)>")
 _NAMED_GROUP = re.compile(r"\(\?P<([^<>]+)>(?:[^()]|\([^()]*\))*\)")
 
 
-def route_template(request: HttpRequest) -> str:
-    """Return the matched route as `/users/{id}`, the static files as one, and "unmatched" for anything else.
+def known_method(request: HttpRequest) -> str:
+    """Return the request's method, or `_OTHER` for one that HTTP does not know."""
+    method = request.method or ""
+    return method if method in _METHODS else OTHER_METHOD
+
+
+def matched_route(request: HttpRequest) -> str | None:
+    """Return the matched route as `/users/{id}`, the static files as one, and None for anything else.
 
     The set of results is bounded by the URL configuration and never holds a part of the path.
     """
@@ -22,9 +34,10 @@ def route_template(request: HttpRequest) -> str:
         return template_of(match.route)
     if request.path_info.startswith(settings.STATIC_URL):
         return f"{settings.STATIC_URL}{{path}}"
-    return UNMATCHED
+    return None
 
 
+@cache
 def template_of(route: str) -> str:
     """Return Django's route, converters (`<uuid:id>`) and regular expressions alike, with `{name}` for parameters."""
     template = _NAMED_GROUP.sub(r"{\1}", route)
@@ -40,5 +53,6 @@ class RouteInsteadOfPath(logging.Filter):
         if isinstance(request, HttpRequest) and isinstance(record.args, tuple):
             # Django escapes what is not ASCII.
             paths = (request.path, request.path.encode("unicode_escape").decode("ascii"))
-            record.args = tuple(route_template(request) if arg in paths else arg for arg in record.args)
+            route = matched_route(request) or UNMATCHED
+            record.args = tuple(route if arg in paths else arg for arg in record.args)
         return True

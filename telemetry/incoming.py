@@ -1,0 +1,56 @@
+"""Context from outside: what a request's `traceparent`, `tracestate` and `baggage` headers may decide."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from opentelemetry import propagate, trace
+from opentelemetry.baggage.propagation import W3CBaggagePropagator
+from opentelemetry.context import Context
+from opentelemetry.instrumentation.wsgi import wsgi_getter
+from opentelemetry.trace import Link
+
+from telemetry.config import IncomingContext
+
+# They quote what a client sent, as often as it likes; a header that is not understood is no event here.
+_QUOTING_LOGGERS = (
+    "opentelemetry.baggage.propagation",
+    "opentelemetry.trace.propagation.tracecontext",
+    "opentelemetry.trace.span",
+)
+
+
+class BoundedBaggagePropagator(W3CBaggagePropagator):
+    """Baggage within what W3C asks everybody to take (https://www.w3.org/TR/baggage/#limits): 64 entries, 8192 bytes.
+
+    Upstream takes 180 entries. Those beyond are left out; a longer header is left out as a whole.
+    """
+
+    _MAX_PAIRS = 64
+    _MAX_HEADER_LENGTH = 8192
+
+
+class IncomingContextReader:
+    """Reads the headers that OTEL_PROPAGATORS names, as TELEMETRY_INCOMING_CONTEXT has it.
+
+    - trust: the client's span becomes the parent, and with it goes whether the trace is sampled.
+    - link: a new trace begins, with a link to the client's span; the client decides on nothing.
+    - ignore: nothing is read.
+    """
+
+    def __init__(self, policy: IncomingContext) -> None:
+        self._policy = policy
+        for name in _QUOTING_LOGGERS:
+            logging.getLogger(name).setLevel(logging.ERROR)
+
+    def read(self, environ: dict[str, Any]) -> tuple[Context, Sequence[Link]]:
+        """Return the context in which the request's span starts, and its links."""
+        if self._policy == "ignore":
+            return Context(), ()
+        context = propagate.extract(environ, Context(), wsgi_getter)
+        if self._policy == "trust":
+            return context, ()
+        theirs = trace.get_current_span(context).get_span_context()
+        if not theirs.is_valid:
+            return context, ()
+        return trace.set_span_in_context(trace.INVALID_SPAN, context), (Link(theirs),)

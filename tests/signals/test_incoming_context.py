@@ -1,0 +1,136 @@
+"""Context from outside: what a client's headers decide, and that no header does harm."""
+
+import random
+import re
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from telemetry.console.records import Span
+from telemetry.console.server import Console
+from tests.signals.test_requests import logged, printed, server_spans
+from tests.support.service import Service
+
+Start = Callable[..., Service]
+
+TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+
+
+def traceparent(flags: str = "01") -> str:
+    return f"00-{TRACE}-{PARENT}-{flags}"
+
+
+def spans_after(console: Console, start: Start, headers: dict[str, str], **env: str) -> list[Span]:
+    service = start(**env)
+    assert service.get("/users", **headers)[0] == 200
+    service.stop()
+    return server_spans(console)
+
+
+def test_trusted_context_becomes_the_parent(console: Console, start: Start) -> None:
+    headers = {"traceparent": traceparent(), "tracestate": "vendor=value"}
+    (span,) = spans_after(console, start, headers)
+    assert (span.trace_id, span.parent_span_id, span.links) == (TRACE, PARENT, ())
+
+
+def test_trusted_context_decides_on_sampling(console: Console, start: Start) -> None:
+    assert spans_after(console, start, {"traceparent": traceparent("00")}) == []
+
+
+@pytest.mark.parametrize("flags", ["00", "01"])
+def test_linked_context_is_a_link_and_no_parent(console: Console, start: Start, flags: str) -> None:
+    headers = {"traceparent": traceparent(flags)}
+    (span,) = spans_after(console, start, headers, TELEMETRY_INCOMING_CONTEXT="link")
+    assert span.trace_id != TRACE
+    assert span.parent_span_id == ""
+    assert [(link.trace_id, link.span_id) for link in span.links] == [(TRACE, PARENT)]
+
+
+def test_ignored_context_leaves_nothing(console: Console, start: Start) -> None:
+    (span,) = spans_after(console, start, {"traceparent": traceparent("00")}, TELEMETRY_INCOMING_CONTEXT="ignore")
+    assert (span.trace_id == TRACE, span.parent_span_id, span.links) == (False, "", ())
+
+
+@pytest.mark.parametrize("policy", ["link", "ignore"])
+def test_client_cannot_force_sampling(console: Console, start: Start, policy: str) -> None:
+    sampler = {"OTEL_TRACES_SAMPLER": "parentbased_always_off", "TELEMETRY_INCOMING_CONTEXT": policy}
+    assert spans_after(console, start, {"traceparent": traceparent("01")}, **sampler) == []
+
+
+@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("policy", ["trust", "link"])
+def test_malformed_context_is_as_none(console: Console, start: Start, policy: str, number: int) -> None:
+    bad = [f"{traceparent()},{traceparent()}", "00-" + "0" * 32 + f"-{PARENT}-01", "ff" + traceparent()[2:]][number]
+    (span,) = spans_after(console, start, {"traceparent": bad}, TELEMETRY_INCOMING_CONTEXT=policy)
+    assert (span.trace_id == TRACE, span.parent_span_id, span.links) == (False, "", ())
+
+
+FUZZED = ("traceparent", "tracestate", "baggage")
+REQUESTS = 400
+
+
+def value(chance: random.Random, header: str) -> bytes:
+    """A header's value: right, almost right, far too long, or noise."""
+    right = {
+        "traceparent": traceparent(),
+        "tracestate": ",".join(f"v{n}=canary{n}" for n in range(chance.choice([1, 31, 33, 200]))),
+        "baggage": ",".join(f"k{n}=canary%20{n};p=1" for n in range(chance.choice([1, 64, 65, 300]))),
+    }[header].encode()
+    noise = bytes(chance.choice([*range(0x20, 0x7F), *range(0x80, 0x100), 9]) for _ in range(chance.randint(0, 60)))
+    position = chance.randrange(len(right))
+    return chance.choice(
+        [
+            right,
+            noise,
+            right[:position] + noise + right[position:],
+            right[:position],
+            b"=canary," * 900,
+            b"canary" * 1300,
+            b"",
+            b"canary=" + b"\xff" * 100,
+            b"canary=%zz%00%ff" * 20,
+        ]
+    )[:8000]
+
+
+def send(port: int, headers: list[tuple[str, bytes]]) -> int:
+    """Send one request with these very bytes; return the status."""
+    head = b"".join(name.encode() + b": " + text + b"\r\n" for name, text in headers)
+    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.sendall(b"GET /nothing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" + head + b"\r\n")
+        answer = b""
+        while chunk := connection.recv(65536):
+            answer += chunk
+    return int(answer.split()[1])
+
+
+@pytest.mark.parametrize("propagators", ["tracecontext", "tracecontext,baggage"])
+@pytest.mark.parametrize("policy", ["trust", "link", "ignore"])
+def test_fuzzed_context_does_no_harm(console: Console, start: Start, policy: str, propagators: str) -> None:
+    chance = random.Random(f"{policy} {propagators}")  # noqa: S311  (no secret)
+    service = start(TELEMETRY_INCOMING_CONTEXT=policy, OTEL_PROPAGATORS=propagators, OTEL_TRACES_SAMPLER="always_on")
+    statuses = []
+    for _ in range(REQUESTS):
+        names = chance.choices(FUZZED, k=chance.randint(1, 5))
+        statuses.append(send(service.port, [(name, value(chance, name)) for name in names]))
+    service.stop()
+    answered = statuses.count(404)  # gunicorn itself answers 400 to what is no header
+    assert set(statuses) <= {400, 404}
+    assert answered > REQUESTS / 2
+    spans = server_spans(console)
+    assert len(spans) == len(logged(console, "userapi.access")) == answered
+    assert all(size(item) <= 1024 for span in spans for item in [*span.attributes.values(), span.links])
+    assert "canary" not in service.output
+    assert not re.search(r"Traceback|exception|WARN.*opentelemetry", service.output)
+    assert {line["logger"].partition(".")[0] for line in printed(service)} <= {
+        "userapi",
+        "django",
+        "telemetry",
+        "tests",
+    }
+
+
+def size(item: Any) -> int:
+    return len(str(item))

@@ -1,0 +1,61 @@
+"""Clients cannot make series: the number of them is bounded by the service's routes."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from http.client import HTTPConnection
+from itertools import islice
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from tests.signals.odd_requests import KINDS, OddRequests
+from tests.support.service import ROOT, Service
+
+
+def test_ten_thousand_odd_requests_make_no_series(migrated_sqlite: Path) -> None:
+    env = {
+        "DATABASE_URL": f"sqlite:///{migrated_sqlite}",
+        "TELEMETRY_MODE": "direct",
+        "OTEL_TRACES_EXPORTER": "none",
+        "USERAPI_OPEN_ACCESS": "true",
+    }
+    run = subprocess.run(
+        [sys.executable, "-m", "tests.signals.in_process", str(KINDS + 10_000)],
+        cwd=ROOT,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    before, after, *new = run.stdout.splitlines()[-1].split(maxsplit=2)
+    assert int(before) > 100
+    assert (before, new) == (after, [])
+
+
+def test_odd_requests_make_no_series_in_a_real_server(start: Callable[..., Service]) -> None:
+    service = start(mode="direct", OTEL_TRACES_EXPORTER="none", OTEL_LOGS_EXPORTER="console")
+    odd = iter(OddRequests(seed=2))
+    send(service, odd, KINDS)
+    before = series(service)
+    send(service, odd, KINDS)
+    assert series(service) == before
+    assert len(before) > 100
+
+
+def send(service: Service, odd: object, number: int) -> None:
+    connection = HTTPConnection("127.0.0.1", service.port)
+    for method, target, headers in islice(odd, number):  # type: ignore[call-overload]
+        connection.request(method, target, headers=headers)
+        response = connection.getresponse()
+        response.read()
+        assert response.status < 500, (method, target, headers)
+    connection.close()
+
+
+def series(service: Service) -> set[str]:
+    families = parse_text(service.get("/metrics")[2].decode())
+    return {f"{sample.name} {sorted(sample.labels.items())}" for family in families for sample in family.samples}
