@@ -168,3 +168,31 @@ def test_exception_answered_with_4xx_leaves_the_span_unset(console: Console, sta
     service.stop()
     (span,) = server_spans(console)
     assert (span.status, span.events, "error.type" in span.attributes) == ("unset", (), False)
+
+
+def test_long_values_are_cut_and_say_so(console: Console, start: Start) -> None:
+    service = start()
+    service.request("B" * 20, "/" + "p" * 3000, headers={"User-Agent": "u" * 8000, "Host": "h" * 3000})
+    service.stop()
+    (span,) = server_spans(console)
+    for name in ("url.path", "user_agent.original", "server.address"):
+        value = str(span.attributes[name])
+        assert (len(value), value[-1]) == (1024, "…"), name
+    assert span.attributes["http.request.method_original"] == "B" * 20
+
+
+def test_refused_host_gets_the_id_of_its_trace(console: Console, start: Start) -> None:
+    service = start()
+    status, _, body = service.get("/users", Host="evil.example")
+    service.stop()
+    (span,) = server_spans(console)
+    assert (status, json.loads(body)["trace_id"]) == (400, span.trace_id)
+
+
+def test_active_requests_are_none_in_the_end(console: Console, start: Start) -> None:
+    service = start()
+    for path in ("/users", "/nothing", "/faults/bug"):
+        service.get(path)
+    service.stop()
+    active = console.store.series("http.server.active_requests", points=1)
+    assert [points[0].decode().data["value"] for _, points in active] == [0]
