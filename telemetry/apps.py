@@ -1,3 +1,5 @@
+from contextlib import suppress
+
 from django.apps import AppConfig
 
 
@@ -5,4 +7,12 @@ class TelemetryAppConfig(AppConfig):
     name = "telemetry"
 
     def ready(self) -> None:
-        from telemetry import checks  # noqa: F401  (importing registers them)
+        from telemetry import (
+            checks,  # noqa: F401  (importing registers them)
+            privacy,
+        )
+        from telemetry.config import ConfigError, TelemetryConfig
+
+        # For commands, which log without ever starting telemetry. A bad value is the check's and the start's business.
+        with suppress(ConfigError):
+            privacy.configure(TelemetryConfig.from_env().redact)

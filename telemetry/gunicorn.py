@@ -3,6 +3,7 @@
 Use them by importing all names into a gunicorn configuration file. Made for the worker classes `sync` and `gthread`.
 """
 
+import logging
 import math
 import os
 import threading
@@ -11,6 +12,7 @@ from time import sleep
 from typing import Any
 
 from telemetry import lifecycle
+from telemetry.logs import RedactingFormatter
 from telemetry.state_directory import StateDirectory, create_state_directory
 from telemetry.worker import Worker
 
@@ -54,6 +56,7 @@ def _budget(cfg: Any) -> float:
 
 def on_starting(server: Any) -> None:
     """Make the directory in which the workers of this run count together, if they answer `/metrics`."""
+    RedactingFormatter.install(logging.getLogger("gunicorn.error"))
     wanted, budget = lifecycle.load_config().flush_timeout, _budget(server.cfg)
     if budget < wanted:
         server.log.warning(
@@ -87,6 +90,7 @@ def post_fork(server: Any, worker: Any) -> None:
     for a stuck request. So this worker gives its requests less time, and where even that does not help (`sync` waits
     for its one request without a limit), what has ended is sent before the kill.
     """
+    RedactingFormatter.install(logging.getLogger("gunicorn.error"))  # anew: a reload may have set up new handlers
     graceful_timeout = worker.cfg.graceful_timeout
     budget = _budget(worker.cfg)
     worker.cfg.set("graceful_timeout", math.ceil(graceful_timeout - budget))

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from telemetry import privacy
 from telemetry.config import ConfigError, SignalConfig, TelemetryConfig
 from telemetry.logs import OTLPHandler
 from telemetry.worker import Worker
@@ -49,6 +50,7 @@ def load_config() -> TelemetryConfig:
             _Process.config = TelemetryConfig.from_env()
         except ConfigError as error:
             sys.exit(f"telemetry: {error}")
+        privacy.configure(_Process.config.redact)
         for warning in _Process.config.warnings:
             print(f"telemetry: {warning}", file=sys.stderr)  # noqa: T201  (logging is not configured yet)
     return _Process.config
@@ -129,11 +131,12 @@ def _start_pipeline(builder: "Builder", config: TelemetryConfig, worker: Worker,
     from opentelemetry import metrics, trace
 
     from telemetry.instrumentation import observe_process, set_propagators
+    from telemetry.privacy.exporters import redacted_resource
     from telemetry.resource import build_resource
 
     # Switches on `otel.sdk.*`, for which there is no argument.
     os.environ["OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED"] = "true"
-    pipeline = builder(config, build_resource(config, worker, version), worker)
+    pipeline = builder(config, redacted_resource(build_resource(config, worker, version)), worker)
     metrics.set_meter_provider(pipeline.meter_provider)
     trace.set_tracer_provider(pipeline.tracer_provider)
     OTLPHandler.connect(pipeline.logger_provider)

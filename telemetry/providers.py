@@ -37,6 +37,7 @@ from telemetry import otlp
 from telemetry.config import BatchConfig, TelemetryConfig
 from telemetry.delivery import CountedLogExporter, CountedMetricExporter, CountedSpanExporter, Delivery
 from telemetry.metric_views import build_views
+from telemetry.privacy.exporters import RedactingMetricExporter, RedactingSpanExporter
 
 # Of a stop's budget, what traces and logs may use; the rest is kept for the metrics.
 _FIRST_SHARE = 0.6
@@ -146,6 +147,7 @@ def build_push_reader(config: TelemetryConfig, deliveries: list[Delivery]) -> Me
         exporter = ConsoleMetricExporter()
     else:
         return None
+    exporter = RedactingMetricExporter(exporter)
     return PeriodicExportingMetricReader(
         exporter, config.metric_export_interval * 1e3, config.metric_export_timeout * 1e3
     )
@@ -166,6 +168,7 @@ def build_tracer_provider(
         exporter = ConsoleSpanExporter()
     else:
         return provider
+    exporter = RedactingSpanExporter(exporter)
     processor = BatchSpanProcessor(exporter, **_batching(config.span_batch), meter_provider=meter_provider)
     if config.traces.exporter == "otlp":
         delivery.queue = processor._batch_processor._queue  # noqa: SLF001  (nothing public tells its length)

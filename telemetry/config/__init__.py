@@ -95,6 +95,8 @@ class TelemetryConfig:
     flush_timeout: float
     metrics_token: str | None
     """A secret: `repr` masks it."""
+    redact: tuple[str, ...]
+    """Regular expressions of what must not leave, beside what `telemetry.privacy` knows."""
     sources: Mapping[str, str] = field(hash=False)
     """Where each value is from: "traces.endpoint" -> a variable, "default" or "derived from ..."."""
     warnings: tuple[str, ...]
@@ -146,6 +148,7 @@ class TelemetryConfig:
             log_level=value("log_level", variables.LOG_LEVEL),
             flush_timeout=value("flush_timeout", variables.FLUSH_TIMEOUT),
             metrics_token=value("metrics_token", variables.METRICS_TOKEN),
+            redact=value("redact", variables.REDACT),
             sources=MappingProxyType(environment.sources),
             warnings=environment.warnings,
         )

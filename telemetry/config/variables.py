@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from telemetry.config.endpoint import Endpoint, EndpointParser
 from telemetry.config.exporters import EXPORTERS
+from telemetry.config.patterns import Patterns
 from telemetry.config.reader import Variable
 from telemetry.config.values import (
     Attributes,
@@ -257,12 +258,22 @@ METRICS_TOKEN: Variable[str | None] = Variable(
     "open to all",
     trimmed=False,
 )
+REDACT = Variable(
+    "TELEMETRY_REDACT",
+    "redact",
+    Patterns(),
+    "",
+    "What must not leave in spans, log records and standard output, beside what is always removed; each match becomes "
+    "`***`.",
+    "only [what is always removed](privacy.md)",
+)
 
 VARIABLES: tuple[Variable[Any], ...] = (
     MODE,
     SDK_DISABLED,
     FLUSH_TIMEOUT,
     METRICS_TOKEN,
+    REDACT,
     LOG_LEVEL,
     SERVICE_NAME,
     RESOURCE_ATTRIBUTES,

@@ -1,0 +1,62 @@
+"""Regular expressions of an operator, refused where they could hold up the process."""
+
+import re
+import warnings
+from re import _constants, _parser  # the only way to look into an expression
+from typing import Any
+
+from telemetry.config.values import Parser, RefusalError
+
+_LONGEST = 1000
+_REPEATS = (_constants.MAX_REPEAT, _constants.MIN_REPEAT)
+_MANY = 16
+
+
+class Patterns(Parser[tuple[str, ...]]):
+    """Expressions between blanks or line breaks.
+
+    Refused are those that match the empty text, which would mask everything, and those with something of several
+    lengths inside of a repetition, such as `(a+)+` or `(a|aa)*`: their time can double with every character.
+    """
+
+    accepted = (
+        r"regular expressions (Python's) between blanks (a blank itself as \s), none with a repetition or an alternative "
+        "inside of a repetition"
+    )
+
+    def __call__(self, text: str) -> tuple[str, ...]:
+        patterns = tuple(text.split())
+        for number, pattern in enumerate(patterns, 1):
+            self._check(number, pattern)
+        return patterns
+
+    def _check(self, number: int, pattern: str) -> None:
+        if len(pattern) > _LONGEST:
+            raise RefusalError(f"has more than {_LONGEST} characters in pattern {number}")
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                compiled = re.compile(pattern)
+            nested = _explodes(_parser.parse(pattern), 1)
+        except (re.error, OverflowError, RecursionError, Warning) as error:
+            raise RefusalError(f"has no regular expression in pattern {number} ({error})") from None
+        if compiled.match("") is not None:
+            raise RefusalError(f"matches the empty text with pattern {number}")
+        if nested:
+            raise RefusalError(f"repeats a repetition or an alternative in pattern {number}")
+
+
+def _explodes(parsed: Any, times: int) -> bool:
+    """Tell whether a part is of several lengths and repeated too; `parsed` itself is repeated up to `times` times."""
+    if isinstance(parsed, tuple) and len(parsed) == 2:  # noqa: PLR2004  (an operation and its operand)
+        operation, operand = parsed
+        if operation in _REPEATS:
+            least, most, body = operand
+            if times >= _MANY and least != most:
+                return True
+            return (times > 1 and most >= _MANY) or _explodes(body, max(times, min(most, _MANY)))
+        if operation is _constants.BRANCH and times >= _MANY:
+            return True
+    if not isinstance(parsed, (tuple, list, _parser.SubPattern)):
+        return False
+    return any(_explodes(part, times) for part in parsed)

@@ -1,0 +1,207 @@
+"""Exporters that redact what they pass on: in the batch's thread, never in a request.
+
+A span cannot be changed when it ends (`_on_ending` may not set attributes), so it is built anew here, and only where
+something has to go: most spans pass as they are.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from http import HTTPMethod
+from typing import Any
+
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.sdk.metrics.export import Metric, MetricExporter, MetricExportResult, MetricsData
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.trace import Link, SpanContext, Status, TraceState
+
+from telemetry.privacy import DROPPED, MASK, Redactor, redactor
+
+_METHODS = frozenset((*HTTPMethod, "HTTP"))
+
+_logger = logging.getLogger(__name__)
+
+
+class RedactingSpanExporter(SpanExporter):
+    """`exporter`, which gets spans without secrets: names, attributes, events, links, statuses, trace states."""
+
+    def __init__(self, exporter: SpanExporter) -> None:
+        self._exporter = exporter
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        return self._exporter.export([_safely_redacted(span, redactor()) for span in spans])
+
+    def shutdown(self) -> None:
+        self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        return self._exporter.force_flush(timeout_millis)
+
+
+class RedactingMetricExporter(MetricExporter):
+    """`exporter`, which gets exemplars without the attributes that the views took from the series."""
+
+    def __init__(self, exporter: MetricExporter) -> None:
+        super().__init__(exporter._preferred_temporality, exporter._preferred_aggregation)  # noqa: SLF001
+        self._exporter = exporter
+
+    def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
+        return self._exporter.export(redacted_metrics(metrics_data), timeout_millis, **kwargs)
+
+    def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
+        self._exporter.shutdown(timeout_millis, **kwargs)
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+        return self._exporter.force_flush(timeout_millis)
+
+
+def redacted_resource(resource: Resource) -> Resource:
+    """Return `resource` without secrets: an operator may have put a URL with a password there."""
+    return Resource(redactor().attributes(resource.attributes), resource.schema_url)
+
+
+def redacted_span(span: ReadableSpan, using: Redactor) -> ReadableSpan:
+    """Return `span` without secrets; the same object where it has none."""
+    name = _name(span, using)
+    attributes = _attributes(span._attributes, using)  # noqa: SLF001  (the property copies)
+    events = [_event(event, using) for event in span._events]  # noqa: SLF001
+    links = [_link(link, using) for link in span._links]  # noqa: SLF001
+    description = span.status.description
+    status = Status(span.status.status_code, using.text(description)) if description else span.status
+    context, parent = _context(span.context), _context(span.parent)
+    if (
+        name == span.name
+        and attributes is span._attributes  # noqa: SLF001
+        and all(map(_same, events, span._events))  # noqa: SLF001
+        and all(map(_same, links, span._links))  # noqa: SLF001
+        and status.description == description
+        and context is span.context
+        and parent is span.parent
+    ):
+        return span
+    return _Redacted(
+        span,
+        name=name,
+        context=context,
+        parent=parent,
+        attributes=attributes,
+        events=events,
+        links=links,
+        status=status,
+    )
+
+
+def redacted_metrics(data: MetricsData) -> MetricsData:
+    """Return `data` with exemplars that hold nothing but their value, time, trace and span."""
+    return replace(
+        data,
+        resource_metrics=[
+            replace(
+                resource,
+                scope_metrics=[
+                    replace(scope, metrics=[_metric(m) for m in scope.metrics]) for scope in resource.scope_metrics
+                ],
+            )
+            for resource in data.resource_metrics
+        ],
+    )
+
+
+class _Redacted(ReadableSpan):
+    """A copy of a span that tells of the same losses."""
+
+    def __init__(self, span: ReadableSpan, **changed: Any) -> None:
+        super().__init__(
+            resource=span.resource,
+            kind=span.kind,
+            start_time=span.start_time,
+            end_time=span.end_time,
+            instrumentation_scope=span.instrumentation_scope,
+            **changed,
+        )
+        self._losses = span.dropped_events, span.dropped_links
+
+    @property
+    def dropped_events(self) -> int:
+        return self._losses[0]
+
+    @property
+    def dropped_links(self) -> int:
+        return self._losses[1]
+
+
+def _safely_redacted(span: ReadableSpan, using: Redactor) -> ReadableSpan:
+    try:
+        return redacted_span(span, using)
+    except Exception:
+        # One odd span must not take its batch with it; and nothing of it may leave unseen.
+        _logger.exception("a span could not be redacted and is sent without its attributes")
+        status = Status(span.status.status_code)
+        return _Redacted(span, name=MASK, context=_context(span.context), parent=_context(span.parent), status=status)
+
+
+def _name(span: ReadableSpan, using: Redactor) -> str:
+    # Django's instrumentation starts the name with whatever method a client made up; the conventions say "HTTP".
+    method, blank, rest = span.name.partition(" ")
+    if method not in _METHODS and (span._attributes or {}).get("http.request.method") == "_OTHER":  # noqa: SLF001
+        return using.text(f"HTTP{blank}{rest}")
+    return using.text(span.name)
+
+
+def _attributes(attributes: Any, using: Redactor) -> Any:
+    if not attributes:
+        return attributes
+    redacted = using.attributes(attributes)
+    if len(redacted) == len(attributes) and all(map(_equal, redacted.values(), attributes.values())):
+        return attributes
+    bounded = BoundedAttributes(attributes=redacted)
+    bounded.dropped = getattr(attributes, "dropped", 0) + int(redacted.get(DROPPED, 0))
+    return bounded
+
+
+def _equal(redacted: Any, original: Any) -> bool:
+    # A list comes back for a tuple.
+    return redacted is original or redacted == (list(original) if isinstance(original, tuple) else original)
+
+
+def _event(event: Event, using: Redactor) -> Event:
+    name, attributes = using.text(event.name), _attributes(event.attributes, using)
+    if name == event.name and attributes is event.attributes:
+        return event
+    return Event(name, attributes, event.timestamp)
+
+
+def _link(link: Link, using: Redactor) -> Link:
+    context, attributes = _context(link.context), _attributes(link.attributes, using)
+    if context is link.context and attributes is link.attributes:
+        return link
+    return Link(context or link.context, attributes)
+
+
+def _context(context: SpanContext | None) -> SpanContext | None:
+    """Return `context` without its trace state, which clients fill; other services still get it passed on."""
+    if context is None or not context.trace_state:
+        return context
+    return SpanContext(context.trace_id, context.span_id, context.is_remote, context.trace_flags, TraceState())
+
+
+def _metric(metric: Metric) -> Metric:
+    points: Sequence[Any] = metric.data.data_points
+    if not any(getattr(point, "exemplars", None) for point in points):
+        return metric
+    data: Any = metric.data
+    return replace(metric, data=replace(data, data_points=[_point(point) for point in points]))
+
+
+def _point(point: Any) -> Any:
+    exemplars = getattr(point, "exemplars", None)
+    if not exemplars:
+        return point
+    bare: Mapping[str, Any] = {}
+    return replace(point, exemplars=[replace(exemplar, filtered_attributes=bare) for exemplar in exemplars])
+
+
+def _same(one: object, other: object) -> bool:
+    return one is other

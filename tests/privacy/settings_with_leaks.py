@@ -1,0 +1,8 @@
+"""The service's settings with views that leak all they can."""
+
+from userapi.settings import *  # noqa: F403
+from userapi.settings import MIDDLEWARE as _MIDDLEWARE
+
+ROOT_URLCONF = "tests.privacy.leaking_urls"
+# The leaking views take forms of anybody.
+MIDDLEWARE = [*_MIDDLEWARE, "tests.privacy.middleware.NoCsrfForLeaks"]
