@@ -20,8 +20,8 @@ class Patterns(Parser[tuple[str, ...]]):
     """
 
     accepted = (
-        r"regular expressions (Python's) between blanks (a blank itself as \s), none with a repetition or an alternative "
-        "inside of a repetition"
+        r"regular expressions (Python's) between blanks (a blank itself as \s), none with a repetition or an "
+        "alternative inside of a repetition"
     )
 
     def __call__(self, text: str) -> tuple[str, ...]:

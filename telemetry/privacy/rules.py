@@ -30,11 +30,14 @@ def _rule(
     return Rule(kind, tuple(needles), re.compile(pattern, flags | re.IGNORECASE | re.VERBOSE), replacement)
 
 
-_NAMES_OF_SECRETS = r"""(?: pass(?:word|wd|code|phrase)? | pwd | secret | token | csrf\w{0,20} | xsrf\w{0,20}
-    | session(?:[_-]?(?:id|key|data))? | sid | api[_-]?key | access[_-]?key | private[_-]?key | credentials? | otp )"""
+_NAMES_OF_SECRETS = r"""(?: pass(?:word|wd|code|phrase)? | pwd | secret(?:[_-]?key)? | token | csrf\w{0,20}
+    | xsrf\w{0,20} | session(?:[_-]?(?:id|key|data))? | sid | api[_-]?key | access[_-]?key | private[_-]?key | credentials? | otp )"""
 _ACCOUNT_WORDS = r"(?: user[_-]?name | user | account | login | role | superuser | staff | admin )"
 # What stands behind a name's `=`: a quoted text, perhaps without its end, or all up to a separator.
-_VALUE = r"""(?: b?"(?:[^"\\]|\\.)*+(?:"|\Z) | b?'(?:[^'\\]|\\.)*+(?:'|\Z) | [^\s,;&"'<>(){}\[\]]++ )"""
+_QUOTED_VALUE = r"""b?"(?:[^"\\]|\\.|"")*+(?:"|\Z) | b?'(?:[^'\\]|\\.|'')*+(?:'|\Z)"""
+_VALUE = rf"""(?: {_QUOTED_VALUE} | [^\s,;&"'<>(){{}}\[\]]++ )"""
+# Passwords may hold separators, so that only white space and the next field of a form end one.
+_SECRET_VALUE = rf"""(?: [\[({{]{{0,2}} (?: {_QUOTED_VALUE} ) | [^\s&]++ )"""
 
 RULES: tuple[Rule, ...] = (
     # Django's objects show their names so, and a WSGIRequest its query string.
@@ -53,8 +56,8 @@ RULES: tuple[Rule, ...] = (
     _rule(
         "secret by name",
         ["pass", "pwd", "secret", "token", "csrf", "xsrf", "session", "sid", "key", "credential", "otp"],
-        rf"""({_NAMES_OF_SECRETS}["'\])]{{0,2}}\s{{0,4}}(?:=>|:=|==|=|:|,(?=\s{{0,4}}["']))\s{{0,4}})
-            (?:bearer\s|basic\s|token\s)?{_VALUE}""",
+        rf"""({_NAMES_OF_SECRETS}["'\])]{{0,2}}\s{{0,4}}(?:=>|:=|==|=|:|%3D|,(?=\s{{0,4}}["']))\s{{0,4}})
+            (?:bearer\s|basic\s|token\s)?{_SECRET_VALUE}""",
         rf"\1{MASK}",
     ),
     _rule(
@@ -62,7 +65,7 @@ RULES: tuple[Rule, ...] = (
         ["pass", "pwd", "secret", "token", "csrf", "session", "key"],
         r"""\b((?:password|passwd|pwd|passphrase|secret|(?:csrf|api|access)[\s_-]token|session|(?:session|api)[\s_-](?:id|key)
             |token|knox)\s{1,4}(?:was|is|of|value)?\s{0,4})
-            ( "[^"\n]*+"? | '[^'\n]*+'? | (?=[^\s]*[0-9_!$%^+=/~-])[^\s,;:'"()]{6,} )""",
+            ( "(?:[^"\n]|"")*+"? | '(?:[^'\n]|'')*+'? | (?=[^\s]*[0-9_!$%^+=/~-])[^\s,;:'"()]{6,} )""",
         rf"\1{MASK}",
     ),
     _rule(
@@ -98,14 +101,16 @@ RULES: tuple[Rule, ...] = (
     _rule("name of an object", ["\N{LEFT DOUBLE QUOTATION MARK}"], "“[^”]*+(?:”|\\Z)", f"“{MASK}”"),
     _rule(
         "account",
-        ["user", "account", "login", "role", "staff", "admin", "logged"],
+        ["user", "account", "login", "role", "staff", "admin", "logged", "authentication", "sign"],
         rf"""\b({_ACCOUNT_WORDS}["'\])]{{0,2}}\s{{0,4}}(?:=>|==|=|:)\s{{0,4}}){_VALUE}
             | \b({_ACCOUNT_WORDS}\s{{1,4}})("[^"\n]*+"?|'[^'\n]*+'?)
             | \b((?:for|by|of|from|as|logged\sin\sas)\s{{1,4}}(?:the\s{{1,4}})?(?:user|account|superuser|login|admin)
                 \s{{1,4}})(?!in\b|is\b|was\b|has\b|and\b|with\b|from\b|at\b|to\b|on\b|name\b|records?\b|\*)[^\s,;:'"()<>]++
-            | \b(logged\sin\sas\s{{1,4}}|login\s(?:failed|attempt|denied|refused)\s(?:for|by|of)\s{{1,4}}(?!user\b))
-                [^\s,;:'"()<>]++""",
-        lambda found: f"{found[1] or found[2] or found[4] or found[5]}{MASK}",
+            | \b(logged\sin\sas\s{{1,4}}
+                |(?:login|authentication|log-?in|sign-?in)\s(?:failed|attempt|denied|refused)\s(?:for|by|of)\s{{1,4}}["']?
+                    (?!user\b))[^\s,;:'"()<>]++
+            | \b((?:user|account)\s{{1,4}})[^\s,;:'"()<>]++(?=\s(?:logged|signed|failed|authenticated|is\slocked))""",
+        lambda found: f"{found[1] or found[2] or found[4] or found[5] or found[6]}{MASK}",
     ),
     _rule(
         "SQL",
