@@ -31,7 +31,8 @@ def _rule(
 
 
 _NAMES_OF_SECRETS = r"""(?: pass(?:word|wd|code|phrase)? | pwd | secret(?:[_-]?key)? | token | csrf\w{0,20}
-    | xsrf\w{0,20} | session(?:[_-]?(?:id|key|data))? | sid | api[_-]?key | access[_-]?key | private[_-]?key | credentials? | otp )"""
+    | xsrf\w{0,20} | session(?:[_-]?(?:id|key|data))? | sid | api[_-]?key | access[_-]?key | private[_-]?key
+    | credentials? | otp )"""
 _ACCOUNT_WORDS = r"(?: user[_-]?name | user | account | login | role | superuser | staff | admin )"
 # What stands behind a name's `=`: a quoted text, perhaps without its end, or all up to a separator.
 _QUOTED_VALUE = r"""b?"(?:[^"\\]|\\.|"")*+(?:"|\Z) | b?'(?:[^'\\]|\\.|'')*+(?:'|\Z)"""
