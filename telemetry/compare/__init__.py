@@ -1,0 +1,1 @@
+"""Load and faults against each mode. A guest: nothing imports it but commands and tests."""
