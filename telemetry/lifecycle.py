@@ -7,11 +7,13 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from time import time
+from typing import TYPE_CHECKING, Any
 
 from telemetry import privacy
 from telemetry.config import ConfigError, SignalConfig, TelemetryConfig
 from telemetry.logs import OTLPHandler
+from telemetry.status import StatusServer
 from telemetry.worker import Worker
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ logger = logging.getLogger(__name__)
 _announcer = logging.getLogger("telemetry.server")
 
 _ITEMS = {"traces": "spans", "metrics": "data points", "logs": "log records"}
+# What upstream says of each batch that fails. `telemetry.outage` says it once.
+_UPSTREAM = ("opentelemetry.exporter", "opentelemetry.sdk._shared_internal", "urllib3.connection")
 
 
 class _Process:
@@ -36,6 +40,7 @@ class _Process:
     server_starts_workers = False
     service = "service", "unknown"
     pipeline: "Pipeline | None" = None
+    status: StatusServer | None = None
     pid: int | None = None
 
 
@@ -115,6 +120,7 @@ def start(worker: Worker) -> None:
     if builder:
         try:
             _Process.pipeline = _start_pipeline(builder, config, worker, version)
+            _Process.status = _start_status(_Process.pipeline, config, worker)
         except Exception:
             # gunicorn would take an error of one worker for one of all and halt.
             logger.exception("telemetry did not start; the worker serves without it")
@@ -145,6 +151,27 @@ def _start_pipeline(builder: "Builder", config: TelemetryConfig, worker: Worker,
     return pipeline
 
 
+def _start_status(pipeline: "Pipeline", config: TelemetryConfig, worker: Worker) -> StatusServer | None:
+    """Answer `manage.py telemetry --status`, where a socket can be made; nothing else depends on it."""
+    signals = {"traces": config.traces, "metrics": config.metrics, "logs": config.logs}
+    told = {"pid": os.getpid(), "started": time(), "mode": config.mode, "service": config.service_name}
+    told |= {"version": _Process.service[1], "address": worker.address}
+
+    def describe() -> dict[str, Any]:
+        deliveries = {delivery.signal: delivery.status() for delivery in pipeline.deliveries}
+        return told | {
+            "signals": {
+                signal: {"exporter": signals[signal].exporter, **deliveries.get(signal, {})} for signal in signals
+            }
+        }
+
+    try:
+        return StatusServer(os.getppid() if _Process.server_starts_workers else os.getpid(), worker.slot, describe)
+    except OSError as error:
+        logger.info("manage.py telemetry --status will get no answer: %s", error)
+        return None
+
+
 def current() -> "Pipeline | None":
     """Return the pipeline of this process: None before `start`, after a fork, and where telemetry is off."""
     return _Process.pipeline if _Process.pid == os.getpid() else None
@@ -170,6 +197,8 @@ def shutdown(budget: float | None = None) -> None:
         pipeline.shutdown(budget)
     finally:  # the server may abort this worker meanwhile
         OTLPHandler.connect(None)
+        if _Process.status:
+            _Process.status.close()
         dropped = pipeline.dropped()
         if dropped:
             logger.warning(
@@ -188,10 +217,14 @@ def _tell_own_messages(level: str) -> None:
     for name in ("opentelemetry", "telemetry"):
         logging.getLogger(name).setLevel(level.upper())
     _announcer.setLevel(logging.INFO)
-    if level == "debug":
-        deliveries = logging.getLogger("telemetry.delivery")
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("telemetry: %(message)s"))
-        deliveries.addHandler(handler)
-        deliveries.setLevel(logging.DEBUG)
-        deliveries.propagate = False
+    if level != "debug":
+        for name in _UPSTREAM:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        return
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("telemetry: %(message)s"))
+    for name in ("telemetry.delivery", *_UPSTREAM):
+        own = logging.getLogger(name)
+        own.addHandler(handler)
+        own.setLevel(logging.DEBUG)
+        own.propagate = False

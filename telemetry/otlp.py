@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from opentelemetry.exporter.otlp.common._exporter_metrics import NoOpExporterMetrics
 from opentelemetry.sdk._logs.export import LogRecordExporter
 from opentelemetry.sdk.metrics import (
     Counter,
@@ -23,38 +24,52 @@ from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricExpor
 from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation
 from opentelemetry.sdk.trace.export import SpanExporter
 
+from telemetry.answers import Observe, ignore
 from telemetry.config import SignalConfig
 
 _INSTRUMENTS = (Counter, UpDownCounter, Histogram, ObservableCounter, ObservableUpDownCounter, ObservableGauge)
 
 
-def span_exporter(config: SignalConfig) -> SpanExporter:
-    """Return the exporter that sends spans where `config` says."""
-    exporter: SpanExporter = _build("trace_exporter", "OTLPSpanExporter", config)
+def span_exporter(config: SignalConfig, observe: Observe = ignore) -> SpanExporter:
+    """Return the exporter that sends spans where `config` says, and tells `observe` each answer."""
+    exporter: SpanExporter = _build("traces", "trace_exporter", "OTLPSpanExporter", config, observe)
     return exporter
 
 
-def metric_exporter(config: SignalConfig) -> MetricExporter:
-    """Return the exporter that sends metrics where `config` says."""
+def metric_exporter(config: SignalConfig, observe: Observe = ignore) -> MetricExporter:
+    """Return the exporter that sends metrics where `config` says, and tells `observe` each answer."""
     # Prometheus drops deltas, and the exporter would read its preferences from the environment.
     cumulative = dict.fromkeys(_INSTRUMENTS, AggregationTemporality.CUMULATIVE)
     explicit = {Histogram: ExplicitBucketHistogramAggregation()}
     preferences = {"preferred_temporality": cumulative, "preferred_aggregation": explicit}
-    exporter: MetricExporter = _build("metric_exporter", "OTLPMetricExporter", config, **preferences)
+    exporter: MetricExporter = _build(
+        "metrics", "metric_exporter", "OTLPMetricExporter", config, observe, **preferences
+    )
     return exporter
 
 
-def log_exporter(config: SignalConfig) -> LogRecordExporter:
-    """Return the exporter that sends log records where `config` says."""
-    exporter: LogRecordExporter = _build("_log_exporter", "OTLPLogExporter", config)
+def log_exporter(config: SignalConfig, observe: Observe = ignore) -> LogRecordExporter:
+    """Return the exporter that sends log records where `config` says, and tells `observe` each answer."""
+    exporter: LogRecordExporter = _build("logs", "_log_exporter", "OTLPLogExporter", config, observe)
     return exporter
 
 
-def _build(module: str, name: str, config: SignalConfig, **preferences: Any) -> Any:
-    transport, options = ("grpc", _grpc(config)) if config.protocol == "grpc" else ("http", _http(config))
+def _build(signal: str, module: str, name: str, config: SignalConfig, observe: Observe, **preferences: Any) -> Any:
+    transport = "grpc" if config.protocol == "grpc" else "http"
     exporter = getattr(import_module(f"opentelemetry.exporter.otlp.proto.{transport}.{module}"), name)
+    if transport == "grpc":
+        from telemetry.transport_grpc import observed
+
+        exporter, options = observed(exporter, signal, observe), _grpc(config)
+    else:
+        from telemetry.transport_http import ObservedSession
+
+        options = {**_http(config), "session": ObservedSession(signal, observe)}
     headers = dict(config.headers)
-    return exporter(endpoint=config.endpoint, headers=headers, timeout=config.timeout, **options, **preferences)
+    built = exporter(endpoint=config.endpoint, headers=headers, timeout=config.timeout, **options, **preferences)
+    # Its own `otel.sdk.exporter.*` count a refusal as a success. `Delivery` counts instead.
+    built._metrics = NoOpExporterMetrics()  # noqa: SLF001  (there is no argument for it)
+    return built
 
 
 def _grpc(config: SignalConfig) -> Mapping[str, Any]:

@@ -39,8 +39,10 @@ from telemetry.delivery import CountedLogExporter, CountedMetricExporter, Counte
 from telemetry.metric_views import build_views
 from telemetry.privacy.exporters import RedactingMetricExporter, RedactingSpanExporter
 
-# Of a stop's budget, what traces and logs may use; the rest is kept for the metrics.
-_FIRST_SHARE = 0.6
+# Of a stop's budget, what is kept for the last push of metrics, which tells what became of the rest.
+_LAST_SHARE = 0.3
+# What metrics need that are not pushed.
+_LOCAL_SECONDS = 0.3
 _EXEMPLARS: dict[str, Callable[[], ExemplarFilter]] = {
     "always_on": AlwaysOnExemplarFilter,
     "always_off": AlwaysOffExemplarFilter,
@@ -67,6 +69,10 @@ class Pipeline:
     _stopped: bool = field(default=False, init=False)
     _lost_before: dict[str, int] = field(default_factory=dict, init=False)
 
+    def __post_init__(self) -> None:
+        for delivery in self.deliveries:
+            delivery.count_in(self.meter_provider)
+
     @property
     def failing(self) -> bool:
         """Whether the last export of any signal failed."""
@@ -83,19 +89,27 @@ class Pipeline:
             return
         self._stopped = True
         self._lost_before = {delivery.signal: delivery.lost for delivery in self.deliveries}
+        for delivery in self.deliveries:
+            delivery.stop()
+        others = [delivery for delivery in self.deliveries if delivery.signal != "metrics"]
         deadline = monotonic() + budget
+        pushed = len(others) < len(self.deliveries)
         providers = [provider for provider in (self.tracer_provider, self.logger_provider) if provider]
         threads = _start([*(provider.shutdown for provider in providers), self.meter_provider.force_flush])
-        _join(threads, deadline - budget * (1 - _FIRST_SHARE))
+        _join(threads, deadline - (budget * _LAST_SHARE if pushed else 0))
+        for delivery in others:
+            delivery.abandon()
         # Once more, and then no more: what became of the last spans and log records is among the metrics.
-        _join([*threads, *_start([self.meter_provider.shutdown])], deadline)
+        _join(_start([self.meter_provider.shutdown]), deadline + (0 if pushed else _LOCAL_SECONDS))
 
     def dropped(self) -> dict[str, int]:
         """Return how many items of each signal the shutdown did not deliver, or not to the backend's knowledge."""
+        for delivery in self.deliveries:
+            delivery.abandon()
         return {
             delivery.signal: dropped
             for delivery in self.deliveries
-            if (dropped := delivery.undelivered + delivery.lost - self._lost_before.get(delivery.signal, 0))
+            if (dropped := delivery.lost - self._lost_before.get(delivery.signal, 0))
         }
 
 
@@ -141,8 +155,8 @@ def build_push_reader(config: TelemetryConfig, deliveries: list[Delivery]) -> Me
     """Return the reader that exports all metrics at an interval, or None where metrics are not pushed."""
     exporter: MetricExporter
     if config.metrics.exporter == "otlp":
-        deliveries.append(delivery := Delivery("metrics", config.metrics.endpoint))
-        exporter = CountedMetricExporter(otlp.metric_exporter(config.metrics), delivery)
+        deliveries.append(delivery := Delivery("metrics", config.metrics.endpoint, config.metrics.protocol))
+        exporter = CountedMetricExporter(otlp.metric_exporter(config.metrics, delivery.answered), delivery)
     elif config.metrics.exporter == "console":
         exporter = ConsoleMetricExporter()
     else:
@@ -162,8 +176,8 @@ def build_tracer_provider(
     )
     exporter: SpanExporter
     if config.traces.exporter == "otlp":
-        deliveries.append(delivery := Delivery("traces", config.traces.endpoint))
-        exporter = CountedSpanExporter(otlp.span_exporter(config.traces), delivery)
+        deliveries.append(delivery := Delivery("traces", config.traces.endpoint, config.traces.protocol))
+        exporter = CountedSpanExporter(otlp.span_exporter(config.traces, delivery.answered), delivery)
     elif config.traces.exporter == "console":
         exporter = ConsoleSpanExporter()
     else:
@@ -171,7 +185,7 @@ def build_tracer_provider(
     exporter = RedactingSpanExporter(exporter)
     processor = BatchSpanProcessor(exporter, **_batching(config.span_batch), meter_provider=meter_provider)
     if config.traces.exporter == "otlp":
-        delivery.queue = processor._batch_processor._queue  # noqa: SLF001  (nothing public tells its length)
+        delivery.watch(processor)
     provider.add_span_processor(processor)
     return provider
 
@@ -182,10 +196,10 @@ def build_logger_provider(
     """Return the provider of log records, or None where they go to standard output alone."""
     if config.logs.exporter != "otlp":
         return None
-    deliveries.append(delivery := Delivery("logs", config.logs.endpoint))
-    exporter = CountedLogExporter(otlp.log_exporter(config.logs), delivery)
+    deliveries.append(delivery := Delivery("logs", config.logs.endpoint, config.logs.protocol))
+    exporter = CountedLogExporter(otlp.log_exporter(config.logs, delivery.answered), delivery)
     processor = BatchLogRecordProcessor(exporter, **_batching(config.log_batch), meter_provider=meter_provider)
-    delivery.queue = processor._batch_processor._queue  # noqa: SLF001  (nothing public tells its length)
+    delivery.watch(processor)
     provider = LoggerProvider(resource=resource, shutdown_on_exit=False, meter_provider=meter_provider)
     provider.add_log_record_processor(processor)
     return provider

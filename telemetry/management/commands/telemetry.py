@@ -1,4 +1,4 @@
-"""`manage.py telemetry`: the configuration that the environment gives."""
+"""`manage.py telemetry`: the configuration that the environment gives, and how the running service fares."""
 
 import json
 from typing import Any
@@ -7,6 +7,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from telemetry.config import TelemetryConfig
 from telemetry.config.report import as_data, as_text
+from telemetry.status import read_statuses
+from telemetry.status_report import as_text as status_as_text
 
 
 class Command(BaseCommand):
@@ -16,9 +18,26 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="as one JSON object")
+        parser.add_argument(
+            "--status",
+            action="store_true",
+            help="ask the running service instead: queues, losses, last success and last error by worker and signal",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
+        if options["status"]:
+            self._status(as_json=options["json"])
+            return
         if errors := TelemetryConfig.errors():
             raise CommandError("\n".join(map(str, errors)))
         config = TelemetryConfig.from_env()
         self.stdout.write(json.dumps(as_data(config), indent=2) if options["json"] else as_text(config))
+
+    def _status(self, *, as_json: bool) -> None:
+        statuses = read_statuses()
+        if not statuses:
+            raise CommandError(
+                "no running service answers; it must be started by this user, from this directory, and with a "
+                "TELEMETRY_MODE other than off"
+            )
+        self.stdout.write(json.dumps({"workers": statuses}, indent=2) if as_json else status_as_text(statuses))

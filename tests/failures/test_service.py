@@ -1,0 +1,204 @@
+"""A real service before a bad backend: what its log, its metrics and `manage.py telemetry --status` tell."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from time import monotonic, time
+from typing import Any
+
+import pytest
+
+from telemetry.compare.faults_proxy import Fault, FaultProxy
+from telemetry.console.faults import Faults
+from telemetry.console.server import Console
+from telemetry.status import read_statuses
+from telemetry.status_report import as_text
+from tests.support.routes import Route, send
+from tests.support.service import ROOT, Service, wait_until
+
+StartService = Callable[..., Service]
+
+QUICK = {"OTEL_BSP_SCHEDULE_DELAY": "200", "OTEL_BLRP_SCHEDULE_DELAY": "200", "OTEL_METRIC_EXPORT_INTERVAL": "500"}
+ROUTES = [Route(mode, protocol) for mode in ("collector", "direct") for protocol in ("grpc", "http/protobuf")]
+
+
+@pytest.fixture(params=ROUTES, ids=str)
+def route(request: pytest.FixtureRequest) -> Route:
+    chosen: Route = request.param
+    return chosen
+
+
+def workers_of(service: Service) -> list[dict[str, Any]]:
+    """Return what the service's workers tell of themselves."""
+    return [told for told in read_statuses() if told["run"] == service.process.pid]
+
+
+def manage(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "manage.py", *args],
+        cwd=ROOT,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def exported(service: Service, console: Console, mode: str, signal_: str) -> dict[str, float]:
+    """Return the numbers of `otel.sdk.exporter.{signal}.exported` by error.type, from where the mode has them."""
+    values: dict[str, float] = {}
+    if mode == "direct":
+        text = service.get("/metrics")[2].decode()
+        pattern = rf"^otel_sdk_exporter_{signal_}_exported_total{{(.*)}} (\S+)$"
+        for labels, value in re.findall(pattern, text, re.MULTILINE):
+            kind = re.search(r'error_type="([^"]*)"', labels)
+            key = kind[1] if kind else ""
+            values[key] = values.get(key, 0) + float(value)
+        return values
+    for series, points in console.store.series(f"otel.sdk.exporter.{signal_}.exported"):
+        key = str(series.attributes.get("error.type", ""))
+        values[key] = values.get(key, 0) + float(points[-1].decode().data["value"])
+    return values
+
+
+def test_service_tells_an_outage_once(console: Console, start_service: StartService, route: Route) -> None:
+    port = console.grpc_port if route.protocol == "grpc" else console.http_port
+    with FaultProxy(port, fault=Fault("refuse")) as proxy:
+        env = {**route.env_for(proxy.port, proxy.port), **QUICK, "OTEL_EXPORTER_OTLP_TIMEOUT": "500"}
+        service = start_service("--workers=1", **env)
+        signals = {"traces", "logs", "metrics"} if route.mode == "collector" else {"traces", "logs"}
+        deadline = monotonic() + 6
+        while monotonic() < deadline:
+            send(service, 3)
+        wait_until(lambda: all(_told(service, signal) for signal in signals))
+        proxy.fault = Fault()
+        send(service, 3)
+        wait_until(lambda: all(len(_told(service, signal)) == 2 for signal in signals), what="the end of the outage")
+        service.stop()
+    for signal_ in signals:
+        gone, back = _told(service, signal_)
+        assert gone["severity"] == "WARN"
+        assert f"127.0.0.1:{proxy.port}" in gone["body"]
+        assert "unavailable: " in gone["body"]
+        assert re.search(r"delivered again after \d+ s, \d+ .* dropped", back["body"])
+    output = service.output
+    assert "Traceback" not in output
+    assert "Transient error" not in output
+    assert "Failed to export" not in output
+    assert "opentelemetry.exporter" not in output
+
+
+def _told(service: Service, signal_: str) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in service.output.splitlines() if '"telemetry.outage"' in line]
+    return [line for line in lines if line["body"].startswith(signal_)]
+
+
+def test_service_tells_upstreams_lines_on_debug(console: Console, start_service: StartService) -> None:
+    console.receiver.faults = Faults(status=400)
+    service = start_service(
+        "--workers=1", **Route("collector", "http/protobuf").env(console), **QUICK, OTEL_LOG_LEVEL="debug"
+    )
+    send(service, 3)
+    wait_until(lambda: "telemetry: Failed to export spans batch code: 400" in service.output)
+    wait_until(lambda: "telemetry: export traces: " in service.output)
+    assert "refused, HTTP 400 Bad Request" in service.output
+    service.stop()
+
+
+def test_service_counts_each_fate(console: Console, start_service: StartService, route: Route) -> None:
+    """The same names and words in both modes; a refusal is never a success."""
+    console.receiver.faults = Faults(status=401, signals=("traces",))
+    service = start_service("--workers=1", **route.env(console), **QUICK)
+    send(service, 9)
+    wait_until(lambda: exported(service, console, route.mode, "span").get("refused", 0) >= 9, what="refused spans")
+    assert "" not in exported(service, console, route.mode, "span")
+    console.receiver.faults = Faults(partial_reject=1, signals=("traces", "logs"))
+    send(service, 9)
+    for name in ("span", "log"):
+        wait_until(lambda name=name: exported(service, console, route.mode, name).get("rejected", 0) >= 1)  # type: ignore[misc]
+    assert exported(service, console, route.mode, "log")[""] >= 9
+    service.stop()
+
+
+def test_status_of_a_healthy_service(console: Console, start_service: StartService, route: Route) -> None:
+    service = start_service("--workers=2", **route.env(console), **QUICK)
+    send(service, 12)
+    wait_until(lambda: sum(told["signals"]["logs"]["accepted"] for told in workers_of(service)) >= 12)
+    told = wait_until(lambda: len(workers := workers_of(service)) == 2 and workers)
+    assert told
+    assert [worker["slot"] for worker in told] == [0, 1]
+    assert {worker["pid"] for worker in told} == {process.pid for process in service.workers()}
+    for worker in told:
+        assert worker["mode"] == route.mode
+        assert worker["service"] == "user-api"
+        assert str(service.port) in worker["address"]
+        assert abs(worker["started"] - time()) < 120
+        traces = worker["signals"]["traces"]
+        assert traces["capacity"] == 2048
+        assert traces["losses"] == {}
+        assert traces["last_error"] is None
+        assert worker["signals"]["metrics"]["exporter"] == ("otlp" if route.mode == "collector" else "prometheus")
+    service.stop()
+    assert workers_of(service) == []
+
+
+def test_status_of_a_failing_backend(console: Console, start_service: StartService) -> None:
+    console.receiver.faults = Faults(status=403, signals=("traces",))
+    service = start_service("--workers=1", **Route("direct", "grpc").env(console), **QUICK)
+    send(service, 6)
+    wait_until(lambda: workers_of(service)[0]["signals"]["traces"]["losses"].get("refused", 0) >= 6)
+    traces = workers_of(service)[0]["signals"]["traces"]
+    assert traces["failing"]
+    assert traces["last_success"] is None
+    assert traces["last_error"]["reason"] == "refused"
+    assert "PERMISSION_DENIED" in traces["last_error"]["detail"]
+    text = as_text(workers_of(service))
+    assert re.search(r"traces  FAILING to http://127\S+: queue \d+ of 2048, .*lost \d+ \(refused \d+\)", text)
+    assert "exporter prometheus" in text
+    # As people ask.
+    shown = manage("telemetry", "--status")
+    assert shown.returncode == 0, shown.stderr
+    assert f"(process {service.process.pid})" in shown.stdout
+    as_json = json.loads(manage("telemetry", "--status", "--json").stdout)
+    assert service.process.pid in {worker["run"] for worker in as_json["workers"]}
+    service.stop()
+
+
+def test_status_passes_over_killed_workers(console: Console, start_service: StartService) -> None:
+    service = start_service("--workers=2", **Route("collector", "grpc").env(console))
+    wait_until(lambda: len(workers_of(service)) == 2)
+    victim = workers_of(service)[0]
+    os.kill(victim["pid"], signal.SIGKILL)
+    wait_until(
+        lambda: [told["slot"] for told in workers_of(service) if told.get("pid") != victim["pid"]] == [0, 1],
+        what="a successor that answers in the same slot",
+    )
+    service.stop()
+
+
+def test_status_passes_over_a_killed_service(console: Console, start_service: StartService) -> None:
+    service = start_service("--workers=1", **Route("collector", "grpc").env(console))
+    assert len(workers_of(service)) == 1
+    workers = service.workers()
+    service.process.kill()
+    for worker in workers:
+        worker.kill()
+    service.process.wait(10)
+    wait_until(lambda: not workers_of(service))
+
+
+def test_status_of_a_stopped_process_says_so(console: Console, start_service: StartService) -> None:
+    service = start_service("--workers=1", **Route("collector", "grpc").env(console))
+    worker = service.workers()[0]
+    worker.suspend()
+    try:
+        assert [told["error"] for told in workers_of(service)] == ["does not answer"]
+        assert "worker 0: does not answer" in as_text(workers_of(service))
+    finally:
+        worker.resume()
+    service.stop()
