@@ -334,14 +334,17 @@ class _CountedQueue(deque[Any]):
     def __init__(self, maxlen: int, overflowed: Callable[[], None]) -> None:
         super().__init__((), maxlen)
         self.kept = 0
+        self._capacity = maxlen
+        self._append = super().appendleft
         self._overflowed = overflowed
         self._lock = Lock()
 
     def appendleft(self, item: Any) -> None:
         with self._lock:
-            full = len(self) == self.maxlen
-            super().appendleft(item)
-            self.kept += not full
+            full = len(self) == self._capacity
+            self._append(item)
+            if not full:
+                self.kept += 1
         if full:
             self._overflowed()
 

@@ -13,7 +13,13 @@ from telemetry.compare.faults_proxy import FaultProxy
 from telemetry.config import TelemetryConfig
 from telemetry.console.server import Console
 from telemetry.delivery import Delivery
-from telemetry.providers import Pipeline, build_logger_provider, build_meter_provider, build_tracer_provider
+from telemetry.providers import (
+    Pipeline,
+    build_logger_provider,
+    build_meter_provider,
+    build_push_reader,
+    build_tracer_provider,
+)
 from telemetry.resource import build_resource
 from telemetry.worker import Worker
 
@@ -134,5 +140,32 @@ def start_sender(protocol: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sta
             )
             stack.callback(pipeline.shutdown, 0.5)
             return Sender(pipeline, reader)
+
+        yield start
+
+
+@pytest.fixture
+def start_metrics(protocol: str) -> Iterator[Callable[..., Pipeline]]:
+    """A function that builds a pipeline of metrics alone, pushed to a port when they are flushed."""
+    with ExitStack() as stack:
+
+        def start(port: int) -> Pipeline:
+            path = "" if protocol == "grpc" else "/v1/metrics"
+            env = {
+                "TELEMETRY_MODE": "collector",
+                "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
+                "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": f"http://127.0.0.1:{port}{path}",
+                "OTEL_METRIC_EXPORT_INTERVAL": "60000",
+                "OTEL_TRACES_EXPORTER": "none",
+                "OTEL_LOGS_EXPORTER": "none",
+            }
+            config = TelemetryConfig.from_env(env)
+            resource = build_resource(config, Worker(), "1")
+            deliveries: list[Delivery] = []
+            meter_provider = build_meter_provider(config, resource, build_push_reader(config, deliveries))
+            tracer_provider = build_tracer_provider(config, resource, meter_provider, deliveries)
+            pipeline = Pipeline(meter_provider, tracer_provider, None, deliveries)
+            stack.callback(pipeline.shutdown, 0.5)
+            return pipeline
 
         yield start

@@ -1,12 +1,14 @@
 """Every ended span and written log record is counted once, by what became of it, over both protocols."""
 
 import threading
+from collections.abc import Callable
 
 import pytest
 
 from telemetry.compare.faults_proxy import Fault, FaultProxy
 from telemetry.console.faults import Faults
 from telemetry.console.server import Console
+from telemetry.providers import Pipeline
 from tests.failures.conftest import Sender, StartSender
 from tests.support.service import free_port, wait_until
 
@@ -173,3 +175,31 @@ def test_fates_duration_has_the_reason(console: Console, receiver_port: int, sta
         assert attributes.get("http.response.status_code") == 401 or (
             attributes["rpc.response.status_code"] == "UNAUTHENTICATED"
         )
+
+
+def test_fates_of_data_points(console: Console, receiver_port: int, start_metrics: Callable[..., Pipeline]) -> None:
+    console.receiver.faults = Faults(partial_reject=1)
+    pipeline = start_metrics(receiver_port)
+    delivery = pipeline.deliveries[0]
+    pipeline.meter_provider.get_meter("test").create_counter("a").add(1)
+    pipeline.meter_provider.get_meter("test").create_counter("b").add(1)
+    pipeline.flush(10)
+    assert (delivery.accepted, dict(delivery.losses)) == (1, {"rejected": 1})
+    console.receiver.faults = Faults(status=403)
+    pipeline.flush(10)
+    assert delivery.losses["refused"] > 2  # by now the numbers of the first push are among them
+    console.receiver.faults = Faults()
+    pipeline.flush(10)
+    name = "otel.sdk.exporter.metric_data_point.exported"
+    told = {str(series.attributes.get("error.type")) for series, _ in console.store.series(name)}
+    assert told == {"None", "rejected", "refused"}
+    pipeline.shutdown(5)
+
+
+def test_fates_keep_the_connection(proxy: FaultProxy, start_sender: StartSender) -> None:
+    """Reading the answers leaves the connection fit for the next batch: one for each signal is all it takes."""
+    sender = start_sender(proxy.port)
+    for _ in range(5):
+        sender.send_and_flush(5)
+    sender.check(accepted=25)
+    assert proxy.connections <= 2
