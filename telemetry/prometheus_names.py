@@ -1,23 +1,24 @@
 """OpenTelemetry's names, units and attributes as Prometheus shows them.
 
-The rules are those of opentelemetry-exporter-prometheus, with two differences that make a scrape show what Prometheus'
-OTLP receiver and Alloy show for the same metric: gauges of unit 1 end in ``_ratio``, and values of attributes whose
-names become equal are joined with ``;``.
+A scrape shows what Prometheus' OTLP receiver and Alloy show for the same metric. The units are those of
+opentelemetry-exporter-prometheus; its other rules differ from theirs in gauges of unit 1 (``_ratio``), in names that
+begin with a digit or end in other signs, and in attributes whose names become equal (their values are joined).
 """
 
 import base64
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
-from opentelemetry.exporter.prometheus._mapping import (  # the rules exist only there
-    map_unit,
-    sanitize_attribute,
-    sanitize_full_name,
-)
+from opentelemetry.exporter.prometheus._mapping import map_unit  # the table of units exists only there
 from prometheus_client.utils import floatToGoString
 
 from telemetry.series_key import Kind, SeriesKey
+
+# Several in a row become one sign.
+_OTHER_THAN_METRIC = re.compile(r"[^a-zA-Z0-9:]+")
+_OTHER_THAN_LABEL = re.compile(r"[^a-zA-Z0-9]+")
 
 Type = Literal["counter", "gauge", "histogram"]
 _TYPES: dict[Kind, Type] = {
@@ -80,7 +81,9 @@ _MERGE_WORDS = {"sum": "sum", "max": "maximum", "min": "minimum", "mostrecent": 
 
 
 def _family(name: str, unit: str, kind: Kind) -> tuple[str, str]:
-    base = sanitize_full_name(name)
+    base = _OTHER_THAN_METRIC.sub("_", name).strip("_")
+    if base[:1].isdigit():
+        base = f"_{base}"
     suffix = "ratio" if kind == "gauge" and unit == "1" else map_unit(unit)
     if kind == "counter":
         base = base.removesuffix("_total")
@@ -92,9 +95,16 @@ def _family(name: str, unit: str, kind: Kind) -> tuple[str, str]:
 def _sanitized(attributes: Mapping[str, Any]) -> list[tuple[str, str]]:
     merged: dict[str, str] = {}
     for key in sorted(attributes):
-        name, value = sanitize_attribute(key), label_value(attributes[key])
+        name, value = _label_name(key), label_value(attributes[key])
         merged[name] = f"{merged[name]};{value}" if name in merged else value
     return list(merged.items())
+
+
+def _label_name(key: str) -> str:
+    name = _OTHER_THAN_LABEL.sub("_", key)
+    if name[:1].isdigit():
+        return f"key_{name}"
+    return f"key{name}" if name.startswith("_") else name
 
 
 def label_value(value: Any) -> str:
