@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from tests.support.postgres import postgres_server
+from tests.support.prometheus import Prometheus, prometheus_is_missing
 from tests.support.service import ROOT, Service
 
 
@@ -66,6 +67,15 @@ def start_service(tmp_path: Path, migrated_sqlite: Path) -> Iterator[Callable[..
             return stack.enter_context(Service(tmp_path, database, {"USERAPI_OPEN_ACCESS": "true", **env}, *args))
 
         yield start
+
+
+@pytest.fixture
+def prometheus(tmp_path: Path) -> Iterator[Callable[[str], Prometheus]]:
+    """A function that starts a real Prometheus scraping a target such as `127.0.0.1:8080`."""
+    if prometheus_is_missing():
+        pytest.skip("Prometheus is not installed (Debian: apt-get install prometheus)")
+    with ExitStack() as stack:
+        yield lambda target: stack.enter_context(Prometheus(tmp_path, target))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -12,11 +12,11 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from tests.support.prometheus import Prometheus
 from tests.support.routes import scraped_requests, send
 from tests.support.service import Service, wait_until
 
 StartService = Callable[..., Service]
-Query = Callable[[str], float | None]
 DIRECT = {"TELEMETRY_MODE": "direct", "OTEL_TRACES_EXPORTER": "none"}
 
 
@@ -122,9 +122,11 @@ def test_metrics_start_at_zero_after_a_killed_run(start_service: StartService) -
     assert scraped_requests(second) == 3
 
 
-def test_prometheus_sums_equal_the_requests(start_service: StartService, prometheus: Callable[[str], Query]) -> None:
+def test_prometheus_sums_equal_the_requests(
+    start_service: StartService, prometheus: Callable[[str], Prometheus]
+) -> None:
     service = start_service("--workers=3", "--max-requests=20", **DIRECT)
-    query = prometheus(f"127.0.0.1:{service.port}")
+    query = prometheus(f"127.0.0.1:{service.port}").value
     send(service, 90)
     total = 'sum(http_server_request_duration_seconds_count{export_mode="direct"})'
     wait_until(lambda: query(total) == 90.0, 20, "Prometheus' count of requests")

@@ -1,0 +1,28 @@
+"""The round in both modes."""
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.contract.round import MODES, Round, run
+from tests.support.service import Service
+
+
+@pytest.fixture(scope="session")
+def rounds(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path) -> dict[str, Round]:
+    """The round in each mode, at the same time."""
+
+    def run_mode(mode: str) -> Round:
+        folder = tmp_path_factory.mktemp(mode)
+        database = shutil.copy(migrated_sqlite, folder / "db.sqlite3")
+        return run(
+            mode,
+            lambda *args, **env: Service(
+                folder, f"sqlite:///{database}", {"USERAPI_OPEN_ACCESS": "true", **env}, *args
+            ),
+        )
+
+    with ThreadPoolExecutor(len(MODES)) as pool:
+        return dict(zip(MODES, pool.map(run_mode, MODES), strict=True))

@@ -1,0 +1,147 @@
+"""One scripted round of requests against a real service in one mode, and everything that came of it."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from time import time_ns
+from typing import Any
+
+from prometheus_client import Metric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+from telemetry.console.metrics import Series
+from telemetry.console.points import Point
+from telemetry.console.records import LogRecord, Span
+from telemetry.console.server import Console
+from tests.support.routes import Route
+from tests.support.service import Service, wait_until
+
+MODES = ("collector", "direct")
+OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+ENVIRONMENT = {
+    "DJANGO_SETTINGS_MODULE": "tests.contract.settings",
+    "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=contract",
+    "OTEL_BSP_SCHEDULE_DELAY": "200",
+    "OTEL_BLRP_SCHEDULE_DELAY": "200",
+    "OTEL_METRIC_EXPORT_INTERVAL": "500",
+}
+_USER = {"name": "Ada Contract", "email": "ada@contract.example"}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One request of the round: what it stands for, and what is sent. `{user}` is the path of the created record."""
+
+    title: str
+    method: str
+    path: str
+    body: Any = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+STEPS = (
+    Step("create", "POST", "/users", _USER),
+    Step("create with invalid values", "POST", "/users", {"name": "", "email": "nobody"}),
+    Step("create a duplicate", "POST", "/users", _USER),
+    Step("list", "GET", "/users"),
+    Step("search", "GET", "/users?search=ada"),
+    Step("read", "GET", "{user}"),
+    Step("read a missing one", "GET", "/users/00000000-0000-0000-0000-000000000000"),
+    Step("update", "PUT", "{user}", {**_USER, "name": "Ada Changed"}),
+    Step("delete", "DELETE", "{user}"),
+    Step("unhandled exception", "GET", "/contract/error"),
+    Step("handled 503", "GET", "/contract/unavailable"),
+    Step("slow", "GET", "/contract/slow"),
+    Step("admin page", "GET", "/admin/login/"),
+    Step("health check", "GET", "/livez"),
+    Step("unknown route", "GET", "/nowhere/at/all"),
+    Step("unknown method", "BREW", "/users"),
+    Step("bad Host header", "GET", "/users", headers={"Host": "elsewhere.example"}),
+    # The last one: once its span and its access record have arrived, so have all others.
+    Step("list when all is deleted", "GET", "/users"),
+)
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one mode made of the round. `scraped` is empty where the mode answers no scrape."""
+
+    mode: str
+    statuses: dict[str, int]
+    spans: list[Span]
+    records: list[LogRecord]
+    otlp: list[tuple[Series, Point]]
+    scraped: list[Metric]
+
+    def step_of(self, trace_id: str) -> str:
+        """Return the title of the step that a trace id belongs to, or an empty text."""
+        number = int(trace_id or "0", 16) - _FIRST_TRACE
+        return STEPS[number].title if 0 <= number < len(STEPS) else ""
+
+
+_FIRST_TRACE = 0xC0FFEE << 96
+
+
+def traceparent(number: int) -> str:
+    """Return a W3C header that gives the step with this number a trace id of its own."""
+    return f"00-{_FIRST_TRACE + number:032x}-00000000000000c1-01"
+
+
+def run(mode: str, new_service: Callable[..., Service]) -> Round:
+    """Send the round to a service of one worker in `mode`; return once all of it has arrived."""
+    with (
+        Console(grpc_port=0, http_port=0, api_port=0) as console,
+        new_service("--workers=1", **Route(mode, "grpc").env(console), **ENVIRONMENT) as service,
+    ):
+        statuses = dict(send(service))
+        wait_until(lambda: _everything_arrived(console), 30, "the last span and record")
+        scraped: list[Metric] = []
+        if mode == "direct":
+            scraped = wait_until(lambda: _complete(_scrape(service)), 30, "telemetry's own metrics")
+        else:
+            begin = time_ns()
+            wait_until(lambda: _exported_since(console, begin), 30, "telemetry's own metrics")
+        spans, records, otlp = console.store.spans(), console.store.logs(), list(_otlp(console))
+    return Round(mode, statuses, spans, records[::-1], otlp, scraped)
+
+
+def _everything_arrived(console: Console) -> bool:
+    last = f"{_FIRST_TRACE + len(STEPS) - 1:032x}"
+    return bool(console.store.logs(trace_id=last)) and any(span.kind == "server" for span in console.store.trace(last))
+
+
+def _exported_since(console: Console, begin: int) -> bool:
+    """Return whether each exporter's metrics have been pushed again since `begin`, those of the metrics' own too."""
+    newest = [points[-1].time_ns for _, points in console.store.series("otel.sdk.exporter.operation.duration")]
+    return len(newest) == 3 and min(newest) > begin
+
+
+def _complete(families: list[Metric]) -> list[Metric]:
+    """Return a scrape that tells of both exporters, else nothing."""
+    names = {family.name for family in families}
+    return families if {f"otel_sdk_exporter_{signal}_exported" for signal in ("span", "log")} <= names else []
+
+
+def send(service: Service) -> Iterator[tuple[str, int]]:
+    """Send the round, step by step; yield each title with its status."""
+    user = ""
+    for number, step in enumerate(STEPS):
+        headers = {"User-Agent": "contract", "traceparent": traceparent(number), **step.headers}
+        status, answer, body = service.request(step.method, step.path.format(user=user), step.body, headers)
+        if step.title == "create":
+            user = f"/users/{json.loads(body)['id']}"
+            assert answer["location"].endswith(user)
+        yield step.title, status
+
+
+def _otlp(console: Console) -> Iterator[tuple[Series, Point]]:
+    for metric in console.store.metrics():
+        for series, points in console.store.series(metric.instrument.name):
+            yield series, points[-1].decode()
+
+
+def _scrape(service: Service) -> list[Metric]:
+    status, _, body = service.get("/metrics", Accept=OPENMETRICS)
+    assert status == 200
+    parse: Any = text_string_to_metric_families
+    return list(parse(body.decode()))

@@ -1,0 +1,88 @@
+"""Exemplars lead from a histogram to a trace that is there, in both modes, and to no other."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from telemetry.console.server import Console
+from tests.support.prometheus import Prometheus
+from tests.support.routes import Route, send
+from tests.support.service import Service, wait_until
+
+REQUESTS = 60
+WORKERS = "--workers=3"
+QUICK = {"OTEL_BSP_SCHEDULE_DELAY": "200", "OTEL_METRIC_EXPORT_INTERVAL": "500"}
+SAMPLERS = [
+    pytest.param({}, id="all"),
+    pytest.param({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.5"}, id="half"),
+]
+HISTOGRAMS = ("http.server.request.duration", "db.client.operation.duration")
+
+
+@pytest.fixture
+def console() -> Iterator[Console]:
+    with Console(grpc_port=0, http_port=0, api_port=0) as console:
+        yield console
+
+
+def expect_traces(console: Console, trace_ids: set[str], sampler: dict[str, str]) -> None:
+    """Each exemplar's trace has arrived; by the sampler some requests have none."""
+    arrived = {span.trace_id for span in console.store.spans()}
+    assert trace_ids, "no exemplar has arrived"
+    assert trace_ids <= arrived
+    assert (len(arrived) < REQUESTS) == bool(sampler)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_exemplars_of_otlp_lead_to_traces(
+    start_service: Callable[..., Service], console: Console, sampler: dict[str, str]
+) -> None:
+    service = start_service(WORKERS, **Route("collector", "grpc").env(console), **QUICK, **sampler)
+    send(service, REQUESTS)
+    service.stop()
+    for name in HISTOGRAMS:
+        points = [point.decode() for _, points in console.store.series(name) for point in points]
+        expect_traces(console, {exemplar.trace_id for point in points for exemplar in point.exemplars}, sampler)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_exemplars_in_prometheus_lead_to_traces(
+    start_service: Callable[..., Service],
+    console: Console,
+    prometheus: Callable[[str], Prometheus],
+    sampler: dict[str, str],
+) -> None:
+    service = start_service(WORKERS, **Route("direct", "grpc").env(console), **QUICK, **sampler)
+    server = prometheus(f"127.0.0.1:{service.port}")
+    send(service, REQUESTS)
+    counted = 'sum(http_server_request_duration_seconds_count{export_mode="direct"})'
+    wait_until(lambda: server.value(counted) == REQUESTS, 20, "Prometheus' count of requests")
+
+    def exemplars(name: str) -> list[dict[str, Any]]:
+        return server.exemplars(f'{name.replace(".", "_")}_seconds_bucket{{export_mode="direct"}}')
+
+    for name in HISTOGRAMS:
+        wait_until(lambda name=name: exemplars(name), 10, f"exemplars of {name}")  # type: ignore[misc]
+    found = {name: exemplars(name) for name in HISTOGRAMS}
+    service.stop()
+    for of_one in found.values():
+        assert all(set(exemplar["labels"]) == {"trace_id", "span_id"} for exemplar in of_one)
+        expect_traces(console, {exemplar["labels"]["trace_id"] for exemplar in of_one}, sampler)
+
+
+def test_exemplars_in_prometheus_come_from_several_workers(
+    start_service: Callable[..., Service], console: Console, prometheus: Callable[[str], Prometheus]
+) -> None:
+    service = start_service(WORKERS, **Route("direct", "grpc").env(console), **QUICK)
+    server = prometheus(f"127.0.0.1:{service.port}")
+    instances: set[str] = set()
+
+    def more() -> bool:
+        send(service, 12)
+        of = {span.trace_id: str(span.resource.attributes["service.instance.id"]) for span in console.store.spans()}
+        buckets = 'http_server_request_duration_seconds_bucket{export_mode="direct"}'
+        instances.update(of.get(exemplar["labels"]["trace_id"], "") for exemplar in server.exemplars(buckets))
+        return len(instances - {""}) == 3
+
+    wait_until(more, 30, "exemplars of three workers")

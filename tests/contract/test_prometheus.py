@@ -1,0 +1,72 @@
+"""Prometheus shows the same names, whether it scrapes the service or gets its metrics by OTLP."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from telemetry.console.server import Console
+from telemetry.prometheus_names import Translation
+from telemetry.series_key import SeriesKey
+from tests.contract.differences import merge, unexplained
+from tests.contract.round import ENVIRONMENT, Round, send
+from tests.contract.scrape import stored
+from tests.contract.snapshot import prometheus as shown
+from tests.contract.snapshot import prometheus_samples, to_text
+from tests.contract.translation import bucket_limit, family_name, label_name
+from tests.support.prometheus import Prometheus
+from tests.support.routes import Route
+from tests.support.service import Service, wait_until
+
+NOT_MEASURED = ("health check", "bad Host header")
+
+
+def test_names_in_prometheus_are_those_of_otlp(
+    start_service: Callable[..., Service], prometheus: Callable[[str], Prometheus], rounds: dict[str, Round]
+) -> None:
+    with Console(grpc_port=0, http_port=0, api_port=0) as console:
+        service = start_service("--workers=2", **Route("direct", "grpc").env(console), **ENVIRONMENT)
+        server = prometheus(f"127.0.0.1:{service.port}")
+        requests = len(list(send(service))) - len(NOT_MEASURED)
+        counted = 'sum(http_server_request_duration_seconds_count{export_mode="direct"})'
+        wait_until(lambda: (server.value(counted) or 0) >= requests, 20, "Prometheus' count of requests")
+        wait_until(lambda: server.value("otel_sdk_exporter_log_exported_total"), 20, "what telemetry says of itself")
+        scraped = shown(list(stored(server, '{job="user-api"}')))
+    pushed = shown(prometheus_samples(rounds["collector"]))
+    merged = merge({"prometheus": pushed}, {"prometheus": scraped})
+    assert not unexplained(merged), to_text(merged)
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "kind", "family"),
+    [
+        ("http.server.request.duration", "s", "histogram", "http_server_request_duration_seconds"),
+        ("users.created", "{user}", "counter", "users_created_total"),
+        ("jobs.total", "1", "counter", "jobs_total"),
+        ("cache.hit", "1", "gauge", "cache_hit_ratio"),
+        ("cache.ratio", "1", "gauge", "cache_ratio"),
+        ("process.memory.usage", "By", "up_down_counter", "process_memory_usage_bytes"),
+        ("queue.size", "1", "up_down_counter", "queue_size"),
+        ("network.io", "By/s", "gauge", "network_io_bytes_per_second"),
+        ("requests", "{request}/s", "gauge", "requests_per_second"),
+        ("2xx.answers", "{answer}", "counter", "_2xx_answers_total"),
+        ("load..average_", "", "gauge", "load_average"),
+    ],
+)
+def test_names_of_reference_and_scrape(name: str, unit: str, kind: str, family: str) -> None:
+    assert family_name(name, unit, kind) == family
+    own: Any = kind.replace("_", "")
+    assert Translation({}).series(SeriesKey(name, "", unit, own)).family == family.removesuffix("_total")
+
+
+@pytest.mark.parametrize(("bound", "limit"), [(1.0, "1"), (0.0025, "0.0025"), (10000.0, "10000"), (2.5, "2.5")])
+def test_reference_bucket_limits(bound: float, limit: str) -> None:
+    assert bucket_limit(bound) == limit
+
+
+@pytest.mark.parametrize(
+    ("key", "label"), [("http.route", "http_route"), ("2nd", "key_2nd"), ("a_b--c", "a_b_c"), ("_a", "key_a")]
+)
+def test_labels_of_reference_and_scrape(key: str, label: str) -> None:
+    assert label_name(key) == label
+    assert Translation({}).labels({key: "value"}) == f'{label}="value"'
