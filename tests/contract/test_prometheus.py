@@ -1,6 +1,6 @@
 """Prometheus shows the same names, whether it scrapes the service or gets its metrics by OTLP."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -9,21 +9,22 @@ from telemetry.console.server import Console
 from telemetry.prometheus_names import Translation
 from telemetry.series_key import SeriesKey
 from tests.contract.differences import merge, unexplained
+from tests.contract.reference import blocks
 from tests.contract.round import ENVIRONMENT, Round, send
 from tests.contract.scrape import stored
 from tests.contract.snapshot import prometheus as shown
 from tests.contract.snapshot import prometheus_samples, to_text
 from tests.contract.translation import bucket_limit, family_name, label_name
-from tests.support.prometheus import Prometheus
+from tests.support.prometheus import DOCUMENT, Prometheus
 from tests.support.routes import Route
 from tests.support.service import Service, wait_until
 
 NOT_MEASURED = ("health check", "bad Host header")
 
 
-def test_names_in_prometheus_are_those_of_otlp(
-    start_service: Callable[..., Service], prometheus: Callable[[str], Prometheus], rounds: dict[str, Round]
-) -> None:
+@pytest.fixture
+def scraping(start_service: Callable[..., Service], prometheus: Callable[[str], Prometheus]) -> Iterator[Prometheus]:
+    """A real Prometheus that knows of the whole round, sent to two workers."""
     with Console(grpc_port=0, http_port=0, api_port=0) as console:
         service = start_service("--workers=2", **Route("direct", "grpc").env(console), **ENVIRONMENT)
         server = prometheus(f"127.0.0.1:{service.port}")
@@ -31,10 +32,31 @@ def test_names_in_prometheus_are_those_of_otlp(
         counted = 'sum(http_server_request_duration_seconds_count{export_mode="direct"})'
         wait_until(lambda: (server.value(counted) or 0) >= requests, 20, "Prometheus' count of requests")
         wait_until(lambda: server.value("otel_sdk_exporter_log_exported_total"), 20, "what telemetry says of itself")
-        scraped = shown(list(stored(server, '{job="user-api"}')))
+        yield server
+
+
+def test_names_in_prometheus_are_those_of_otlp(scraping: Prometheus, rounds: dict[str, Round]) -> None:
+    scraped = shown(list(stored(scraping, '{job="user-api"}')))
     pushed = shown(prometheus_samples(rounds["collector"]))
     merged = merge({"prometheus": pushed}, {"prometheus": scraped})
     assert not unexplained(merged), to_text(merged)
+
+
+def test_documented_queries_find_something(scraping: Prometheus) -> None:
+    """Those that look for losses, which end in `> 0`, find none; those of the push have nothing in direct mode."""
+    queries = [query for _, _, query in blocks(DOCUMENT.read_text(encoding="utf-8"), "promql")]
+    expected = [query for query in queries if not query.endswith("> 0") and "_metric_data_point_" not in query]
+    # A rate needs two samples.
+    missing = list(expected)
+
+    def all_found() -> bool:
+        missing[:] = [query for query in missing if scraping.value(query) is None]
+        return not missing
+
+    try:
+        wait_until(all_found, 40)
+    except TimeoutError:
+        pytest.fail("docs/signals.md: nothing is found by\n" + "\n".join(missing))
 
 
 @pytest.mark.parametrize(

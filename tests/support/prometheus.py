@@ -37,8 +37,7 @@ class Prometheus:
         self._port = free_port()
         configuration = scrape_configuration()
         (job,) = configuration["scrape_configs"]
-        job["static_configs"] = [{"targets": [target]}]
-        configuration["global"] = {"scrape_interval": "1s"}
+        job |= {"static_configs": [{"targets": [target]}], "scrape_interval": "1s"}
         (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration))
 
     def __enter__(self) -> Self:
