@@ -62,6 +62,7 @@ def test_status_successor_keeps_its_socket() -> None:
 
 def test_status_stale_sockets_are_removed(base: Path) -> None:
     server = StatusServer(1, 0, describe)
+    server._socket.shutdown(socket.SHUT_RDWR)
     server._socket.close()  # as a kill does: the file stays
     stale = server.path.parent.parent / "2" / "slot-3.sock"
     stale.parent.mkdir()
