@@ -16,7 +16,9 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from fnmatch import fnmatch
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 logger = logging.getLogger(__name__)
@@ -25,7 +27,8 @@ _PREFIX = "telemetry-status-"
 _MEMORY_FILE_SYSTEM = Path("/dev/shm")  # noqa: S108 - the directory made in it belongs to the user alone
 _PROJECT = hashlib.sha256(str(Path(__file__).resolve().parent).encode()).hexdigest()[:8]
 _PRIVATE = 0o700
-_BACKLOG = 4
+_BACKLOG = 16
+_RETRY_SECONDS = 0.02
 _ATTEMPTS = 5
 _SEND_SECONDS = 1.0
 _ANSWER_SECONDS = 2.0
@@ -71,7 +74,7 @@ class StatusServer:
                 connection.sendall(self._answer())
 
     def _remove_dead(self) -> None:
-        for path in self.path.parent.parent.glob("*/slot-*.sock"):
+        for path in _sockets_in(self.path.parent.parent):
             with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
                 connection.settimeout(0)
                 try:
@@ -138,7 +141,30 @@ def _sockets() -> Iterator[Path]:
         for directory in sorted(base.glob(f"{_PREFIX}{user}-{_PROJECT}")):
             with suppress(OSError, ValueError):
                 if _is_private(directory, int(directory.name.removeprefix(_PREFIX).partition("-")[0])):
-                    yield from sorted(directory.glob("*/slot-*.sock"))
+                    yield from _sockets_in(directory)
+
+
+def _sockets_in(directory: Path) -> list[Path]:
+    """Return the sockets of all runs; a run's directory may vanish at any moment."""
+    found: list[Path] = []
+    with suppress(OSError):
+        for run in sorted(directory.iterdir()):
+            with suppress(OSError):
+                found += sorted(path for path in run.iterdir() if fnmatch(path.name, "slot-*.sock"))
+    return found
+
+
+def _connect(connection: socket.socket, path: Path) -> None:
+    deadline = monotonic() + _ANSWER_SECONDS
+    while True:
+        try:
+            connection.connect(str(path))
+        except BlockingIOError:  # others ask, too, and the backlog is full
+            if monotonic() > deadline:
+                raise
+            sleep(_RETRY_SECONDS)
+        else:
+            return
 
 
 def _remove(path: Path) -> None:
@@ -153,7 +179,7 @@ def _ask(path: Path) -> dict[str, Any] | None:
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(_ANSWER_SECONDS)
-            connection.connect(str(path))
+            _connect(connection, path)
             while (chunk := connection.recv(65536)) and len(data) < _LONGEST_ANSWER:
                 data += chunk
         return {**place, **json.loads(data)}

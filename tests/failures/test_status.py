@@ -98,10 +98,11 @@ def test_status_error_while_describing_is_told() -> None:
 
 def test_status_asker_that_hangs_up_is_harmless() -> None:
     server = StatusServer(1, 0, lambda: {"text": "x" * 500_000})
-    for _ in range(10):
+    for _ in range(15):
         with socket.socket(socket.AF_UNIX) as asker:
             asker.connect(str(server.path))
-    assert len(read_statuses()[0]["text"]) == 500_000
+    (told,) = read_statuses()
+    assert len(told.get("text", "")) == 500_000, told
     server.close()
 
 
