@@ -10,6 +10,7 @@ from collections.abc import Callable
 from time import monotonic, time
 from typing import Any
 
+import psutil
 import pytest
 
 from telemetry.compare.faults_proxy import Fault, FaultProxy
@@ -197,7 +198,8 @@ def test_status_of_a_stopped_process_says_so(console: Console, start_service: St
     worker = service.workers()[0]
     worker.suspend()
     try:
-        assert [told["error"] for told in workers_of(service)] == ["does not answer"]
+        wait_until(lambda: worker.status() == psutil.STATUS_STOPPED)
+        assert [told.get("error") for told in workers_of(service)] == ["does not answer"]
         assert "worker 0: does not answer" in as_text(workers_of(service))
     finally:
         worker.resume()
