@@ -17,9 +17,10 @@ from http import HTTPStatus
 from time import perf_counter
 from typing import Any, ClassVar, cast
 
+from django.conf import settings
 from django.core.signals import got_request_exception
 from django.http import HttpRequest, HttpResponse
-from django.http.request import split_domain_port
+from django.http.request import split_domain_port, validate_host
 from django.http.response import HttpResponseBase
 from django.utils.log import log_response
 from opentelemetry import trace
@@ -114,14 +115,15 @@ def _attributes(request: HttpRequest) -> dict[str, Any]:
     attributes["http.request.method"] = known_method(request)
     # https://github.com/open-telemetry/opentelemetry-python-contrib/issues/2992
     attributes.pop("url.query", None)
-    # Upstream takes the whole header for the address and the server's own port for the client's.
+    # Upstream takes the whole header for the address and the server's own port for the client's. A host that is not
+    # ours is only what somebody wrote.
     host = attributes.pop("server.address", None)
     if host:
         domain, port = split_domain_port(host)
-        if domain:
+        if validate_host(domain, settings.ALLOWED_HOSTS):
             attributes["server.address"] = domain
-        if port and len(port) <= _LONGEST_PORT:
-            attributes["server.port"] = int(port)
+            if port and len(port) <= _LONGEST_PORT:
+                attributes["server.port"] = int(port)
     return {key: _bounded(value) for key, value in attributes.items()}
 
 

@@ -87,12 +87,11 @@ def test_request_has_the_same_words_in_span_metric_and_record(console: Console, 
         assert span.attributes.get("http.route") == route
         assert span.attributes["http.request.method"] == ("_OTHER" if method == "BREW" else method)
         assert span.attributes["http.response.status_code"] == status
-        assert span.attributes["url.path"] == path.partition("?")[0]
         assert "url.query" not in span.attributes
         assert record.attributes["http.route"] == (route or "unmatched")
         assert span.status == ("error" if status >= 500 else "unset"), path
-    assert [span.attributes.get("server.address") for span in spans[-3:]] == ["127.0.0.1", "evil.example", None]
-    assert [span.attributes.get("server.port") for span in spans[-3:]] == [service.port, 81, service.port]
+    assert [span.attributes.get("server.address") for span in spans[-3:]] == ["127.0.0.1", None, None]
+    assert [span.attributes.get("server.port") for span in spans[-3:]] == [service.port] * 3
 
 
 @pytest.mark.parametrize("threads", [1, 4])
@@ -175,10 +174,11 @@ def test_long_values_are_cut_and_say_so(console: Console, start: Start) -> None:
     service.request("B" * 20, "/" + "p" * 3000, headers={"User-Agent": "u" * 8000, "Host": "h" * 3000})
     service.stop()
     (span,) = server_spans(console)
-    for name in ("url.path", "user_agent.original", "server.address"):
-        value = str(span.attributes[name])
-        assert (len(value), value[-1]) == (1024, "…"), name
-    assert span.attributes["http.request.method_original"] == "B" * 20
+    value = str(span.attributes["user_agent.original"])
+    assert (len(value), value[-1]) == (1024, "…")
+    assert span.attributes["url.path"] == "/***"  # of an unknown route nothing is told
+    assert "server.address" not in span.attributes  # nor of a host that is not ours
+    assert span.attributes["http.request.method_original"] == "***"
 
 
 def test_refused_host_gets_the_id_of_its_trace(console: Console, start: Start) -> None:
