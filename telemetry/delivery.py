@@ -7,30 +7,23 @@ ended = accepted + each kind of loss + what is on its way.
 """
 
 import logging
-import os
-from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from threading import Event, Lock
 from time import monotonic, time
 from typing import Any
 from urllib.parse import urlsplit
 
-from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
-from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
-from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.metrics import MeterProvider
-from opentelemetry.sdk._logs import ReadableLogRecord
-from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExporter, LogRecordExportResult
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk._shared_internal._processor_metrics import ProcessorMetricsT
-from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricsData
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.semconv._incubating.attributes.otel_attributes import OTEL_COMPONENT_NAME, OTEL_COMPONENT_TYPE
-from opentelemetry.semconv._incubating.metrics import otel_metrics
-from opentelemetry.semconv.attributes.error_attributes import ERROR_TYPE
 from opentelemetry.semconv.attributes.server_attributes import SERVER_ADDRESS, SERVER_PORT
 
 from telemetry.answers import AT_STOP, OTHER, QUEUE_FULL, REJECTED, TIMEOUT, Answer
+from telemetry.counted_queue import CountedQueue, WithoutQueueDrops
+from telemetry.exporter_instruments import Attributes, ExporterInstruments
 from telemetry.outage import Outage
 
 logger = logging.getLogger(__name__)
@@ -41,50 +34,6 @@ _TROUBLE_SECONDS = 2.0
 # A backend that asks for more is asked again nevertheless.
 _LONGEST_HOLD_SECONDS = 60.0
 _COMPONENTS = {"traces": "span", "metrics": "metric", "logs": "log"}
-_EXPORTED = {
-    "traces": otel_metrics.create_otel_sdk_exporter_span_exported,
-    "metrics": otel_metrics.create_otel_sdk_exporter_metric_data_point_exported,
-    "logs": otel_metrics.create_otel_sdk_exporter_log_exported,
-}
-_INFLIGHT = {
-    "traces": otel_metrics.create_otel_sdk_exporter_span_inflight,
-    "metrics": otel_metrics.create_otel_sdk_exporter_metric_data_point_inflight,
-    "logs": otel_metrics.create_otel_sdk_exporter_log_inflight,
-}
-
-Attributes = Mapping[str, str | int]
-
-
-class _Instruments:
-    """The metrics of one exporter, by OpenTelemetry's names."""
-
-    def __init__(self, meter_provider: MeterProvider, signal: str, attributes: Attributes) -> None:
-        meter = meter_provider.get_meter("opentelemetry-sdk")
-        self._attributes = attributes
-        self._exported = _EXPORTED[signal](meter)
-        self._inflight = _INFLIGHT[signal](meter)
-        self._duration = otel_metrics.create_otel_sdk_exporter_operation_duration(meter)
-        self._retries = meter.create_counter(
-            "telemetry.exporter.retries",
-            unit="{retry}",
-            description="Requests to a backend that repeat one that failed; error.type is why it failed.",
-        )
-
-    def exported(self, items: int, reason: str | None) -> None:
-        if items:
-            self._exported.add(items, self._failed(reason))
-
-    def inflight(self, items: int) -> None:
-        self._inflight.add(items, self._attributes)
-
-    def duration(self, seconds: float, reason: str | None, attributes: Attributes) -> None:
-        self._duration.record(seconds, {**self._failed(reason), **attributes})
-
-    def retried(self, reason: str) -> None:
-        self._retries.add(1, self._failed(reason))
-
-    def _failed(self, reason: str | None) -> Attributes:
-        return {**self._attributes, ERROR_TYPE: reason} if reason else self._attributes
 
 
 class _Export:
@@ -108,14 +57,14 @@ class Delivery:
         self.signal = signal
         self.destination = destination
         self.protocol = protocol
-        self.queue: _CountedQueue | Sequence[object] = ()
+        self.queue: CountedQueue | Sequence[object] = ()
         self.capacity = 0
         self.in_flight = 0
         self.accepted = 0
         self.losses: Counter[str] = Counter()
         self.retries = 0
         self._outage = Outage(signal, destination)
-        self._instruments: _Instruments | None = None
+        self._instruments: ExporterInstruments | None = None
         self._processor_metrics: ProcessorMetricsT | None = None
         self._export: _Export | None = None
         self._begun = 0
@@ -140,7 +89,7 @@ class Delivery:
 
     def _waiting(self) -> int:
         """Return how many items no export has begun, those included that are just taken from the queue."""
-        return self.queue.kept - self._begun if isinstance(self.queue, _CountedQueue) else 0
+        return self.queue.kept - self._begun if isinstance(self.queue, CountedQueue) else 0
 
     @property
     def failing(self) -> bool:
@@ -157,7 +106,7 @@ class Delivery:
         if parts.hostname:
             attributes[SERVER_ADDRESS] = parts.hostname
             attributes[SERVER_PORT] = parts.port or (80 if parts.scheme == "http" else 443)
-        self._instruments = _Instruments(meter_provider, self.signal, attributes)
+        self._instruments = ExporterInstruments(meter_provider, self.signal, attributes)
 
     def watch(self, processor: BatchSpanProcessor | BatchLogRecordProcessor) -> None:
         """Count what the full queue of `processor` drops, from before its first item.
@@ -167,8 +116,8 @@ class Delivery:
         batch = processor._batch_processor  # noqa: SLF001  (nothing public tells the queue)
         self._processor_metrics = batch._metrics  # noqa: SLF001
         self.capacity = batch._max_queue_size  # noqa: SLF001
-        self.queue = batch._queue = _CountedQueue(self.capacity, self._overflowed)  # noqa: SLF001
-        batch._metrics = _ProcessorMetrics(batch._metrics, self._late)  # noqa: SLF001
+        self.queue = batch._queue = CountedQueue(self.capacity, self._overflowed)  # noqa: SLF001
+        batch._metrics = WithoutQueueDrops(batch._metrics, self._late)  # noqa: SLF001
 
     def _overflowed(self) -> None:
         self._drop(1, QUEUE_FULL)
@@ -326,131 +275,3 @@ class Delivery:
                 "last_success": self._last_success,
                 "last_error": self._last_error,
             }
-
-
-class _CountedQueue(deque[Any]):
-    """A bounded queue that tells of each item that its own fullness cost; `kept` counts the others."""
-
-    def __init__(self, maxlen: int, overflowed: Callable[[], None]) -> None:
-        super().__init__((), maxlen)
-        self.kept = 0
-        self._capacity = maxlen
-        self._append = super().appendleft
-        self._overflowed = overflowed
-        self._lock = Lock()
-
-    def appendleft(self, item: Any) -> None:
-        with self._lock:
-            full = len(self) == self._capacity
-            self._append(item)
-            if not full:
-                self.kept += 1
-        if full:
-            self._overflowed()
-
-    def pop(self) -> Any:  # type: ignore[override]
-        with self._lock:
-            return super().pop()
-
-    def clear(self) -> None:
-        # Called in the child of a fork, where a thread that is gone may hold the lock.
-        self._lock = Lock()
-        self.kept -= len(self)
-        super().clear()
-
-
-class _ProcessorMetrics:
-    """The SDK's metrics of a processor, but for the drops that its queue counts itself."""
-
-    def __init__(self, metrics: ProcessorMetricsT, late: Callable[[int], None]) -> None:
-        self._metrics = metrics
-        self._late = late
-
-    def register_queue_size(self, get_queue_size: Callable[[], int]) -> None:
-        self._metrics.register_queue_size(get_queue_size)
-
-    def drop_items(self, count: int, error_type: str = QUEUE_FULL) -> None:
-        if error_type != QUEUE_FULL:
-            self._late(count)
-            self._metrics.drop_items(count, error_type)
-
-    def finish_items(self, count: int) -> None:
-        self._metrics.finish_items(count)
-
-
-class CountedSpanExporter(SpanExporter):
-    """`exporter`, with the fate of its spans kept in `delivery`."""
-
-    def __init__(self, exporter: SpanExporter, delivery: Delivery) -> None:
-        self._exporter = exporter
-        self._delivery = delivery
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        delivered = self._delivery.attempt(
-            len(spans),
-            lambda: self._exporter.export(spans),
-            SpanExportResult.SUCCESS,
-            lambda: encode_spans(spans).ByteSize(),
-        )
-        return SpanExportResult.SUCCESS if delivered else SpanExportResult.FAILURE
-
-    def shutdown(self) -> None:
-        self._exporter.shutdown()
-
-    def force_flush(self, timeout_millis: int = 30000) -> bool:
-        return self._exporter.force_flush(timeout_millis)
-
-
-class CountedLogExporter(LogRecordExporter):
-    """`exporter`, with the fate of its log records kept in `delivery`."""
-
-    def __init__(self, exporter: LogRecordExporter, delivery: Delivery) -> None:
-        self._exporter = exporter
-        self._delivery = delivery
-
-    def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
-        delivered = self._delivery.attempt(
-            len(batch),
-            lambda: self._exporter.export(batch),
-            LogRecordExportResult.SUCCESS,
-            lambda: encode_logs(batch).ByteSize(),
-        )
-        return LogRecordExportResult.SUCCESS if delivered else LogRecordExportResult.FAILURE
-
-    def shutdown(self) -> None:
-        self._exporter.shutdown()  # type: ignore[no-untyped-call]
-
-    def force_flush(self, timeout_millis: int = 30000) -> bool:
-        return self._exporter.force_flush(timeout_millis)
-
-
-class CountedMetricExporter(MetricExporter):
-    """`exporter`, with the fate of its data points kept in `delivery`."""
-
-    def __init__(self, exporter: MetricExporter, delivery: Delivery) -> None:
-        super().__init__(exporter._preferred_temporality, exporter._preferred_aggregation)  # noqa: SLF001
-        self._exporter = exporter
-        self._delivery = delivery
-        self._pid = os.getpid()
-
-    def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
-        if os.getpid() != self._pid:
-            return MetricExportResult.SUCCESS  # a forked child inherits its parent's values and must not repeat them
-        delivered = self._delivery.attempt(
-            sum(
-                len(metric.data.data_points)
-                for resource in metrics_data.resource_metrics
-                for scope in resource.scope_metrics
-                for metric in scope.metrics
-            ),
-            lambda: self._exporter.export(metrics_data, timeout_millis, **kwargs),
-            MetricExportResult.SUCCESS,
-            lambda: encode_metrics(metrics_data).ByteSize(),
-        )
-        return MetricExportResult.SUCCESS if delivered else MetricExportResult.FAILURE
-
-    def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
-        self._exporter.shutdown(timeout_millis, **kwargs)
-
-    def force_flush(self, timeout_millis: float = 10_000) -> bool:
-        return self._exporter.force_flush(timeout_millis)

@@ -35,7 +35,8 @@ from opentelemetry.sdk.trace.sampling import (
 
 from telemetry import otlp
 from telemetry.config import BatchConfig, TelemetryConfig
-from telemetry.delivery import CountedLogExporter, CountedMetricExporter, CountedSpanExporter, Delivery
+from telemetry.counted_exporters import CountedLogExporter, CountedMetricExporter, CountedSpanExporter
+from telemetry.delivery import Delivery
 from telemetry.metric_views import build_views
 from telemetry.privacy.exporters import RedactingMetricExporter, RedactingSpanExporter
 
