@@ -216,7 +216,8 @@ class _Connection:
 
     def join(self) -> None:
         for thread in self._threads:
-            thread.join(2.0)
+            if thread.is_alive():  # it may be about to start, and will end at once
+                thread.join(2.0)
 
     def _pump(self, direction: str) -> None:
         try:
