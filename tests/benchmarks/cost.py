@@ -29,6 +29,7 @@ VARIANTS = {
     "collector, gRPC": Route("collector", "grpc"),
     "collector, HTTP": Route("collector", "http/protobuf"),
     "direct, HTTP": Route("direct", "http/protobuf"),
+    "direct, no OTLP logs": Route("direct", "http/protobuf"),
 }
 WARM_UP = 200
 
@@ -44,22 +45,25 @@ def main() -> int:
         migrate(f"sqlite:///{template}")
         for number in range(options.rounds):
             for name in random.sample(list(VARIANTS), len(VARIANTS)):
-                cost[name].append(measure(Path(folder), template, VARIANTS[name], options.requests))
-                print(f"round {number + 1} {name:16} {cost[name][-1] * 1e6:7.0f} us/request", file=sys.stderr)
-    print(f"{'mode':16} {'us/request':>10}  off/mode: median [lowest-highest of {options.rounds} paired rounds]")
+                cost[name].append(measure(Path(folder), template, name, options.requests))
+                print(f"round {number + 1} {name:20} {cost[name][-1] * 1e6:7.0f} us/request", file=sys.stderr)
+    print(f"{'mode':20} {'us/request':>10}  off/mode: median [lowest-highest of {options.rounds} paired rounds]")
     for name, values in cost.items():
         ratios = [off / value for off, value in zip(cost["off"], values, strict=True)]
         spread = f"{statistics.median(ratios):.3f} [{min(ratios):.3f}-{max(ratios):.3f}]"
-        print(f"{name:16} {statistics.median(values) * 1e6:10.0f}  {spread}")
+        print(f"{name:20} {statistics.median(values) * 1e6:10.0f}  {spread}")
     return 0
 
 
-def measure(folder: Path, template: Path, route: Route | None, requests: int) -> float:
+def measure(folder: Path, template: Path, variant: str, requests: int) -> float:
     """Return the CPU seconds per request of one run."""
+    route, sends_logs = VARIANTS[variant], "no OTLP logs" not in variant
     database = folder / "db.sqlite3"
     shutil.copy(template, database)
     with Console(grpc_port=0, http_port=0, api_port=0) as console:
         env = {"USERAPI_OPEN_ACCESS": "true", **(route.env(console) if route else {"TELEMETRY_MODE": "off"})}
+        if not sends_logs:
+            env["OTEL_LOGS_EXPORTER"] = "console"
         with Service(
             folder,
             f"sqlite:///{database}",
@@ -79,8 +83,13 @@ def measure(folder: Path, template: Path, route: Route | None, requests: int) ->
             service.process.terminate()
             _, _, usage = os.wait4(service.process.pid, 0)
             service.process.returncode = 0
-        if route:
+            written = service.output.count('"logger": "userapi.access"')
+        if route and sends_logs:
             expect(console, route.mode, requests + WARM_UP)
+        elif route:
+            console.store.wait_for(lambda store: store.mode(route.mode).server_spans == requests + WARM_UP)
+            assert console.store.mode(route.mode).server_spans == requests + WARM_UP
+        assert written == requests + WARM_UP
     return (usage.ru_utime + usage.ru_stime - before) / requests
 
 
