@@ -5,21 +5,13 @@ from collections.abc import Iterator
 import pytest
 
 from telemetry.console.server import Console
-from tests.support.routes import Route
+from tests.support.routes import ROUTES, Route
 
 
 @pytest.fixture
 def console() -> Iterator[Console]:
     with Console(grpc_port=0, http_port=0, api_port=0) as console:
         yield console
-
-
-ROUTES = [
-    Route("collector", "grpc"),
-    Route("collector", "http/protobuf"),
-    Route("direct", "grpc"),
-    Route("direct", "http/protobuf"),
-]
 
 
 @pytest.fixture(params=ROUTES, ids=str)

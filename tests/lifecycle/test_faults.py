@@ -2,29 +2,18 @@
 
 import re
 import signal
-import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from time import monotonic, sleep
 
 from telemetry.console.faults import Faults
 from telemetry.console.server import Console
-from tests.support.routes import LAZY, Route, arrived, expect, scraped_requests, send
+from tests.support.routes import LAZY, Route, arrived, black_hole, expect, scraped_requests, send
 from tests.support.service import Service, free_port, wait_until
 
 StartService = Callable[..., Service]
 
 BUDGET = 2.0
 QUICK = {"OTEL_BSP_SCHEDULE_DELAY": "200", "OTEL_BLRP_SCHEDULE_DELAY": "200", "OTEL_METRIC_EXPORT_INTERVAL": "500"}
-
-
-@contextmanager
-def black_hole() -> Iterator[int]:
-    """A port that takes connections and never answers."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(128)
-        yield listener.getsockname()[1]
 
 
 def stop_within_budget(service: Service) -> str:

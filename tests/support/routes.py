@@ -1,6 +1,8 @@
 """The ways from the service to the embedded console, and the counts at their ends."""
 
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from time import sleep
 
@@ -36,6 +38,23 @@ class Route:
             "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
         }
         return env | {"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": logs} if self.mode == "direct" else env
+
+
+ROUTES = [
+    Route("collector", "grpc"),
+    Route("collector", "http/protobuf"),
+    Route("direct", "grpc"),
+    Route("direct", "http/protobuf"),
+]
+
+
+@contextmanager
+def black_hole() -> Iterator[int]:
+    """A port that takes connections and never answers."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(128)
+        yield listener.getsockname()[1]
 
 
 @dataclass
