@@ -46,7 +46,7 @@ class _End:
 
 
 def _budget(cfg: Any) -> float:
-    """Return the seconds that a worker's flush may take within what gunicorn grants its end.
+    """Return the seconds that a worker's flush may take within what gunicorn's configuration grants its end.
 
     Half of the graceful timeout at most, and half of the timeout: a worker that flushes has no heartbeat any more.
     """
@@ -92,7 +92,7 @@ def post_fork(server: Any, worker: Any) -> None:
     """
     RedactingFormatter.install(logging.getLogger("gunicorn.error"))  # anew: a reload may have set up new handlers
     graceful_timeout = worker.cfg.graceful_timeout
-    budget = _budget(worker.cfg)
+    worker.telemetry_budget = budget = _budget(worker.cfg)
     worker.cfg.set("graceful_timeout", math.ceil(graceful_timeout - budget))
     stops: SimpleQueue[int] = SimpleQueue()  # unlike an Event, it may be used by a handler that interrupts itself
     handle_exit = worker.handle_exit
@@ -133,7 +133,7 @@ def worker_exit(server: Any, worker: Any) -> None:
     """Deliver what the worker still holds."""
     if os.getpid() != worker.pid:
         return
-    budget = _budget(worker.cfg)
+    budget: float = worker.telemetry_budget
     pipeline = lifecycle.current()
     if _End.aborted:
         budget = min(budget, _ABORT_BUDGET)
