@@ -3,6 +3,7 @@
 import itertools
 import threading
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Generator
 from time import monotonic
 from typing import Any, NamedTuple
@@ -55,23 +56,24 @@ def story(name: str, other: str, address: str) -> Generator[Step, Answer, None]:
     yield Step("GET", user)
 
 
-class Traffic:
-    """Stories one after the other, in a thread of its own, at `rate` requests per second."""
+class Sender(ABC):
+    """Something that sends requests in a thread of its own until it is done or told to stop."""
 
-    def __init__(self, client: CountingClient, name: str, rate: float) -> None:
+    def __init__(self, client: CountingClient, name: str) -> None:
         self._client = client
-        self._run = f"{name}.{uuid.uuid4().hex[:8]}"
-        self._interval = 1 / rate
-        self._created: set[str] = set()
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._send, name=f"traffic-{name}", daemon=True)
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+
+    @abstractmethod
+    def _work(self) -> None:
+        """What the thread does."""
 
     def start(self) -> None:
         """Begin."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Send no more, except to delete what is left of the users made; returns at once."""
+        """Send no more than it takes to tidy up; returns at once."""
         self._stopping.set()
 
     @property
@@ -79,7 +81,17 @@ class Traffic:
         """Whether it still sends."""
         return self._thread.is_alive()
 
-    def _send(self) -> None:
+
+class Traffic(Sender):
+    """Stories one after the other, at `rate` requests per second; at the end deletes what is left of the users made."""
+
+    def __init__(self, client: CountingClient, name: str, rate: float) -> None:
+        super().__init__(client, f"traffic-{name}")
+        self._run = f"{name}.{uuid.uuid4().hex[:8]}"
+        self._interval = 1 / rate
+        self._created: set[str] = set()
+
+    def _work(self) -> None:
         due = monotonic()
         for number in itertools.count():
             name, other = _NAMES[number % len(_NAMES)], _NAMES[(number + 7) % len(_NAMES)]
@@ -110,29 +122,14 @@ class Traffic:
             self._client.send("DELETE", path)
 
 
-class SampleUsers:
-    """Makes users where there are none, and removes what earlier runs left over, in a thread of its own."""
+class SampleUsers(Sender):
+    """Makes users where there are none, and removes what earlier runs left over."""
 
     def __init__(self, client: CountingClient) -> None:
-        self._client = client
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._make, name="sample-users", daemon=True)
+        super().__init__(client, "sample-users")
         self.made = 0
 
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Send no more; returns at once."""
-        self._stopping.set()
-
-    @property
-    def running(self) -> bool:
-        """Whether it still sends."""
-        return self._thread.is_alive()
-
-    def _make(self) -> None:
+    def _work(self) -> None:
         for search in (EXAMPLE["email"], _DOMAIN):
             found = self._send("GET", f"/users?page_size=100&search={search}")
             for user in found.body.get("results", ()):

@@ -116,7 +116,7 @@ def test_delivery_of_a_request_that_outlasts_the_recycling(
     sleep(0.5)
     send(service, 3)
     late.join()
-    wait_until(lambda: answers(service), 20, "the next worker")
+    wait_until(service.answers, 20, "the next worker")
     if mode == "direct":
         wait_until(lambda: scraped_requests(service) == 4, 10, "the count")
     service.stop()
@@ -200,13 +200,6 @@ def test_delivery_keeps_instance_ids_over_recycling(console: Console, start_serv
     service.stop()
     expect(console, "collector", 40)
     assert len({span.resource.instance for span in console.store.spans()}) == 2
-
-
-def answers(service: Service) -> bool:
-    try:
-        return service.get("/livez")[0] == 200
-    except OSError:
-        return False
 
 
 def _ignore_broken(service: Service, path: str) -> None:

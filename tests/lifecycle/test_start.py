@@ -98,11 +98,11 @@ def test_start_under_runserver_delivers_and_reloads(console: Console, migrated_s
     client = Service(tmp_path, "", {})
     client.port = port
     try:
-        wait_until(lambda: answers(client), 30, "runserver")
+        wait_until(client.answers, 30, "runserver")
         send(client, 6)
         first = psutil.Process(server.pid).children()[0].pid
         wait_until(lambda: reloaded(server.pid, first), 30, "runserver's reload")
-        wait_until(lambda: answers(client), 30, "runserver after its reload")
+        wait_until(client.answers, 30, "runserver after its reload")
         send(client, 3)
     finally:
         for child in psutil.Process(server.pid).children(recursive=True):
@@ -115,13 +115,6 @@ def reloaded(server: int, first: int) -> bool:
     (ROOT / "userapi" / "wsgi.py").touch()  # the reloader, once it has seen the file, looks at its time
     sleep(1)
     return first not in {child.pid for child in psutil.Process(server).children()}
-
-
-def answers(client: Service) -> bool:
-    try:
-        return client.get("/livez")[0] == 200
-    except OSError:
-        return False
 
 
 def test_management_commands_send_nothing(console: Console, migrated_sqlite: Path) -> None:

@@ -85,11 +85,15 @@ class Service:
         """Start it and wait until it answers."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(self._command, cwd=ROOT, env=self._env, stdout=log, stderr=log)
-        wait_until(self._answers, 30, "the service's answer")
+        wait_until(self._started, 30, "the service's answer")
 
-    def _answers(self) -> bool:
+    def _started(self) -> bool:
         if self.process.poll() is not None:
             raise RuntimeError(f"the service ended with {self.process.returncode}:\n{self.output}")
+        return self.answers()
+
+    def answers(self) -> bool:
+        """Return whether somebody answers on the port."""
         try:
             return self.get("/livez")[0] == 200
         except OSError:

@@ -4,25 +4,11 @@ from collections.abc import Mapping
 
 import pytest
 
-from telemetry.config import ConfigError, SignalConfig, TelemetryConfig
+from tests.telemetry.environments import config, error, traces
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 LOGS_ENDPOINT = "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"
 PROTOCOL = "OTEL_EXPORTER_OTLP_PROTOCOL"
-
-
-def config(environ: Mapping[str, str]) -> TelemetryConfig:
-    return TelemetryConfig.from_env(environ)
-
-
-def traces(**environ: str) -> SignalConfig:
-    return config(environ).traces
-
-
-def error(environ: Mapping[str, str]) -> ConfigError:
-    with pytest.raises(ConfigError) as caught:
-        TelemetryConfig.from_env(environ)
-    return caught.value
 
 
 @pytest.mark.parametrize(

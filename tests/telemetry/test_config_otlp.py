@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from telemetry.config import ConfigError, SignalConfig, TelemetryConfig
 from telemetry.config.values import SIGNALS
+from tests.telemetry.environments import config, error, traces
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 INSECURE = "OTEL_EXPORTER_OTLP_INSECURE"
@@ -15,20 +15,6 @@ HEADERS = "OTEL_EXPORTER_OTLP_HEADERS"
 TIMEOUT = "OTEL_EXPORTER_OTLP_TIMEOUT"
 KEY = "OTEL_EXPORTER_OTLP_CLIENT_KEY"
 CERTIFICATE = "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"
-
-
-def config(environ: Mapping[str, str]) -> TelemetryConfig:
-    return TelemetryConfig.from_env(environ)
-
-
-def traces(**environ: str) -> SignalConfig:
-    return config(environ).traces
-
-
-def error(environ: Mapping[str, str]) -> ConfigError:
-    with pytest.raises(ConfigError) as caught:
-        TelemetryConfig.from_env(environ)
-    return caught.value
 
 
 # --- Encryption -----------------------------------------------------------------------------------------------------
