@@ -1,0 +1,111 @@
+"""The manifests mean what the service's code means: variables, probes, budgets, memory."""
+
+import ast
+import re
+from typing import Any
+
+import pytest
+
+from telemetry.config import TelemetryConfig
+from telemetry.config.values import SIGNALS
+from telemetry.config.variables import FLUSH_TIMEOUT, VARIABLES
+from telemetry.state_directory import _LEAST_FREE_BYTES, _MEMORY_FILE_SYSTEM
+from tests.kubernetes import workloads as of
+from tests.kubernetes.rendering import FOLDER, OVERLAYS, Document, environment_file, overlay
+from tests.support.service import ROOT
+from tests.telemetry.test_config_documents import variables_of_service
+from userapi import __version__, health, middleware
+
+GUNICORN = {"GUNICORN_CMD_ARGS"}  # https://docs.gunicorn.org/en/stable/settings.html
+SIZES = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
+
+
+def known_variables() -> set[str]:
+    telemetry = {variable.name for variable in VARIABLES}
+    telemetry |= {
+        variable.for_signal(signal).name for variable in VARIABLES if variable.per_signal for signal in SIGNALS
+    }
+    return telemetry | variables_of_service() | GUNICORN
+
+
+def user_api_containers(documents: list[Document]) -> list[Document]:
+    return [one for _, _, one in of.containers(documents) if one["image"].startswith("user-api:")]
+
+
+def test_variables_known(documents: list[Document]) -> None:
+    """Each is one of the code's, or a part of one: `$(NAME)`."""
+    found = [of.environment(documents, container) for container in user_api_containers(documents)]
+    parts = {part for one in found for value in one.values() for part in re.findall(r"\$\((\w+)\)", str(value))}
+    names = {name for one in found for name in one}
+    assert parts <= names
+    assert names - parts <= known_variables()
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_variables_accepted(name: str) -> None:
+    documents = overlay(name)
+    container = of.pod(of.named(documents, "Deployment", "user-api"))["containers"][0]
+    environment = {key: str(value) for key, value in of.environment(documents, container).items()}
+    config = TelemetryConfig.from_env({key: re.sub(r"\$\(\w+\)", "x", value) for key, value in environment.items()})
+    assert config.mode == name.partition("-")[0]
+    assert not config.warnings
+
+
+def test_secret_template_without_secrets() -> None:
+    template = environment_file(FOLDER / "base" / "secret.example.env")
+    assert set(template) <= known_variables()
+    assert not any(template.values())
+
+
+def test_service_image_is_this_version(documents: list[Document]) -> None:
+    assert {one["image"] for one in user_api_containers(documents)} == {f"user-api:{__version__}"}
+
+
+def test_probes_real_paths(documents: list[Document]) -> None:
+    probes = [
+        container[kind]["httpGet"]["path"]
+        for container in user_api_containers(documents)
+        for kind in ("startupProbe", "livenessProbe", "readinessProbe")
+        if kind in container
+    ]
+    assert {path: middleware._PROBES[path] for path in probes} == {"/livez": health.livez, "/readyz": health.readyz}
+
+
+def test_readiness_probe_longer_than_the_service_asks_the_database(documents: list[Document]) -> None:
+    container = of.pod(of.named(documents, "Deployment", "user-api"))["containers"][0]
+    assert container["readinessProbe"]["timeoutSeconds"] > health.READY_TIMEOUT
+
+
+def gunicorn_setting(name: str) -> Any:
+    """Return a value of deploy/gunicorn.conf.py."""
+    for line in ast.parse((ROOT / "deploy" / "gunicorn.conf.py").read_text(encoding="utf-8")).body:
+        if isinstance(line, ast.Assign) and isinstance(line.targets[0], ast.Name) and line.targets[0].id == name:
+            return ast.literal_eval(line.value)
+    raise LookupError(name)
+
+
+def test_grace_above_all_budgets(documents: list[Document]) -> None:
+    deployment = of.named(documents, "Deployment", "user-api")
+    container = of.pod(deployment)["containers"][0]
+    environment = of.environment(documents, container)
+    given = re.search(r"--graceful-timeout[= ](\d+)", environment["GUNICORN_CMD_ARGS"])
+    graceful = int(given[1]) if given else gunicorn_setting("graceful_timeout")
+    flush = float(environment.get("TELEMETRY_FLUSH_TIMEOUT", str(FLUSH_TIMEOUT.default)))
+    pre_stop = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert pre_stop > 0
+    assert of.pod(deployment)["terminationGracePeriodSeconds"] >= pre_stop + graceful + flush
+
+
+def test_grace_of_alloy_above_its_remote_write(documents: list[Document]) -> None:
+    """It gives an unreachable receiver a minute, as its own documentation tells."""
+    for workload in of.of_kind(documents, "StatefulSet"):
+        assert of.pod(workload)["terminationGracePeriodSeconds"] > 60
+
+
+def test_shared_memory_is_where_the_workers_count(documents: list[Document]) -> None:
+    pod = of.pod(of.named(documents, "Deployment", "user-api"))
+    (mount,) = [m for m in pod["containers"][0]["volumeMounts"] if m["mountPath"] == str(_MEMORY_FILE_SYSTEM)]
+    (volume,) = [volume["emptyDir"] for volume in pod["volumes"] if volume["name"] == mount["name"]]
+    assert volume["medium"] == "Memory"
+    limit = volume["sizeLimit"]
+    assert int(limit[:-2]) * SIZES[limit[-2:]] > _LEAST_FREE_BYTES
