@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help demo test lint snapshots lock clean
+.PHONY: help demo test lint snapshots lock secrets verify clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -30,6 +30,17 @@ lock: $(VENV)/.installed-dev ## Renew requirements*.txt from pyproject.toml
 		--output-file requirements.txt pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --custom-compile-command "make lock" \
 		--constraints requirements.txt --group dev --output-file requirements-dev.txt pyproject.toml
+
+secrets: ## Write .env for Docker Compose, with fresh secrets; never over one that is there
+	@$(PYTHON) deploy/write_env.py
+
+verify: ## Follow a request through every hop of the services that Docker Compose runs (ARGS="--json")
+	@found=; for service in user-api user-api-direct; do \
+		[ "$$(docker container inspect --format '{{.State.Running}}' $$service 2>/dev/null)" = true ] || continue; \
+		found=yes; echo "$$service:"; docker exec $$service python manage.py doctor $(ARGS) || failed=yes; \
+	done; \
+	[ -n "$$found" ] || { echo "verify: neither user-api nor user-api-direct runs: docker compose up" >&2; exit 1; }; \
+	[ -z "$$failed" ]
 
 clean: ## Remove the environment and what runs left behind
 	rm -rf $(VENV) .demo db.sqlite3* staticfiles .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

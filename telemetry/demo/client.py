@@ -1,4 +1,4 @@
-"""A plain HTTP client for the demo's own processes, and one that keeps count of what it sent."""
+"""A plain HTTP client for services near by, and one that keeps count of what it sent."""
 
 import http.client
 import json
@@ -17,9 +17,9 @@ class Answer:
     body: dict[str, Any]
 
 
-def call(port: int, method: str, path: str, body: Any = None, timeout: float = 10.0) -> Answer:
+def call(port: int, method: str, path: str, body: Any = None, timeout: float = 10.0, *, host: str = HOST) -> Answer:
     """Send one request over a connection of its own; raises OSError where there is no answer."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=timeout)
+    connection = http.client.HTTPConnection(host, port, timeout=timeout)
     headers = {"Connection": "close", "User-Agent": "user-api-demo"}
     if body is not None:
         headers["Content-Type"] = "application/json"
@@ -61,7 +61,8 @@ class Sent:
 class CountingClient:
     """Calls one service. One thread sends, others may read the counts."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, host: str = HOST) -> None:
+        self._host = host
         self._port = port
         self._requests = 0
         self._statuses: Counter[int] = Counter()
@@ -77,7 +78,7 @@ class CountingClient:
         """Send one request and count it; without an answer the status is 0."""
         self._requests += 1
         try:
-            answer = call(self._port, method, path, body)
+            answer = call(self._port, method, path, body, host=self._host)
         except OSError as error:
             self._failures += 1
             self._last_failure = f"{method} {path.partition('?')[0]}: {error}"

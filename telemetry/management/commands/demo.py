@@ -1,6 +1,5 @@
 """`manage.py demo`: see both pipelines at work on a bare machine. `manage.py` calls `environment.prepare` for it."""
 
-import argparse
 import json
 import secrets
 import sys
@@ -12,12 +11,11 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import connections
 
+from telemetry.demo import arguments
 from telemetry.demo.environment import add_place_arguments, database_file, demo_folder
 from telemetry.demo.ports import MODES, Ports
 from telemetry.demo.session import Demo, DemoError, Options
 from telemetry.demo.show import Screen
-
-_MAX_RATE = 200
 
 
 class Command(BaseCommand):
@@ -32,9 +30,13 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """The command's options."""
         parser.add_argument("--mode", choices=[*MODES, "both"], default="both", help="what to run (%(default)s)")
-        parser.add_argument("--for", dest="seconds", type=_seconds, metavar="SECONDS", help="stop after that long")
+        parser.add_argument(
+            "--for", dest="seconds", type=arguments.seconds, metavar="SECONDS", help="stop after that long"
+        )
         parser.add_argument("--json", action="store_true", help="print the tally as JSON, and all else to stderr")
-        parser.add_argument("--rate", type=_rate, default=10.0, help="requests per second and mode (%(default)s)")
+        parser.add_argument(
+            "--rate", type=arguments.rate, default=10.0, help="requests per second and mode (%(default)s)"
+        )
         add_place_arguments(parser)
 
     def handle(self, **given: Any) -> None:
@@ -75,21 +77,3 @@ def _set_up_database() -> str:
 def _application() -> str:
     """Return the WSGI application beside the settings."""
     return f"{settings.SETTINGS_MODULE.rpartition('.')[0]}.wsgi"
-
-
-def _seconds(text: str) -> float:
-    return _number(text, "seconds above 0, at most 86400", 86_400)
-
-
-def _rate(text: str) -> float:
-    return _number(text, f"requests per second above 0, at most {_MAX_RATE}", _MAX_RATE)
-
-
-def _number(text: str, accepted: str, most: float) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= most:
-        raise argparse.ArgumentTypeError(f"{text!r} is not accepted; accepted: {accepted}")
-    return value

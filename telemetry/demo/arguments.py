@@ -1,0 +1,26 @@
+"""The bounds of traffic, as the commands that send some read them."""
+
+import argparse
+
+_MAX_RATE = 200
+_MAX_SECONDS = 86_400
+
+
+def seconds(text: str) -> float:
+    """Read for how long traffic is sent; raises ArgumentTypeError."""
+    return _number(text, "seconds", _MAX_SECONDS)
+
+
+def rate(text: str) -> float:
+    """Read a number of requests per second; raises ArgumentTypeError."""
+    return _number(text, "requests per second", _MAX_RATE)
+
+
+def _number(text: str, unit: str, most: int) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= most:
+        raise argparse.ArgumentTypeError(f"{text!r} is not accepted; accepted: {unit} above 0, at most {most}")
+    return value

@@ -1,0 +1,45 @@
+"""`manage.py create_admin`: the account of a start that nobody attends."""
+
+import pytest
+from django.contrib.auth import authenticate, get_user_model
+from django.core.management import call_command
+
+pytestmark = pytest.mark.django_db
+PASSWORD = "horse-battery-staple"
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DJANGO_SUPERUSER_USERNAME", raising=False)
+    monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", PASSWORD)
+
+
+def test_create_admin_makes_superuser(capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("create_admin")
+    account = authenticate(username="admin", password=PASSWORD)
+    assert account is not None
+    assert account.is_superuser
+    assert account.is_staff
+    assert PASSWORD not in capsys.readouterr().out
+
+
+def test_create_admin_name_of_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DJANGO_SUPERUSER_USERNAME", "ada")
+    call_command("create_admin")
+    assert authenticate(username="ada", password=PASSWORD)
+
+
+def test_create_admin_existing_account_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
+    call_command("create_admin")
+    monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", "another one")
+    call_command("create_admin")
+    assert authenticate(username="admin", password=PASSWORD)
+
+
+def test_create_admin_without_password_makes_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", " ")
+    call_command("create_admin")
+    assert not get_user_model().objects.exists()
+    assert "DJANGO_SUPERUSER_PASSWORD is empty" in capsys.readouterr().out
