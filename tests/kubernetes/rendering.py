@@ -13,7 +13,7 @@ import yaml
 from tests.support.service import ROOT
 
 FOLDER = ROOT / "deploy" / "kubernetes"
-OVERLAYS = ("direct",)
+OVERLAYS = ("collector", "collector-scaled", "direct")
 
 Document = dict[str, Any]
 

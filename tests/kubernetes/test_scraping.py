@@ -1,9 +1,10 @@
 """The Prometheus Operator scrapes each pod of the service and each Alloy, as docs/signals.md says."""
 
+import pytest
 from django.urls import resolve
 
 from tests.kubernetes import workloads as of
-from tests.kubernetes.rendering import FOLDER, environment_file, overlay
+from tests.kubernetes.rendering import FOLDER, environment_file, load, overlay
 from tests.support.prometheus import scrape_configuration
 
 
@@ -32,3 +33,15 @@ def test_service_monitor_finds_the_service() -> None:
     assert credentials["key"] in environment_file(FOLDER / "base" / "secret.example.env")
     container = of.pod(of.named(overlay("direct"), "Deployment", "user-api"))["containers"][0]
     assert {"secretRef": {"name": credentials["name"]}} in container["envFrom"]
+
+
+@pytest.mark.parametrize("name", ["collector", "collector-scaled"])
+def test_pod_monitor_finds_every_alloy(name: str) -> None:
+    (monitor,) = load(FOLDER / "alloy" / "podmonitor.yaml")
+    alloys = [
+        one for one in of.workloads(overlay(name)) if of.pod(one)["containers"][0]["image"].startswith("grafana/alloy:")
+    ]
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    for workload in alloys:
+        assert of.selects(monitor["spec"]["selector"], of.labels(workload))
+        assert endpoint["port"] in of.port_names(workload)

@@ -109,3 +109,12 @@ def test_shared_memory_is_where_the_workers_count(documents: list[Document]) -> 
     assert volume["medium"] == "Memory"
     limit = volume["sizeLimit"]
     assert int(limit[:-2]) * SIZES[limit[-2:]] > _LEAST_FREE_BYTES
+
+
+def test_user_is_that_of_the_image(documents: list[Document]) -> None:
+    dockerfile = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8")
+    ((user, group),) = re.findall(r"^USER (\d+):(\d+)$", dockerfile, re.MULTILINE)
+    for workload in of.workloads(documents):
+        if of.labels(workload)["app.kubernetes.io/name"] == "user-api":
+            context = of.pod(workload)["securityContext"]
+            assert (context["runAsUser"], context["runAsGroup"]) == (int(user), int(group))
