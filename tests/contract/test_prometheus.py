@@ -15,7 +15,7 @@ from tests.contract.scrape import stored
 from tests.contract.snapshot import prometheus as shown
 from tests.contract.snapshot import prometheus_samples, to_text
 from tests.contract.translation import bucket_limit, family_name, label_name
-from tests.support.prometheus import DOCUMENT, Prometheus
+from tests.support.prometheus import WITH_QUERIES, Prometheus
 from tests.support.routes import Route
 from tests.support.service import Service, wait_until
 
@@ -44,7 +44,8 @@ def test_names_in_prometheus_are_those_of_otlp(scraping: Prometheus, rounds: dic
 
 def test_documented_queries_find_something(scraping: Prometheus) -> None:
     """Those that look for losses, which end in `> 0`, find none; those of the push have nothing in direct mode."""
-    queries = [query for _, _, query in blocks(DOCUMENT.read_text(encoding="utf-8"), "promql")]
+    texts = [path.read_text(encoding="utf-8") for path in WITH_QUERIES]
+    queries = [query for text in texts for _, _, query in blocks(text, "promql")]
     expected = [query for query in queries if not query.endswith("> 0") and "_metric_data_point_" not in query]
     # A rate needs two samples.
     missing = list(expected)
@@ -56,7 +57,7 @@ def test_documented_queries_find_something(scraping: Prometheus) -> None:
     try:
         wait_until(all_found, 40)
     except TimeoutError:
-        pytest.fail("docs/signals.md: nothing is found by\n" + "\n".join(missing))
+        pytest.fail("nothing is found by\n" + "\n".join(missing))
 
 
 @pytest.mark.parametrize(

@@ -1,24 +1,17 @@
-"""docs/signals.md tells of every signal that the contract has, of no other, and its queries are valid."""
+"""docs/signals.md tells of every signal that the contract has, and of no other."""
 
 import difflib
 import os
-import re
-import subprocess
 from pathlib import Path
-from shutil import which
 
 import pytest
-import yaml
 
 from tests.contract.reference import Reference, blocks, headings, rows
-from tests.contract.snapshot import ON_EVERY_SERIES, from_text
-from tests.contract.translation import label_name
+from tests.contract.snapshot import from_text
 from tests.support.prometheus import DOCUMENT
 
 CONTRACT = Path(__file__).with_name("contract.yaml")
 LANGUAGES = {"Metrics": "promql", "Spans": "traceql", "Logs": "logql"}
-# What Loki makes of a record itself. https://grafana.com/docs/loki/latest/send-data/otel/
-LOKI = {"service_name", "export_mode", "deployment_environment_name", "scope_name", "severity_text", "trace_id"}
 
 
 @pytest.fixture
@@ -73,35 +66,6 @@ def test_reference_has_a_query_for_each_name(reference: Reference, document: str
         assert not other, f"docs/signals.md: the query does not ask for the metric of its heading: {other}"
 
 
-def test_reference_promql_is_valid(document: str, tmp_path: Path) -> None:
-    if which("promtool") is None:
-        pytest.skip("promtool is not installed (Debian: apt-get install prometheus)")
-    rules = [{"record": f"line:{number}", "expr": query} for number, _, query in blocks(document, "promql")]
-    file = tmp_path / "rules.yml"
-    file.write_text(yaml.safe_dump({"groups": [{"name": "docs/signals.md", "rules": rules}]}))
-    checked = subprocess.run(["promtool", "check", "rules", file], capture_output=True, text=True, check=False)
-    assert checked.returncode == 0, checked.stdout + checked.stderr
-
-
-def test_reference_promql_asks_for_what_is_sent(reference: Reference, document: str) -> None:
-    known = {*ON_EVERY_SERIES, "le", *(label_name(key) for key in reference.attributes)}
-    for number, _, query in blocks(document, "promql"):
-        grouped = [name for names in re.findall(r"\bby \(([^)]*)\)", query) for name in re.split(r", *", names)]
-        unknown = {*grouped, *re.findall(r"(\w+)(?:=~|!~|!=|=)\"", query)} - known
-        assert not unknown, f"docs/signals.md:{number}: {query} asks for {unknown}"
-
-
-def test_reference_traceql_asks_for_what_is_sent(reference: Reference, document: str) -> None:
-    for number, _, query in blocks(document, "traceql"):
-        assert query.startswith("{"), f"docs/signals.md:{number}: {query}"
-        unknown = set(re.findall(r"span\.([a-z_.]+)", query)) - reference.attributes
-        unknown |= set(re.findall(r"resource\.([a-z_.]+)", query)) - reference.resource
-        assert not unknown, f"docs/signals.md:{number}: {query} asks for {unknown}"
-
-
-def test_reference_logql_asks_for_what_is_sent(reference: Reference, document: str) -> None:
-    known = LOKI | {key.replace(".", "_") for key in reference.attributes}
+def test_reference_logql_asks_for_its_logger(document: str) -> None:
     for number, heading, query in blocks(document, "logql"):
         assert f'scope_name="{heading}"' in query, f"docs/signals.md:{number}: {query}"
-        unknown = set(re.findall(r"([a-z_]+) *(?:=~|!=|>=|=|>)", query)) - known
-        assert not unknown, f"docs/signals.md:{number}: {query} asks for {unknown}"

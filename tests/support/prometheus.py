@@ -15,6 +15,7 @@ import yaml
 from tests.support.service import ROOT, free_port, wait_until
 
 DOCUMENT = ROOT / "docs" / "signals.md"
+WITH_QUERIES = (DOCUMENT, ROOT / "docs" / "recipes.md", ROOT / "docs" / "tour.md")
 
 
 def scrape_configuration() -> dict[str, Any]:
