@@ -1,4 +1,4 @@
-"""Django's settings, read once from the environment. The README's table names every variable."""
+"""Django's settings, read once from the environment. docs/configuration.md names every variable."""
 
 import os
 import sys

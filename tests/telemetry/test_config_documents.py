@@ -12,7 +12,6 @@ from telemetry.config.variables import VARIABLES
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGURATION = ROOT / "docs" / "configuration.md"
-README = ROOT / "README.md"
 
 
 def test_configuration_table_current() -> None:
@@ -42,16 +41,6 @@ def test_table_document_without_markers() -> None:
 def test_table_written_twice_is_the_same() -> None:
     once = renewed("a\n<!-- configuration -->\nold\n<!-- /configuration -->\nb")
     assert renewed(once) == once
-
-
-@pytest.mark.parametrize("variable", [variable.name for variable in VARIABLES])
-def test_readme_variable(variable: str) -> None:
-    assert re.search(rf"`{variable}`", README.read_text(encoding="utf-8"))
-
-
-def test_readme_table_current() -> None:
-    text = README.read_text(encoding="utf-8")
-    assert "<!-- configuration -->" not in text or renewed(text) == text
 
 
 def variables_of_service() -> set[str]:
