@@ -43,7 +43,7 @@ verify: ## Follow a request through every hop of the services that Docker Compos
 	[ -z "$$failed" ]
 
 clean: ## Remove the environment and what runs left behind
-	rm -rf $(VENV) .demo db.sqlite3* staticfiles .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .demo db.sqlite3* staticfiles .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
