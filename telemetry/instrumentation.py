@@ -107,7 +107,10 @@ def _observe_worker() -> None:
         "telemetry.worker.count", [lambda _: [Observation(1)]], "{worker}", "Processes that serve requests."
     )
     meter.create_observable_gauge(
-        "process.uptime", [lambda _: [Observation(monotonic() - started)]], "s", "The time the process has been running."
+        "process.uptime",
+        [lambda _: [Observation(monotonic() - started)]],
+        "s",
+        "The time the process has been running.",
     )
 
 
