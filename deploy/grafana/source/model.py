@@ -50,7 +50,8 @@ class Query:
 class Panel:
     """One panel: a question or a statement as title, an answer below it.
 
-    `unit` is Grafana's name of the unit. `may_be_empty` tells why the panel may have no data on a healthy system.
+    `unit` is Grafana's name of the unit, `interval` the least time between two points. `may_be_empty` tells why the
+    panel may have no data on a healthy system.
     """
 
     kind: Kind
@@ -67,6 +68,7 @@ class Panel:
     overrides: Sequence[Json] = ()
     transformations: Sequence[Json] = ()
     links: Sequence[Json] = ()
+    interval: str = ""
     may_be_empty: str = ""
 
     def to_json(self, number: int, x: int, y: int) -> Json:
@@ -96,6 +98,8 @@ class Panel:
             "fieldConfig": {"defaults": defaults, "overrides": list(self.overrides)},
             "options": _OPTIONS[self.kind] | self.options,
         }
+        if self.interval:
+            panel["interval"] = self.interval
         if self.transformations:
             panel["transformations"] = list(self.transformations)
         if self.links:

@@ -23,6 +23,8 @@ OF_SERVICE = 'service_name="$service", export_mode=~"$mode", deployment_environm
 OF_ROUTE = f'{OF_SERVICE}, http_route=~"$route"'
 # A scrape has no environment: the sample `up` is made by Prometheus, not by the service.
 OF_SCRAPE = 'service_name="$service", export_mode=~"$mode"'
+# Both modes, whatever is chosen elsewhere: they are what is compared.
+OF_BOTH = 'service_name="$service", deployment_environment_name=~"$environment"'
 RATE = "[$__rate_interval]"
 RANGE = "[$__range]"
 
@@ -78,7 +80,14 @@ def by_mode(title: str, description: str, unit: str, *queries: Query, **more: An
     return lines(title, description, unit, *queries, overrides=[*mode_colors(), *own], **more)
 
 
+DOTTED: Json = {"fill": "dot", "dash": [2, 6]}
+DASHED: Json = {"fill": "dash", "dash": [10, 6]}
 STACKED: Json = {"stacking": {"mode": "normal", "group": "A"}, "fillOpacity": 40}
+
+
+def each_mode(query: str, name: str = "", *, exemplars: bool = False) -> Query:
+    """Return a query whose series are named after their mode."""
+    return Query(query, f"{{{{export_mode}}}} {name}".strip(), exemplars=exemplars)
 
 
 def or_zero(query: str) -> str:
