@@ -12,8 +12,8 @@ PROMETHEUS = Row(
             "s",
             Query('max by (component) (scrape_duration_seconds{component!=""})', "{{component}}"),
             Query(
-                'max by (export_mode) (scrape_duration_seconds{component="", export_mode!=""})',
-                "user-api {{export_mode}}",
+                'max by (job) (scrape_duration_seconds{component=""})',
+                "{{job}} (direct)",
             ),
             width=8,
             thresholds=warn(1, 2),

@@ -135,14 +135,14 @@ _COST = Row(
             "From Prometheus' question to the end of the answer. Only direct mode is scraped; /metrics tells of all "
             "workers, so it grows with routes and workers.",
             "s",
-            each_mode('max by (export_mode) (scrape_duration_seconds{service_name="$service"})'),
+            Query('max(scrape_duration_seconds{component=""})', "direct"),
             width=8,
         ),
         by_mode(
             "How many samples does a scrape bring?",
             "Samples of one scrape. In collector mode, series that the workers push instead.",
             "none",
-            each_mode('sum by (export_mode) (scrape_samples_scraped{service_name="$service"})', "scraped"),
+            Query('sum(scrape_samples_scraped{component=""})', "direct scraped"),
             each_mode(
                 "sum by (export_mode) "
                 f"(rate(otel_sdk_exporter_metric_data_point_exported_total{{{OF_BOTH}}}{RATE})) * 15",

@@ -21,8 +21,6 @@ ROUTE = Variable("route", "Route", f'label_values({DURATION}_count{{service_name
 # Never job or instance: they name the scrape in direct mode and the service in collector mode (docs/signals.md).
 OF_SERVICE = 'service_name="$service", export_mode=~"$mode", deployment_environment_name=~"$environment"'
 OF_ROUTE = f'{OF_SERVICE}, http_route=~"$route"'
-# A scrape has no environment: the sample `up` is made by Prometheus, not by the service.
-OF_SCRAPE = 'service_name="$service", export_mode=~"$mode"'
 # Both modes, whatever is chosen elsewhere: they are what is compared.
 OF_BOTH = 'service_name="$service", deployment_environment_name=~"$environment"'
 RATE = "[$__rate_interval]"

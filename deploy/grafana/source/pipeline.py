@@ -24,15 +24,16 @@ from deploy.grafana.source.parts import (
 )
 
 _SIGNALS = {"spans": "spans", "log_records": "log records", "metric_points": "data points"}
+# Jaeger is made of the same parts and has metrics of the same names.
+_OF_ALLOY = '{component="alloy"}'
 _UP_OR_DOWN = [
     {"type": "value", "options": {"0": {"text": "down", "color": "red"}, "1": {"text": "up", "color": "green"}}}
 ]
 
 
-def _each_signal(metric: str, by: str = "") -> list[Query]:
+def _each_signal(metric: str) -> list[Query]:
     """Return a query for each signal of an `otelcol_*` counter, `{}` in its name; 0 before the first event."""
-    grouping = f" by ({by})" if by else ""
-    return [Query(or_zero(f"sum{grouping} (rate({metric.format(key)}{RATE}))"), name) for key, name in _SIGNALS.items()]
+    return [Query(or_zero(f"sum(rate({metric.format(key)}{_OF_ALLOY}{RATE}))"), name) for key, name in _SIGNALS.items()]
 
 
 def _either_signal(metric: str, name: str, matchers: str = "") -> list[Query]:
@@ -68,7 +69,7 @@ _OVERVIEW = Row(
             "none",
             [
                 Query('min by (component) (up{component!=""})', "{{component}}"),
-                Query('min by (export_mode) (up{component="", export_mode!=""})', "user-api {{export_mode}}"),
+                Query('min by (job) (up{component=""})', "{{job}} (direct)"),
             ],
             width=16,
             height=5,
@@ -197,7 +198,7 @@ _ALLOY = Row(
             "good (Alloy's log has its answer), or was away for longer than the queue lasts.",
             "cps",
             *(
-                Query(or_zero(f"sum(rate(otelcol_exporter_{kind}_{signal}_total{RATE}))"), f"{words} {name}")
+                Query(or_zero(f"sum(rate(otelcol_exporter_{kind}_{signal}_total{_OF_ALLOY}{RATE}))"), f"{words} {name}")
                 for kind, name in (("send_failed", "given up"), ("enqueue_failed", "without room"))
                 for signal, words in (("spans", "spans"), ("log_records", "log records"))
             ),
@@ -214,7 +215,7 @@ _ALLOY = Row(
             "Alloy refuses. A restart loses nothing of it.",
             "percentunit",
             Query(
-                "max by (component_id) (otelcol_exporter_queue_size / otelcol_exporter_queue_capacity)",
+                f"max by (component_id) (otelcol_exporter_queue_size{_OF_ALLOY} / otelcol_exporter_queue_capacity)",
                 "{{component_id}}",
             ),
             width=8,
