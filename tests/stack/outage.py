@@ -4,8 +4,8 @@
 
 Runs the service, Alloy, Tempo, Loki and Prometheus with the files of deploy/, sends requests at a steady rate, takes
 all three backends away, kills Alloy with SIGKILL in the middle of the outage and starts it again, and brings the
-backends back. Then every trace is asked for, every access record counted, and every sample of the requests' counter looked at.
-Once for each way of the metrics (ALLOY_METRICS).
+backends back. Then every trace is asked for, every access record counted, and every sample of the requests' counter
+looked at. Once for each way of the metrics (ALLOY_METRICS).
 
 Exit code 0 where no span, no record, no count and, with `otlp`, no sample was lost and no span is there twice; 1 where
 one was; 2 where it could not run. `--memory` takes the queues off the disk, to see it fail.

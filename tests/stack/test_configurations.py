@@ -1,4 +1,4 @@
-"""The files of the servers fit together: names, ports, paths, sums. What only the servers can check does tests.stack.check."""
+"""The files of the servers fit together: names, ports, paths, sums. tests.stack.check asks the servers themselves."""
 
 import re
 import subprocess
@@ -43,7 +43,7 @@ def promtool_version() -> int:
 
 
 def test_prometheus_configuration_by_promtool(tmp_path: Path) -> None:
-    """Promtool 2 does not know what is new in 3: that is left out here, and these keys alone. tests.stack.check has 3."""
+    """Promtool 2 does not know what is new in 3: these keys alone are left out for it."""
     configuration = prometheus()
     if promtool_version() < 3:
         assert set(configuration.pop("otlp")) == {
