@@ -4,11 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help demo test lint snapshots lock secrets verify clean
+.PHONY: help demo test lint snapshots dashboards lock secrets verify clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed ## Run the console and the service in both modes, with traffic (ARGS="--for 20 --json")
 	@$(BIN)/python manage.py demo $(ARGS)
@@ -24,6 +24,9 @@ lint: $(VENV)/.installed-dev ## Check style (ruff), types (mypy) and imports (im
 
 snapshots: $(VENV)/.installed-dev ## Renew the contract of both modes and docs/signals.md, for review with git diff
 	USERAPI_RENEW_SNAPSHOTS=1 $(BIN)/python -m pytest tests/contract/test_contract.py tests/contract/test_reference.py $(ARGS)
+
+dashboards: $(VENV)/.installed-dev ## Write Grafana's dashboards from deploy/grafana/source, for review with git diff
+	$(BIN)/python -m deploy.grafana.source
 
 lock: $(VENV)/.installed-dev ## Renew requirements*.txt from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --custom-compile-command "make lock" \
@@ -43,7 +46,7 @@ verify: ## Follow a request through every hop of the services that Docker Compos
 	[ -z "$$failed" ]
 
 clean: ## Remove the environment and what runs left behind
-	rm -rf $(VENV) .demo db.sqlite3* staticfiles .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .demo db.sqlite3* staticfiles .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'

@@ -11,12 +11,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# Each is empty in .env.example. All are letters, digits, - and _: one becomes a part of a URL.
+# Random bytes of each; its place is empty in .env.example. Letters, digits, - and _: one becomes a part of a URL.
 _LENGTHS = {"DJANGO_SECRET_KEY": 50, "POSTGRES_PASSWORD": 24, "DJANGO_SUPERUSER_PASSWORD": 12}
 
 
 def filled(example: str) -> str:
-    """Return the example with a fresh secret of so many random bytes in each; raises ValueError where one is missing."""
+    """Return the example with a fresh secret in each place; raises ValueError where a place is missing."""
     for name, length in _LENGTHS.items():
         example, found = re.subn(rf"^{name}=$", f"{name}={secrets.token_urlsafe(length)}", example, flags=re.MULTILINE)
         if found != 1:

@@ -27,7 +27,7 @@ def build(config: TelemetryConfig, resource: Resource, worker: Worker) -> Pipeli
     scrape = None
     if config.metrics.exporter == "prometheus":
         directory = worker.state_directory or _own_state_directory()
-        reader = SharedMemoryMetricReader(WorkerState(directory, worker.slot))
+        reader = SharedMemoryMetricReader(WorkerState(directory, worker.slot), merges={"process.uptime": "min"})
         meter_provider = build_meter_provider(config, resource, reader, reader.histogram)
         scrape = Exposition(directory, resource.attributes, reader.refresh)
     else:

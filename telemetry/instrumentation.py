@@ -7,6 +7,7 @@ import gc
 import os
 from collections.abc import Callable, Iterable
 from functools import partial
+from time import monotonic
 
 from django.conf import settings
 from opentelemetry import metrics, propagate
@@ -74,7 +75,7 @@ def patch(incoming_context: IncomingContext) -> None:
 
 
 def observe_process() -> None:
-    """Report the process's CPU, memory and garbage collection. Call it in the worker, once its providers are set.
+    """Report the process's CPU, memory, garbage collection and age. Call it in the worker, once its providers are set.
 
     Only `process.*` and `cpython.*`: the rest would repeat the host's figures once for every worker.
     """
@@ -82,6 +83,7 @@ def observe_process() -> None:
 
     SystemMetricsInstrumentor(config=_PROCESS_METRICS).instrument()
     _observe_garbage_collection()
+    _observe_worker()
 
 
 def _observe_garbage_collection() -> None:
@@ -95,6 +97,21 @@ def _observe_garbage_collection() -> None:
 
     for name, key, unit, description in _GARBAGE_METRICS:
         meter.create_observable_counter(name, [partial(observe, key)], unit, description)
+
+
+def _observe_worker() -> None:
+    """Tell of each worker that it is there, and for how long: the sum is how many there are, a fall is a restart."""
+    meter = metrics.get_meter(__name__)
+    started = monotonic()
+    meter.create_observable_up_down_counter(
+        "telemetry.worker.count", [lambda _: [Observation(1)]], "{worker}", "Processes that serve requests."
+    )
+    meter.create_observable_gauge(
+        "process.uptime",
+        [lambda _: [Observation(monotonic() - started)]],
+        "s",
+        "The time the process has been running.",
+    )
 
 
 def set_propagators(names: tuple[str, ...]) -> None:

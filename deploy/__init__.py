@@ -1,0 +1,1 @@
+"""How the service and what stands around it run."""

@@ -1,0 +1,1 @@
+"""Grafana: provisioning, dashboards, and the source that the dashboards are written from."""

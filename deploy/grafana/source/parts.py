@@ -1,0 +1,93 @@
+"""What several dashboards have in common: variables, selectors, colours of the modes, usual panels."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from deploy.grafana.source.model import Json, Panel, Query, Thresholds, Variable
+
+DURATION = "http_server_request_duration_seconds"
+
+SERVICE = Variable(
+    "service", "Service", f"label_values({DURATION}_count, service_name)", every=False, default="user-api"
+)
+ENVIRONMENT = Variable(
+    "environment",
+    "Environment",
+    f'label_values({DURATION}_count{{service_name="$service"}}, deployment_environment_name)',
+)
+MODE = Variable("mode", "Mode", f'label_values({DURATION}_count{{service_name="$service"}}, export_mode)')
+ROUTE = Variable("route", "Route", f'label_values({DURATION}_count{{service_name="$service"}}, http_route)')
+
+# Never job or instance: they name the scrape in direct mode and the service in collector mode (docs/signals.md).
+OF_SERVICE = 'service_name="$service", export_mode=~"$mode", deployment_environment_name=~"$environment"'
+OF_ROUTE = f'{OF_SERVICE}, http_route=~"$route"'
+# Both modes, whatever is chosen elsewhere: they are what is compared.
+OF_BOTH = 'service_name="$service", deployment_environment_name=~"$environment"'
+RATE = "[$__rate_interval]"
+RANGE = "[$__range]"
+
+COLLECTOR, DIRECT = "collector", "direct"
+_MODE_COLORS = {COLLECTOR: "blue", DIRECT: "orange"}
+
+# What is red from a value on, what is yellow.
+GREEN: Thresholds = ((None, "green"),)
+
+
+def warn(yellow: float, red: float) -> Thresholds:
+    """Return thresholds for a value that is better when it is small."""
+    return ((None, "green"), (yellow, "yellow"), (red, "red"))
+
+
+def need(red_below: float, yellow_below: float) -> Thresholds:
+    """Return thresholds for a value that is better when it is great."""
+    return ((None, "red"), (red_below, "yellow"), (yellow_below, "green"))
+
+
+def bad_from(red: float) -> Thresholds:
+    """Return thresholds for a value that must stay below `red`."""
+    return ((None, "green"), (red, "red"))
+
+
+def override(pattern: str, **properties: Any) -> Json:
+    """Return an override of the fields whose name matches `pattern`; `__` in a property's name is a dot."""
+    named = [{"id": name.replace("__", "."), "value": value} for name, value in properties.items()]
+    return {"matcher": {"id": "byRegexp", "options": pattern}, "properties": named}
+
+
+def mode_colors() -> list[Json]:
+    """Return overrides that give each mode the same colour in every panel."""
+    return [
+        override(f"/^{mode}/", color={"mode": "fixed", "fixedColor": color}) for mode, color in _MODE_COLORS.items()
+    ]
+
+
+def lines(title: str, description: str, unit: str, *queries: Query, **more: Any) -> Panel:
+    """Return a panel of lines over time."""
+    return Panel("timeseries", title, description, unit, queries, **more)
+
+
+def stat(title: str, description: str, unit: str, query: str, **more: Any) -> Panel:
+    """Return a panel with one number, a quarter of the page wide."""
+    size: Json = {"width": 6, "height": 5}
+    return Panel("stat", title, description, unit, [Query(query)], **(size | more))
+
+
+def by_mode(title: str, description: str, unit: str, *queries: Query, **more: Any) -> Panel:
+    """Return a panel of lines over time, each mode in its colour."""
+    own: Sequence[Json] = more.pop("overrides", ())
+    return lines(title, description, unit, *queries, overrides=[*mode_colors(), *own], **more)
+
+
+DOTTED: Json = {"fill": "dot", "dash": [2, 6]}
+DASHED: Json = {"fill": "dash", "dash": [10, 6]}
+STACKED: Json = {"stacking": {"mode": "normal", "group": "A"}, "fillOpacity": 40}
+
+
+def each_mode(query: str, name: str = "", *, exemplars: bool = False) -> Query:
+    """Return a query whose series are named after their mode."""
+    return Query(query, f"{{{{export_mode}}}} {name}".strip(), exemplars=exemplars)
+
+
+def or_zero(query: str) -> str:
+    """Return the query with 0 where it finds nothing: for counters that appear with their first event."""
+    return f"{query} or vector(0)"

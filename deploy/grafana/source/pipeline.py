@@ -1,0 +1,277 @@
+"""Dashboard: every hop of the pipeline, in and out, for whoever looks for what is missing.
+
+Each description says what to do when the panel is red. Components are scraped directly, so the page works while the
+pipeline does not.
+"""
+
+from deploy.grafana.source.backends import LOKI, PROMETHEUS, TEMPO
+from deploy.grafana.source.model import Dashboard, Panel, Query, Row
+from deploy.grafana.source.parts import (
+    DASHED,
+    DOTTED,
+    ENVIRONMENT,
+    MODE,
+    OF_SERVICE,
+    RATE,
+    SERVICE,
+    bad_from,
+    by_mode,
+    lines,
+    or_zero,
+    override,
+    stat,
+    warn,
+)
+
+_SIGNALS = {"spans": "spans", "log_records": "log records", "metric_points": "data points"}
+# Jaeger is made of the same parts and has metrics of the same names.
+_OF_ALLOY = '{component="alloy"}'
+_UP_OR_DOWN = [
+    {"type": "value", "options": {"0": {"text": "down", "color": "red"}, "1": {"text": "up", "color": "green"}}}
+]
+
+
+def _each_signal(metric: str) -> list[Query]:
+    """Return a query for each signal of an `otelcol_*` counter, `{}` in its name; 0 before the first event."""
+    return [Query(or_zero(f"sum(rate({metric.format(key)}{_OF_ALLOY}{RATE}))"), name) for key, name in _SIGNALS.items()]
+
+
+def _either_signal(metric: str, name: str, matchers: str = "") -> list[Query]:
+    """Return a query for spans and one for log records of an `otel_sdk_*` counter, `{}` in its name."""
+    return [
+        Query(
+            f"sum by (export_mode) (rate({metric.format(signal)}{{{OF_SERVICE}{matchers}}}{RATE}))",
+            f"{{{{export_mode}}}} {words} {name}".strip(),
+        )
+        for signal, words in (("span", "spans"), ("log", "log records"))
+    ]
+
+
+def _lost_by_reason(signal: str) -> str:
+    """Return what the workers lost each second by reason, without a line where nothing was."""
+    queue = f"otel_sdk_processor_{signal}_processed_total"
+    export = f"otel_sdk_exporter_{signal}_exported_total"
+    of = f'{OF_SERVICE}, error_type!=""'
+    return " or ".join(
+        f'label_replace(sum by (export_mode, error_type) (rate({metric}{{{of}}}{RATE})), "where", "{where}", "", "")'
+        for metric, where in ((queue, "queue"), (export, "export"))
+    )
+
+
+_OVERVIEW = Row(
+    "Is anything down?",
+    [
+        Panel(
+            "stat",
+            "Does everything answer Prometheus?",
+            "The last scrape of each target. If red: look at that component's log and at /targets of Prometheus, which "
+            "has the error; nothing below is true of a component that is down.",
+            "none",
+            [
+                Query('min by (component) (up{component!=""})', "{{component}}"),
+                Query('min by (job) (up{component=""})', "{{job}} (direct)"),
+            ],
+            width=16,
+            height=5,
+            thresholds=((None, "red"), (1, "green")),
+            defaults={"mappings": _UP_OR_DOWN},
+            options={"graphMode": "none", "colorMode": "background"},
+        ),
+        stat(
+            "How many alerts fire?",
+            "If red: /alerts of Prometheus names them, docs/alerts.md tells what to do about each.",
+            "none",
+            or_zero('count(ALERTS{alertstate="firing"})'),
+            width=8,
+            thresholds=bad_from(1),
+        ),
+    ],
+)
+
+_SERVICE = Row(
+    "1. The service's workers",
+    [
+        by_mode(
+            "What leaves the workers?",
+            "Spans and log records per second that a receiver accepted. If it is 0 under load: `manage.py telemetry "
+            "--status` tells the endpoint and the last error of each worker.",
+            "cps",
+            *_either_signal("otel_sdk_exporter_{}_exported_total", "", ', error_type=""'),
+            width=8,
+            overrides=[override("/log/", custom__lineStyle=DOTTED)],
+        ),
+        lines(
+            "What do the workers lose, and why?",
+            "Per second, by reason (docs/failures.md explains each); no line is no loss. If red: queue_full asks for a "
+            "larger OTEL_BSP_MAX_QUEUE_SIZE or a faster receiver, unavailable and timeout for the receiver's log, "
+            "refused for its limits and credentials.",
+            "cps",
+            Query(_lost_by_reason("span"), "{{export_mode}} spans: {{error_type}} ({{where}})"),
+            Query(_lost_by_reason("log"), "{{export_mode}} log records: {{error_type}} ({{where}})"),
+            Query("vector(0)", "nothing"),
+            width=8,
+            thresholds=bad_from(0.01),
+        ),
+        by_mode(
+            "How often do the workers try again, and fail?",
+            "Requests per second that repeat one that failed, and exports given up. If red: the receiver is away or "
+            "too slow; the workers' queues (next panel) bridge it for a minute or so.",
+            "cps",
+            Query(
+                f"sum by (export_mode) (rate(telemetry_exporter_retries_total{{{OF_SERVICE}}}{RATE}))"
+                f" or sum by (export_mode) (telemetry_worker_count{{{OF_SERVICE}}}) * 0",
+                "{{export_mode}} repeated",
+            ),
+            Query(
+                "sum by (export_mode) (rate(otel_sdk_exporter_operation_duration_seconds_count"
+                f'{{{OF_SERVICE}, error_type!=""}}{RATE}))'
+                f" or sum by (export_mode) (telemetry_worker_count{{{OF_SERVICE}}}) * 0",
+                "{{export_mode}} given up",
+            ),
+            width=8,
+            thresholds=bad_from(0.01),
+            overrides=[override("/given/", custom__lineStyle=DASHED)],
+        ),
+        by_mode(
+            "How full are the workers' queues?",
+            "What waits, of the capacity. If red: what is behind is too slow; at 100% the oldest are dropped. More "
+            "room is OTEL_BSP_MAX_QUEUE_SIZE and OTEL_BLRP_MAX_QUEUE_SIZE.",
+            "percentunit",
+            *(
+                Query(
+                    f"sum by (export_mode) (otel_sdk_processor_{signal}_queue_size{{{OF_SERVICE}}})"
+                    f" / sum by (export_mode) (otel_sdk_processor_{signal}_queue_capacity{{{OF_SERVICE}}})",
+                    f"{{{{export_mode}}}} {words}",
+                )
+                for signal, words in (("span", "spans"), ("log", "log records"))
+            ),
+            thresholds=bad_from(0.8),
+            overrides=[override("/log/", custom__lineStyle=DOTTED)],
+        ),
+        by_mode(
+            "How old is the newest count of the service?",
+            "Both modes bring one every 15 s. If red: in collector mode follow the panels below from top to bottom; in "
+            "direct mode look at /targets of Prometheus.",
+            "s",
+            Query(
+                "time() - max by (export_mode) "
+                f"(timestamp(http_server_request_duration_seconds_count{{{OF_SERVICE}}}))",
+                "{{export_mode}}",
+            ),
+            thresholds=bad_from(60),
+        ),
+    ],
+)
+
+_ALLOY = Row(
+    "2. Alloy (collector mode)",
+    [
+        lines(
+            "What comes into Alloy?",
+            "Items per second that its OTLP receiver accepted. If it is 0 while the workers send: the endpoint names "
+            "another port or protocol.",
+            "cps",
+            *_each_signal("otelcol_receiver_accepted_{}_total"),
+            width=8,
+        ),
+        lines(
+            "What does Alloy refuse?",
+            "Items per second. Refused is not lost: the workers try again. If red: the memory limit is reached, or a "
+            "queue is full; look at memory and queues, and at what is behind them.",
+            "cps",
+            *_each_signal("otelcol_receiver_refused_{}_total"),
+            width=8,
+            thresholds=bad_from(0.01),
+        ),
+        lines(
+            "What goes out of Alloy?",
+            "Items per second that Tempo, Loki and Prometheus accepted. If it is below what comes in: it waits in the "
+            "queues.",
+            "cps",
+            *_each_signal("otelcol_exporter_sent_{}_total")[:2],
+            Query(or_zero(f'sum(rate(prometheus_remote_storage_samples_total{{component="alloy"}}{RATE}))'), "samples"),
+            width=8,
+        ),
+        lines(
+            "What does Alloy lose?",
+            "Items per second: sending was given up, or the queue had no room. If red: the backend refuses them for "
+            "good (Alloy's log has its answer), or was away for longer than the queue lasts.",
+            "cps",
+            *(
+                Query(or_zero(f"sum(rate(otelcol_exporter_{kind}_{signal}_total{_OF_ALLOY}{RATE}))"), f"{words} {name}")
+                for kind, name in (("send_failed", "given up"), ("enqueue_failed", "without room"))
+                for signal, words in (("spans", "spans"), ("log_records", "log records"))
+            ),
+            Query(
+                or_zero(f'sum(rate(prometheus_remote_storage_samples_failed_total{{component="alloy"}}{RATE}))'),
+                "samples given up",
+            ),
+            width=8,
+            thresholds=bad_from(0.01),
+        ),
+        lines(
+            "How full are Alloy's queues on disk?",
+            "Bytes that wait, of the capacity. If red: the backend behind it is away or too slow; when it is full, "
+            "Alloy refuses. A restart loses nothing of it.",
+            "percentunit",
+            Query(
+                f"max by (component_id) (otelcol_exporter_queue_size{_OF_ALLOY} / otelcol_exporter_queue_capacity)",
+                "{{component_id}}",
+            ),
+            width=8,
+            thresholds=warn(0.5, 0.9),
+            defaults={"max": 1},
+        ),
+        lines(
+            "How far is remote write behind?",
+            "Time between the newest sample that Alloy holds and the newest that Prometheus accepted. If red: "
+            "Prometheus is away or refuses; the write-ahead log keeps hours of it, as long as Alloy is not restarted.",
+            "s",
+            Query(
+                "max by (component) (prometheus_remote_storage_queue_highest_timestamp_seconds"
+                " - prometheus_remote_storage_queue_highest_sent_timestamp_seconds)",
+                "{{component}}",
+            ),
+            width=8,
+            thresholds=warn(30, 60),
+        ),
+        lines(
+            "What waits for remote write?",
+            "Samples in its shards, and samples sent again after an error. If red: as the panel before.",
+            "none",
+            Query('sum(prometheus_remote_storage_samples_pending{component="alloy"})', "pending"),
+            Query(
+                f'sum(rate(prometheus_remote_storage_samples_retried_total{{component="alloy"}}{RATE}))',
+                "sent again each second",
+            ),
+            width=8,
+        ),
+        lines(
+            "How much memory does Alloy hold?",
+            "Resident memory. At 75% of its container's limit it refuses new items. If it only rises: a backend is "
+            "away and batches wait, or its limit is too small for the load.",
+            "bytes",
+            Query('sum(process_resident_memory_bytes{component="alloy"})', "Alloy"),
+            width=8,
+        ),
+        stat(
+            "Is Alloy's configuration in force?",
+            "Components that are not healthy, plus one if the last load of the configuration failed. If red: Alloy's "
+            "page on port 12345 names the component and its error.",
+            "none",
+            or_zero('sum(alloy_component_controller_running_components{health_type!="healthy"})')
+            + " + (1 - min(alloy_config_last_load_successful))",
+            width=8,
+            height=8,
+            thresholds=bad_from(1),
+        ),
+    ],
+)
+
+DASHBOARD = Dashboard(
+    "user-api-pipeline",
+    "Pipeline",
+    "Each hop of the telemetry, in and out: read from top to bottom, the first red panel is where it stops.",
+    [SERVICE, MODE, ENVIRONMENT],
+    [_OVERVIEW, _SERVICE, _ALLOY, PROMETHEUS, TEMPO, LOKI],
+)

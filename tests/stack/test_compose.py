@@ -1,0 +1,217 @@
+"""What Docker Compose makes of the files: which services run, and how each is kept in."""
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.stack.compose import CHOICES, SECRETS, Choice, config, everything, run, services
+from tests.support.service import ROOT
+
+BACKENDS = {"postgres", "migrate", "prometheus", "loki"}
+OF_PROFILE = {
+    "collector": {"user-api", "alloy", "tempo", "grafana"},
+    "direct": {"user-api-direct", "tempo", "grafana"},
+    "compare": {"user-api", "user-api-direct", "alloy", "load", "tempo", "grafana"},
+    "jaeger": {"user-api-direct", "jaeger", "grafana-jaeger"},
+}
+ONE_SHOT = {"migrate", "load"}
+MIGRATED = {
+    "postgres": {"condition": "service_healthy", "required": True},
+    "migrate": {"condition": "service_completed_successfully", "required": True},
+}
+# Of design and documents. `user-api-direct` alone has the port of `user-api`.
+PORTS = {
+    "user-api": {8080},
+    "user-api-direct": {8081},
+    "alloy": {4317, 4318, 12345},
+    "prometheus": {9090},
+    "tempo": {3200},
+    "loki": {3100},
+    "grafana": {3000},
+    "grafana-jaeger": {3000},
+    "jaeger": {16686},
+    "postgres": {5432},
+}
+PORT_VARIABLES = {
+    "USER_API_PORT": 20001,
+    "USER_API_DIRECT_PORT": 20002,
+    "OTLP_GRPC_PORT": 20003,
+    "OTLP_HTTP_PORT": 20004,
+    "ALLOY_PORT": 20005,
+    "PROMETHEUS_PORT": 20006,
+    "TEMPO_PORT": 20007,
+    "LOKI_PORT": 20008,
+    "GRAFANA_PORT": 20009,
+    "JAEGER_PORT": 20010,
+    "POSTGRES_PORT": 20011,
+}
+GIB = 1 << 30
+each_choice = pytest.mark.parametrize("choice", CHOICES, ids=str)
+
+
+def published(service: dict[str, Any]) -> set[int]:
+    return {int(port["published"]) for port in service.get("ports", ())}
+
+
+@each_choice
+def test_compose_services_of_profiles(choice: Choice) -> None:
+    mode, _, load = choice.profiles.partition(",")
+    if choice.file == "docker-compose.direct.yml":
+        mode = "jaeger" if mode == "jaeger" else "direct"
+    assert set(services(choice)) == BACKENDS | OF_PROFILE[mode] | ({load} if load else set())
+
+
+@each_choice
+def test_compose_ports_on_loopback(choice: Choice) -> None:
+    for name, service in services(choice).items():
+        assert {port["host_ip"] for port in service.get("ports", ())} <= {"127.0.0.1"}
+        expected = PORTS.get(name, set())
+        if name == "user-api-direct" and choice.file == "docker-compose.direct.yml":
+            expected = PORTS["user-api"]
+        assert published(service) == expected, name
+
+
+def test_compose_ports_by_variables() -> None:
+    variables = {name: str(port) for name, port in PORT_VARIABLES.items()}
+    main = services(Choice("docker-compose.yml", "compare"), **variables)
+    direct = services(Choice("docker-compose.direct.yml", "jaeger"), **variables)
+    moved = {port for found in (main, direct) for service in found.values() for port in published(service)}
+    assert moved == set(PORT_VARIABLES.values())
+    assert published(direct["user-api-direct"]) == {PORT_VARIABLES["USER_API_PORT"]}
+    assert direct["user-api-direct"]["environment"]["USERAPI_CONSOLE_URL"] == "http://localhost:20009"
+
+
+@each_choice
+def test_compose_waits_for_the_database_alone(choice: Choice) -> None:
+    found = services(choice)
+    for name in {"user-api", "user-api-direct"} & set(found):
+        assert found[name]["depends_on"] == MIGRATED
+    assert found["migrate"]["depends_on"] == {"postgres": MIGRATED["postgres"]}
+    for name in set(found) - {"user-api", "user-api-direct", "migrate", "load"}:
+        assert "depends_on" not in found[name]
+    if "load" in found:
+        waited = found["load"]["depends_on"]
+        assert {one["condition"] for one in waited.values()} == {"service_healthy"}
+        assert {name for name, one in waited.items() if one["required"]} <= set(found)
+        assert {"user-api", "user-api-direct"} & set(found) <= set(waited)
+
+
+def test_compose_images_pinned() -> None:
+    for name, service in everything().items():
+        if "build" in service:
+            assert service["image"] == "user-api:local"
+            assert service["build"]["dockerfile"] == "deploy/Dockerfile"
+            assert service["build"]["context"] == str(ROOT)
+        else:
+            assert re.fullmatch(r"[a-z/]+:v?\d+\.\d+(\.\d+)?", service["image"]), name
+
+
+@pytest.mark.parametrize("name", sorted(set(PORTS) | ONE_SHOT))
+def test_compose_hardened(name: str) -> None:
+    service = everything()[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert "cap_add" not in service
+    assert "privileged" not in service
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    limits = service["deploy"]["resources"]["limits"]
+    assert limits["cpus"] <= 1
+    assert limits["pids"] == 256
+    assert 0 < int(limits["memory"]) <= GIB
+    assert service["logging"] == {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}}
+    assert service.get("user", "") not in {"root", "0"}
+    for volume in service.get("volumes", ()):
+        assert volume["type"] == "volume" or volume["read_only"], volume
+        assert "docker.sock" not in volume["source"]
+
+
+@pytest.mark.parametrize("name", sorted(set(PORTS) | ONE_SHOT))
+def test_compose_health_and_restart(name: str) -> None:
+    service = everything()[name]
+    if name in ONE_SHOT:
+        assert service["healthcheck"] == {"disable": True}
+        assert service["restart"] in {"no", "on-failure:3"}
+        return
+    assert service["restart"] == "unless-stopped"
+    if "build" in service:  # the image's own
+        assert "\nHEALTHCHECK " in (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8")
+    else:
+        assert service["healthcheck"]["test"][0] == "CMD"  # CMD-SHELL needs a shell, which most images lack
+        # Known to newer engines only, which refuse to start then.
+        assert "start_interval" not in service["healthcheck"]
+
+
+def test_compose_containers_named_after_services() -> None:
+    names = {name: service["container_name"] for name, service in everything().items()}
+    assert names.pop("grafana-jaeger") == "grafana"
+    assert names == {name: name for name in names}
+
+
+def test_compose_stop_longer_than_flush() -> None:
+    gunicorn = (ROOT / "deploy" / "gunicorn.conf.py").read_text(encoding="utf-8")
+    graceful = re.search(r"^graceful_timeout = (\d+)", gunicorn, re.MULTILINE)
+    assert graceful
+    for name in ("user-api", "user-api-direct"):
+        assert seconds(everything()[name]["stop_grace_period"]) >= int(graceful[1]) + 5
+    # Alloy tries for a minute to write to a Prometheus that is away.
+    assert seconds(everything()["alloy"]["stop_grace_period"]) > 60
+
+
+def seconds(duration: str) -> int:
+    found = re.fullmatch(r"(?:(\d+)m)?(\d+)s", duration)
+    assert found, duration
+    return int(found[1] or 0) * 60 + int(found[2])
+
+
+def test_compose_files_agree() -> None:
+    main = config(Choice("docker-compose.yml", "direct,load"))
+    alone = config(Choice("docker-compose.direct.yml", "direct,load"))
+    for found in (main, alone):
+        del found["services"]["user-api-direct"]["ports"]
+        for name in ("user-api-direct", "load"):
+            found["services"][name].pop("profiles", None)
+        # Not there, not required.
+        found["services"]["load"]["depends_on"].pop("user-api", None)
+        found["services"]["load"]["depends_on"]["user-api-direct"].pop("required")
+        found["volumes"].pop("alloy-data", None)
+    assert main == alone
+
+
+def test_compose_modes_differ_in_telemetry_alone() -> None:
+    both = services(Choice("docker-compose.yml", "compare"))
+    environments = [both[name]["environment"] for name in ("user-api", "user-api-direct")]
+    assert [one.pop("TELEMETRY_MODE") for one in environments] == ["collector", "direct"]
+    assert environments[0].pop("OTEL_EXPORTER_OTLP_ENDPOINT") == "http://alloy:4317"
+    assert environments[1].pop("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "http://traces:4317"
+    assert environments[1].pop("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT") == "http://loki:3100/otlp/v1/logs"
+    assert environments[0] == environments[1]
+
+
+def test_compose_traces_go_to_the_one_that_runs() -> None:
+    tempo = services(Choice("docker-compose.direct.yml", "direct"))["tempo"]
+    with_jaeger = services(Choice("docker-compose.direct.yml", "jaeger"))
+    for service in (tempo, with_jaeger["jaeger"]):
+        assert service["networks"]["default"]["aliases"] == ["traces"]
+    assert with_jaeger["grafana-jaeger"]["environment"]["TRACES_UID"] == "jaeger"
+    assert with_jaeger["grafana-jaeger"]["networks"]["default"]["aliases"] == ["grafana"]
+
+
+@pytest.mark.parametrize("missing", ["DJANGO_SECRET_KEY", "POSTGRES_PASSWORD", "COMPOSE_PROFILES"])
+@pytest.mark.parametrize("file", ["docker-compose.yml", "docker-compose.direct.yml"])
+def test_compose_nothing_starts_without_secrets(file: str, missing: str) -> None:
+    answer = run(Choice(file, "collector"), **{**SECRETS, missing: ""})
+    assert answer.returncode != 0
+    assert missing in answer.stderr
+    assert "make secrets" in answer.stderr
+
+
+def test_compose_secrets_reach_those_that_need_them() -> None:
+    needed = {
+        "DJANGO_SECRET_KEY": {"user-api", "user-api-direct", "migrate", "load"},
+        "POSTGRES_PASSWORD": {"postgres", "user-api", "user-api-direct", "migrate", "load"},
+        "DJANGO_SUPERUSER_PASSWORD": {"migrate"},
+    }
+    for variable, names in needed.items():
+        having = {name for name, service in everything().items() if SECRETS[variable] in str(service)}
+        assert having == names, variable
