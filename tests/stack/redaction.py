@@ -41,9 +41,8 @@ def leaks(folder: Path, binaries: Binaries) -> list[str]:
     if not arrived:
         problems.append("spans and records did not arrive")
     everything = b"".join(texts)
-    for kept in (b"/users/{id}", b"kept as it is", b"https://example.com/x?***", b"name=x&password=***", b"note"):
-        if arrived and kept not in everything:
-            problems.append(f"what is no secret was changed: {kept.decode()} is not there")
+    kept = ("/users/{id}", "kept as it is", "https://example.com/x?***", "name=x&password=***", "sent Bearer *** along")
+    problems += [f"{text} is not there" for text in kept if arrived and text.encode() not in everything]
     return problems + [f"came through: {what}" for what in canaries.found_in(*texts).values()]
 
 

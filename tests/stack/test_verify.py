@@ -1,4 +1,4 @@
-"""`make verify`: the doctor in each service that runs. A stand-in for `docker` says which do, and writes down the calls."""
+"""`make verify`: the doctor in each service that runs. A stand-in for `docker` says which do."""
 
 import os
 import subprocess
