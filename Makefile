@@ -38,12 +38,7 @@ secrets: ## Write .env for Docker Compose, with fresh secrets; never over one th
 	@$(PYTHON) deploy/write_env.py
 
 verify: ## Follow a request through every hop of the services that Docker Compose runs (ARGS="--json")
-	@found=; for service in user-api user-api-direct; do \
-		[ "$$(docker container inspect --format '{{.State.Running}}' $$service 2>/dev/null)" = true ] || continue; \
-		found=yes; echo "$$service:"; docker exec $$service python manage.py doctor $(ARGS) || failed=yes; \
-	done; \
-	[ -n "$$found" ] || { echo "verify: neither user-api nor user-api-direct runs: docker compose up" >&2; exit 1; }; \
-	[ -z "$$failed" ]
+	@deploy/verify $(ARGS)
 
 clean: ## Remove the environment and what runs left behind
 	rm -rf $(VENV) .demo db.sqlite3* staticfiles .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .cache
