@@ -20,6 +20,8 @@ _VARIABLE = re.compile(r"\$(?:\{(\w+)(?::\w+)?\}|(\w+))")
 BUILT_IN = {"__rate_interval": "1m", "__range": "30m", "__interval": "30s"}
 # The choices that a dashboard opens with.
 CHOSEN = {"service": "user-api", "mode": ".*", "environment": ".*", "route": ".*"}
+# Of the span from which somebody goes to its metrics.
+_OF_A_SPAN = {"service.name": "user-api", "export.mode": "direct"}
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,13 @@ def of_dashboards() -> Iterator[Found]:
                 if target.get("queryType") == "serviceMap":
                     # Grafana asks Prometheus for these when it draws the service graph.
                     source, text = "prometheus", f"traces_service_graph_request_total{target['serviceMapQuery']}"
-                yield Found(file, panel["title"], source, text, instant=bool(target.get("instant")))
+                yield Found(
+                    file,
+                    panel["title"],
+                    source,
+                    text,
+                    instant=target.get("instant") or target.get("queryType") == "instant",
+                )
         for annotation in dashboard["annotations"]["list"]:
             yield Found(file, annotation["name"], "prometheus", annotation["expr"])
 
@@ -99,7 +107,7 @@ def of_provisioning() -> Iterator[Found]:
     path = GRAFANA / "provisioning" / "datasources" / "datasources.yaml"
     for source in yaml.safe_load(path.read_text(encoding="utf-8"))["datasources"]:
         links = source["jsonData"].get("tracesToMetrics", {})
-        labels = ", ".join(f'{tag["value"]}="x"' for tag in links.get("tags", []))
+        labels = ", ".join(f'{tag["value"]}="{_OF_A_SPAN[tag["key"]]}"' for tag in links.get("tags", []))
         for query in links.get("queries", []):
             text = query["query"].replace("$$__tags", labels)
             yield Found(path.name, f"{source['name']}: {query['name']}", "prometheus", text)
