@@ -111,6 +111,7 @@ _SERVICE = Row(
             Query("vector(0)", "nothing"),
             width=8,
             thresholds=bad_from(0.01),
+            may_be_empty="nothing is lost",
         ),
         by_mode(
             "How often do the workers try again, and fail?",
