@@ -1,8 +1,9 @@
 """How much telemetry a request makes: spans, log records, series, and bytes of OTLP. The figures of docs/production.md.
 
-    python -m tests.benchmarks.volume --requests 1000
+    python -m tests.benchmarks.volume --visits 200
 
-The service runs in collector mode with two workers and sends to a receiver that counts what it gets and keeps nothing.
+Visitors of the demo, 16 requests each, use the service in collector mode with two workers. It sends to a receiver that
+counts what it gets and keeps nothing.
 """
 
 import argparse
@@ -13,7 +14,6 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -29,7 +29,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 import tests.support.environment  # noqa: F401  (the service's settings need it)
-from tests.benchmarks.cost import drive
+from telemetry.demo.client import CountingClient
+from telemetry.demo.traffic import story
 from tests.conftest import migrate
 from tests.support.service import Service
 
@@ -58,7 +59,7 @@ class Counting(ThreadingHTTPServer):
             self.totals[f"{signal} bytes"] += len(body)
             self.totals[f"{signal} bytes, gzip"] += len(gzip.compress(body, 6))
             self.totals[f"{signal} items"] += _items(signal, message)
-            if signal == "metrics":  # of two workers, the one that got the requests
+            if signal == "metrics":  # the last one of a worker, which has all that it counted
                 self.push = max(self.push, (_items(signal, message), len(body)))
         return response().SerializeToString()
 
@@ -116,8 +117,8 @@ def counting_receiver() -> Iterator[Counting]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--requests", type=int, default=1000)
-    requests = parser.parse_args().requests
+    parser.add_argument("--visits", type=int, default=200)
+    visits = parser.parse_args().visits
     with tempfile.TemporaryDirectory() as folder, counting_receiver() as receiver:
         database = f"sqlite:///{folder}/db.sqlite3"
         migrate(database)
@@ -125,16 +126,26 @@ def main() -> int:
             "TELEMETRY_MODE": "collector",
             "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{receiver.server_port}",
             "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
-            "OTEL_METRIC_EXPORT_INTERVAL": "60000",  # one push of each worker: the one at its stop
+            "OTEL_METRIC_EXPORT_INTERVAL": "60000",  # one push of each worker counts: the one at its stop
             "USERAPI_OPEN_ACCESS": "true",
         }
         with Service(Path(folder), database, env, "--workers=2") as service:
-            client = HTTPConnection("127.0.0.1", service.port)
-            drive(client, requests)
-            client.close()
+            client = CountingClient(service.port)
+            for number in range(visits):
+                visit(client, number)
             service.stop()
-    report(requests, receiver)
+        report(client.sent.answered, receiver)
     return 0
+
+
+def visit(client: CountingClient, number: int) -> None:
+    telling = story("Ada Lovelace", "Alan Turing", f"volume.{number}")
+    step = next(telling)
+    while True:
+        try:
+            step = telling.send(client.send(*step))
+        except StopIteration:
+            return
 
 
 def report(requests: int, receiver: Counting) -> None:
