@@ -39,6 +39,8 @@ def record(provider: MeterProvider, name: str, attributes: dict[str, Any]) -> No
             meter.create_up_down_counter(name).add(1, attributes)
         case "histogram":
             meter.create_histogram(name).record(1, attributes)
+        case "gauge":
+            meter.create_gauge(name).set(1, attributes)
         case other:
             raise AssertionError(other)
 
