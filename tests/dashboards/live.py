@@ -49,6 +49,10 @@ class Verdict:
         return f"empty   {self.where}: {self.excuse}" if self.excuse else f"NO DATA {self.where}"
 
 
+class NoAnswerError(Exception):
+    """A server that is not there or refuses; the text has its words."""
+
+
 class Backend:
     """One server's HTTP API."""
 
@@ -56,10 +60,13 @@ class Backend:
         self._url = url.rstrip("/")
 
     def get(self, path: str, **parameters: Any) -> Any:
-        """Return the JSON of an answer; RuntimeError has the server's words where it is no success."""
-        answer = requests.get(f"{self._url}{path}", params=parameters, timeout=30)
+        """Return the JSON of an answer; raises NoAnswerError where it is no success."""
+        try:
+            answer = requests.get(f"{self._url}{path}", params=parameters, timeout=30)
+        except requests.RequestException as error:
+            raise NoAnswerError(f"{self._url} does not answer: {error}") from error
         if not answer.ok:
-            raise RuntimeError(f"{answer.status_code}: {answer.text.strip()[:300]}")
+            raise NoAnswerError(f"{answer.status_code}: {answer.text.strip()[:300]}")
         return answer.json()
 
 
@@ -79,7 +86,7 @@ class Stack:
         where = f"{found.file.removesuffix('.json')}: {found.where}"
         try:
             values = self._ask[found.source](found, found.substituted())
-        except (RuntimeError, requests.RequestException) as error:
+        except NoAnswerError as error:
             return Verdict(where, 0, f"{error}\n        {found.substituted()}")
         return Verdict(where, values, excuse=excuse(found))
 
@@ -129,7 +136,13 @@ def component_metrics(stack: Stack) -> Iterator[Verdict]:
     """Yield whether each listed metric is there, with the labels that are listed for it."""
     for component, metrics in components().items():
         for metric, labels in metrics.items():
-            series = stack.prometheus.get("/api/v1/series", **{"match[]": metric, "start": time() - _SECONDS})["data"]
+            try:
+                series = stack.prometheus.get("/api/v1/series", **{"match[]": metric, "start": time() - _SECONDS})[
+                    "data"
+                ]
+            except NoAnswerError as error:
+                yield Verdict(f"{component}: {metric}", 0, str(error))
+                continue
             there = {label for one in series for label in one}
             missing = set(labels) - there
             reason = "appears with the first failure" if component.endswith("in failures") else ""
@@ -149,7 +162,7 @@ def grafana_pages(url: str) -> Iterator[Verdict]:
     for name, path in checks.items():
         try:
             grafana.get(path)
-        except (RuntimeError, requests.RequestException) as error:
+        except NoAnswerError as error:
             yield Verdict(f"grafana: {name}", 0, str(error))
         else:
             yield Verdict(f"grafana: {name}", 1)
@@ -166,7 +179,7 @@ def patiently(stack: Stack, wait: float) -> list[Verdict]:
     return [verdicts[query] for query in queries]
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.dashboards.live", description=(__doc__ or "").partition("\n")[0]
@@ -176,7 +189,7 @@ def main() -> int:
     parser.add_argument("--tempo", default="http://localhost:3200", help="URL (default: %(default)s)")
     parser.add_argument("--grafana", help="URL with name and password; asked only if given")
     parser.add_argument("--wait", type=float, default=0, help="seconds to wait for data (default: %(default)s)")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     stack = Stack(options.prometheus, options.loki, options.tempo)
     verdicts = patiently(stack, options.wait)
     verdicts += component_metrics(stack)

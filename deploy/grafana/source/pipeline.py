@@ -13,12 +13,14 @@ from deploy.grafana.source.parts import (
     MODE,
     OF_SERVICE,
     RATE,
+    SDK_SIGNALS,
     SERVICE,
     bad_from,
     by_mode,
     lines,
     or_zero,
     override,
+    queues,
     stat,
     warn,
 )
@@ -43,7 +45,7 @@ def _either_signal(metric: str, name: str, matchers: str = "") -> list[Query]:
             f"sum by (export_mode) (rate({metric.format(signal)}{{{OF_SERVICE}{matchers}}}{RATE}))",
             f"{{{{export_mode}}}} {words} {name}".strip(),
         )
-        for signal, words in (("span", "spans"), ("log", "log records"))
+        for signal, words in SDK_SIGNALS.items()
     ]
 
 
@@ -138,14 +140,7 @@ _SERVICE = Row(
             "What waits, of the capacity. If red: what is behind is too slow; at 100% the oldest are dropped. More "
             "room is OTEL_BSP_MAX_QUEUE_SIZE and OTEL_BLRP_MAX_QUEUE_SIZE.",
             "percentunit",
-            *(
-                Query(
-                    f"sum by (export_mode) (otel_sdk_processor_{signal}_queue_size{{{OF_SERVICE}}})"
-                    f" / sum by (export_mode) (otel_sdk_processor_{signal}_queue_capacity{{{OF_SERVICE}}})",
-                    f"{{{{export_mode}}}} {words}",
-                )
-                for signal, words in (("span", "spans"), ("log", "log records"))
-            ),
+            *queues(OF_SERVICE),
             thresholds=bad_from(0.8),
             overrides=[override("/log/", custom__lineStyle=DOTTED)],
         ),
