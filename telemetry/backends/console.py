@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from datetime import datetime
 from typing import Any, ClassVar
 from urllib.parse import quote
 
@@ -64,8 +65,16 @@ class KeptTrace:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptExemplar:
+    """An exemplar; `time` is in seconds since the epoch, 0 if it has none."""
+
+    trace_id: str
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
 class KeptSeries:
-    """The newest point of a series; `source` is otlp or scrape, `exemplars` are trace ids that its points lead to."""
+    """A series with the value of its newest point, and the exemplars of those asked for; `source` is otlp or scrape."""
 
     source: str
     sample: str
@@ -73,7 +82,7 @@ class KeptSeries:
     service: str
     attributes: Mapping[str, Any]
     value: float
-    exemplars: frozenset[str]
+    exemplars: tuple[KeptExemplar, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +170,13 @@ def _series(told: Mapping[str, Any]) -> KeptSeries:
         service=told["service"],
         attributes=told["attributes"],
         value=float(newest.get("count", newest.get("value", 0))),
-        exemplars=frozenset(
-            exemplar["trace_id"] for point in told["points"] for exemplar in point["exemplars"] if exemplar["trace_id"]
+        exemplars=tuple(
+            KeptExemplar(exemplar["trace_id"] or "", _seconds(exemplar["time"]))
+            for point in told["points"]
+            for exemplar in point["exemplars"]
         ),
     )
+
+
+def _seconds(time: str | None) -> float:
+    return datetime.fromisoformat(time).timestamp() if time else 0.0
