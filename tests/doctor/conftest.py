@@ -82,11 +82,10 @@ class Quiet:
 
 
 def diagnose(
-    wait: float = 10.0, timeout: float = 3.0, environ: Mapping[str, str] | None = None, **places: str
+    places: Mapping[str, str], environ: Mapping[str, str], wait: float = 10.0, timeout: float = 3.0
 ) -> Diagnosis:
     """Run the doctor in this process, with an environment of its own; `places` are URLs by server."""
     walk = Walk(Quiet(), poll=0.05)
-    environ = environ or {}
     doctor = Doctor(Places.read(places, timeout, environ), walk, PATH, wait, environ)
     doctor.run()
     service = doctor.service.base if doctor.service else ""
@@ -106,9 +105,9 @@ class Pair:
     def places(self) -> dict[str, str]:
         return {"service": f"http://127.0.0.1:{self.service.port}", "console": self.console.url}
 
-    def diagnose(self, wait: float = 10.0, **env: str) -> Diagnosis:
+    def diagnose(self, **env: str) -> Diagnosis:
         """Examine the service from a shell with its own environment."""
-        return diagnose(wait, environ={**self.env, **env}, **self.places)
+        return diagnose(self.places, {**self.env, **env})
 
 
 @pytest.fixture(scope="module")
