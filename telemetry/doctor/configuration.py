@@ -153,7 +153,7 @@ def _way(signal: Signal, config: SignalConfig) -> str:
 
 def _proxies(config: TelemetryConfig) -> list[str]:
     return [
-        f"{proxy.upper()}_PROXY is used for {receiver.host}: name it in NO_PROXY unless that is meant"
+        f"{proxy} is used for {receiver.host}: name it in NO_PROXY unless that is meant"
         for receiver in otlp_receivers(config)
         if (proxy := proxy_between(receiver))
     ]

@@ -63,9 +63,10 @@ def receivers(signals: Mapping[Signal, SignalConfig], variables: Mapping[Signal,
 
 
 def proxy_between(receiver: Receiver) -> str | None:
-    """Return the scheme of the proxy variable that applies to a receiver, None for none: the exporters obey it."""
-    url = f"{'http' if receiver.config.insecure else 'https'}://{receiver.address}"
-    return next(iter(requests.utils.get_environ_proxies(url)), None)
+    """Return the variable of the proxy that applies to a receiver, None for none: the exporters obey it."""
+    scheme = "http" if receiver.config.insecure else "https"
+    proxies = requests.utils.get_environ_proxies(f"{scheme}://{receiver.address}")
+    return next((f"{kind.upper()}_PROXY" for kind in (scheme, "all") if kind in proxies), None)
 
 
 def resolve(receiver: Receiver, timeout: float) -> Finding:

@@ -1,6 +1,7 @@
 """What keeps traces, logs and metrics, in the same words whether it is a server of its own or the console."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import time
@@ -201,11 +202,12 @@ class ConsoleStores:
         return sum(record.service == self._service for record in self._console.logs(limit=1000))
 
     def requests(self) -> Series:
-        return {
-            tuple(sorted((key, str(value)) for key, value in one.attributes.items())): one.value
-            for one in self._console.series(self._metric, points=1)
-            if one.mode == self._mode and one.sample == self._sample
-        }
+        counts: Counter[tuple[tuple[str, str], ...]] = Counter()
+        for one in self._console.series(self._metric, points=1):
+            if one.mode == self._mode and one.sample == self._sample:
+                # Those of several workers have the same attributes.
+                counts[tuple(sorted((key, str(value)) for key, value in one.attributes.items()))] += round(one.value)
+        return counts
 
     def exemplars(self, moment: float) -> set[str]:
         return {

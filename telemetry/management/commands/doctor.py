@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import sys
 from typing import Any
 
@@ -54,12 +55,15 @@ class Command(BaseCommand):
         screen = Screen(None if options["json"] else sys.stdout)
         walk = Walk(screen)
         doctor = Doctor(places, walk, options["path"], options["wait"])
+        # What the exporters and clients log of a failure is told in the doctor's own words, and would mix with them.
+        logging.disable(logging.CRITICAL)
         try:
             doctor.run()
         except KeyboardInterrupt:
             sys.exit(_INTERRUPTED)
         finally:
             screen.close()
+            logging.disable(logging.NOTSET)
         if options["json"]:
             service = doctor.service.base if doctor.service else ""
             data = as_data(walk.results, mode=doctor.mode, service=service, trace_id=doctor.trace_id)
