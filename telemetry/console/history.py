@@ -17,6 +17,7 @@ _SLOT_NS = SLOT_SECONDS * 10**9
 _MOST_MODES = 8
 _OTHER = "(other)"
 #: Spans end in batches that are under way for a while; the rates of the last moments are not complete yet.
+_RECENT_SLOTS = 30
 _SHORTEST_DELAY, _LONGEST_DELAY = 2.0, 15.0
 
 
@@ -68,6 +69,7 @@ class ModeHistory:
 
     def __init__(self) -> None:
         self._slots: list[Slot | None] = [None] * SLOTS
+        self._first: int | None = None
 
     def add(self, span: StoredSpan, now_ns: int) -> None:
         """Count a server span in the slot of its end; one that ended before the ring's time is left out."""
@@ -76,6 +78,8 @@ class ModeHistory:
         slot = self._slot(end_ns // _SLOT_NS)
         if slot is None:
             return
+        if self._first is None:
+            self._first = slot.number
         slot.requests += 1
         if span.status == STATUS_ERROR:
             slot.errors += 1
@@ -93,6 +97,11 @@ class ModeHistory:
         """`steps` spans of `slots` slots each, the last of which ends before slot number `end`."""
         first = end - slots * steps
         return [self._figures(first + step * slots, slots) for step in range(steps)]
+
+    def recent(self, end: int, slots: int) -> Figures:
+        """The last `slots` slots that end before slot number `end`, or fewer: the time since the first span."""
+        known = slots if self._first is None else min(max(end - self._first, 1), slots)
+        return self._figures(end - known, known)
 
     def _figures(self, first: int, slots: int) -> Figures:
         numbers = range(first, first + slots)
@@ -122,13 +131,21 @@ class History:
         return found
 
     def figures(self, seconds: int, steps: int, now: float) -> dict[str, list[Figures]]:
-        """The last `seconds` in `steps` equal parts, by mode; up to where what has ended should have arrived."""
+        """The last `seconds` in at most `steps` equal parts, by mode, up to where what ended should have arrived."""
         slots = max(round(seconds / steps / SLOT_SECONDS), 1)
-        return {name: ring.figures(self._end(ring, now), slots, steps) for name, ring in self._modes.items()}
+        steps = round(seconds / slots / SLOT_SECONDS)
+        # All modes end at the same time, and each part holds the same slots while time goes on.
+        end = min((self._end(ring, now) for ring in self._modes.values()), default=0) // slots * slots
+        return {name: ring.figures(end, slots, steps) for name, ring in self._modes.items()}
+
+    def recent(self, seconds: int, now: float) -> dict[str, Figures]:
+        """The last `seconds`, by mode; less where a mode's first span has come since."""
+        slots = seconds // SLOT_SECONDS
+        return {name: ring.recent(self._end(ring, now), slots) for name, ring in self._modes.items()}
 
     @staticmethod
     def _end(ring: ModeHistory, now: float) -> int:
         current = int(now // SLOT_SECONDS)
-        [recent] = ring.figures(current, 60 // SLOT_SECONDS, 1)
+        recent = ring.recent(current, _RECENT_SLOTS)
         delay = min(max(recent.delay(0.99) or 0.0, _SHORTEST_DELAY), _LONGEST_DELAY)
         return int((now - delay) // SLOT_SECONDS)

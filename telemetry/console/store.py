@@ -184,6 +184,11 @@ class Store:
         with self._changed:
             return self._history.figures(seconds, steps, time.time())
 
+    def recent(self, seconds: int) -> dict[str, Figures]:
+        """How requests went in the last `seconds`, by mode."""
+        with self._changed:
+            return self._history.recent(seconds, time.time())
+
     def senders(self) -> list[Sender]:
         """The processes heard of."""
         with self._changed:

@@ -64,9 +64,7 @@ def shape_of(kind: str) -> Shape:
     return _SHAPES.get(kind, "gauge")
 
 
-def tracks(
-    series: Iterable[tuple[Series, Sequence[StoredPoint]]], grid: Grid, names: Mapping[str, str]
-) -> list[Track]:
+def tracks(series: Iterable[tuple[Series, Sequence[StoredPoint]]], grid: Grid, names: Mapping[str, str]) -> list[Track]:
     """The series of one metric of one source; `names` translates the labels of scrapes to attributes."""
     grouped: dict[Any, list[tuple[Series, Sequence[StoredPoint]]]] = {}
     for each, points in series:

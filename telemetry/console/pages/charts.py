@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -15,10 +16,14 @@ from telemetry.console.pages.formats import NOTHING
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+# pygal has Python ask it for every module that is not found, in a way that 3.12 no longer knows and 3.11 warns of.
+sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__ != pygal.__name__]
+
 _WIDTH, _HEIGHT = 640, 220
 #: Labels are larger on small screens, and need some room.
 _MARGINS = {"margin_left": 18, "margin_right": 8, "margin_top": 8, "margin_bottom": 10}
 _LINES = 4
+_SCRIPTED_LAYERS = frozenset({"titles", "plot text-overlay", "plot tooltip-overlay"})
 _TIME_STEPS = (10, 20, 30, 60, 120, 300, 600, 1200)
 _TIME_LABELS = 5
 
@@ -103,18 +108,14 @@ class Chart:
 
     def _plain(self, root: Any) -> Any:
         """Leave out what cannot be used, colour the lines, name the links."""
-        for child in list(root):
-            if not isinstance(child.tag, str) or child.tag in {"defs", "title"}:
-                root.remove(child)
-        root.attrib.pop("id", None)
+        _strip(root)
         root.set("class", "chart")
         root.set("role", "img" if not self.dots else "group")
         root.set("aria-label", self.label)
-        for line, series in zip(self.lines, _series(root), strict=False):
+        for line, series in zip(self.lines, _groups(root, "series "), strict=False):
             series.set("class", f"line colour-{line.colour}")
-        for axis in root.iter("g"):
-            if str(axis.get("class", "")).startswith("axis "):
-                axis.set("aria-hidden", "true")
+        for axis in _groups(root, "axis "):
+            axis.set("aria-hidden", "true")
         for link, dot in zip(root.iter("a"), self.dots, strict=False):
             link.attrib.clear()
             link.set("href", dot.href)
@@ -127,8 +128,20 @@ class Chart:
         return root
 
 
-def _series(root: Any) -> list[Any]:
-    return [group for group in root.iter("g") if str(group.get("class", "")).startswith("series ")]
+def _strip(root: Any) -> None:
+    """Leave out pygal's style, script and title, and the layers that its script would fill (with a style each)."""
+    root.attrib.pop("id", None)
+    for child in list(root):
+        if not isinstance(child.tag, str) or child.tag in {"defs", "title"}:
+            root.remove(child)
+    for graph in _groups(root, "graph "):
+        for layer in list(graph):
+            if layer.get("class") in _SCRIPTED_LAYERS:
+                graph.remove(layer)
+
+
+def _groups(root: Any, kind: str) -> list[Any]:
+    return [group for group in root.iter("g") if str(group.get("class", "")).startswith(kind)]
 
 
 def _ticks(highest: float) -> list[float]:

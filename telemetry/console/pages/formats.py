@@ -52,7 +52,8 @@ def seconds(value: float | None) -> str:
     if value >= 100:  # noqa: PLR2004 (from here on minutes read better)
         return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"  # noqa: PLR2004
     for least, factor, unit in _DURATIONS:
-        if value >= least:
+        # What rounds up to the next unit is written in it.
+        if value >= least * 0.9995:
             return f"{digits(value * factor)} {unit}"
     return "0 ms"
 
@@ -142,4 +143,5 @@ def plain(value: PlainValue) -> str:
 @register.filter
 def plural(number_of: int, one: str) -> str:
     """`3|plural:"span"` is "3 spans"."""
-    return f"{number_of:,} {one}" if number_of == 1 else f"{number_of:,} {one}s"
+    many = one if one.endswith("series") else f"{one}es" if one.endswith("s") else f"{one}s"
+    return f"{number_of:,} {one if number_of == 1 else many}"

@@ -49,9 +49,7 @@ class HeatMap:
 
 def heat_map(found: Sequence[Track], grid: Grid, unit: str) -> HeatMap | None:
     """The heat map of all tracks together; None if nothing was measured."""
-    steps = [
-        added(gains for track in found if (gains := track.gains[step]) is not None) for step in range(grid.steps)
-    ]
+    steps = [added(gains for track in found if (gains := track.gains[step]) is not None) for step in range(grid.steps)]
     bounds = _bounds(steps)
     if not bounds:
         return None

@@ -53,12 +53,17 @@ def logs(request: ConsoleRequest) -> HttpResponse:
     store = request.console.store
     modes = shown_modes(store)
     found = [record.decode() for record in wanted.find(store.stored_logs(), limit + 1)]
+    # They come in batches of several workers, each in its own order.
+    rows = [
+        LogRow(each, level_of(each), colour_of(each.resource.mode, modes))
+        for each in sorted(found[:limit], key=lambda record: record.time_ns, reverse=True)
+    ]
     more = with_query(
         reverse("logs"), mode=wanted.mode, severity=severity, text=wanted.text,
         limit=str(min(limit * 2, _MOST_LISTED)),
     )  # fmt: skip
     context = {
-        "rows": [LogRow(each, level_of(each), colour_of(each.resource.mode, modes)) for each in found[:limit]],
+        "rows": rows,
         "more": more if len(found) > limit and limit < _MOST_LISTED else None,
         "wanted": wanted,
         "severity": severity or "",

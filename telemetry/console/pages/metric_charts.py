@@ -10,17 +10,17 @@ from django.urls import reverse
 from telemetry.console.buckets import added, quantile, total
 from telemetry.console.pages.charts import Chart, Dot, Line
 from telemetry.console.pages.formats import in_unit
-from telemetry.console.pages.shown_modes import colour_of
+from telemetry.console.pages.shown_modes import colour_of, ordered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from telemetry.console.buckets import Buckets
     from telemetry.console.catalogue import Entry
+    from telemetry.console.points import Exemplar
     from telemetry.console.timeline import Grid, Track
 
 _MOST_LINES = 8
-_MOST_DOTS = 40
 _SHARES = (0.5, 0.95, 0.99)
 _NONE = "(none)"
 _REST = "(the rest)"
@@ -37,10 +37,9 @@ def label_chart(entry: Entry, found: Sequence[Track], grid: Grid, by: str) -> Ch
         rest = [track for name in largest[_MOST_LINES - 1 :] for track in groups[name]]
         lines[_REST] = _line(entry, rest, grid)
         largest = [*largest[: _MOST_LINES - 1], _REST]
-    names = largest if by == "mode" else sorted(largest, key=lambda name: (name == _REST, name))
+    names = ordered(largest) if by == "mode" else sorted(largest, key=lambda name: (name == _REST, name))
     drawn = [
-        Line(name, lines[name], colour_of(name, names) if by == "mode" else colour)
-        for colour, name in enumerate(names)
+        Line(name, lines[name], colour_of(name, names) if by == "mode" else colour) for colour, name in enumerate(names)
     ]
     if entry.shape == "gauge":
         return Chart("Value", grid.times, drawn, partial(in_unit, unit=entry.unit), note=f"sum by {by}")
@@ -61,10 +60,12 @@ def quantile_chart(title: str, found: Sequence[Track], grid: Grid, unit: str, do
 
 
 def exemplar_dots(found: Sequence[Track], grid: Grid, unit: str) -> list[Dot]:
-    """The newest exemplars of the tracks, to be drawn."""
-    exemplars = sorted(
-        (exemplar for track in found for exemplar in track.exemplars), key=lambda one: one.time_ns, reverse=True
-    )
+    """The exemplar with the highest value of each step."""
+    highest: dict[int, Exemplar] = {}
+    for exemplar in (exemplar for track in found for exemplar in track.exemplars):
+        step = int((exemplar.time_ns / 1e9 - grid.start) // grid.width)
+        if 0 <= step < grid.steps and (step not in highest or exemplar.value > highest[step].value):
+            highest[step] = exemplar
     return [
         Dot(
             exemplar.time_ns / 1e9,
@@ -72,8 +73,7 @@ def exemplar_dots(found: Sequence[Track], grid: Grid, unit: str) -> list[Dot]:
             f"{in_unit(exemplar.value, unit)}, trace {exemplar.trace_id[:8]}",
             reverse("traces-one", args=[exemplar.trace_id]),
         )
-        for exemplar in exemplars[:_MOST_DOTS]
-        if grid.start <= exemplar.time_ns / 1e9 <= grid.times[-1]
+        for _, exemplar in sorted(highest.items())
     ]
 
 

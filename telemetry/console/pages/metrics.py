@@ -15,10 +15,10 @@ from telemetry.console.pages.charts import Chart
 from telemetry.console.pages.formats import in_unit
 from telemetry.console.pages.heatmap import heat_map
 from telemetry.console.pages.metric_charts import exemplar_dots, label_chart, quantile_chart
-from telemetry.console.pages.overview import WINDOWS
+from telemetry.console.pages.overview import WINDOWS, usual_window
 from telemetry.console.pages.rendering import page
-from telemetry.console.pages.shown_modes import colour_of, ordered, shown_modes
-from telemetry.console.parameters import ParameterError, Parameters
+from telemetry.console.pages.shown_modes import colour_of, ordered
+from telemetry.console.parameters import Parameters
 from telemetry.console.timeline import Grid, Track, tracks
 from telemetry.prometheus_names import label_name
 
@@ -67,10 +67,7 @@ def metrics(request: ConsoleRequest) -> HttpResponse:
         if (mode is None or mode in entry.modes)
         and (text is None or any(text.lower() in words.lower() for words in (*entry.names, entry.first.description)))
     ]
-    rows = [
-        (entry, [(name, colour_of(name, modes)) for name in ordered(entry.modes)])
-        for entry in found
-    ]
+    rows = [(entry, [(name, colour_of(name, modes)) for name in ordered(entry.modes)]) for entry in found]
     context = {
         "rows": rows, "entries": len(every), "text": text or "", "mode": mode, "modes": modes,
         "filtered": bool(text or mode), "kept": store.retained()["points"],
@@ -82,8 +79,8 @@ def metrics(request: ConsoleRequest) -> HttpResponse:
 def metric(request: ConsoleRequest, name: str) -> HttpResponse:
     """One metric over time."""
     parameters = Parameters(request, "window", "by", "mode", blank=True)
-    window = parameters.choice("window", WINDOWS) or "5"
     store = request.console.store
+    window = parameters.choice("window", WINDOWS) or usual_window(store)
     entry = entry_of(name, store.metrics())
     if entry is None:
         raise Http404(f"no points of a metric {name} are kept")
@@ -91,14 +88,13 @@ def metric(request: ConsoleRequest, name: str) -> HttpResponse:
     grid = _grid(60 * int(window))
     found, left_out = _tracks(store, entry, grid, mode)
     by = parameters.text("by") or _MODE
-    labels = [_MODE, *sorted({label for track in found for label in track.labels} - _constant(found) | {by} - {_MODE})]
+    labels = [_MODE, *sorted((_telling(found) | {by}) - {_MODE})]
     context: dict[str, Any] = {
         "entry": entry, "name": name, "window": window, "windows": WINDOWS, "by": by, "labels": labels,
         "mode": mode, "modes": ordered(entry.modes), "left_out": left_out, "tracks": len(found),
         "charts": _charts(entry, found, grid, by, mode), "exemplars": _exemplars(store, entry, found),
         "heat": heat_map(found, grid, entry.unit) if entry.shape == "histogram" else None,
         "apis": [(known, reverse("api-metric", args=[known])) for known in entry.names],
-        "mode_colours": [(each, colour_of(each, shown_modes(store) + [each])) for each in ordered(entry.modes)],
     }  # fmt: skip
     return page(request, "metric", context)
 
@@ -128,10 +124,10 @@ def _tracks(store: Store, entry: Entry, grid: Grid, mode: str | None) -> tuple[l
     return found, left_out
 
 
-def _constant(found: Sequence[Track]) -> set[str]:
-    """Labels that say the same of every track, or repeat its mode: no use to tell tracks apart."""
+def _telling(found: Sequence[Track]) -> set[str]:
+    """The labels that tell tracks of one way apart."""
     names = {label for track in found for label in track.labels}
-    return {name for name in names if len({track.labels.get(name) for track in found}) == 1} | {_MODE}
+    return {name for name in names if len({track.labels[name] for track in found if name in track.labels}) > 1}
 
 
 def _charts(entry: Entry, found: Sequence[Track], grid: Grid, by: str, mode: str | None) -> list[Chart]:
@@ -149,13 +145,13 @@ def _charts(entry: Entry, found: Sequence[Track], grid: Grid, by: str, mode: str
 def _exemplars(store: Store, entry: Entry, found: Sequence[Track]) -> list[ExemplarRow]:
     pairs = [(exemplar, track) for track in found for exemplar in track.exemplars]
     pairs.sort(key=lambda pair: pair[0].time_ns, reverse=True)
-    constant = _constant(found)
+    telling = _telling(found) - {_MODE, "service.instance.id"}
     return [
         ExemplarRow(
             exemplar,
             in_unit(exemplar.value, entry.unit),
             track.mode,
-            ", ".join(value for name, value in sorted(track.labels.items()) if name not in constant),
+            ", ".join(value for name, value in sorted(track.labels.items()) if name in telling),
             store.has_trace(exemplar.trace_id),
         )
         for exemplar, track in pairs[:_MOST_EXEMPLARS]

@@ -89,15 +89,13 @@ def modes(request: ConsoleRequest) -> HttpResponse:
     return page(request, "modes", context)
 
 
-def _panel(
-    mode: str, service: str, senders: Sequence[Sender], totals: ModeTotals | None, colour: int
-) -> ServicePanel:
+def _panel(mode: str, service: str, senders: Sequence[Sender], totals: ModeTotals | None, colour: int) -> ServicePanel:
     latest = max(senders, key=lambda sender: sender.last_ns)
     reports = [sender for sender in senders if sender.report is not None]
     report = max(reports, key=lambda sender: sender.report_ns).report if reports else None
     now_ns = time.time_ns()
     workers = [
-        WorkerRow(sender, (sender.report or {}).get("worker.slot", ""), now_ns - sender.last_ns > _SILENT_NS)
+        WorkerRow(sender, (sender.report or {}).get("worker.slot"), now_ns - sender.last_ns > _SILENT_NS)
         for sender in senders
     ]
     return ServicePanel(

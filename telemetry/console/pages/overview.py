@@ -23,13 +23,17 @@ if TYPE_CHECKING:
     from telemetry.console.application import ConsoleRequest
     from telemetry.console.history import Figures
     from telemetry.console.senders import Sender
+    from telemetry.console.store import Store
     from telemetry.console.totals import ModeTotals
 
 #: Minutes that charts show, by what the address says.
-WINDOWS = {"5": "5 min", "15": "15 min", "30": "30 min"}
-STEPS = 75
+WINDOWS = {"1": "1 min", "5": "5 min", "15": "15 min", "30": "30 min"}
+_STEPS = 75
 _RECENT_SECONDS = 60
 _ACTIVE_SECONDS = 30
+_YOUNG_SECONDS = 90
+#: Metrics are pushed every 15 seconds unless told otherwise, spans sooner.
+_UNDER_WAY_SECONDS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,24 +76,29 @@ class ModePanel:
         return self.recent.delay(0.99) if self.recent else None
 
     @property
+    def apart(self) -> int:
+        """By how many requests spans, log records and metrics differ."""
+        counts = self.totals.server_spans, self.totals.access_records, self.totals.requests
+        return max(counts) - min(counts)
+
+    @property
     def agrees(self) -> bool:
-        """Whether spans, log records and metrics tell the same number of requests."""
-        totals = self.totals
-        return totals.server_spans == totals.access_records == totals.requests
+        """Whether the three tell the same, but for what may still be under way."""
+        return self.apart <= (self.recent.rate if self.recent else 0) * _UNDER_WAY_SECONDS
 
 
 @require_safe
 def overview(request: ConsoleRequest) -> HttpResponse:
     """Both modes side by side; updates by itself."""
     parameters = Parameters(request, "window", blank=True)
-    window = parameters.choice("window", WINDOWS) or "5"
     store = request.console.store
+    window = parameters.choice("window", WINDOWS) or usual_window(store)
     modes = shown_modes(store)
-    history = store.history(60 * int(window), STEPS)
+    history = store.history(60 * int(window), _STEPS)
     drawn = {mode: history[mode] for mode in modes if mode in history}
     context = {
         "panels": _panels(request, modes),
-        "charts": _charts(drawn, modes),
+        "charts": _charts(drawn, modes, store.started_ns / 1e9),
         "window": window,
         "windows": WINDOWS,
         "targets": request.console.scraper.targets,
@@ -101,9 +110,14 @@ def overview(request: ConsoleRequest) -> HttpResponse:
     return page(request, "overview", context)
 
 
+def usual_window(store: Store) -> str:
+    """What is shown unless something else is asked for: not more than there can be, and no more than five minutes."""
+    return "1" if time.time() - store.started_ns / 1e9 < _YOUNG_SECONDS else "5"
+
+
 def _panels(request: ConsoleRequest, modes: Sequence[str]) -> list[ModePanel]:
     store = request.console.store
-    recent = store.history(_RECENT_SECONDS, 1)
+    recent = store.recent(_RECENT_SECONDS)
     totals, fates, senders = store.totals(), store.fates(), store.senders()
     now_ns = time.time_ns()
     panels = []
@@ -115,7 +129,7 @@ def _panels(request: ConsoleRequest, modes: Sequence[str]) -> list[ModePanel]:
             ModePanel(
                 name=mode,
                 colour=colour_of(mode, modes),
-                recent=recent[mode][0] if mode in recent else None,
+                recent=recent.get(mode),
                 totals=totals[mode],
                 signals=_signals(totals[mode], told),
                 workers=len(active) - len(silent),
@@ -138,14 +152,17 @@ def _signals(totals: ModeTotals, told: Fates) -> list[SignalCount]:
     return signals
 
 
-def _charts(history: Mapping[str, list[Figures]], modes: Sequence[str]) -> list[Chart]:
+def _charts(history: Mapping[str, list[Figures]], modes: Sequence[str], began: float) -> list[Chart]:
     if not history:
         return []
     times = [figures.start for figures in next(iter(history.values()))]
+    shown = [(mode, history[mode], colour_of(mode, modes)) for mode in modes if mode in history]
 
     def chart(title: str, read: Callable[[Figures], float | None], write: Callable[[Any], str], note: str) -> Chart:
+        # Before the console began there is not nothing, but nothing known.
         lines = [
-            Line(mode, [read(figures) for figures in found], colour_of(mode, modes)) for mode, found in history.items()
+            Line(mode, [read(part) if part.start + part.seconds > began else None for part in found], colour)
+            for mode, found, colour in shown
         ]
         return Chart(title, times, lines, write, note=note)
 

@@ -47,7 +47,9 @@ def page(request: ConsoleRequest, template: str, context: Mapping[str, Any], *, 
         match = request.resolver_match
         section = (match.url_name or "").partition("-")[0] if match else ""
         values |= {"section": section, "navigation": _navigation(), "assets": _urls(), "path": request.get_full_path()}
-    return HttpResponse(_engine.get_template(name).render(Context(values, use_l10n=False)), "text/html; charset=utf-8", status=status)
+    return HttpResponse(
+        _engine.get_template(name).render(Context(values, use_l10n=False)), "text/html; charset=utf-8", status=status
+    )
 
 
 def error_page(request: ConsoleRequest, status: int, message: str) -> HttpResponse:

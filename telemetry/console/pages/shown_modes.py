@@ -24,9 +24,7 @@ def ordered(modes: Iterable[str]) -> list[str]:
 def shown_modes(store: Store) -> list[str]:
     """The modes of which something has arrived; "unknown" only if it has spans or log records."""
     totals = store.totals()
-    return ordered(
-        mode for mode, total in totals.items() if mode != UNKNOWN_MODE or total.spans or total.log_records
-    )
+    return ordered(mode for mode, total in totals.items() if mode != UNKNOWN_MODE or total.spans or total.log_records)
 
 
 def colour_of(mode: str, modes: Iterable[str]) -> int:

@@ -92,6 +92,8 @@ def traces(request: ConsoleRequest) -> HttpResponse:
 
 def _rows(found: list[list[StoredSpan]], modes: list[str]) -> list[TraceRow]:
     summaries = [(summarize(trace), *root_of(trace).http) for trace in found]
+    # They arrive in batches of several workers, each in its own order.
+    summaries.sort(key=lambda found: found[0].start_ns, reverse=True)
     longest = max((summary.duration_ns for summary, _, _ in summaries), default=0) or 1
     return [
         TraceRow(summary, route, status, colour_of(summary.mode, modes), 100 * summary.duration_ns / longest)
