@@ -60,6 +60,16 @@ class ModePanel:
     dropped: int
 
     @property
+    def rate(self) -> float | None:
+        """Requests per second in the last minute, None before the first server span."""
+        return self.recent.rate if self.recent else None
+
+    @property
+    def error_ratio(self) -> float | None:
+        """The share of failed requests in the last minute."""
+        return self.recent.error_ratio if self.recent else None
+
+    @property
     def quantiles(self) -> list[tuple[str, float | None]]:
         """Durations of the last minute's requests, in seconds."""
         recent = self.recent
@@ -84,7 +94,7 @@ class ModePanel:
     @property
     def agrees(self) -> bool:
         """Whether the three tell the same, but for what may still be under way."""
-        return self.apart <= (self.recent.rate if self.recent else 0) * _UNDER_WAY_SECONDS
+        return self.apart <= (self.rate or 0) * _UNDER_WAY_SECONDS
 
 
 @require_safe
