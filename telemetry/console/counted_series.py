@@ -6,8 +6,8 @@ import math
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Literal
 
-from telemetry.console.buckets import Buckets, of_cumulative, of_point, of_value, total
-from telemetry.console.points import OtlpPoint, SamplePoint
+from telemetry.console.buckets import Buckets, between, of_cumulative, of_message, of_value
+from telemetry.console.points import OtlpPoint, SamplePoint, read_exemplar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,26 +48,30 @@ class CountedSeries:
         if self._times[after - 1] == time_ns:
             return left
         right = self._state(after)
-        if total(right) < total(left):
+        if right.total < left.total:
             return left
         begin, end = self._times[after - 1], self._times[after]
-        share = (time_ns - begin) / (end - begin)
-        return {bound: left.get(bound, 0.0) + share * (count - left.get(bound, 0.0)) for bound, count in right.items()}
+        return between(left, right, (time_ns - begin) / (end - begin))
 
     def _state(self, index: int) -> Buckets:
-        if index not in self._decoded:
+        state = self._decoded.get(index)
+        if state is None:
             point = self._longest[index]
-            if isinstance(point, OtlpPoint):
-                decoded = point.decode()
-                self.since_ns = decoded.start_ns
-                self._decoded[index] = of_point(point.kind, decoded.data)
-                self._keep(decoded.exemplars)
-            else:
-                self._decoded[index] = self._scraped(index)
-        return self._decoded[index]
+            state = self._received(point) if isinstance(point, OtlpPoint) else self._scraped(index)
+            self._decoded[index] = state
+        return state
+
+    def _received(self, point: OtlpPoint) -> Buckets:
+        message = point.message()
+        self.since_ns = message.start_time_unix_nano
+        if point.kind != "summary" and message.exemplars:
+            # A point may have one for each bucket: the highest of each point tells most.
+            highest = max(message.exemplars, key=lambda exemplar: exemplar.as_double or exemplar.as_int)
+            self._keep([read_exemplar(highest)])
+        return of_message(point.kind, message)
 
     def _scraped(self, index: int) -> Buckets:
-        samples: Buckets = {}
+        samples: dict[float, float] = {}
         for bound, points in zip(self._bounds, self._points, strict=True):
             # Counted from the end: what is missing is missing at the beginning.
             place = index - len(self._longest) + len(points)
@@ -84,7 +88,7 @@ class CountedSeries:
                 self._exemplars[exemplar.trace_id, exemplar.span_id, exemplar.value] = exemplar
 
     def exemplars(self, begin_ns: int) -> list[Exemplar]:
-        """The exemplars of the points that were asked for, from `begin_ns` on."""
-        if self._longest:
-            self._state(len(self._longest) - 1)
+        """The highest exemplar of each point that was asked for, and all of the last point, from `begin_ns` on."""
+        self._state(len(self._longest) - 1)
+        self._keep(self._longest[-1].decode().exemplars)
         return [exemplar for exemplar in self._exemplars.values() if exemplar.time_ns >= begin_ns]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from telemetry.console.buckets import Buckets, added, gain, of_point
+from telemetry.console.buckets import Buckets, added, gain, of_message
 from telemetry.console.counted_series import CountedSeries, Shape
 from telemetry.console.points import OtlpPoint, SamplePoint
 from telemetry.prometheus_names import label_value
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from telemetry.console.metrics import Series
     from telemetry.console.points import Exemplar, StoredPoint
+
+    Group = Sequence[tuple[Series, Sequence[StoredPoint]]]
 
 _SHAPES: dict[str, Shape] = {
     "counter": "counter",
@@ -64,14 +66,19 @@ def shape_of(kind: str) -> Shape:
     return _SHAPES.get(kind, "gauge")
 
 
-def tracks(series: Iterable[tuple[Series, Sequence[StoredPoint]]], grid: Grid, names: Mapping[str, str]) -> list[Track]:
-    """The series of one metric of one source; `names` translates the labels of scrapes to attributes."""
+def groups(series: Iterable[tuple[Series, Sequence[StoredPoint]]]) -> list[Group]:
+    """The series of one metric of one source, those together that make one track."""
     grouped: dict[Any, list[tuple[Series, Sequence[StoredPoint]]]] = {}
     for each, points in series:
         if points and _is_drawn(each):
             grouped.setdefault(_group(each), []).append((each, points))
-    first = min((points[0].time_ns for group in grouped.values() for _, points in group), default=0)
-    return [_track(group, grid, names, first) for group in grouped.values()]
+    return list(grouped.values())
+
+
+def tracks(grouped: Sequence[Group], grid: Grid, names: Mapping[str, str]) -> list[Track]:
+    """A track for each group; `names` translates the labels of scrapes to attributes."""
+    first = min((points[0].time_ns for group in grouped for _, points in group), default=0)
+    return [_track(group, grid, names, first) for group in grouped]
 
 
 def _is_drawn(series: Series) -> bool:
@@ -88,9 +95,7 @@ def _group(series: Series) -> Any:
     return series.mode, tuple(sorted((name, value) for name, value in series.attributes.items() if name != "le"))
 
 
-def _track(
-    group: Sequence[tuple[Series, Sequence[StoredPoint]]], grid: Grid, names: Mapping[str, str], first_ns: int
-) -> Track:
+def _track(group: Group, grid: Grid, names: Mapping[str, str], first_ns: int) -> Track:
     series = group[0][0]
     shape = shape_of(series.instrument.type)
     labels = {names.get(name, name): label_value(value) for name, value in series.attributes.items() if name != "le"}
@@ -154,5 +159,5 @@ def _deltas(points: Sequence[StoredPoint], grid: Grid) -> list[Buckets | None]:
     for point in points:
         step = math.ceil((point.time_ns / 1e9 - grid.start) / grid.width) - 1
         if 0 <= step < grid.steps and isinstance(point, OtlpPoint):
-            steps[step].append(of_point(point.kind, point.decode().data))
+            steps[step].append(of_message(point.kind, point.message()))
     return [added(several) for several in steps]

@@ -53,7 +53,8 @@ def heat_map(found: Sequence[Track], grid: Grid, unit: str) -> HeatMap | None:
     bounds = _bounds(steps)
     if not bounds:
         return None
-    most = max(count for step in steps for count in step.values())
+    counts = [dict(zip(*step, strict=True)) for step in steps]
+    most = max(count for step in counts for count in step.values())
     rows = [(index * _ROW, _row_name(bounds, index, unit)) for index in range(len(bounds))]
     times = [_clock(time) for time in grid.times]
     cells = [
@@ -63,14 +64,14 @@ def heat_map(found: Sequence[Track], grid: Grid, unit: str) -> HeatMap | None:
             max(math.ceil(LEVELS * math.sqrt(count / most)), 1),
             f"{times[column]}, {rows[index][1]}: {digits(count)}",
         )
-        for column, step in enumerate(steps)
+        for column, step in enumerate(counts)
         for index, bound in enumerate(bounds)
         if (count := step.get(bound, 0.0)) > 0
     ]
     every = grid.steps // _TIMES
     labels = [(_MARGIN_LEFT + column * _COLUMN, times[column]) for column in range(0, grid.steps, every)]
     height = len(bounds) * _ROW
-    busiest = max(range(len(bounds)), key=lambda index: sum(step.get(bounds[index], 0.0) for step in steps))
+    busiest = max(range(len(bounds)), key=lambda index: sum(step.get(bounds[index], 0.0) for step in counts))
     label = f"Heat map of {len(bounds)} buckets over time; most measurements are {rows[busiest][1]}"
     width = _MARGIN_LEFT + grid.steps * _COLUMN
     return HeatMap(cells, rows, labels, width, height + _MARGIN_BOTTOM, label)
@@ -78,8 +79,9 @@ def heat_map(found: Sequence[Track], grid: Grid, unit: str) -> HeatMap | None:
 
 def _bounds(steps: Sequence[Buckets]) -> list[float]:
     """The upper bounds from the highest to the lowest that holds something, at most 16 of them."""
-    every = sorted({bound for step in steps for bound in step}, reverse=True)
-    used = [index for index, bound in enumerate(every) if any(step.get(bound, 0.0) > 0 for step in steps)]
+    every = sorted({bound for step in steps for bound in step.bounds}, reverse=True)
+    filled = {bound for step in steps for bound, count in zip(*step, strict=True) if count > 0}
+    used = [index for index, bound in enumerate(every) if bound in filled]
     if not used or every == [math.inf]:
         return []
     shown = every[used[0] : used[-1] + 1]

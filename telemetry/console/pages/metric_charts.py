@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.urls import reverse
 
-from telemetry.console.buckets import added, quantile, total
+from telemetry.console.buckets import added, quantile
 from telemetry.console.pages.charts import Chart, Dot, Line
 from telemetry.console.pages.formats import in_unit
 from telemetry.console.pages.shown_modes import colour_of, ordered
@@ -90,7 +90,7 @@ def _line(entry: Entry, found: Sequence[Track], grid: Grid) -> list[float | None
         known = [[value for value in values if value is not None] for values in steps]
         return [sum(values) if values else None for values in known]
     gains = [_together(found, step) for step in range(grid.steps)]
-    return [None if step is None else total(step) / grid.width for step in gains]
+    return [None if step is None else step.total / grid.width for step in gains]
 
 
 def _size(values: Sequence[float | None]) -> float:

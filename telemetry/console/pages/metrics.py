@@ -19,7 +19,7 @@ from telemetry.console.pages.overview import WINDOWS, usual_window
 from telemetry.console.pages.rendering import page
 from telemetry.console.pages.shown_modes import colour_of, ordered
 from telemetry.console.parameters import Parameters
-from telemetry.console.timeline import Grid, Track, tracks
+from telemetry.console.timeline import Grid, Track, groups, tracks
 from telemetry.prometheus_names import label_name
 
 if TYPE_CHECKING:
@@ -30,9 +30,12 @@ if TYPE_CHECKING:
     from telemetry.console.application import ConsoleRequest
     from telemetry.console.points import Exemplar
     from telemetry.console.store import Store
+    from telemetry.console.timeline import Group
 
-STEPS = 60
-_MOST_SERIES = 2000
+#: More series are drawn in fewer steps, because each step of each has to be decoded.
+_MOST_STEPS, _FEWEST_STEPS = 60, 12
+_MOST_DECODED = 2400
+_MOST_TRACKS = _MOST_DECODED // _FEWEST_STEPS
 _MOST_EXEMPLARS = 40
 _MODE = "mode"
 
@@ -85,8 +88,7 @@ def metric(request: ConsoleRequest, name: str) -> HttpResponse:
     if entry is None:
         raise Http404(f"no points of a metric {name} are kept")
     mode = parameters.text("mode")
-    grid = _grid(60 * int(window))
-    found, left_out = _tracks(store, entry, grid, mode)
+    grid, found, left_out = _tracks(store, entry, 60 * int(window), mode)
     by = parameters.text("by") or _MODE
     labels = [_MODE, *sorted((_telling(found) | {by}) - {_MODE})]
     context: dict[str, Any] = {
@@ -99,29 +101,30 @@ def metric(request: ConsoleRequest, name: str) -> HttpResponse:
     return page(request, "metric", context)
 
 
-def _grid(window: int) -> Grid:
-    width = window / STEPS
+def _grid(window: int, groups: int) -> Grid:
+    steps = min(max(_MOST_DECODED // max(groups, 1), _FEWEST_STEPS), _MOST_STEPS)
+    width = window / steps
     # Whole steps: a point must not wander from one to the next while the page renews itself.
-    return Grid((time.time() // width - STEPS) * width, width, STEPS)
+    return Grid((time.time() // width - steps) * width, width, steps)
 
 
-def _tracks(store: Store, entry: Entry, grid: Grid, mode: str | None) -> tuple[list[Track], int]:
-    """The metric's tracks of all ways that it came, and how many series were left out."""
-    found: list[Track] = []
-    left_out = 0
+def _tracks(store: Store, entry: Entry, window: int, mode: str | None) -> tuple[Grid, list[Track], int]:
+    """The metric's tracks of all ways that it came, on which grid, and how many were left out."""
     names: dict[str, str] = {"service_name": "service.name", "export_mode": _MODE}
+    grouped: list[list[Group]] = []
     for instrument in entry.instruments:
-        series = [
-            (each, points) for each, points in store.series(instrument.name, mode)
-            if each.instrument.source == instrument.source
-        ]  # fmt: skip
-        left_out += max(len(series) - _MOST_SERIES, 0)
+        every = store.series(instrument.name, mode)
+        series = [(each, points) for each, points in every if each.instrument.source == instrument.source]
         if instrument.source == "otlp":
             names |= {label_name(key): key for each, _ in series for key in each.attributes}
-        found += tracks(series[:_MOST_SERIES], grid, names)
+        grouped.append(groups(series))
+    count = sum(map(len, grouped))
+    grid = _grid(window, count)
+    share = _MOST_TRACKS // len(grouped)
+    found = [track for several in grouped for track in tracks(several[:share], grid, names)]
     for track in found:
         track.labels[_MODE] = track.mode
-    return found, left_out
+    return grid, found, count - len(found)
 
 
 def _telling(found: Sequence[Track]) -> set[str]:
