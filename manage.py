@@ -17,6 +17,10 @@ def main(arguments: list[str]) -> None:
         from telemetry.demo.environment import prepare
 
         prepare(arguments[2:])
+    if arguments[1:2] == ["compare"]:
+        from telemetry.compare.environment import prepare as prepare_comparison
+
+        prepare_comparison()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "userapi.settings")
     try:
         _ = settings.INSTALLED_APPS
