@@ -44,7 +44,7 @@ class Child:
             )
         self.pid = self._process.pid
         self.cpu_seconds = 0.0
-        """CPU time of its whole life and of those that it waited for, in seconds; known after an end that was no kill."""
+        """CPU time of its whole life and of those that it waited for, in seconds; 0 until it has ended by itself."""
 
     @property
     def code(self) -> int | None:
