@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help demo test lint snapshots lock clean
+.PHONY: help demo test lint snapshots report lock clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -24,6 +24,9 @@ lint: $(VENV)/.installed-dev ## Check style (ruff), types (mypy) and imports (im
 
 snapshots: $(VENV)/.installed-dev ## Renew the contract of both modes and docs/signals.md, for review with git diff
 	USERAPI_RENEW_SNAPSHOTS=1 $(BIN)/python -m pytest tests/contract/test_contract.py tests/contract/test_reference.py $(ARGS)
+
+report: $(VENV)/.installed-dev ## Put the published comparison (docs/comparison) into the README
+	@$(BIN)/python -m telemetry.compare.report
 
 lock: $(VENV)/.installed-dev ## Renew requirements*.txt from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --custom-compile-command "make lock" \

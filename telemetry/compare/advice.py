@@ -7,6 +7,7 @@ from telemetry.compare.intervals import Ratio, paired_ratio
 
 DIRECT, COLLECTOR, EITHER = "direct", "collector", "either"
 _SIGNIFICANT = 0.05
+_SIGNIFICANT_LOSS = 0.001
 
 Report = Mapping[str, Any]
 Line = dict[str, str]
@@ -121,11 +122,10 @@ def _losses(report: Report) -> list[Line]:
         for signal, name in (("spans", "spans"), ("log records", "log records"), ("counter", "counts")):
             direct = _lost(of_fault, signal, lambda key: key == "direct")
             collector = _lost(of_fault, signal, lambda key: key.startswith("collector"))
-            if direct and collector and direct[0] != collector[0]:
+            if direct and collector and _rates_differ(direct, collector):
                 through = next((run["collector"] for run in of_fault if run["collector"]), "the receiver itself")
                 told = [f"{lost} of {sent}" for lost, sent in (direct, collector)]
                 figure = f"{name} lost: direct {told[0]}, through {through} {told[1]}"
-                # A difference of rates, as each side has its own number of requests.
                 better = DIRECT if direct[0] / direct[1] < collector[0] / collector[1] else COLLECTOR
                 lines.append(_line(better, f"{when} and its {name} must not be lost", figure))
     if runs and not any(line["choose"] == COLLECTOR for line in lines):
@@ -138,6 +138,14 @@ def _lost(runs: Iterable[Report], signal: str, wanted: Callable[[str], bool]) ->
     found = [a for run in runs if wanted(run["key"]) for a in run["accounts"] if a["signal"] == signal]
     sent = sum(account["sent"] for account in found)
     return (sum(account["lost"] for account in found), sent) if sent else None
+
+
+def _rates_differ(ours: tuple[int, int], theirs: tuple[int, int]) -> bool:
+    """Return whether two shares of lost items differ (Fisher's exact test; strict, since items are lost in batches)."""
+    from scipy import stats
+
+    table = [(lost, sent - lost) for lost, sent in (ours, theirs)]
+    return bool(stats.fisher_exact(table).pvalue < _SIGNIFICANT_LOSS)
 
 
 def _total_lost(runs: Iterable[Report]) -> str:

@@ -7,14 +7,15 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Literal, Self
 
-from telemetry.compare.collectors import Collector
+from telemetry.compare.collectors import BackendPorts, Collector
 from telemetry.compare.context import Context
 from telemetry.compare.faults_proxy import FaultProxy
 from telemetry.compare.ledger import Account, Stored, accounts, item_account, problems
 from telemetry.compare.load import Done, Job, Load
+from telemetry.compare.remote_shelf import RemoteShelf
 from telemetry.compare.route import Variant
 from telemetry.compare.service import Service
-from telemetry.compare.shelf import ConsoleShelf, Shelf, remote_shelf
+from telemetry.compare.shelf import ConsoleShelf, Shelf
 from telemetry.compare.sockets import free_port
 from telemetry.demo.client import call
 
@@ -22,7 +23,7 @@ OPEN_CLIENTS = 64
 _USERS = 20
 _CREATED = 201
 _ARRIVAL_SECONDS = 20.0
-_QUIET_SECONDS = 2.0
+_QUIET_SECONDS = 1.0
 
 
 class Bench:
@@ -49,11 +50,12 @@ class Bench:
         self.users: list[str] = []
         self.collector: Collector | None = None
         self.shelf: Shelf | None = None
-        self.backend: FaultProxy | None = None
-        """Before the backend: what plays its faults."""
+        self.backends: list[FaultProxy] = []
+        """Before the backend, for gRPC and HTTP: what plays its faults."""
         self.wire: FaultProxy | None = None
-        """Where the service sends to; the same as `backend` where no collector stands between."""
+        """Where the service sends to; one of `backends` where no collector stands between."""
         self.stored = Stored()
+        self.stop_seconds = 0.0
 
     def __enter__(self) -> Self:
         context, variant = self.context, self.variant
@@ -92,18 +94,18 @@ class Bench:
         variant, context = self.variant, self.context
         if variant.route is None:
             return variant.env(0)
-        remote = remote_shelf(context.options.backends, variant, name, f"http://127.0.0.1:{port}/metrics")
-        if remote is not None:
-            self.shelf = remote
+        if context.options.backends.given:
+            self.shelf = remote = RemoteShelf(context.options.backends, variant, name)
             return remote.env
         shelf = ConsoleShelf(variant, f"http://127.0.0.1:{port}/metrics", context.options.interval)
         self.shelf = self._stack.enter_context(shelf)
-        protocol = "grpc" if self._has_collector else variant.protocol
-        console = shelf.console
-        target = console.grpc_port if protocol == "grpc" else console.http_port
-        self.backend = self.wire = self._stack.enter_context(FaultProxy(target))
+        grpc, http = (
+            self._stack.enter_context(FaultProxy(port)) for port in (shelf.console.grpc_port, shelf.console.http_port)
+        )
+        self.backends = [grpc, http]
+        self.wire = grpc if variant.protocol == "grpc" else http
         if self._has_collector:
-            self.collector = context.collector(self.folder, variant.protocol, self.backend.port)
+            self.collector = context.collector(self.folder, variant.protocol, BackendPorts(grpc.port, http.port))
         if self.collector is not None:
             self._stack.callback(self.collector.kill)
             self.collector.start()
@@ -171,12 +173,17 @@ class Bench:
         """The signals that this set-up has."""
         return frozenset() if self.variant.route is None else frozenset({"spans", "log records", "counter"})
 
-    def finish(self) -> list[Account]:
-        """Scrape for the last time, stop everything in order and return the accounts."""
-        self.settle()
+    def finish(self, *, settle: bool = True) -> list[Account]:
+        """Scrape for the last time, stop everything in order and return the accounts.
+
+        Without `settle` the service is stopped with all that it still holds.
+        """
+        if settle:
+            self.settle()
         if self.shelf is not None:
+            self.shelf.expect(self.responses)
             self.shelf.scrape()
-        self.service.stop()
+        self.stop_seconds = self.service.stop()
         return self.account()
 
     def account(self) -> list[Account]:
@@ -199,9 +206,9 @@ class Bench:
             found += self._item_accounts(losses)
         return found
 
-    def problems(self, found: list[Account], *, may_fail: bool = False) -> list[str]:
+    def problems(self, found: list[Account], *, may_fail: bool = False, may_lose: bool = False) -> list[str]:
         """Return what is wrong with the run, each line with the set-up's name."""
-        told = problems(found, self.wrong, self.failed, may_fail=may_fail)
+        told = problems(found, self.wrong, self.failed, may_fail=may_fail, may_lose=may_lose)
         return [f"{self.variant.title}: {line}" for line in told]
 
     def _item_accounts(self, losses: dict[str, Counter[str]]) -> list[Account]:
@@ -232,7 +239,7 @@ class Bench:
         """Ask while it runs; it remembers."""
         if self.collector is not None:
             for item in ("spans", "log records"):
-                self.collector.losses(item)  # type: ignore[arg-type]
+                self.collector.losses(item)
 
     def settle(self) -> None:
         """Wait until every request has arrived, or nothing more comes and the service holds nothing more."""

@@ -10,12 +10,13 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import psutil
 import requests
 
 from telemetry.compare.sockets import free_port, listens, wait_until
+from telemetry.demo.environment import ROOT
 from telemetry.demo.processes import Child, Processes
 
 _START_SECONDS = 30.0
@@ -62,10 +63,13 @@ class _Process:
     def _command(self) -> list[str]:
         raise NotImplementedError
 
+    def _environment(self) -> dict[str, str]:
+        return {}
+
     def start(self) -> None:
         self._number += 1
         log = f"{self._folder.name}-collector-{self._number}.log"
-        self._child = self._processes.execute(self.name, log, self._command(), {})
+        self._child = self._processes.execute(self.name, log, self._command(), self._environment())
         wait_until(self._listens, _START_SECONDS, f"{self.name}'s port")
 
     def _listens(self) -> bool:
@@ -96,15 +100,22 @@ class _Process:
         return self._past_cpu
 
 
+class BackendPorts(NamedTuple):
+    """Where a collector sends to, on the loopback address."""
+
+    grpc: int
+    http: int
+
+
 class Rotel(_Process):
     """Rotel, from its wheel: a small collector whose queue is in memory."""
 
     queue_on_disk = False
 
-    def __init__(self, processes: Processes, folder: Path, protocol: str, backend_port: int) -> None:
+    def __init__(self, processes: Processes, folder: Path, protocol: str, backend: BackendPorts) -> None:
         super().__init__(processes, folder, protocol)
         self.name = f"Rotel {version('rotel')}"
-        self._backend_port = backend_port
+        self._backend_port = backend.grpc
 
     @staticmethod
     def is_installed() -> bool:
@@ -136,56 +147,63 @@ class Rotel(_Process):
         return Counter()
 
 
-# One pipeline for each signal, with the queue on disk that the deployment has.
-_ALLOY = """
-otelcol.storage.file "queue" {{ directory = "{folder}/queue" }}
-otelcol.receiver.otlp "service" {{
-  grpc {{ endpoint = "127.0.0.1:{grpc}" }}
-  http {{ endpoint = "127.0.0.1:{http}" }}
-  output {{
-    traces  = [otelcol.exporter.otlp.backend.input]
-    metrics = [otelcol.exporter.otlp.backend.input]
-    logs    = [otelcol.exporter.otlp.backend.input]
-  }}
-}}
-otelcol.exporter.otlp "backend" {{
-  client {{
-    endpoint = "127.0.0.1:{backend}"
-    tls {{ insecure = true }}
-  }}
-  sending_queue {{ storage = otelcol.storage.file.queue.handler }}
-  retry_on_failure {{
-    initial_interval = "1s"
-    max_interval     = "5s"
-    max_elapsed_time = "0s"
-  }}
-}}
-"""
+# What the deployment's configuration has, and what stands there in a comparison.
+_RECEIVERS = {"grpc": "0.0.0.0:4317", "http/protobuf": "0.0.0.0:4318"}
+_QUEUE = "/var/lib/alloy/data/otel-queue"
+_PROMETHEUS_PATH = "/api/v1/otlp"
+CONFIGURATION = ROOT / "deploy" / "alloy"
 
 
 class Alloy(_Process):
-    """Grafana Alloy with one OTLP exporter whose queue is on disk."""
+    """Grafana Alloy with the deployment's configuration, whose queue is on disk.
+
+    Of a copy of it are changed: the ports of its receiver, the folder of its queue, and the path of Prometheus' OTLP
+    receiver, which is the console's here. The privacy rules and the batches are the deployment's.
+    """
 
     queue_on_disk = True
 
-    def __init__(self, processes: Processes, folder: Path, protocol: str, backend_port: int, *, binary: Path) -> None:
+    def __init__(
+        self, processes: Processes, folder: Path, protocol: str, backend: BackendPorts, *, binary: Path
+    ) -> None:
         super().__init__(processes, folder, protocol)
         self.name = alloy_title(binary)
         self._binary = binary
         self._http_port = free_port()
         self._told: dict[str, Counter[str]] = {}
-        (folder / "queue").mkdir(exist_ok=True)
-        ports = {"grpc": self._ports["grpc"], "http": self._ports["http/protobuf"], "backend": backend_port}
-        (folder / "config.alloy").write_text(_ALLOY.format(folder=folder, **ports))
+        self._backend = backend
+        self._configure(folder / "alloy", folder / "queue")
+
+    def _configure(self, configuration: Path, queue: Path) -> None:
+        if not CONFIGURATION.is_dir():
+            raise FileNotFoundError(f"{CONFIGURATION.relative_to(ROOT)} is missing: the configuration of Alloy")
+        shutil.copytree(CONFIGURATION, configuration)
+        queue.mkdir()
+        changes = {address: f"127.0.0.1:{self._ports[name]}" for name, address in _RECEIVERS.items()}
+        changes |= {_QUEUE: str(queue), _PROMETHEUS_PATH: ""}
+        for path in configuration.glob("*.alloy"):
+            text = path.read_text()
+            for old, new in changes.items():
+                text = text.replace(f'"{old}"', f'"{new}"')
+            path.write_text(text)
+
+    def _environment(self) -> dict[str, str]:
+        http = f"http://127.0.0.1:{self._backend.http}"
+        return {
+            "ALLOY_METRICS": "otlp",
+            "PROMETHEUS_URL": http,
+            "LOKI_OTLP_URL": http,
+            "TEMPO_OTLP_GRPC": f"127.0.0.1:{self._backend.grpc}",
+        }
 
     def _command(self) -> list[str]:
         return [
             str(self._binary),
             "run",
-            str(self._folder / "config.alloy"),
+            str(self._folder / "alloy" / "config.alloy"),
             f"--server.http.listen-addr=127.0.0.1:{self._http_port}",
-            f"--storage.path={self._folder}/alloy",
-            "--stability.level=experimental",
+            f"--storage.path={self._folder}/storage",
+            "--stability.level=public-preview",
             "--disable-reporting",
         ]
 

@@ -6,13 +6,15 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from telemetry.compare.collectors import Alloy, Collector, Rotel, alloy_binary
+from telemetry.compare.collectors import Alloy, BackendPorts, Collector, Rotel, alloy_binary
 from telemetry.compare.database import Database
 from telemetry.compare.options import Options
 from telemetry.compare.progress import Progress
 from telemetry.compare.route import VARIANTS, Variant
 from telemetry.demo.interruption import Interruption
 from telemetry.demo.processes import Processes
+
+_AT_ONCE = 4
 
 
 class StoppedError(Exception):
@@ -66,14 +68,19 @@ class Context:
             left -= step
         return True
 
-    def collector(self, folder: Path, protocol: str, backend_port: int) -> Collector | None:
+    @property
+    def at_once(self) -> int:
+        """How many set-ups may run at once, where the figures allow it; a given port is there only once."""
+        return 1 if self.options.service_port else _AT_ONCE
+
+    def collector(self, folder: Path, protocol: str, backend: BackendPorts) -> Collector | None:
         """Return the collector that stands between in collector mode, None for none; it takes `protocol`."""
         wanted = self.options.collector
         if wanted == "none":
             return None
         if wanted == "rotel":
-            return Rotel(self.processes, folder, protocol, backend_port)
-        return Alloy(self.processes, folder, protocol, backend_port, binary=alloy_binary(wanted))
+            return Rotel(self.processes, folder, protocol, backend)
+        return Alloy(self.processes, folder, protocol, backend, binary=alloy_binary(wanted))
 
 
 @dataclass(frozen=True, slots=True)

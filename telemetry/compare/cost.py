@@ -3,6 +3,7 @@
 import random
 import statistics
 from dataclasses import asdict, dataclass
+from functools import partial
 from http.client import HTTPConnection
 from typing import Any
 
@@ -13,7 +14,7 @@ from telemetry.compare.ledger import Account
 from telemetry.compare.route import OFF, Variant
 
 # Estimates for the progress display, seconds: a start, seeding and a stop.
-_AROUND = 9.0
+_AROUND = 5.0
 _WARM_UP_SECONDS = 1.0
 _MOST_LATE = 0.25
 """Seconds that the generator of the open loop may be late before its latencies say nothing."""
@@ -64,18 +65,12 @@ class Cost(Scenario):
         self._collectors: dict[str, str] = {}
 
     def steps(self) -> list[Step]:
-        duration = self.context.options.duration
+        rounds, seconds = self.context.options.rounds, 2 * self.context.options.duration + _AROUND
         return [
-            Step(
-                f"cost, round {number + 1} of {self.context.options.rounds}, {variant.title}", seconds, self._runner(v)
-            )
-            for number in range(self.context.options.rounds)
+            Step(f"cost, round {number + 1} of {rounds}, {variant.title}", seconds, partial(self._measure, variant))
+            for number in range(rounds)
             for variant in random.sample(self.context.variants, len(self.context.variants))
-            for v, seconds in [(variant, 2 * duration + _AROUND)]
         ]
-
-    def _runner(self, variant: Variant) -> Any:
-        return lambda: self._measure(variant)
 
     def _measure(self, variant: Variant) -> None:
         options = self.context.options
@@ -94,7 +89,7 @@ class Cost(Scenario):
             steady = bench.done(opened)
             self._memory, memory = bench.service.memory()
             scrape = _scrape_bytes(bench)
-            found = bench.finish()
+            found = bench.finish(settle=False)
             requests = fast.responses + steady.responses
             self._note(variant, bench, found)
             if steady.late > _MOST_LATE:
@@ -111,7 +106,7 @@ class Cost(Scenario):
                     p99=steady.percentile(99),
                     memory=memory,
                     start=bench.service.start_seconds,
-                    stop=0.0,
+                    stop=bench.stop_seconds,
                     sent_bytes=(bench.bytes_sent(scrape) - sent) / requests,
                     collector_cpu=(bench.collector.cpu_seconds() - collector_cpu) / requests
                     if bench.collector

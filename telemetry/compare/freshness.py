@@ -35,7 +35,7 @@ class Freshness(Scenario):
         return [Step("freshness, all set-ups", self._seconds + _AROUND, self._measure)]
 
     def _measure(self) -> None:
-        with ThreadPoolExecutor(len(self.context.exporting) or 1) as threads:
+        with ThreadPoolExecutor(self.context.at_once) as threads:
             list(threads.map(self._probe, self.context.exporting))
 
     def _probe(self, variant: Variant) -> None:

@@ -97,9 +97,19 @@ def item_account(signal: str, ended: int, stored: int, losses: Counter[str]) -> 
     return Account(f"all {signal}", ended - certain, stored, Counter(uncertain=uncertain) if uncertain else {})
 
 
-def problems(found: list[Account], wrong: Mapping[str, int], failed: int, *, may_fail: bool = False) -> list[str]:
-    """Return everything that is wrong with a run; requests without an answer only where none `may_fail`."""
+def problems(
+    found: list[Account], wrong: Mapping[str, int], failed: int, *, may_fail: bool = False, may_lose: bool = False
+) -> list[str]:
+    """Return everything that is wrong with a run.
+
+    Requests without an answer are where none `may_fail`, and losses, whatever their reason, where none `may_lose`.
+    """
     told = [problem for account in found if (problem := account.problem())]
+    for account in found:
+        if account.lost and not may_lose and not account.problem():
+            reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(account.reasons.items()))
+            lost = f"{account.lost} of {account.sent} are lost in calm, where nothing may be"
+            told.append(f"{account.signal}: {lost} ({reasons})")
     if wrong:
         told.append(f"answers with a wrong status: {', '.join(f'{n} x {status}' for status, n in wrong.items())}")
     if failed and not may_fail:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from time import time
 from typing import Any
 
@@ -19,7 +20,7 @@ from telemetry.compare.route import Variant
 from telemetry.compare.shelf import ConsoleShelf
 from telemetry.console.faults import Faults
 
-_AROUND = 30.0
+_AROUND = 16.0
 _LEAD = 2.0
 _TAIL = 4.0
 _WINDOW = 20.0
@@ -28,14 +29,14 @@ _REFUSAL = 503
 _CLOCK_MARGIN = 0.5
 _RESTART_PAUSE = 3.0
 _MOST_RATE = 20.0
-_MOST_AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
     """One fault. `play` lets it happen while the load runs, and returns what sets the bounds of its losses.
 
-    `remote` is whether it can be played with real backends, `may_fail` whether requests may stay without an answer.
+    `remote` is whether it can be played with real backends, `may_fail` whether requests may stay without an answer,
+    `may_lose` whether anything may be lost, even for a reason.
     """
 
     key: str
@@ -44,6 +45,7 @@ class Kind:
     play: Callable[["_Playing"], None]
     fixed_workers: bool = True
     may_fail: bool = False
+    may_lose: bool = True
     ends_service: bool = False
     remote: bool = True
     needs_collector: bool = False
@@ -76,11 +78,11 @@ class _Playing:
 
     def with_fault(self, fault: Fault, seconds: float) -> None:
         """Let the way to the backend misbehave for a while."""
-        if self.bench.backend is None:
-            raise RuntimeError("a fault needs a proxy before the backend")
-        self.bench.backend.fault = fault
+        for proxy in self.bench.backends:
+            proxy.fault = fault
         self.wait(seconds)
-        self.bench.backend.fault = PASS
+        for proxy in self.bench.backends:
+            proxy.fault = PASS
 
     def refuse(self, seconds: float) -> None:
         """Let the backend refuse for a while."""
@@ -147,7 +149,7 @@ def kinds(outage: float, duration: float) -> list[Kind]:
     """Return all faults; `outage` is how long the backend is gone, `duration` the length of the others, seconds."""
     window = min(_WINDOW, max(outage / 3, 1.0))
     return [
-        Kind("calm", "calm", duration, lambda playing: playing.wait(0)),
+        Kind("calm", "calm", duration, lambda playing: playing.wait(0), may_lose=False),
         Kind(
             "gone",
             f"backend gone for {outage:g} s",
@@ -169,13 +171,23 @@ def kinds(outage: float, duration: float) -> list[Kind]:
             lambda playing: playing.refuse(window),
             remote=False,
         ),
-        Kind("killed", "a worker is killed", duration, _Playing.kill_worker, fixed_workers=False, may_fail=True),
+        Kind(
+            "killed",
+            "a worker is killed",
+            duration,
+            _Playing.kill_worker,
+            fixed_workers=False,
+            may_fail=True,
+            remote=False,
+        ),
         Kind(
             "deploy",
             "a deploy (HUP) under load",
             duration,
             _Playing.deploy,
             fixed_workers=False,
+            # A sum of cumulative series does not survive the workers that made them.
+            remote=False,
         ),
         Kind(
             "stop",
@@ -206,7 +218,7 @@ class Loss(Scenario):
         super().__init__(context)
         options = context.options
         self._rate = min(context.rate / 2 or _MOST_RATE, _MOST_RATE)
-        remote = any((options.backends.prometheus, options.backends.tempo, options.backends.loki))
+        remote = options.backends.given
         self._kinds = [
             kind
             for kind in kinds(options.outage, options.duration)
@@ -215,28 +227,43 @@ class Loss(Scenario):
         self._found: list[dict[str, Any]] = []
 
     def steps(self) -> list[Step]:
+        """Return a step for every fault, or for several that fit together."""
+        wanted = [kind for kind in self._kinds if self._variants(kind)]
+        together = max(1, self.context.at_once // max(len(self._set_ups), 1))
+        groups = [wanted[start : start + together] for start in range(0, len(wanted), together)]
         return [
-            Step(f"loss, {kind.title}", kind.seconds + _AROUND, lambda kind=kind: self._run(kind))  # type: ignore[misc]
-            for kind in self._kinds
-            if self._variants(kind)
+            Step(f"loss, {', '.join(kind.title for kind in group)}", seconds + _AROUND, partial(self._run, group))
+            for group in groups
+            for seconds in [max(kind.seconds for kind in group)]
         ]
+
+    @property
+    def _set_ups(self) -> list[Variant]:
+        """In a quick run one of each mode."""
+        found = self.context.exporting
+        if self.context.options.quick:
+            return list({variant.mode: variant for variant in reversed(found) if variant.sends_logs}.values())
+        return found
 
     def _variants(self, kind: Kind) -> list[Variant]:
         with_collector = self.context.options.collector != "none"
         return [
             variant
-            for variant in self.context.exporting
+            for variant in self._set_ups
             if not kind.needs_collector or (variant.mode == "collector" and with_collector)
         ]
 
-    def _run(self, kind: Kind) -> None:
-        with ThreadPoolExecutor(_MOST_AT_ONCE) as threads:
-            self._found += threads.map(lambda variant: self._play(kind, variant), self._variants(kind))
+    def _run(self, group: list[Kind]) -> None:
+        runs = [(kind, variant) for kind in group for variant in self._variants(kind)]
+        with ThreadPoolExecutor(self.context.at_once) as threads:
+            self._found += threads.map(lambda run: self._play(*run), runs)
 
     def _play(self, kind: Kind, variant: Variant) -> dict[str, Any]:
         with Bench(self.context, variant) as bench:
             bench.seed(0)
             bench.fixed_workers = kind.fixed_workers
+            if bench.shelf is not None:
+                bench.shelf.scrape()  # as a backend would have done long before
             load = bench.load("open", kind.seconds, self._rate)
             playing = _Playing(bench, kind)
             load.go()
@@ -245,7 +272,7 @@ class Loss(Scenario):
             done = bench.done(load, self._watching(bench, kind))
             bench.bounds = playing.bounds(done)
             found = bench.account() if kind.ends_service else bench.finish()
-            for problem in bench.problems(found, may_fail=kind.may_fail):
+            for problem in bench.problems(found, may_fail=kind.may_fail, may_lose=kind.may_lose):
                 self.problems.append(f"loss, {kind.title}, {problem}")
                 self.context.progress.say(f"DOES NOT ADD UP: loss, {kind.title}, {problem}")
             return self._told(kind, bench, found)

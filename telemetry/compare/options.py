@@ -13,12 +13,27 @@ LOSS_KINDS = ("calm", "gone", "slow", "refusing", "killed", "deploy", "stop", "c
 
 @dataclass(frozen=True, slots=True)
 class Backends:
-    """Base URLs of real backends; empty ones are played by the embedded console."""
+    """Base URLs of real backends, all empty where the embedded console plays them.
+
+    `otlp` and `otlp_traces` (host:port) are where the service sends to in collector mode, and its spans in direct mode.
+    """
 
     prometheus: str = ""
     tempo: str = ""
     loki: str = ""
     jaeger: str = ""
+    otlp: str = ""
+    otlp_traces: str = ""
+
+    @property
+    def given(self) -> bool:
+        """Whether there are any."""
+        return bool(self.prometheus or self.tempo or self.loki or self.jaeger)
+
+    @property
+    def complete(self) -> bool:
+        """Whether each signal has its backend."""
+        return bool(self.prometheus and self.loki and (self.tempo or self.jaeger))
 
 
 @dataclass(frozen=True, slots=True)

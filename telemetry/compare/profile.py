@@ -10,6 +10,7 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -113,10 +114,10 @@ class Profile(Scenario):
         self._found: list[dict[str, Any]] = []
 
     def steps(self) -> list[Step]:
-        return [Step(f"profile, {v.title}", self._seconds + _AROUND, self._runner(v)) for v in self.context.variants]
-
-    def _runner(self, variant: Variant) -> Any:
-        return lambda: self._profile(variant)
+        return [
+            Step(f"profile, {v.title}", self._seconds + _AROUND, partial(self._profile, v))
+            for v in self.context.variants
+        ]
 
     def _profile(self, variant: Variant) -> None:
         with Bench(self.context, variant, workers=1) as bench:

@@ -3,6 +3,9 @@
 from time import monotonic
 from typing import TextIO
 
+# Before that the first steps say little about the rest.
+_TELLING_SECONDS = 30.0
+
 
 class Progress:
     """Tells each step on `stream`; on a terminal it rewrites one line.
@@ -27,7 +30,7 @@ class Progress:
         """The estimate for everything that is not done."""
         left = sum(seconds for _, seconds in self._planned[self._done :])
         past = sum(seconds for _, seconds in self._planned[: self._done])
-        return left * ((monotonic() - self._started) / past if past else 1.0)
+        return left * ((monotonic() - self._started) / past if past > _TELLING_SECONDS else 1.0)
 
     def begin(self, name: str) -> None:
         """Tell that a step begins."""

@@ -129,7 +129,7 @@ class Session:
             "setup": {
                 "database": context.database.description,
                 "collector": _collector_title(self._scenarios, options),
-                "backend": "embedded console" if not any(_backends(options).values()) else _backends(options),
+                "backend": _backend_title(options),
                 "service_cores": len(context.cores),
                 "other_cores": facts["usable_cores"] - len(context.cores),
                 "workers": options.workers,
@@ -150,8 +150,12 @@ class Session:
         return report
 
 
-def _backends(options: Options) -> dict[str, str]:
-    return {name: bool(getattr(options.backends, name)) and "real" for name in type(options.backends).__slots__}  # type: ignore[misc]
+def _backend_title(options: Options) -> str:
+    given = options.backends
+    if not given.given:
+        return "embedded console"
+    names = [name.title() for name in ("prometheus", "tempo", "jaeger", "loki") if getattr(given, name)]
+    return f"real ones: {', '.join(names)}"
 
 
 def _collector_title(scenarios: list[Scenario], options: Options) -> str:
@@ -161,6 +165,8 @@ def _collector_title(scenarios: list[Scenario], options: Options) -> str:
         for run in [*found.get("variants", ()), *found.get("runs", ())]:
             if run.get("collector"):
                 return str(run["collector"])
+    if options.backends.given:
+        return f"the one at {options.backends.otlp or 'localhost:4317'}"
     return "none" if options.collector == "none" else ""
 
 

@@ -25,6 +25,9 @@ class Shelf(Protocol):
     def scrape(self) -> None:
         """Fetch the metrics of a service in direct mode now."""
 
+    def expect(self, requests: int) -> None:
+        """Say how many requests the metrics must tell."""
+
 
 class ConsoleShelf:
     """A console of the run's own, which scrapes the service in direct mode. A context manager."""
@@ -62,6 +65,9 @@ class ConsoleShelf:
         """When the last scrape was, in seconds since the epoch; 0 before the first."""
         return max((target.last_scrape_ns for target in self.console.scraper.targets if target.up), default=0) / 1e9
 
+    def expect(self, requests: int) -> None:
+        """A scrape is at once, whatever there is."""
+
     def scrape(self) -> None:
         self.console.scraper.scrape()
 
@@ -87,7 +93,3 @@ class ConsoleShelf:
             log_records=stored.log_records - len(records) + len(kept),
             duplicates=stored.duplicates + len(records) - len(kept),
         )
-
-
-def remote_shelf(*_: object) -> None:
-    return None

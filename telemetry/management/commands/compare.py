@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.util
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from telemetry.compare.route import VARIANTS
 from telemetry.compare.targets import TargetError, check_target
 
 _NEEDED = ("jinja2", "locust", "matplotlib", "scipy")
+_URLS = ("prometheus", "tempo", "loki", "jaeger")
 _INTERRUPTED = 130
 
 
@@ -44,8 +46,8 @@ class Command(BaseCommand):
         parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), help="set-ups (all)")
         parser.add_argument("--faults", nargs="+", choices=LOSS_KINDS, default=LOSS_KINDS, help="of loss (all)")
         parser.add_argument("--rounds", type=_whole(1, 100), help="paired rounds of cost (6; quick: 3)")
-        parser.add_argument("--duration", type=_seconds, help="seconds of each load (10; quick: 4)")
-        parser.add_argument("--outage", type=_seconds, help="seconds that the backend is gone (60; quick: 20)")
+        parser.add_argument("--duration", type=_seconds, help="seconds of each load (10; quick: 2)")
+        parser.add_argument("--outage", type=_seconds, help="seconds that the backend is gone (60; quick: 12)")
         parser.add_argument("--rate", type=_rate, default=0.0, help="requests/s of the open loop (40%% of saturation)")
         parser.add_argument(
             "--interval", type=_seconds, default=5.0, help="seconds between pushes or scrapes (%(default)s)"
@@ -59,7 +61,7 @@ class Command(BaseCommand):
             "--collector", choices=("rotel", "none"), default="rotel", help="what stands between (%(default)s)"
         )
         parser.add_argument("--alloy", metavar="PATH", help="Grafana Alloy's binary, to stand between instead")
-        for name in Backends.__slots__:
+        for name in _URLS:
             parser.add_argument(f"--{name}", default="", metavar="URL", help="count there instead of in the console")
         parser.add_argument("--otlp", default="", metavar="HOST:PORT", help="the running collector before these (gRPC)")
         parser.add_argument(
@@ -79,7 +81,7 @@ class Command(BaseCommand):
 
     def handle(self, **given: Any) -> None:
         """Run, write the report and end with the verdict."""
-        missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+        missing = [name for name in (*_NEEDED, *_collector_of(given)) if importlib.util.find_spec(name) is None]
         if missing:
             raise CommandError(f"{', '.join(missing)} missing; the comparison needs what `make test` installs")
         options = _options(given)
@@ -92,6 +94,7 @@ class Command(BaseCommand):
             options.output.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CommandError(f"--output {options.output} cannot be written: {error.strerror}") from None
+        logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its fonts
         progress = Progress(sys.stderr)
         report = Session(options, progress, migrate, f"{settings.SETTINGS_MODULE.rpartition('.')[0]}.wsgi").run()
         for path in write(report, options.output):
@@ -103,25 +106,36 @@ class Command(BaseCommand):
         sys.exit(0 if report["complete"] else _INTERRUPTED)
 
 
+def _collector_of(given: dict[str, Any]) -> tuple[str, ...]:
+    return ("rotel",) if given["collector"] == "rotel" and not given["alloy"] else ()
+
+
 def _options(given: dict[str, Any]) -> Options:
     quick = given["quick"]
     if given["alloy"] and given["collector"] == "none":
         raise CommandError("--alloy and --collector none: one of them, please")
+    backends = Backends(**{name: given[name] for name in Backends.__slots__})
+    if backends.given and not backends.complete:
+        raise CommandError(
+            "--prometheus, --loki and one of --tempo and --jaeger belong together: all signals are counted"
+        )
+    if backends.given and "direct" in " ".join(given["variants"]) and not given["service_port"]:
+        raise CommandError("--service-port is missing: a Prometheus scrapes the service where its configuration says")
     return Options(
         output=given["output"],
         scenarios=given["scenarios"],
         variants=given["variants"],
         faults=given["faults"],
         rounds=given["rounds"] or (3 if quick else 6),
-        duration=given["duration"] or (4.0 if quick else 10.0),
+        duration=given["duration"] or (2.0 if quick else 10.0),
         rate=given["rate"],
         workers=given["workers"],
         clients=given["clients"],
-        outage=given["outage"] or (20.0 if quick else 60.0),
+        outage=given["outage"] or (12.0 if quick else 60.0),
         interval=given["interval"],
         database=given["database"],
         collector=given["alloy"] or given["collector"],
-        backends=Backends(**{name: given[name] for name in Backends.__slots__}),
+        backends=backends,
         service_env=dict(given["set"]),
         service_port=given["service_port"],
         quick=quick,
@@ -140,7 +154,7 @@ def _shown_command() -> str:
 
 
 def _check_targets(given: dict[str, Any]) -> None:
-    targets = {f"--{name}": given[name] for name in Backends.__slots__}
+    targets = {f"--{name}": given[name] for name in _URLS}
     targets |= {f"--{name}": f"//{given[name.replace('-', '_')]}" for name in ("otlp", "otlp-traces")}
     targets["--database"] = given["database"]
     targets |= {f"--set {name}": value for name, value in given["set"] if name.endswith("_ENDPOINT")}
