@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help demo test lint snapshots dashboards lock secrets verify clean
+.PHONY: help demo test lint snapshots dashboards lock secrets verify clean report
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -27,6 +27,9 @@ snapshots: $(VENV)/.installed-dev ## Renew the contract of both modes and docs/s
 
 dashboards: $(VENV)/.installed-dev ## Write Grafana's dashboards from deploy/grafana/source, for review with git diff
 	$(BIN)/python -m deploy.grafana.source
+
+report: $(VENV)/.installed-dev ## Put the published comparison (docs/comparison) into the README
+	@$(BIN)/python -m telemetry.compare.report
 
 lock: $(VENV)/.installed-dev ## Renew requirements*.txt from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --custom-compile-command "make lock" \

@@ -18,6 +18,10 @@ def main(arguments: list[str]) -> None:
         from telemetry.demo.environment import prepare
 
         prepare(arguments[2:])
+    if arguments[1:2] == ["compare"]:
+        from telemetry.compare.environment import prepare as prepare_comparison
+
+        prepare_comparison()
     if arguments[1:2] == ["doctor"] and not os.environ.get("DJANGO_SECRET_KEY"):
         # It signs nothing, and is run where the service's secrets are not at hand.
         os.environ["DJANGO_SECRET_KEY"] = secrets.token_urlsafe(50)

@@ -61,7 +61,7 @@ class FaultProxy:
     """Passes connections on `port` of 127.0.0.1 to `target_port`, as `fault` says; a context manager.
 
     `port` 0 takes a free port; it stays the same when `refuse` closes and another fault opens it again. `connections`
-    counts those accepted.
+    counts those accepted, `received` the bytes that came from clients.
     """
 
     def __init__(self, target_port: int, *, port: int = 0, host: str = "127.0.0.1", fault: Fault = PASS) -> None:
@@ -69,6 +69,7 @@ class FaultProxy:
         self._host = host
         self.port = port
         self.connections = 0
+        self.received = 0
         self._fault = fault
         self._planned: deque[Fault] = deque()
         self._open: set[_Connection] = set()
@@ -155,6 +156,11 @@ class FaultProxy:
                 connection = _Connection(self, client, own)
                 self._open.add(connection)
             connection.start(self._target)
+
+    def count(self, received: int) -> None:
+        """Add to the bytes that came from clients."""
+        with self._lock:
+            self.received += received
 
     def forget(self, connection: "_Connection") -> None:
         """Drop a connection that has ended."""
@@ -253,6 +259,7 @@ class _Connection:
             fault = self.fault
             if not data:
                 continue
+            self._proxy.count(len(data))
             if fault.kind == "black_hole":
                 self._swallowed = True
                 continue

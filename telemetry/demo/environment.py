@@ -24,7 +24,7 @@ _SET_ASIDE = (
     "USERAPI_",
     "WEB_CONCURRENCY",
 )
-_LOOPBACK = ("localhost", "127.0.0.1")
+LOOPBACK = ("localhost", "127.0.0.1")
 
 
 def add_place_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,17 +65,13 @@ def prepare(arguments: Sequence[str], environ: MutableMapping[str, str] = os.env
         secret = _secret_key(folder / "secret-key")
     except OSError as error:
         sys.exit(f"demo: the folder {folder} cannot be used: {error.strerror}; --folder names another one")
-    set_aside = sorted(name for name in environ if name.startswith(_SET_ASIDE) and name != "DJANGO_SETTINGS_MODULE")
-    for name in set_aside:
-        del environ[name]
-    if set_aside:
-        print(f"demo: leaves out {', '.join(set_aside)} of the environment", file=sys.stderr)  # noqa: T201
-    # A service that the caller's shell was set up for is not the one of this project.
-    environ.pop("DJANGO_SETTINGS_MODULE", None)
+    left_out = set_aside(environ)
+    if left_out:
+        print(f"demo: leaves out {', '.join(left_out)} of the environment", file=sys.stderr)  # noqa: T201
     environ.update(
         {
             "DATABASE_URL": f"sqlite:///{quote(str(database_file(folder)))}",
-            "DJANGO_ALLOWED_HOSTS": ",".join(_LOOPBACK),
+            "DJANGO_ALLOWED_HOSTS": ",".join(LOOPBACK),
             "DJANGO_HTTPS": "false",
             "DJANGO_SECRET_KEY": secret,
             "DJANGO_STATIC_ROOT": str(folder / "staticfiles"),
@@ -86,7 +82,17 @@ def prepare(arguments: Sequence[str], environ: MutableMapping[str, str] = os.env
     )
     # The exporters obey proxies, and no proxy reaches this machine's loopback.
     for name in ("NO_PROXY", "no_proxy"):
-        environ[name] = ",".join([*filter(None, [environ.get(name)]), *_LOOPBACK])
+        environ[name] = ",".join([*filter(None, [environ.get(name)]), *LOOPBACK])
+
+
+def set_aside(environ: MutableMapping[str, str]) -> list[str]:
+    """Take away what is meant for another service, and return its names."""
+    left_out = sorted(name for name in environ if name.startswith(_SET_ASIDE) and name != "DJANGO_SETTINGS_MODULE")
+    for name in left_out:
+        del environ[name]
+    # A service that the caller's shell was set up for is not the one of this project.
+    environ.pop("DJANGO_SETTINGS_MODULE", None)
+    return left_out
 
 
 def service_environment(mode: Mode, ports: Ports) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The processes of the demo: started with a log file each, watched, stopped, and never left behind."""
+"""The processes of a demo or a comparison: started with a log file each, watched, stopped, and never left behind."""
 
 import contextlib
 import os
@@ -43,11 +43,19 @@ class Child:
                 start_new_session=True,
             )
         self.pid = self._process.pid
+        self.cpu_seconds = 0.0
+        """CPU time of its whole life and of those that it waited for, in seconds; 0 until it has ended by itself."""
 
     @property
     def code(self) -> int | None:
         """The exit code, None while it runs."""
-        return self._process.poll()
+        if self._process.returncode is None:
+            # Not `poll`, which forgets what the process has used.
+            pid, status, usage = os.wait4(self.pid, os.WNOHANG)
+            if pid:
+                self._process.returncode = os.waitstatus_to_exitcode(status)
+                self.cpu_seconds = usage.ru_utime + usage.ru_stime
+        return self._process.returncode
 
     def check(self) -> None:
         """Raise ChildEndedError unless it runs."""
@@ -114,10 +122,19 @@ class Processes:
 
     def start(self, name: str, log: str, arguments: Sequence[str], env: Mapping[str, str]) -> Child:
         """Run Python with `arguments`, and with `env` beside this process's environment; `log` is a file's name."""
-        child = Child(name, [sys.executable, *arguments], os.environ | env, self._folder / log)
+        return self.execute(name, log, [sys.executable, *arguments], env)
+
+    def execute(self, name: str, log: str, command: Sequence[str], env: Mapping[str, str]) -> Child:
+        """Run `command`, and all else as `start` does."""
+        child = Child(name, command, os.environ | env, self._folder / log)
         self._children.append(child)
         self._tell_guard(f"+{child.pid}")
         return child
+
+    def forget(self, child: Child) -> None:
+        """Let go of a child that has ended, so that a long run does not gather them."""
+        self._children.remove(child)
+        self._tell_guard(f"-{child.pid}")
 
     def check(self) -> None:
         """Raise ChildEndedError for the first process that does not run."""

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from time import sleep
 
+from telemetry.compare.route import Route as ComparedRoute
 from telemetry.console.server import Console
 from tests.support.service import Service
 
@@ -13,31 +14,12 @@ from tests.support.service import Service
 LAZY = {"OTEL_BSP_SCHEDULE_DELAY": "60000", "OTEL_BLRP_SCHEDULE_DELAY": "60000", "OTEL_METRIC_EXPORT_INTERVAL": "60000"}
 
 
-@dataclass(frozen=True)
-class Route:
+class Route(ComparedRoute):
     """One way from the service to the console."""
-
-    mode: str
-    protocol: str
-
-    def __str__(self) -> str:
-        return f"{self.mode}-{self.protocol}"
 
     def env(self, console: Console) -> dict[str, str]:
         """The environment of a service that sends all three signals to `console`."""
         return self.env_for(console.grpc_port, console.http_port)
-
-    def env_for(self, grpc_port: int, http_port: int) -> dict[str, str]:
-        if self.protocol == "grpc":
-            endpoint, logs = f"127.0.0.1:{grpc_port}", f"127.0.0.1:{grpc_port}"
-        else:
-            endpoint, logs = f"http://127.0.0.1:{http_port}", f"http://127.0.0.1:{http_port}/v1/logs"
-        env = {
-            "TELEMETRY_MODE": self.mode,
-            "OTEL_EXPORTER_OTLP_PROTOCOL": self.protocol,
-            "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
-        }
-        return env | {"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": logs} if self.mode == "direct" else env
 
 
 ROUTES = [

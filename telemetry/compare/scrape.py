@@ -1,13 +1,15 @@
 """What a scrape costs: /metrics across workers beside prometheus_client's own multiprocess mode, on the same series.
 
-``python -m tests.benchmarks.scrape --workers 8 --series 1000 --rounds 50``
+    python -m telemetry.compare.scrape --workers 8 --series 1000 --rounds 50
 
 Real processes write the same series to both; then one process scrapes both by turns, first with the living workers
 alone, then after 40 more have come and gone. Both answers must tell the same sums, or the comparison is void.
 Exit code 1 if a target is missed: half of prometheus_client's p50 and three quarters of its p95, in each case.
+With --json only our side runs, with the living workers alone, and what a comparison wants to know is printed.
 """
 
 import argparse
+import json
 import os
 import shutil
 import statistics
@@ -16,6 +18,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+import psutil
 
 P50_TARGET, P95_TARGET = 0.5, 0.75
 DEAD_WORKERS = 40
@@ -76,17 +80,18 @@ def write_theirs(series: int, value: int) -> object:
 
 
 class Workers:
-    """Forked processes that have written all series and wait until they are told to end."""
+    """Forked processes that have written all series, `theirs` too, and wait until they are told to end."""
 
-    def __init__(self, directory: Path, count: int, series: int) -> None:
+    def __init__(self, directory: Path, count: int, series: int, *, theirs: bool = True) -> None:
         self._stop_read, self._stop_write = os.pipe()
         self._pids: list[int] = []
+        self._theirs = theirs
         for slot in range(count):
             ready_read, ready_write = os.pipe()
             pid = os.fork()
             if pid == 0:
                 os.close(self._stop_write)
-                kept = write_ours(directory, slot, series), write_theirs(series, slot)
+                kept = write_ours(directory, slot, series), write_theirs(series, slot) if theirs else None
                 os.write(ready_write, b"1")
                 os.read(self._stop_read, 1)
                 os._exit(0 if kept else 1)
@@ -96,14 +101,19 @@ class Workers:
             os.close(ready_read)
             self._pids.append(pid)
 
+    def memory(self) -> float:
+        """Return the mean bytes that belong to one worker alone."""
+        return statistics.fmean(psutil.Process(pid).memory_full_info().uss for pid in self._pids)
+
     def stop(self) -> None:
         """End them and do for prometheus_client what its documentation asks for after a worker's death."""
-        from prometheus_client.multiprocess import mark_process_dead
-
         os.close(self._stop_write)
         for pid in self._pids:
             os.waitpid(pid, 0)
-            mark_process_dead(pid)  # type: ignore[no-untyped-call]
+            if self._theirs:
+                from prometheus_client.multiprocess import mark_process_dead
+
+                mark_process_dead(pid)  # type: ignore[no-untyped-call]
         os.close(self._stop_read)
 
 
@@ -184,15 +194,48 @@ def run(workers: int, series: int, rounds: int, accept: str) -> Iterator[bool]:
         state.close()
 
 
+def measure(workers: int, series: int, rounds: int, accept: str) -> dict[str, float]:
+    """Return what our side takes: milliseconds per scrape, bytes of the answer, of the shared state and per worker."""
+    from telemetry.state_directory import create_state_directory
+
+    state = create_state_directory()
+    try:
+        alive = Workers(state.path, workers, series, theirs=False)
+        ours, _ = scrapers(state.path, accept)
+        times = []
+        for _ in range(rounds):
+            start = time.perf_counter()
+            body = ours()
+            times.append(time.perf_counter() - start)
+        shared = sum(path.stat().st_blocks * 512 for path in state.path.iterdir())
+        found = {
+            "workers": workers,
+            "series": series,
+            "p50_ms": percentile(times, 0.5),
+            "p95_ms": percentile(times, 0.95),
+            "bytes": len(body),
+            "shared_bytes": shared,
+            "worker_bytes": alive.memory(),
+        }
+        alive.stop()
+        return found
+    finally:
+        state.close()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--series", type=int, default=1000, help="lines of each worker (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--accept", default="application/openmetrics-text", help="format to ask ours for")
+    parser.add_argument("--json", action="store_true", help="measure our side alone and print an object")
     options = parser.parse_args()
     if options.workers < 1 or options.series < 100 or options.rounds < 2:
         parser.error("accepted: at least 1 worker, 100 series and 2 rounds")
+    if options.json:
+        print(json.dumps(measure(options.workers, options.series, options.rounds, options.accept)))
+        return 0
     shared_memory = "/dev/shm"  # noqa: S108 - both sides on the same file system
     base = shared_memory if Path(shared_memory).is_dir() else None
     directory = tempfile.mkdtemp(prefix="benchmark-scrape-", dir=base)

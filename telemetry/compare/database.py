@@ -1,0 +1,105 @@
+"""A database of its own for every run, made once and copied: all runs begin alike."""
+
+import secrets
+import shutil
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import Any, Protocol, Self
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+
+class Database(Protocol):
+    """Where the service keeps its users. A context manager that leaves nothing behind."""
+
+    description: str
+
+    def __enter__(self) -> Self:
+        """Make the template."""
+
+    def __exit__(self, *exception: object) -> None:
+        """Remove everything."""
+
+    def fresh(self) -> str:
+        """Return the URL of an empty, migrated database."""
+
+
+class Sqlite:
+    """Files in `folder`. `migrate` fills the database behind a URL with tables."""
+
+    def __init__(self, folder: Path, migrate: Callable[[str], None]) -> None:
+        import sqlite3
+
+        self.description = f"SQLite {sqlite3.sqlite_version}"
+        self._folder = folder
+        self._migrate = migrate
+        self._numbers = count(1)
+
+    def __enter__(self) -> Self:
+        self._template = self._folder / "template.sqlite3"
+        self._migrate(f"sqlite:///{self._template}")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """The folder goes as a whole."""
+
+    def fresh(self) -> str:
+        copy = self._folder / f"run-{next(self._numbers)}.sqlite3"
+        shutil.copy(self._template, copy)
+        return f"sqlite:///{copy}"
+
+
+class Postgres:
+    """Databases beside the one that `url` names, on the same server; that one is only connected to.
+
+    Its user needs the right to create databases.
+    """
+
+    def __init__(self, url: str, migrate: Callable[[str], None]) -> None:
+        self.description = "PostgreSQL"
+        self._url = url
+        self._migrate = migrate
+        self._made: list[str] = []
+
+    def __enter__(self) -> Self:
+        import psycopg
+
+        self._connection = psycopg.connect(**self._parameters(), autocommit=True)
+        self.description = f"PostgreSQL {self._connection.info.server_version // 10000}"
+        self._template = self._create()
+        self._migrate(self._named(self._template))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name in reversed(self._made):
+            self._connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'.encode())
+        self._connection.close()
+
+    def fresh(self) -> str:
+        return self._named(self._create(f' TEMPLATE "{self._template}"'))
+
+    def _create(self, how: str = "") -> str:
+        name = f"compare_{secrets.token_hex(6)}"
+        self._connection.execute(f'CREATE DATABASE "{name}"{how}'.encode())
+        self._made.append(name)
+        return name
+
+    def _parameters(self) -> dict[str, Any]:
+        """Return what psycopg needs; a URL without a host names the folder of a Unix socket in its path."""
+        parts = urlsplit(self._url)
+        folder, _, name = unquote(parts.path).rpartition("/")
+        given = {"user": parts.username, "password": parts.password, "port": parts.port}
+        return {
+            "host": parts.hostname or folder,
+            "dbname": name,
+            **{key: unquote(str(value)) for key, value in given.items() if value},
+        }
+
+    def _named(self, name: str) -> str:
+        parts = urlsplit(self._url)
+        return urlunsplit(parts._replace(path=f"{parts.path.rpartition('/')[0]}/{name}"))
+
+
+def database(url: str, folder: Path, migrate: Callable[[str], None]) -> Database:
+    """Return the database for `--database`: `sqlite` or the URL of a PostgreSQL."""
+    return Sqlite(folder, migrate) if url == "sqlite" else Postgres(url, migrate)

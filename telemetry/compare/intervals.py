@@ -1,0 +1,71 @@
+"""Ratios of paired runs with 95 % intervals.
+
+Each round runs every set-up once, so the pairs share what the machine did meanwhile. The interval is Student's t on the
+logarithms of the paired ratios: a ratio is as likely to be halved as doubled, and with a handful of rounds a bootstrap
+only repeats the few values that there are and gives intervals that are too narrow. SciPy has the t quantiles that the
+standard library lacks.
+"""
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+CONFIDENCE = 0.95
+_LEAST_PAIRS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """The geometric mean of paired ratios; `low` and `high` are None where there are too few pairs for an interval."""
+
+    value: float
+    low: float | None
+    high: float | None
+    pairs: int
+
+    @property
+    def told(self) -> bool:
+        """Whether the interval excludes 1: only then is there a difference to speak of."""
+        return self.low is not None and self.high is not None and not self.low <= 1 <= self.high
+
+    @property
+    def inverse(self) -> "Ratio":
+        """The ratio the other way round."""
+        low = None if self.high is None else 1 / self.high
+        high = None if self.low is None else 1 / self.low
+        return Ratio(1 / self.value, low, high, self.pairs)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for the report."""
+        return {**{key: rounded(value) for key, value in asdict(self).items()}, "told": self.told}
+
+
+def paired_ratio(values: Sequence[float], baseline: Sequence[float]) -> Ratio:
+    """Return values / baseline, pair by pair; raises ValueError unless there are pairs of positive numbers."""
+    if len(values) != len(baseline) or not values:
+        raise ValueError(
+            f"{len(values)} values and {len(baseline)} of the baseline; accepted: as many, and one at least"
+        )
+    if min(*values, *baseline) <= 0:
+        raise ValueError(f"a value is {min(*values, *baseline)}; accepted: numbers above 0")
+    logs = [math.log(value / base) for value, base in zip(values, baseline, strict=True)]
+    mean = statistics.fmean(logs)
+    if len(logs) < _LEAST_PAIRS:
+        return Ratio(math.exp(mean), None, None, len(logs))
+    half = _t_quantile(len(logs) - 1) * statistics.stdev(logs) / math.sqrt(len(logs))
+    return Ratio(math.exp(mean), math.exp(mean - half), math.exp(mean + half), len(logs))
+
+
+def _t_quantile(degrees: int) -> float:
+    from scipy import stats
+
+    return float(stats.t.ppf((1 + CONFIDENCE) / 2, degrees))
+
+
+def rounded(value: Any, digits: int = 4) -> Any:
+    """Return numbers with so many significant digits, all else as it is."""
+    if isinstance(value, float) and math.isfinite(value) and value:
+        return round(value, digits - 1 - math.floor(math.log10(abs(value))))
+    return value

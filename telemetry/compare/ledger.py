@@ -1,0 +1,117 @@
+"""What was sent held against what is stored: every signal adds up, or the run has failed.
+
+Each request that was answered leaves one server span, one access record and one count. What is missing must be covered
+by reasons that somebody counted: the service's exporters and queues, its line at a stop, a collector's counters, or the
+bound that a fault of the comparison itself sets (a worker was killed with so many items).
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+# What became of these is not known: they may be stored although they were given up.
+UNCERTAIN = frozenset({"timeout", "unavailable", "already_shutdown"})
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a backend has of one service, duplicates left out."""
+
+    server_spans: int = 0
+    access_records: int = 0
+    requests: int = 0
+    """As the metrics tell them."""
+    spans: int = 0
+    log_records: int = 0
+    duplicates: int = 0
+    """Spans and access records that came more than once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One signal of one run. `surplus_allowed` requests got no answer, though the service may have served them."""
+
+    signal: str
+    sent: int
+    stored: int
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    surplus_allowed: int = 0
+
+    @property
+    def lost(self) -> int:
+        """Items that were sent and are not stored."""
+        return max(0, self.sent - self.stored)
+
+    @property
+    def unexplained(self) -> int:
+        """Items that are missing without a reason (negative: items that nobody sent)."""
+        if self.stored > self.sent + self.surplus_allowed:
+            return self.sent + self.surplus_allowed - self.stored
+        return max(0, self.lost - sum(self.reasons.values()))
+
+    def problem(self) -> str | None:
+        """Return what does not add up, None where all does."""
+        if self.unexplained > 0:
+            told = ", ".join(f"{reason} {count}" for reason, count in sorted(self.reasons.items())) or "no reason"
+            return f"{self.signal}: {self.lost} of {self.sent} are missing, and {told} is told"
+        if self.unexplained < 0:
+            return f"{self.signal}: {self.stored} are stored, {-self.unexplained} more than were sent"
+        return None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for the report."""
+        told = dict(sorted(self.reasons.items())) if self.lost else {}
+        return {**asdict(self), "reasons": told, "lost": self.lost, "unexplained": self.unexplained}
+
+
+def accounts(
+    *,
+    responses: int,
+    failed: int,
+    stored: Stored,
+    losses: Mapping[str, Counter[str]],
+    exported: frozenset[str] = frozenset({"spans", "log records", "counter"}),
+) -> list[Account]:
+    """Return the accounts of requests by signal.
+
+    `losses` are reasons by signal ("spans", "log records", "counter"); `exported` signals are those that this set-up
+    has at all.
+    """
+    found = {"spans": stored.server_spans, "log records": stored.access_records, "counter": stored.requests}
+    return [
+        Account(signal, responses, count, losses.get(signal, Counter()), failed)
+        for signal, count in found.items()
+        if signal in exported
+    ]
+
+
+def item_account(signal: str, ended: int, stored: int, losses: Counter[str]) -> Account:
+    """Return the account of all items of a signal: what the service says ended, against what is stored.
+
+    Where a loss is certain it must show: more stored than ended less the certain losses is a surplus.
+    """
+    certain = sum(count for reason, count in losses.items() if reason not in UNCERTAIN)
+    uncertain = losses.total() - certain
+    # Sent are those that were not certainly lost; the rest may or may not be there.
+    return Account(f"all {signal}", ended - certain, stored, Counter(uncertain=uncertain) if uncertain else {})
+
+
+def problems(
+    found: list[Account], wrong: Mapping[str, int], failed: int, *, may_fail: bool = False, may_lose: bool = False
+) -> list[str]:
+    """Return everything that is wrong with a run.
+
+    Requests without an answer are where none `may_fail`, and losses, whatever their reason, where none `may_lose`.
+    """
+    told = [problem for account in found if (problem := account.problem())]
+    for account in found:
+        if account.lost and not may_lose and not account.problem():
+            reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(account.reasons.items()))
+            lost = f"{account.lost} of {account.sent} are lost in calm, where nothing may be"
+            told.append(f"{account.signal}: {lost} ({reasons})")
+    if wrong:
+        told.append(f"answers with a wrong status: {', '.join(f'{n} x {status}' for status, n in wrong.items())}")
+    if failed and not may_fail:
+        told.append(f"{failed} requests got no answer")
+    return told

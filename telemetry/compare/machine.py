@@ -1,0 +1,77 @@
+"""What the figures were made on: the machine, its load, the versions; and how its cores are divided."""
+
+import os
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+_PACKAGES = (
+    "django",
+    "djangorestframework",
+    "gunicorn",
+    "opentelemetry-sdk",
+    "opentelemetry-instrumentation-django",
+    "opentelemetry-exporter-otlp-proto-grpc",
+    "psycopg",
+    "locust",
+    "rotel",
+)
+
+
+def facts() -> dict[str, Any]:
+    """Return what a reader must know to judge the figures; nothing that names the machine or its user."""
+    return {
+        "cores": os.cpu_count() or 1,
+        "usable_cores": len(usable_cores()),
+        "cpu": cpu_model(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "kernel": f"{platform.system()} {platform.release()}",
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "packages": {name: found for name in _PACKAGES if (found := _version(name))},
+        "load_average": load_average(),
+    }
+
+
+def load_average() -> list[float]:
+    """Return the load of the last 1, 5 and 15 minutes."""
+    return [round(value, 2) for value in os.getloadavg()]
+
+
+def cpu_model() -> str:
+    """Return the processor's name."""
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        for line in information.read_text().splitlines():
+            if line.startswith(("model name", "Model")):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def usable_cores() -> list[int]:
+    """Return the cores that this process may use."""
+    if sys.platform == "linux":
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def divided_cores() -> tuple[list[int], list[int]] | None:
+    """Return the cores for the service and those for all else, so that neither takes the other's time.
+
+    None where the system cannot hold a process to cores (macOS), or has only one.
+    """
+    cores = usable_cores()
+    if sys.platform != "linux" or len(cores) < 2:  # noqa: PLR2004  (one for each side)
+        return None
+    half = len(cores) // 2
+    return cores[:half], cores[half:]
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""

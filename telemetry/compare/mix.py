@@ -1,0 +1,46 @@
+"""The requests of every load: the same mix whatever sends it, and which status each must get."""
+
+import json
+import uuid
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import NamedTuple
+
+PERIOD = 20
+"""After so many requests the mix begins again: 60 % reads, 20 % lists, 10 % creates, 5 % missing, 5 % bad input."""
+
+DESCRIPTION = (
+    "60 % reads of one user, 20 % lists, 10 % creates, 5 % reads of a missing user, 5 % creates with bad input"
+)
+
+
+class Request(NamedTuple):
+    """One request; `body` is JSON, empty for none."""
+
+    method: str
+    path: str
+    body: str
+    expected: int
+
+
+class Mix:
+    """The requests of one load, by number. `users` are paths of users that exist, such as `/users/{id}`."""
+
+    def __init__(self, users: Sequence[str]) -> None:
+        self._users = users
+        self._run = uuid.uuid4().hex[:12]
+
+    def request(self, number: int) -> Request:
+        """Return the request with that number; emails are unique over all loads."""
+        match number % PERIOD:
+            case 0 | 10:
+                body = {"name": "Test User", "email": f"user.{self._run}.{number}@example.com"}
+                return Request("POST", "/users", json.dumps(body), HTTPStatus.CREATED)
+            case 5:
+                return Request("POST", "/users", '{"name": ""}', HTTPStatus.BAD_REQUEST)
+            case 15:
+                return Request("GET", f"/users/{uuid.uuid4()}", "", HTTPStatus.NOT_FOUND)
+            case 2 | 7 | 12 | 17:
+                return Request("GET", "/users?page_size=10", "", HTTPStatus.OK)
+            case _:
+                return Request("GET", self._users[number % len(self._users)], "", HTTPStatus.OK)

@@ -1,0 +1,64 @@
+"""What a comparison is asked to do."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Scenario = Literal["cost", "freshness", "loss", "scale", "profile"]
+SCENARIOS: tuple[Scenario, ...] = ("cost", "freshness", "loss", "scale", "profile")
+DEFAULT_SCENARIOS: tuple[Scenario, ...] = ("cost", "freshness", "loss", "scale")
+LOSS_KINDS = ("calm", "gone", "slow", "refusing", "killed", "deploy", "stop", "collector-restart")
+
+
+@dataclass(frozen=True, slots=True)
+class Backends:
+    """Base URLs of real backends, all empty where the embedded console plays them.
+
+    `otlp` and `otlp_traces` (host:port) are where the service sends to in collector mode, and its spans in direct mode.
+    """
+
+    prometheus: str = ""
+    tempo: str = ""
+    loki: str = ""
+    jaeger: str = ""
+    otlp: str = ""
+    otlp_traces: str = ""
+
+    @property
+    def given(self) -> bool:
+        """Whether there are any."""
+        return bool(self.prometheus or self.tempo or self.loki or self.jaeger)
+
+    @property
+    def complete(self) -> bool:
+        """Whether each signal has its backend."""
+        return bool(self.prometheus and self.loki and (self.tempo or self.jaeger))
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The command line, checked. Times in seconds, `rate` in requests per second (0: found by a calibration).
+
+    `collector` is `rotel`, `none` (the service sends to the backend itself) or the path of Alloy's binary.
+    `service_env` is added to the service's environment. `command` is the command line that makes the report again.
+    """
+
+    output: Path
+    scenarios: Sequence[Scenario] = DEFAULT_SCENARIOS
+    variants: Sequence[str] = ("off", "collector-grpc", "collector-http", "direct", "direct-stdout")
+    faults: Sequence[str] = LOSS_KINDS
+    rounds: int = 6
+    duration: float = 10.0
+    rate: float = 0.0
+    workers: int = 2
+    clients: int = 8
+    outage: float = 60.0
+    interval: float = 5.0
+    database: str = "sqlite"
+    collector: str = "rotel"
+    backends: Backends = field(default_factory=Backends)
+    service_env: Mapping[str, str] = field(default_factory=dict)
+    service_port: int = 0
+    quick: bool = False
+    command: str = ""

@@ -1,0 +1,51 @@
+"""What a comparison shows while it runs: the step, how many are left, and for how long."""
+
+from time import monotonic
+from typing import TextIO
+
+# Before that the first steps say little about the rest.
+_TELLING_SECONDS = 30.0
+
+
+class Progress:
+    """Tells each step on `stream`; on a terminal it rewrites one line.
+
+    The time left is what the steps to come were estimated to take, corrected by how long those so far really took.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._terminal = stream.isatty()
+        self._planned: list[tuple[str, float]] = []
+        self._done = 0
+        self._started = monotonic()
+
+    def plan(self, steps: list[tuple[str, float]]) -> None:
+        """Set the steps, each with the seconds that it should take."""
+        self._planned = steps
+        self._started = monotonic()
+
+    @property
+    def seconds_left(self) -> float:
+        """The estimate for everything that is not done."""
+        left = sum(seconds for _, seconds in self._planned[self._done :])
+        past = sum(seconds for _, seconds in self._planned[: self._done])
+        return left * ((monotonic() - self._started) / past if past > _TELLING_SECONDS else 1.0)
+
+    def begin(self, name: str) -> None:
+        """Tell that a step begins."""
+        left = self.seconds_left
+        line = f"[{self._done + 1}/{len(self._planned)}] {name}; {left // 60:.0f} min {left % 60:02.0f} s left"
+        self._write(f"\r\x1b[2K{line}" if self._terminal else f"{line}\n")
+
+    def end(self) -> None:
+        """Tell that it is over."""
+        self._done += 1
+
+    def say(self, line: str) -> None:
+        """Tell something that shall stay."""
+        self._write(f"\r\x1b[2K{line}\n" if self._terminal else f"{line}\n")
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()

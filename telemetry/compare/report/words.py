@@ -1,0 +1,92 @@
+"""Figures in words, the same in the table and on the page."""
+
+from collections.abc import Mapping
+from typing import Any
+
+Report = Mapping[str, Any]
+
+COLUMNS = {
+    "cpu": "CPU per request",
+    "throughput": "requests/s",
+    "p50": "p50",
+    "p95": "p95",
+    "p99": "p99",
+    "memory": "memory per worker",
+    "start": "start-up",
+}
+"""Ratios to `off`, by metric."""
+
+_UNITS: dict[str, tuple[float, str]] = {
+    "cpu": (1e6, "{:,.0f} µs"),
+    "collector_cpu": (1e6, "{:,.0f} µs"),
+    **dict.fromkeys(("p50", "p95", "p99"), (1e3, "{:,.1f} ms")),
+    "memory": (2**-20, "{:,.0f} MiB"),
+    **dict.fromkeys(("start", "stop"), (1, "{:.2f} s")),
+    "sent_bytes": (1, "{:,.0f} B"),
+}
+
+
+def ratio(given: Mapping[str, Any] | None) -> str:
+    """Return a ratio with its interval; `≈` marks one that cannot be told from 1."""
+    if not given:
+        return "-"
+    if given["low"] is None:
+        return f"{given['value']:.2f}"
+    mark = "" if given["told"] else "≈ "
+    return f"{mark}{given['value']:.2f} [{given['low']:.2f}-{given['high']:.2f}]"
+
+
+def inverse(given: Mapping[str, Any] | None) -> str:
+    """Return the ratio the other way round: off / set-up."""
+    if not given:
+        return "-"
+    if given["low"] is None:
+        return f"{1 / given['value']:.2f}"
+    return f"{1 / given['value']:.2f} [{1 / given['high']:.2f}-{1 / given['low']:.2f}]"
+
+
+def value(metric: str, number: float | None) -> str:
+    """Return a median with its unit."""
+    if number is None:
+        return "-"
+    factor, form = _UNITS.get(metric, (1, "{:,.0f}"))
+    return form.format(number * factor)
+
+
+def machine(report: Report) -> str:
+    """Return one sentence about the machine."""
+    given, setup = report["machine"], report["setup"]
+    packages = given["packages"]
+    load = ", ".join(f"{one:g}" for one in given["load_average"])
+    return (
+        f"{given['usable_cores']} cores ({given['cpu']}), {given['kernel']}, {given['python']}, Django "
+        f"{packages.get('django', '?')}, OpenTelemetry {packages.get('opentelemetry-sdk', '?')}, gunicorn "
+        f"{packages.get('gunicorn', '?')}, {setup['database']}, {setup['workers']} workers; load average before: {load}"
+    )
+
+
+def placement(report: Report) -> str:
+    """Return how the cores were divided."""
+    setup = report["setup"]
+    if setup["service_cores"]:
+        return f"the service on {setup['service_cores']} core(s), all else on the other {setup['other_cores']}"
+    return "the service and all else on the same cores"
+
+
+def collector(report: Report) -> str:
+    """Return what stood between in collector mode."""
+    name = report["setup"]["collector"]
+    return "none: the service sent to the receiver itself" if name in ("", "none") else str(name)
+
+
+def loss(run: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return signal, lost of sent, and who told, for each signal of requests of one run."""
+    return [
+        (
+            account["signal"],
+            f"{account['lost']} of {account['sent']}" if account["lost"] else "0",
+            ", ".join(f"{reason} {count}" for reason, count in account["reasons"].items()),
+        )
+        for account in run["accounts"]
+        if not account["signal"].startswith("all ")
+    ]

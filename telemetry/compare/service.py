@@ -1,0 +1,164 @@
+"""The service under test: a real gunicorn, its workers, what they use, and what they tell of their telemetry."""
+
+import os
+import re
+import signal
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from time import monotonic, sleep
+from typing import Any
+
+import psutil
+
+from telemetry.demo.client import call
+from telemetry.demo.processes import Child, Processes
+from telemetry.status import read_statuses
+
+_POLL = 0.02
+_START_SECONDS = 60.0
+_STOP_SECONDS = 45.0
+_OK = 200
+_DROPPED = re.compile(r"telemetry dropped at stop: ([^;]*);")
+_COUNTED = re.compile(r"(\d+) (spans|log records)")
+_SIGNALS = {"spans": "traces", "log records": "logs"}
+_ACCESS_RECORD = b'"logger": "userapi.access"'
+
+
+class ServiceError(Exception):
+    """The service did not start or stop as it should; one line."""
+
+
+class Service:
+    """`python -m gunicorn -c deploy/gunicorn.conf.py APPLICATION` on a port of the loopback address.
+
+    `cores` are those that it is held to, none for all. Its log has the access record of every request.
+    """
+
+    def __init__(
+        self, processes: Processes, log: str, port: int, arguments: Sequence[str], env: Mapping[str, str]
+    ) -> None:
+        self.port = port
+        self._processes = processes
+        self._log = log
+        self._arguments = ["-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "--bind", f"127.0.0.1:{port}", *arguments]
+        self._env = env
+        self._child: Child | None = None
+        self._ended_statuses: dict[int, dict[str, Any]] = {}
+        self.start_seconds = 0.0
+        """From the command to the first answer."""
+
+    @property
+    def child(self) -> Child:
+        """The master; RuntimeError before `start`."""
+        if self._child is None:
+            raise RuntimeError("the service was not started")
+        return self._child
+
+    @property
+    def started(self) -> bool:
+        """Whether `start` was called."""
+        return self._child is not None
+
+    def start(self, cores: Sequence[int] = ()) -> None:
+        """Start it and wait until it answers; raises ServiceError."""
+        started = monotonic()
+        self._child = self._processes.start("the service", self._log, self._arguments, self._env)
+        if cores and sys.platform == "linux":
+            with suppress(psutil.NoSuchProcess):
+                psutil.Process(self._child.pid).cpu_affinity(list(cores))  # its workers inherit it
+        while not self._answers():
+            if self._child.code is not None or monotonic() - started > _START_SECONDS:
+                raise ServiceError(f"the service does not answer: {' | '.join(self._child.last_lines()[-4:])}")
+            sleep(_POLL)
+        self.start_seconds = monotonic() - started
+
+    def _answers(self) -> bool:
+        try:
+            return call(self.port, "GET", "/livez", timeout=2.0).status == _OK
+        except OSError:
+            return False
+
+    def workers(self) -> list[psutil.Process]:
+        """Return the living worker processes."""
+        try:
+            children = psutil.Process(self.child.pid).children()
+            return [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
+        except psutil.NoSuchProcess:
+            return []
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time so far: of the master, its present workers and those that it has waited for."""
+        if self.child.code is not None:
+            return self.child.cpu_seconds
+        with suppress(psutil.NoSuchProcess):
+            times = [psutil.Process(self.child.pid).cpu_times(), *(worker.cpu_times() for worker in self.workers())]
+            past = sum(getattr(times[0], name, 0.0) for name in ("children_user", "children_system"))
+            return past + sum(one.user + one.system for one in times)
+        return self.child.cpu_seconds
+
+    def memory(self) -> tuple[str, float]:
+        """Return how memory is counted, and the mean bytes per worker.
+
+        PSS where the system tells it (Linux): what workers share with the master is divided among them.
+        """
+        found = [worker.memory_full_info() for worker in self.workers()]
+        kind = "pss" if hasattr(found[0], "pss") else "uss"
+        return kind.upper(), sum(getattr(one, kind) for one in found) / len(found)
+
+    def statuses(self) -> list[dict[str, Any]]:
+        """Return what each living worker tells of its telemetry; those that have ended are remembered."""
+        told = [one for one in read_statuses() if one["run"] == self.child.pid and "signals" in one]
+        self._ended_statuses |= {one["pid"]: one for one in told}
+        return told
+
+    def losses(self, signal_name: str) -> Counter[str]:
+        """Return items that the service gave up, by reason: of all workers ever seen, and of stops as the log tells.
+
+        `signal_name` is "spans" or "log records".
+        """
+        found: Counter[str] = Counter()
+        for status in self._ended_statuses.values():
+            found.update(status["signals"][_SIGNALS[signal_name]].get("losses", {}))
+        if stopped := self.dropped_at_stops()[signal_name]:
+            found["already_shutdown"] += stopped
+        return +found
+
+    def ended_items(self, signal_name: str) -> int:
+        """Return the items that ended in all workers ever seen, when they last told."""
+        signals = [status["signals"][_SIGNALS[signal_name]] for status in self._ended_statuses.values()]
+        return sum(
+            one.get("accepted", 0) + sum(one.get("losses", {}).values()) + one.get("queue", 0) + one.get("in_flight", 0)
+            for one in signals
+        )
+
+    def dropped_at_stops(self) -> Counter[str]:
+        """Return how many spans and log records the workers said they dropped at their stop."""
+        dropped: Counter[str] = Counter()
+        for told in _DROPPED.findall(self.child.log.read_text(errors="replace")):
+            for number, item in _COUNTED.findall(told):
+                dropped[item] += int(number)
+        return dropped
+
+    def access_records(self) -> int:
+        """Return how many requests the service has written to its standard output."""
+        return self.child.log.read_bytes().count(_ACCESS_RECORD)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the master."""
+        with suppress(ProcessLookupError):
+            os.kill(self.child.pid, number)
+
+    def stop(self) -> float:
+        """Stop it in order and return the seconds that this took; raises ServiceError where it had to be killed."""
+        if self.child.code is not None:
+            raise ServiceError(f"the service ended by itself: {' | '.join(self.child.last_lines()[-3:])}")
+        self.statuses()
+        started = monotonic()
+        self.child.stop()
+        trouble = self.child.wait(_STOP_SECONDS, lambda: False)
+        if trouble:
+            raise ServiceError(f"{trouble}: {' | '.join(self.child.last_lines()[-3:])}")
+        self._processes.forget(self.child)
+        return monotonic() - started

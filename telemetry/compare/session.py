@@ -1,0 +1,196 @@
+"""One comparison from the first check to the report, whole or as far as it came."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from telemetry.compare import machine
+from telemetry.compare.advice import advice
+from telemetry.compare.bench import Bench
+from telemetry.compare.context import Context, Scenario, Step, StoppedError
+from telemetry.compare.cost import Cost
+from telemetry.compare.database import database
+from telemetry.compare.freshness import Freshness
+from telemetry.compare.intervals import rounded
+from telemetry.compare.loss import Loss
+from telemetry.compare.mix import DESCRIPTION
+from telemetry.compare.options import Options
+from telemetry.compare.profile import Profile
+from telemetry.compare.progress import Progress
+from telemetry.compare.scale import Scale
+from telemetry.demo.interruption import Interruption
+from telemetry.demo.processes import Processes
+
+SCHEMA = 1
+"""Of report.json; it grows when a reader of the former one would be wrong."""
+
+_KINDS: Mapping[str, type[Scenario]] = {
+    "cost": Cost,
+    "freshness": Freshness,
+    "loss": Loss,
+    "scale": Scale,
+    "profile": Profile,
+}
+_CALIBRATION_SECONDS = 3.0
+_CALIBRATION_AROUND = 8.0
+# Of the throughput of a set-up that exports: far enough from saturation that queues do not make the latencies.
+_SHARE_OF_SATURATION = 0.4
+
+
+class Session:
+    """Runs once. `migrate` fills a database with tables, `application` is the service's WSGI name."""
+
+    def __init__(self, options: Options, progress: Progress, migrate: Callable[[str], None], application: str) -> None:
+        self._options = options
+        self._progress = progress
+        self._migrate = migrate
+        self._application = application
+        self._scenarios: list[Scenario] = []
+        self._stopped_during = ""
+        self._facts: dict[str, Any] = {}
+
+    def run(self) -> dict[str, Any]:
+        """Return the report, partial after Ctrl-C; leaves nothing running."""
+        facts = machine.facts()
+        started = datetime.now(UTC)
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="compare-")))
+            interruption = stack.enter_context(Interruption())
+            processes = stack.enter_context(Processes(folder))
+            place = stack.enter_context(database(self._options.database, folder, self._migrate))
+            cores = self._divide(stack)
+            context = Context(
+                self._options, processes, folder, interruption, self._progress, place, self._application, cores
+            )
+            context.rate = self._options.rate
+            self._work(context)
+            facts["load_average_after"] = machine.load_average()
+            return self._report(context, started, facts)
+
+    def _divide(self, stack: ExitStack) -> list[int]:
+        """Keep this process and what it starts off the service's cores; return those."""
+        divided = machine.divided_cores()
+        if divided is None:
+            return []
+        before = os.sched_getaffinity(0)  # type: ignore[attr-defined,unused-ignore]
+        os.sched_setaffinity(0, divided[1])  # type: ignore[attr-defined,unused-ignore]
+        stack.callback(os.sched_setaffinity, 0, before)  # type: ignore[attr-defined,unused-ignore]
+        return divided[0]
+
+    def _work(self, context: Context) -> None:
+        steps = [] if context.rate else [self._calibration(context)]
+        self._scenarios = [_KINDS[key](context) for key in self._options.scenarios]
+        steps += [step for scenario in self._scenarios for step in scenario.steps()]
+        self._progress.plan([(step.name, step.seconds) for step in steps])
+        for step in steps:
+            self._progress.begin(step.name)
+            try:
+                context.check()
+                step.run()
+            except StoppedError:
+                self._stopped_during = step.name
+                self._progress.say(f"stopped during: {step.name}; the report has what was measured before")
+                return
+            self._progress.end()
+
+    def _calibration(self, context: Context) -> Step:
+        def calibrate() -> None:
+            variant = (context.exporting or context.variants)[0]
+            with Bench(context, variant) as bench:
+                bench.seed(100)
+                load = bench.load("closed", _CALIBRATION_SECONDS)
+                load.go()
+                done = bench.done(load)
+                context.rate = float(max(1, int(_SHARE_OF_SATURATION * done.responses / done.seconds)))
+            self._progress.say(f"the fixed rate is {context.rate:g} requests/s")
+
+        return Step("calibration of the fixed rate", _CALIBRATION_SECONDS + _CALIBRATION_AROUND, calibrate)
+
+    def _report(self, context: Context, started: datetime, facts: dict[str, Any]) -> dict[str, Any]:
+        options = self._options
+        problems = [problem for scenario in self._scenarios for problem in scenario.problems]
+        report: dict[str, Any] = {
+            "schema": SCHEMA,
+            "made": started.isoformat(timespec="seconds"),
+            "seconds": round((datetime.now(UTC) - started).total_seconds()),
+            "commit": _commit(),
+            "command": options.command,
+            "complete": not self._stopped_during,
+            "stopped_during": self._stopped_during,
+            "ok": not problems,
+            "problems": problems,
+            "machine": facts,
+            "setup": {
+                "database": context.database.description,
+                "collector": _collector_title(self._scenarios, options),
+                "backend": _backend_title(options),
+                "service_cores": len(context.cores),
+                "other_cores": facts["usable_cores"] - len(context.cores),
+                "workers": options.workers,
+                "clients": options.clients,
+                "rate": rounded(context.rate),
+                "duration": options.duration,
+                "rounds": options.rounds,
+                "outage": options.outage,
+                "metric_interval": options.interval,
+                "mix": DESCRIPTION,
+                "service_environment": dict(options.service_env),
+            },
+        }
+        for scenario in self._scenarios:
+            if found := scenario.result():
+                report[scenario.key] = found
+        report["advice"] = advice(report)
+        return report
+
+
+def _backend_title(options: Options) -> str:
+    given = options.backends
+    if not given.given:
+        return "embedded console"
+    names = [name.title() for name in ("prometheus", "tempo", "jaeger", "loki") if getattr(given, name)]
+    return f"real ones: {', '.join(names)}"
+
+
+def _collector_title(scenarios: list[Scenario], options: Options) -> str:
+    """Return the name of the collector that really ran, as a run has noted it."""
+    for scenario in scenarios:
+        found = scenario.result()
+        for run in [*found.get("variants", ()), *found.get("runs", ())]:
+            if run.get("collector"):
+                return str(run["collector"])
+    if options.backends.given:
+        return f"the one at {options.backends.otlp or 'localhost:4317'}"
+    return "none" if options.collector == "none" else ""
+
+
+def _commit() -> str:
+    """Return the commit of the code, empty where it is no checkout."""
+    try:
+        told = subprocess.run(
+            ["git", "rev-parse", "--short=12", "HEAD"],  # noqa: S607
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+            cwd=Path(__file__).parent,
+        )
+    except OSError:
+        return ""
+    return told.stdout.strip() if told.returncode == 0 else ""
+
+
+def migrate(url: str) -> None:
+    """Fill a database with the service's tables, in a process of its own."""
+    subprocess.run(
+        [sys.executable, "manage.py", "migrate", "--verbosity=0"],
+        cwd=Path(__file__).resolve().parents[2],
+        env={**os.environ, "DATABASE_URL": url},
+        check=True,
+    )

@@ -1,0 +1,50 @@
+"""`manage.py compare` as a process of its own, and reports to look at."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.service import ROOT
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A comparison that has ended; `report` is empty where none was written."""
+
+    code: int
+    output: str
+    report: dict[str, Any]
+
+
+def command(output: Path, *arguments: str) -> list[str]:
+    return [sys.executable, "manage.py", "compare", "--output", str(output), *arguments]
+
+
+@pytest.fixture
+def compare(tmp_path: Path) -> Callable[..., Ended]:
+    """A function that runs the command to its end, with short times unless told otherwise."""
+
+    def run(*arguments: str) -> Ended:
+        folder = tmp_path / "report"
+        short = ("--duration", "1", "--interval", "0.5", "--rate", "20", "--rounds", "1", "--workers", "1")
+        ended = subprocess.run(
+            command(folder, *short, *arguments), cwd=ROOT, env=os.environ, capture_output=True, text=True, check=False
+        )
+        written = folder / "report.json"
+        report = json.loads(written.read_text()) if written.exists() else {}
+        return Ended(ended.returncode, ended.stdout + ended.stderr, report)
+
+    return run
+
+
+def cost_runs(*values: float) -> list[dict[str, Any]]:
+    """Runs of the scenario cost whose every metric has these values."""
+    names = ("cpu", "throughput", "p50", "p95", "p99", "memory", "start", "stop", "sent_bytes")
+    return [{**dict.fromkeys(names, value), "collector_cpu": 0.0002, "requests": 100, "late": 0.0} for value in values]

@@ -1,0 +1,78 @@
+"""Short comparisons from the command to the report, with real processes."""
+
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.compare.conftest import Ended, command
+from tests.support.service import ROOT
+
+Compare = Callable[..., Ended]
+
+
+def test_cost_and_freshness_of_a_real_service(compare: Compare) -> None:
+    ended = compare("--scenarios", "cost", "freshness", "--variants", "off", "collector-grpc")
+    assert ended.code == 0, ended.output
+    report = ended.report
+    assert (report["ok"], report["complete"], report["problems"]) == (True, True, [])
+    off, collector = report["cost"]["variants"]
+    assert off["counts"] == {}
+    (run,) = collector["runs"]
+    for signal_name in ("spans", "log records", "counter"):
+        counts = collector["counts"][signal_name]
+        assert counts["sent"] == counts["stored"] > run["requests"]
+        assert counts["lost"] == 0
+    assert collector["collector"].startswith("Rotel")
+    assert run["collector_cpu"] > 0
+    assert run["sent_bytes"] > 100
+    assert run["cpu"] > 0.0005
+    assert 0 < run["p50"] <= run["p95"] <= run["p99"]
+    assert run["memory"] > off["runs"][0]["memory"]
+    ratio = collector["ratio"]["cpu"]
+    assert ratio["value"] == pytest.approx(run["cpu"] / off["runs"][0]["cpu"], rel=0.01)
+    assert ratio["pairs"] == 1
+    assert ratio["low"] is None
+    (fresh,) = report["freshness"]["variants"]
+    assert fresh["signals"].keys() == {"spans", "log records", "counter"}
+    assert fresh["signals"]["counter"]["median"] < 2.0
+    assert report["machine"]["packages"]["gunicorn"]
+    assert report["setup"]["rate"] == 20
+
+
+def test_faults_are_counted_with_their_reasons(compare: Compare) -> None:
+    arguments = ("--scenarios", "loss", "--faults", "killed", "stop", "--variants", "off", "direct", "collector-http")
+    ended = compare(*arguments, "--duration", "3", "--workers", "2")
+    assert ended.code == 0, ended.output
+    runs = {(run["fault"], run["key"]): run for run in ended.report["loss"]["runs"]}
+    assert len(runs) == 4
+    killed = {account["signal"]: account for account in runs["killed", "direct"]["accounts"]}
+    assert killed["counter"]["lost"] == 0  # shared memory outlives a worker
+    for run in runs.values():
+        for account in run["accounts"]:
+            assert account["unexplained"] == 0
+            assert bool(account["reasons"]) is bool(account["lost"])
+
+
+def test_interrupt_gives_a_partial_report_and_leaves_nothing_running(tmp_path: Path) -> None:
+    arguments = ("--scenarios", "cost", "--variants", "off", "--duration", "1", "--rounds", "3", "--rate", "20")
+    process = subprocess.Popen(command(tmp_path, *arguments), cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    told = ""
+    while "[2/3]" not in told:
+        line = process.stderr.readline()
+        assert line, told
+        told += line
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 130, rest
+    html = (tmp_path / "report.html").read_text()
+    assert "Partial: stopped during “cost, round 2 of 3, off”" in html
+    assert "**Partial: stopped during “cost, round 2 of 3, off”.**" in (tmp_path / "report.md").read_text()
+    assert '"complete": false' in (tmp_path / "report.json").read_text()
+    _, alive = psutil.wait_procs(children, 5)
+    assert alive == []
