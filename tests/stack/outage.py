@@ -17,6 +17,7 @@ import signal
 import sys
 import tempfile
 import threading
+import urllib.request
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -28,13 +29,14 @@ import tests.support.environment  # noqa: F401  (the service's settings need it)
 from tests.conftest import migrate
 from tests.stack.servers import Binaries, Stack
 from tests.stack.stored import Backend, Samples, Stored, access_records, found_by_search, samples, spans
-from tests.support.service import Service
+from tests.support.service import Service, wait_until
 
 WAYS = ("remote_write", "otlp")
 INTERVAL = 5.0
 """Seconds between two pushes of metrics."""
 _CALIBRATION = 5
 _DRAIN_SECONDS = 180
+_SETTLE_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -205,27 +207,39 @@ def suffer(stack: Stack, plan: Plan) -> None:
 
 
 def settled(way: str, stack: Stack, requests: Requests, spans_each: int, began: float) -> Outcome:
-    """Ask until everything is there, or nothing more has come for ten seconds."""
+    """Wait until Alloy's queues are empty, then count; once more where something is missing."""
+    wait_until(lambda: waiting_in(stack.alloy_port) == 0, _DRAIN_SECONDS, "the number of bytes in Alloy's queues")
+    sleep(_SETTLE_SECONDS)
+    outcome = counted(way, stack, requests, spans_each, began)
+    if outcome.problems():
+        sleep(_SETTLE_SECONDS)
+        outcome = counted(way, stack, requests, spans_each, began)
+    return outcome
+
+
+def waiting_in(alloy_port: int) -> float:
+    """Return what waits in Alloy's queues: bytes of the exporters, samples of the remote write."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{alloy_port}/metrics", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    names = ("otelcol_exporter_queue_size{", "prometheus_remote_storage_samples_pending{")
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(names))
+
+
+def counted(way: str, stack: Stack, requests: Requests, spans_each: int, began: float) -> Outcome:
+    """Ask the backends for everything."""
     tempo, loki, prometheus = (Backend(port) for port in (stack.tempo_port, stack.loki_port, stack.prometheus_port))
-    deadline, latest, since = monotonic() + _DRAIN_SECONDS, None, monotonic()
-    while True:
-        sent = len(requests.trace_ids)
-        outcome = Outcome(
-            way=way,
-            sent=sent,
-            failed=requests.failed,
-            spans_each=spans_each,
-            spans=spans(tempo, requests.trace_ids),
-            searched=found_by_search(tempo, began, time(), 2 * sent),
-            records=of_ours(access_records(loki, began), requests.trace_ids),
-            samples=samples(prometheus, int((time() - began) / 60) + 2, INTERVAL),
-        )
-        counts = outcome.spans.records.total(), outcome.records.records.total(), outcome.samples.stored
-        if counts != latest:
-            latest, since = counts, monotonic()
-        if not outcome.problems() or monotonic() - since > 10 or monotonic() > deadline:
-            return outcome
-        sleep(2)
+    sent = len(requests.trace_ids)
+    say(f"  counting what is stored of {sent} requests")
+    return Outcome(
+        way=way,
+        sent=sent,
+        failed=requests.failed,
+        spans_each=spans_each,
+        spans=spans(tempo, requests.trace_ids),
+        searched=found_by_search(tempo, began, time(), 2 * sent),
+        records=of_ours(access_records(loki, began), requests.trace_ids),
+        samples=samples(prometheus, int((time() - began) / 60) + 2, INTERVAL),
+    )
 
 
 def of_ours(stored: Stored, trace_ids: list[str]) -> Stored:
