@@ -4,11 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help demo test lint snapshots lock clean
+.PHONY: help demo test lint snapshots screenshots lock clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed ## Run the console and the service in both modes, with traffic (ARGS="--for 20 --json")
 	@$(BIN)/python manage.py demo $(ARGS)
@@ -24,6 +24,9 @@ lint: $(VENV)/.installed-dev ## Check style (ruff), types (mypy) and imports (im
 
 snapshots: $(VENV)/.installed-dev ## Renew the contract of both modes and docs/signals.md, for review with git diff
 	USERAPI_RENEW_SNAPSHOTS=1 $(BIN)/python -m pytest tests/contract/test_contract.py tests/contract/test_reference.py $(ARGS)
+
+screenshots: $(VENV)/.installed-dev ## Run a demo and take docs/images/console-*.png of its console (needs Chromium)
+	@$(BIN)/python -m tests.screenshots $(ARGS)
 
 lock: $(VENV)/.installed-dev ## Renew requirements*.txt from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --custom-compile-command "make lock" \
