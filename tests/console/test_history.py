@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from telemetry.console.distribution import BUCKETS, added_up, bucket_of, lower_bound, new_counts, quantile
 from telemetry.console.history import SLOT_SECONDS, SLOTS
@@ -130,24 +131,30 @@ def test_senders_stay_bounded() -> None:
     assert "instance-0" not in {sender.instance for sender in store.senders()}
 
 
-def exported(count: int, time_ns: int, start_ns: int = 1, name: str = "exporter.span.exported", **labels: str) -> Any:
-    message = SIGNALS["metrics"].request_class()
-    metric = message.resource_metrics.add(resource=resource()).scope_metrics.add().metrics.add(name=f"otel.sdk.{name}")
+def exported(
+    count: int, time_ns: int, start_ns: int = 1, name: str = "exporter.span.exported", reason: str | None = None
+) -> Any:
+    message = ExportMetricsServiceRequest()
+    metric: Any = (
+        message.resource_metrics.add(resource=resource()).scope_metrics.add().metrics.add(name=f"otel.sdk.{name}")
+    )
     metric.sum.is_monotonic = True
     metric.sum.aggregation_temporality = 2
     metric.sum.data_points.add(
-        as_int=count, time_unix_nano=time_ns, start_time_unix_nano=start_ns, attributes=attributes(labels)
+        as_int=count,
+        time_unix_nano=time_ns,
+        start_time_unix_nano=start_ns,
+        attributes=attributes({"error.type": reason} if reason else {}),
     )
     return message
 
 
 def test_fates_add_up_over_restarts_by_reason() -> None:
     store = Store()
-    lost = {"error.type": "refused"}
     for count, time_ns, start_ns in ((5, 10, 1), (9, 20, 1), (3, 30, 25)):
         take(store, "metrics", exported(count, time_ns, start_ns))
-        take(store, "metrics", exported(2, time_ns, start_ns, **lost))
-    take(store, "metrics", exported(4, 10, name="processor.span.processed", **{"error.type": "queue_full"}))
+        take(store, "metrics", exported(2, time_ns, start_ns, reason="refused"))
+    take(store, "metrics", exported(4, 10, name="processor.span.processed", reason="queue_full"))
     take(store, "metrics", exported(99, 10, name="processor.span.processed"))
     take(store, "metrics", exported(7, 10, name="exporter.log.exported"))
     fates = store.fates()["collector"]

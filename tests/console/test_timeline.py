@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from prometheus_client.parser import text_string_to_metric_families
 
 from telemetry.console.buckets import Buckets, added, between, gain, of_cumulative, of_message, of_value, quantile
@@ -139,8 +140,8 @@ def test_buckets_of_different_bounds_add_up() -> None:
 
 
 def test_exponential_histogram_has_bounds_of_its_scale() -> None:
-    message = SIGNALS["metrics"].request_class()
-    metric = message.resource_metrics.add().scope_metrics.add().metrics.add(name="x")
+    message = ExportMetricsServiceRequest()
+    metric: Any = message.resource_metrics.add().scope_metrics.add().metrics.add(name="x")
     point = metric.exponential_histogram.data_points.add(count=6, scale=0, zero_count=1)
     point.positive.offset = 1
     point.positive.bucket_counts.extend([2, 0, 3])

@@ -1,4 +1,4 @@
-"""A histogram over time as a heat map: a column for each step, a row for each bucket, darker where there is more."""
+"""A histogram over time as a heat map: a column for each step, a row for each bucket, stronger where there is more."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from telemetry.console.buckets import Buckets
     from telemetry.console.timeline import Grid, Track
 
-#: Degrees of darkness above nothing.
+#: Degrees of colour above nothing.
 LEVELS = 8
 _MOST_ROWS = 16
 _COLUMN, _ROW, _MARGIN_LEFT, _MARGIN_BOTTOM = 9, 18, 92, 22
