@@ -53,7 +53,7 @@ class Translation:
     def series(self, key: SeriesKey) -> PrometheusSeries:
         """The series of a key."""
         type_ = _TYPES[key.kind]
-        family, unit = _family(key.name, key.unit, key.kind)
+        family, unit = family_name(key.name, key.unit, key.kind)
         text = key.description or key.name
         if type_ == "gauge":
             text = f"{text} ({_MERGE_WORDS[key.merge]} over workers)"
@@ -80,7 +80,8 @@ class Translation:
 _MERGE_WORDS = {"sum": "sum", "max": "maximum", "min": "minimum", "mostrecent": "most recent"}
 
 
-def _family(name: str, unit: str, kind: Kind) -> tuple[str, str]:
+def family_name(name: str, unit: str, kind: Kind) -> tuple[str, str]:
+    """The name of a metric's family, without ``_total``, and the unit in it."""
     base = _OTHER_THAN_METRIC.sub("_", name).strip("_")
     if base[:1].isdigit():
         base = f"_{base}"
@@ -95,12 +96,13 @@ def _family(name: str, unit: str, kind: Kind) -> tuple[str, str]:
 def _sanitized(attributes: Mapping[str, Any]) -> list[tuple[str, str]]:
     merged: dict[str, str] = {}
     for key in sorted(attributes):
-        name, value = _label_name(key), label_value(attributes[key])
+        name, value = label_name(key), label_value(attributes[key])
         merged[name] = f"{merged[name]};{value}" if name in merged else value
     return list(merged.items())
 
 
-def _label_name(key: str) -> str:
+def label_name(key: str) -> str:
+    """The name of an attribute as a label."""
     name = _OTHER_THAN_LABEL.sub("_", key)
     if name[:1].isdigit():
         return f"key_{name}"

@@ -83,27 +83,34 @@ class ConsoleApplication:
         set_urlconf(URLCONF)
         try:
             request = ConsoleRequest(environ)
-            request.console = self._context
-            match = request.resolver_match = get_resolver(URLCONF).resolve(request.path_info)
-            view: Callable[..., HttpResponseBase] = match.func
-            response = view(request, *match.args, **match.kwargs)
+        except UnicodeDecodeError:
+            return error_response(400, "the path is not UTF-8")
+        request.console = self._context
+        try:
+            return self._checked_response(request)
         except ParameterError as error:
             details = {"parameter": error.parameter, "value": error.value, "accepted": error.accepted}
-            return error_response(400, str(error), **details)
+            return _error(request, 400, str(error), **details)
         except Http404 as missing:
             # A resolver's Http404 holds a list of patterns, a view's a sentence.
             text = missing.args[0] if missing.args and isinstance(missing.args[0], str) else "no such path; / has links"
-            return error_response(404, text)
+            return _error(request, 404, text)
         except UnicodeDecodeError:
-            return error_response(400, "the path or the query is not UTF-8")
+            return _error(request, 400, "the path or the query is not UTF-8")
         except Exception:
             _logger.exception("%s %s failed", environ["REQUEST_METHOD"], environ["PATH_INFO"])
             return error_response(500, "the console failed; its log has the reason")
         finally:
             set_urlconf(None)
+
+    @staticmethod
+    def _checked_response(request: ConsoleRequest) -> HttpResponseBase:
+        match = request.resolver_match = get_resolver(URLCONF).resolve(request.path_info)
+        view: Callable[..., HttpResponseBase] = match.func
+        response = view(request, *match.args, **match.kwargs)
         if isinstance(response, HttpResponseNotAllowed):
             allowed = response.headers["Allow"]
-            response = error_response(405, f"the method is {environ['REQUEST_METHOD']}; accepted: {allowed}")
+            response = _error(request, 405, f"the method is {request.method}; accepted: {allowed}")
             response.headers["Allow"] = allowed
         return response
 
@@ -125,6 +132,15 @@ class ConsoleApplication:
 def error_response(status: int, message: str, **details: object) -> JsonResponse:
     """The one shape of the API's errors: {"error": {"message": ..., ...}}."""
     return JsonResponse({"error": {"message": message, **details}}, status=status)
+
+
+def _error(request: ConsoleRequest, status: int, message: str, **details: object) -> HttpResponse:
+    """An error as a page for browsers, else in the API's shape."""
+    if "text/html" in request.META.get("HTTP_ACCEPT", "") and not request.path_info.startswith("/api"):
+        from telemetry.console.pages.rendering import error_page
+
+        return error_page(request, status, message)
+    return error_response(status, message, **details)
 
 
 def _is_wildcard(host: str) -> bool:

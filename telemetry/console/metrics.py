@@ -35,7 +35,8 @@ class Series:
     """The points of one metric with the same attributes and origin.
 
     `sample` is the sample's name where the series was scraped (`..._bucket`), else empty; `service` is the service's or
-    the scrape target's name.
+    the scrape target's name; `instance` the worker's id, empty where one series tells of all. `delta` says that points
+    hold what came since the one before.
     """
 
     key: Hashable
@@ -44,6 +45,8 @@ class Series:
     service: str
     sample: str
     attributes: dict[str, PlainValue]
+    instance: str = ""
+    delta: bool = False
     points: deque[StoredPoint] = field(default_factory=deque)
 
 

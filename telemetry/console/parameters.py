@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest
 
+_NUMBER = re.compile(r"[0-9]{1,12}(\.[0-9]{0,6})?")
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -24,11 +25,16 @@ class ParameterError(ValueError):
 
 
 class Parameters:
-    """The query parameters of a request, all of which must be among `names` and given once."""
+    """The query parameters of a request, all of which must be among `names` and given once.
 
-    def __init__(self, request: HttpRequest, *names: str) -> None:
+    `blank` says that an empty value means none: a form sends all its fields.
+    """
+
+    def __init__(self, request: HttpRequest, *names: str, blank: bool = False) -> None:
         self._values: dict[str, str] = {}
         for name, values in request.GET.lists():
+            if blank and values == [""]:
+                continue
             if name not in names:
                 raise ParameterError(name, str(values[-1]), f"the parameters {', '.join(names) or '(none)'}")
             if len(values) > 1:
@@ -52,6 +58,15 @@ class Parameters:
         ):
             raise ParameterError(name, value, f"an integer from 1 to {highest}")
         return int(value)
+
+    def number(self, name: str, highest: float) -> float | None:
+        """A number from 0 to `highest`, None if absent."""
+        value = self._values.get(name)
+        if value is None:
+            return None
+        if not _NUMBER.fullmatch(value) or not 0 <= float(value) <= highest:
+            raise ParameterError(name, value, f"a number from 0 to {highest:g}")
+        return float(value)
 
     def choice(self, name: str, choices: Collection[str]) -> str | None:
         """One of the choices, None if absent."""

@@ -64,10 +64,14 @@ class OtlpPoint:
         self.raw: bytes = message.SerializeToString()
         self.size = len(self.raw) + OTLP_POINT_OVERHEAD
 
+    def message(self) -> Any:
+        """The OTLP message."""
+        return POINT_CLASSES[self.kind].FromString(self.raw)
+
     def decode(self) -> Point:
         """Read everything that the point holds."""
-        message: Any = POINT_CLASSES[self.kind].FromString(self.raw)
-        exemplars = () if self.kind == "summary" else tuple(_exemplar(item) for item in message.exemplars)
+        message = self.message()
+        exemplars = () if self.kind == "summary" else tuple(read_exemplar(item) for item in message.exemplars)
         return Point(self.time_ns, message.start_time_unix_nano, _READERS[self.kind](message), exemplars)
 
 
@@ -104,7 +108,8 @@ def _number(message: Any) -> float:
     return value
 
 
-def _exemplar(message: metrics_pb2.Exemplar) -> Exemplar:
+def read_exemplar(message: metrics_pb2.Exemplar) -> Exemplar:
+    """Read everything that an exemplar holds."""
     return Exemplar(
         value=_number(message),
         time_ns=message.time_unix_nano,

@@ -89,8 +89,8 @@ class StoredSpan:
     """A span as the store keeps it; `size` is its share of the store's bytes."""
 
     __slots__ = (
-        "end_ns", "kind", "name", "parent_id", "raw", "resource", "scope", "size", "span_id", "start_ns", "status",
-        "trace_id",
+        "_http", "end_ns", "kind", "name", "parent_id", "raw", "resource", "scope", "size", "span_id", "start_ns",
+        "status", "trace_id",
     )  # fmt: skip
 
     def __init__(self, message: trace_pb2.Span, resource: Resource, scope: Scope) -> None:
@@ -106,6 +106,17 @@ class StoredSpan:
         self.scope = scope
         self.raw = message.SerializeToString()
         self.size = len(self.raw) + SPAN_OVERHEAD
+        self._http: tuple[str, int] | None = None
+
+    @property
+    def http(self) -> tuple[str, int]:
+        """Route and status code of a request, "" and 0 where the span tells none; read once, when first asked for."""
+        if self._http is None:
+            attributes = plain_attributes(trace_pb2.Span.FromString(self.raw).attributes)
+            status = attributes.get("http.response.status_code")
+            route = sys.intern(str(attributes.get("http.route", "")))
+            self._http = route, status if isinstance(status, int) else 0
+        return self._http
 
     def decode(self) -> Span:
         """Read everything that the span holds."""

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
 #: The service's histogram of request durations, whose count is the number of requests.
 OTLP_METRIC = "http.server.request.duration"
-SCRAPED_SAMPLE = "http_server_request_duration_seconds_count"
+SCRAPED_FAMILY = "http_server_request_duration_seconds"
+SCRAPED_SAMPLE = f"{SCRAPED_FAMILY}_count"
 
 _TRACKED_SERIES = 50_000
 

@@ -72,11 +72,18 @@ class SpanStore:
         return self._queue.retained
 
 
+def root_of(spans: list[StoredSpan]) -> StoredSpan:
+    """The span that a trace begins with: the one without a parent, or else without one that has arrived."""
+    if len(spans) == 1:
+        return spans[0]
+    ids = {span.span_id for span in spans}
+    # A client's `traceparent` or a lost span leaves a parent that never arrives.
+    return min(spans, key=lambda span: (bool(span.parent_id), span.parent_id in ids, span.start_ns))
+
+
 def summarize(spans: list[StoredSpan]) -> TraceSummary:
     """The summary of a trace's spans (at least one), as far as they have arrived."""
-    ids = {span.span_id for span in spans}
-    # The root has no parent; a client's `traceparent` or a lost span leaves a parent that never arrives.
-    root = min(spans, key=lambda span: (bool(span.parent_id), span.parent_id in ids, span.start_ns))
+    root = root_of(spans)
     start = min(span.start_ns for span in spans)
     failed = any(span.status == STATUS_ERROR for span in spans)
     return TraceSummary(

@@ -8,6 +8,8 @@ import time
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
+from telemetry.console.fates import FATE_METRICS, FateCounts, Fates
+from telemetry.console.history import Figures, History
 from telemetry.console.limits import Limits
 from telemetry.console.logs import LogStore
 from telemetry.console.metrics import Instrument, MetricStore, MetricSummary, Series
@@ -15,6 +17,7 @@ from telemetry.console.origin import UNKNOWN_MODE, ResourceCache
 from telemetry.console.points import OtlpPoint, SamplePoint, StoredPoint
 from telemetry.console.records import KIND_SERVER, LogRecord, Span, StoredLog, StoredSpan
 from telemetry.console.request_counts import OTLP_METRIC, SCRAPED_SAMPLE, RequestCounts
+from telemetry.console.senders import SERVER_LOGGER, Sender, Senders
 from telemetry.console.spans import SpanStore, TraceSummary, summarize
 from telemetry.console.totals import ModeTotals, Totals
 from telemetry.console.values import plain_attributes
@@ -59,12 +62,17 @@ class Store:
         self._metrics = MetricStore(self.limits.points)
         self._totals = Totals()
         self._requests = RequestCounts()
+        self._history = History()
+        self._senders = Senders()
+        self._fates = FateCounts()
 
     # Writing
 
-    def add_spans(self, spans: Iterable[StoredSpan]) -> None:
+    def add_spans(self, spans: Sequence[StoredSpan]) -> None:
         """Keep and count spans; one whose ids are kept already is counted as a duplicate and left out."""
+        now_ns = time.time_ns()
         with self._changed:
+            self._senders.hear({span.resource for span in spans}, "traces", now_ns)
             for span in spans:
                 totals = self._totals.mode(span.resource.mode)
                 if not self._spans.add(span):
@@ -73,22 +81,29 @@ class Store:
                 totals.spans += 1
                 if span.kind == KIND_SERVER:
                     totals.count_server_span(span.resource.service)
+                    self._history.mode(span.resource.mode).add(span, now_ns)
             self._changed.notify_all()
 
-    def add_logs(self, records: Iterable[StoredLog]) -> None:
+    def add_logs(self, records: Sequence[StoredLog]) -> None:
         """Keep and count log records."""
+        now_ns = time.time_ns()
         with self._changed:
+            self._senders.hear({record.resource for record in records}, "logs", now_ns)
             for record in records:
                 totals = self._totals.mode(record.resource.mode)
                 totals.log_records += 1
                 if record.scope.name == ACCESS_LOGGER:
                     totals.access_records += 1
+                elif record.scope.name == SERVER_LOGGER:
+                    self._senders.hear_start(record, now_ns)
                 self._logs.add(record)
             self._changed.notify_all()
 
-    def add_points(self, points: Iterable[IncomingPoint]) -> None:
+    def add_points(self, points: Sequence[IncomingPoint]) -> None:
         """Keep and count data points received by OTLP."""
+        now_ns = time.time_ns()
         with self._changed:
+            self._senders.hear({point.resource for point in points}, "metrics", now_ns)
             for point in points:
                 self._add_point(point)
             self._changed.notify_all()
@@ -100,21 +115,27 @@ class Store:
         series = self._metrics.find(key)
         if series is None:
             decoded = plain_attributes(message.attributes)
-            series = Series(key, instrument, resource.mode, resource.service, "", decoded)
+            instance = str(resource.attributes.get("service.instance.id", ""))
+            series = Series(key, instrument, resource.mode, resource.service, "", decoded, instance, delta)
         totals = self._totals.mode(resource.mode)
         totals.data_points += 1
         if instrument.name == OTLP_METRIC and hasattr(message, "count"):
             if delta:
                 totals.requests_otlp += message.count
             else:
-                start_ns = message.start_time_unix_nano
-                totals.requests_otlp += self._requests.gain(
-                    (resource.mode, resource.instance, start_ns, attributes),
-                    message.time_unix_nano,
-                    message.count,
-                    resets=start_ns == 0,
-                )
+                totals.requests_otlp += self._gain(point, attributes, message.count)
+        elif instrument.name in FATE_METRICS and kind == "sum":
+            value = message.as_int or int(message.as_double)
+            gain = value if delta else self._gain(point, attributes, value)
+            self._fates.add(resource.mode, instrument.name, str(series.attributes.get("error.type", "")), gain)
         self._metrics.add(OtlpPoint(series, kind, message))
+
+    def _gain(self, point: IncomingPoint, attributes: tuple[bytes, ...], value: int) -> int:
+        """What a cumulative series has gained since its last value."""
+        resource, message = point.resource, point.message
+        start_ns = message.start_time_unix_nano
+        key = (point.instrument.name, point.scope.name, resource.mode, resource.instance, start_ns, attributes)
+        return self._requests.gain(key, message.time_unix_nano, value, resets=start_ns == 0)
 
     def add_samples(self, target: str, families: Iterable[Metric], time_ns: int) -> int:
         """Keep and count the samples of one scrape; returns their number."""
@@ -138,8 +159,13 @@ class Store:
             series = Series(key, instrument, mode, service, sample.name, dict(labels))
         totals = self._totals.mode(mode)
         totals.scraped_samples += 1
-        if sample.name == SCRAPED_SAMPLE and math.isfinite(sample.value):
-            totals.requests_scraped += self._requests.gain(key, time_ns, int(sample.value), resets=True)
+        counted = sample.name == SCRAPED_SAMPLE or sample.name in FATE_METRICS
+        if counted and math.isfinite(sample.value):
+            gain = self._requests.gain(key, time_ns, int(sample.value), resets=True)
+            if sample.name == SCRAPED_SAMPLE:
+                totals.requests_scraped += gain
+            else:
+                self._fates.add(mode, sample.name, labels.get("error_type", ""), gain)
         self._metrics.add(SamplePoint(series, time_ns, sample.value, sample.exemplar))
 
     # Reading
@@ -152,6 +178,26 @@ class Store:
     def mode(self, name: str) -> ModeTotals:
         """The totals of one mode; zeros if nothing has arrived of it."""
         return self.totals().get(name) or ModeTotals()
+
+    def history(self, seconds: int, steps: int) -> dict[str, list[Figures]]:
+        """How requests went in the last `seconds`, in `steps` equal parts, by mode."""
+        with self._changed:
+            return self._history.figures(seconds, steps, time.time())
+
+    def recent(self, seconds: int) -> dict[str, Figures]:
+        """How requests went in the last `seconds`, by mode."""
+        with self._changed:
+            return self._history.recent(seconds, time.time())
+
+    def senders(self) -> list[Sender]:
+        """The processes heard of."""
+        with self._changed:
+            return self._senders.all()
+
+    def fates(self) -> dict[str, Fates]:
+        """What the senders tell of their records, by mode."""
+        with self._changed:
+            return self._fates.snapshot()
 
     def retained(self) -> dict[str, Retained]:
         """What is kept of each signal, and what was evicted."""
@@ -180,6 +226,21 @@ class Store:
             )
             kept = list(islice(found, limit))
         return [summarize(trace) for trace in kept]
+
+    def stored_traces(self) -> list[list[StoredSpan]]:
+        """The spans of each trace, undecoded; the trace that appeared last first."""
+        with self._changed:
+            return list(self._spans.latest())
+
+    def has_trace(self, trace_id: str) -> bool:
+        """Whether a span of the trace is kept."""
+        with self._changed:
+            return bool(self._spans.trace(bytes.fromhex(trace_id)))
+
+    def stored_logs(self) -> list[StoredLog]:
+        """The log records, undecoded, the newest first."""
+        with self._changed:
+            return list(self._logs.latest())
 
     def trace(self, trace_id: str) -> list[Span]:
         """The spans of the trace with that id in hex, by start; empty if none is kept."""

@@ -1,12 +1,28 @@
-"""The URLs of the console."""
+"""The URLs of the console: the pages, and below /api the JSON API."""
 
 from django.urls import path
 
 from telemetry.console import views
+from telemetry.console.pages.logs import logs
+from telemetry.console.pages.metrics import metric, metrics
+from telemetry.console.pages.modes import modes
+from telemetry.console.pages.overview import overview
+from telemetry.console.pages.rendering import asset
+from telemetry.console.pages.traces import find, traces
+from telemetry.console.pages.waterfall import trace
 
 urlpatterns = [
-    path("", views.index, name="index"),
+    path("", overview, name="overview"),
+    path("traces", traces, name="traces"),
+    path("traces/<str:trace_id>", trace, name="traces-one"),
+    path("metrics", metrics, name="metrics"),
+    path("metrics/<path:name>", metric, name="metrics-one"),
+    path("logs", logs, name="logs"),
+    path("modes", modes, name="modes"),
+    path("find", find, name="find"),
+    path("assets/<str:name>", asset, name="asset"),
     path("healthz", views.healthz, name="healthz"),
+    path("api/", views.index, name="api"),
     path("api/summary", views.summary, name="api-summary"),
     path("api/traces", views.traces, name="api-traces"),
     path("api/traces/<str:trace_id>", views.trace, name="api-trace"),

@@ -1,4 +1,4 @@
-"""The views of the console: the JSON API, and a page that links to it."""
+"""The console's JSON API, and a page that links to it."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def index(request: ConsoleRequest) -> HttpResponse:
         "\n", '<li><a href="{}">{}</a>: {}</li>', ((reverse(name), reverse(name), text) for name, text in _LINKS)
     )
     page = format_html(
-        '<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8"><title>Telemetry console</title></head>\n'
-        "<body>\n<h1>Telemetry console</h1>\n<ul>\n{}\n</ul>\n</body>\n</html>\n",
+        '<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8"><title>JSON API</title></head>\n'
+        "<body>\n<h1>JSON API</h1>\n<ul>\n{}\n</ul>\n</body>\n</html>\n",
         links,
     )
     return HttpResponse(page, content_type="text/html; charset=utf-8")

@@ -126,10 +126,12 @@ def links(ports: Ports, modes: Sequence[Mode], folder: Path, password: str) -> l
     console = f"http://localhost:{ports.console}"
     users = f"http://localhost:{ports.service(modes[0])}/users"
     lines += [
-        f"Console: {console}/   what has arrived",
-        f"  counts     {console}/api/summary",
-        f"  latest     {console}/api/traces   {console}/api/logs",
-        f"  metrics    {console}/api/metrics",
+        f"Console: {console}/   both modes side by side, as it arrives",
+        f"  traces     {console}/traces",
+        f"  metrics    {console}/metrics",
+        f"  logs       {console}/logs",
+        f"  modes      {console}/modes   what each mode sends where",
+        f"  JSON API   {console}/api/",
         f"  its log    {_short(folder / 'console.log')}",
         "",
         "Try:",

@@ -1,0 +1,125 @@
+"""Histograms of any sender as counts by upper bound, so that they can be added, subtracted and asked for quantiles.
+
+A counter is the same with one bucket that has no bound.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+_ENDLESS = math.inf
+
+
+class Buckets(NamedTuple):
+    """Counts (not cumulative) with the upper bound of each, rising; a bucket begins where the one before ends."""
+
+    bounds: tuple[float, ...]
+    counts: Sequence[float]
+
+    @property
+    def total(self) -> float:
+        """How many there are."""
+        return sum(self.counts)
+
+
+def of_value(value: float) -> Buckets:
+    """A counter's value."""
+    return Buckets((_ENDLESS,), (value,))
+
+
+def of_message(kind: str, message: Any) -> Buckets:
+    """A data point of OTLP; `kind` is a key of `points.POINT_CLASSES`."""
+    if kind == "histogram" and len(message.bucket_counts) == len(message.explicit_bounds) + 1:
+        return Buckets((*message.explicit_bounds, _ENDLESS), message.bucket_counts)
+    if kind == "exponential_histogram":
+        return _of_exponential(message)
+    if kind == "sum":
+        return of_value(message.as_int or message.as_double)
+    return of_value(message.count)
+
+
+def _of_exponential(message: Any) -> Buckets:
+    """Negative values count as 0: nothing that is measured here has any."""
+    found = {0.0: float(message.zero_count + sum(message.negative.bucket_counts))}
+    try:
+        base = 2.0 ** (2.0**-message.scale)
+        for index, count in enumerate(message.positive.bucket_counts, message.positive.offset):
+            if count:
+                found.setdefault(base**index, 0.0)
+                found[base ** (index + 1)] = float(count)
+    except OverflowError:
+        return of_value(message.count)
+    return _sorted(found)
+
+
+def of_cumulative(counts: Mapping[float, float]) -> Buckets:
+    """The counts of a scraped histogram, each of which holds those below."""
+    bounds = tuple(sorted(counts))
+    found, below = [], 0.0
+    for bound in bounds:
+        found.append(max(counts[bound] - below, 0.0))
+        below = max(counts[bound], below)
+    return Buckets(bounds, found)
+
+
+def between(before: Buckets, after: Buckets, share: float) -> Buckets:
+    """What had been counted when `share` (0 to 1) of the time from one to the other was over."""
+    before = _with_bounds(before, after.bounds)
+    pairs = zip(before.counts, after.counts, strict=True)
+    return Buckets(after.bounds, [earlier + share * (later - earlier) for earlier, later in pairs])
+
+
+def gain(before: Buckets, after: Buckets) -> Buckets:
+    """What a cumulative series has gained; it began again at 0 where it went back."""
+    if after.total < before.total:
+        return after
+    before = _with_bounds(before, after.bounds)
+    pairs = zip(before.counts, after.counts, strict=True)
+    return Buckets(after.bounds, [later - earlier if later > earlier else 0.0 for earlier, later in pairs])
+
+
+def added(several: Iterable[Buckets]) -> Buckets:
+    """The sum, whose bounds are all that occur."""
+    by_bounds: dict[tuple[float, ...], Sequence[float]] = {}
+    for bounds, counts in several:
+        so_far = by_bounds.get(bounds)
+        by_bounds[bounds] = counts if so_far is None else [x + y for x, y in zip(so_far, counts, strict=True)]
+    if len(by_bounds) == 1:
+        return Buckets(*next(iter(by_bounds.items())))
+    found: dict[float, float] = {}
+    for bounds, counts in by_bounds.items():
+        for bound, count in zip(bounds, counts, strict=True):
+            found[bound] = found.get(bound, 0.0) + count
+    return _sorted(found)
+
+
+def quantile(buckets: Buckets, share: float) -> float | None:
+    """The value that `share` (0 to 1) of all stay below, interpolated as Prometheus does it; None without any."""
+    everything = buckets.total
+    if not everything or buckets.bounds in ((), (_ENDLESS,)):
+        return None
+    rank, below, lower = share * everything, 0.0, 0.0
+    for bound, count in zip(*buckets, strict=True):
+        if count and below + count >= rank:
+            # Of the last bucket nothing is known but where it begins.
+            return lower if bound == _ENDLESS else lower + (bound - lower) * (rank - below) / count
+        below += count
+        lower = bound
+    return lower
+
+
+def _with_bounds(buckets: Buckets, bounds: tuple[float, ...]) -> Buckets:
+    """The same with other bounds, where a bound that it lacks has a count of 0."""
+    if buckets.bounds == bounds:
+        return buckets
+    known = dict(zip(*buckets, strict=True))
+    return Buckets(bounds, [known.get(bound, 0.0) for bound in bounds])
+
+
+def _sorted(counts: Mapping[float, float]) -> Buckets:
+    bounds = tuple(sorted(counts))
+    return Buckets(bounds, [counts[bound] for bound in bounds])

@@ -1,0 +1,128 @@
+"""The list of traces, and the way to one from an id that is pasted somewhere."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.http import HttpResponseRedirect
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from telemetry.console.pages.rendering import page, with_query
+from telemetry.console.pages.shown_modes import colour_of, shown_modes
+from telemetry.console.parameters import Parameters
+from telemetry.console.request_counts import OTLP_METRIC, SCRAPED_FAMILY
+from telemetry.console.search import STATUSES, TraceFilter
+from telemetry.console.spans import TraceSummary, root_of, summarize
+
+if TYPE_CHECKING:
+    from django.http import HttpResponse
+
+    from telemetry.console.application import ConsoleRequest
+    from telemetry.console.records import StoredSpan
+    from telemetry.console.store import Store
+
+LISTED = 50
+_MOST_LISTED = 500
+_LONGEST_MS = 86_400_000.0
+_MOST_CHOICES = 200
+_TRACE_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
+
+
+@dataclass(frozen=True, slots=True)
+class TraceRow:
+    """One line of the list; `share` is its duration compared to the longest one, in per cent."""
+
+    summary: TraceSummary
+    route: str
+    status_code: int
+    colour: int
+    share: float
+
+    @property
+    def url(self) -> str:
+        """The page of the trace."""
+        return reverse("traces-one", args=[self.summary.trace_id])
+
+    @property
+    def failed(self) -> bool:
+        """Whether a span has the status error."""
+        return self.summary.status == "error"
+
+
+@require_safe
+def traces(request: ConsoleRequest) -> HttpResponse:
+    """The latest traces that match."""
+    parameters = Parameters(
+        request, "mode", "service", "route", "status", "min_ms", "text", "limit", blank=True
+    )  # fmt: skip
+    limit = parameters.integer("limit", LISTED, _MOST_LISTED)
+    longer_ms = parameters.number("min_ms", _LONGEST_MS)
+    wanted = TraceFilter(
+        mode=parameters.text("mode"),
+        service=parameters.text("service"),
+        route=parameters.text("route"),
+        status=parameters.choice("status", STATUSES),
+        longer_ns=int((longer_ms or 0) * 1e6),
+        text=parameters.text("text"),
+    )
+    store = request.console.store
+    found = wanted.find(store.stored_traces(), limit + 1)
+    modes = shown_modes(store)
+    more = with_query(
+        reverse("traces"), mode=wanted.mode, service=wanted.service, route=wanted.route, status=wanted.status,
+        min_ms=f"{longer_ms:g}" if longer_ms else None, text=wanted.text, limit=str(min(limit * 2, _MOST_LISTED)),
+    )  # fmt: skip
+    context = {
+        "rows": _rows(found[:limit], modes),
+        "more": more if len(found) > limit and limit < _MOST_LISTED else None,
+        "wanted": wanted,
+        "min_ms": f"{longer_ms:g}" if longer_ms else "",
+        "filtered": wanted != TraceFilter(),
+        "kept": store.retained()["spans"],
+        "modes": modes,
+        "services": sorted({sender.service for sender in store.senders() if sender.service})[:_MOST_CHOICES],
+        "routes": _routes(store),
+        "statuses": STATUSES,
+    }
+    return page(request, "traces", context)
+
+
+def _rows(found: list[list[StoredSpan]], modes: list[str]) -> list[TraceRow]:
+    summaries = [(summarize(trace), *root_of(trace).http) for trace in found]
+    # They arrive in batches of several workers, each in its own order.
+    summaries.sort(key=lambda found: found[0].start_ns, reverse=True)
+    longest = max((summary.duration_ns for summary, _, _ in summaries), default=0) or 1
+    return [
+        TraceRow(summary, route, status, colour_of(summary.mode, modes), 100 * summary.duration_ns / longest)
+        for summary, route, status in summaries
+    ]
+
+
+def _routes(store: Store) -> list[str]:
+    """The routes that the metrics of requests tell of."""
+    found = {
+        str(route)
+        for name, label in ((OTLP_METRIC, "http.route"), (SCRAPED_FAMILY, "http_route"))
+        for series, _ in store.series(name, points=1)
+        if (route := series.attributes.get(label))
+    }
+    return sorted(found)[:_MOST_CHOICES]
+
+
+def trace_id_in(text: str) -> str | None:
+    """The trace id in a text, in lower case: bare, in a `traceparent`, in a line of a log, with or without dashes."""
+    found = _TRACE_ID.search(text.lower()) or _TRACE_ID.search(text.lower().replace("-", ""))
+    return found[0] if found else None
+
+
+@require_safe
+def find(request: ConsoleRequest) -> HttpResponse:
+    """Go to the trace whose id the text holds, or else to the traces that hold the text."""
+    text = (Parameters(request, "q", blank=True).text("q") or "").strip()
+    trace_id = trace_id_in(text)
+    if trace_id:
+        return HttpResponseRedirect(reverse("traces-one", args=[trace_id]))
+    return HttpResponseRedirect(with_query(reverse("traces"), text=text))

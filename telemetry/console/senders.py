@@ -1,0 +1,77 @@
+"""Who sends: each worker process with its resource, when it was heard of, and what it said of itself at its start."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable
+
+    from telemetry.console.origin import Resource
+    from telemetry.console.records import StoredLog
+    from telemetry.console.values import PlainValue
+
+#: The logger with which a worker of the service tells its start, and the beginning of what it says.
+SERVER_LOGGER = "telemetry.server"
+_START = "Starting"
+_MOST_SENDERS = 256
+
+
+@dataclass(slots=True)
+class Sender:
+    """One process, or one scrape target; times in nanoseconds since the epoch.
+
+    `signals` tells when each signal came last. `report` are the attributes of its record of its start, None if that
+    never came; `report_ns` is when it started.
+    """
+
+    mode: str
+    service: str
+    instance: str
+    resource: dict[str, PlainValue]
+    first_ns: int
+    last_ns: int
+    signals: dict[str, int] = field(default_factory=dict)
+    report: dict[str, PlainValue] | None = None
+    report_ns: int = 0
+
+
+class Senders:
+    """The processes heard of, at most 256: the one that has been silent longest is forgotten. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self._senders: OrderedDict[Hashable, Sender] = OrderedDict()
+
+    def hear(self, resources: Iterable[Resource], signal: str, now_ns: int) -> None:
+        """Note that a signal came from these resources."""
+        for resource in resources:
+            self._sender(resource, now_ns).signals[signal] = now_ns
+
+    def hear_start(self, record: StoredLog, now_ns: int) -> None:
+        """Keep what a worker said of itself, if the record is one of a start."""
+        decoded = record.decode()
+        if isinstance(decoded.body, str) and decoded.body.startswith(_START):
+            sender = self._sender(record.resource, now_ns)
+            sender.report, sender.report_ns = decoded.attributes, decoded.time_ns
+
+    def _sender(self, resource: Resource, now_ns: int) -> Sender:
+        key = (resource.mode, resource.instance)
+        sender = self._senders.get(key)
+        if sender is None:
+            instance = str(resource.attributes.get("service.instance.id", ""))
+            sender = Sender(resource.mode, resource.service, instance, resource.attributes, now_ns, now_ns)
+            self._senders[key] = sender
+            if len(self._senders) > _MOST_SENDERS:
+                self._senders.popitem(last=False)
+        else:
+            self._senders.move_to_end(key)
+            sender.resource = resource.attributes
+            sender.last_ns = now_ns
+        return sender
+
+    def all(self) -> list[Sender]:
+        """Copies, by mode, service and instance."""
+        copies = [replace(sender, signals=dict(sender.signals)) for sender in self._senders.values()]
+        return sorted(copies, key=lambda sender: (sender.mode, sender.service, sender.instance))

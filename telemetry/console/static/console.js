@@ -1,0 +1,183 @@
+// What pages gain with JavaScript: they renew themselves, a pasted trace id opens, charts tell their values.
+"use strict";
+
+document.documentElement.classList.add("scripted");
+
+const TRACE_ID = /(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])/i;
+const live = document.getElementById("live");
+const state = document.querySelector("[data-state]");
+const pause = document.querySelector("[data-pause]");
+const said = document.querySelector("[data-said]");
+const every = Number(live?.dataset.every ?? 0);
+
+// Renewing ---------------------------------------------------------------------------------------------------------
+
+let paused = sessionStorage.getItem("paused") === "true";
+let lost = false;
+
+function inUse() {
+  const selection = document.getSelection();
+  const selected = selection && !selection.isCollapsed && live.contains(selection.anchorNode);
+  return document.hidden || selected || live.querySelector(".drawing:hover") !== null;
+}
+
+// A place is found again by its id, its address or its name.
+function addressOf(element) {
+  if (!element || !live.contains(element)) return null;
+  if (element.id) return `#${CSS.escape(element.id)}`;
+  if (element.tagName === "SUMMARY") return `#${CSS.escape(element.parentElement.id)} > summary`;
+  const href = element.getAttribute("href");
+  if (href) return `${element.localName}[href="${CSS.escape(href)}"]`;
+  const label = element.getAttribute("aria-label");
+  return label ? `[aria-label="${CSS.escape(label)}"]` : null;
+}
+
+function replace(markup) {
+  const focused = addressOf(document.activeElement);
+  const open = [...live.querySelectorAll("details[open][id]")].map((details) => details.id);
+  const scrolled = [...live.querySelectorAll(".scroll")].map((area) => [area.scrollLeft, area.scrollTop]);
+  const parsed = new DOMParser().parseFromString(markup, "text/html");
+  live.replaceChildren(...parsed.body.childNodes);
+  for (const id of open) document.getElementById(id)?.setAttribute("open", "");
+  live.querySelectorAll(".scroll").forEach((area, index) => {
+    if (scrolled[index]) [area.scrollLeft, area.scrollTop] = scrolled[index];
+  });
+  if (focused) live.querySelector(focused)?.focus({ preventScroll: true });
+}
+
+function tell(text, isLost) {
+  state.textContent = text;
+  state.classList.toggle("lost", isLost);
+  // Only a change is worth a word to those who listen.
+  if (isLost !== lost) said.textContent = isLost ? text : "The console answers again.";
+  lost = isLost;
+}
+
+async function renew() {
+  if (paused || inUse()) return;
+  try {
+    const answer = await fetch(location.href, {
+      headers: { "X-Console-Part": "live", Accept: "text/html" },
+      signal: AbortSignal.timeout(10000),
+    });
+    const markup = await answer.text();
+    if (paused || inUse()) return;
+    if (answer.ok || answer.headers.get("X-Console-Part") === "live") replace(markup);
+    tell(`Updated ${new Date().toISOString().slice(11, 19)}`, false);
+  } catch {
+    tell("The console does not answer; trying again", true);
+  }
+}
+
+function showPause() {
+  pause.hidden = false;
+  pause.setAttribute("aria-pressed", String(paused));
+  if (paused) tell("Updates are paused", false);
+}
+
+if (live && pause && every > 0) {
+  state.textContent = `Updates every ${every / 1000} s`;
+  showPause();
+  pause.addEventListener("click", () => {
+    paused = !paused;
+    sessionStorage.setItem("paused", String(paused));
+    showPause();
+    renew();
+  });
+  const turn = async () => {
+    await renew();
+    setTimeout(turn, every);
+  };
+  setTimeout(turn, every);
+}
+
+// Finding ----------------------------------------------------------------------------------------------------------
+
+document.addEventListener("paste", (event) => {
+  if (event.target.closest?.("input, textarea, [contenteditable]")) return;
+  const found = TRACE_ID.exec(event.clipboardData.getData("text"));
+  if (found) location.assign(`/traces/${found[0].toLowerCase()}`);
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest("input, textarea, select")) return;
+  event.preventDefault();
+  document.getElementById("find")?.focus();
+});
+
+for (const form of document.forms) {
+  // An address holds what was chosen and nothing else.
+  form.addEventListener("submit", () => {
+    for (const field of form.elements) {
+      if (field.name && field.value === "") field.disabled = true;
+    }
+    setTimeout(() => {
+      for (const field of form.elements) field.disabled = false;
+    });
+  });
+  form.addEventListener("change", (event) => {
+    if (event.target.matches("[data-submit]")) form.requestSubmit();
+  });
+}
+
+// One span of a trace, named in the address, is opened.
+function openTarget() {
+  const target = location.hash.length > 1 ? document.getElementById(location.hash.slice(1)) : null;
+  if (target?.tagName === "DETAILS") {
+    target.open = true;
+    target.scrollIntoView({ block: "center" });
+  }
+}
+window.addEventListener("hashchange", openTarget);
+openTarget();
+
+// Charts -----------------------------------------------------------------------------------------------------------
+
+// pygal leaves a fiftieth of the width free on each side of the values.
+const MARGIN = 0.02;
+
+function readChart(event) {
+  const drawing = event.target.closest?.(".drawing");
+  for (const other of document.querySelectorAll(".readout:not([hidden])")) {
+    if (other.parentElement !== drawing) hideReadout(other);
+  }
+  if (!drawing) return;
+  const plot = drawing.querySelector(".plot > .background");
+  const rows = drawing.parentElement.querySelectorAll("tbody tr");
+  const readout = drawing.querySelector(".readout");
+  const area = plot.getBoundingClientRect();
+  const share = ((event.clientX - area.left) / area.width) * (1 + 2 * MARGIN) - MARGIN;
+  if (rows.length === 0 || share < -MARGIN || share > 1 + MARGIN) return hideReadout(readout);
+  const index = Math.min(Math.max(Math.round(share * (rows.length - 1)), 0), rows.length - 1);
+  const names = [...drawing.parentElement.querySelectorAll("thead th")].map((cell) => cell.textContent);
+  const values = [...rows[index].cells].map((cell) => cell.textContent);
+  readout.textContent = values.map((value, place) => (place ? `${names[place]}  ${value}` : value)).join("\n");
+  readout.hidden = false;
+  const box = drawing.getBoundingClientRect();
+  const x = event.clientX - box.left;
+  readout.style.left = `${x + readout.offsetWidth + 24 > box.width ? x - readout.offsetWidth - 12 : x + 12}px`;
+  moveCursor(plot, index / Math.max(rows.length - 1, 1));
+  return undefined;
+}
+
+function moveCursor(plot, share) {
+  let cursor = plot.parentElement.querySelector(".cursor");
+  if (!cursor) {
+    cursor = document.createElementNS("http://www.w3.org/2000/svg", "line");
+    cursor.setAttribute("class", "cursor");
+    plot.after(cursor);
+  }
+  const x = ((share + MARGIN) / (1 + 2 * MARGIN)) * plot.width.baseVal.value;
+  for (const name of ["x1", "x2"]) cursor.setAttribute(name, x);
+  cursor.setAttribute("y1", 0);
+  cursor.setAttribute("y2", plot.height.baseVal.value);
+}
+
+function hideReadout(readout) {
+  readout.hidden = true;
+  readout.parentElement.querySelector(".cursor")?.remove();
+}
+
+document.addEventListener("pointermove", readChart);
+document.addEventListener("pointerdown", readChart);
