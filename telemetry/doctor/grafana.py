@@ -1,0 +1,35 @@
+"""Grafana at the end: whether it runs, and reaches what it shows."""
+
+from collections.abc import Collection
+
+from telemetry.backends import Grafana
+from telemetry.doctor.walk import Finding, HopError, State
+
+FILE = "deploy/grafana/provisioning/datasources"
+
+
+def ready(grafana: Grafana) -> Finding:
+    """Ask for its health."""
+    return Finding(f"version {grafana.version()}")
+
+
+def data_sources(grafana: Grafana, wanted: Collection[str]) -> Finding:
+    """Let it ask each data source; `wanted` are the types that must be among them."""
+    sources = grafana.data_sources()
+    missing = [kind for kind in wanted if all(source.type != kind for source in sources)]
+    if missing:
+        raise HopError(f"no data source of type {', '.join(missing)}", f"add it to {FILE} and start Grafana again")
+    ill, unknown = [], []
+    for source in sources:
+        health = grafana.data_source_health(source.uid)
+        if health.ok is None:
+            unknown.append(source.name)
+        elif not health.ok:
+            ill.append(f"{source.name} ({source.url}): {health.message}")
+    if ill:
+        raise HopError("; ".join(ill), f"correct the url of the data source in {FILE}, or start what is behind it")
+    names = ", ".join(source.name for source in sources)
+    if unknown:
+        told = f"{names}; {', '.join(unknown)} cannot be checked"
+        return Finding(told, State.WARNING, "its plugin has no check, or is not loaded: see Grafana's log")
+    return Finding(f"{names}: all reached")
