@@ -2,8 +2,6 @@
 
 AWAITED = {
     "docs/comparison.md",
-    "docs/console.md",
     "docs/doctor.md",
     "manage.py compare",
-    "manage.py doctor",
 }
