@@ -219,7 +219,6 @@ _ALLOY = Row(
             ),
             width=8,
             thresholds=warn(0.5, 0.9),
-            defaults={"max": 1},
         ),
         lines(
             "How far is remote write behind?",
