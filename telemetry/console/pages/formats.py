@@ -114,6 +114,11 @@ def clock(time_ns: int) -> str:
     return NOTHING if time is None else time.strftime("%H:%M:%S.") + f"{time.microsecond // 1000:03d}"
 
 
+def time_of_day(time: float) -> str:
+    """Seconds since the epoch as the time of day in UTC."""
+    return datetime.fromtimestamp(time, UTC).strftime("%H:%M:%S") if math.isfinite(time) else NOTHING
+
+
 @register.filter
 def moment(time_ns: int) -> str:
     """Date and time in UTC to the second."""
@@ -139,6 +144,12 @@ def plain(value: PlainValue) -> str:
     """An attribute's value as text: texts as they are, everything else as JSON."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= _TEXT_LENGTH else f"{text[:_TEXT_LENGTH]}\N{HORIZONTAL ELLIPSIS}"
+
+
+@register.filter
+def spaced(name: str) -> str:
+    """A name of ours in words."""
+    return name.replace("_", " ")
 
 
 @register.filter
