@@ -2,6 +2,5 @@
 
 AWAITED = {
     "docs/comparison.md",
-    "docs/doctor.md",
     "manage.py compare",
 }
