@@ -4,11 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help demo test lint snapshots dashboards lock secrets verify clean report
+.PHONY: help demo test lint snapshots dashboards lock secrets verify clean report screenshots
 .DEFAULT_GOAL := help
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed ## Run the console and the service in both modes, with traffic (ARGS="--for 20 --json")
 	@$(BIN)/python manage.py demo $(ARGS)
@@ -30,6 +30,9 @@ dashboards: $(VENV)/.installed-dev ## Write Grafana's dashboards from deploy/gra
 
 report: $(VENV)/.installed-dev ## Put the published comparison (docs/comparison) into the README
 	@$(BIN)/python -m telemetry.compare.report
+
+screenshots: $(VENV)/.installed-dev ## Run a demo and take docs/images/console-*.png of its console (needs Chromium)
+	@$(BIN)/python -m tests.screenshots $(ARGS)
 
 lock: $(VENV)/.installed-dev ## Renew requirements*.txt from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --custom-compile-command "make lock" \

@@ -44,9 +44,9 @@ def of_message(kind: str, message: Any) -> Buckets:
 
 def _of_exponential(message: Any) -> Buckets:
     """Negative values count as 0: nothing that is measured here has any."""
-    base = 2.0 ** (2.0**-message.scale)
     found = {0.0: float(message.zero_count + sum(message.negative.bucket_counts))}
     try:
+        base = 2.0 ** (2.0**-message.scale)
         for index, count in enumerate(message.positive.bucket_counts, message.positive.offset):
             if count:
                 found.setdefault(base**index, 0.0)

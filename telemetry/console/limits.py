@@ -26,5 +26,5 @@ class Limits:
 
     spans: SignalLimits = field(default_factory=lambda: SignalLimits(50_000, 64 * MEBIBYTE))
     logs: SignalLimits = field(default_factory=lambda: SignalLimits(50_000, 64 * MEBIBYTE))
-    points: SignalLimits = field(default_factory=lambda: SignalLimits(200_000, 64 * MEBIBYTE))
+    points: SignalLimits = field(default_factory=lambda: SignalLimits(500_000, 64 * MEBIBYTE))
     message_bytes: int = 16 * MEBIBYTE

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SERVER_LOGGER = "telemetry.server"
 _START = "Starting"
 _MOST_SENDERS = 256
+_SILENT_NS = 30 * 10**9
 
 
 @dataclass(slots=True)
@@ -36,6 +37,10 @@ class Sender:
     signals: dict[str, int] = field(default_factory=dict)
     report: dict[str, PlainValue] | None = None
     report_ns: int = 0
+
+    def is_silent(self, now_ns: int) -> bool:
+        """Whether nothing has come of it for half a minute."""
+        return now_ns - self.last_ns > _SILENT_NS
 
 
 class Senders:

@@ -1,6 +1,6 @@
 """Alloy between the service and the backends: whether it is ready, and whether its counters moved."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from telemetry.backends import Alloy
@@ -13,6 +13,7 @@ FILE = "deploy/alloy/config.alloy"
 
 _ITEMS: Mapping[Signal, str] = {"traces": "spans", "metrics": "metric_points", "logs": "log_records"}
 _REMOTE_WRITE = "prometheus_remote_storage_samples"
+_NEWEST_SENT = "prometheus_remote_storage_queue_highest_sent_timestamp_seconds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +29,10 @@ class Counters:
         return total([*self.samples], f"otelcol_receiver_refused_{_ITEMS[signal]}_total")
 
     def sent(self, signal: Signal) -> float:
-        """What left: by exporters, and metrics by remote write too."""
+        """A number that grows with what left: by exporters, and metrics by remote write too."""
         left = total([*self.samples], f"otelcol_exporter_sent_{_ITEMS[signal]}_total")
-        return left + (total([*self.samples], f"{_REMOTE_WRITE}_total") if signal == "metrics" else 0)
+        # Its count of samples counts attempts; this time moves with the newest sample that was taken.
+        return left + (total([*self.samples], _NEWEST_SENT) if signal == "metrics" else 0)
 
     def failed(self, signal: Signal) -> float:
         """What could not leave and is given up."""
@@ -73,7 +75,8 @@ def received(alloy: Alloy, before: Counters, signals: Sequence[Signal], walk: Wa
         return all(latest.received(signal) > before.received(signal) for signal in signals)
 
     if walk.until(moved):
-        return Finding(_gains(signals, latest.received, before.received))
+        gains = (f"{signal} +{latest.received(signal) - before.received(signal):.0f}" for signal in signals)
+        return Finding(", ".join(gains))
     refused = [signal for signal in signals if latest.refused(signal) > before.refused(signal)]
     if refused:
         raise HopError(
@@ -102,14 +105,11 @@ def sent(alloy: Alloy, before: Counters, signals: Sequence[Signal], walk: Walk) 
     if failed:
         raise HopError(f"its exporters gave up {', '.join(failed)}", f"see Alloy's log, and the exporters in {FILE}")
     if arrived:
-        return Finding(_gains(signals, latest.sent, before.sent))
+        return Finding(f"{', '.join(signals)} left it")
     still = " and ".join(signal for signal in signals if latest.sent(signal) <= before.sent(signal))
-    waiting = ", ".join(f"{count} in {queue}" for queue, count in latest.waiting().items())
+    # Items or bytes, as the queue's `sizer` has it.
+    waiting = ", ".join(f"{queue} ({count})" for queue, count in latest.waiting().items())
     raise HopError(
-        f"no {still} left it" + (f"; waiting: {waiting}" if waiting else ""),
+        f"no {still} left it" + (f"; it waits in {waiting}" if waiting else ""),
         f"see Alloy's log, and the address of the backend in {FILE}",
     )
-
-
-def _gains(signals: Sequence[Signal], now: Callable[[Signal], float], before: Callable[[Signal], float]) -> str:
-    return ", ".join(f"{signal} +{now(signal) - before(signal):.0f}" for signal in signals)

@@ -83,11 +83,18 @@ def effective(config: TelemetryConfig, running: Running | None) -> tuple[Telemet
     if running.service_name != config.service_name:
         differences.append(f"OTEL_SERVICE_NAME is {running.service_name} there, {config.service_name} here")
     signals: dict[str, Any] = {}
+    sources = dict(config.sources)
     for signal in SIGNALS:
         told, ours = running.signals[signal], getattr(config, signal)
         signals[signal], difference = _as_told(signal, ours, told)
-        differences += difference
-    return replace(config, mode=running.mode, service_name=running.service_name, **signals), differences
+        # What follows from another mode needs no words of its own.
+        differences += difference if running.mode == config.mode else []
+        if signals[signal].endpoint != ours.endpoint:
+            sources[f"{signal}.endpoint"] = (
+                f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT (or OTEL_EXPORTER_OTLP_ENDPOINT)"
+            )
+    theirs = replace(config, mode=running.mode, service_name=running.service_name, sources=sources, **signals)
+    return theirs, differences
 
 
 def _as_told(signal: Signal, ours: SignalConfig, told: Mapping[str, Any]) -> tuple[SignalConfig, list[str]]:

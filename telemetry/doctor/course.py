@@ -59,7 +59,7 @@ class Course:
         left = {signal: self._leave(signal, way, reached, alive) for signal, way in signals_of(self._config).items()}
         kept = {signal: self._check_store(signal, left[signal]) for signal in left}
         request = self._walk.hop("request", "", self._send, [alive])
-        if passing:
+        if passing and not passing.left_out:
             self._check_passing(passing, {signal: left[signal] for signal in reached})
         for signal in _ARRIVALS:
             self._check_arrival(signal, [left[signal], kept[signal], request])

@@ -21,6 +21,7 @@ KINDS: dict[str, type[Backend]] = {
     "console": Console,
 }
 
+_TRACES = ("tempo", "jaeger")
 _SERVERS = ("alloy", "prometheus", "tempo", "jaeger", "loki", "grafana")
 
 
@@ -72,21 +73,17 @@ class Places:
         return Grafana(self.url("grafana"), self.timeout)
 
     def traces(self) -> Tempo | Jaeger | None:
-        """Return what keeps the traces: the one that is given; where neither is, Tempo unless Jaeger alone answers."""
-        tempo, jaeger = (
-            Tempo(self.url_or_default("tempo"), self.timeout),
-            Jaeger(self.url_or_default("jaeger"), self.timeout),
-        )
-        if self.left_out("tempo"):
-            return None if self.left_out("jaeger") else jaeger
-        if self.left_out("jaeger") or "tempo" in self.given:
-            return tempo
-        if "jaeger" in self.given:
-            return jaeger
+        """Return what keeps the traces: the one that is given; of two that could, Tempo unless Jaeger alone answers."""
+        names = [name for name in _TRACES if not self.left_out(name)]
+        given = [name for name in names if name in self.given] or names
+        servers: list[Tempo | Jaeger] = [
+            Tempo(self.url(name), self.timeout) if name == "tempo" else Jaeger(self.url(name), self.timeout)
+            for name in given
+        ]
+        if len(servers) < len(_TRACES):
+            return next(iter(servers), None)
+        tempo, jaeger = servers
         return jaeger if not _answers(tempo) and _answers(jaeger) else tempo
-
-    def url_or_default(self, name: str) -> str:
-        return KINDS[name].default_url if self.left_out(name) else self.url(name)
 
     def console(self) -> Console | None:
         """Return the console where it stands in for all servers: where it is given, or answers and none of them is."""

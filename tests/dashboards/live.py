@@ -135,6 +135,7 @@ def excuse(found: Found) -> str:
 def component_metrics(stack: Stack) -> Iterator[Verdict]:
     """Yield whether each listed metric is there, with the labels that are listed for it."""
     for component, metrics in components().items():
+        reason = f"of {component} only" if re.search(" (in|with) ", component) else ""
         for metric, labels in metrics.items():
             try:
                 series = stack.prometheus.get("/api/v1/series", **{"match[]": metric, "start": time() - _SECONDS})[
@@ -145,7 +146,6 @@ def component_metrics(stack: Stack) -> Iterator[Verdict]:
                 continue
             there = {label for one in series for label in one}
             missing = set(labels) - there
-            reason = "appears with the first failure" if component.endswith("in failures") else ""
             problem = f"has no label {', '.join(sorted(missing))}" if series and missing and not reason else ""
             yield Verdict(f"{component}: {metric}", len(series), problem, reason)
 

@@ -90,10 +90,12 @@ def test_closed_service_behind_a_proxy(pair: Callable[..., Pair]) -> None:
 
 def test_shell_with_another_configuration(collected: Pair) -> None:
     """The running service's own word counts, and the difference is told; headers go to no place not meant for them."""
-    env = {"TELEMETRY_MODE": "direct", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://nowhere.invalid:4317"}
-    found = collected.diagnose(**env)
+    elsewhere = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://nowhere.invalid:4317"}
+    found = collected.diagnose(TELEMETRY_MODE="direct", **elsewhere)
     assert (found.passed, found.told["mode"]) == (True, "collector"), found.text
+    assert "(TELEMETRY_MODE is collector there, direct here)" in found.hop("configuration")["remedy"]
+    found = collected.diagnose(**elsewhere)
+    assert found.passed, found.text
     configuration = found.hop("configuration")
     assert configuration["state"] == "warning"
-    assert "TELEMETRY_MODE is collector there, direct here" in configuration["remedy"]
     assert f"traces go to http://127.0.0.1:{collected.console.grpc_port} there" in configuration["remedy"]

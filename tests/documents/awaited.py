@@ -2,8 +2,5 @@
 
 AWAITED = {
     "docs/comparison.md",
-    "docs/console.md",
-    "docs/doctor.md",
     "manage.py compare",
-    "manage.py doctor",
 }

@@ -72,6 +72,14 @@ def test_alloy_as_in_compose(documents: list[Document]) -> None:
         assert f"{pod['securityContext']['runAsUser']}:{pod['securityContext']['runAsGroup']}" == compose()["user"]
 
 
+def test_alloy_grace_as_in_compose(documents: list[Document]) -> None:
+    """At its end it gives an unreachable receiver of remote write a minute."""
+    for workload in alloys(documents):
+        assert of.pod(workload)["terminationGracePeriodSeconds"] >= int(
+            compose()["stop_grace_period"].removesuffix("s")
+        )
+
+
 def test_tail_tier_is_headless_and_samples() -> None:
     """Every Alloy of the second tier has an address of its own, and decides on whole traces."""
     documents = overlay("collector-scaled")

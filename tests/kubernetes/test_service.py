@@ -96,12 +96,6 @@ def test_grace_above_all_budgets(documents: list[Document]) -> None:
     assert of.pod(deployment)["terminationGracePeriodSeconds"] >= pre_stop + graceful + flush
 
 
-def test_grace_of_alloy_above_its_remote_write(documents: list[Document]) -> None:
-    """It gives an unreachable receiver a minute, as its own documentation tells."""
-    for workload in of.of_kind(documents, "StatefulSet"):
-        assert of.pod(workload)["terminationGracePeriodSeconds"] > 60
-
-
 def test_shared_memory_is_where_the_workers_count(documents: list[Document]) -> None:
     pod = of.pod(of.named(documents, "Deployment", "user-api"))
     (mount,) = [m for m in pod["containers"][0]["volumeMounts"] if m["mountPath"] == str(_MEMORY_FILE_SYSTEM)]

@@ -18,10 +18,10 @@ class Reply(NamedTuple):
 
 
 class Answering:
-    """Answers GET on 127.0.0.1 by path: a `Reply`, a body for status 200, or a function of the query.
+    """Answers GET on 127.0.0.1 by path: a `Reply`, a body for status 200, or a function of the query that returns one.
 
-    Paths that nothing is known of get 404. `asked` has the path and query of each request, `headers` its headers.
-    A context manager.
+    A path that ends in `/` stands for all below it; the query has what follows as `rest`. Others get 404. `asked` has
+    the path and query of each request, `headers` its headers. A context manager.
     """
 
     def __init__(self, answers: Mapping[str, Any]) -> None:
@@ -61,7 +61,10 @@ class Answering:
         query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
         self.asked.append((parts.path, query))
         self.headers.append(dict(handler.headers))
-        answer = self.answers.get(parts.path, Reply("404 page not found\n", 404))
+        answer = self.answers.get(parts.path)
+        if answer is None:
+            folder, _, query["rest"] = parts.path.rpartition("/")
+            answer = self.answers.get(f"{folder}/", Reply("404 page not found\n", 404))
         if isinstance(answer, Callable):  # type: ignore[arg-type]
             answer = answer(query)
         reply = answer if isinstance(answer, Reply) else Reply(answer)

@@ -33,12 +33,15 @@ def prometheus_is_missing() -> bool:
 class Prometheus:
     """`prometheus` with storage for exemplars, scraping one target every second. A context manager."""
 
-    def __init__(self, folder: Path, target: str) -> None:
+    def __init__(self, folder: Path, target: str, token: str | None = None) -> None:
+        """`token` is what the target wants (METRICS_TOKEN)."""
         self._folder = folder
         self._port = free_port()
         configuration = scrape_configuration()
         (job,) = configuration["scrape_configs"]
         job |= {"static_configs": [{"targets": [target]}], "scrape_interval": "1s"}
+        if token:
+            job["authorization"] = {"credentials": token}
         (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration))
 
     def __enter__(self) -> Self:

@@ -184,8 +184,11 @@ _ALLOY = Row(
             "Items per second that Tempo, Loki and Prometheus accepted. If it is below what comes in: it waits in the "
             "queues.",
             "cps",
-            *_each_signal("otelcol_exporter_sent_{}_total")[:2],
-            Query(or_zero(f'sum(rate(prometheus_remote_storage_samples_total{{component="alloy"}}{RATE}))'), "samples"),
+            *_each_signal("otelcol_exporter_sent_{}_total"),
+            Query(
+                or_zero(f"sum(rate(prometheus_remote_storage_samples_total{_OF_ALLOY}{RATE}))"),
+                "samples by remote write",
+            ),
             width=8,
         ),
         lines(
@@ -196,10 +199,10 @@ _ALLOY = Row(
             *(
                 Query(or_zero(f"sum(rate(otelcol_exporter_{kind}_{signal}_total{_OF_ALLOY}{RATE}))"), f"{words} {name}")
                 for kind, name in (("send_failed", "given up"), ("enqueue_failed", "without room"))
-                for signal, words in (("spans", "spans"), ("log_records", "log records"))
+                for signal, words in _SIGNALS.items()
             ),
             Query(
-                or_zero(f'sum(rate(prometheus_remote_storage_samples_failed_total{{component="alloy"}}{RATE}))'),
+                or_zero(f"sum(rate(prometheus_remote_storage_samples_failed_total{_OF_ALLOY}{RATE}))"),
                 "samples given up",
             ),
             width=8,
@@ -216,7 +219,6 @@ _ALLOY = Row(
             ),
             width=8,
             thresholds=warn(0.5, 0.9),
-            defaults={"max": 1},
         ),
         lines(
             "How far is remote write behind?",
@@ -235,9 +237,9 @@ _ALLOY = Row(
             "What waits for remote write?",
             "Samples in its shards, and samples sent again after an error. If red: as the panel before.",
             "none",
-            Query('sum(prometheus_remote_storage_samples_pending{component="alloy"})', "pending"),
+            Query(or_zero(f"sum(prometheus_remote_storage_samples_pending{_OF_ALLOY})"), "pending"),
             Query(
-                f'sum(rate(prometheus_remote_storage_samples_retried_total{{component="alloy"}}{RATE}))',
+                or_zero(f"sum(rate(prometheus_remote_storage_samples_retried_total{_OF_ALLOY}{RATE}))"),
                 "sent again each second",
             ),
             width=8,

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 import sys
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pygal
 from django.utils.safestring import SafeString
 
-from telemetry.console.pages.formats import NOTHING
+from telemetry.console.pages.formats import time_of_day
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -67,7 +66,7 @@ class Chart:
     def rows(self) -> list[tuple[str, list[str]]]:
         """The values as a table: a time and a text for each line."""
         return [
-            (_clock(time), [self.write(line.values[index]) for line in self.lines])
+            (time_of_day(time), [self.write(line.values[index]) for line in self.lines])
             for index, time in enumerate(self.times)
         ]
 
@@ -94,7 +93,7 @@ class Chart:
             width=_WIDTH, height=_HEIGHT, explicit_size=False, js=(), css=(), spacing=6, **_MARGINS,
             show_legend=False, show_dots=False, disable_xml_declaration=True, allow_interruptions=True,
             range=(0, ticks[-1]), xrange=(self.times[0], self.times[-1]),
-            x_value_formatter=_clock, value_formatter=self.write, truncate_label=-1,
+            x_value_formatter=time_of_day, value_formatter=self.write, truncate_label=-1,
         )  # fmt: skip
         drawn.y_labels = ticks
         drawn.x_labels = _time_labels(self.times[0], self.times[-1])
@@ -158,7 +157,3 @@ def _time_labels(first: float, last: float) -> list[float]:
     step = next((step for step in _TIME_STEPS if (last - first) / step <= _TIME_LABELS), _TIME_STEPS[-1])
     begin = math.ceil(first / step) * step
     return [float(begin + index * step) for index in range(int((last - begin) // step) + 1)]
-
-
-def _clock(time: float) -> str:
-    return datetime.fromtimestamp(time, UTC).strftime("%H:%M:%S") if math.isfinite(time) else NOTHING

@@ -20,6 +20,7 @@ _DURATIONS = ((1.0, 1.0, "s"), (1e-3, 1e3, "ms"), (1e-6, 1e6, "\N{MICRO SIGN}s")
 _BYTES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 _MANY = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 _TEXT_LENGTH = 4096
+_LINE_LENGTH = 60
 
 
 def digits(value: float) -> str:
@@ -113,6 +114,11 @@ def clock(time_ns: int) -> str:
     return NOTHING if time is None else time.strftime("%H:%M:%S.") + f"{time.microsecond // 1000:03d}"
 
 
+def time_of_day(time: float) -> str:
+    """Seconds since the epoch as the time of day in UTC."""
+    return datetime.fromtimestamp(time, UTC).strftime("%H:%M:%S") if math.isfinite(time) else NOTHING
+
+
 @register.filter
 def moment(time_ns: int) -> str:
     """Date and time in UTC to the second."""
@@ -138,6 +144,19 @@ def plain(value: PlainValue) -> str:
     """An attribute's value as text: texts as they are, everything else as JSON."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= _TEXT_LENGTH else f"{text[:_TEXT_LENGTH]}\N{HORIZONTAL ELLIPSIS}"
+
+
+@register.filter
+def spaced(name: str) -> str:
+    """A name of ours in words."""
+    return name.replace("_", " ")
+
+
+@register.filter
+def is_long(value: PlainValue) -> bool:
+    """Whether an attribute's value needs a line of its own."""
+    text = plain(value)
+    return len(text) > _LINE_LENGTH or "\n" in text
 
 
 @register.filter

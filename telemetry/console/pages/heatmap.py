@@ -1,14 +1,13 @@
-"""A histogram over time as a heat map: a column for each step, a row for each bucket, darker where there is more."""
+"""A histogram over time as a heat map: a column for each step, a row for each bucket, stronger where there is more."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from telemetry.console.buckets import added
-from telemetry.console.pages.formats import digits, in_unit
+from telemetry.console.pages.formats import digits, in_unit, time_of_day
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from telemetry.console.buckets import Buckets
     from telemetry.console.timeline import Grid, Track
 
-#: Degrees of darkness above nothing.
+#: Degrees of colour above nothing.
 LEVELS = 8
 _MOST_ROWS = 16
 _COLUMN, _ROW, _MARGIN_LEFT, _MARGIN_BOTTOM = 9, 18, 92, 22
@@ -56,7 +55,7 @@ def heat_map(found: Sequence[Track], grid: Grid, unit: str) -> HeatMap | None:
     counts = [dict(zip(*step, strict=True)) for step in steps]
     most = max(count for step in counts for count in step.values())
     rows = [(index * _ROW, _row_name(bounds, index, unit)) for index in range(len(bounds))]
-    times = [_clock(time) for time in grid.times]
+    times = [time_of_day(time) for time in grid.times]
     cells = [
         Cell(
             _MARGIN_LEFT + column * _COLUMN,
@@ -93,7 +92,3 @@ def _row_name(bounds: Sequence[float], index: int, unit: str) -> str:
     if bound != math.inf:
         return f"\N{LESS-THAN OR EQUAL TO} {in_unit(bound, unit)}"
     return f"> {in_unit(bounds[index + 1], unit)}" if index + 1 < len(bounds) else "above all bounds"
-
-
-def _clock(time: float) -> str:
-    return datetime.fromtimestamp(time, UTC).strftime("%H:%M:%S")

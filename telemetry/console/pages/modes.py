@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 _SIGNALS = ("traces", "metrics", "logs")
 _PER_WORKER = ("service.instance.id",)
-_SILENT_NS = 30 * 10**9
 _UNTOLD = "not told"
 
 
@@ -95,8 +94,7 @@ def _panel(mode: str, service: str, senders: Sequence[Sender], totals: ModeTotal
     report = max(reports, key=lambda sender: sender.report_ns).report if reports else None
     now_ns = time.time_ns()
     workers = [
-        WorkerRow(sender, (sender.report or {}).get("worker.slot"), now_ns - sender.last_ns > _SILENT_NS)
-        for sender in senders
+        WorkerRow(sender, (sender.report or {}).get("worker.slot"), sender.is_silent(now_ns)) for sender in senders
     ]
     return ServicePanel(
         mode=mode,

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from telemetry.console.application import ConsoleRequest
     from telemetry.console.history import Figures
-    from telemetry.console.senders import Sender
     from telemetry.console.store import Store
     from telemetry.console.totals import ModeTotals
 
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 WINDOWS = {"1": "1 min", "5": "5 min", "15": "15 min", "30": "30 min"}
 _STEPS = 75
 _RECENT_SECONDS = 60
-_ACTIVE_SECONDS = 30
 _YOUNG_SECONDS = 90
 #: Metrics are pushed every 15 seconds unless told otherwise, spans sooner.
 _UNDER_WAY_SECONDS = 20
@@ -134,7 +132,7 @@ def _panels(request: ConsoleRequest, modes: Sequence[str]) -> list[ModePanel]:
     for mode in modes:
         told = fates.get(mode, Fates())
         active = [sender for sender in senders if sender.mode == mode]
-        silent = [sender for sender in active if _is_silent(sender, now_ns)]
+        silent = [sender for sender in active if sender.is_silent(now_ns)]
         panels.append(
             ModePanel(
                 name=mode,
@@ -148,10 +146,6 @@ def _panels(request: ConsoleRequest, modes: Sequence[str]) -> list[ModePanel]:
             )
         )
     return panels
-
-
-def _is_silent(sender: Sender, now_ns: int) -> bool:
-    return now_ns - sender.last_ns > _ACTIVE_SECONDS * 10**9
 
 
 def _signals(totals: ModeTotals, told: Fates) -> list[SignalCount]:
