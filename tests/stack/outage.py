@@ -251,12 +251,11 @@ def main() -> int:
     given = parser.parse_args()
     plan = Plan(given.before, given.outage, given.after, given.rate, given.memory)
     outcomes = []
+    print(HEADING, flush=True)
     for way in given.way or WAYS:
         with tempfile.TemporaryDirectory(prefix="outage-") as folder:
             outcomes.append(run(way, plan, Binaries(given.bin), Path(folder)))
-    print(HEADING)
-    for outcome in outcomes:
-        print(outcome.line())
+        print(outcomes[-1].line(), flush=True)
     problems = [f"{outcome.way}: {problem}" for outcome in outcomes for problem in outcome.problems()]
     for problem in problems:
         print(f"FAILED: {problem}")
