@@ -29,9 +29,6 @@ RANGE = "[$__range]"
 COLLECTOR, DIRECT = "collector", "direct"
 _MODE_COLORS = {COLLECTOR: "blue", DIRECT: "orange"}
 
-# What is red from a value on, what is yellow.
-GREEN: Thresholds = ((None, "green"),)
-
 
 def warn(yellow: float, red: float) -> Thresholds:
     """Return thresholds for a value that is better when it is small."""
