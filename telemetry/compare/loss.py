@@ -217,7 +217,6 @@ class Loss(Scenario):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         options = context.options
-        self._rate = min(context.rate / 2 or _MOST_RATE, _MOST_RATE)
         remote = options.backends.given
         self._kinds = [
             kind
@@ -225,6 +224,11 @@ class Loss(Scenario):
             if kind.key in options.faults and (kind.remote or not remote)
         ]
         self._found: list[dict[str, Any]] = []
+
+    @property
+    def _rate(self) -> float:
+        """Requests per second in each set-up; the calibration has been by now."""
+        return min(self.context.rate / 2, _MOST_RATE)
 
     def steps(self) -> list[Step]:
         """Return a step for every fault, or for several that fit together."""

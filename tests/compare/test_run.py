@@ -45,7 +45,7 @@ def test_cost_and_freshness_of_a_real_service(compare: Compare) -> None:
 
 def test_faults_are_counted_with_their_reasons(compare: Compare) -> None:
     arguments = ("--scenarios", "loss", "--faults", "killed", "stop", "--variants", "off", "direct", "collector-http")
-    ended = compare(*arguments, "--duration", "3", "--workers", "2")
+    ended = compare(*arguments, "--duration", "2", "--workers", "2")
     assert ended.code == 0, ended.output
     runs = {(run["fault"], run["key"]): run for run in ended.report["loss"]["runs"]}
     assert len(runs) == 4
