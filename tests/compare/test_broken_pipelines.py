@@ -6,9 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import pytest
+
 from tests.compare.conftest import Ended
 
 Compare = Callable[..., Ended]
+
+# Seconds; on a busy machine each starts its processes slowly.
+pytestmark = pytest.mark.timeout(400)
 
 CALM = ("--scenarios", "loss", "--faults", "calm", "--collector", "none", "--variants", "off")
 

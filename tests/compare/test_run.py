@@ -13,6 +13,9 @@ from tests.support.service import ROOT
 
 Compare = Callable[..., Ended]
 
+# Seconds; on a busy machine each starts its processes slowly.
+pytestmark = pytest.mark.timeout(400)
+
 
 def test_cost_and_freshness_of_a_real_service(compare: Compare) -> None:
     ended = compare("--scenarios", "cost", "freshness", "--variants", "off", "collector-grpc")
