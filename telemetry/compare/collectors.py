@@ -175,8 +175,6 @@ class Alloy(_Process):
         self._configure(folder / "alloy", folder / "queue")
 
     def _configure(self, configuration: Path, queue: Path) -> None:
-        if not CONFIGURATION.is_dir():
-            raise FileNotFoundError(f"{CONFIGURATION.relative_to(ROOT)} is missing: the configuration of Alloy")
         shutil.copytree(CONFIGURATION, configuration)
         queue.mkdir()
         changes = {address: f"127.0.0.1:{self._ports[name]}" for name, address in _RECEIVERS.items()}
@@ -225,6 +223,8 @@ def alloy_binary(given: str) -> Path:
     found = shutil.which(given)
     if found is None:
         raise FileNotFoundError(f"--alloy {given} is no executable file; accepted: the path of Grafana Alloy's binary")
+    if not CONFIGURATION.is_dir():
+        raise FileNotFoundError(f"{CONFIGURATION.relative_to(ROOT)} is missing: the configuration of Alloy")
     return Path(found).resolve()
 
 

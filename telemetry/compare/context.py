@@ -6,7 +6,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from telemetry.compare.collectors import Alloy, BackendPorts, Collector, Rotel, alloy_binary
+from telemetry.compare.collectors import Alloy, BackendPorts, Collector, Rotel
 from telemetry.compare.database import Database
 from telemetry.compare.options import Options
 from telemetry.compare.progress import Progress
@@ -80,7 +80,7 @@ class Context:
             return None
         if wanted == "rotel":
             return Rotel(self.processes, folder, protocol, backend)
-        return Alloy(self.processes, folder, protocol, backend, binary=alloy_binary(wanted))
+        return Alloy(self.processes, folder, protocol, backend, binary=Path(wanted))
 
 
 @dataclass(frozen=True, slots=True)

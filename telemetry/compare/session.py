@@ -18,14 +18,16 @@ from telemetry.compare.cost import Cost
 from telemetry.compare.database import database
 from telemetry.compare.freshness import Freshness
 from telemetry.compare.intervals import rounded
+from telemetry.compare.load import LoadError
 from telemetry.compare.loss import Loss
 from telemetry.compare.mix import DESCRIPTION
 from telemetry.compare.options import Options
-from telemetry.compare.profile import Profile
+from telemetry.compare.profile import Profile, ProfileError
 from telemetry.compare.progress import Progress
-from telemetry.compare.scale import Scale
+from telemetry.compare.scale import Scale, ScaleError
+from telemetry.compare.service import ServiceError
 from telemetry.demo.interruption import Interruption
-from telemetry.demo.processes import Processes
+from telemetry.demo.processes import ChildEndedError, Processes
 
 SCHEMA = 1
 """Of report.json; it grows when a reader of the former one would be wrong."""
@@ -39,8 +41,13 @@ _KINDS: Mapping[str, type[Scenario]] = {
 }
 _CALIBRATION_SECONDS = 3.0
 _CALIBRATION_AROUND = 8.0
+_RATE_BEFORE_CALIBRATION = 10.0
 # Of the throughput of a set-up that exports: far enough from saturation that queues do not make the latencies.
 _SHARE_OF_SATURATION = 0.4
+
+
+# What one step may fail with, while the others go on.
+_TROUBLE = (ServiceError, LoadError, ScaleError, ProfileError, ChildEndedError, OSError)
 
 
 class Session:
@@ -53,6 +60,7 @@ class Session:
         self._application = application
         self._scenarios: list[Scenario] = []
         self._stopped_during = ""
+        self._failed_steps: list[str] = []
         self._facts: dict[str, Any] = {}
 
     def run(self) -> dict[str, Any]:
@@ -68,7 +76,7 @@ class Session:
             context = Context(
                 self._options, processes, folder, interruption, self._progress, place, self._application, cores
             )
-            context.rate = self._options.rate
+            context.rate = self._options.rate or _RATE_BEFORE_CALIBRATION
             self._work(context)
             facts["load_average_after"] = machine.load_average()
             return self._report(context, started, facts)
@@ -84,7 +92,7 @@ class Session:
         return divided[0]
 
     def _work(self, context: Context) -> None:
-        steps = [] if context.rate else [self._calibration(context)]
+        steps = [] if self._options.rate else [self._calibration(context)]
         self._scenarios = [_KINDS[key](context) for key in self._options.scenarios]
         steps += [step for scenario in self._scenarios for step in scenario.steps()]
         self._progress.plan([(step.name, step.seconds) for step in steps])
@@ -97,6 +105,9 @@ class Session:
                 self._stopped_during = step.name
                 self._progress.say(f"stopped during: {step.name}; the report has what was measured before")
                 return
+            except _TROUBLE as error:
+                self._failed_steps.append(f"{step.name}: {error}")
+                self._progress.say(f"FAILED: {step.name}: {error}")
             self._progress.end()
 
     def _calibration(self, context: Context) -> Step:
@@ -114,7 +125,8 @@ class Session:
 
     def _report(self, context: Context, started: datetime, facts: dict[str, Any]) -> dict[str, Any]:
         options = self._options
-        problems = [problem for scenario in self._scenarios for problem in scenario.problems]
+        problems = [*self._failed_steps]
+        problems += [problem for scenario in self._scenarios for problem in scenario.problems]
         report: dict[str, Any] = {
             "schema": SCHEMA,
             "made": started.isoformat(timespec="seconds"),

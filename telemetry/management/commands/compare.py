@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from telemetry.compare.collectors import alloy_binary
 from telemetry.compare.options import DEFAULT_SCENARIOS, LOSS_KINDS, SCENARIOS, Backends, Options
 from telemetry.compare.progress import Progress
 from telemetry.compare.route import VARIANTS
@@ -121,6 +122,10 @@ def _options(given: dict[str, Any]) -> Options:
         )
     if backends.given and "direct" in " ".join(given["variants"]) and not given["service_port"]:
         raise CommandError("--service-port is missing: a Prometheus scrapes the service where its configuration says")
+    try:
+        collector = str(alloy_binary(given["alloy"])) if given["alloy"] else given["collector"]
+    except FileNotFoundError as error:
+        raise CommandError(str(error)) from None
     return Options(
         output=given["output"],
         scenarios=given["scenarios"],
@@ -134,7 +139,7 @@ def _options(given: dict[str, Any]) -> Options:
         outage=given["outage"] or (12.0 if quick else 60.0),
         interval=given["interval"],
         database=given["database"],
-        collector=given["alloy"] or given["collector"],
+        collector=collector,
         backends=backends,
         service_env=dict(given["set"]),
         service_port=given["service_port"],
