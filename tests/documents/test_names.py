@@ -14,7 +14,6 @@ from telemetry.config import TelemetryConfig
 from telemetry.config.values import SIGNALS
 from telemetry.config.variables import VARIABLES
 from telemetry.demo.ports import MODES, Ports
-from tests.documents.awaited import AWAITED
 from tests.documents.documents import Document, documents
 from tests.support.service import ROOT
 
@@ -68,7 +67,7 @@ def test_make_targets_exist(document: Document) -> None:
         f"{document}:{number}: make {name}"
         for number, code in document.code()
         for name in re.findall(r"(?:^|[;&|`] *)make ([a-z][a-z-]*)", code)
-        if name not in targets() and f"make {name}" not in AWAITED
+        if name not in targets()
     ]
     assert not unknown, "\n".join(unknown)
 
@@ -93,7 +92,7 @@ def test_commands_and_options_exist(document: Document) -> None:
     for number, name, options in commands(document):
         if name in get_commands():
             unknown += [f"{document}:{number}: {name} {one}" for one in options if one not in options_of(name)]
-        elif f"manage.py {name}" not in AWAITED:
+        else:
             unknown.append(f"{document}:{number}: manage.py {name}")
     assert not unknown, "\n".join(unknown)
 

@@ -4,7 +4,6 @@ import re
 
 import pytest
 
-from tests.documents.awaited import AWAITED
 from tests.documents.documents import Document, documents
 from tests.support.service import ROOT
 
@@ -26,7 +25,7 @@ def test_paths_exist(document: Document) -> None:
     missing = [
         f"{document}:{number}: {path}"
         for number, path in everywhere(PATH, document)
-        if path.rstrip(".") not in AWAITED and not (ROOT / path.rstrip(".")).exists()
+        if not (ROOT / path.rstrip(".")).exists()
     ]
     assert not missing, "\n".join(missing)
 
