@@ -6,8 +6,9 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from time import time
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from telemetry import privacy
@@ -19,9 +20,10 @@ from telemetry.worker import Worker
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
 
+    from telemetry.metric_views import Attributes
     from telemetry.providers import Pipeline
 
-    Builder = Callable[[TelemetryConfig, Resource, Worker], Pipeline]
+    Builder = Callable[[TelemetryConfig, Resource, Worker, Attributes], Pipeline]
 
 logger = logging.getLogger(__name__)
 # The service's start is told whatever OTEL_LOG_LEVEL says.
@@ -39,6 +41,7 @@ class _Process:
     patched = False
     server_starts_workers = False
     service = "service", "unknown"
+    metric_attributes: "Attributes" = MappingProxyType({})
     pipeline: "Pipeline | None" = None
     status: StatusServer | None = None
     pid: int | None = None
@@ -92,12 +95,14 @@ def leave_start_to_server() -> None:
     _Process.server_starts_workers = True
 
 
-def serve(name: str, version: str) -> None:
-    """Tell the service's name and version, and start the pipeline of a process that serves alone (`runserver`).
+def serve(name: str, version: str, metric_attributes: Mapping[str, Collection[str]]) -> None:
+    """Tell about the service, and start the pipeline of a process that serves alone (`runserver`).
 
-    Called last in `wsgi.py`. Under gunicorn with our hooks the workers start theirs after the fork.
+    `metric_attributes` names, for each metric of the service's own, the attributes that it may carry; a metric that is
+    not listed has none. Called last in `wsgi.py`. Under gunicorn with our hooks the workers start after the fork.
     """
     _Process.service = name, version
+    _Process.metric_attributes = metric_attributes
     if _Process.server_starts_workers:
         return
     if "gunicorn" in sys.modules:
@@ -142,7 +147,8 @@ def _start_pipeline(builder: "Builder", config: TelemetryConfig, worker: Worker,
 
     # Switches on `otel.sdk.*`, for which there is no argument.
     os.environ["OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED"] = "true"
-    pipeline = builder(config, redacted_resource(build_resource(config, worker, version)), worker)
+    resource = redacted_resource(build_resource(config, worker, version))
+    pipeline = builder(config, resource, worker, _Process.metric_attributes)
     metrics.set_meter_provider(pipeline.meter_provider)
     trace.set_tracer_provider(pipeline.tracer_provider)
     OTLPHandler.connect(pipeline.logger_provider)

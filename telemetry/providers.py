@@ -37,7 +37,7 @@ from telemetry import otlp
 from telemetry.config import BatchConfig, TelemetryConfig
 from telemetry.counted_exporters import CountedLogExporter, CountedMetricExporter, CountedSpanExporter
 from telemetry.delivery import Delivery
-from telemetry.metric_views import build_views
+from telemetry.metric_views import Attributes, build_views
 from telemetry.privacy.exporters import RedactingMetricExporter, RedactingSpanExporter
 
 # Of a stop's budget, what is kept for the last push of metrics, which tells what became of the rest.
@@ -140,15 +140,19 @@ def build_meter_provider(
     config: TelemetryConfig,
     resource: Resource,
     reader: MetricReader | None,
+    of_service: Attributes,
     histogram: Callable[[Sequence[float]], Aggregation] = ExplicitBucketHistogramAggregation,
 ) -> MeterProvider:
-    """Return the provider of metrics that `reader` collects; `histogram` makes its aggregations with own buckets."""
+    """Return the provider of metrics that `reader` collects.
+
+    `of_service`: which attributes the service's own metrics may carry. `histogram` makes aggregations with own buckets.
+    """
     return MeterProvider(
         metric_readers=[reader] if reader else [],
         resource=resource,
         exemplar_filter=_EXEMPLARS[config.exemplar_filter](),
         shutdown_on_exit=False,
-        views=build_views(histogram),
+        views=build_views(histogram, of_service),
     )
 
 

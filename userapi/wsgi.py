@@ -8,6 +8,7 @@ from django.core.wsgi import get_wsgi_application
 
 from telemetry import lifecycle
 from userapi import __version__
+from userapi.users import metrics
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "userapi.settings")
 
@@ -20,4 +21,4 @@ except ImproperlyConfigured as error:
     from gunicorn.errors import AppImportError
 
     raise AppImportError(str(error)) from None  # gunicorn's word for: one line, no other try
-lifecycle.serve("User API", __version__)
+lifecycle.serve("User API", __version__, metrics.ATTRIBUTES)

@@ -131,7 +131,7 @@ def start_sender(protocol: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sta
             resource = build_resource(config, Worker(), "1")
             reader = InMemoryMetricReader()
             deliveries: list[Delivery] = []
-            meter_provider = build_meter_provider(config, resource, reader)
+            meter_provider = build_meter_provider(config, resource, reader, {})
             pipeline = Pipeline(
                 meter_provider=meter_provider,
                 tracer_provider=build_tracer_provider(config, resource, meter_provider, deliveries),
@@ -162,7 +162,7 @@ def start_metrics(protocol: str) -> Iterator[Callable[..., Pipeline]]:
             config = TelemetryConfig.from_env(env)
             resource = build_resource(config, Worker(), "1")
             deliveries: list[Delivery] = []
-            meter_provider = build_meter_provider(config, resource, build_push_reader(config, deliveries))
+            meter_provider = build_meter_provider(config, resource, build_push_reader(config, deliveries), {})
             tracer_provider = build_tracer_provider(config, resource, meter_provider, deliveries)
             pipeline = Pipeline(meter_provider, tracer_provider, None, deliveries)
             stack.callback(pipeline.shutdown, 0.5)

@@ -60,6 +60,11 @@ class Prometheus:
         self._process.terminate()
         self._process.wait(20)
 
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self._port}"
+
     def value(self, expression: str) -> float | None:
         """Return the first value of a query, or None where there is none or no answer."""
         try:

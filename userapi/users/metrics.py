@@ -1,9 +1,10 @@
 """What happens to user records, counted once it is committed.
 
 Signals, so that the admin's changes count like the API's; `bulk_create` and `update` send none.
-The counters carry no attributes: an id or an email must never become one.
+An id or an email must never become an attribute.
 """
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from django.db import transaction
@@ -16,6 +17,9 @@ _meter = metrics.get_meter("userapi.users")
 CREATED = _meter.create_counter("users.created", unit="{user}", description="User records created.")
 UPDATED = _meter.create_counter("users.updated", unit="{user}", description="User records changed.")
 DELETED = _meter.create_counter("users.deleted", unit="{user}", description="User records deleted.")
+
+# Which attributes each may carry.
+ATTRIBUTES: Mapping[str, Collection[str]] = {"users.created": (), "users.updated": (), "users.deleted": ()}
 
 
 def count_save(*, created: bool, raw: bool, using: str, **_: Any) -> None:

@@ -10,11 +10,13 @@ from deploy.grafana.source.parts import (
     OF_BOTH,
     RANGE,
     RATE,
+    SDK_SIGNALS,
     bad_from,
     by_mode,
     each_mode,
     lines,
     override,
+    queues,
 )
 
 _REQUESTS = f"sum by (export_mode) (rate({DURATION}_count{{{OF_BOTH}}}{RATE}))"
@@ -111,14 +113,7 @@ KEPT = Row(
             "How full are the workers' queues?",
             "What waits for its batch, of the capacity. At 100% the oldest are dropped.",
             "percentunit",
-            *(
-                each_mode(
-                    f"sum by (export_mode) (otel_sdk_processor_{signal}_queue_size{{{OF_BOTH}}})"
-                    f" / sum by (export_mode) (otel_sdk_processor_{signal}_queue_capacity{{{OF_BOTH}}})",
-                    name,
-                )
-                for signal, name in (("span", "spans"), ("log", "log records"))
-            ),
+            *queues(OF_BOTH),
             width=8,
             thresholds=bad_from(0.8),
             overrides=[override("/log/", custom__lineStyle=DOTTED)],
@@ -142,7 +137,7 @@ KEPT = Row(
                     f" / sum by (export_mode) (rate(otel_sdk_processor_{signal}_processed_total{{{OF_BOTH}}}{RATE}))",
                     name,
                 )
-                for signal, name in (("span", "spans"), ("log", "log records"))
+                for signal, name in SDK_SIGNALS.items()
             ),
             overrides=[override("/log/", custom__lineStyle=DOTTED)],
         ),

@@ -101,7 +101,7 @@ _LOG = Row(
         Panel(
             "timeseries",
             "How much is logged, how severe is it?",
-            "Lines per second by severity.",
+            "Lines per second, by their severity.",
             "cps",
             [Query(f"sum by (severity_text) (rate({_LOGS} {_WINDOW}))", "{{severity_text}}", source="loki")],
             custom=STACKED,

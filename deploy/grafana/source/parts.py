@@ -29,9 +29,6 @@ RANGE = "[$__range]"
 COLLECTOR, DIRECT = "collector", "direct"
 _MODE_COLORS = {COLLECTOR: "blue", DIRECT: "orange"}
 
-# What is red from a value on, what is yellow.
-GREEN: Thresholds = ((None, "green"),)
-
 
 def warn(yellow: float, red: float) -> Thresholds:
     """Return thresholds for a value that is better when it is small."""
@@ -78,6 +75,8 @@ def by_mode(title: str, description: str, unit: str, *queries: Query, **more: An
     return lines(title, description, unit, *queries, overrides=[*mode_colors(), *own], **more)
 
 
+# As the SDK names them in its metrics, and in words.
+SDK_SIGNALS = {"span": "spans", "log": "log records"}
 DOTTED: Json = {"fill": "dot", "dash": [2, 6]}
 DASHED: Json = {"fill": "dash", "dash": [10, 6]}
 STACKED: Json = {"stacking": {"mode": "normal", "group": "A"}, "fillOpacity": 40}
@@ -86,6 +85,18 @@ STACKED: Json = {"stacking": {"mode": "normal", "group": "A"}, "fillOpacity": 40
 def each_mode(query: str, name: str = "", *, exemplars: bool = False) -> Query:
     """Return a query whose series are named after their mode."""
     return Query(query, f"{{{{export_mode}}}} {name}".strip(), exemplars=exemplars)
+
+
+def queues(matchers: str) -> list[Query]:
+    """Return how full the workers' queues are, by mode: what waits, of the capacity."""
+    return [
+        each_mode(
+            f"sum by (export_mode) (otel_sdk_processor_{signal}_queue_size{{{matchers}}})"
+            f" / sum by (export_mode) (otel_sdk_processor_{signal}_queue_capacity{{{matchers}}})",
+            words,
+        )
+        for signal, words in SDK_SIGNALS.items()
+    ]
 
 
 def or_zero(query: str) -> str:

@@ -13,12 +13,14 @@ from deploy.grafana.source.parts import (
     MODE,
     OF_SERVICE,
     RATE,
+    SDK_SIGNALS,
     SERVICE,
     bad_from,
     by_mode,
     lines,
     or_zero,
     override,
+    queues,
     stat,
     warn,
 )
@@ -43,7 +45,7 @@ def _either_signal(metric: str, name: str, matchers: str = "") -> list[Query]:
             f"sum by (export_mode) (rate({metric.format(signal)}{{{OF_SERVICE}{matchers}}}{RATE}))",
             f"{{{{export_mode}}}} {words} {name}".strip(),
         )
-        for signal, words in (("span", "spans"), ("log", "log records"))
+        for signal, words in SDK_SIGNALS.items()
     ]
 
 
@@ -111,6 +113,7 @@ _SERVICE = Row(
             Query("vector(0)", "nothing"),
             width=8,
             thresholds=bad_from(0.01),
+            may_be_empty="nothing is lost",
         ),
         by_mode(
             "How often do the workers try again, and fail?",
@@ -137,14 +140,7 @@ _SERVICE = Row(
             "What waits, of the capacity. If red: what is behind is too slow; at 100% the oldest are dropped. More "
             "room is OTEL_BSP_MAX_QUEUE_SIZE and OTEL_BLRP_MAX_QUEUE_SIZE.",
             "percentunit",
-            *(
-                Query(
-                    f"sum by (export_mode) (otel_sdk_processor_{signal}_queue_size{{{OF_SERVICE}}})"
-                    f" / sum by (export_mode) (otel_sdk_processor_{signal}_queue_capacity{{{OF_SERVICE}}})",
-                    f"{{{{export_mode}}}} {words}",
-                )
-                for signal, words in (("span", "spans"), ("log", "log records"))
-            ),
+            *queues(OF_SERVICE),
             thresholds=bad_from(0.8),
             overrides=[override("/log/", custom__lineStyle=DOTTED)],
         ),
@@ -188,8 +184,11 @@ _ALLOY = Row(
             "Items per second that Tempo, Loki and Prometheus accepted. If it is below what comes in: it waits in the "
             "queues.",
             "cps",
-            *_each_signal("otelcol_exporter_sent_{}_total")[:2],
-            Query(or_zero(f'sum(rate(prometheus_remote_storage_samples_total{{component="alloy"}}{RATE}))'), "samples"),
+            *_each_signal("otelcol_exporter_sent_{}_total"),
+            Query(
+                or_zero(f"sum(rate(prometheus_remote_storage_samples_total{_OF_ALLOY}{RATE}))"),
+                "samples by remote write",
+            ),
             width=8,
         ),
         lines(
@@ -200,10 +199,10 @@ _ALLOY = Row(
             *(
                 Query(or_zero(f"sum(rate(otelcol_exporter_{kind}_{signal}_total{_OF_ALLOY}{RATE}))"), f"{words} {name}")
                 for kind, name in (("send_failed", "given up"), ("enqueue_failed", "without room"))
-                for signal, words in (("spans", "spans"), ("log_records", "log records"))
+                for signal, words in _SIGNALS.items()
             ),
             Query(
-                or_zero(f'sum(rate(prometheus_remote_storage_samples_failed_total{{component="alloy"}}{RATE}))'),
+                or_zero(f"sum(rate(prometheus_remote_storage_samples_failed_total{_OF_ALLOY}{RATE}))"),
                 "samples given up",
             ),
             width=8,
@@ -220,7 +219,6 @@ _ALLOY = Row(
             ),
             width=8,
             thresholds=warn(0.5, 0.9),
-            defaults={"max": 1},
         ),
         lines(
             "How far is remote write behind?",
@@ -239,9 +237,9 @@ _ALLOY = Row(
             "What waits for remote write?",
             "Samples in its shards, and samples sent again after an error. If red: as the panel before.",
             "none",
-            Query('sum(prometheus_remote_storage_samples_pending{component="alloy"})', "pending"),
+            Query(or_zero(f"sum(prometheus_remote_storage_samples_pending{_OF_ALLOY})"), "pending"),
             Query(
-                f'sum(rate(prometheus_remote_storage_samples_retried_total{{component="alloy"}}{RATE}))',
+                or_zero(f"sum(rate(prometheus_remote_storage_samples_retried_total{_OF_ALLOY}{RATE}))"),
                 "sent again each second",
             ),
             width=8,

@@ -1,0 +1,48 @@
+"""The command that asks a running stack sees what is missing. What has data is seen where there are real servers."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.dashboards.live import Verdict, excuse, main
+from tests.dashboards.queries import of_dashboards, of_rules
+from tests.support.prometheus import Prometheus
+from tests.support.service import free_port
+
+
+@pytest.mark.parametrize(
+    ("verdict", "failed", "word"),
+    [
+        (Verdict("a panel", 3), False, "ok"),
+        (Verdict("a panel", 0), True, "NO DATA"),
+        (Verdict("a panel", 0, excuse="nothing is lost"), False, "empty"),
+        (Verdict("a panel", 0, "400: parse error", "nothing is lost"), True, "FAILED"),
+        (Verdict("a metric", 2, "has no label reason"), True, "FAILED"),
+    ],
+)
+def test_live_verdict(verdict: Verdict, failed: bool, word: str) -> None:
+    assert verdict.failed == failed
+    assert str(verdict).startswith(word)
+
+
+def test_live_excuses_are_few() -> None:
+    excused = [found for found in of_dashboards() if found.where != "Alerts" and excuse(found)]
+    assert len(excused) <= 6
+    assert all(excuse(found) == "does not fire" for found in of_rules() if found.where[0].isupper())
+    assert not any(excuse(found) for found in of_rules() if found.where[0].islower())
+
+
+def test_live_fails_where_nothing_is(
+    prometheus: Callable[[str], Prometheus], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A real Prometheus that has only what it scrapes of nobody; Loki, Tempo and Grafana are not there."""
+    server = prometheus(f"127.0.0.1:{free_port()}")
+    nobody = f"http://127.0.0.1:{free_port()}"
+    arguments = ["--prometheus", server.url, "--loki", nobody, "--tempo", nobody, "--grafana", nobody]
+    assert main(arguments) == 1
+    told = capsys.readouterr().out
+    assert "NO DATA user-api-service: How many requests are answered?" in told
+    assert "ok      alerts.yml: TargetDown" in told or "empty   alerts.yml: TargetDown" in told
+    assert f"FAILED  user-api-explore: What does the service say?: {nobody} does not answer" in told
+    assert "NO DATA tempo: tempo_distributor_spans_received_total" in told
+    assert "FAILED  grafana: dashboard Pipeline" in told
