@@ -54,23 +54,22 @@ def received(port: int, name: str) -> int:
 
 def records(loki: Backend, start: float) -> list[tuple[str, str]]:
     """Return trace id and scope of every record since `start` (seconds since 1970)."""
-    seen: dict[tuple[str, str, str, str], tuple[str, str]] = {}
+    found: list[tuple[str, str]] = []
     begin, end = int(start * 1e9), str(int((time() + 60) * 1e9))
     while True:
         answer = loki.get(
             "/loki/api/v1/query_range", query=SELECTOR, start=str(begin), end=end, limit=str(_PAGE), direction="forward"
         )
-        lines = [
-            (moment, labels.get("span_id", ""), labels.get("service_instance_id", ""), line, labels)
+        lines = sorted(
+            (int(moment), stream["stream"].get("trace_id", ""), stream["stream"].get("scope_name", ""))
             for stream in answer["data"]["result"]
-            for labels in (stream["stream"],)
-            for moment, line in stream["values"]
-        ]
-        for moment, span_id, instance, line, labels in lines:
-            seen[moment, span_id, instance, line] = labels.get("trace_id", ""), labels.get("scope_name", "")
+            for moment, _ in stream["values"]
+        )
         if len(lines) < _PAGE:
-            return list(seen.values())
-        begin = max(int(moment) for moment, *_ in lines)
+            return found + [line[1:] for line in lines]
+        # The last moment may be cut: it is asked for again.
+        begin = lines[-1][0]
+        found += [line[1:] for line in lines if line[0] < begin]
 
 
 @dataclass(frozen=True)
