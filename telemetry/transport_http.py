@@ -7,7 +7,7 @@ https://github.com/open-telemetry/opentelemetry-python/issues/4803. The session 
 import errno
 import json
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from math import isfinite
@@ -22,6 +22,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.semconv.attributes.http_attributes import HTTP_RESPONSE_STATUS_CODE
 
 from telemetry.answers import REFUSED, REJECTED_FIELDS, TIMEOUT, UNAVAILABLE, Answer, Observe, shorten
+from telemetry.causes import causes
 
 _RESPONSES: dict[str, type[Message]] = {
     "traces": ExportTraceServiceResponse,
@@ -153,7 +154,7 @@ def _failure(error: Exception) -> Answer:
     # The text of requests' errors holds the URL and, for a proxy, its password.
     if isinstance(error, requests.exceptions.Timeout):
         return Answer(TIMEOUT, "no answer in time", "check that it is up and fast enough (OTEL_EXPORTER_OTLP_TIMEOUT)")
-    for cause in _causes(error):
+    for cause in causes(error):
         if isinstance(cause, socket.gaierror):
             return Answer(UNAVAILABLE, "the host name cannot be resolved", "check the endpoint's host")
         if isinstance(cause, OSError) and cause.errno in errno.errorcode and cause.strerror:
@@ -163,15 +164,3 @@ def _failure(error: Exception) -> Answer:
         return Answer(UNAVAILABLE, "no TLS connection", hint)
     hint = "check the endpoint's port (4318 for HTTP) and scheme"
     return Answer(UNAVAILABLE, f"the connection broke ({type(error).__name__})", hint)
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Walk to the root of an error, through urllib3's wrappers too."""
-    seen: set[int] = set()
-    todo: list[object] = [error]
-    while todo:
-        cause = todo.pop()
-        if isinstance(cause, BaseException) and id(cause) not in seen:
-            seen.add(id(cause))
-            yield cause
-            todo += [*cause.args, cause.__cause__, cause.__context__, getattr(cause, "reason", None)]

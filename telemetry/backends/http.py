@@ -4,7 +4,7 @@ import errno
 import json
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from time import monotonic
@@ -12,6 +12,8 @@ from typing import Any, ClassVar, Self
 from urllib.parse import unquote, urlencode, urlsplit, urlunsplit
 
 import requests
+
+from telemetry.causes import causes
 
 TIMEOUT = 5.0
 """Seconds that one question may take."""
@@ -205,20 +207,9 @@ def _reason_of(error: Exception) -> str:
         return "no answer in time"
     if isinstance(error, requests.exceptions.SSLError):
         return "no TLS connection"
-    for cause in _causes(error):
+    for cause in causes(error):
         if isinstance(cause, socket.gaierror):
             return "the host name cannot be resolved"
         if isinstance(cause, OSError) and cause.errno in errno.errorcode and cause.strerror:
             return cause.strerror.lower()
     return f"the connection broke ({type(error).__name__})"
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    todo: list[object] = [error]
-    while todo:
-        cause = todo.pop()
-        if isinstance(cause, BaseException) and id(cause) not in seen:
-            seen.add(id(cause))
-            yield cause
-            todo += [*cause.args, cause.__cause__, cause.__context__, getattr(cause, "reason", None)]
