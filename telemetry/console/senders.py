@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 SERVER_LOGGER = "telemetry.server"
 _START = "Starting"
 _MOST_SENDERS = 256
+#: Larger resources and reports are no service's (bytes).
+_LONGEST = 16 << 10
 _SILENT_NS = 30 * 10**9
 
 
@@ -52,10 +54,13 @@ class Senders:
     def hear(self, resources: Iterable[Resource], signal: str, now_ns: int) -> None:
         """Note that a signal came from these resources."""
         for resource in resources:
-            self._sender(resource, now_ns).signals[signal] = now_ns
+            if len(resource.key) <= _LONGEST:
+                self._sender(resource, now_ns).signals[signal] = now_ns
 
     def hear_start(self, record: StoredLog, now_ns: int) -> None:
         """Keep what a worker said of itself, if the record is one of a start."""
+        if len(record.raw) > _LONGEST or len(record.resource.key) > _LONGEST:
+            return
         decoded = record.decode()
         if isinstance(decoded.body, str) and decoded.body.startswith(_START):
             sender = self._sender(record.resource, now_ns)

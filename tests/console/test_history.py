@@ -131,6 +131,17 @@ def test_senders_stay_bounded() -> None:
     assert "instance-0" not in {sender.instance for sender in store.senders()}
 
 
+def test_sender_with_a_huge_resource_or_report_is_left_out() -> None:
+    store = Store()
+    message = logs(1)
+    message.resource_logs[0].resource.attributes.extend(attributes({"x": "y" * 20_000}))
+    take(store, "logs", message)
+    assert store.senders() == []
+    take(store, "logs", logs(1, logger="telemetry.server", body="Starting " + "y" * 20_000))
+    assert [sender.report for sender in store.senders()] == [None]
+    assert store.mode("collector").log_records == 2
+
+
 def exported(
     count: int, time_ns: int, start_ns: int = 1, name: str = "exporter.span.exported", reason: str | None = None
 ) -> Any:

@@ -88,6 +88,7 @@ def test_hostile_parameter_is_text(browser: Chromium, filled: Console) -> None:
         expect(page).to_have_url(re.compile(r"/traces\?text=%3Cscript%3E"))
 
 
+@pytest.mark.timeout(300)  # axe looks at every element of seven pages, on a busy machine for long
 @pytest.mark.parametrize(("scheme", "rules"), [("light", ALL_RULES), ("dark", ("color-contrast",))])
 def test_pages_have_no_barriers(browser: Chromium, filled: Console, scheme: str, rules: Sequence[str]) -> None:
     with browser.page(filled.url, color_scheme=scheme) as watched:
@@ -198,6 +199,14 @@ def test_empty_page_tells_what_to_do(browser: Chromium, console: Console) -> Non
             expect(page.get_by_role("heading", name="Nothing has arrived yet")).to_be_visible()
             expect(page.locator("main")).to_contain_text("make demo")
         assert watched.barriers() == []
+
+
+def test_mode_of_which_only_metrics_come_is_shown(browser: Chromium, console: Console) -> None:
+    post(f"{console.http_endpoint}/v1/metrics", requests_total(3, time_ns=1_700_000_000 * 10**9))
+    with browser.page(console.url) as watched:
+        page = watched.go("/")
+        expect(page.get_by_role("region", name="Collector", exact=True)).to_contain_text("counts differ by 3")
+        expect(page.locator("#signals-collector")).to_contain_text("by metrics 3")
 
 
 def test_trace_on_its_way_appears_by_itself(browser: Chromium, console: Console) -> None:

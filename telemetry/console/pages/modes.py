@@ -63,11 +63,6 @@ class ServicePanel:
         """Whether it is the mode without a collector."""
         return self.mode == "direct"
 
-    @property
-    def by_signal(self) -> dict[str, Destination]:
-        """The destinations by signal."""
-        return {destination.signal: destination for destination in self.destinations}
-
 
 @require_safe
 def modes(request: ConsoleRequest) -> HttpResponse:

@@ -55,11 +55,6 @@ class Row:
         """Whether the span has the status error."""
         return self.span.status == "error"
 
-    @property
-    def label_left(self) -> bool:
-        """Whether the duration is written before the bar: behind it there is no room."""
-        return self.left + self.width > 80  # noqa: PLR2004 (per cent)
-
 
 @require_safe
 def trace(request: ConsoleRequest, trace_id: str) -> HttpResponse:

@@ -62,7 +62,8 @@ async function renew() {
     });
     const markup = await answer.text();
     if (paused || inUse()) return;
-    if (answer.ok || answer.headers.get("X-Console-Part") === "live") replace(markup);
+    // A trace that has not come yet is no page, and what is shown says so.
+    if (answer.ok) replace(markup);
     tell(`Updated ${new Date().toISOString().slice(11, 19)}`, false);
   } catch {
     tell("The console does not answer; trying again", true);
