@@ -55,6 +55,18 @@ def _stored(mode: str) -> list[Query]:
     ]
 
 
+# Grafana before 10 does not give a number of Loki its query's legend.
+_NAMED_LINES = [
+    {
+        "matcher": {"id": "byFrameRefID", "options": ref},
+        "properties": [
+            {"id": "displayName", "value": f"{mode}: their lines in Loki"},
+            {"id": "color", "value": {"mode": "fixed", "fixedColor": color}},
+        ],
+    }
+    for ref, mode, color in (("C", COLLECTOR, "blue"), ("F", DIRECT, "orange"))
+]
+
 KEPT = Row(
     "What arrives",
     [
@@ -70,6 +82,7 @@ KEPT = Row(
             overrides=[
                 override("/^collector/", color={"mode": "fixed", "fixedColor": "blue"}),
                 override("/^direct/", color={"mode": "fixed", "fixedColor": "orange"}),
+                *_NAMED_LINES,
             ],
         ),
         by_mode(
@@ -149,11 +162,13 @@ BACKENDS = Row(
     [
         lines(
             "How many items does each backend take in?",
-            "Per second, of both modes and of everybody else: spans (Tempo), lines (Loki), samples (Prometheus).",
+            "Per second, of both modes and of everybody else: spans (Tempo), lines (Loki) and, on the right, "
+            "samples (Prometheus).",
             "cps",
             Query(f"sum(rate(tempo_distributor_spans_received_total{RATE}))", "Tempo: spans"),
             Query(f"sum(rate(loki_distributor_lines_received_total{RATE}))", "Loki: lines"),
             Query(f"sum(rate(prometheus_tsdb_head_samples_appended_total{RATE}))", "Prometheus: samples"),
+            overrides=[override("/samples/", custom__axisPlacement="right")],
         ),
         lines(
             "How many bytes does each backend take in?",

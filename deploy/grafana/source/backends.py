@@ -1,7 +1,7 @@
 """Of the dashboard Pipeline: the rows of the backends."""
 
 from deploy.grafana.source.model import Query, Row
-from deploy.grafana.source.parts import RATE, bad_from, lines, or_zero, warn
+from deploy.grafana.source.parts import RATE, bad_from, lines, or_nothing, or_zero, warn
 
 PROMETHEUS = Row(
     "3. Prometheus",
@@ -80,7 +80,7 @@ TEMPO = Row(
             "Spans per second, by reason. If red: a limit is reached (trace_too_large, live_traces_exceeded, "
             "rate_limited): raise it in Tempo's overrides, or sample.",
             "cps",
-            Query(or_zero(f"sum by (reason) (rate(tempo_discarded_spans_total{RATE}))"), "{{reason}}"),
+            Query(or_nothing(f"sum by (reason) (rate(tempo_discarded_spans_total{RATE}))", "reason"), "{{reason}}"),
             width=8,
             thresholds=bad_from(0.01),
         ),
@@ -111,7 +111,7 @@ LOKI = Row(
             "Lines per second, by reason. If red: a limit is reached (rate_limited, line_too_long, "
             "structured_metadata_too_large): raise it in limits_config.",
             "cps",
-            Query(or_zero(f"sum by (reason) (rate(loki_discarded_samples_total{RATE}))"), "{{reason}}"),
+            Query(or_nothing(f"sum by (reason) (rate(loki_discarded_samples_total{RATE}))", "reason"), "{{reason}}"),
             width=8,
             thresholds=bad_from(0.01),
         ),

@@ -23,9 +23,9 @@ _REQUESTS = f"sum by (export_mode) (rate({DURATION}_count{{{OF_BOTH}}}{RATE}))"
 _ALLOY_CPU = 'sum(rate(process_cpu_seconds_total{component="alloy"}' + RATE + "))"
 
 
-def _quantile(share: float, name: str) -> Query:
+def _quantile(share: float, name: str, *, exemplars: bool = False) -> Query:
     buckets = f"sum by (le, export_mode) (rate({DURATION}_bucket{{{_OF_ROUTE}}}{RATE}))"
-    return each_mode(f"histogram_quantile({share}, {buckets})", name, exemplars=True)
+    return each_mode(f"histogram_quantile({share}, {buckets})", name, exemplars=exemplars)
 
 
 _LOAD = Row(
@@ -47,9 +47,10 @@ _LOAD = Row(
         ),
         by_mode(
             "How long do the slowest take?",
-            "95th (line) and 99th (dashes) percentile of the duration.",
+            "95th (line) and 99th (dashes) percentile of the duration. The dots are single requests: click one and open "
+            "its trace.",
             "s",
-            _quantile(0.95, "p95"),
+            _quantile(0.95, "p95", exemplars=True),
             _quantile(0.99, "p99"),
             width=8,
             overrides=[override("/p99/", custom__lineStyle=DASHED)],
@@ -71,7 +72,9 @@ _COST = Row(
                 f"({_CPU % (_OF_COLLECTOR, RATE)} + on () group_left () {_ALLOY_CPU}) / {_REQUESTS}",
                 "with Alloy",
             ),
-            overrides=[override("/Alloy/", custom__lineStyle=DASHED)],
+            overrides=[
+                override("/Alloy/", custom__lineStyle=DASHED, color={"mode": "fixed", "fixedColor": "light-blue"})
+            ],
         ),
         by_mode(
             "How much memory does it need?",
@@ -94,7 +97,7 @@ _COST = Row(
         lines(
             "What is Alloy's share?",
             "Cores in use: by the workers of the collector mode, and by Alloy.",
-            "none",
+            "suffix: cores",
             Query(_CPU % (_OF_COLLECTOR, RATE), "service"),
             Query(_ALLOY_CPU, "Alloy"),
             width=8,

@@ -1,7 +1,17 @@
 """Dashboard: traces and logs to start looking around from."""
 
 from deploy.grafana.source.model import Dashboard, Panel, Query, Row
-from deploy.grafana.source.parts import ENVIRONMENT, MODE, ROUTE, SERVICE, STACKED, override
+from deploy.grafana.source.parts import (
+    ENVIRONMENT,
+    MODE,
+    ROUTE,
+    SERVICE,
+    STACKED,
+    TRACE_COLUMNS,
+    or_nothing,
+    override,
+    status_colors,
+)
 
 # Backquotes: in them nothing is an escape, and Grafana's way to write regular expressions has backslashes.
 _OF = "resource.service.name = `$service` && resource.export.mode =~ `${mode:regex}`"
@@ -23,7 +33,8 @@ def _traces(title: str, description: str, query: str, may_be_empty: str = "") ->
         title,
         f"{description} Click a trace id to open it.",
         "none",
-        [Query(query, source="tempo", options={"tableType": "traces"})],
+        [Query(f"{query} with (most_recent=true)", source="tempo", options={"tableType": "traces"})],
+        overrides=TRACE_COLUMNS,
         height=9,
         may_be_empty=may_be_empty,
     )
@@ -121,6 +132,7 @@ _LOG = Row(
                 )
             ],
             custom=STACKED,
+            overrides=status_colors(),
             interval="30s",
         ),
         Panel(
@@ -145,7 +157,9 @@ _LOG = Row(
             "cps",
             [
                 Query(
-                    f'sum by (exception_type) (rate({_LOGS} | exception_type != "" {_WINDOW})) or vector(0)',
+                    or_nothing(
+                        f'sum by (exception_type) (rate({_LOGS} | exception_type != "" {_WINDOW}))', "exception_type"
+                    ),
                     "{{exception_type}}",
                     source="loki",
                 )

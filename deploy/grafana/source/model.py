@@ -81,7 +81,7 @@ class Panel:
         }
         defaults |= {"color": _color(self)} | self.defaults
         if self.kind == "timeseries":
-            defaults["custom"] = _LINES | ({"thresholdsStyle": {"mode": "dashed"}} if len(self.thresholds) > 1 else {})
+            defaults["custom"] = _LINES | _limits(self)
         if self.custom:
             defaults["custom"] = defaults.get("custom", {}) | self.custom
         sources = {query.source for query in self.queries}
@@ -105,6 +105,15 @@ class Panel:
         if self.links:
             panel["links"] = list(self.links)
         return panel
+
+
+def _limits(panel: Panel) -> Json:
+    """Return how a panel of lines shows its thresholds, which durations stay far below: the others' axes reach them."""
+    if len(panel.thresholds) == 1:
+        return {}
+    highest = max(value for value, _ in panel.thresholds if value is not None)
+    room = {} if panel.unit == "s" else {"axisSoftMax": highest * 1.25}
+    return {"thresholdsStyle": {"mode": "dashed"}} | room
 
 
 def _color(panel: Panel) -> Json:

@@ -24,7 +24,7 @@ def _budget(kind: str) -> Panel:
         ],
         width=6,
         thresholds=need(0, 0.25),
-        defaults={"min": 0, "max": 1},
+        defaults={"min": 0, "max": 1, "displayName": "${__field.labels.export_mode}"},
     )
 
 

@@ -58,6 +58,21 @@ def mode_colors() -> list[Json]:
     ]
 
 
+# All that one answer has in common is its colour, and those that are frequent can be told apart.
+_STATUS_COLORS = {
+    "2": "green", "201": "light-green", "204": "dark-green", "3": "blue", "4": "yellow", "404": "orange",
+    "409": "light-yellow", "5": "red",
+}  # fmt: skip
+
+
+def status_colors() -> list[Json]:
+    """Return overrides that give answers a colour by their status."""
+    return [
+        override(f"/^{status}/", color={"mode": "fixed", "fixedColor": color})
+        for status, color in _STATUS_COLORS.items()
+    ]
+
+
 def lines(title: str, description: str, unit: str, *queries: Query, **more: Any) -> Panel:
     """Return a panel of lines over time."""
     return Panel("timeseries", title, description, unit, queries, **more)
@@ -70,9 +85,11 @@ def stat(title: str, description: str, unit: str, query: str, **more: Any) -> Pa
 
 
 def by_mode(title: str, description: str, unit: str, *queries: Query, **more: Any) -> Panel:
-    """Return a panel of lines over time, each mode in its colour."""
+    """Return a panel of lines over time, each mode in its colour; without areas, which would cover each other."""
     own: Sequence[Json] = more.pop("overrides", ())
-    return lines(title, description, unit, *queries, overrides=[*mode_colors(), *own], **more)
+    return lines(
+        title, description, unit, *queries, overrides=[*mode_colors(), *own], custom={"fillOpacity": 0}, **more
+    )
 
 
 # As the SDK names them in its metrics, and in words.
@@ -80,6 +97,15 @@ SDK_SIGNALS = {"span": "spans", "log": "log records"}
 DOTTED: Json = {"fill": "dot", "dash": [2, 6]}
 DASHED: Json = {"fill": "dash", "dash": [10, 6]}
 STACKED: Json = {"stacking": {"mode": "normal", "group": "A"}, "fillOpacity": 40}
+
+
+# Of tables of traces, in pixels; the name of the first span has the rest.
+TRACE_COLUMNS = [
+    override("/^(traceID|Trace ID)$/", custom__width=150),
+    override("/^(startTime|Start time)$/", custom__width=170),
+    override("/^(traceService|Service)$/", custom__width=90),
+    override("/^(traceDuration|Duration)$/", custom__width=90),
+]
 
 
 def each_mode(query: str, name: str = "", *, exemplars: bool = False) -> Query:
@@ -102,3 +128,8 @@ def queues(matchers: str) -> list[Query]:
 def or_zero(query: str) -> str:
     """Return the query with 0 where it finds nothing: for counters that appear with their first event."""
     return f"{query} or vector(0)"
+
+
+def or_nothing(query: str, label: str) -> str:
+    """Return the query with a series at 0 whose label says `nothing`: for losses by reason."""
+    return f'{query} or label_replace(vector(0), "{label}", "nothing", "", "")'

@@ -254,14 +254,16 @@ _ALLOY = Row(
         ),
         stat(
             "Is Alloy's configuration in force?",
-            "Components that are not healthy, plus one if the last load of the configuration failed. If red: Alloy's "
-            "page on port 12345 names the component and its error.",
+            "Or how many components are not healthy, plus one if the last load of the configuration failed. If red: "
+            "Alloy's page on port 12345 names the component and its error.",
             "none",
             or_zero('sum(alloy_component_controller_running_components{health_type!="healthy"})')
             + " + (1 - min(alloy_config_last_load_successful))",
             width=8,
             height=8,
             thresholds=bad_from(1),
+            defaults={"mappings": [{"type": "value", "options": {"0": {"text": "yes", "color": "green"}}}]},
+            options={"graphMode": "none"},
         ),
     ],
 )

@@ -14,12 +14,14 @@ from deploy.grafana.source.parts import (
     ROUTE,
     SERVICE,
     STACKED,
+    TRACE_COLUMNS,
     bad_from,
     by_mode,
     lines,
     or_zero,
     override,
     stat,
+    status_colors,
     warn,
 )
 
@@ -71,11 +73,7 @@ _REQUESTS = Row(
             "reqps",
             Query(_rate("count", "http_response_status_code"), "{{http_response_status_code}}"),
             custom=STACKED,
-            overrides=[
-                override("/^2/", color={"mode": "shades", "fixedColor": "green"}),
-                override("/^4/", color={"mode": "shades", "fixedColor": "yellow"}),
-                override("/^5/", color={"mode": "shades", "fixedColor": "red"}),
-            ],
+            overrides=status_colors(),
         ),
         lines(
             "Which routes fail?",
@@ -104,7 +102,7 @@ _REQUESTS = Row(
         Panel(
             "heatmap",
             "How are durations spread?",
-            "Requests by duration: the darker, the more. The dots are single requests: click one and open its trace.",
+            "Requests by duration: blue is few, red is many. The dots are single requests: click one and open its trace.",
             "s",
             [
                 Query(
@@ -180,7 +178,7 @@ _PROCESSES = Row(
         by_mode(
             "How much CPU do the workers use?",
             "Cores in use, user and system time. At the number of cores the service is at its limit.",
-            "none",
+            "suffix: cores",
             Query(
                 f"sum by (export_mode) (rate(process_cpu_time_seconds_total{{{OF_SERVICE}}}{RATE}))",
                 "{{export_mode}}",
@@ -206,6 +204,7 @@ _PROCESSES = Row(
                 "{{export_mode}} began anew",
             ),
             width=8,
+            defaults={"decimals": 0},
             overrides=[override("/anew/", custom__drawStyle="bars", custom__fillOpacity=60)],
         ),
     ],
@@ -237,11 +236,12 @@ _RECENT = Row(
             [
                 Query(
                     '{ resource.service.name = "$service" && resource.export.mode =~ `${mode:regex}` && kind = server'
-                    " && span.http.response.status_code >= 400 }",
+                    " && span.http.response.status_code >= 400 } with (most_recent=true)",
                     source="tempo",
                     options={"tableType": "traces"},
                 )
             ],
+            overrides=TRACE_COLUMNS,
             height=10,
         ),
     ],
