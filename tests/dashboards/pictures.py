@@ -27,7 +27,7 @@ WIDTH = 1500
 # A unit of a panel's height with the gap below it, and what Grafana has above the panels, in pixels.
 _UNIT, _HEAD = 38, 100
 _TIMEOUT = 60_000
-# For all queries to be answered and drawn, in milliseconds. Grafana keeps connections open, so the network is never idle.
+# For all queries to be answered and drawn, in milliseconds. Grafana keeps connections open: the network is never idle.
 _PATIENCE = 15_000
 _COLORS = 256
 _EMPTY = {"No data", "Data is missing a number field", "Data is missing a time field", "An unexpected error happened"}

@@ -124,7 +124,8 @@ KEPT = Row(
         ),
         by_mode(
             "How full are the workers' queues?",
-            "What waits for its batch, of the capacity. At 100% the oldest are dropped.",
+            "Spans (line) and log records (dots) that wait for their batch, of the capacity. At 100% the oldest are "
+            "dropped.",
             "percentunit",
             *queues(OF_BOTH),
             width=8,
@@ -141,8 +142,8 @@ KEPT = Row(
         ),
         by_mode(
             "How long do spans and log records wait in the service?",
-            "Mean time in the workers' queues: what waits, by what leaves each second. On top of it comes the network, "
-            "and in collector mode Alloy's batching, about a second.",
+            "Spans (line) and log records (dots): mean time in the workers' queues: what waits, by what leaves each "
+            "second. On top of it comes the network, and in collector mode Alloy's batching, about a second.",
             "s",
             *(
                 each_mode(

@@ -47,8 +47,8 @@ _LOAD = Row(
         ),
         by_mode(
             "How long do the slowest take?",
-            "95th (line) and 99th (dashes) percentile of the duration. The dots are single requests: click one and open "
-            "its trace.",
+            "95th (line) and 99th (dashes) percentile of the duration. The dots are single requests: click one "
+            "and open its trace.",
             "s",
             _quantile(0.95, "p95", exemplars=True),
             _quantile(0.99, "p99"),

@@ -33,7 +33,7 @@ def _burn(kind: str) -> Panel:
     return by_mode(
         f"{name}: how fast is the budget used?",
         "1 uses it up in exactly 14 days. An alert fires at 6.72 for an hour (2% of the budget), 2.8 for six hours, "
-        "1.4 for a day.",
+        "1.4 for a day. Of 5 minutes (dots), an hour (line) and six hours (dashes).",
         "none",
         *(
             Query(f"service:http_request_{kind}:ratio_rate{window}{{{OF_SERVICE}}} / {allowed}",

@@ -61,7 +61,7 @@ def mode_colors() -> list[Json]:
 # All that one answer has in common is its colour, and those that are frequent can be told apart.
 _STATUS_COLORS = {
     "2": "green", "201": "light-green", "204": "dark-green", "3": "blue", "4": "yellow", "404": "orange",
-    "409": "light-yellow", "5": "red",
+    "409": "super-light-yellow", "5": "red",
 }  # fmt: skip
 
 

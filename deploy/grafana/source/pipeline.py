@@ -95,8 +95,8 @@ _SERVICE = Row(
     [
         by_mode(
             "What leaves the workers?",
-            "Spans and log records per second that a receiver accepted. If it is 0 under load: `manage.py telemetry "
-            "--status` tells the endpoint and the last error of each worker.",
+            "Spans (line) and log records (dots) per second that a receiver accepted. If it is 0 under load: "
+            "`manage.py telemetry --status` tells the endpoint and the last error of each worker.",
             "cps",
             *_either_signal("otel_sdk_exporter_{}_exported_total", "", ', error_type=""'),
             width=8,
@@ -117,8 +117,8 @@ _SERVICE = Row(
         ),
         by_mode(
             "How often do the workers try again, and fail?",
-            "Requests per second that repeat one that failed, and exports given up. If red: the receiver is away or "
-            "too slow; the workers' queues (next panel) bridge it for a minute or so.",
+            "Requests per second that repeat one that failed (line), and exports given up (dashes). If red: the "
+            "receiver is away or too slow; the workers' queues (next panel) bridge it for a minute or so.",
             "cps",
             Query(
                 f"sum by (export_mode) (rate(telemetry_exporter_retries_total{{{OF_SERVICE}}}{RATE}))"
@@ -137,8 +137,8 @@ _SERVICE = Row(
         ),
         by_mode(
             "How full are the workers' queues?",
-            "What waits, of the capacity. If red: what is behind is too slow; at 100% the oldest are dropped. More "
-            "room is OTEL_BSP_MAX_QUEUE_SIZE and OTEL_BLRP_MAX_QUEUE_SIZE.",
+            "Spans (line) and log records (dots) that wait, of the capacity. If red: what is behind is too slow; at "
+            "100% the oldest are dropped. More room is OTEL_BSP_MAX_QUEUE_SIZE and OTEL_BLRP_MAX_QUEUE_SIZE.",
             "percentunit",
             *queues(OF_SERVICE),
             thresholds=bad_from(0.8),

@@ -102,7 +102,8 @@ _REQUESTS = Row(
         Panel(
             "heatmap",
             "How are durations spread?",
-            "Requests by duration: blue is few, red is many. The dots are single requests: click one and open its trace.",
+            "Requests by duration: blue is few, red is many. The dots are single requests: click one and open its "
+            "trace.",
             "s",
             [
                 Query(
@@ -115,7 +116,8 @@ _REQUESTS = Row(
         ),
         by_mode(
             "How long do requests take, mode beside mode?",
-            "Percentiles of the duration. The dots are single requests: click one and open its trace.",
+            "Half of the requests (p50, dots), 95% (p95, line) and 99% (p99, dashes) take at most this. The points are "
+            "single requests: click one and open its trace.",
             "s",
             *(
                 Query(
