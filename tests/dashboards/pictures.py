@@ -56,14 +56,14 @@ class Grafana:
                 f"{self._url}: the login of {self._login['user']} is answered with {answer.status}: {answer.text()}"
             )
 
-    def open(self, dashboard: Dashboard, minutes: int) -> tuple[Page, list[str]]:
+    def open(self, dashboard: Dashboard, minutes: int, ago: int) -> tuple[Page, list[str]]:
         """Return the dashboard's page once it has had time to load, and the errors of its scripts."""
         page = self._context.new_page()
         errors: list[str] = []
         page.on("pageerror", lambda error: errors.append(str(error).partition("\n")[0]))
         # All of it, whatever the picture shows: panels out of sight are not loaded.
         page.set_viewport_size({"width": WIDTH, "height": height(dashboard)})
-        page.goto(f"{self._url}/d/{dashboard.uid}?refresh=1d&from=now-{minutes}m&to=now")
+        page.goto(f"{self._url}/d/{dashboard.uid}?refresh=1d&from=now-{minutes + ago}m&to=now-{ago}m")
         page.get_by_text(dashboard.rows[-1].title).first.wait_for()
         page.wait_for_timeout(_PATIENCE)
         return page, errors
@@ -96,6 +96,7 @@ def main() -> int:
     parser.add_argument("pages", nargs="*", metavar="PAGE", help=f"which ones (default: all): {', '.join(pages)}")
     parser.add_argument("--grafana", default="http://admin:admin@localhost:3000", help="URL with name and password")
     parser.add_argument("--minutes", type=int, default=15, help="how much time they show (default: %(default)s)")
+    parser.add_argument("--ago", type=int, default=0, help="how many minutes ago that ends (default: %(default)s)")
     parser.add_argument("--rows", type=int, help="how many rows of each, from the top (default: all)")
     parser.add_argument("--suffix", default="", help="added to the names of the pictures")
     parser.add_argument("--folder", type=Path, default=IMAGES, help="where they go (default: docs/images)")
@@ -108,7 +109,7 @@ def main() -> int:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS])
         grafana = Grafana(options.grafana, browser)
         for name in options.pages or pages:
-            page, errors = grafana.open(pages[name], options.minutes)
+            page, errors = grafana.open(pages[name], options.minutes, options.ago)
             for complaint in (*complaints(page), *errors):
                 found += 1
                 print(f"{pages[name].title}: {complaint}")

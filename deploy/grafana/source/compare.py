@@ -14,6 +14,7 @@ from deploy.grafana.source.parts import (
     by_mode,
     each_mode,
     lines,
+    mode_colors,
     override,
 )
 
@@ -72,9 +73,7 @@ _COST = Row(
                 f"({_CPU % (_OF_COLLECTOR, RATE)} + on () group_left () {_ALLOY_CPU}) / {_REQUESTS}",
                 "with Alloy",
             ),
-            overrides=[
-                override("/Alloy/", custom__lineStyle=DASHED, color={"mode": "fixed", "fixedColor": "light-blue"})
-            ],
+            overrides=[override("/Alloy/", custom__lineStyle=DASHED)],
         ),
         by_mode(
             "How much memory does it need?",
@@ -98,11 +97,12 @@ _COST = Row(
             "What is Alloy's share?",
             "Cores in use: by the workers of the collector mode, and by Alloy.",
             "suffix: cores",
-            Query(_CPU % (_OF_COLLECTOR, RATE), "service"),
+            Query(_CPU % (_OF_COLLECTOR, RATE), "collector: workers"),
             Query(_ALLOY_CPU, "Alloy"),
             width=8,
             custom={"stacking": {"mode": "normal", "group": "A"}, "fillOpacity": 40},
             defaults={"decimals": 2},
+            overrides=mode_colors(),
         ),
         by_mode(
             "How long do exports take?",

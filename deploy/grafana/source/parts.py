@@ -27,7 +27,8 @@ RATE = "[$__rate_interval]"
 RANGE = "[$__range]"
 
 COLLECTOR, DIRECT = "collector", "direct"
-_MODE_COLORS = {COLLECTOR: "blue", DIRECT: "orange"}
+# The last that fits counts: "collector with Alloy" is Alloy's.
+_MODE_COLORS = {f"^{COLLECTOR}": "blue", f"^{DIRECT}": "orange", "Alloy$": "purple"}
 
 
 def warn(yellow: float, red: float) -> Thresholds:
@@ -52,10 +53,8 @@ def override(pattern: str, **properties: Any) -> Json:
 
 
 def mode_colors() -> list[Json]:
-    """Return overrides that give each mode the same colour in every panel."""
-    return [
-        override(f"/^{mode}/", color={"mode": "fixed", "fixedColor": color}) for mode, color in _MODE_COLORS.items()
-    ]
+    """Return overrides that give each mode, and Alloy, the same colour in every panel."""
+    return [override(f"/{name}/", color={"mode": "fixed", "fixedColor": color}) for name, color in _MODE_COLORS.items()]
 
 
 # All that one answer has in common is its colour, and those that are frequent can be told apart.
