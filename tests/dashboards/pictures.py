@@ -29,13 +29,12 @@ _UNIT, _HEAD = 38, 100
 _TIMEOUT = 60_000
 # For all queries to be answered and drawn, in milliseconds. Grafana keeps connections open: the network is never idle.
 _PATIENCE = 15_000
-_COLORS = 256
 _EMPTY = {"No data", "Data is missing a number field", "Data is missing a time field", "An unexpected error happened"}
 
 
 def height(dashboard: Dashboard, rows: int | None = None) -> int:
     """Return the height at which the first `rows` of a dashboard are seen without scrolling, in pixels; None: all."""
-    tops = [panel["gridPos"]["y"] for panel in dashboard.to_json()["panels"] if panel["type"] == "row"]
+    tops = [int(panel["gridPos"]["y"]) for panel in dashboard.to_json()["panels"] if panel["type"] == "row"]
     places = [panel["gridPos"] for panel in dashboard.to_json()["panels"]]
     bottom = max(int(place["y"] + place["h"]) for place in places)
     return _HEAD + _UNIT * [*tops, bottom][len(tops) if rows is None else min(rows, len(tops))]
@@ -79,11 +78,11 @@ def complaints(page: Page) -> Iterator[str]:
             yield f"error: {words[0]}"
 
 
-def small(png: bytes, colors: int = _COLORS) -> bytes:
-    """Return the picture with few colours: a dark page with lines needs no more than these."""
+def small(png: bytes, upper: int) -> bytes:
+    """Return the upper pixels of a picture with 256 colours: a dark page with lines needs no more."""
     target = io.BytesIO()
-    picture = Image.open(io.BytesIO(png)).convert("RGB")
-    picture.quantize(colors, dither=Image.Dither.NONE).save(target, "PNG", optimize=True)
+    picture = Image.open(io.BytesIO(png)).convert("RGB").crop((0, 0, WIDTH, upper))
+    picture.quantize(256, dither=Image.Dither.NONE).save(target, "PNG", optimize=True)
     return target.getvalue()
 
 
@@ -114,8 +113,7 @@ def main() -> int:
                 found += 1
                 print(f"{pages[name].title}: {complaint}")
             path = options.folder / f"grafana-{name}{options.suffix}.png"
-            clip = {"x": 0, "y": 0, "width": WIDTH, "height": height(pages[name], options.rows)}
-            path.write_bytes(small(page.screenshot(clip=clip)))
+            path.write_bytes(small(page.screenshot(), height(pages[name], options.rows)))
             print(f"{path}: {path.stat().st_size // 1000} kB")
             page.close()
         browser.close()
