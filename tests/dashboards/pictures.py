@@ -57,12 +57,13 @@ class Grafana:
 
     def open(self, dashboard: Dashboard, minutes: int, ago: int) -> tuple[Page, list[str]]:
         """Return the dashboard's page once it has had time to load, and the errors of its scripts."""
+        until = f"now-{ago}m" if ago else "now"
         page = self._context.new_page()
         errors: list[str] = []
         page.on("pageerror", lambda error: errors.append(str(error).partition("\n")[0]))
         # All of it, whatever the picture shows: panels out of sight are not loaded.
         page.set_viewport_size({"width": WIDTH, "height": height(dashboard)})
-        page.goto(f"{self._url}/d/{dashboard.uid}?refresh=1d&from=now-{minutes + ago}m&to=now-{ago}m")
+        page.goto(f"{self._url}/d/{dashboard.uid}?refresh=1d&from=now-{minutes + ago}m&to={until}")
         page.get_by_text(dashboard.rows[-1].title).first.wait_for()
         page.wait_for_timeout(_PATIENCE)
         return page, errors
@@ -79,10 +80,13 @@ def complaints(page: Page) -> Iterator[str]:
 
 
 def small(png: bytes, upper: int) -> bytes:
-    """Return the upper pixels of a picture with 256 colours: a dark page with lines needs no more."""
-    target = io.BytesIO()
+    """Return the upper pixels of a picture with its 256 most frequent colours: those of thin lines are among them."""
     picture = Image.open(io.BytesIO(png)).convert("RGB").crop((0, 0, WIDTH, upper))
-    picture.quantize(256, dither=Image.Dither.NONE).save(target, "PNG", optimize=True)
+    counted = sorted(picture.getcolors(picture.width * picture.height) or [], reverse=True)
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([part for _, color in counted[:256] for part in color])
+    target = io.BytesIO()
+    picture.quantize(palette=palette, dither=Image.Dither.NONE).save(target, "PNG", optimize=True)
     return target.getvalue()
 
 

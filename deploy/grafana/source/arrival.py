@@ -11,6 +11,7 @@ from deploy.grafana.source.parts import (
     RANGE,
     RATE,
     SDK_SIGNALS,
+    SMALL_SHARE,
     bad_from,
     by_mode,
     each_mode,
@@ -75,7 +76,8 @@ KEPT = Row(
             "Is each request stored as count, span and line?",
             "Requests that the workers counted, against their spans in Tempo and their access records in Loki, over "
             "the time chosen above. Bars of one mode are equally long where nothing is lost; counts are extrapolated, "
-            "so less than 2% is no difference, and neither is a start within the time chosen. Sampled are fewer.",
+            "so less than 2% is no difference, and neither is a start within the time chosen. Sampled are fewer. Spans that "
+            "come later than 30 s, after an outage of Tempo, are stored but not counted here.",
             "none",
             [*_stored(COLLECTOR), *_stored(DIRECT)],
             defaults={"decimals": 0, "min": 0},
@@ -129,6 +131,7 @@ KEPT = Row(
             "percentunit",
             *queues(OF_BOTH),
             width=8,
+            custom=SMALL_SHARE,
             thresholds=bad_from(0.8),
             overrides=[override("/log/", custom__lineStyle=DOTTED)],
         ),

@@ -108,11 +108,11 @@ class Panel:
 
 
 def _limits(panel: Panel) -> Json:
-    """Return how a panel of lines shows its thresholds, which durations stay far below: the others' axes reach them."""
+    """Return how a panel of lines shows its thresholds: the axis reaches them, but where values stay far below."""
     if len(panel.thresholds) == 1:
         return {}
     highest = max(value for value, _ in panel.thresholds if value is not None)
-    room = {} if panel.unit == "s" else {"axisSoftMax": highest * 1.25}
+    room = {} if panel.unit in {"s", "percentunit"} else {"axisSoftMax": highest * 1.25}
     return {"thresholdsStyle": {"mode": "dashed"}} | room
 
 

@@ -86,15 +86,16 @@ def stat(title: str, description: str, unit: str, query: str, **more: Any) -> Pa
 def by_mode(title: str, description: str, unit: str, *queries: Query, **more: Any) -> Panel:
     """Return a panel of lines over time, each mode in its colour; without areas, which would cover each other."""
     own: Sequence[Json] = more.pop("overrides", ())
-    return lines(
-        title, description, unit, *queries, overrides=[*mode_colors(), *own], custom={"fillOpacity": 0}, **more
-    )
+    custom: Json = {"fillOpacity": 0} | more.pop("custom", {})
+    return lines(title, description, unit, *queries, overrides=[*mode_colors(), *own], custom=custom, **more)
 
 
 # As the SDK names them in its metrics, and in words.
 SDK_SIGNALS = {"span": "spans", "log": "log records"}
 DOTTED: Json = {"fill": "dot", "dash": [2, 6]}
 DASHED: Json = {"fill": "dash", "dash": [10, 6]}
+# The axis of a share that is often 0: from 0 to 1%, or to what there is.
+SMALL_SHARE: Json = {"axisSoftMax": 0.01}
 STACKED: Json = {"stacking": {"mode": "normal", "group": "A"}, "fillOpacity": 40}
 
 

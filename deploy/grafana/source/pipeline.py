@@ -15,6 +15,7 @@ from deploy.grafana.source.parts import (
     RATE,
     SDK_SIGNALS,
     SERVICE,
+    SMALL_SHARE,
     bad_from,
     by_mode,
     lines,
@@ -141,6 +142,7 @@ _SERVICE = Row(
             "100% the oldest are dropped. More room is OTEL_BSP_MAX_QUEUE_SIZE and OTEL_BLRP_MAX_QUEUE_SIZE.",
             "percentunit",
             *queues(OF_SERVICE),
+            custom=SMALL_SHARE,
             thresholds=bad_from(0.8),
             overrides=[override("/log/", custom__lineStyle=DOTTED)],
         ),
@@ -218,6 +220,8 @@ _ALLOY = Row(
                 "{{component_id}}",
             ),
             width=8,
+            # Minutes of an outage are a small part of the disk, and shall be seen.
+            custom={"axisSoftMax": 0.0005},
             thresholds=warn(0.5, 0.9),
         ),
         lines(

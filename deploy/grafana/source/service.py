@@ -13,6 +13,7 @@ from deploy.grafana.source.parts import (
     RATE,
     ROUTE,
     SERVICE,
+    SMALL_SHARE,
     STACKED,
     TRACE_COLUMNS,
     bad_from,
@@ -86,6 +87,7 @@ _REQUESTS = Row(
                 ),
                 "{{http_route}}",
             ),
+            custom=SMALL_SHARE,
             thresholds=bad_from(0.005),
         ),
         lines(
