@@ -76,8 +76,8 @@ KEPT = Row(
             "Is each request stored as count, span and line?",
             "Requests that the workers counted, against their spans in Tempo and their access records in Loki, over "
             "the time chosen above. Bars of one mode are equally long where nothing is lost; counts are extrapolated, "
-            "so less than 2% is no difference, and neither is a start within the time chosen. Sampled are fewer. Spans that "
-            "come later than 30 s, after an outage of Tempo, are stored but not counted here.",
+            "so less than 2% is no difference, and neither is a start within the time chosen. Sampled are fewer. "
+            "Spans that come later than 30 s, after an outage of Tempo, are stored but not counted here.",
             "none",
             [*_stored(COLLECTOR), *_stored(DIRECT)],
             defaults={"decimals": 0, "min": 0},

@@ -164,6 +164,7 @@ _LOG = Row(
                     source="loki",
                 )
             ],
+            custom={"axisSoftMax": 0.1},
             interval="30s",
         ),
         Panel(
