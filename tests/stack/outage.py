@@ -12,6 +12,7 @@ one was; 2 where it could not run. `--memory` takes the queues off the disk, to 
 """
 
 import argparse
+import re
 import secrets
 import signal
 import sys
@@ -142,15 +143,10 @@ def run(way: str, plan: Plan, binaries: Binaries, folder: Path) -> Outcome:
 
 
 def forget_storage(folder: Path) -> None:
-    """Take the queues off the disk."""
+    """Take the queues off the disk: their settings stand two tabs deep or deeper."""
     for file in folder.glob("*.alloy"):
-        lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = [
-            line
-            for line in lines
-            if not (line.startswith("\t") and " storage " in line.replace("\t", " ") and "=" in line)
-        ]
-        file.write_text("".join(kept), encoding="utf-8")
+        text = file.read_text(encoding="utf-8")
+        file.write_text(re.sub(r"(?m)^\t\t+storage +=.*\n", "", text), encoding="utf-8")
 
 
 def calibrate(requests: Requests, tempo: Backend, began: float) -> int:
