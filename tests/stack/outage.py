@@ -180,9 +180,8 @@ def suffer(stack: Stack, plan: Plan, requests: Requests, arrived: Received) -> N
         sleep(1)
         requests.start()
         sleep(max(0.0, plan.outage / 2 - (monotonic() - start)))
-        say(
-            f"  {plan.before + monotonic() - start:.0f} s: kill -9 of Alloy, which holds {waiting_in(stack.alloy_port)} bytes"
-        )
+        held = waiting_in(stack.alloy_port)
+        say(f"  {plan.before + monotonic() - start:.0f} s: kill -9 of Alloy, which holds {held} bytes")
         stack.alloy.stop(signal.SIGKILL)
         stack.alloy.start()
         sleep(max(0.0, plan.outage - (monotonic() - start)))
