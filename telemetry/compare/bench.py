@@ -183,6 +183,8 @@ class Bench:
         if self.shelf is not None:
             self.shelf.expect(self.responses)
             self.shelf.scrape()
+        if self.fixed_workers:
+            self.service.ask_all()
         self.stop_seconds = self.service.stop()
         return self.account()
 
