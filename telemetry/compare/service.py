@@ -22,7 +22,7 @@ _START_SECONDS = 60.0
 _STOP_SECONDS = 45.0
 _OK = 200
 _DROPPED = re.compile(r"telemetry dropped at stop: ([^;]*);")
-_COUNTED = re.compile(r"(\d+) (spans|log records)")
+_COUNTED = re.compile(r"(\d+) (spans|log records|data points)")
 _SIGNALS = {"spans": "traces", "log records": "logs"}
 _ACCESS_RECORD = b'"logger": "userapi.access"'
 
