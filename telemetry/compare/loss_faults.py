@@ -13,6 +13,7 @@ from telemetry.compare.bench import Bench
 from telemetry.compare.faults_proxy import PASS, Fault
 from telemetry.compare.load import Done
 from telemetry.compare.shelf import ConsoleShelf
+from telemetry.compare.sockets import wait_until
 from telemetry.console.faults import Faults
 
 LEAD = 2.0
@@ -89,13 +90,18 @@ class Playing:
 
     def kill_worker(self) -> None:
         """Kill the worker that holds most, without a warning."""
-        asked = time()
-        statuses = self.bench.service.statuses()
+        asked, statuses = wait_until(self._answered, what="the workers' status")
         victim = max(statuses, key=lambda told: told["signals"]["traces"].get("queue", 0))
         with suppress(ProcessLookupError):
             os.kill(victim["pid"], signal.SIGKILL)
         self.killed = _Killed(victim, asked, time())
         self.wait(self.kind.seconds / 2)
+
+    def _answered(self) -> tuple[float, list[dict[str, Any]]] | None:
+        """Return when the workers were asked and what they told, None if none did: they may be busy."""
+        asked = time()
+        statuses = self.bench.service.statuses()
+        return (asked, statuses) if statuses else None
 
     def deploy(self) -> None:
         """Let gunicorn replace its workers."""
