@@ -43,8 +43,9 @@ class Servers:
             },
             "grafana": {
                 "/api/health": {"commit": "5d6c9ed33d", "database": "ok", "version": "13.2.0"},
-                "/api/datasources": [data_source(kind) for kind in ("prometheus", "tempo", "loki")],
+                "/api/datasources": [data_source(kind) for kind in ("prometheus", "tempo", "loki", "jaeger")],
                 **{health_path(kind): healthy(kind) for kind in ("prometheus", "tempo", "loki")},
+                health_path("jaeger"): Reply({"message": "no such host", "status": "ERROR"}, 400),  # it is not in use
             },
         }
 
