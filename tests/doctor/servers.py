@@ -11,7 +11,7 @@ from time import time
 from typing import Any
 
 from telemetry.console.server import Console
-from tests.support.answering import Answering, Query
+from tests.support.answering import Answering, Query, Reply
 
 TIME = "2026-11-25T10:15:21.901940912Z"
 NAMES = ("alloy", "tempo", "loki", "prometheus", "grafana")

@@ -12,8 +12,8 @@ from tests.doctor.servers import (
     component,
     data_source,
     flags,
-    healthy,
     health_path,
+    healthy,
     recent_lines,
     success,
 )
