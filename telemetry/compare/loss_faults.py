@@ -90,18 +90,13 @@ class Playing:
 
     def kill_worker(self) -> None:
         """Kill the worker that holds most, without a warning."""
-        asked, statuses = wait_until(self._answered, what="the workers' status")
+        asked = time()
+        statuses = wait_until(self.bench.service.statuses, what="the workers' status")
         victim = max(statuses, key=lambda told: told["signals"]["traces"].get("queue", 0))
         with suppress(ProcessLookupError):
             os.kill(victim["pid"], signal.SIGKILL)
         self.killed = _Killed(victim, asked, time())
         self.wait(self.kind.seconds / 2)
-
-    def _answered(self) -> tuple[float, list[dict[str, Any]]] | None:
-        """Return when the workers were asked and what they told, None if none did: they may be busy."""
-        asked = time()
-        statuses = self.bench.service.statuses()
-        return (asked, statuses) if statuses else None
 
     def deploy(self) -> None:
         """Let gunicorn replace its workers."""
