@@ -8,6 +8,7 @@ from telemetry.backends.http import Backend
 
 _BAD_REQUEST = 400
 _NOT_FOUND = 404
+_UNAVAILABLE = 503
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class DataSource:
 
 @dataclass(frozen=True, slots=True)
 class DataSourceHealth:
-    """What Grafana says of a data source; `ok` is None where its plugin has no check."""
+    """What Grafana says of a data source; `ok` is None where its plugin has no check, or does not run."""
 
     ok: bool | None
     message: str
@@ -54,7 +55,8 @@ class Grafana(Backend):
 
     def data_source_health(self, uid: str) -> DataSourceHealth:
         """Return whether Grafana reaches a data source."""
-        answer = self.get(f"/api/datasources/uid/{quote(uid, safe='')}/health", accepted=(_BAD_REQUEST, _NOT_FOUND))
+        path = f"/api/datasources/uid/{quote(uid, safe='')}/health"
+        answer = self.get(path, accepted=(_BAD_REQUEST, _NOT_FOUND, _UNAVAILABLE))
         told = self.decode(answer)
         message = str(told.get("message", ""))
         if "status" not in told:

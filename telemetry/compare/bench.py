@@ -183,6 +183,8 @@ class Bench:
         if self.shelf is not None:
             self.shelf.expect(self.responses)
             self.shelf.scrape()
+        if self.fixed_workers:
+            self.service.ask_all()
         self.stop_seconds = self.service.stop()
         return self.account()
 
@@ -209,6 +211,8 @@ class Bench:
     def problems(self, found: list[Account], *, may_fail: bool = False, may_lose: bool = False) -> list[str]:
         """Return what is wrong with the run, each line with the set-up's name."""
         told = problems(found, self.wrong, self.failed, may_fail=may_fail, may_lose=may_lose)
+        if self.shelf is not None and self.shelf.trouble:
+            told.append(self.shelf.trouble)
         return [f"{self.variant.title}: {line}" for line in told]
 
     def _item_accounts(self, losses: dict[str, Counter[str]]) -> list[Account]:

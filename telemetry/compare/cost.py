@@ -60,7 +60,6 @@ class Cost(Scenario):
         super().__init__(context)
         self._runs: dict[str, list[Run]] = {variant.key: [] for variant in context.variants}
         self._accounts: dict[str, list[Account]] = {}
-        self._rounds = 0
         self._memory = ""
         self._collectors: dict[str, str] = {}
 

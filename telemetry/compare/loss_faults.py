@@ -13,6 +13,7 @@ from telemetry.compare.bench import Bench
 from telemetry.compare.faults_proxy import PASS, Fault
 from telemetry.compare.load import Done
 from telemetry.compare.shelf import ConsoleShelf
+from telemetry.compare.sockets import wait_until
 from telemetry.console.faults import Faults
 
 LEAD = 2.0
@@ -90,7 +91,7 @@ class Playing:
     def kill_worker(self) -> None:
         """Kill the worker that holds most, without a warning."""
         asked = time()
-        statuses = self.bench.service.statuses()
+        statuses = wait_until(self.bench.service.statuses, what="the workers' status")
         victim = max(statuses, key=lambda told: told["signals"]["traces"].get("queue", 0))
         with suppress(ProcessLookupError):
             os.kill(victim["pid"], signal.SIGKILL)

@@ -1,6 +1,5 @@
 """Real backends as the place where telemetry ends up: counts come from Prometheus, Tempo or Jaeger, and Loki."""
 
-from contextlib import suppress
 from time import monotonic, sleep, time
 from urllib.parse import urlsplit
 
@@ -36,6 +35,7 @@ class RemoteShelf:
         self._started = time() - _MARGIN
         self._read_at = 0.0
         self._last = Stored()
+        self.trouble = ""
         self._wanted = 0
 
     @property
@@ -65,10 +65,12 @@ class RemoteShelf:
         }
 
     def read(self) -> Stored:
-        """Return what they have; what one cannot answer now is what it last told."""
+        """Return what they have; what one cannot answer now is what it last told, and `trouble` why."""
         if monotonic() - self._read_at > _FRESH:
-            with suppress(BackendError):
-                self._last = self._ask()
+            try:
+                self._last, self.trouble = self._ask(), ""
+            except BackendError as error:
+                self.trouble = str(error)
             self._read_at = monotonic()
         return self._last
 

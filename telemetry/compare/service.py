@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 
+from telemetry.compare.sockets import listens
 from telemetry.demo.client import call
 from telemetry.demo.processes import Child, Processes
 from telemetry.status import read_statuses
@@ -21,9 +22,15 @@ _START_SECONDS = 60.0
 _STOP_SECONDS = 45.0
 _OK = 200
 _DROPPED = re.compile(r"telemetry dropped at stop: ([^;]*);")
-_COUNTED = re.compile(r"(\d+) (spans|log records)")
+_COUNTED = re.compile(r"(\d+) (spans|log records|data points)")
 _SIGNALS = {"spans": "traces", "log records": "logs"}
 _ACCESS_RECORD = b'"logger": "userapi.access"'
+
+
+# Under full load a worker may be slow to tell.
+_TELL_SECONDS = 30.0
+_READINGS = 4
+_READING_PAUSE = 0.1
 
 
 class ServiceError(Exception):
@@ -46,6 +53,7 @@ class Service:
         self._env = env
         self._child: Child | None = None
         self._ended_statuses: dict[int, dict[str, Any]] = {}
+        self._ended: dict[tuple[int, str], int] = {}
         self.start_seconds = 0.0
         """From the command to the first answer."""
 
@@ -63,6 +71,8 @@ class Service:
 
     def start(self, cores: Sequence[int] = ()) -> None:
         """Start it and wait until it answers; raises ServiceError."""
+        if listens(self.port):  # whoever it is, it must not get the load
+            raise ServiceError(f"port {self.port} is in use; --service-port must be free")
         started = monotonic()
         self._child = self._processes.start("the service", self._log, self._arguments, self._env)
         if cores and sys.platform == "linux":
@@ -104,13 +114,20 @@ class Service:
         PSS where the system tells it (Linux): what workers share with the master is divided among them.
         """
         found = [worker.memory_full_info() for worker in self.workers()]
+        if not found:
+            raise ServiceError(f"the service has no workers: {' | '.join(self.child.last_lines()[-4:])}")
         kind = "pss" if hasattr(found[0], "pss") else "uss"
         return kind.upper(), sum(getattr(one, kind) for one in found) / len(found)
 
     def statuses(self) -> list[dict[str, Any]]:
         """Return what each living worker tells of its telemetry; those that have ended are remembered."""
         told = [one for one in read_statuses() if one["run"] == self.child.pid and "signals" in one]
-        self._ended_statuses |= {one["pid"]: one for one in told}
+        for one in told:
+            self._ended_statuses[one["pid"]] = one
+            for name, key in _SIGNALS.items():
+                # Items between queue and exporter are in neither for a moment, so the most that was ever told is true.
+                place = one["pid"], name
+                self._ended[place] = max(self._ended.get(place, 0), _ended(one["signals"][key]))
         return told
 
     def losses(self, signal_name: str) -> Counter[str]:
@@ -127,11 +144,18 @@ class Service:
 
     def ended_items(self, signal_name: str) -> int:
         """Return the items that ended in all workers ever seen, when they last told."""
-        signals = [status["signals"][_SIGNALS[signal_name]] for status in self._ended_statuses.values()]
-        return sum(
-            one.get("accepted", 0) + sum(one.get("losses", {}).values()) + one.get("queue", 0) + one.get("in_flight", 0)
-            for one in signals
-        )
+        return sum(ended for (_, name), ended in self._ended.items() if name == signal_name)
+
+    def ask_all(self) -> None:
+        """Ask until every worker has told its numbers, several times; raises ServiceError where one does not."""
+        if self._env.get("TELEMETRY_MODE") == "off":
+            return
+        complete, deadline = 0, monotonic() + _TELL_SECONDS
+        while complete < _READINGS:
+            complete += len(self.statuses()) == len(self.workers())
+            if monotonic() > deadline:
+                raise ServiceError("a worker does not tell its numbers (manage.py telemetry --status)")
+            sleep(_READING_PAUSE)
 
     def dropped_at_stops(self) -> Counter[str]:
         """Return how many spans and log records the workers said they dropped at their stop."""
@@ -162,3 +186,9 @@ class Service:
             raise ServiceError(f"{trouble}: {' | '.join(self.child.last_lines()[-3:])}")
         self._processes.forget(self.child)
         return monotonic() - started
+
+
+def _ended(told: Mapping[str, Any]) -> int:
+    """Return how many items of a signal have ended: ended = accepted + each kind of loss + queued and in flight."""
+    losses = sum(told.get("losses", {}).values())
+    return int(told.get("accepted", 0) + losses + told.get("queue", 0) + told.get("in_flight", 0))

@@ -18,6 +18,8 @@ class Shelf(Protocol):
     """What a run's telemetry ends up in. `remote` is whether others may write to it, too."""
 
     remote: bool
+    trouble: str
+    """Why the counts are not those of now, empty where they are."""
 
     def read(self) -> Stored:
         """Return what is there of this run."""
@@ -33,6 +35,7 @@ class ConsoleShelf:
     """A console of the run's own, which scrapes the service in direct mode. A context manager."""
 
     remote = False
+    trouble = ""
 
     def __init__(self, variant: Variant, metrics_url: str, interval: float) -> None:
         targets = [ScrapeTarget(_TARGET, metrics_url)] if variant.mode == "direct" else []

@@ -14,8 +14,8 @@ def ready(grafana: Grafana) -> Finding:
 
 
 def data_sources(grafana: Grafana, wanted: Collection[str]) -> Finding:
-    """Let it ask each data source; `wanted` are the types that must be among them."""
-    sources = grafana.data_sources()
+    """Let it ask each data source of the types `wanted`, all of which there must be; others are not in use here."""
+    sources = [source for source in grafana.data_sources() if source.type in wanted]
     missing = [kind for kind in wanted if all(source.type != kind for source in sources)]
     if missing:
         raise HopError(f"no data source of type {', '.join(missing)}", f"add it to {FILE} and start Grafana again")

@@ -158,6 +158,7 @@ def test_grafana() -> None:
         "/api/datasources/uid/good/health": {"status": "OK", "message": "fine"},
         "/api/datasources/uid/bad/health": Reply({"status": "ERROR", "message": "no"}, 400),
         "/api/datasources/uid/none/health": Reply({"message": "Plugin not found"}, 404),
+        "/api/datasources/uid/stopped/health": Reply({"message": "Plugin unavailable"}, 503),
     }
     with Answering(answers) as server:
         grafana = Grafana(server.url)
@@ -166,6 +167,7 @@ def test_grafana() -> None:
         assert grafana.data_source_health("good") == DataSourceHealth(ok=True, message="fine")
         assert grafana.data_source_health("bad") == DataSourceHealth(ok=False, message="no")
         assert grafana.data_source_health("none") == DataSourceHealth(ok=None, message="Plugin not found")
+        assert grafana.data_source_health("stopped") == DataSourceHealth(ok=None, message="Plugin unavailable")
 
 
 def test_console_empty() -> None:

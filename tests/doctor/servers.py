@@ -11,7 +11,7 @@ from time import time
 from typing import Any
 
 from telemetry.console.server import Console
-from tests.support.answering import Answering, Query
+from tests.support.answering import Answering, Query, Reply
 
 TIME = "2026-11-25T10:15:21.901940912Z"
 NAMES = ("alloy", "tempo", "loki", "prometheus", "grafana")
@@ -43,8 +43,9 @@ class Servers:
             },
             "grafana": {
                 "/api/health": {"commit": "5d6c9ed33d", "database": "ok", "version": "13.2.0"},
-                "/api/datasources": [data_source(kind) for kind in ("prometheus", "tempo", "loki")],
+                "/api/datasources": [data_source(kind) for kind in ("prometheus", "tempo", "loki", "jaeger")],
                 **{health_path(kind): healthy(kind) for kind in ("prometheus", "tempo", "loki")},
+                health_path("jaeger"): Reply({"message": "no such host", "status": "ERROR"}, 400),  # it is not in use
             },
         }
 

@@ -16,7 +16,7 @@ from tests.support.routes import LAZY, Route, expect, send
 from tests.support.service import ROOT, Service, free_port, wait_until
 
 StartService = Callable[..., Service]
-GUNICORN = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "userapi.wsgi"]
+GUNICORN = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "--bind=127.0.0.1:0", "userapi.wsgi"]
 
 
 def run(command: list[str], **env: str) -> subprocess.CompletedProcess[str]:
