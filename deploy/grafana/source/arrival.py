@@ -56,7 +56,7 @@ def _stored(mode: str) -> list[Query]:
     ]
 
 
-# Grafana before 10 does not give a number of Loki its query's legend.
+# Grafana 9.4 does not give a number of Loki its query's legend.
 _NAMED_LINES = [
     {
         "matcher": {"id": "byFrameRefID", "options": ref},

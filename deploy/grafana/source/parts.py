@@ -57,7 +57,7 @@ def mode_colors() -> list[Json]:
     return [override(f"/{name}/", color={"mode": "fixed", "fixedColor": color}) for name, color in _MODE_COLORS.items()]
 
 
-# All that one answer has in common is its colour, and those that are frequent can be told apart.
+# By the first digit; the frequent ones have shades of their own. The last that fits counts.
 _STATUS_COLORS = {
     "2": "green", "201": "light-green", "204": "dark-green", "3": "blue", "4": "yellow", "404": "orange",
     "409": "super-light-yellow", "5": "red",
