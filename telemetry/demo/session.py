@@ -110,8 +110,7 @@ class Demo:
         busy = busy_port(ports)
         if busy:
             return busy
-        for line in error.log:
-            self._screen.line(f"  | {line}")
+        self._tell_log(error.log)
         return str(error)
 
     def _print_links(self, password: str) -> None:
@@ -151,8 +150,7 @@ class Demo:
                     shown = monotonic()
                     self._show(shown - started)
         except ChildEndedError as error:
-            for line in error.log:
-                self._screen.line(f"  | {line}")
+            self._tell_log(error.log)
             self._troubles.append(str(error))
         for sender in senders:
             sender.stop()
@@ -189,7 +187,12 @@ class Demo:
         trouble = child.wait(_STOP_SECONDS, lambda: self._interruption.hurried)
         # That it ended by itself is known already.
         if trouble and not any(known.startswith(child.name) for known in self._troubles):
+            self._tell_log(child.last_lines())
             self._troubles.append(trouble)
+
+    def _tell_log(self, lines: Sequence[str]) -> None:
+        for line in lines:
+            self._screen.line(f"  | {line}")
 
     def _count_and_stop_console(self, seconds: float, scraped: datetime | None) -> Tally:
         silence = self._arrivals.refresh()
