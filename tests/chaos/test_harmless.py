@@ -47,6 +47,9 @@ ENVIRONMENT = {
     "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE": str(BATCH),
 }
 ITEMS = {"traces": "spans", "logs": "log records"}
+# Lines of no worker's own time: the master's, each start (perhaps while a former worker still stops), and what a stop
+# dropped, told when no more goes.
+OTHER_LINES = ('"telemetry.state_directory"', '"telemetry.server"', "dropped at stop")
 
 
 @dataclass(frozen=True)
@@ -106,11 +109,8 @@ class Workers:
         """Return how many spans ended, by the requests, or log records were written, by standard output."""
         if signal == "traces":
             return self.requests // 3 * SPANS_OF_THREE_REQUESTS
-        # Each start is told, perhaps while a former worker still stops; what a stop dropped is told when no more goes.
-        return WORKERS + sum(
-            '"severity":' in line and '"telemetry.server"' not in line and "dropped at stop" not in line
-            for line in self.output.splitlines()
-        )
+        lines = [line for line in self.output.splitlines() if '"severity":' in line]
+        return WORKERS + sum(not any(other in line for other in OTHER_LINES) for line in lines)
 
     def fates(self, signal: str) -> Counter[str]:
         """Return how many items came to each end, "queue" for those that wait."""
