@@ -121,7 +121,10 @@ class HttpListener:
             # The loop has to run meanwhile: it is what sends the answers.
             self._dispatcher.shutdown(timeout=1)
             self._dispatcher.join(deadline)
-            self._server.trigger.pull_trigger(self._close)
+            trigger = self._server.trigger
+            with trigger.lock:  # the loop may be awake already, and would close the trigger's pipe before the pull
+                trigger.thunks.append(self._close)
+                trigger.pull_trigger()
             self._loop.join(_STOP_SECONDS)
         else:
             self._close()
