@@ -6,6 +6,7 @@ For each mode and fault two services run at once, one with a healthy backend and
 same open-loop load alternates between them, so that whatever else the machine does befalls both. Requests start at a
 fixed rate whatever became of those before, and their latency counts from the moment they were due. One worker each, so
 that what telemetry does stands beside all requests. The interval is a bootstrap over blocks of neighbouring requests.
+The last line is the geometric mean of all ratios but the control's.
 
 Fails when a request failed, when a worker grew by more than 30 MiB, or when a ratio of p99 is above the target for
 certain: its whole interval. A machine that is too busy makes the intervals wide.
@@ -23,6 +24,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
+from itertools import product
 from pathlib import Path
 from time import perf_counter, sleep
 
@@ -90,30 +92,48 @@ def main() -> int:
     parser.add_argument("--fault", action="append", choices=FAULTS, help="one fault; again for more (default: all)")
     options = parser.parse_args()
     print(f"{'mode':16} {'backend':17} {'p50 ms':>13} {'p99 ms':>15} {'failed':>6} {'MiB':>6} {'CPU':>5}  p99/healthy")
-    bad = False
+    cells = list(product(options.mode or MODES, options.fault or FAULTS))
     with tempfile.TemporaryDirectory() as folder:
         template = Path(folder) / "template.sqlite3"
         migrate(f"sqlite:///{template}")
-        for mode in options.mode or MODES:
-            for kind in options.fault or FAULTS:
-                bad |= compare(template, mode, kind, options.requests, options.rate)
-    return int(bad)
+        outcomes = [compare(template, mode, kind, options.requests, options.rate) for mode, kind in cells]
+    faulty = [outcome for outcome, (_, kind) in zip(outcomes, cells, strict=True) if FAULTS[kind] is not PASS]
+    if faulty:
+        mean = statistics.geometric_mean
+        resampled = [mean(ratios) for ratios in zip(*(outcome.resampled for outcome in faulty), strict=True)]
+        print(f"{'all together':77}{told(mean(outcome.ratio for outcome in faulty), resampled)}")
+    return int(any(outcome.bad for outcome in outcomes))
 
 
-def compare(template: Path, mode: str, kind: str, requests: int, rate: float) -> bool:
-    """Print the line of one mode and fault; return whether it is bad."""
+@dataclass(frozen=True)
+class Outcome:
+    """The ratio of the p99, faulty to healthy, as measured and resampled, and whether anything was bad."""
+
+    ratio: float
+    resampled: Sequence[float]
+    bad: bool
+
+
+def compare(template: Path, mode: str, kind: str, requests: int, rate: float) -> Outcome:
+    """Print the line of one mode and fault."""
     (healthy, faulty), pairs = measure(template, MODES[mode], kind, requests, rate)
-    ratio = faulty.quantile(99) / healthy.quantile(99)
-    low, high = interval(pairs)
-    verdict = "met" if high <= TARGET else "NOT met" if low > TARGET else "not to be told"
+    ratio, resampled = faulty.quantile(99) / healthy.quantile(99), resample(pairs)
     failed, growth = healthy.failed + faulty.failed, max(healthy.growth, faulty.growth)
-    told = " ".join(f"{healthy.quantile(n) * 1e3:6.1f} {faulty.quantile(n) * 1e3:6.1f} " for n in (50, 99))
+    latencies = " ".join(f"{healthy.quantile(n) * 1e3:6.1f} {faulty.quantile(n) * 1e3:6.1f} " for n in (50, 99))
     print(
-        f"{mode:16} {kind:17} {told} {failed:6} {growth / 2**20:6.1f} {faulty.cpu / healthy.cpu:5.2f}"
-        f"  {ratio:.3f} [{low:.3f}-{high:.3f}], {TARGET} is {verdict}",
+        f"{mode:16} {kind:17} {latencies} {failed:6} {growth / 2**20:6.1f} {faulty.cpu / healthy.cpu:5.2f}"
+        f"  {told(ratio, resampled)}",
         flush=True,
     )
-    return failed > 0 or growth > MOST_GROWTH or low > TARGET
+    bad = failed > 0 or growth > MOST_GROWTH or interval(resampled)[0] > TARGET
+    return Outcome(ratio, resampled, bad)
+
+
+def told(ratio: float, resampled: Sequence[float]) -> str:
+    """Return a ratio with its interval, and what they say of the target."""
+    low, high = interval(resampled)
+    verdict = "met" if high <= TARGET else "NOT met" if low > TARGET else "not to be told"
+    return f"{ratio:.3f} [{low:.3f}-{high:.3f}], {TARGET} is {verdict}"
 
 
 def measure(
@@ -145,8 +165,13 @@ def measure(
     return (sides[0], sides[1]), pairs
 
 
-def interval(pairs: Sequence[Pair]) -> tuple[float, float]:
-    """Return the 95% interval of the ratio of the p99, faulty to healthy."""
+def interval(ratios: Sequence[float]) -> tuple[float, float]:
+    """Return the 95% interval that resampled ratios tell."""
+    return percentile(ratios, 2.5), percentile(ratios, 97.5)
+
+
+def resample(pairs: Sequence[Pair]) -> list[float]:
+    """Return ratios of the p99, faulty to healthy, as other requests of the same kind might have given them."""
     blocks = [pairs[start : start + BLOCK] for start in range(0, len(pairs), BLOCK)]
     chance = random.Random(1)  # noqa: S311  (no secret)
     ratios = []
@@ -154,7 +179,7 @@ def interval(pairs: Sequence[Pair]) -> tuple[float, float]:
         drawn = [pair for block in chance.choices(blocks, k=len(blocks)) for pair in block]
         healthy, faulty = ([pair[side] for pair in drawn] for side in range(2))
         ratios.append(percentile(faulty, 99) / percentile(healthy, 99))
-    return percentile(ratios, 2.5), percentile(ratios, 97.5)
+    return ratios
 
 
 def percentile(values: Iterable[float | None], percent: float) -> float:
