@@ -1,0 +1,162 @@
+"""What spans and log records share in OTLP: values, attributes, and the resources and scopes that they are grouped by.
+
+https://github.com/open-telemetry/opentelemetry-proto/blob/v1.10.0/opentelemetry/proto/common/v1/common.proto
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
+from struct import Struct, error
+from typing import Any, Protocol, TypeVar
+
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+from telemetry.breaks import with_breaks
+from telemetry.encoding.wire import BYTES, FIXED64, VARINT, field, tag, text, utf8, varint
+
+_STRING = tag(1, BYTES)
+_FALSE = tag(2, VARINT) + varint(0)
+_TRUE = tag(2, VARINT) + varint(1)
+_INT = tag(3, VARINT)
+_DOUBLE = tag(4, FIXED64)
+_ARRAY = tag(5, BYTES)
+_KEY_VALUES = tag(6, BYTES)
+_BYTES = tag(7, BYTES)
+
+_KEY = tag(1, BYTES)
+_VALUE = tag(2, BYTES)
+_ITEM = tag(1, BYTES)  # of an array, of a list of keys and values
+
+_SCOPE_NAME = tag(1, BYTES)
+_SCOPE_VERSION = tag(2, BYTES)
+_SCOPE_ATTRIBUTE = tag(3, BYTES)
+_RESOURCE_ATTRIBUTE = tag(1, BYTES)
+
+# The same in both signals: a request has groups by resource, each of them has groups by scope.
+_RESOURCE_GROUP = tag(1, BYTES)
+_RESOURCE = tag(1, BYTES)
+_SCOPE_GROUP = tag(2, BYTES)
+_SCOPE = tag(1, BYTES)
+_ITEMS = tag(2, BYTES)
+_SCHEMA_URL = tag(3, BYTES)
+
+_double = Struct("<d").pack
+_fixed64 = Struct("<Q").pack
+_LATEST = 2**64 - 1
+_LONG = 256
+_INT64 = 2**63
+
+_logger = logging.getLogger(__name__)
+
+
+class Item(Protocol):
+    """A span or a log record."""
+
+    @property
+    def resource(self) -> Resource: ...
+    @property
+    def instrumentation_scope(self) -> InstrumentationScope | None: ...
+
+
+ItemT = TypeVar("ItemT", bound=Item)
+
+
+def request(items: Sequence[ItemT], encode: Callable[[ItemT], bytes]) -> bytes:
+    """Return the export request with `items`, each of them encoded by `encode`, in slices with breaks between them."""
+    groups: dict[Resource, dict[InstrumentationScope | None, list[bytes]]] = {}
+    # By identity first: the hash of a resource is made from a JSON document.
+    known: dict[tuple[int, int], list[bytes]] = {}
+    for item in with_breaks(items):
+        resource, scope = item.resource, item.instrumentation_scope
+        group = known.get((id(resource), id(scope)))
+        if group is None:
+            group = groups.setdefault(resource, {}).setdefault(scope, [])
+            known[id(resource), id(scope)] = group
+        group.append(field(_ITEMS, encode(item)))
+    return b"".join(
+        field(
+            _RESOURCE_GROUP,
+            field(_RESOURCE, attributes(_RESOURCE_ATTRIBUTE, resource.attributes))
+            + b"".join(field(_SCOPE_GROUP, _scope_group(scope, encoded)) for scope, encoded in scopes.items())
+            + text(_SCHEMA_URL, resource.schema_url),
+        )
+        for resource, scopes in groups.items()
+    )
+
+
+def _scope_group(scope: InstrumentationScope | None, items: Iterable[bytes]) -> bytes:
+    if scope is None:
+        return field(_SCOPE, b"") + b"".join(items)
+    named = text(_SCOPE_NAME, scope.name) + text(_SCOPE_VERSION, scope.version)
+    named += attributes(_SCOPE_ATTRIBUTE, scope.attributes)
+    return field(_SCOPE, named) + b"".join(items) + text(_SCHEMA_URL, scope.schema_url)
+
+
+def attributes(tag: bytes, attributes: Mapping[str, Any] | None) -> bytes:
+    """Return one field with `tag` for each attribute; those that cannot be encoded are left out and told of."""
+    if not attributes:
+        return b""
+    if isinstance(attributes, BoundedAttributes):
+        attributes = attributes.copy()  # a plain dict, which is faster to walk
+    fields = []
+    value: Any
+    for key, value in attributes.items():
+        kind = value.__class__
+        try:
+            if kind is int or kind is bool or (kind is str and len(value) < _LONG):
+                fields.append(_known_attribute(tag, key, value))
+            else:
+                fields.append(_attribute(tag, key, value))
+        except Exception as problem:  # noqa: BLE001  (one odd attribute must not take its span with it)
+            _logger.warning("the attribute %s cannot be encoded: %s", key, problem)
+    return b"".join(fields)
+
+
+def _attribute(tag: bytes, key: str, value: Any) -> bytes:
+    return field(tag, _key_value(key, value))
+
+
+def _key_value(key: str, value: Any) -> bytes:
+    return field(_KEY, utf8(key)) + field(_VALUE, any_value(value))
+
+
+# Most attributes of a span are those of many others. Typed, because 1, 1.0 and True are equal.
+_known_attribute = lru_cache(maxsize=1024, typed=True)(_attribute)
+
+
+def any_value(value: Any) -> bytes:  # noqa: PLR0911  (as many as there are kinds)
+    """Return the content of an AnyValue; raises ValueError for integers of more than 64 bits, TypeError for objects."""
+    if isinstance(value, str):
+        return field(_STRING, utf8(value))
+    if isinstance(value, bool):
+        return _TRUE if value else _FALSE
+    if isinstance(value, int):
+        return _INT + _signed(value)
+    if isinstance(value, float):
+        return _DOUBLE + _double(value)
+    if value is None:
+        return b""
+    if isinstance(value, bytes):
+        return field(_BYTES, value)
+    if isinstance(value, Sequence):
+        return field(_ARRAY, b"".join([field(_ITEM, any_value(inner)) for inner in value]))
+    if isinstance(value, Mapping):
+        pairs = [field(_ITEM, _key_value(str(key), inner)) for key, inner in value.items()]
+        return field(_KEY_VALUES, b"".join(pairs))
+    raise TypeError(f"its type is {type(value).__name__}")
+
+
+def _signed(number: int) -> bytes:
+    if not -_INT64 <= number < _INT64:
+        raise ValueError("it has more than 64 bits")
+    return varint(number % (2 * _INT64))
+
+
+def nanoseconds(time: float | None) -> bytes:
+    """Return a time since 1970 as 64 bits; what is not given or before is 1970, as it is for protobuf."""
+    try:
+        return _fixed64(time)
+    except error:
+        return _fixed64(min(max(0, int(time or 0)), _LATEST))

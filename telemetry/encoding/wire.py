@@ -1,0 +1,68 @@
+"""Protobuf's wire format: https://protobuf.dev/programming-guides/encoding/.
+
+A field is a tag (its number and the kind of what follows) and a value; whatever has a length of its own (texts, bytes,
+messages) says it first. Fields of a message may come in any order, and those that hold their default are left out.
+"""
+
+from functools import lru_cache
+
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+
+_BITS = 7
+_MORE = 1 << _BITS
+_LONGEST = 2**64
+
+
+def varint(number: int) -> bytes:
+    """Return `number`, 7 bits a byte, the lowest first; raises ValueError for what has no 64 bits."""
+    if not 0 <= number < _LONGEST:
+        raise ValueError(f"{number} does not fit into 64 bits")
+    if number < _SHORT_COUNT:
+        return _SHORT[number]
+    return _varint(number)
+
+
+def _varint(number: int) -> bytes:
+    data = bytearray()
+    while number >= _MORE:
+        data.append(number & _MORE - 1 | _MORE)
+        number >>= _BITS
+    data.append(number)
+    return bytes(data)
+
+
+_SHORT_COUNT = 1024
+_SHORT = [_varint(number) for number in range(_SHORT_COUNT)]
+
+
+def tag(number: int, kind: int) -> bytes:
+    """Return what stands before a value of the field `number`."""
+    return _varint(number << 3 | kind)
+
+
+def field(tag: bytes, content: bytes) -> bytes:
+    """Return the field with `tag` (of the kind BYTES) and `content`."""
+    length = len(content)
+    return tag + (_SHORT[length] if length < _SHORT_COUNT else _varint(length)) + content
+
+
+def text(tag: bytes, content: str | None) -> bytes:
+    """Return the field with `tag` and `content`, nothing where there is none; lone surrogates become question marks."""
+    return field(tag, utf8(content)) if content else b""
+
+
+known_text = lru_cache(maxsize=256)(text)
+"""The same for texts that repeat."""
+
+
+def utf8(content: str) -> bytes:
+    """Return `content` in UTF-8, which has no lone surrogates: they become question marks."""
+    try:
+        return content.encode()
+    except UnicodeEncodeError:
+        return content.encode(errors="replace")
+
+
+def count(tag: bytes, number: int) -> bytes:
+    """Return the field with `tag` (of the kind VARINT) and `number`, nothing for zero."""
+    return tag + varint(number) if number else b""
