@@ -5,10 +5,11 @@ something has to go: most spans pass as they are.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from http import HTTPMethod
-from typing import Any
+from operator import is_
+from typing import Any, TypeVar
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.metrics.export import Metric, MetricExporter, MetricExportResult, MetricsData
@@ -17,9 +18,12 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import Link, SpanContext, Status, TraceState
 
+from telemetry.breaks import with_breaks
 from telemetry.privacy import DROPPED, MASK, Redactor, redactor
 
 _METHODS = frozenset((*HTTPMethod, "HTTP"))
+
+T = TypeVar("T")
 
 _logger = logging.getLogger(__name__)
 
@@ -31,7 +35,8 @@ class RedactingSpanExporter(SpanExporter):
         self._exporter = exporter
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        return self._exporter.export([_safely_redacted(span, redactor()) for span in spans])
+        using = redactor()
+        return self._exporter.export([_safely_redacted(span, using) for span in with_breaks(spans)])
 
     def shutdown(self) -> None:
         self._exporter.shutdown()
@@ -66,16 +71,16 @@ def redacted_span(span: ReadableSpan, using: Redactor) -> ReadableSpan:
     """Return `span` without secrets; the same object where it has none."""
     name = _name(span, using)
     attributes = _attributes(span._attributes, using)  # noqa: SLF001  (the property copies)
-    events = [_event(event, using) for event in span._events]  # noqa: SLF001
-    links = [_link(link, using) for link in span._links]  # noqa: SLF001
+    events = _each(span._events, _event, using)  # noqa: SLF001
+    links = _each(span._links, _link, using)  # noqa: SLF001
     description = span.status.description
     status = Status(span.status.status_code, using.text(description)) if description else span.status
     context, parent = _context(span.context), _context(span.parent)
     if (
         name == span.name
         and attributes is span._attributes  # noqa: SLF001
-        and all(map(_same, events, span._events))  # noqa: SLF001
-        and all(map(_same, links, span._links))  # noqa: SLF001
+        and events is span._events  # noqa: SLF001
+        and links is span._links  # noqa: SLF001
         and status.description == description
         and context is span.context
         and parent is span.parent
@@ -153,17 +158,26 @@ def _name(span: ReadableSpan, using: Redactor) -> str:
 def _attributes(attributes: Any, using: Redactor) -> Any:
     if not attributes:
         return attributes
-    redacted = using.attributes(attributes)
-    if len(redacted) == len(attributes) and all(map(_equal, redacted.values(), attributes.values())):
+    plain = attributes.copy() if isinstance(attributes, BoundedAttributes) else dict(attributes)
+    redacted = using.attributes(plain)
+    if redacted == plain or redacted == {key: _listed(value) for key, value in plain.items()}:
         return attributes
     bounded = BoundedAttributes(attributes=redacted)
     bounded.dropped = getattr(attributes, "dropped", 0) + int(redacted.get(DROPPED, 0))
     return bounded
 
 
-def _equal(redacted: Any, original: Any) -> bool:
+def _listed(value: Any) -> Any:
     # A list comes back for a tuple.
-    return redacted is original or redacted == (list(original) if isinstance(original, tuple) else original)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _each(items: Sequence[T], redact: Callable[[T, Redactor], T], using: Redactor) -> Sequence[T]:
+    """Return redacted `items`; the same object where nothing has to go."""
+    if not items:
+        return items
+    redacted = [redact(item, using) for item in items]
+    return items if all(map(is_, redacted, items)) else redacted
 
 
 def _event(event: Event, using: Redactor) -> Event:
@@ -201,7 +215,3 @@ def _point(point: Any) -> Any:
         return point
     bare: Mapping[str, Any] = {}
     return replace(point, exemplars=[replace(exemplar, filtered_attributes=bare) for exemplar in exemplars])
-
-
-def _same(one: object, other: object) -> bool:
-    return one is other

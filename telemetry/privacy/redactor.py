@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeVar
 
 from telemetry.privacy.bounds import (
     ATTRIBUTE_COUNT,
@@ -33,6 +34,8 @@ _PLAIN = (bool, int, float)
 _SEGMENT = re.compile(r"[0-9]{1,10}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _USERINFO = re.compile(r"(?<=://)[^\s/?#]*@")
 
+T = TypeVar("T")
+
 
 class Redactor:
     """Removes what the rules and the operator's `patterns` know. Never raises, and knows nothing of the signals."""
@@ -41,6 +44,7 @@ class Redactor:
         self._patterns = [re.compile(pattern) for pattern in patterns]
         # Texts without secrets that were seen before: names, messages and statements repeat from request to request.
         self._clean: set[str] = set()
+        self._clean_attributes: set[tuple[str, str]] = set()
 
     def text(self, text: str, limit: int = TEXT_BYTES) -> str:
         """Return free text without secrets, its beginning where it has more than `limit` bytes."""
@@ -50,10 +54,8 @@ class Redactor:
         if len(text) > limit + _SLACK:
             seen, length = encodable(text[: limit + _SLACK]), len(text)
         redacted = self._settled(seen, limit, length, stack=False)
-        if redacted == text and len(text) * 4 <= _CLEAN_BYTES:
-            if len(self._clean) >= _CLEAN_TEXTS:
-                self._clean.clear()
-            self._clean.add(text)
+        if redacted == text:
+            _remember(self._clean, text, len(text))
         return redacted
 
     def body(self, text: str) -> str:
@@ -75,7 +77,8 @@ class Redactor:
         result: dict[str, Any] = {}
         total = 0
         for key, value in attributes.items():
-            redacted = self.value(key, value, attributes)
+            known = value.__class__ is str and (key, value) in self._clean_attributes
+            redacted = value if known else self.value(key, value, attributes)
             if len(key) > _LONGEST_KEY or not key.isascii():
                 key = cut(self.text(key), _LONGEST_KEY)  # noqa: PLW2901
             result[key] = redacted
@@ -90,7 +93,10 @@ class Redactor:
         if policy is Policy.HIDE:
             return MASK if value not in (None, "") else value
         if isinstance(value, str):
-            return self._by_policy(policy, value, beside)
+            redacted = self._by_policy(policy, value, beside)
+            if redacted == value and policy is not Policy.PATH:  # which depends on the other attributes
+                _remember(self._clean_attributes, (key, value), len(key) + len(value))
+            return redacted
         return value if value is None or isinstance(value, _PLAIN) else self._other(key, value, beside)
 
     def _other(self, key: str, value: Any, beside: Mapping[str, Any]) -> Any:
@@ -148,9 +154,21 @@ class Redactor:
         return text
 
 
+def _remember(known: set[T], new: T, length: int) -> None:
+    if length * 4 <= _CLEAN_BYTES:
+        if len(known) >= _CLEAN_TEXTS:
+            known.clear()
+        known.add(new)
+
+
+@lru_cache(maxsize=256)
+def _fixed(route: str) -> frozenset[str]:
+    return frozenset(route.split("/"))
+
+
 def _path(path: str, route: str) -> str:
     """Return the path as far as the route has it: clients may put anything into the rest, or ask for anything."""
-    fixed = set(route.split("/"))
+    fixed = _fixed(route)
     segments = path[: TEXT_BYTES // 4].partition("?")[0].split("/")
     kept = [segment if segment in fixed or _SEGMENT.fullmatch(segment) else segment and MASK for segment in segments]
     return cut(encodable("/".join(kept)), TEXT_BYTES)

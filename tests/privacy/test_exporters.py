@@ -70,6 +70,7 @@ def test_span_without_secrets_is_passed_on_as_it_is() -> None:
         {"attributes": {"url.query": f"q={SECRET}"}},
         {"attributes": {"url.path": f"/users/{SECRET}"}},
         {"attributes": {"any": [EMAIL]}},
+        {"attributes": {f"é {EMAIL}": 1}},
         {"events": [{"message": EMAIL}]},
         {"links": [Link(SpanContext(1, 2, is_remote=True), {"message": EMAIL})]},
         {"links": [Link(REMOTE)]},
@@ -80,7 +81,7 @@ def test_span_without_secrets_is_passed_on_as_it_is() -> None:
             "attributes": {"http.request.method": "_OTHER", "http.request.method_original": SECRET},
         },
     ],
-    ids=[f"{number}" for number in range(10)],
+    ids=[f"{number}" for number in range(11)],
 )
 def test_span_secret(changed: dict[str, Any]) -> None:
     span = span_with(**changed)

@@ -161,6 +161,17 @@ def test_path_beside_its_route(path: str, route: str, expected: str) -> None:
     assert REDACTOR.attributes({"url.path": path, "http.route": route})["url.path"] == expected
 
 
+def test_value_that_was_harmless_elsewhere() -> None:
+    """What is remembered of harmless attributes holds for the same name, and for paths beside the same route."""
+    redactor = Redactor()
+    assert redactor.attributes({"note": "zebra", "http.route": "/a/b", "url.path": "/a/b"})["url.path"] == "/a/b"
+    assert redactor.attributes({"password": "zebra"}) == {"password": "***"}
+    assert redactor.attributes({"http.route": "/a/{id}", "url.path": "/a/b"})["url.path"] == "/a/***"
+    for number in range(3000):
+        redactor.attributes({"note": f"harmless {number}"})
+    assert len(redactor._clean_attributes) <= 1024
+
+
 def test_pattern_of_the_operator() -> None:
     redactor = Redactor([r"customer-\d+", "acme"])
     assert redactor.text("customer-17 of acme") == "*** of ***"
