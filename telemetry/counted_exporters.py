@@ -4,9 +4,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
-from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
 from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricsData
@@ -14,6 +12,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from telemetry.delivery import Delivery
+from telemetry.encoding import encode_logs, encode_spans
 
 
 class CountedSpanExporter(SpanExporter):
@@ -28,7 +27,7 @@ class CountedSpanExporter(SpanExporter):
             len(spans),
             lambda: self._exporter.export(spans),
             SpanExportResult.SUCCESS,
-            lambda: encode_spans(spans).ByteSize(),
+            lambda: len(encode_spans(spans)),
         )
         return SpanExportResult.SUCCESS if delivered else SpanExportResult.FAILURE
 
@@ -51,7 +50,7 @@ class CountedLogExporter(LogRecordExporter):
             len(batch),
             lambda: self._exporter.export(batch),
             LogRecordExportResult.SUCCESS,
-            lambda: encode_logs(batch).ByteSize(),
+            lambda: len(encode_logs(batch)),
         )
         return LogRecordExportResult.SUCCESS if delivered else LogRecordExportResult.FAILURE
 

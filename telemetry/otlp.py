@@ -62,8 +62,10 @@ def _build(signal: str, module: str, name: str, config: SignalConfig, observe: O
 
         exporter, options = observed(exporter, signal, observe), _grpc(config)
     else:
-        from telemetry.transport_http import ObservedSession
+        from telemetry.transport_http import ObservedSession, encoding
 
+        if signal != "metrics":
+            exporter = encoding(exporter, signal, observe)
         options = {**_http(config), "session": ObservedSession(signal, observe)}
     headers = dict(config.headers)
     built = exporter(endpoint=config.endpoint, headers=headers, timeout=config.timeout, **options, **preferences)

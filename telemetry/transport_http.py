@@ -7,28 +7,34 @@ https://github.com/open-telemetry/opentelemetry-python/issues/4803. The session 
 import errno
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from math import isfinite
 from time import time
-from typing import Any
+from typing import Any, TypeVar
 
 import requests
 from google.protobuf.message import DecodeError, Message
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry.sdk._logs.export import LogRecordExportResult
+from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.semconv.attributes.http_attributes import HTTP_RESPONSE_STATUS_CODE
 
-from telemetry.answers import REFUSED, REJECTED_FIELDS, TIMEOUT, UNAVAILABLE, Answer, Observe, shorten
+from telemetry.answers import OTHER, REFUSED, REJECTED_FIELDS, TIMEOUT, UNAVAILABLE, Answer, Observe, shorten
 from telemetry.causes import causes
+from telemetry.encoding import ENCODERS
+
+Exporter = TypeVar("Exporter")
 
 _RESPONSES: dict[str, type[Message]] = {
     "traces": ExportTraceServiceResponse,
     "metrics": ExportMetricsServiceResponse,
     "logs": ExportLogsServiceResponse,
 }
+_RESULTS: dict[str, Any] = {"traces": SpanExportResult, "logs": LogRecordExportResult}
 _LONGEST_BODY = 64 * 1024
 _UNAVAILABLE = {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
 _HINTS: dict[int, str] = {
@@ -40,6 +46,24 @@ _HINTS: dict[int, str] = {
     415: "check that the endpoint takes OTLP over HTTP (protobuf)",
     429: "check the backend's limits",
 }
+
+
+def encoding(exporter: type[Exporter], signal: str, observe: Observe) -> type[Exporter]:
+    """Return upstream's class `exporter` of spans or log records, changed to encode as `telemetry.encoding` does."""
+    result = _RESULTS[signal]
+
+    class Encoding(exporter):  # type: ignore[valid-type, misc]
+        def export(self, batch: Sequence[Any]) -> Any:
+            if self._shutdown:
+                return result.FAILURE
+            data, longest = ENCODERS[signal](batch), self._max_request_size
+            if len(data) > longest > 0:
+                detail = f"nothing was sent: the request has {len(data)} bytes, more than {longest}"
+                observe(Answer(OTHER, detail, _HINTS[HTTPStatus.REQUEST_ENTITY_TOO_LARGE]))
+                return result.FAILURE
+            return result.SUCCESS if self._client.export(data).success else result.FAILURE
+
+    return Encoding
 
 
 class NotTakenError(requests.RequestException):

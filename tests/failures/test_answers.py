@@ -1,7 +1,7 @@
 """What the answers of backends other than ours are taken for; Retry-After over both protocols."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -14,10 +14,16 @@ import pytest
 from google.protobuf import any_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2  # type: ignore[import-untyped]
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExportResult
+from opentelemetry.trace import SpanContext
 
-from telemetry.answers import shorten
+from telemetry.answers import Answer, shorten
+from telemetry.config import TelemetryConfig
 from telemetry.console.faults import Faults
 from telemetry.console.server import Console
+from telemetry.encoding import ENCODERS, encode_spans
+from telemetry.otlp import span_exporter
 from telemetry.transport_grpc import _Failure
 from telemetry.transport_http import _retry_after
 from tests.failures.conftest import StartSender
@@ -104,6 +110,45 @@ def test_answers_retry_after_is_kept_within_an_export(
     assert 2.0 <= monotonic() - started < 5.0
     sender.check(accepted=5)
     assert sender.delivery().retries == 1
+
+
+def test_answers_retries_send_what_was_encoded_once(
+    console: Console, receiver_port: int, start_sender: StartSender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded: list[str] = []
+
+    def noted(signal: str, encode: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
+        return lambda items: encoded.append(signal) or encode(items)  # type: ignore[func-returns-value]
+
+    for signal, encode in ENCODERS.items():
+        monkeypatch.setitem(ENCODERS, signal, noted(signal, encode))
+    console.receiver.faults = Faults(status=503, retry_after=1)
+    sender = start_sender(receiver_port, OTEL_EXPORTER_OTLP_TIMEOUT="20000")
+    threading.Timer(1.5, lambda: setattr(console.receiver, "faults", Faults())).start()
+    sender.send_and_flush(5)
+    sender.check(accepted=5)
+    assert sender.delivery().retries == 2
+    assert sorted(encoded) == ["logs", "traces"]
+
+
+@HTTP
+def test_answers_request_over_the_limit_is_not_sent(console: Console, receiver_port: int) -> None:
+    endpoint = f"http://127.0.0.1:{receiver_port}"
+    env = {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf", "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
+    answers: list[Answer] = []
+    exporter: Any = span_exporter(
+        TelemetryConfig.from_env({"TELEMETRY_MODE": "collector", **env}).traces, answers.append
+    )
+    spans = [ReadableSpan("x", SpanContext(1, 2, is_remote=False))]
+    exporter._max_request_size = 10
+    assert exporter.export(spans) is SpanExportResult.FAILURE
+    exporter._max_request_size = len(encode_spans(spans))
+    assert exporter.export(spans) is SpanExportResult.SUCCESS
+    assert [(answer.reason, answer.detail[:17]) for answer in answers] == [("_OTHER", "nothing was sent:"), (None, "")]
+    assert len(console.store.spans()) == 1
+    exporter.shutdown()
+    assert exporter.export(spans) is SpanExportResult.FAILURE
+    assert len(answers) == 2
 
 
 def test_answers_retry_after_holds_the_next_batch(
