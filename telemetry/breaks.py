@@ -17,10 +17,11 @@ T = TypeVar("T")
 
 
 def with_breaks(items: Iterable[T]) -> Iterator[T]:
-    """Yield `items`; whenever those before took long enough, let the other threads run first."""
+    """Yield `items`; whenever those before took long enough, and after the last, let the other threads run."""
     started = perf_counter()
     for item in items:
+        yield item
         if perf_counter() - started > _WORK:
             sleep(_BREAK)
             started = perf_counter()
-        yield item
+    sleep(_BREAK)

@@ -1,4 +1,4 @@
-"""OTLP's protobuf, written by hand: a sixth of the time that the SDK's encoder needs, which builds an object per value.
+"""OTLP's protobuf, written by hand: a fifth of the time that the SDK's encoder needs, which builds an object per value.
 
 The messages are those of the SDK's encoder (opentelemetry-exporter-otlp-proto-common 1.45), but for lone surrogates,
 bad bodies and bad times, for which that one gives up the batch. `tests.benchmarks.encoding` measures it.

@@ -4,8 +4,9 @@ https://github.com/open-telemetry/opentelemetry-proto/blob/v1.10.0/opentelemetry
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from itertools import chain, starmap
 from struct import Struct, error
 from typing import Any, Protocol, TypeVar
 
@@ -14,7 +15,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from telemetry.breaks import with_breaks
-from telemetry.encoding.wire import BYTES, FIXED64, VARINT, field, tag, text, utf8, varint
+from telemetry.encoding.wire import BYTES, FIXED64, VARINT, field, message, tag, text, utf8, varint
 
 _STRING = tag(1, BYTES)
 _FALSE = tag(2, VARINT) + varint(0)
@@ -64,34 +65,34 @@ ItemT = TypeVar("ItemT", bound=Item)
 
 
 def request(items: Sequence[ItemT], encode: Callable[[ItemT], bytes]) -> bytes:
-    """Return the export request with `items`, each of them encoded by `encode`, in slices with breaks between them."""
-    groups: dict[Resource, dict[InstrumentationScope | None, list[bytes]]] = {}
+    """Return the export request with `items`, each of them encoded by `encode`, with breaks."""
+    groups: dict[Resource, dict[InstrumentationScope | None, bytearray]] = {}
     # By identity first: the hash of a resource is made from a JSON document.
-    known: dict[tuple[int, int], list[bytes]] = {}
+    known: dict[tuple[int, int], bytearray] = {}
     for item in with_breaks(items):
         resource, scope = item.resource, item.instrumentation_scope
         group = known.get((id(resource), id(scope)))
         if group is None:
-            group = groups.setdefault(resource, {}).setdefault(scope, [])
+            group = groups.setdefault(resource, {}).setdefault(scope, bytearray())
             known[id(resource), id(scope)] = group
-        group.append(field(_ITEMS, encode(item)))
-    return b"".join(
-        field(
-            _RESOURCE_GROUP,
-            field(_RESOURCE, attributes(_RESOURCE_ATTRIBUTE, resource.attributes))
-            + b"".join(field(_SCOPE_GROUP, _scope_group(scope, encoded)) for scope, encoded in scopes.items())
-            + text(_SCHEMA_URL, resource.schema_url),
-        )
-        for resource, scopes in groups.items()
-    )
+        group += field(_ITEMS, encode(item))
+    return b"".join(chain.from_iterable(starmap(_resource_group, groups.items())))
 
 
-def _scope_group(scope: InstrumentationScope | None, items: Iterable[bytes]) -> bytes:
+def _resource_group(
+    resource: Resource, scopes: Mapping[InstrumentationScope | None, bytearray]
+) -> list[bytes | bytearray]:
+    described = field(_RESOURCE, attributes(_RESOURCE_ATTRIBUTE, resource.attributes))
+    groups = chain.from_iterable(starmap(_scope_group, scopes.items()))
+    return message(_RESOURCE_GROUP, [described, *groups, text(_SCHEMA_URL, resource.schema_url)])
+
+
+def _scope_group(scope: InstrumentationScope | None, items: bytearray) -> list[bytes | bytearray]:
     if scope is None:
-        return field(_SCOPE, b"") + b"".join(items)
-    named = text(_SCOPE_NAME, scope.name) + text(_SCOPE_VERSION, scope.version)
-    named += attributes(_SCOPE_ATTRIBUTE, scope.attributes)
-    return field(_SCOPE, named) + b"".join(items) + text(_SCHEMA_URL, scope.schema_url)
+        return message(_SCOPE_GROUP, [field(_SCOPE, b""), items])
+    described = text(_SCOPE_NAME, scope.name) + text(_SCOPE_VERSION, scope.version)
+    described += attributes(_SCOPE_ATTRIBUTE, scope.attributes)
+    return message(_SCOPE_GROUP, [field(_SCOPE, described), items, text(_SCHEMA_URL, scope.schema_url)])
 
 
 def attributes(tag: bytes, attributes: Mapping[str, Any] | None) -> bytes:

@@ -46,6 +46,11 @@ def field(tag: bytes, content: bytes) -> bytes:
     return tag + (_SHORT[length] if length < _SHORT_COUNT else _varint(length)) + content
 
 
+def message(tag: bytes, fields: list[bytes | bytearray]) -> list[bytes | bytearray]:
+    """Return the field with `tag` and a message of `fields`, in pieces, because these are many bytes to copy."""
+    return [tag + varint(sum(map(len, fields))), *fields]
+
+
 def text(tag: bytes, content: str | None) -> bytes:
     """Return the field with `tag` and `content`, nothing where there is none; lone surrogates become question marks."""
     return field(tag, utf8(content)) if content else b""
