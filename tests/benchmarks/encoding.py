@@ -8,15 +8,18 @@ Times are CPU time of this thread; a ratio is the median over the rounds, in bra
 
 The longest stretch is what the thread does at most between two breaks, before the first or after the last: no other
 thread runs Python code meanwhile. Fails when it is longer than the aim, or when the encoders' messages differ.
+A request of a millisecond, some of it waiting, runs alone and beside a thread that has one batch after the other.
 """
 
 import argparse
 import logging
 import statistics
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import cycle, islice, pairwise
-from time import sleep, thread_time, time_ns
+from time import perf_counter, sleep, thread_time, time_ns
 from unittest import mock
 
 from opentelemetry._logs import LogRecord, SeverityNumber
@@ -39,6 +42,12 @@ from tests.benchmarks.redaction import observe
 
 ROUNDS = 41
 AIM = 250e-6
+# Seconds, but for the steps: what gunicorn's workers have, a batch's pause, and what a request does.
+SWITCH_INTERVAL = 0.001
+PAUSE = 0.02
+DATABASE = 0.0005
+REQUEST_STEPS = 20_000
+STRETCHES, STRETCH = 5, 1.0
 RESOURCE = Resource.create({"service.name": "user-api", "service.version": "0.1.0", "service.instance.id": "host/0"})
 SCOPE = InstrumentationScope(
     "opentelemetry.instrumentation.django", "0.66b1", "https://opentelemetry.io/schemas/1.11.0"
@@ -87,6 +96,13 @@ def main() -> int:
         stretches(f"{batch} spans", lambda: exporter.export(spans)),
         stretches(f"{batch} log records", lambda: encode_logs(records)),
     ]
+    beside(
+        {
+            "nothing": lambda: None,
+            "the SDK's encoder": lambda: sdk_encode_spans([redacted_span(span, redactor()) for span in spans]),
+            "ours": lambda: exporter.export(spans),
+        }
+    )
     return 0 if same and max(longest) < AIM else 1
 
 
@@ -145,6 +161,45 @@ def stretches(what: str, action: Action) -> float:
     print(f"{what}: {statistics.median(whole) * 1e3:.1f} ms of work, {statistics.median(counts):.0f} breaks, ", end="")
     print(f"{median * 1e3:.2f} ms the longest stretch (aim: under {AIM * 1e3:g})")
     return median
+
+
+def beside(works: dict[str, Action]) -> None:
+    """Print how long a request takes while another thread does each of `works` again and again."""
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    seconds: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(STRETCHES):
+        for name, work in works.items():
+            with repeated(work):
+                end = perf_counter() + STRETCH
+                while perf_counter() < end:
+                    seconds[name].append(request())
+    for name, each in seconds.items():
+        p50, p90, p99 = (statistics.quantiles(each, n=100)[percent - 1] * 1e3 for percent in (50, 90, 99))
+        print(f"a request beside {name:20} {p50:5.2f} ms at p50, {p90:.2f} at p90, {p99:.2f} at p99")
+
+
+@contextmanager
+def repeated(work: Action) -> Iterator[None]:
+    stopped = threading.Event()
+
+    def run() -> None:
+        while not stopped.wait(PAUSE):
+            work()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    yield
+    stopped.set()
+    thread.join()
+
+
+def request() -> float:
+    """Return how many seconds a request takes that computes, waits for its database, and computes again."""
+    begin = perf_counter()
+    sum(range(REQUEST_STEPS))
+    sleep(DATABASE)
+    sum(range(REQUEST_STEPS))
+    return perf_counter() - begin
 
 
 if __name__ == "__main__":
