@@ -8,6 +8,7 @@ from opentelemetry import propagate, trace
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context
 from opentelemetry.instrumentation.wsgi import wsgi_getter
+from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.trace import Link
 
 from telemetry.config import IncomingContext
@@ -40,12 +41,14 @@ class IncomingContextReader:
 
     def __init__(self, policy: IncomingContext) -> None:
         self._policy = policy
+        self._propagator: TextMapPropagator | None = None
+        self._headers: Sequence[str] = ()
         for name in _QUOTING_LOGGERS:
             logging.getLogger(name).setLevel(logging.ERROR)
 
     def read(self, environ: dict[str, Any]) -> tuple[Context, Sequence[Link]]:
         """Return the context in which the request's span starts, and its links."""
-        if self._policy == "ignore":
+        if self._policy == "ignore" or not self._brings_context(environ):
             return Context(), ()
         context = propagate.extract(environ, Context(), wsgi_getter)
         if self._policy == "trust":
@@ -54,3 +57,11 @@ class IncomingContextReader:
         if not theirs.is_valid:
             return context, ()
         return trace.set_span_in_context(trace.INVALID_SPAN, context), (Link(theirs),)
+
+    def _brings_context(self, environ: dict[str, Any]) -> bool:
+        """Return whether there is a header that a propagator reads: most requests have none."""
+        propagator = propagate.get_global_textmap()
+        if propagator is not self._propagator:
+            self._headers = [f"HTTP_{field.upper().replace('-', '_')}" for field in propagator.fields]
+            self._propagator = propagator
+        return any(map(environ.__contains__, self._headers))

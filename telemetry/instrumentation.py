@@ -1,6 +1,7 @@
-"""Who produces spans, request metrics and query metrics: the OpenTelemetry contrib instrumentations, patched in once.
+"""Who produces what: a middleware the request's span and metrics, a wrapper of Django's cursors those of queries.
 
-Patching makes no provider and no thread, so it may happen before a fork; the API's proxies find the providers later.
+Both are put in once. That makes no provider and no thread, so it may happen before a fork; the API's proxies find the
+providers later.
 """
 
 import gc
@@ -43,35 +44,27 @@ _GARBAGE_METRICS = (
 
 
 def patch(incoming_context: IncomingContext) -> None:
-    """Patch Django, psycopg and sqlite3. Call it once, with Django's settings at hand, before the application is built.
+    """Put the producers into Django. Call it once, with Django's settings at hand, before the application is built.
 
     `incoming_context` is how far the context that requests bring is trusted.
 
-    Raises RuntimeError without DJANGO_SETTINGS_MODULE: the Django instrumentation would configure empty settings
-    (https://github.com/open-telemetry/opentelemetry-python-contrib/issues/2023).
+    Raises RuntimeError without DJANGO_SETTINGS_MODULE.
     """
     if not settings.configured and "DJANGO_SETTINGS_MODULE" not in os.environ:
         raise RuntimeError("DJANGO_SETTINGS_MODULE is not set: set it before telemetry is instrumented")
-    # Only the stable conventions; read once by the first instrumentation.
+    # The stable conventions, for what instrumentations the service adds.
     os.environ["OTEL_SEMCONV_STABILITY_OPT_IN"] = "http,database"
 
-    from opentelemetry.instrumentation.django import DjangoInstrumentor
-    from opentelemetry.instrumentation.psycopg import PsycopgInstrumentor
-    from opentelemetry.instrumentation.sqlite3 import SQLite3Instrumentor
-
+    from telemetry.query_spans import QueryTracers
     from telemetry.request_middleware import RequestMiddleware
 
-    class RequestInstrumentor(DjangoInstrumentor):
-        """The instrumentation with our middleware."""
-
-        _opentelemetry_middleware = f"{RequestMiddleware.__module__}.{RequestMiddleware.__qualname__}"
-
+    RequestMiddleware.incoming = IncomingContextReader(incoming_context)
     # A service may answer probes before anything else looks at the request.
     position = getattr(settings, "TELEMETRY_MIDDLEWARE_POSITION", 0)
-    RequestMiddleware.incoming = IncomingContextReader(incoming_context)
-    RequestInstrumentor().instrument(middleware_position=position)
-    PsycopgInstrumentor().instrument()
-    SQLite3Instrumentor().instrument()
+    middleware = list(settings.MIDDLEWARE)
+    middleware.insert(position, f"{RequestMiddleware.__module__}.{RequestMiddleware.__qualname__}")
+    settings.MIDDLEWARE = middleware
+    QueryTracers().install()
 
 
 def observe_process() -> None:

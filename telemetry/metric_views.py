@@ -10,6 +10,8 @@ from typing import Any
 
 from opentelemetry.sdk.metrics.view import Aggregation, View
 
+from telemetry.exemplars import latest_exemplars
+
 logger = logging.getLogger(__name__)
 
 Attributes = Mapping[str, Collection[str]]
@@ -99,6 +101,7 @@ def build_views(histogram: Callable[[Sequence[float]], Aggregation], of_service:
             instrument_name=name,
             aggregation=histogram(_SECONDS) if name in _IN_SECONDS else None,
             attribute_keys=set(keys),
+            exemplar_reservoir_factory=latest_exemplars,
         )
         for name, keys in listed.items()
     ]

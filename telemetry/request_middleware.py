@@ -1,19 +1,20 @@
 """The span, the duration and the active count of each request, with everything that Django logs of it inside.
 
-Stands in for the middleware of the contrib instrumentation, whose hooks reach none of these:
+Names and attributes are those of the contrib instrumentation of Django, and so is the scope. Other than its middleware:
 
 - It starts after a host was accepted, since it asks for the absolute URL: a refused host has neither span nor metric.
 - It ends before Django logs 4xx and 5xx, whose records then belong to no trace
   (https://github.com/open-telemetry/opentelemetry-python-contrib/issues/821).
 - It writes Django's own route, regular expressions included, into span names and metrics.
 - It marks a span as failed for an exception that is answered with 4xx.
-
-The instruments are those of the instrumentation.
+- It costs a request a fraction of it.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from http import HTTPStatus
+from importlib.metadata import version
 from time import perf_counter
 from typing import Any, ClassVar, cast
 
@@ -23,16 +24,21 @@ from django.http import HttpRequest, HttpResponse
 from django.http.request import split_domain_port, validate_host
 from django.http.response import HttpResponseBase
 from django.utils.log import log_response
-from opentelemetry import trace
+from opentelemetry import metrics, trace
 from opentelemetry.context import attach, detach
-from opentelemetry.instrumentation._semconv import _StabilityMode
-from opentelemetry.instrumentation.django.middleware.otel_middleware import _DjangoMiddleware
-from opentelemetry.instrumentation.wsgi import collect_request_attributes
-from opentelemetry.metrics import Histogram, UpDownCounter
-from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer
+from opentelemetry.instrumentation._semconv import HTTP_DURATION_HISTOGRAM_BUCKETS_NEW
+from opentelemetry.semconv._incubating.metrics.http_metrics import create_http_server_active_requests
+from opentelemetry.semconv.metrics.http_metrics import HTTP_SERVER_REQUEST_DURATION
+from opentelemetry.semconv.schemas import Schemas
+from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.util.http import detect_synthetic_user_agent
 
+from telemetry.bound_metrics import BoundMetrics
 from telemetry.incoming import IncomingContextReader
 from telemetry.routes import OTHER_METHOD, known_method, matched_route
+from telemetry.spans import Span, SpanSource, is_sampled
+
+_SCOPE = "opentelemetry.instrumentation.django"
 
 # Probes and scrapes; also left to themselves where a service answers them before this middleware.
 UNTRACED_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
@@ -48,11 +54,18 @@ class RequestMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._get_response = get_response
-        # As the instrumentor made them, in the instrumentation's own scope.
-        made: Any = _DjangoMiddleware
-        self._tracer: Tracer = made._tracer  # noqa: SLF001
-        self._duration: Histogram = made._duration_histogram_new  # noqa: SLF001
-        self._active: UpDownCounter = made._active_request_counter  # noqa: SLF001
+        scope = _SCOPE, version("opentelemetry-instrumentation-django")
+        schema = Schemas.V1_21_0.value
+        self._spans = SpanSource(trace.get_tracer(*scope, schema_url=schema))
+        meter = metrics.get_meter(*scope, schema_url=schema)
+        duration = meter.create_histogram(
+            HTTP_SERVER_REQUEST_DURATION,
+            "s",
+            "Duration of HTTP server requests.",
+            explicit_bucket_boundaries_advisory=HTTP_DURATION_HISTOGRAM_BUCKETS_NEW,
+        )
+        self._duration = BoundMetrics(duration, _measured)
+        self._active = BoundMetrics(create_http_server_active_requests(meter), _active)
         got_request_exception.connect(_record_exception, dispatch_uid=__name__)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
@@ -61,18 +74,26 @@ class RequestMiddleware:
         start = perf_counter()
         method = known_method(request)
         context, links = self.incoming.read(request.META)
-        span = self._tracer.start_span(_span_name(method), context, SpanKind.SERVER, _attributes(request), links)
-        token = attach(trace.set_span_in_context(span, context))
-        active = {"http.request.method": method}
-        self._active.add(1, active)
+        name = _span_name(method)
+        span = self._spans.start(name, SpanKind.SERVER, _attributes(request.META, method), context, links)
+        inside = trace.set_span_in_context(span, context)
+        token = attach(inside)
+        active = self._active.of(method)
+        active.add(1)
         try:
             response = self._get_response(request)
-            if response.status_code >= HTTPStatus.BAD_REQUEST:
+            status = response.status_code
+            if status >= HTTPStatus.BAD_REQUEST:
                 # What Django's handler would do next, outside of the span; it does not log a response twice.
                 told = cast("HttpResponse", response)
                 log_response("%s: %s", told.reason_phrase, request.path, response=told, request=request)
-            attributes = _describe_answer(span, method, matched_route(request), response.status_code)
-            self._duration.record(perf_counter() - start, attributes)
+            route = matched_route(request)
+            if type(span) is Span:
+                span.complete(f"{name} {route}" if route is not None else None, _answer(route, status))
+                if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                    span.set_status(StatusCode.ERROR)
+            seconds = perf_counter() - start
+            self._duration.of(method, route, status).record(seconds, inside, sampled=is_sampled(span))
             span.end()
         except Exception as error:  # DEBUG_PROPAGATE_EXCEPTIONS
             span.set_attribute("error.type", type(error).__qualname__)
@@ -83,22 +104,26 @@ class RequestMiddleware:
             return response
         finally:
             # A worker that is aborted (SystemExit) leaves no span, as it leaves no access record and no count.
-            self._active.add(-1, active)
+            active.add(-1)
             detach(token)
 
 
-def _describe_answer(span: Span, method: str, route: str | None, status: int) -> dict[str, Any]:
-    """Complete the span and return the attributes of its duration: the same words, and no others."""
+def _answer(route: str | None, status: int) -> dict[str, Any]:
+    """Return what the answer adds: the same words for the span and its duration, and no others."""
     attributes: dict[str, Any] = {"http.response.status_code": status}
     if route is not None:
         attributes["http.route"] = route
-        span.update_name(f"{_span_name(method)} {route}")
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         attributes["error.type"] = str(status)
-        span.set_status(StatusCode.ERROR)
-    span.set_attributes(attributes)
-    attributes["http.request.method"] = method
     return attributes
+
+
+def _measured(method: str, route: str | None, status: int) -> dict[str, Any]:
+    return {**_answer(route, status), "http.request.method": method}
+
+
+def _active(method: str) -> dict[str, str]:
+    return {"http.request.method": method}
 
 
 def _span_name(method: str) -> str:
@@ -109,28 +134,61 @@ def _span_name(method: str) -> str:
     return "HTTP" if method == OTHER_METHOD else method
 
 
-def _attributes(request: HttpRequest) -> dict[str, Any]:
-    """Return what is known of the request when its span starts, each value within a bound."""
-    attributes = collect_request_attributes(request.META, _StabilityMode.HTTP)
-    attributes["http.request.method"] = known_method(request)
-    # https://github.com/open-telemetry/opentelemetry-python-contrib/issues/2992
-    attributes.pop("url.query", None)
-    # Upstream takes the whole header for the address and the server's own port for the client's. A host that is not
-    # ours is only what somebody wrote.
-    host = attributes.pop("server.address", None)
-    if host:
-        domain, port = split_domain_port(host)
-        if validate_host(domain, settings.ALLOWED_HOSTS):
-            attributes["server.address"] = domain
-            if port and len(port) <= _LONGEST_PORT:
-                attributes["server.port"] = int(port)
-    return {key: _bounded(value) for key, value in attributes.items()}
+def _attributes(environ: Mapping[str, Any], method: str) -> dict[str, Any]:
+    """Return what is known of the request when its span starts, each value within a bound.
+
+    The query string is not among it.
+    """
+    get = environ.get
+    attributes: dict[str, Any] = {"http.request.method": method}
+    if original := _other(get("REQUEST_METHOD", ""), method):
+        attributes["http.request.method_original"] = original
+    if scheme := get("wsgi.url_scheme"):
+        attributes["url.scheme"] = scheme
+    if port := get("SERVER_PORT"):
+        attributes["server.port"] = int(port)
+    if host := get("HTTP_HOST"):
+        attributes |= _server(host)
+    if (get("RAW_URI") or get("REQUEST_URI")) and (path := get("PATH_INFO")):
+        attributes["url.path"] = _bounded(path)
+    if client := get("REMOTE_HOST") or get("REMOTE_ADDR"):
+        attributes["client.address"] = _bounded(client)
+    if (port := get("REMOTE_PORT")) and str(port).isdecimal():
+        attributes["client.port"] = int(port)
+    if agent := get("HTTP_USER_AGENT"):
+        attributes |= _agent(agent)
+    if protocol := get("SERVER_PROTOCOL", "").upper().removeprefix("HTTP/"):
+        attributes["network.protocol.version"] = _bounded(protocol)
+    return attributes
 
 
-def _bounded(value: Any) -> Any:
-    if isinstance(value, str) and len(value) > _LONGEST_ATTRIBUTE:
-        return f"{value[: _LONGEST_ATTRIBUTE - 1]}…"
-    return value
+def _other(given: str, method: str) -> str:
+    """Return the method as the client wrote it, nothing where it wrote what is told anyway."""
+    return "" if given == method else _bounded(given.strip())
+
+
+@lru_cache(maxsize=128)
+def _server(host: str) -> dict[str, Any]:
+    """Return the attributes of a Host header. A host that is not ours is only what somebody wrote."""
+    domain, port = split_domain_port(host)
+    if not validate_host(domain, settings.ALLOWED_HOSTS):
+        return {}
+    attributes: dict[str, Any] = {"server.address": _bounded(domain)}
+    if port and len(port) <= _LONGEST_PORT:
+        attributes["server.port"] = int(port)
+    return attributes
+
+
+@lru_cache(maxsize=256)
+def _agent(agent: str) -> dict[str, str]:
+    """Return the attributes of a User-Agent header."""
+    synthetic = detect_synthetic_user_agent(agent)
+    attributes = {"user_agent.original": _bounded(agent)}
+    return {**attributes, "user_agent.synthetic.type": synthetic} if synthetic else attributes
+
+
+def _bounded(text: str) -> str:
+    return text if len(text) <= _LONGEST_ATTRIBUTE else f"{text[: _LONGEST_ATTRIBUTE - 1]}…"
 
 
 def _record_exception(**_: object) -> None:

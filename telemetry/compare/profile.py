@@ -5,7 +5,6 @@ library and of helpers in between belong to whoever called them.
 """
 
 import linecache
-import re
 import shutil
 import sys
 from collections import Counter
@@ -32,11 +31,12 @@ AREAS = (
     ("telemetry/request_middleware", "request span and duration"),
     ("telemetry/incoming", "request span and duration"),
     ("telemetry/routes", "request span and duration"),
-    ("opentelemetry/instrumentation/django", "request span and duration"),
-    ("opentelemetry/instrumentation/wsgi", "request span and duration"),
-    ("opentelemetry/instrumentation/_semconv", "request span and duration"),
-    ("opentelemetry/instrumentation/", "query spans"),
-    ("opentelemetry/sdk/trace/", "the SDK's spans"),
+    ("telemetry/query_spans", "query spans"),
+    ("opentelemetry/instrumentation/", "request span and duration"),
+    ("telemetry/spans", "making spans"),
+    ("opentelemetry/sdk/trace/", "making spans"),
+    ("telemetry/bound_metrics", "metrics"),
+    ("telemetry/exemplars", "metrics"),
     ("opentelemetry/sdk/metrics/", "metrics"),
     ("telemetry/shared_", "metrics"),
     ("telemetry/series_key", "metrics"),
@@ -67,7 +67,7 @@ AREAS = (
 )
 
 
-_QUERY = re.compile(r"opentelemetry/instrumentation/(dbapi|sqlite3)/")
+_QUERY = "telemetry/query_spans.py"
 
 
 class ProfileError(Exception):
@@ -78,7 +78,7 @@ def area_of(stack: str) -> str:
     """Return the area of a stack in py-spy's raw format: frames from the outermost to the innermost, between `;`."""
     for frame in reversed(stack.split(";")):
         # The query itself, which `off` has as well: a C function, of which the sampler sees the caller.
-        if _QUERY.search(frame) and _source_line(frame).strip().startswith("return query_method("):
+        if _QUERY in frame and _source_line(frame).strip().startswith("return execute("):
             return APPLICATION
         place = frame.replace(f"{ROOT}/", "")
         for part, area in AREAS:

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from opentelemetry.instrumentation import dbapi
 
+from telemetry import query_spans
 from telemetry.compare.profile import APPLICATION, area_of, areas
 from telemetry.demo.environment import ROOT
 
@@ -14,9 +14,9 @@ VIEW = f"list ({SITE}/rest_framework/mixins.py:40)"
 
 
 def query_line() -> str:
-    path = Path(dbapi.__file__)
-    number = next(n for n, line in enumerate(path.read_text().splitlines(), 1) if "return query_method(" in line)
-    return f"traced_execution ({path}:{number})"
+    path = Path(query_spans.__file__)
+    number = next(n for n, line in enumerate(path.read_text().splitlines(), 1) if "return execute(" in line)
+    return f"__call__ ({path}:{number})"
 
 
 @pytest.mark.parametrize(
@@ -26,8 +26,9 @@ def query_line() -> str:
         (f"{MIDDLEWARE};{VIEW}", APPLICATION),
         (f"{MIDDLEWARE};{VIEW};dumps (json/__init__.py:1)", APPLICATION),
         (f"{MIDDLEWARE};urlsplit (/usr/lib/python3.11/urllib/parse.py:1)", "request span and duration"),
-        (f"{VIEW};start_span ({SITE}/opentelemetry/sdk/trace/__init__.py:9)", "the SDK's spans"),
-        (f"{VIEW};traced_execution ({SITE}/opentelemetry/instrumentation/dbapi/__init__.py:1)", "query spans"),
+        (f"{VIEW};start_span ({SITE}/opentelemetry/sdk/trace/__init__.py:9)", "making spans"),
+        (f"{VIEW};start ({ROOT}/telemetry/spans.py:9)", "making spans"),
+        (f"{VIEW};__call__ ({ROOT}/telemetry/query_spans.py:1)", "query spans"),
         (f"export ({SITE}/opentelemetry/exporter/otlp/proto/common/_internal/trace_encoder.py:5)", "encoding"),
         (f"redact ({ROOT}/telemetry/privacy/redactor.py:1);sub (/usr/lib/python3.11/re.py:1)", "redaction"),
     ],

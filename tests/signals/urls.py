@@ -11,6 +11,7 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from tests.signals import user_code
 from userapi.urls import handler400, handler403, handler404, handler500
 from userapi.urls import urlpatterns as service_urlpatterns
 
@@ -47,5 +48,7 @@ request_finished.connect(report_outside)
 urlpatterns = [
     path("faults/busy", BusyView.as_view()),
     re_path(r"^faults/(?P<kind>bug|suspicious|denied|missing)$", fault),
+    path("touch", user_code.touch),
+    path("queries", user_code.queries),
     *service_urlpatterns,
 ]
