@@ -142,6 +142,7 @@ def _start_pipeline(builder: "Builder", config: TelemetryConfig, worker: Worker,
     from opentelemetry import metrics, trace
 
     from telemetry.instrumentation import observe_process, set_propagators
+    from telemetry.log_records import LogSource
     from telemetry.privacy.exporters import redacted_resource
     from telemetry.resource import build_resource
 
@@ -151,7 +152,7 @@ def _start_pipeline(builder: "Builder", config: TelemetryConfig, worker: Worker,
     pipeline = builder(config, resource, worker, _Process.metric_attributes)
     metrics.set_meter_provider(pipeline.meter_provider)
     trace.set_tracer_provider(pipeline.tracer_provider)
-    OTLPHandler.connect(pipeline.logger_provider)
+    OTLPHandler.connect(LogSource(pipeline.logger_provider) if pipeline.logger_provider else None)
     set_propagators(config.propagators)
     observe_process()
     return pipeline

@@ -8,12 +8,9 @@ import json
 import logging
 import traceback
 from datetime import UTC, datetime
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from opentelemetry import trace
-from opentelemetry._logs import Logger, LoggerProvider, LogRecord
-from opentelemetry.context import get_current
-from opentelemetry.instrumentation.log_utils import std_to_otel
 
 from telemetry.privacy import redactor
 
@@ -126,39 +123,32 @@ class RedactingFormatter(logging.Formatter):
         return redactor().stack(self._formatter.format(record))
 
 
+class Receiver(Protocol):
+    """Where records go."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send a record."""
+
+
 class OTLPHandler(logging.Handler):
-    """Hands records to the OpenTelemetry logger provider that `connect` gave, and to nobody before.
+    """Hands records to what `connect` gave, and to nobody before.
 
     Listed in `settings.LOGGING`, because a handler added by code is lost when Django calls `dictConfig`.
     Records of the exporters themselves stay out: an export that fails must not feed the next one.
     """
 
-    _provider: ClassVar[LoggerProvider | None] = None
-    _loggers: ClassVar[dict[str, Logger]] = {}
+    _receiver: ClassVar[Receiver | None] = None
 
     @classmethod
-    def connect(cls, provider: LoggerProvider | None) -> None:
-        """Send the records of every handler of this class to `provider` from now on (None: to nobody)."""
-        cls._loggers = {}
-        cls._provider = provider
+    def connect(cls, receiver: Receiver | None) -> None:
+        """Send the records of every handler of this class to `receiver` from now on (None: to nobody)."""
+        cls._receiver = receiver
 
     def emit(self, record: logging.LogRecord) -> None:
-        if self._provider is None or record.name.startswith(("opentelemetry.", "telemetry.delivery")):
+        receiver = self._receiver
+        if receiver is None or record.name.startswith(("opentelemetry.", "telemetry.delivery")):
             return
         try:
-            logger = self._loggers.get(record.name)
-            if logger is None:
-                logger = self._loggers[record.name] = self._provider.get_logger(record.name)
-            body, attributes = translation_of(record)
-            logger.emit(
-                LogRecord(
-                    timestamp=int(record.created * 1e9),
-                    context=get_current(),
-                    severity_text=severity_of(record),
-                    severity_number=std_to_otel(record.levelno),
-                    body=body,
-                    attributes=attributes,
-                )
-            )
+            receiver.emit(record)
         except Exception:  # noqa: BLE001  (logging's own contract: a handler never raises)
             self.handleError(record)

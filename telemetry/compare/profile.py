@@ -48,7 +48,7 @@ AREAS = (
     ("telemetry/views", "scrapes"),
     ("opentelemetry/sdk/_logs/", "log records"),
     ("opentelemetry/_logs/", "log records"),
-    ("telemetry/logs", "log records"),
+    ("telemetry/log", "log records"),
     ("opentelemetry/exporter/otlp/proto/common/", "encoding"),
     ("opentelemetry/proto/", "encoding"),
     ("opentelemetry/exporter/", "sending"),
