@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable, Mapping
 from time import time_ns
 from typing import Any
 
+from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, AlwaysOnExemplarFilter
 from opentelemetry.sdk.metrics._internal._view_instrument_match import (  # nothing public finds a series
@@ -16,7 +17,8 @@ from opentelemetry.sdk.metrics._internal._view_instrument_match import (  # noth
 )
 
 _MOST_SERIES = 2048
-_NOWHERE = Context()
+# Not empty: the SDK takes the current context for an empty one.
+_NOWHERE = trace.set_span_in_context(trace.INVALID_SPAN, Context())
 
 
 class _Measurement:
@@ -29,6 +31,9 @@ class _Measurement:
         self.time_unix_nano = time_ns()
         self.context = context
         self.attributes = attributes
+
+
+_ONE_MORE, _ONE_LESS = (_Measurement(value, _NOWHERE, {}) for value in (1, -1))
 
 
 class BoundMetric:
@@ -45,12 +50,19 @@ class BoundMetric:
         self._storages: Any = None
         self._offer: bool | None = None
 
-    def add(self, value: float) -> None:
-        """Add `value`, finite, and not negative but for up-down counters. It leads to no trace."""
-        self.record(value, _NOWHERE, sampled=False)
+    def increment(self) -> None:
+        """Count one. It leads to no trace."""
+        self._count(_ONE_MORE)
+
+    def decrement(self) -> None:
+        """Count one less, in an up-down counter."""
+        self._count(_ONE_LESS)
 
     def record(self, value: float, context: Context, *, sampled: bool) -> None:
-        """Add or record `value`, as `add` has it. `context` leads to a span, `sampled` is whether that is sampled."""
+        """Add or record `value`, which is finite, and not negative but for up-down counters.
+
+        `context` leads an exemplar to a span, `sampled` is whether that is sampled.
+        """
         consumer = self._consumer
         # The SDK replaces its storages where a reader comes or goes.
         if consumer is None or consumer._reader_storages is not self._storages:  # noqa: SLF001
@@ -60,6 +72,14 @@ class BoundMetric:
         offer = sampled if self._offer is None else self._offer
         for aggregation in self._aggregations:
             aggregation.aggregate(measurement, offer)
+
+    def _count(self, measurement: _Measurement) -> None:
+        consumer = self._consumer
+        if consumer is None or consumer._reader_storages is not self._storages or self._offer:  # noqa: SLF001
+            self.record(measurement.value, _NOWHERE, sampled=False)
+            return
+        for aggregation in self._aggregations:
+            aggregation.aggregate(measurement, False)
 
     def _record_first(self, value: float, context: Context) -> None:
         """Let the SDK record, which makes the series, and remember where it keeps them."""

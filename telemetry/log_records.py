@@ -30,13 +30,10 @@ class _Record(LogRecord):
 
     def __init__(self, record: logging.LogRecord) -> None:
         # Not `LogRecord.__init__`, which looks at what may be given instead, and keeps the context.
-        span = trace.get_current_span().get_span_context()
+        self.trace_id, self.span_id, _, self.trace_flags, *_ = trace.get_current_span().get_span_context()
         self.timestamp = int(record.created * 1e9)
         self.observed_timestamp = time_ns()
         self.context = _NOWHERE
-        self.trace_id = span.trace_id
-        self.span_id = span.span_id
-        self.trace_flags = span.trace_flags
         self.severity_text = severity_of(record)
         self.severity_number = std_to_otel(record.levelno)
         self.body, self.attributes = translation_of(record)
@@ -68,7 +65,7 @@ class LogSource:
         scope = self._scopes.get(record.name)
         if scope is None:
             scope = self._scopes[record.name] = InstrumentationScope(record.name)
-        self._created.add(1)
+        self._created.increment()
         queue(ReadableLogRecord(sent, self._provider.resource, scope, self._limits))
 
     def _find_queue(self) -> Callable[[ReadableLogRecord], None] | None:

@@ -19,6 +19,7 @@ _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "task
 _SEVERITY = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 
 _PLAIN = (str, bool, int, float)
+_encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
 
 class Translation(NamedTuple):
@@ -84,7 +85,7 @@ class JsonFormatter(logging.Formatter):
             line["trace_id"] = trace.format_trace_id(context.trace_id)
             line["span_id"] = trace.format_span_id(context.span_id)
         line["attributes"] = attributes
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return _encode(line)
 
 
 class ReadableFormatter(logging.Formatter):

@@ -43,13 +43,15 @@ Execute = Callable[[str, Any, bool, dict[str, Any]], Any]
 class _Statement:
     """One SQL text, as its spans and metrics tell of it."""
 
-    __slots__ = ("attributes", "name", "operation")
+    __slots__ = ("attributes", "duration", "name", "operation", "rows")
 
-    def __init__(self, text: str, server: Mapping[str, Any], unnamed: str) -> None:
+    def __init__(self, text: str, tracer: "QueryTracer") -> None:
         words = _LEADING_COMMENT.sub("", text).split(None, 1)
         self.operation = words[0] if words else ""
-        self.name = self.operation or unnamed
-        self.attributes = {**server, DB_QUERY_TEXT: text}
+        self.name = self.operation or tracer.unnamed
+        self.attributes = {**tracer.server, DB_QUERY_TEXT: text}
+        self.duration = tracer.duration.of(self.operation, "")
+        self.rows = tracer.rows.of(self.operation, "")
 
 
 class QueryTracer:
@@ -60,13 +62,13 @@ class QueryTracer:
         scope = f"opentelemetry.instrumentation.{driver}"
         of_scope = version(f"opentelemetry-instrumentation-{driver}")
         schema = Schemas.V1_25_0.value
-        self._server = server
-        self._unnamed = server.get(DB_NAMESPACE) or server[DB_SYSTEM_NAME]
+        self.server = server
+        self.unnamed = server.get(DB_NAMESPACE) or server[DB_SYSTEM_NAME]
         self._statements: dict[str, _Statement] = {}
         self._spans = SpanSource(trace.get_tracer(scope, of_scope, schema_url=schema))
         meter = metrics.get_meter(scope, of_scope, schema_url=schema)
-        self._duration = BoundMetrics(db_metrics.create_db_client_operation_duration(meter), self._measured)
-        self._rows = BoundMetrics(db_metrics.create_db_client_response_returned_rows(meter), self._measured)
+        self.duration = BoundMetrics(db_metrics.create_db_client_operation_duration(meter), self._measured)
+        self.rows = BoundMetrics(db_metrics.create_db_client_response_returned_rows(meter), self._measured)
 
     def __call__(self, execute: Execute, sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
         around = get_current()
@@ -88,15 +90,16 @@ class QueryTracer:
         finally:
             seconds = perf_counter() - start
             sampled = is_sampled(span)
-            self._duration.of(statement.operation, failed).record(seconds, inside, sampled=sampled)
+            duration = self.duration.of(statement.operation, failed) if failed else statement.duration
+            duration.record(seconds, inside, sampled=sampled)
             rows = -1 if failed else getattr(context["cursor"].cursor, "rowcount", None)
             if isinstance(rows, int) and rows >= 0:
-                self._rows.of(statement.operation, "").record(rows, inside, sampled=sampled)
+                statement.rows.record(rows, inside, sampled=sampled)
             span.end()
             detach(token)
 
     def _describe(self, sql: Any, context: Mapping[str, Any]) -> _Statement:
-        statement = _Statement(_text(sql, context), self._server, self._unnamed)
+        statement = _Statement(_text(sql, context), self)
         if isinstance(sql, str) and len(sql) <= _LONGEST_STATEMENT:
             if len(self._statements) >= _MOST_STATEMENTS:
                 self._statements.clear()
@@ -105,7 +108,7 @@ class QueryTracer:
 
     def _measured(self, operation: str, failed: str) -> Mapping[str, Any]:
         """Return the attributes of a series."""
-        attributes = dict(self._server)
+        attributes = dict(self.server)
         if operation:
             attributes[DB_OPERATION_NAME] = operation
         if failed:
@@ -147,11 +150,13 @@ class QueryTracers:
         if driver is None:
             return
         server = _server(connection)
-        key = (driver, *server.values())
+        key = tuple(server.values())
         tracer = self._tracers.get(key)
         if tracer is None:
             tracer = self._tracers[key] = QueryTracer(driver, server)
         wrappers = connection.execute_wrappers
+        if wrappers and wrappers[0] is tracer:
+            return
         # Django keeps the wrappers when it opens a connection again, perhaps to another server.
         wrappers[:] = [wrapper for wrapper in wrappers if not isinstance(wrapper, QueryTracer)]
         wrappers.insert(0, tracer)
@@ -161,6 +166,8 @@ def _server(connection: BaseDatabaseWrapper) -> dict[str, Any]:
     """Return the attributes of a database: where it is, as the driver tells."""
     attributes: dict[str, Any] = {DB_SYSTEM_NAME: connection.vendor}
     info = getattr(connection.connection, "info", None)
+    if info is None:
+        return attributes
     for key, name in ((DB_NAMESPACE, "dbname"), (SERVER_ADDRESS, "host"), (SERVER_PORT, "port")):
         value = getattr(info, name, None)
         if value:

@@ -79,7 +79,7 @@ class RequestMiddleware:
         inside = trace.set_span_in_context(span, context)
         token = attach(inside)
         active = self._active.of(method)
-        active.add(1)
+        active.increment()
         try:
             response = self._get_response(request)
             status = response.status_code
@@ -104,7 +104,7 @@ class RequestMiddleware:
             return response
         finally:
             # A worker that is aborted (SystemExit) leaves no span, as it leaves no access record and no count.
-            active.add(-1)
+            active.decrement()
             detach(token)
 
 

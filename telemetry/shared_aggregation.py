@@ -12,7 +12,7 @@ from opentelemetry.sdk.metrics._internal.aggregation import (  # the SDK offers 
 from opentelemetry.sdk.metrics._internal.aggregation import _Aggregation
 from opentelemetry.sdk.metrics._internal.measurement import Measurement
 from opentelemetry.sdk.metrics.view import Aggregation, DefaultAggregation
-from opentelemetry.trace import get_current_span
+from opentelemetry.trace import TraceFlags, get_current_span
 
 from telemetry.series_key import GENERATION, SECONDS, VALUE, Kind, Merge, SeriesKey
 from telemetry.shared_state import Entry, WorkerState
@@ -99,10 +99,9 @@ class _Discarded(_Stored):
 
 
 def _offer(entry: Entry, bucket: int, measurement: Measurement) -> None:
-    context = get_current_span(measurement.context).get_span_context()
-    if context.trace_flags.sampled and context.is_valid:
-        seconds = measurement.time_unix_nano / 1e9
-        entry.offer_exemplar(bucket, measurement.value, seconds, context.trace_id, context.span_id)
+    trace_id, span_id, _, flags, _, is_valid = get_current_span(measurement.context).get_span_context()
+    if is_valid and flags & TraceFlags.SAMPLED:
+        entry.offer_exemplar(bucket, measurement.value, measurement.time_unix_nano / 1e9, trace_id, span_id)
 
 
 class SharedAggregation(Aggregation):

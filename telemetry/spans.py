@@ -41,6 +41,11 @@ logger = logging.getLogger(__name__)
 _UNSET = Status(StatusCode.UNSET)
 # More than any span has to begin with; a lower limit of the operator is applied as the SDK does.
 _MOST_ATTRIBUTES = 32
+_FLAGS = {  # by whether the span is sampled, and whether the trace id is random
+    (sampled, random): TraceFlags((sampled and TraceFlags.SAMPLED) | (random and TraceFlags.RANDOM_TRACE_ID))
+    for sampled in (False, True)
+    for random in (False, True)
+}
 _NO_COUNTER = NoOpCounter("none")
 
 
@@ -163,24 +168,29 @@ class SpanSource:
         if tracer is None:
             return self._proxy.start_span(name, context, kind, attributes, links)
         ids = tracer.id_generator
-        around = trace.get_current_span(context)
+        around = trace.get_current_span(context) if context else trace.INVALID_SPAN
         parent: SpanContext | None = around.get_span_context()
+        # For the usual spans, what the sampler would say, and the SDK would make of it.
         if self._follows_parent and type(around) is Span and around.sampled and parent:
-            # What the sampler would say, and the SDK would make of it.
-            trace_id, flags = parent.trace_id, parent.trace_flags
-            state: TraceState | None = parent.trace_state
+            state: TraceState | None
+            trace_id, _, _, flags, state, _ = parent
             sampled = True
-            self._started_inside.add(1)
+            self._started_inside.increment()
+        elif self._takes_roots and around is trace.INVALID_SPAN:
+            parent, trace_id, state = None, ids.generate_trace_id(), None
+            flags = _FLAGS[True, self._random]
+            sampled = True
+            self._started_root.increment()
         else:
             if parent and parent.is_valid:
                 trace_id, random = parent.trace_id, parent.trace_flags.random_trace_id
             else:
-                parent, trace_id, random = None, ids.generate_trace_id(), ids.is_trace_id_random()
+                parent, trace_id, random = None, ids.generate_trace_id(), self._random
             result = tracer.sampler.should_sample(context, trace_id, name, kind, attributes, links)
             decision: Any = result.decision
             sampled, state = decision.is_sampled(), result.trace_state
-            flags = TraceFlags((sampled and TraceFlags.SAMPLED) | (random and TraceFlags.RANDOM_TRACE_ID))
-            self._started.of(_origin(parent), decision.name).add(1)
+            flags = _FLAGS[sampled, random]
+            self._started.of(_origin(parent), decision.name).increment()
             if not decision.is_recording():
                 return NonRecordingSpan(SpanContext(trace_id, ids.generate_span_id(), False, flags, state))
             attributes = dict(result.attributes)
@@ -190,14 +200,14 @@ class SpanSource:
             span.bound()
         if links:
             span._links = span._new_links(links)  # noqa: SLF001
-        self._live[sampled].add(1)
+        self._live[sampled].increment()
         if self._queue_of(tracer.span_processor) is None:
             tracer.span_processor.on_start(span, parent_context=context)
         return span
 
     def ended(self, span: Span) -> None:
         """Hand on a span that has ended."""
-        self._live[span.sampled].add(-1)
+        self._live[span.sampled].decrement()
         queue = self._queue_of(span._span_processor)  # noqa: SLF001
         if queue is None:
             span._span_processor._on_ending(span)  # noqa: SLF001
@@ -220,17 +230,19 @@ class SpanSource:
         tracer: Any = getattr(self._proxy, "_tracer", self._proxy)
         if not isinstance(tracer, sdk.Tracer):
             return None
-        limits, sampler = tracer._span_limits, tracer.sampler  # noqa: SLF001
+        limits = tracer._span_limits  # noqa: SLF001
+        sampler: Any = tracer.sampler
         most = limits.max_span_attributes
         self._roomy = limits.max_span_attribute_length is None and (most is None or most >= _MOST_ATTRIBUTES)
-        # The sampler's own word for it would be private, and each child would ask it.
-        self._follows_parent = (
-            type(sampler) is ParentBased and sampler._local_parent_sampled is ALWAYS_ON  # noqa: SLF001
-        )
+        by_parent = type(sampler) is ParentBased
+        self._follows_parent = by_parent and sampler._local_parent_sampled is ALWAYS_ON  # noqa: SLF001
+        self._takes_roots = (sampler._root if by_parent else sampler) is ALWAYS_ON  # noqa: SLF001
+        self._random = tracer.id_generator.is_trace_id_random()
         # The SDK's own instruments, or none where it was told to count nothing.
         own = tracer._tracer_metrics  # noqa: SLF001
         self._started = BoundMetrics(getattr(own, "_started_spans", _NO_COUNTER), _started)
         self._started_inside = self._started.of("local", Decision.RECORD_AND_SAMPLE.name)
+        self._started_root = self._started.of("none", Decision.RECORD_AND_SAMPLE.name)
         live = BoundMetrics(getattr(own, "_live_spans", _NO_COUNTER), _live)
         self._live = live.of(Decision.RECORD_ONLY.name), live.of(Decision.RECORD_AND_SAMPLE.name)
         self._tracer = tracer

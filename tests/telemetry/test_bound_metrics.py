@@ -111,26 +111,42 @@ def test_series_counts_in_the_slot_file(kind: str, tmp_path: Path) -> None:
 def test_reader_that_comes_later_gets_the_series() -> None:
     provider = MeterProvider([InMemoryMetricReader()], shutdown_on_exit=False)
     series = BoundMetric(provider.get_meter("test").create_counter("c"), {})
-    series.add(1)
+    series.increment()
     late = InMemoryMetricReader()
     provider.add_metric_reader(late)
-    series.add(2)
+    for _ in range(2):
+        series.increment()
     assert [point.value for point in collected(late)] == [2]
 
 
 def test_series_waits_for_a_provider() -> None:
     proxy = _ProxyMeterProvider()
     series = BoundMetric(proxy.get_meter("test").create_counter("c"), {})
-    series.add(1)
+    series.increment()
     reader = InMemoryMetricReader()
     proxy.on_set_meter_provider(MeterProvider([reader], shutdown_on_exit=False))
     for _ in range(3):
-        series.add(1)
+        series.increment()
     assert [point.value for point in collected(reader)] == [3]
 
 
+@pytest.mark.parametrize("exemplars", [AlwaysOffExemplarFilter, AlwaysOnExemplarFilter, TraceBasedExemplarFilter])
+def test_series_counts_up_and_down(exemplars: Callable[[], ExemplarFilter]) -> None:
+    reader = InMemoryMetricReader()
+    meter = MeterProvider([reader], exemplar_filter=exemplars(), shutdown_on_exit=False).get_meter("test")
+    series = BoundMetric(meter.create_up_down_counter("u"), {"kept": "a"})
+    with trace.use_span(NonRecordingSpan(SAMPLED)):
+        for _ in range(3):
+            series.increment()
+        series.decrement()
+    (point,) = collected(reader)
+    assert (point.value, point.attributes) == (2, {"kept": "a"})
+    assert [exemplar.trace_id for exemplar in point.exemplars] == [None] * len(point.exemplars)
+    assert bool(point.exemplars) == (exemplars is AlwaysOnExemplarFilter)
+
+
 def test_no_provider_is_no_error() -> None:
-    BoundMetric(NoOpMeterProvider().get_meter("test").create_histogram("h"), {}).add(1)
+    BoundMetric(NoOpMeterProvider().get_meter("test").create_counter("c"), {}).increment()
 
 
 def test_series_are_bounded_and_none_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,6 +156,6 @@ def test_series_are_bounded_and_none_is_lost(monkeypatch: pytest.MonkeyPatch) ->
     series = BoundMetrics(counter, lambda number: {"number": number})
     for _ in range(2):
         for number in range(5):
-            series.of(number).add(1)
+            series.of(number).increment()
     assert len(series._series) <= 3
     assert [point.value for point in collected(reader)] == [2] * 5
