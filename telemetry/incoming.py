@@ -7,8 +7,7 @@ from typing import Any
 from opentelemetry import propagate, trace
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context
-from opentelemetry.instrumentation.wsgi import wsgi_getter
-from opentelemetry.propagators.textmap import TextMapPropagator
+from opentelemetry.propagators.textmap import Getter, TextMapPropagator
 from opentelemetry.trace import Link
 
 from telemetry.config import IncomingContext
@@ -19,6 +18,25 @@ _QUOTING_LOGGERS = (
     "opentelemetry.trace.propagation.tracecontext",
     "opentelemetry.trace.span",
 )
+
+
+def _variable(header: str) -> str:
+    """Return the name of a header in a WSGI environment."""
+    return f"HTTP_{header.upper().replace('-', '_')}"
+
+
+class _Headers(Getter[dict[str, Any]]):
+    """Finds headers in a WSGI environment."""
+
+    def get(self, carrier: dict[str, Any], key: str) -> list[str] | None:
+        value = carrier.get(_variable(key))
+        return None if value is None else [value]
+
+    def keys(self, carrier: dict[str, Any]) -> list[str]:
+        return [key[5:].lower().replace("_", "-") for key in carrier if key.startswith("HTTP_")]
+
+
+_HEADERS = _Headers()
 
 
 class BoundedBaggagePropagator(W3CBaggagePropagator):
@@ -50,7 +68,7 @@ class IncomingContextReader:
         """Return the context in which the request's span starts, and its links."""
         if self._policy == "ignore" or not self._brings_context(environ):
             return Context(), ()
-        context = propagate.extract(environ, Context(), wsgi_getter)
+        context = propagate.extract(environ, Context(), _HEADERS)
         if self._policy == "trust":
             return context, ()
         theirs = trace.get_current_span(context).get_span_context()
@@ -62,6 +80,6 @@ class IncomingContextReader:
         """Return whether there is a header that a propagator reads: most requests have none."""
         propagator = propagate.get_global_textmap()
         if propagator is not self._propagator:
-            self._headers = [f"HTTP_{field.upper().replace('-', '_')}" for field in propagator.fields]
+            self._headers = [_variable(field) for field in propagator.fields]
             self._propagator = propagator
         return any(map(environ.__contains__, self._headers))

@@ -26,7 +26,6 @@ from django.http.response import HttpResponseBase
 from django.utils.log import log_response
 from opentelemetry import metrics, trace
 from opentelemetry.context import attach, detach
-from opentelemetry.instrumentation._semconv import HTTP_DURATION_HISTOGRAM_BUCKETS_NEW
 from opentelemetry.semconv._incubating.metrics.http_metrics import create_http_server_active_requests
 from opentelemetry.semconv.metrics.http_metrics import HTTP_SERVER_REQUEST_DURATION
 from opentelemetry.semconv.schemas import Schemas
@@ -39,6 +38,8 @@ from telemetry.routes import OTHER_METHOD, known_method, matched_route
 from telemetry.spans import Span, SpanSource, is_sampled
 
 _SCOPE = "opentelemetry.instrumentation.django"
+# https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpserverrequestduration
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 
 # Probes and scrapes; also left to themselves where a service answers them before this middleware.
 UNTRACED_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
@@ -62,7 +63,7 @@ class RequestMiddleware:
             HTTP_SERVER_REQUEST_DURATION,
             "s",
             "Duration of HTTP server requests.",
-            explicit_bucket_boundaries_advisory=HTTP_DURATION_HISTOGRAM_BUCKETS_NEW,
+            explicit_bucket_boundaries_advisory=_SECONDS,
         )
         self._duration = BoundMetrics(duration, _measured)
         self._active = BoundMetrics(create_http_server_active_requests(meter), _active)
