@@ -33,7 +33,7 @@ class _Measurement:
         self.attributes = attributes
 
 
-_ONE_MORE, _ONE_LESS = (_Measurement(value, _NOWHERE, {}) for value in (1, -1))
+ONE_MORE, ONE_LESS = (_Measurement(value, _NOWHERE, {}) for value in (1, -1))
 
 
 class BoundMetric:
@@ -50,14 +50,6 @@ class BoundMetric:
         self._storages: Any = None
         self._offer: bool | None = None
 
-    def increment(self) -> None:
-        """Count one. It leads to no trace."""
-        self._count(_ONE_MORE)
-
-    def decrement(self) -> None:
-        """Count one less, in an up-down counter."""
-        self._count(_ONE_LESS)
-
     def record(self, value: float, context: Context, *, sampled: bool) -> None:
         """Add or record `value`, which is finite, and not negative but for up-down counters.
 
@@ -73,13 +65,14 @@ class BoundMetric:
         for aggregation in self._aggregations:
             aggregation.aggregate(measurement, offer)
 
-    def _count(self, measurement: _Measurement) -> None:
+    def count(self, one: _Measurement) -> None:
+        """Count `ONE_MORE`, or `ONE_LESS` in an up-down counter. It leads to no trace."""
         consumer = self._consumer
         if consumer is None or consumer._reader_storages is not self._storages or self._offer:  # noqa: SLF001
-            self.record(measurement.value, _NOWHERE, sampled=False)
+            self.record(one.value, _NOWHERE, sampled=False)
             return
         for aggregation in self._aggregations:
-            aggregation.aggregate(measurement, False)
+            aggregation.aggregate(one, False)
 
     def _record_first(self, value: float, context: Context) -> None:
         """Let the SDK record, which makes the series, and remember where it keeps them."""

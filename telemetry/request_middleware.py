@@ -32,7 +32,7 @@ from opentelemetry.semconv.schemas import Schemas
 from opentelemetry.trace import SpanKind, StatusCode
 from opentelemetry.util.http import detect_synthetic_user_agent
 
-from telemetry.bound_metrics import BoundMetrics
+from telemetry.bound_metrics import ONE_LESS, ONE_MORE, BoundMetrics
 from telemetry.incoming import IncomingContextReader
 from telemetry.routes import OTHER_METHOD, known_method, matched_route
 from telemetry.spans import Span, SpanSource, is_sampled
@@ -80,7 +80,7 @@ class RequestMiddleware:
         inside = trace.set_span_in_context(span, context)
         token = attach(inside)
         active = self._active.of(method)
-        active.increment()
+        active.count(ONE_MORE)
         try:
             response = self._get_response(request)
             status = response.status_code
@@ -105,7 +105,7 @@ class RequestMiddleware:
             return response
         finally:
             # A worker that is aborted (SystemExit) leaves no span, as it leaves no access record and no count.
-            active.decrement()
+            active.count(ONE_LESS)
             detach(token)
 
 

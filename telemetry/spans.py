@@ -34,7 +34,7 @@ from opentelemetry.trace import (
     TraceState,
 )
 
-from telemetry.bound_metrics import BoundMetrics
+from telemetry.bound_metrics import ONE_LESS, ONE_MORE, BoundMetrics
 
 logger = logging.getLogger(__name__)
 
@@ -175,12 +175,12 @@ class SpanSource:
             state: TraceState | None
             trace_id, _, _, flags, state, _ = parent
             sampled = True
-            self._started_inside.increment()
+            self._started_inside.count(ONE_MORE)
         elif self._takes_roots and around is trace.INVALID_SPAN:
             parent, trace_id, state = None, ids.generate_trace_id(), None
             flags = _FLAGS[True, self._random]
             sampled = True
-            self._started_root.increment()
+            self._started_root.count(ONE_MORE)
         else:
             if parent and parent.is_valid:
                 trace_id, random = parent.trace_id, parent.trace_flags.random_trace_id
@@ -190,7 +190,7 @@ class SpanSource:
             decision: Any = result.decision
             sampled, state = decision.is_sampled(), result.trace_state
             flags = _FLAGS[sampled, random]
-            self._started.of(_origin(parent), decision.name).increment()
+            self._started.of(_origin(parent), decision.name).count(ONE_MORE)
             if not decision.is_recording():
                 return NonRecordingSpan(SpanContext(trace_id, ids.generate_span_id(), False, flags, state))
             attributes = dict(result.attributes)
@@ -200,14 +200,14 @@ class SpanSource:
             span.bound()
         if links:
             span._links = span._new_links(links)  # noqa: SLF001
-        self._live[sampled].increment()
+        self._live[sampled].count(ONE_MORE)
         if self._queue_of(tracer.span_processor) is None:
             tracer.span_processor.on_start(span, parent_context=context)
         return span
 
     def ended(self, span: Span) -> None:
         """Hand on a span that has ended."""
-        self._live[span.sampled].decrement()
+        self._live[span.sampled].count(ONE_LESS)
         queue = self._queue_of(span._span_processor)  # noqa: SLF001
         if queue is None:
             span._span_processor._on_ending(span)  # noqa: SLF001
