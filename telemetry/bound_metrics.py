@@ -8,6 +8,7 @@ over keep a `BoundMetric` for each.
 from collections.abc import Callable, Hashable, Mapping
 from time import time_ns
 from typing import Any
+from weakref import WeakSet
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -33,7 +34,7 @@ class _Measurement:
         self.attributes = attributes
 
 
-ONE_MORE, ONE_LESS = (_Measurement(value, _NOWHERE, {}) for value in (1, -1))
+ONE_MORE = _Measurement(1, _NOWHERE, {})
 
 
 class BoundMetric:
@@ -66,7 +67,7 @@ class BoundMetric:
             aggregation.aggregate(measurement, offer)
 
     def count(self, one: _Measurement) -> None:
-        """Count `ONE_MORE`, or `ONE_LESS` in an up-down counter. It leads to no trace."""
+        """Count `ONE_MORE`. It leads to no trace."""
         consumer = self._consumer
         if consumer is None or consumer._reader_storages is not self._storages or self._offer:  # noqa: SLF001
             self.record(one.value, _NOWHERE, sampled=False)
@@ -115,3 +116,45 @@ class BoundMetrics:
                 self._series.clear()
             series = self._series[key] = BoundMetric(self._instrument, self._attributes(*key))
         return series
+
+
+class Level:
+    """A series of an up-down counter that tells how many are `inside`; `settle_levels` brings it up to date.
+
+    What comes and goes many times between two looks at it costs next to nothing.
+    """
+
+    def __init__(self, series: BoundMetric) -> None:
+        self.inside: set[Hashable] = set()  # adding and discarding need no lock
+        self._series = series
+        self._told: int | None = None
+        _levels.add(self)
+
+    def settle(self) -> None:
+        """Tell the change since the last time; the first time, that there is the series."""
+        now = len(self.inside)
+        if now != self._told:
+            self._series.record(now - (self._told or 0), _NOWHERE, sampled=False)
+            self._told = now
+
+
+class Levels:
+    """The levels of one instrument, by what the producer knows them by; of few kinds."""
+
+    def __init__(self, instrument: Any, attributes: Callable[[str], Mapping[str, Any]]) -> None:
+        self._series = BoundMetrics(instrument, attributes)
+        self._levels: dict[str, Level] = {}
+
+    def of(self, kind: str) -> Level:
+        """Return the level of `kind`."""
+        level = self._levels.get(kind)
+        return level or self._levels.setdefault(kind, Level(self._series.of(kind)))
+
+
+_levels: "WeakSet[Level]" = WeakSet()
+
+
+def settle_levels() -> None:
+    """Bring all levels up to date; called while metrics are collected, by one thread at a time."""
+    for level in list(_levels):
+        level.settle()

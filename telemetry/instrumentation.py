@@ -94,10 +94,16 @@ def _observe_garbage_collection() -> None:
 
 def _observe_worker() -> None:
     """Tell of each worker that it is there, and for how long: the sum is how many there are, a fall is a restart."""
+    from telemetry.bound_metrics import settle_levels
+
+    def count(_options: CallbackOptions) -> Iterable[Observation]:
+        settle_levels()  # observable instruments are asked before the others are read
+        yield Observation(1)
+
     meter = metrics.get_meter(__name__)
     started = monotonic()
     meter.create_observable_up_down_counter(
-        "telemetry.worker.count", [lambda _: [Observation(1)]], "{worker}", "Processes that serve requests."
+        "telemetry.worker.count", [count], "{worker}", "Processes that serve requests."
     )
     meter.create_observable_gauge(
         "process.uptime",

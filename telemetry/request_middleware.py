@@ -32,7 +32,7 @@ from opentelemetry.semconv.schemas import Schemas
 from opentelemetry.trace import SpanKind, StatusCode
 from opentelemetry.util.http import detect_synthetic_user_agent
 
-from telemetry.bound_metrics import ONE_LESS, ONE_MORE, BoundMetrics
+from telemetry.bound_metrics import BoundMetrics, Levels
 from telemetry.incoming import IncomingContextReader
 from telemetry.routes import OTHER_METHOD, known_method, matched_route
 from telemetry.spans import Span, SpanSource, is_sampled
@@ -66,7 +66,7 @@ class RequestMiddleware:
             explicit_bucket_boundaries_advisory=_SECONDS,
         )
         self._duration = BoundMetrics(duration, _measured)
-        self._active = BoundMetrics(create_http_server_active_requests(meter), _active)
+        self._active = Levels(create_http_server_active_requests(meter), _active)
         got_request_exception.connect(_record_exception, dispatch_uid=__name__)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
@@ -79,8 +79,8 @@ class RequestMiddleware:
         span = self._spans.start(name, SpanKind.SERVER, _attributes(request.META, method), context, links)
         inside = trace.set_span_in_context(span, context)
         token = attach(inside)
-        active = self._active.of(method)
-        active.count(ONE_MORE)
+        active = self._active.of(method).inside
+        active.add(id(request))
         try:
             response = self._get_response(request)
             status = response.status_code
@@ -105,7 +105,7 @@ class RequestMiddleware:
             return response
         finally:
             # A worker that is aborted (SystemExit) leaves no span, as it leaves no access record and no count.
-            active.count(ONE_LESS)
+            active.discard(id(request))
             detach(token)
 
 

@@ -6,7 +6,7 @@ those, exporters and processors get the same, and `otel.sdk.span.*` count them i
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from threading import Lock
 from time import time_ns
 from typing import Any
@@ -34,7 +34,7 @@ from opentelemetry.trace import (
     TraceState,
 )
 
-from telemetry.bound_metrics import ONE_LESS, ONE_MORE, BoundMetrics
+from telemetry.bound_metrics import ONE_MORE, BoundMetrics, Levels
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +46,7 @@ _FLAGS = {  # by whether the span is sampled, and whether the trace id is random
     for sampled in (False, True)
     for random in (False, True)
 }
+_RESULTS = (Decision.RECORD_ONLY.name, Decision.RECORD_AND_SAMPLE.name)  # by whether a span is sampled
 _NO_COUNTER = NoOpCounter("none")
 
 
@@ -54,6 +55,9 @@ class Span(sdk.Span):
 
     `_attributes` may be shared with other spans until somebody sets one.
     """
+
+    live: set[Hashable]
+    """Those that have not ended, this one among them."""
 
     # What `sdk.Span` sets for each span.
     _events: Any = ()
@@ -200,14 +204,15 @@ class SpanSource:
             span.bound()
         if links:
             span._links = span._new_links(links)  # noqa: SLF001
-        self._live[sampled].count(ONE_MORE)
+        span.live = self._live.of(_RESULTS[sampled]).inside
+        span.live.add(id(span))
         if self._queue_of(tracer.span_processor) is None:
             tracer.span_processor.on_start(span, parent_context=context)
         return span
 
     def ended(self, span: Span) -> None:
         """Hand on a span that has ended."""
-        self._live[span.sampled].count(ONE_LESS)
+        span.live.discard(id(span))
         queue = self._queue_of(span._span_processor)  # noqa: SLF001
         if queue is None:
             span._span_processor._on_ending(span)  # noqa: SLF001
@@ -243,8 +248,7 @@ class SpanSource:
         self._started = BoundMetrics(getattr(own, "_started_spans", _NO_COUNTER), _started)
         self._started_inside = self._started.of("local", Decision.RECORD_AND_SAMPLE.name)
         self._started_root = self._started.of("none", Decision.RECORD_AND_SAMPLE.name)
-        live = BoundMetrics(getattr(own, "_live_spans", _NO_COUNTER), _live)
-        self._live = live.of(Decision.RECORD_ONLY.name), live.of(Decision.RECORD_AND_SAMPLE.name)
+        self._live = Levels(getattr(own, "_live_spans", _NO_COUNTER), _live)
         self._tracer = tracer
         return tracer
 

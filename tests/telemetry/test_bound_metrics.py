@@ -21,7 +21,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.metrics.view import View
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
-from telemetry.bound_metrics import ONE_LESS, ONE_MORE, BoundMetric, BoundMetrics
+from telemetry.bound_metrics import ONE_MORE, BoundMetric, BoundMetrics, Level, settle_levels
 from telemetry.exemplars import latest_exemplars
 from telemetry.exposition import Exposition
 from telemetry.shared_metrics import SharedMemoryMetricReader
@@ -131,18 +131,30 @@ def test_series_waits_for_a_provider() -> None:
 
 
 @pytest.mark.parametrize("exemplars", [AlwaysOffExemplarFilter, AlwaysOnExemplarFilter, TraceBasedExemplarFilter])
-def test_series_counts_up_and_down(exemplars: Callable[[], ExemplarFilter]) -> None:
+def test_count_leads_to_no_trace(exemplars: Callable[[], ExemplarFilter]) -> None:
     reader = InMemoryMetricReader()
     meter = MeterProvider([reader], exemplar_filter=exemplars(), shutdown_on_exit=False).get_meter("test")
-    series = BoundMetric(meter.create_up_down_counter("u"), {"kept": "a"})
+    series = BoundMetric(meter.create_counter("c"), {"kept": "a"})
     with trace.use_span(NonRecordingSpan(SAMPLED)):
         for _ in range(3):
             series.count(ONE_MORE)
-        series.count(ONE_LESS)
     (point,) = collected(reader)
-    assert (point.value, point.attributes) == (2, {"kept": "a"})
+    assert (point.value, point.attributes) == (3, {"kept": "a"})
     assert [exemplar.trace_id for exemplar in point.exemplars] == [None] * len(point.exemplars)
     assert bool(point.exemplars) == (exemplars is AlwaysOnExemplarFilter)
+
+
+def test_level_is_told_when_it_is_settled() -> None:
+    reader = InMemoryMetricReader()
+    meter = MeterProvider([reader], shutdown_on_exit=False).get_meter("test")
+    level = Level(BoundMetric(meter.create_up_down_counter("u"), {}))
+    told = []
+    for inside in ({1, 2, 3}, {3}, set(), {4}):
+        level.inside.clear()
+        level.inside.update(inside)
+        settle_levels()
+        told += [point.value for point in collected(reader)]
+    assert told == [3, 1, 0, 1]
 
 
 def test_no_provider_is_no_error() -> None:

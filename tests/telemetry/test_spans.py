@@ -28,6 +28,7 @@ from opentelemetry.sdk.trace.sampling import (
 from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from opentelemetry.trace.span import TraceState
 
+from telemetry.bound_metrics import settle_levels
 from telemetry.privacy import Redactor
 from telemetry.privacy.exporters import redacted_span
 from telemetry.spans import Span, SpanSource
@@ -113,6 +114,7 @@ def flags(span: ReadableSpan) -> int:
 
 
 def counts(reader: InMemoryMetricReader) -> dict[str, Any]:
+    settle_levels()
     data: Any = reader.get_metrics_data()
     return {
         f"{metric.name} {sorted(point.attributes.items())}": point.value
