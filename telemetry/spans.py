@@ -107,7 +107,12 @@ class Span(sdk.Span):
         super().set_attributes(attributes)
 
     def complete(self, name: str | None, attributes: Mapping[str, Any]) -> None:
-        """Give a span that is about to end its last name, if there is one, and valid attributes."""
+        """Give a span that is about to end its last name, if there is one, and valid attributes.
+
+        One that user code has ended is on its way, and stays as it was.
+        """
+        if self._end_time is not None:
+            return
         if name is not None:
             self._name = name
         if isinstance(self._attributes, BoundedAttributes):

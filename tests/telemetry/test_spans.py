@@ -322,6 +322,15 @@ def test_completion_keeps_what_user_code_set() -> None:
     assert (span.name, dict(span.attributes or {})) == ("GET", {"a": 1, "user": "one", "answer": 42})
 
 
+def test_completion_leaves_a_span_alone_that_has_ended() -> None:
+    source = SpanSource(TracerProvider(shutdown_on_exit=False).get_tracer("x"))
+    span = source.start("GET", SpanKind.SERVER, {"a": 1}, Context())
+    assert isinstance(span, Span)
+    span.end()
+    span.complete("GET /users", {"answer": 42})
+    assert (span.name, dict(span.attributes or {})) == ("GET", {"a": 1})
+
+
 def test_redaction_changes_the_span_as_it_does_the_sdks() -> None:
     ways = Ways()
     for start in ways.starts:
