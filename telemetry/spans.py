@@ -245,7 +245,7 @@ class SpanSource:
         most = limits.max_span_attributes
         self._roomy = limits.max_span_attribute_length is None and (most is None or most >= _MOST_ATTRIBUTES)
         by_parent = type(sampler) is ParentBased
-        self._follows_parent = by_parent and sampler._local_parent_sampled is ALWAYS_ON  # noqa: SLF001
+        self._follows_parent = (sampler._local_parent_sampled if by_parent else sampler) is ALWAYS_ON  # noqa: SLF001
         self._takes_roots = (sampler._root if by_parent else sampler) is ALWAYS_ON  # noqa: SLF001
         self._random = tracer.id_generator.is_trace_id_random()
         # The SDK's own instruments, or none where it was told to count nothing.
