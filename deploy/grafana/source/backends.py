@@ -80,7 +80,10 @@ TEMPO = Row(
             "Spans per second, by reason. If red: a limit is reached (trace_too_large, live_traces_exceeded, "
             "rate_limited): raise it in Tempo's overrides, or sample.",
             "cps",
-            Query(or_nothing(f"sum by (reason) (rate(tempo_discarded_spans_total{RATE}))", "reason"), "{{reason}}"),
+            Query(
+                or_nothing(f"sum by (reason) (rate(tempo_discarded_spans_total{RATE}))", "reason", "tempo"),
+                "{{reason}}",
+            ),
             width=8,
             thresholds=bad_from(0.01),
         ),
@@ -90,7 +93,7 @@ TEMPO = Row(
             "later than 30 s, and the service graph misses them.",
             "cps",
             Query(f"sum(rate(tempo_metrics_generator_spans_received_total{RATE}))", "spans"),
-            Query(or_zero(f"sum(rate(tempo_metrics_generator_spans_discarded_total{RATE}))"), "too old"),
+            Query(or_zero(f"sum(rate(tempo_metrics_generator_spans_discarded_total{RATE}))", "tempo"), "too old"),
             width=8,
         ),
     ],
@@ -111,7 +114,10 @@ LOKI = Row(
             "Lines per second, by reason. If red: a limit is reached (rate_limited, line_too_long, "
             "structured_metadata_too_large): raise it in limits_config.",
             "cps",
-            Query(or_nothing(f"sum by (reason) (rate(loki_discarded_samples_total{RATE}))", "reason"), "{{reason}}"),
+            Query(
+                or_nothing(f"sum by (reason) (rate(loki_discarded_samples_total{RATE}))", "reason", "loki"),
+                "{{reason}}",
+            ),
             width=8,
             thresholds=bad_from(0.01),
         ),

@@ -125,11 +125,18 @@ def queues(matchers: str) -> list[Query]:
     ]
 
 
-def or_zero(query: str) -> str:
-    """Return the query with 0 where it finds nothing: for counters that appear with their first event."""
-    return f"{query} or vector(0)"
+def or_zero(query: str, component: str = "") -> str:
+    """Return the query with 0 where it finds nothing: for counters that appear with their first event.
+
+    Where a `component` is named, it is 0 only while that answers Prometheus.
+    """
+    return f"{query} or {_zero(component)}"
 
 
-def or_nothing(query: str, label: str) -> str:
-    """Return the query with a series at 0 whose label says `nothing`: for losses by reason."""
-    return f'{query} or label_replace(vector(0), "{label}", "nothing", "", "")'
+def or_nothing(query: str, label: str, component: str = "") -> str:
+    """Return the query with a series at 0 whose label says `nothing`: for losses by reason. `component` as above."""
+    return f'{query} or label_replace({_zero(component)}, "{label}", "nothing", "", "")'
+
+
+def _zero(component: str) -> str:
+    return f'max(up{{component="{component}"}} == 1) * 0' if component else "vector(0)"

@@ -36,7 +36,13 @@ _UP_OR_DOWN = [
 
 def _each_signal(metric: str) -> list[Query]:
     """Return a query for each signal of an `otelcol_*` counter, `{}` in its name; 0 before the first event."""
-    return [Query(or_zero(f"sum(rate({metric.format(key)}{_OF_ALLOY}{RATE}))"), name) for key, name in _SIGNALS.items()]
+    return [
+        Query(_of_alloy(f"sum(rate({metric.format(key)}{_OF_ALLOY}{RATE}))"), name) for key, name in _SIGNALS.items()
+    ]
+
+
+def _of_alloy(query: str) -> str:
+    return or_zero(query, "alloy")
 
 
 def _either_signal(metric: str, name: str, matchers: str = "") -> list[Query]:
@@ -188,7 +194,7 @@ _ALLOY = Row(
             "cps",
             *_each_signal("otelcol_exporter_sent_{}_total"),
             Query(
-                or_zero(f"sum(rate(prometheus_remote_storage_samples_total{_OF_ALLOY}{RATE}))"),
+                _of_alloy(f"sum(rate(prometheus_remote_storage_samples_total{_OF_ALLOY}{RATE}))"),
                 "samples by remote write",
             ),
             width=8,
@@ -199,12 +205,14 @@ _ALLOY = Row(
             "good (Alloy's log has its answer), or was away for longer than the queue lasts.",
             "cps",
             *(
-                Query(or_zero(f"sum(rate(otelcol_exporter_{kind}_{signal}_total{_OF_ALLOY}{RATE}))"), f"{words} {name}")
+                Query(
+                    _of_alloy(f"sum(rate(otelcol_exporter_{kind}_{signal}_total{_OF_ALLOY}{RATE}))"), f"{words} {name}"
+                )
                 for kind, name in (("send_failed", "given up"), ("enqueue_failed", "without room"))
                 for signal, words in _SIGNALS.items()
             ),
             Query(
-                or_zero(f"sum(rate(prometheus_remote_storage_samples_failed_total{_OF_ALLOY}{RATE}))"),
+                _of_alloy(f"sum(rate(prometheus_remote_storage_samples_failed_total{_OF_ALLOY}{RATE}))"),
                 "samples given up",
             ),
             width=8,
@@ -241,9 +249,9 @@ _ALLOY = Row(
             "What waits for remote write?",
             "Samples in its shards, and samples sent again after an error. If red: as the panel before.",
             "none",
-            Query(or_zero(f"sum(prometheus_remote_storage_samples_pending{_OF_ALLOY})"), "pending"),
+            Query(_of_alloy(f"sum(prometheus_remote_storage_samples_pending{_OF_ALLOY})"), "pending"),
             Query(
-                or_zero(f"sum(rate(prometheus_remote_storage_samples_retried_total{_OF_ALLOY}{RATE}))"),
+                _of_alloy(f"sum(rate(prometheus_remote_storage_samples_retried_total{_OF_ALLOY}{RATE}))"),
                 "sent again each second",
             ),
             width=8,
@@ -261,8 +269,9 @@ _ALLOY = Row(
             "Or how many components are not healthy, plus one if the last load of the configuration failed. If red: "
             "Alloy's page on port 12345 names the component and its error.",
             "none",
-            or_zero('sum(alloy_component_controller_running_components{health_type!="healthy"})')
-            + " + (1 - min(alloy_config_last_load_successful))",
+            "("
+            + _of_alloy('sum(alloy_component_controller_running_components{health_type!="healthy"})')
+            + ") + (1 - min(alloy_config_last_load_successful))",
             width=8,
             height=8,
             thresholds=bad_from(1),
