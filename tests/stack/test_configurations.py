@@ -80,6 +80,18 @@ def test_prometheus_scrapes_every_component() -> None:
     assert user_api["dns_sd_configs"][0]["names"] == ["user-api-direct"]
 
 
+def test_prometheus_series_outlive_addresses() -> None:
+    """By name, which is right for one container of it: Compose makes no second one with a name of its own."""
+    for job in prometheus()["scrape_configs"]:
+        (relabeled,) = (one for one in job["relabel_configs"] if one.get("target_label") == "instance")
+        for looked_up in job["dns_sd_configs"]:
+            (name,), port = looked_up["names"], looked_up["port"]
+            assert everything()[name]["container_name"] == name
+            found = re.fullmatch(relabeled["regex"], f"{name};172.18.0.7:{port}")
+            assert found
+            assert found.expand(relabeled["replacement"].replace("$", "\\")) == f"{name}:{port}"
+
+
 def test_prometheus_flags_for_what_is_sent() -> None:
     flags = set(everything()["prometheus"]["command"])
     assert {
