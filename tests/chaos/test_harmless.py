@@ -213,8 +213,9 @@ def test_harmless(console: Console, start_service: StartService, route: Route) -
                 check_case(case, service, Workers(service, printed), proxy, signals=signals, arrived=arrived)
                 proxy.fault = PASS
                 printed = len(service.output)
+                workers = Workers(service, printed)  # the next; a stop would not reach them before they are there
                 if route.mode == "direct":
-                    check_scrape(service, Workers(service, printed))
+                    check_scrape(service, workers)
             except BaseException as error:
                 error.add_note(f"backend: {case.name}")
                 raise
