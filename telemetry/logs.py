@@ -18,6 +18,8 @@ _TRANSLATION = "_telemetry_translation"
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _SEVERITY = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 
+# What they say of an export must not feed the next one.
+_EXPORTERS = ("opentelemetry.", "telemetry.delivery", "telemetry.encoding")
 _PLAIN = (str, bool, int, float)
 _encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
@@ -135,7 +137,7 @@ class OTLPHandler(logging.Handler):
     """Hands records to what `connect` gave, and to nobody before.
 
     Listed in `settings.LOGGING`, because a handler added by code is lost when Django calls `dictConfig`.
-    Records of the exporters themselves stay out: an export that fails must not feed the next one.
+    Records of the exporters themselves stay out.
     """
 
     _receiver: ClassVar[Receiver | None] = None
@@ -147,7 +149,7 @@ class OTLPHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         receiver = self._receiver
-        if receiver is None or record.name.startswith(("opentelemetry.", "telemetry.delivery")):
+        if receiver is None or record.name.startswith(_EXPORTERS):
             return
         try:
             receiver.emit(record)
