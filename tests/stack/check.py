@@ -4,7 +4,8 @@
 
 Prometheus' promtool (3 or newer), Tempo and Loki verify their files. Alloy formats and validates its own, and is
 started once for each choice of ALLOY_METRICS and ALLOY_TRACES, because `validate` does not look into the statements of
-a transform. Then it gets spans and log records full of secrets, and none may come out of it.
+a transform. Then it gets spans and log records full of secrets, and none may come out of it. Loki gets batches as large
+as Alloy makes them, and must take them.
 
 Exit code 0 where all is well, 1 where something is not, 2 where a program is missing (`--bin`, else the PATH).
 """
@@ -19,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import tests.support.environment  # noqa: F401  (the console's settings need it)
+from tests.stack.batches import refusals
 from tests.stack.redaction import leaks
 from tests.stack.servers import DEPLOY, Binaries, Server, Stack
 
@@ -98,6 +100,9 @@ def main() -> int:
         place = Path(folder) / "redaction"
         place.mkdir()
         report.line("alloy lets no secret through", "\n".join(leaks(place, binaries)))
+        place = Path(folder) / "batches"
+        place.mkdir()
+        report.line("loki takes alloy's largest batches", "\n".join(refusals(place, binaries)))
     return int(report.failed)
 
 

@@ -40,6 +40,8 @@ INTERVAL = 5.0
 _CALIBRATION = 5
 _DRAIN_SECONDS = 180
 _SETTLE_SECONDS = 10
+_SEARCHABLE_SECONDS = 240
+"""Until Tempo finds spans of more than 15 minutes ago, and Alloy has sent what it tries again."""
 _QUIET_SECONDS = 5
 """Until what was sent has arrived, so that it can be counted before the backends go away."""
 
@@ -194,14 +196,14 @@ def suffer(stack: Stack, plan: Plan, requests: Requests, arrived: Received) -> N
 
 
 def settled(count_all: Callable[[], Outcome], stack: Stack) -> Outcome:
-    """Wait until Alloy's queues are empty, then count; once more where something is missing."""
+    """Wait until Alloy's queues are empty, then count, again and again where something is missing."""
     wait_until(lambda: waiting_in(stack.alloy_port) == 0, _DRAIN_SECONDS, "the number of bytes in Alloy's queues")
-    sleep(_SETTLE_SECONDS)
-    outcome = count_all()
-    if outcome.problems():
+    deadline = monotonic() + _SEARCHABLE_SECONDS
+    while True:
         sleep(_SETTLE_SECONDS)
         outcome = count_all()
-    return outcome
+        if not outcome.problems() or monotonic() > deadline:
+            return outcome
 
 
 def waiting_in(alloy_port: int) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.stack.batches import largest_batch
 from tests.stack.compose import everything
 from tests.support.prometheus import scrape_configuration
 from tests.support.service import ROOT
@@ -175,6 +176,18 @@ def test_backends_take_what_an_outage_held_back() -> None:
     assert prometheus()["storage"]["tsdb"]["out_of_order_time_window"] == "3h"
     assert loaded("loki/loki.yaml")["ingester"]["max_chunk_age"] == "6h"  # records may be half of it behind
     assert loaded("tempo/tempo.yaml")["live_store"]["wal"]["ingestion_time_range_slack"] == "3h"
+
+
+def test_loki_takes_what_alloy_batches() -> None:
+    """Records grow inside of Loki, each by its resource's attributes: `tests.stack.check` asks a real one."""
+    loki = loaded("loki/loki.yaml")
+    bounds = [
+        loki["server"]["grpc_server_max_recv_msg_size"],
+        loki["server"]["grpc_server_max_send_msg_size"],
+        loki["limits_config"]["ingestion_burst_size_mb"] << 20,
+        int(loki["limits_config"]["per_stream_rate_limit_burst"].removesuffix("MB")) << 20,
+    ]
+    assert min(bounds) >= 60 * largest_batch()
 
 
 def test_backends_keep_within_bounds() -> None:
