@@ -34,15 +34,16 @@ BUDGET = 1.0
 MARGIN = 8.0
 BATCH = 20
 SETTLE_SECONDS = 15.0
-# No timer sends: a batch goes when it is full, so that the rest is known, and still there, at the stop.
+# No timer sends: a batch goes when it is full, so that the rest is known, and still there, at the stop. A queue holds
+# more than a round of requests makes: while all is well nothing is dropped, however late the export thread comes.
 ENVIRONMENT = {
     "TELEMETRY_FLUSH_TIMEOUT": str(BUDGET),
     "OTEL_EXPORTER_OTLP_TIMEOUT": "400",
     "OTEL_BSP_SCHEDULE_DELAY": "60000",
     "OTEL_BLRP_SCHEDULE_DELAY": "60000",
     "OTEL_METRIC_EXPORT_INTERVAL": "1000",
-    "OTEL_BSP_MAX_QUEUE_SIZE": "50",
-    "OTEL_BLRP_MAX_QUEUE_SIZE": "50",
+    "OTEL_BSP_MAX_QUEUE_SIZE": "128",
+    "OTEL_BLRP_MAX_QUEUE_SIZE": "128",
     "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": str(BATCH),
     "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE": str(BATCH),
 }
