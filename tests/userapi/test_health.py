@@ -126,7 +126,7 @@ def test_service_finds_the_database_again(
     assert service.get("/users")[0] == 200
     door.unlink()
     with psycopg.connect(host=folder, dbname="postgres", user="postgres", autocommit=True) as connection:
-        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+        connection.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", [name])
     assert service.get("/users")[0] == 503
     door.symlink_to(folder)
     assert service.get("/users")[0] == 200
