@@ -146,7 +146,8 @@ def _attributes(environ: Mapping[str, Any], method: str) -> dict[str, Any]:
         attributes["http.request.method_original"] = original
     if scheme := get("wsgi.url_scheme"):
         attributes["url.scheme"] = scheme
-    if port := get("SERVER_PORT"):
+    # On a Unix socket gunicorn takes it from the Host header, unchecked.
+    if (port := str(get("SERVER_PORT"))).isdecimal() and len(port) <= _LONGEST_PORT:
         attributes["server.port"] = int(port)
     if host := get("HTTP_HOST"):
         attributes |= _server(host)
@@ -154,7 +155,7 @@ def _attributes(environ: Mapping[str, Any], method: str) -> dict[str, Any]:
         attributes["url.path"] = _bounded(path)
     if client := get("REMOTE_HOST") or get("REMOTE_ADDR"):
         attributes["client.address"] = _bounded(client)
-    if (port := get("REMOTE_PORT")) and str(port).isdecimal():
+    if (port := str(get("REMOTE_PORT"))).isdecimal():
         attributes["client.port"] = int(port)
     if agent := get("HTTP_USER_AGENT"):
         attributes |= _agent(agent)
