@@ -32,7 +32,7 @@ def matched_route(request: HttpRequest) -> str | None:
     match = request.resolver_match
     if match is not None:
         return template_of(match.route)
-    if request.path_info.startswith(settings.STATIC_URL):
+    if settings.STATIC_URL and request.path_info.startswith(settings.STATIC_URL):
         return f"{settings.STATIC_URL}{{path}}"
     return None
 

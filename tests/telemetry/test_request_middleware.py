@@ -31,3 +31,9 @@ def test_port_that_a_client_made_up_fails_no_request(host: str) -> None:
         return HttpResponse("served")
 
     assert RequestMiddleware(answer)(on_unix_socket(host)).status_code == 200
+
+
+def test_path_without_route_is_unmatched_in_a_service_without_static_files(settings: Any) -> None:
+    settings.STATIC_URL = None
+    middleware = RequestMiddleware(lambda _request: HttpResponse(status=404))
+    assert middleware(on_unix_socket("localhost")).status_code == 404
