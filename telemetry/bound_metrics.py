@@ -6,6 +6,7 @@ over keep a `BoundMetric` for each.
 """
 
 from collections.abc import Callable, Hashable, Mapping
+from threading import Lock
 from time import time_ns
 from typing import Any
 from weakref import WeakSet
@@ -128,7 +129,8 @@ class Level:
         self.inside: set[Hashable] = set()  # adding and discarding need no lock
         self._series = series
         self._told: int | None = None
-        _levels.add(self)
+        with _levels_lock:
+            _levels.add(self)
 
     def settle(self) -> None:
         """Tell the change since the last time; the first time, that there is the series."""
@@ -152,9 +154,12 @@ class Levels:
 
 
 _levels: "WeakSet[Level]" = WeakSet()
+_levels_lock = Lock()  # a set cannot be walked while it grows
 
 
 def settle_levels() -> None:
     """Bring all levels up to date; called while metrics are collected, by one thread at a time."""
-    for level in list(_levels):
+    with _levels_lock:
+        levels = list(_levels)
+    for level in levels:
         level.settle()

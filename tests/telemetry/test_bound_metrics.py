@@ -1,8 +1,11 @@
 """A bound series counts what the SDK's instrument counts."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from threading import Event, Thread
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -155,6 +158,28 @@ def test_level_is_told_when_it_is_settled() -> None:
         settle_levels()
         told += [point.value for point in collected(reader)]
     assert told == [3, 1, 0, 1]
+
+
+def test_levels_may_come_while_they_are_settled() -> None:
+    series = BoundMetric(NoOpMeterProvider().get_meter("test").create_up_down_counter("u"), {})
+    stop = Event()
+
+    def come() -> None:
+        while not stop.is_set():
+            Level(series)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    thread = Thread(target=come)
+    thread.start()
+    try:
+        until = monotonic() + 0.5
+        while monotonic() < until:
+            settle_levels()
+    finally:
+        stop.set()
+        thread.join()
+        sys.setswitchinterval(before)
 
 
 def test_no_provider_is_no_error() -> None:
