@@ -32,7 +32,8 @@ from telemetry.bound_metrics import BoundMetrics
 from telemetry.spans import SpanSource, is_sampled
 
 _DRIVERS = {"sqlite": "sqlite3", "postgresql": "psycopg"}
-_LEADING_COMMENT = re.compile(r"^/\*.*?\*/")
+# The first keyword. What follows it without a blank may be a literal, and metrics are not redacted.
+_OPERATION = re.compile(r"(?:[\s(]++|/\*.*?\*/|--[^\n]*+)*+([A-Za-z]*)", re.DOTALL)
 # Texts repeat from request to request; those that do not must not pile up.
 _MOST_STATEMENTS = 1024
 _LONGEST_STATEMENT = 16 * 1024  # characters
@@ -46,8 +47,8 @@ class _Statement:
     __slots__ = ("attributes", "duration", "name", "operation", "rows")
 
     def __init__(self, text: str, tracer: "QueryTracer") -> None:
-        words = _LEADING_COMMENT.sub("", text).split(None, 1)
-        self.operation = words[0] if words else ""
+        found = _OPERATION.match(text)
+        self.operation = found[1] if found else ""
         self.name = self.operation or tracer.unnamed
         self.attributes = {**tracer.server, DB_QUERY_TEXT: text}
         self.duration = tracer.duration.of(self.operation, "")
