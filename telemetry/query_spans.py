@@ -50,7 +50,7 @@ class _Statement:
         found = _OPERATION.match(text)
         self.operation = found[1] if found else ""
         self.name = self.operation or tracer.unnamed
-        self.attributes = {**tracer.server, DB_QUERY_TEXT: text}
+        self.attributes = {**tracer.server, DB_QUERY_TEXT: text[:_LONGEST_STATEMENT]}
         self.duration = tracer.duration.of(self.operation, "")
         self.rows = tracer.rows.of(self.operation, "")
 
