@@ -63,7 +63,6 @@ class Span(sdk.Span):
     _events: Any = ()
     _links: Any = ()
     _status = _UNSET
-    _instrumentation_info = None
     _sampler = None
     _trace_config = None
     _record_exception = True
@@ -92,6 +91,7 @@ class Span(sdk.Span):
         self._parent = parent
         self._attributes: Any = attributes
         self._resource = tracer.resource
+        self._instrumentation_info = tracer.instrumentation_info
         self._instrumentation_scope = tracer._instrumentation_scope  # noqa: SLF001
         self._limits = tracer._span_limits  # noqa: SLF001
         self._lock = Lock()

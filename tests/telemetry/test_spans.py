@@ -287,6 +287,13 @@ def test_other_processors_see_the_span() -> None:
     assert seen == [("start", "GET"), ("ending", False), ("end", {"a": 1, "by": "processor"})]
 
 
+@pytest.mark.filterwarnings("ignore:You should use instrumentation_scope:DeprecationWarning")
+def test_processors_that_ask_for_the_former_name_of_the_scope_get_it() -> None:
+    tracer = TracerProvider(shutdown_on_exit=False).get_tracer("x", "1.0")
+    spans: list[Any] = [tracer.start_span("GET"), SpanSource(tracer).start("GET", SpanKind.SERVER, {}, Context())]
+    assert [(span.instrumentation_info.name, span.instrumentation_info.version) for span in spans] == [("x", "1.0")] * 2
+
+
 def test_batch_gets_what_is_sampled_until_it_is_shut_down() -> None:
     exporter = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False, sampler=ParentBased(ALWAYS_ON))
