@@ -147,16 +147,16 @@ def _attributes(environ: Mapping[str, Any], method: str) -> dict[str, Any]:
     if scheme := get("wsgi.url_scheme"):
         attributes["url.scheme"] = scheme
     # On a Unix socket gunicorn takes it from the Host header, unchecked.
-    if (port := str(get("SERVER_PORT"))).isdecimal() and len(port) <= _LONGEST_PORT:
-        attributes["server.port"] = int(port)
+    if (port := _port(get("SERVER_PORT"))) is not None:
+        attributes["server.port"] = port
     if host := get("HTTP_HOST"):
         attributes |= _server(host)
     if (get("RAW_URI") or get("REQUEST_URI")) and (path := get("PATH_INFO")):
         attributes["url.path"] = _bounded(path)
     if client := get("REMOTE_HOST") or get("REMOTE_ADDR"):
         attributes["client.address"] = _bounded(client)
-    if (port := str(get("REMOTE_PORT"))).isdecimal():
-        attributes["client.port"] = int(port)
+    if (port := _port(get("REMOTE_PORT"))) is not None:
+        attributes["client.port"] = port
     if agent := get("HTTP_USER_AGENT"):
         attributes |= _agent(agent)
     if protocol := get("SERVER_PROTOCOL", "").upper().removeprefix("HTTP/"):
@@ -172,13 +172,19 @@ def _other(given: str, method: str) -> str:
 @lru_cache(maxsize=128)
 def _server(host: str) -> dict[str, Any]:
     """Return the attributes of a Host header. A host that is not ours is only what somebody wrote."""
-    domain, port = split_domain_port(host)
+    domain, given = split_domain_port(host)
     if not validate_host(domain, settings.ALLOWED_HOSTS):
         return {}
     attributes: dict[str, Any] = {"server.address": _bounded(domain)}
-    if port and len(port) <= _LONGEST_PORT:
-        attributes["server.port"] = int(port)
+    if (port := _port(given)) is not None:
+        attributes["server.port"] = port
     return attributes
+
+
+def _port(given: Any) -> int | None:
+    """Return a port as WSGI servers and clients write it; None for what is none."""
+    text = str(given)
+    return int(text) if text.isdecimal() and len(text) <= _LONGEST_PORT else None
 
 
 @lru_cache(maxsize=256)
