@@ -35,7 +35,7 @@ class _Measurement:
         self.attributes = attributes
 
 
-ONE_MORE = _Measurement(1, _NOWHERE, {})
+_ONE = _Measurement(1, _NOWHERE, {})
 
 
 class BoundMetric:
@@ -67,14 +67,14 @@ class BoundMetric:
         for aggregation in self._aggregations:
             aggregation.aggregate(measurement, offer)
 
-    def count(self, one: _Measurement) -> None:
-        """Count `ONE_MORE`. It leads to no trace."""
+    def count(self) -> None:
+        """Count one more. It leads to no trace."""
         consumer = self._consumer
         if consumer is None or consumer._reader_storages is not self._storages or self._offer:  # noqa: SLF001
-            self.record(one.value, _NOWHERE, sampled=False)
+            self.record(1, _NOWHERE, sampled=False)
             return
         for aggregation in self._aggregations:
-            aggregation.aggregate(one, False)
+            aggregation.aggregate(_ONE, False)
 
     def _record_first(self, value: float, context: Context) -> None:
         """Let the SDK record, which makes the series, and remember where it keeps them."""

@@ -18,7 +18,7 @@ from opentelemetry.sdk._logs import LoggerProvider, ReadableLogRecord
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from telemetry.bound_metrics import ONE_MORE, BoundMetric
+from telemetry.bound_metrics import BoundMetric
 from telemetry.logs import severity_of, translation_of
 from telemetry.privacy import ATTRIBUTE_COUNT
 
@@ -65,7 +65,7 @@ class LogSource:
         scope = self._scopes.get(record.name)
         if scope is None:
             scope = self._scopes[record.name] = InstrumentationScope(record.name)
-        self._created.count(ONE_MORE)
+        self._created.count()
         queue(ReadableLogRecord(sent, self._provider.resource, scope, self._limits))
 
     def _find_queue(self) -> Callable[[ReadableLogRecord], None] | None:

@@ -34,7 +34,7 @@ from opentelemetry.trace import (
     TraceState,
 )
 
-from telemetry.bound_metrics import ONE_MORE, BoundMetrics, Levels
+from telemetry.bound_metrics import BoundMetrics, Levels
 
 logger = logging.getLogger(__name__)
 
@@ -184,12 +184,12 @@ class SpanSource:
             state: TraceState | None
             trace_id, _, _, flags, state, _ = parent
             sampled = True
-            self._started_inside.count(ONE_MORE)
+            self._started_inside.count()
         elif self._takes_roots and around is trace.INVALID_SPAN:
             parent, trace_id, state = None, ids.generate_trace_id(), None
             flags = _FLAGS[True, self._random]
             sampled = True
-            self._started_root.count(ONE_MORE)
+            self._started_root.count()
         else:
             if parent and parent.is_valid:
                 trace_id, random = parent.trace_id, parent.trace_flags.random_trace_id
@@ -199,7 +199,7 @@ class SpanSource:
             decision: Any = result.decision
             sampled, state = decision.is_sampled(), result.trace_state
             flags = _FLAGS[sampled, random]
-            self._started.of(_origin(parent), decision.name).count(ONE_MORE)
+            self._started.of(_origin(parent), decision.name).count()
             if not decision.is_recording():
                 return NonRecordingSpan(SpanContext(trace_id, ids.generate_span_id(), False, flags, state))
             attributes = dict(result.attributes)

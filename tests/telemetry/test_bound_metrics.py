@@ -24,7 +24,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.metrics.view import View
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
-from telemetry.bound_metrics import ONE_MORE, BoundMetric, BoundMetrics, Level, settle_levels
+from telemetry.bound_metrics import BoundMetric, BoundMetrics, Level, settle_levels
 from telemetry.exemplars import latest_exemplars
 from telemetry.exposition import Exposition
 from telemetry.shared_metrics import SharedMemoryMetricReader
@@ -114,22 +114,22 @@ def test_series_counts_in_the_slot_file(kind: str, tmp_path: Path) -> None:
 def test_reader_that_comes_later_gets_the_series() -> None:
     provider = MeterProvider([InMemoryMetricReader()], shutdown_on_exit=False)
     series = BoundMetric(provider.get_meter("test").create_counter("c"), {})
-    series.count(ONE_MORE)
+    series.count()
     late = InMemoryMetricReader()
     provider.add_metric_reader(late)
     for _ in range(2):
-        series.count(ONE_MORE)
+        series.count()
     assert [point.value for point in collected(late)] == [2]
 
 
 def test_series_waits_for_a_provider() -> None:
     proxy = _ProxyMeterProvider()
     series = BoundMetric(proxy.get_meter("test").create_counter("c"), {})
-    series.count(ONE_MORE)
+    series.count()
     reader = InMemoryMetricReader()
     proxy.on_set_meter_provider(MeterProvider([reader], shutdown_on_exit=False))
     for _ in range(3):
-        series.count(ONE_MORE)
+        series.count()
     assert [point.value for point in collected(reader)] == [3]
 
 
@@ -140,7 +140,7 @@ def test_count_leads_to_no_trace(exemplars: Callable[[], ExemplarFilter]) -> Non
     series = BoundMetric(meter.create_counter("c"), {"kept": "a"})
     with trace.use_span(NonRecordingSpan(SAMPLED)):
         for _ in range(3):
-            series.count(ONE_MORE)
+            series.count()
     (point,) = collected(reader)
     assert (point.value, point.attributes) == (3, {"kept": "a"})
     assert [exemplar.trace_id for exemplar in point.exemplars] == [None] * len(point.exemplars)
@@ -183,7 +183,7 @@ def test_levels_may_come_while_they_are_settled() -> None:
 
 
 def test_no_provider_is_no_error() -> None:
-    BoundMetric(NoOpMeterProvider().get_meter("test").create_counter("c"), {}).count(ONE_MORE)
+    BoundMetric(NoOpMeterProvider().get_meter("test").create_counter("c"), {}).count()
 
 
 def test_series_are_bounded_and_none_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,6 +193,6 @@ def test_series_are_bounded_and_none_is_lost(monkeypatch: pytest.MonkeyPatch) ->
     series = BoundMetrics(counter, lambda number: {"number": number})
     for _ in range(2):
         for number in range(5):
-            series.of(number).count(ONE_MORE)
+            series.of(number).count()
     assert len(series._series) <= 3
     assert [point.value for point in collected(reader)] == [2] * 5
