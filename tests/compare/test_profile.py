@@ -30,6 +30,7 @@ def query_line() -> str:
         (f"{VIEW};start ({ROOT}/telemetry/spans.py:9)", "making spans"),
         (f"{VIEW};__call__ ({ROOT}/telemetry/query_spans.py:1)", "query spans"),
         (f"export ({SITE}/opentelemetry/exporter/otlp/proto/common/_internal/trace_encoder.py:5)", "encoding"),
+        (f"request ({ROOT}/telemetry/encoding/common.py:60);_span ({ROOT}/telemetry/encoding/spans.py:54)", "encoding"),
         (f"redact ({ROOT}/telemetry/privacy/redactor.py:1);sub (/usr/lib/python3.11/re.py:1)", "redaction"),
     ],
 )
@@ -39,6 +40,11 @@ def test_sample_belongs_to_the_innermost_part(stack: str, area: str) -> None:
 
 def test_query_itself_is_the_services() -> None:
     assert area_of(f"{VIEW};{query_line()}") == APPLICATION
+
+
+def test_rest_is_no_work() -> None:
+    encoding = f"request ({ROOT}/telemetry/encoding/common.py:60)"
+    assert areas([f"{encoding} 3", f"{encoding};with_breaks ({ROOT}/telemetry/breaks.py:25) 40"]) == {"encoding": 3}
 
 
 def test_samples_are_summed() -> None:
