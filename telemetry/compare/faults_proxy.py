@@ -189,13 +189,13 @@ class _Connection:
         if self.fault.kind == "refuse":
             self.reset()
             return
-        self._client.settimeout(_POLL_SECONDS)
         try:
+            self._client.settimeout(_POLL_SECONDS)
             self._target = socket.create_connection(target, _CONNECT_SECONDS)
-        except OSError:
+            self._target.settimeout(_POLL_SECONDS)
+        except OSError:  # also where a reset has closed one meanwhile
             self.reset()
             return
-        self._target.settimeout(_POLL_SECONDS)
         self._threads = [
             threading.Thread(target=self._pump, args=(name,), name=f"fault-proxy-{name}", daemon=True)
             for name in ("requests", "answers")
@@ -210,13 +210,14 @@ class _Connection:
 
     def reset(self) -> None:
         """End both connections with RST."""
-        self._ended.set()
-        for end in (self._client, self._target):
-            if end is not None:
-                with suppress(OSError):
-                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                    if threading.current_thread() not in self._threads:
-                        end.close()
+        ends = [end for end in (self._client, self._target) if end is not None]
+        for end in ends:
+            with suppress(OSError):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._ended.set()  # only now: the threads, which close both ends then, must not close them without RST
+        if threading.current_thread() not in self._threads:
+            for end in ends:
+                end.close()
         if not self._threads:
             self._proxy.forget(self)
 
