@@ -147,7 +147,7 @@ class Delivery:
         if answer.reason:
             self._note_error(answer)
             self._hold_until = monotonic() + min(answer.retry_after or 0.0, _LONGEST_HOLD_SECONDS)
-            if monotonic() - export.started > _TROUBLE_SECONDS:
+            if monotonic() - export.started > _TROUBLE_SECONDS and not self._stopping.is_set():
                 self._tell(answer, export, self.lost)
 
     def attempt(self, items: int, export: Callable[[], object], success: object, size: Callable[[], int]) -> bool:
