@@ -64,7 +64,9 @@ def start_service(tmp_path: Path, migrated_sqlite: Path) -> Iterator[Callable[..
                 copy = tmp_path / f"{secrets.token_hex(4)}.sqlite3"
                 shutil.copy(migrated_sqlite, copy)
                 database = f"sqlite:///{copy}"
-            return stack.enter_context(Service(tmp_path, database, {"USERAPI_OPEN_ACCESS": "true", **env}, *args))
+            # A stop that delivers has the time for it that gunicorn can give, on a busy machine, too.
+            usual = {"USERAPI_OPEN_ACCESS": "true", "TELEMETRY_FLUSH_TIMEOUT": "15"}
+            return stack.enter_context(Service(tmp_path, database, {**usual, **env}, *args))
 
         yield start
 

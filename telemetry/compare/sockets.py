@@ -23,7 +23,7 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def wait_until(condition: Callable[[], T], timeout: float = 15.0, what: str = "") -> T:
+def wait_until(condition: Callable[[], T], timeout: float = 30.0, what: str = "") -> T:
     """Return the first true value of `condition`; raise TimeoutError after `timeout` seconds."""
     deadline = monotonic() + timeout
     while True:

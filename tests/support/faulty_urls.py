@@ -13,6 +13,7 @@ __all__ = ["handler400", "handler403", "handler404", "handler500", "urlpatterns"
 
 
 def hang(_request: HttpRequest, seconds: int) -> HttpResponse:
+    os.write(2, b"hanging\n")
     sleep(seconds)
     return HttpResponse("late")
 

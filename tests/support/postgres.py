@@ -57,7 +57,7 @@ def _of_system(binaries: Path, folder: Path) -> Iterator[Path]:
             cwd=folder,
         )
     try:
-        for _ in range(300):
+        for _ in range(600):
             if (folder / ".s.PGSQL.5432").exists() and "ready to accept" in (folder / "log").read_text():
                 break
             if server.poll() is not None:
@@ -66,7 +66,7 @@ def _of_system(binaries: Path, folder: Path) -> Iterator[Path]:
         yield folder
     finally:
         server.send_signal(2)
-        server.wait(20)
+        server.wait(60)
 
 
 @contextmanager

@@ -57,12 +57,12 @@ class Prometheus:
                 stdout=log,
                 stderr=log,
             )
-        wait_until(lambda: self.value("vector(1)") == 1.0, 30, "Prometheus' answer")
+        wait_until(lambda: self.value("vector(1)") == 1.0, 60, "Prometheus' answer")
         return self
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
-        self._process.wait(20)
+        self._process.wait(60)
 
     @property
     def url(self) -> str:

@@ -7,23 +7,26 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any, Self
 
 import psutil
 
-from telemetry.compare.sockets import free_port, listens, wait_until
+from telemetry.compare.sockets import listens, wait_until
+from tests.support.ports import free_port
 
 __all__ = ["ROOT", "Service", "free_port", "listens", "wait_until"]
 
 ROOT = Path(__file__).resolve().parents[2]
+START_SECONDS = 60
 
 
 class Service:
     """`python -m gunicorn -c deploy/gunicorn.conf.py userapi.wsgi` on a free port.
 
-    `env` is added to the environment, `args` to the command line. `output` is what it printed.
+    `env` is added to the environment, `args` to the command line. `output` is what it printed, in whole lines.
     """
 
     def __init__(self, folder: Path, database: str, env: Mapping[str, str], *args: str) -> None:
@@ -54,13 +57,14 @@ class Service:
 
     @property
     def output(self) -> str:
-        return self._log.read_text()
+        printed = self._log.read_bytes()
+        return printed[: printed.rfind(b"\n") + 1].decode()
 
     def start(self) -> None:
         """Start it and wait until it answers."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(self._command, cwd=ROOT, env=self._env, stdout=log, stderr=log)
-        wait_until(self._started, 30, "the service's answer")
+        wait_until(self._started, START_SECONDS, "the service's answer")
 
     def _started(self) -> bool:
         if self.process.poll() is not None:
@@ -97,12 +101,13 @@ class Service:
 
     def workers(self) -> list[psutil.Process]:
         """Return the living worker processes."""
-        try:
-            return [
-                child for child in psutil.Process(self.process.pid).children() if child.status() != psutil.STATUS_ZOMBIE
-            ]
-        except psutil.NoSuchProcess:
-            return []
+        living = []
+        with suppress(psutil.NoSuchProcess):
+            for child in psutil.Process(self.process.pid).children():
+                with suppress(psutil.NoSuchProcess):  # it has ended just now
+                    if child.status() != psutil.STATUS_ZOMBIE:
+                        living.append(child)
+        return living
 
     def send_signal(self, number: int) -> None:
         self.process.send_signal(number)
