@@ -1,5 +1,6 @@
 """Pipelines of this process before a receiver that fails on demand, and their numbers."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from telemetry.compare.faults_proxy import FaultProxy
 from telemetry.config import TelemetryConfig
+from telemetry.console.receiver import Refusal
 from telemetry.console.server import Console
 from telemetry.delivery import Delivery
 from telemetry.providers import (
@@ -22,9 +24,12 @@ from telemetry.providers import (
 )
 from telemetry.resource import build_resource
 from telemetry.worker import Worker
+from tests.support.service import free_port
 
 PROTOCOLS = ["grpc", "http/protobuf"]
 ITEM = {"traces": "span", "logs": "log"}
+# Milliseconds, for exports that are to fail: no busy machine makes a connection wait that long, and two retries fit in.
+SHORT = "5000"
 
 
 @pytest.fixture
@@ -46,8 +51,27 @@ def receiver_port(console: Console, protocol: str) -> int:
 
 @pytest.fixture
 def proxy(receiver_port: int) -> Iterator[FaultProxy]:
-    with FaultProxy(receiver_port) as proxy:
+    with FaultProxy(receiver_port, port=free_port()) as proxy:
         yield proxy
+
+
+@pytest.fixture
+def refuse_first(console: Console, monkeypatch: pytest.MonkeyPatch) -> Callable[[int, float], None]:
+    """A function that lets the receiver refuse the first requests of each signal: `refuse_first(2, retry_after)`."""
+
+    def refuse(requests: int, retry_after: float) -> None:
+        seen: Counter[str] = Counter()
+        receive = console.receiver.receive
+
+        def refuse_or_receive(signal: Any, protocol: str, decode: Callable[[], Any]) -> Any:
+            seen[signal.name] += 1
+            if seen[signal.name] <= requests:
+                raise Refusal(503, "not yet", retry_after)
+            return receive(signal, protocol, decode)
+
+        monkeypatch.setattr(console.receiver, "receive", refuse_or_receive)
+
+    return refuse
 
 
 @dataclass
@@ -122,7 +146,7 @@ def start_sender(protocol: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sta
                     "TELEMETRY_MODE": "collector",
                     "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
                     "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}",
-                    "OTEL_EXPORTER_OTLP_TIMEOUT": "1500",
+                    "OTEL_EXPORTER_OTLP_TIMEOUT": "20000",
                     "OTEL_BSP_SCHEDULE_DELAY": "60000",
                     "OTEL_BLRP_SCHEDULE_DELAY": "60000",
                     **env,

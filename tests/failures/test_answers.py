@@ -26,7 +26,7 @@ from telemetry.encoding import ENCODERS, encode_spans
 from telemetry.otlp import span_exporter
 from telemetry.transport_grpc import _Failure
 from telemetry.transport_http import _retry_after
-from tests.failures.conftest import StartSender
+from tests.failures.conftest import SHORT, StartSender
 from tests.support.service import wait_until
 
 HTTP = pytest.mark.parametrize("protocol", ["http/protobuf"], indirect=True)
@@ -99,21 +99,22 @@ def test_answers_of_other_backends(
 
 
 def test_answers_retry_after_is_kept_within_an_export(
-    console: Console, receiver_port: int, start_sender: StartSender
+    receiver_port: int, start_sender: StartSender, refuse_first: Callable[[int, float], None]
 ) -> None:
-    console.receiver.faults = Faults(status=503, retry_after=2)
-    sender = start_sender(receiver_port, OTEL_EXPORTER_OTLP_TIMEOUT="20000")
+    refuse_first(1, 2)
+    sender = start_sender(receiver_port)
     started = monotonic()
-    back = threading.Timer(0.5, lambda: setattr(console.receiver, "faults", Faults()))
-    back.start()
     sender.send_and_flush(5)
-    assert 2.0 <= monotonic() - started < 5.0
+    assert monotonic() - started >= 2.0
     sender.check(accepted=5)
     assert sender.delivery().retries == 1
 
 
 def test_answers_retries_send_what_was_encoded_once(
-    console: Console, receiver_port: int, start_sender: StartSender, monkeypatch: pytest.MonkeyPatch
+    receiver_port: int,
+    start_sender: StartSender,
+    refuse_first: Callable[[int, float], None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     encoded: list[str] = []
 
@@ -122,9 +123,8 @@ def test_answers_retries_send_what_was_encoded_once(
 
     for signal, encode in ENCODERS.items():
         monkeypatch.setitem(ENCODERS, signal, noted(signal, encode))
-    console.receiver.faults = Faults(status=503, retry_after=1)
-    sender = start_sender(receiver_port, OTEL_EXPORTER_OTLP_TIMEOUT="20000")
-    threading.Timer(1.5, lambda: setattr(console.receiver, "faults", Faults())).start()
+    refuse_first(2, 1)
+    sender = start_sender(receiver_port)
     sender.send_and_flush(5)
     sender.check(accepted=5)
     assert sender.delivery().retries == 2
@@ -155,14 +155,14 @@ def test_answers_retry_after_holds_the_next_batch(
     console: Console, receiver_port: int, start_sender: StartSender
 ) -> None:
     """One that is longer than the time-out costs the batch, but the next waits instead of knocking again."""
-    console.receiver.faults = Faults(status=503, retry_after=3)
-    sender = start_sender(receiver_port)
+    console.receiver.faults = Faults(status=503, retry_after=6)
+    sender = start_sender(receiver_port, OTEL_EXPORTER_OTLP_TIMEOUT=SHORT)
+    started = monotonic()
     sender.send_and_flush(5)
     sender.check(unavailable=5)
     console.receiver.faults = Faults()
-    started = monotonic()
     sender.send_and_flush(5)
-    assert monotonic() - started > 2.0
+    assert monotonic() - started >= 6.0
     sender.check(accepted=5, unavailable=5)
 
 
@@ -179,9 +179,9 @@ def test_answers_retry_after_does_not_hold_a_stop(
     wait_until(lambda: sender.delivery().in_flight == 5)
     sleep(0.2)
     started = monotonic()
-    sender.pipeline.shutdown(5.0)
+    sender.pipeline.shutdown(40.0)
     assert sender.pipeline.dropped() == {}
-    assert monotonic() - started < 3.0
+    assert monotonic() - started < 30.0
     flush.join()
     assert sender.delivery().accepted == 5
 
@@ -195,10 +195,10 @@ def test_answers_retry_after_in_seconds(value: str, expected: float | None) -> N
 
 
 def test_answers_retry_after_as_a_date() -> None:
-    later = datetime.now(UTC) + timedelta(seconds=30)
+    later = datetime.now(UTC) + timedelta(seconds=300)
     seconds = _retry_after({"Retry-After": format_datetime(later, usegmt=True)})
     assert seconds is not None
-    assert 28 < seconds <= 30
+    assert 270 < seconds <= 300
 
 
 class FailedCall(grpc.RpcError):

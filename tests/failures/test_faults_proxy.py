@@ -9,7 +9,7 @@ from time import monotonic
 import pytest
 
 from telemetry.compare.faults_proxy import Fault, FaultProxy
-from tests.support.service import wait_until
+from tests.support.service import free_port, wait_until
 
 
 @pytest.fixture
@@ -37,15 +37,15 @@ def echo() -> Iterator[int]:
 
 @pytest.fixture
 def proxy(echo: int) -> Iterator[FaultProxy]:
-    with FaultProxy(echo) as proxy:
+    with FaultProxy(echo, port=free_port()) as proxy:
         yield proxy
 
 
 def connect(proxy: FaultProxy) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", proxy.port), 5)
+    return socket.create_connection(("127.0.0.1", proxy.port), 30)
 
 
-def ask(connection: socket.socket, data: bytes, timeout: float = 5.0) -> bytes:
+def ask(connection: socket.socket, data: bytes, timeout: float = 30.0) -> bytes:
     """Send `data` and return as much of an answer, or less if the connection ends."""
     connection.settimeout(timeout)
     connection.sendall(data)
@@ -105,6 +105,7 @@ def test_proxy_swallows(proxy: FaultProxy) -> None:
     with connect(proxy) as connection:
         with pytest.raises(TimeoutError):
             ask(connection, b"x" * 1_000_000, 0.5)
+        wait_until(lambda: proxy.received > 50_000)  # several pieces: at least the first is swallowed
         proxy.fault = Fault()
         with pytest.raises(ConnectionResetError):  # the rest would be a torn message
             ask(connection, b"x")
@@ -115,11 +116,10 @@ def test_proxy_delays(proxy: FaultProxy) -> None:
     with connect(proxy) as connection:
         started = monotonic()
         assert ask(connection, b"x") == b"x"
-        assert 0.45 < monotonic() - started < 2.0
+        assert monotonic() - started > 0.45
+        proxy.fault = Fault("delay", seconds=60)
         proxy.fault = Fault()
-        started = monotonic()
         assert ask(connection, b"x") == b"x"
-        assert monotonic() - started < 0.4
 
 
 def test_proxy_answers_garbage(proxy: FaultProxy) -> None:
@@ -161,9 +161,7 @@ def test_proxy_does_to_single_connections_what_was_planned(proxy: FaultProxy) ->
 
 
 def test_proxy_without_a_target_resets() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    with FaultProxy(port) as proxy:
+    with FaultProxy(free_port()) as proxy:
         assert is_reset(proxy)
 
 
@@ -175,10 +173,10 @@ def test_proxy_leaves_nothing_behind(echo: int) -> None:
             assert ask(connection, b"x") == b"x"
         for connection in connections[:10]:
             connection.close()
-        wait_until(lambda: len(proxy._open) == 10, 5)
+        wait_until(lambda: len(proxy._open) == 10)
     for connection in connections:
         connection.close()
-    wait_until(lambda: threading.active_count() <= before, 5)
+    wait_until(lambda: threading.active_count() <= before)
 
 
 @pytest.mark.parametrize(

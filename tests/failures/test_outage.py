@@ -2,7 +2,6 @@
 
 import logging
 import re
-from time import sleep
 
 import pytest
 
@@ -11,8 +10,8 @@ from telemetry.compare.faults_proxy import Fault, FaultProxy
 from telemetry.console.faults import Faults
 from telemetry.console.server import Console
 from telemetry.outage import Outage, without_credentials
-from tests.failures.conftest import StartSender
-from tests.support.service import free_port
+from tests.failures.conftest import SHORT, StartSender
+from tests.support.service import free_port, wait_until
 
 
 def lines(caplog: pytest.LogCaptureFixture, signal: str = "traces") -> list[str]:
@@ -32,7 +31,7 @@ def _level(caplog: pytest.LogCaptureFixture) -> None:
 def test_outage_is_told_once_and_its_end_once(
     proxy: FaultProxy, start_sender: StartSender, caplog: pytest.LogCaptureFixture
 ) -> None:
-    sender = start_sender(proxy.port, OTEL_EXPORTER_OTLP_TIMEOUT="1000")
+    sender = start_sender(proxy.port, OTEL_EXPORTER_OTLP_TIMEOUT=SHORT)
     sender.send_and_flush(3)
     assert lines(caplog) == []
     proxy.fault = Fault("refuse")
@@ -110,16 +109,13 @@ def test_outage_is_told_while_the_first_batch_is_still_retried(
 ) -> None:
     sender = start_sender(free_port(), OTEL_EXPORTER_OTLP_TIMEOUT="30000", OTEL_BSP_SCHEDULE_DELAY="50")
     sender.send(1)
-    for _ in range(80):
-        sleep(0.1)
-        if lines(caplog):
-            break
+    wait_until(lambda: lines(caplog), 12)
     assert sender.delivery().in_flight == 1
     assert len(lines(caplog)) == 1
 
 
 def test_outage_at_a_stop_is_left_to_its_line(start_sender: StartSender, caplog: pytest.LogCaptureFixture) -> None:
-    sender = start_sender(free_port(), OTEL_EXPORTER_OTLP_TIMEOUT="300")
+    sender = start_sender(free_port(), OTEL_EXPORTER_OTLP_TIMEOUT=SHORT)
     sender.send(5)
     sender.pipeline.shutdown(2.0)
     assert sender.pipeline.dropped() == {"traces": 5, "logs": 5}

@@ -19,7 +19,7 @@ from telemetry.console.server import Console
 from telemetry.status import read_statuses
 from telemetry.status_report import as_text
 from tests.support.routes import Route, send
-from tests.support.service import ROOT, Service, wait_until
+from tests.support.service import ROOT, Service, free_port, wait_until
 
 StartService = Callable[..., Service]
 
@@ -36,6 +36,11 @@ def route(request: pytest.FixtureRequest) -> Route:
 def workers_of(service: Service) -> list[dict[str, Any]]:
     """Return what the service's workers tell of themselves."""
     return [told for told in read_statuses() if told["run"] == service.process.pid]
+
+
+def answers_of(service: Service) -> list[dict[str, Any]]:
+    """Return what those tell that answer in time."""
+    return [told for told in workers_of(service) if "error" not in told]
 
 
 def manage(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -69,8 +74,8 @@ def exported(service: Service, console: Console, mode: str, signal_: str) -> dic
 
 def test_service_tells_an_outage_once(console: Console, start_service: StartService, route: Route) -> None:
     port = console.grpc_port if route.protocol == "grpc" else console.http_port
-    with FaultProxy(port, fault=Fault("refuse")) as proxy:
-        env = {**route.env_for(proxy.port, proxy.port), **QUICK, "OTEL_EXPORTER_OTLP_TIMEOUT": "500"}
+    with FaultProxy(port, port=free_port(), fault=Fault("refuse")) as proxy:
+        env = {**route.env_for(proxy.port, proxy.port), **QUICK, "OTEL_EXPORTER_OTLP_TIMEOUT": "5000"}
         service = start_service("--workers=1", **env)
         signals = {"traces", "logs", "metrics"} if route.mode == "collector" else {"traces", "logs"}
         deadline = monotonic() + 6
@@ -78,8 +83,12 @@ def test_service_tells_an_outage_once(console: Console, start_service: StartServ
             send(service, 3)
         wait_until(lambda: all(_told(service, signal) for signal in signals))
         proxy.fault = Fault()
-        send(service, 3)
-        wait_until(lambda: all(len(_told(service, signal)) == 2 for signal in signals), what="the end of the outage")
+
+        def over() -> bool:
+            send(service, 3)
+            return all(len(_told(service, signal)) == 2 for signal in signals)
+
+        wait_until(over, 60, "the end of the outage")
         service.stop()
     for signal_ in signals:
         gone, back = _told(service, signal_)
@@ -122,15 +131,15 @@ def test_service_counts_each_fate(console: Console, start_service: StartService,
     send(service, 9)
     for name in ("span", "log"):
         wait_until(lambda name=name: exported(service, console, route.mode, name).get("rejected", 0) >= 1)  # type: ignore[misc]
-    assert exported(service, console, route.mode, "log")[""] >= 9
+    wait_until(lambda: exported(service, console, route.mode, "log").get("", 0) >= 9)
     service.stop()
 
 
 def test_status_of_a_healthy_service(console: Console, start_service: StartService, route: Route) -> None:
     service = start_service("--workers=2", **route.env(console), **QUICK)
     send(service, 12)
-    wait_until(lambda: sum(told["signals"]["logs"]["accepted"] for told in workers_of(service)) >= 12)
-    told = wait_until(lambda: len(workers := workers_of(service)) == 2 and workers)
+    wait_until(lambda: sum(told["signals"]["logs"]["accepted"] for told in answers_of(service)) >= 12)
+    told = wait_until(lambda: len(workers := answers_of(service)) == 2 and workers)
     assert told
     assert [worker["slot"] for worker in told] == [0, 1]
     assert {worker["pid"] for worker in told} == {process.pid for process in service.workers()}
@@ -152,13 +161,15 @@ def test_status_of_a_failing_backend(console: Console, start_service: StartServi
     console.receiver.faults = Faults(status=403, signals=("traces",))
     service = start_service("--workers=1", **Route("direct", "grpc").env(console), **QUICK)
     send(service, 6)
-    wait_until(lambda: workers_of(service)[0]["signals"]["traces"]["losses"].get("refused", 0) >= 6)
-    traces = workers_of(service)[0]["signals"]["traces"]
+    (told,) = wait_until(
+        lambda: [told for told in answers_of(service) if told["signals"]["traces"]["losses"].get("refused", 0) >= 6]
+    )
+    traces = told["signals"]["traces"]
     assert traces["failing"]
     assert traces["last_success"] is None
     assert traces["last_error"]["reason"] == "refused"
     assert "PERMISSION_DENIED" in traces["last_error"]["detail"]
-    text = as_text(workers_of(service))
+    text = as_text([told])
     assert re.search(r"traces  FAILING to http://127\S+: queue \d+ of 2048, .*lost \d+ \(refused \d+\)", text)
     assert "exporter prometheus" in text
     # As people ask.
@@ -172,11 +183,10 @@ def test_status_of_a_failing_backend(console: Console, start_service: StartServi
 
 def test_status_passes_over_killed_workers(console: Console, start_service: StartService) -> None:
     service = start_service("--workers=2", **Route("collector", "grpc").env(console))
-    wait_until(lambda: len(workers_of(service)) == 2)
-    victim = workers_of(service)[0]
+    victim, _ = wait_until(lambda: workers if len(workers := answers_of(service)) == 2 else [])
     os.kill(victim["pid"], signal.SIGKILL)
     wait_until(
-        lambda: [told["slot"] for told in workers_of(service) if told.get("pid") != victim["pid"]] == [0, 1],
+        lambda: [told["slot"] for told in answers_of(service) if told["pid"] != victim["pid"]] == [0, 1],
         what="a successor that answers in the same slot",
     )
     service.stop()

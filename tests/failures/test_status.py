@@ -22,6 +22,8 @@ def base(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
     with tempfile.TemporaryDirectory(prefix="st-") as folder:
         monkeypatch.setattr(status, "_bases", lambda: [Path(folder)])
+        for patience in ("_SEND_SECONDS", "_ANSWER_SECONDS"):  # for threads of this process, which may be kept waiting
+            monkeypatch.setattr(status, patience, 30.0)
         yield Path(folder)
 
 
