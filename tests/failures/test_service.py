@@ -76,6 +76,8 @@ def test_service_tells_an_outage_once(console: Console, start_service: StartServ
     port = console.grpc_port if route.protocol == "grpc" else console.http_port
     with FaultProxy(port, port=free_port(), fault=Fault("refuse")) as proxy:
         env = {**route.env_for(proxy.port, proxy.port), **QUICK, "OTEL_EXPORTER_OTLP_TIMEOUT": "5000"}
+        # A queue that is full would be another trouble.
+        env |= {"OTEL_BSP_MAX_QUEUE_SIZE": "100000", "OTEL_BLRP_MAX_QUEUE_SIZE": "100000"}
         service = start_service("--workers=1", **env)
         signals = {"traces", "logs", "metrics"} if route.mode == "collector" else {"traces", "logs"}
         deadline = monotonic() + 6
