@@ -27,6 +27,9 @@ from tests.encoding.items import RECORDS, SPANS
 CONTEXT = SpanContext(1, 2, is_remote=False)
 RESOURCE = Resource({"service.name": "x"})
 SURROGATE = "a\ud800b"
+PATIENT = settings(
+    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
 
 @pytest.fixture(autouse=True)
@@ -54,14 +57,14 @@ def record_of(data: bytes) -> Any:
     return ExportLogsServiceRequest.FromString(data).resource_logs[0].scope_logs[0].log_records[0]
 
 
-@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@PATIENT
 @given(st.lists(SPANS, max_size=4))
 def test_spans_are_those_of_the_sdks_encoder(spans: Sequence[ReadableSpan]) -> None:
     same(encode_spans(spans), sdk_encode_spans(spans))
     same(encode_spans(spans), sdk_encode_spans(spans))  # with what is remembered now
 
 
-@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@PATIENT
 @given(st.lists(RECORDS, max_size=4))
 def test_log_records_are_those_of_the_sdks_encoder(records: Sequence[ReadableLogRecord]) -> None:
     same(encode_logs(records), sdk_encode_logs(records))

@@ -3,10 +3,10 @@
 import json
 import logging
 import sys
-from time import perf_counter
+from time import thread_time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from telemetry.logs import JsonFormatter, ReadableFormatter, RedactingFormatter
@@ -21,7 +21,13 @@ from telemetry.privacy import (
 )
 
 REDACTOR = Redactor()
-QUIET = settings(max_examples=200, deadline=None, database=None, derandomize=True)
+QUIET = settings(
+    max_examples=200,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 TOKEN = "8f14e45fceea167a5a36dedd4bea2543" * 2
 SECRET = "zq1canary"
 
@@ -307,6 +313,6 @@ def test_property_text_within_its_bound(text: str, times: int, limit: int) -> No
     ],
 )
 def test_text_of_the_worst_kind_is_quick(piece: str) -> None:
-    started = perf_counter()
+    started = thread_time()
     REDACTOR.stack(piece * (2 * STACK_BYTES // len(piece)))
-    assert perf_counter() - started < 1.0
+    assert thread_time() - started < 1.0

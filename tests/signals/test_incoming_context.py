@@ -98,7 +98,7 @@ def value(chance: random.Random, header: str) -> bytes:
 def send(port: int, headers: list[tuple[str, bytes]]) -> int:
     """Send one request with these very bytes; return the status."""
     head = b"".join(name.encode() + b": " + text + b"\r\n" for name, text in headers)
-    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+    with socket.create_connection(("127.0.0.1", port), 30) as connection:
         connection.sendall(b"GET /nothing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" + head + b"\r\n")
         answer = b""
         while chunk := connection.recv(65536):

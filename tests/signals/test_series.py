@@ -27,7 +27,7 @@ def test_ten_thousand_odd_requests_make_no_series(migrated_sqlite: Path) -> None
         env={**os.environ, **env},
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=280,
         check=False,
     )
     assert run.returncode == 0, run.stderr[-3000:]
@@ -37,7 +37,7 @@ def test_ten_thousand_odd_requests_make_no_series(migrated_sqlite: Path) -> None
 
 
 def test_odd_requests_make_no_series_in_a_real_server(start: Callable[..., Service]) -> None:
-    service = start(mode="direct", OTEL_TRACES_EXPORTER="none", OTEL_LOGS_EXPORTER="console")
+    service = start("--keep-alive=60", mode="direct", OTEL_TRACES_EXPORTER="none", OTEL_LOGS_EXPORTER="console")
     odd = iter(OddRequests(seed=2))
     send(service, odd, KINDS)
     before = series(service)

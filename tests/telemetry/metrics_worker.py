@@ -52,6 +52,10 @@ class MetricsWorker:
         self.stdin.write(f"count {threads}\n".encode())
         self.stdin.flush()
 
+    def counted(self, least: int) -> int:
+        """Wait until so many counts were told; returns their number."""
+        return len(self.stdout.read(least))
+
     def kill(self) -> bytes:
         """SIGKILL; returns all that the process had still told."""
         self.process.send_signal(signal.SIGKILL)
@@ -115,7 +119,7 @@ class _Commands:
 
     def cpu(self, number: float) -> None:
         self.cpu_seconds = number
-        self.reader.refresh()
+        assert self.reader.refresh(30)
 
     def count(self, threads: float) -> None:
         for _ in range(int(threads) - 1):

@@ -18,7 +18,13 @@ from telemetry.config.report import as_data, as_text
 MARK = "Hunter2Hunter2"
 NOISE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
 SECRETS = st.builds("{}{}{}".format, NOISE, st.just(MARK), NOISE)
-QUIET = settings(max_examples=300, deadline=None, database=None, derandomize=True)
+QUIET = settings(
+    max_examples=300,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 
 
 def telling(environ: Mapping[str, str]) -> str:
@@ -78,7 +84,7 @@ def test_header_names_shown() -> None:
     assert "'authorization', '***'" in told
 
 
-@settings(QUIET, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(QUIET, max_examples=30)
 @given(st.text(st.characters(codec="ascii", categories=["L", "N"]), max_size=8))
 def test_secret_in_command_and_check(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], noise: str

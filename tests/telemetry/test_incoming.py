@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from time import perf_counter
+from time import thread_time
 
 import pytest
 from opentelemetry import baggage, propagate, trace
@@ -67,11 +67,11 @@ def test_oversized_header_is_dropped_quickly_and_quietly(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     reader = IncomingContextReader(policy)
-    started = perf_counter()
+    started = thread_time()
     context, links = reader.read(
         {"HTTP_TRACEPARENT": traceparent, "HTTP_TRACESTATE": tracestate, "HTTP_BAGGAGE": header}
     )
-    assert perf_counter() - started < 0.5
+    assert thread_time() - started < 0.5
     states = [
         trace.get_current_span(context).get_span_context().trace_state,
         *(link.context.trace_state for link in links),
