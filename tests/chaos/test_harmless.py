@@ -20,7 +20,7 @@ from telemetry.compare.faults_proxy import PASS, Fault, FaultProxy
 from telemetry.console.server import Console
 from telemetry.status import read_statuses
 from tests.support.routes import Route
-from tests.support.service import ROOT, Service, wait_until
+from tests.support.service import ROOT, Service, free_port, wait_until
 
 StartService = Callable[..., Service]
 
@@ -31,14 +31,14 @@ SPANS_OF_THREE_REQUESTS = 5
 MOST_BURSTS = 20
 BUDGET = 1.0
 # gunicorn and a busy machine take their time; without a budget it is 28 s.
-MARGIN = 8.0
-BATCH = 20
-SETTLE_SECONDS = 15.0
+MARGIN = 15.0
+BATCH = 30
+SETTLE_SECONDS = 90.0
 # No timer sends: a batch goes when it is full, so that the rest is known, and still there, at the stop. A queue holds
 # more than a round of requests makes: while all is well nothing is dropped, however late the export thread comes.
 ENVIRONMENT = {
     "TELEMETRY_FLUSH_TIMEOUT": str(BUDGET),
-    "OTEL_EXPORTER_OTLP_TIMEOUT": "400",
+    "OTEL_EXPORTER_OTLP_TIMEOUT": "4000",  # no busy machine makes a good export wait that long
     "OTEL_BSP_SCHEDULE_DELAY": "60000",
     "OTEL_BLRP_SCHEDULE_DELAY": "60000",
     "OTEL_METRIC_EXPORT_INTERVAL": "1000",
@@ -70,7 +70,7 @@ CASES = [
     ABSENT,
     Case("refusing", Fault("refuse"), "unavailable"),
     Case("black hole", Fault("black_hole"), "timeout"),
-    Case("answering in 5 s", Fault("delay", seconds=5), "timeout", may_arrive=True),
+    Case("answering in 15 s", Fault("delay", seconds=15), "timeout", may_arrive=True),
     Case("garbage", Fault("garbage"), "unavailable"),
     Case("closing mid-answer", Fault("close_mid_answer"), "unavailable", may_arrive=True),
     FULL_QUEUE,
@@ -84,15 +84,21 @@ class Workers:
         self._service = service
         self._printed_before = printed_before
         self.requests = 0
-        wait_until(lambda: len(self.statuses()) == WORKERS, what="the workers' status")
+        self.statuses()
 
     @property
     def output(self) -> str:
         return self._service.output[self._printed_before :]
 
     def statuses(self) -> list[dict[str, Any]]:
+        """Return what the workers tell, once all are there and answer."""
         run = self._service.process.pid
-        return [told for told in read_statuses() if told["run"] == run and "error" not in told]
+
+        def answers() -> list[dict[str, Any]]:
+            told = [told for told in read_statuses() if told["run"] == run and "error" not in told]
+            return told if len(told) == WORKERS else []
+
+        return wait_until(answers, what="the workers' status")
 
     def send(self, requests: int = REQUESTS) -> None:
         """Send them over connections of their own, four at a time; none may fail."""
@@ -123,14 +129,14 @@ class Workers:
         while True:
             statuses = self.statuses()
             numbers = {signal: (fates(statuses, signal), self.ended(signal)) for signal in ITEMS}
-            idle = len(statuses) == WORKERS and all(
+            idle = all(
                 told["signals"][signal]["queue"] < BATCH and not told["signals"][signal]["in_flight"]
                 for told in statuses
                 for signal in ITEMS
             )
             if idle and all(found.total() == ended for found, ended in numbers.values()):
                 return
-            assert monotonic() < deadline, f"fates and ended items of {len(statuses)} workers: {numbers}"
+            assert monotonic() < deadline, f"fates and ended items: {numbers}"
             sleep(0.05)
 
     def failing(self) -> Counter[str]:
@@ -171,10 +177,11 @@ def fates(statuses: Iterable[Mapping[str, Any]], signal: str) -> Counter[str]:
 
 
 def told_by_command(service: Service) -> list[dict[str, Any]]:
-    """Return the workers of `manage.py telemetry --status --json`."""
+    """Return the workers of `manage.py telemetry --status --json`, none if one does not answer in time."""
     command = [sys.executable, "manage.py", "telemetry", "--status", "--json"]
     shown = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=60, check=True)
-    return [told for told in json.loads(shown.stdout)["workers"] if told["run"] == service.process.pid]
+    workers = [told for told in json.loads(shown.stdout)["workers"] if told["run"] == service.process.pid]
+    return [] if any("error" in told for told in workers) else workers
 
 
 def scraped(service: Service, name: str) -> Counter[str]:
@@ -200,11 +207,12 @@ def console() -> Iterator[Console]:
         yield console
 
 
+@pytest.mark.timeout(900)
 def test_harmless(console: Console, start_service: StartService, route: Route) -> None:
     """One service for all faults; its workers are stopped in each, and the next count from zero."""
     signals = {"traces", "logs", "metrics"} if route.mode == "collector" else {"traces", "logs"}
     port = console.grpc_port if route.protocol == "grpc" else console.http_port
-    with FaultProxy(port, fault=ABSENT.fault) as proxy:
+    with FaultProxy(port, port=free_port(), fault=ABSENT.fault) as proxy:
         environment = {**route.env_for(proxy.port, proxy.port), **ENVIRONMENT}
         service = start_service(f"--workers={WORKERS}", "--preload", **environment)
         arrived = partial(counted, console, route)
@@ -274,7 +282,7 @@ def check_case(
         came = after[signal] - before[signal]
         assert came >= found["accepted"] if case.may_arrive else came == found["accepted"], (came, found)
     if case is ABSENT:
-        told = told_by_command(service)
+        told = wait_until(lambda: told_by_command(service), 60)
         assert {signal: fates(told, signal) for signal in ITEMS} == {signal: workers.fates(signal) for signal in ITEMS}
     check_stop(workers)
 
@@ -293,9 +301,14 @@ def check_stop(workers: Workers) -> None:
 
 def check_scrape(service: Service, workers: Workers) -> None:
     """What was dropped at stops is among the numbers at /metrics, which add up over all workers that ever were."""
-    for signal, item, created in (("traces", "span", "span_started"), ("logs", "log", "log_created")):
+
+    def sides(signal: str, item: str, created: str) -> tuple[int, int]:
         exported = scraped(service, f"otel_sdk_exporter_{item}_exported_total")
         processed = scraped(service, f"otel_sdk_processor_{item}_processed_total")
         del processed[""]  # the exporter's
-        ended = scraped(service, f"otel_sdk_{created}_total").total()
-        assert exported.total() + processed.total() + workers.fates(signal)["queue"] == ended, (exported, processed)
+        ended = scraped(service, f"otel_sdk_{created}_total")
+        return exported.total() + processed.total() + workers.fates(signal)["queue"], ended.total()
+
+    for names in (("traces", "span", "span_started"), ("logs", "log", "log_created")):
+        # A worker that answers may still be about to write that it starts.
+        wait_until(lambda names=names: len({*sides(*names)}) == 1, what=" ".join(names))  # type: ignore[misc]
