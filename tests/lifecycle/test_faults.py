@@ -7,6 +7,7 @@ from time import monotonic, sleep
 
 from telemetry.console.faults import Faults
 from telemetry.console.server import Console
+from telemetry.status import read_statuses
 from tests.support.routes import LAZY, Route, arrived, black_hole, expect, scraped_requests, send
 from tests.support.service import Service, free_port, wait_until
 
@@ -14,6 +15,8 @@ StartService = Callable[..., Service]
 
 BUDGET = 2.0
 QUICK = {"OTEL_BSP_SCHEDULE_DELAY": "200", "OTEL_BLRP_SCHEDULE_DELAY": "200", "OTEL_METRIC_EXPORT_INTERVAL": "500"}
+# A backend is awaited for longer than anything here takes.
+PATIENT = {"OTEL_EXPORTER_OTLP_TIMEOUT": "100000"}
 
 
 def stop_within_budget(service: Service) -> str:
@@ -75,11 +78,11 @@ def test_slow_backend_gets_everything(console: Console, start_service: StartServ
 def test_requests_do_not_wait_for_a_silent_backend(start_service: StartService, route: Route) -> None:
     with black_hole() as port:
         service = start_service(
-            "--workers=2", **route.env_for(port, port), **QUICK, TELEMETRY_FLUSH_TIMEOUT=str(BUDGET)
+            "--workers=2", **route.env_for(port, port), **QUICK, **PATIENT, TELEMETRY_FLUSH_TIMEOUT=str(BUDGET)
         )
         started = monotonic()
         send(service, 60)
-        assert monotonic() - started < 10
+        assert monotonic() - started < 30
         if route.mode == "direct":
             assert scraped_requests(service) == 60
         service.stop()
@@ -87,12 +90,12 @@ def test_requests_do_not_wait_for_a_silent_backend(start_service: StartService, 
 
 def test_backend_that_comes_back_gets_what_was_kept(start_service: StartService, route: Route) -> None:
     grpc_port, http_port = free_port(), free_port()
-    service = start_service("--workers=2", **route.env_for(grpc_port, http_port), **QUICK)
+    service = start_service("--workers=2", **route.env_for(grpc_port, http_port), **QUICK, **PATIENT)
     send(service, 20)
     sleep(1.5)
     with Console(grpc_port=grpc_port, http_port=http_port, api_port=0) as console:
         send(service, 20)
-        console.store.wait_for(lambda _: arrived(console, route.mode).spans == 40, timeout=10)
+        console.store.wait_for(lambda _: arrived(console, route.mode).spans == 40, timeout=60)
         service.stop()
         expect(console, route.mode, 40)
 
@@ -104,7 +107,7 @@ def test_recycle_with_absent_backend_keeps_serving(start_service: StartService) 
     )
     for number in range(10):
         if number in {3, 8}:  # the fifth request of a worker, and its last
-            sleep(2)  # by now it knows that nobody listens
+            wait_until(lambda: failing(service), what="a worker that knows that nobody listens")
         assert service.get("/users")[0] == 200
     told = r"telemetry dropped at stop: .* within ([0-9.]+) s"
     wait_until(lambda: len(re.findall(told, service.output)) == 2, what="the two lines")
@@ -112,11 +115,17 @@ def test_recycle_with_absent_backend_keeps_serving(start_service: StartService) 
     service.stop()
 
 
+def failing(service: Service) -> bool:
+    """Return whether a worker says that a signal fails."""
+    answers = [told for told in read_statuses() if told["run"] == service.process.pid and "error" not in told]
+    return any(way.get("failing") for told in answers for way in told["signals"].values())
+
+
 def test_start_does_not_wait_for_the_backend(start_service: StartService, route: Route) -> None:
     with black_hole() as port:
-        started = monotonic()
-        service = start_service("--workers=1", **route.env_for(port, port), TELEMETRY_FLUSH_TIMEOUT=str(BUDGET))
-        assert monotonic() - started < 12
+        service = start_service(
+            "--workers=1", **route.env_for(port, port), **PATIENT, TELEMETRY_FLUSH_TIMEOUT=str(BUDGET)
+        )
         assert service.get("/readyz")[0] == 200
         service.stop()
 
