@@ -13,6 +13,7 @@ class Interruption:
 
     def __init__(self) -> None:
         self._asked = threading.Event()
+        self._noted = False
         self._hurried = False
         self._former: dict[signal.Signals, Any] = {}
 
@@ -40,6 +41,7 @@ class Interruption:
         return self._asked.wait(seconds)
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:
+        self._hurried = self._noted
+        self._noted = True
         # Event.set() takes a lock that the interrupted thread may hold.
-        self._hurried = self._asked.is_set()
         threading.Thread(target=self._asked.set).start()

@@ -54,7 +54,8 @@ class Command(BaseCommand):
         """Run until a signal comes."""
         stopped = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: stopped.set())
+            # Event.set() takes a lock that the interrupted thread may hold.
+            signal.signal(number, lambda *_: threading.Thread(target=stopped.set).start())
         console = _console(options)
         try:
             console.start()
