@@ -15,7 +15,8 @@ from typing import Any, Self
 import psutil
 import pytest
 
-from telemetry.demo.ports import MODES, Ports, busy_port
+from telemetry.demo.arrivals import Arrivals
+from telemetry.demo.ports import MODES, Mode, Ports, busy_port
 from tests.support.service import ROOT, wait_until
 
 
@@ -40,7 +41,7 @@ class RunningDemo:
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
-        wait_until(lambda: not self.processes(), 20, "processes of the demo")
+        wait_until(lambda: not self.processes(), 60, "processes of the demo")
 
     @property
     def errors(self) -> str:
@@ -68,16 +69,24 @@ class RunningDemo:
 
     def wait_for_traffic(self) -> None:
         """Wait until the links are printed, after which traffic begins."""
-        wait_until(lambda: "Try:" in self.errors or self._process.poll() is not None, 60, "the demo's links")
+        wait_until(lambda: "Try:" in self.errors or self._process.poll() is not None, 120, "the demo's links")
         assert self._process.poll() is None, self.errors
+
+    def wait_for_arrivals(self, mode: Mode, requests: int = 1) -> None:
+        """Wait until the console has so many requests of `mode`."""
+        arrivals = Arrivals(self.ports.console)
+        wait_until(
+            lambda: arrivals.refresh() is None and arrivals.of(mode).server_spans >= requests, 60, "requests' spans"
+        )
 
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
-    def wait(self, timeout: float = 60) -> int:
+    def wait(self, timeout: float = 120) -> int:
         """Return the exit code; nothing may be running then."""
         code = self._process.wait(timeout)
-        assert not self.processes(), self.errors
+        # What was killed takes a moment to be gone.
+        wait_until(lambda: not self.processes(), 5, f"processes of the demo after its end ({self.errors})")
         assert busy_port(self.ports.used(MODES)) is None
         return code
 
@@ -92,8 +101,8 @@ StartDemo = Callable[..., RunningDemo]
 
 @pytest.fixture
 def offset() -> int:
-    """An offset at which all ports are free, below the range that the system gives out by itself."""
-    offsets = (random.Random(os.urandom(8)).randrange(2_000, 24_000) for _ in range(1_000))  # noqa: S311
+    """An offset at which all ports are free, below those of other tests and those that the system gives out."""
+    offsets = (random.Random(os.urandom(8)).randrange(2_000, 11_000) for _ in range(1_000))  # noqa: S311
     return next(offset for offset in offsets if busy_port(Ports(offset).used(MODES)) is None)
 
 
