@@ -12,6 +12,7 @@ from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
 # A busy machine draws slowly.
 expect.set_options(timeout=20_000)
+_PATIENCE = 90_000
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = (
@@ -48,6 +49,7 @@ class Chromium:
         assert self._browser is not None
         given = {"viewport": DESKTOP, "base_url": base, "color_scheme": "light", **options}
         context = self._browser.new_context(**given)
+        context.set_default_timeout(_PATIENCE)
         try:
             page = WatchedPage(context.new_page())
             yield page
@@ -109,7 +111,9 @@ def chromium() -> Iterator[Chromium]:
     profile = tempfile.mkdtemp(prefix="chromium-")
     try:
         with sync_playwright() as playwright:
-            context = playwright.chromium.launch_persistent_context(profile, executable_path=CHROMIUM, args=[*FLAGS])
+            context = playwright.chromium.launch_persistent_context(
+                profile, executable_path=CHROMIUM, args=[*FLAGS], timeout=_PATIENCE
+            )
             try:
                 yield Chromium(context)
             finally:

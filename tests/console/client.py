@@ -15,6 +15,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
+from telemetry.console.server import Console
+
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
 TRACE_ID = "5b8aa5a2d2c872e8321cf37308d69df2"
@@ -38,7 +40,7 @@ def request(
     url: str, method: str = "GET", body: bytes | None = None, headers: Mapping[str, str] | None = None
 ) -> Answer:
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
     try:
         target = parts.path + (f"?{parts.query}" if parts.query else "")
         connection.request(method, target, body, dict(headers or {}))
@@ -53,6 +55,12 @@ def post(url: str, body: bytes | Message, content_type: str = PROTOBUF, **header
     return request(
         url, "POST", data, {"Content-Type": content_type, **{k.replace("_", "-"): headers[k] for k in headers}}
     )
+
+
+def delayed(console: Console) -> int:
+    """How many requests wait for the end of the delay that a fault gives them."""
+    condition: Any = vars(console.receiver._stopping)["_cond"]
+    return len(condition._waiters)
 
 
 def attributes(values: Mapping[str, str]) -> list[KeyValue]:

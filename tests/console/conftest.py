@@ -56,7 +56,7 @@ class BothModes:
             service.get(path)[0],
         ]
         assert statuses == [409, 200, 200, 204, 404]
-        wait_until(lambda: self._arrived(mode, before.requests + VISITS), 30, f"the requests of {mode}")
+        wait_until(lambda: self._arrived(mode, before.requests + VISITS), 60, f"the requests of {mode}")
 
     def _arrived(self, mode: str, requests: int) -> bool:
         totals = self.console.store.mode(mode)

@@ -59,8 +59,8 @@ def test_command_serves_until_a_signal_and_ends_cleanly(number: signal.Signals) 
         assert request(urls["Console"] + "/api/faults", "PUT", b"{}").status == 403
         begin = time.monotonic()
         process.send_signal(number)
-        output, errors = process.communicate(timeout=10)
-        assert time.monotonic() - begin < 4
+        output, errors = process.communicate(timeout=60)
+        assert time.monotonic() - begin < 15
     assert (process.returncode, output, errors) == (0, "", "")
 
 
@@ -78,7 +78,7 @@ def test_command_takes_scrape_targets_and_faults() -> None:
         assert request(urls["Console"] + "/api/faults", "PUT", body).status == 200
         assert post(urls["OTLP/HTTP"] + "/v1/traces", one_span()).status == 503
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
     assert process.returncode == 0
 
 

@@ -24,6 +24,9 @@ from tests.console.client import (
     traces,
 )
 
+# Seconds; axe looks at every element of seven pages, on a busy machine for long.
+pytestmark = pytest.mark.timeout(300)
+
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>'\"&{{ 7|add:7 }}{% now 'Y' %}"
 OTHER = "12" * 16
 PAGES = ("/", "/traces", f"/traces/{TRACE_ID}", "/metrics", "/metrics/http.server.request.duration", "/logs", "/modes")
@@ -88,7 +91,6 @@ def test_hostile_parameter_is_text(browser: Chromium, filled: Console) -> None:
         expect(page).to_have_url(re.compile(r"/traces\?text=%3Cscript%3E"))
 
 
-@pytest.mark.timeout(300)  # axe looks at every element of seven pages, on a busy machine for long
 @pytest.mark.parametrize(("scheme", "rules"), [("light", ALL_RULES), ("dark", ("color-contrast",))])
 def test_pages_have_no_barriers(browser: Chromium, filled: Console, scheme: str, rules: Sequence[str]) -> None:
     with browser.page(filled.url, color_scheme=scheme) as watched:
@@ -120,9 +122,9 @@ def test_keyboard_reaches_everything(browser: Chromium, filled: Console) -> None
         page = watched.go("/traces")
         page.keyboard.press("Tab")
         assert focused(page) == "Skip to the content"
-        assert page.evaluate("document.activeElement.getBoundingClientRect().top") >= 0
+        expect(page.locator(":focus")).to_be_in_viewport(ratio=1)
         page.keyboard.press("Enter")
-        assert page.evaluate("document.activeElement.id") == "main"
+        expect(page.locator("#main")).to_be_focused()
         watched.go("/traces")
         reached = []
         for _ in range(9):
@@ -222,7 +224,7 @@ def test_console_that_is_gone_and_back_is_told(browser: Chromium) -> None:
     with console:
         url = console.url
         with browser.page(url) as watched:
-            watched.expected = ("ERR_CONNECTION_REFUSED", "ERR_EMPTY_RESPONSE", "ERR_CONNECTION_RESET")
+            watched.expected = ("net::ERR_",)  # which one depends on the moment
             page = watched.go("/")
             console.stop()
             expect(page.get_by_role("status")).to_have_text("The console does not answer; trying again")

@@ -11,7 +11,7 @@ import pytest
 from telemetry.console.faults import Faults
 from telemetry.console.listener import PortError
 from telemetry.console.server import Console
-from tests.console.client import one_span, post, request
+from tests.console.client import delayed, one_span, post, request
 from tests.support.service import wait_until
 
 PORTS = ("grpc_port", "http_port", "api_port")
@@ -27,9 +27,9 @@ def test_stop_leaves_no_thread_and_frees_the_ports() -> None:
         assert post(console.http_endpoint + "/v1/traces", one_span()).status == 200
         assert request(console.url + "/healthz").status == 200
         begin = time.monotonic()
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 10
     # The thread with which grpc watches over the grace period ends an instant after the server.
-    wait_until(lambda: set(threading.enumerate()) <= before, 1)
+    wait_until(lambda: set(threading.enumerate()) <= before)
     for name in PORTS:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -42,7 +42,7 @@ def test_stop_ends_idle_connections_at_once() -> None:
         idle = [socket.create_connection(("127.0.0.1", getattr(console, name))) for name in PORTS]
         time.sleep(0.1)
         begin = time.monotonic()
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 10
     for connection in idle:
         connection.close()
 
@@ -83,7 +83,7 @@ def test_busy_port_is_named_and_nothing_is_left(busy: str) -> None:
             new_console(**{busy: port}).start()
     assert str(caught.value) == f"{busy} {port} on 127.0.0.1 cannot be used: the port is busy"
     assert (caught.value.parameter, caught.value.port) == (busy, port)
-    wait_until(lambda: set(threading.enumerate()) <= before, 1)
+    wait_until(lambda: set(threading.enumerate()) <= before)
 
 
 def test_second_console_on_the_same_ports_is_refused() -> None:
@@ -132,7 +132,7 @@ def test_delayed_answers_reach_their_senders_at_stop() -> None:
         senders = [threading.Thread(target=lambda: statuses.append(post(url, one_span()).status)) for _ in range(3)]
         for sender in senders:
             sender.start()
-        time.sleep(0.3)
+        wait_until(lambda: delayed(console) == len(senders))
     for sender in senders:
         sender.join()
     assert statuses == [503] * 3
