@@ -94,13 +94,13 @@ def run(mode: str, new_service: Callable[..., Service]) -> Round:
         new_service("--workers=1", **Route(mode, "grpc").env(console), **ENVIRONMENT) as service,
     ):
         statuses = dict(send(service))
-        wait_until(lambda: _everything_arrived(console), 30, "the last span and record")
+        wait_until(lambda: _everything_arrived(console), 60, "the last span and record")
         scraped: list[Metric] = []
         if mode == "direct":
-            scraped = wait_until(lambda: _complete(_scrape(service)), 30, "telemetry's own metrics")
+            scraped = wait_until(lambda: _complete(_scrape(service)), 60, "telemetry's own metrics")
         else:
             begin = time_ns()
-            wait_until(lambda: _exported_since(console, begin), 30, "telemetry's own metrics")
+            wait_until(lambda: _exported_since(console, begin), 60, "telemetry's own metrics")
         spans, records, otlp = console.store.spans(), console.store.logs(), list(_otlp(console))
     return Round(mode, statuses, spans, records[::-1], otlp, scraped)
 
