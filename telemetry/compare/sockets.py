@@ -1,19 +1,25 @@
 """Ports of the loopback address, and waiting for what takes its time."""
 
+import random
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic, sleep
 from typing import TypeVar
 
 T = TypeVar("T")
 
+# Below those that the system gives out by itself: one that is free now is so still when its process has come up.
+_PORTS = range(26_000, 32_768)
+
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port of 127.0.0.1 that nobody listens on; RuntimeError where there is none."""
+    for port in random.sample(_PORTS, len(_PORTS)):
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError(f"no port from {_PORTS.start} to {_PORTS.stop - 1} is free")
 
 
 def listens(port: int) -> bool:

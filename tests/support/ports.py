@@ -10,7 +10,7 @@ from itertools import cycle
 from pathlib import Path
 
 # Below those that a kernel gives for port 0 and to clients (Linux: from 32768), in blocks that one process has alone.
-_FIRST, _BLOCK, _BLOCKS = 20_000, 200, 60
+_FIRST, _BLOCK, _BLOCKS = 20_000, 200, 30
 
 
 @cache
