@@ -42,6 +42,12 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+class PatientServer(HTTPServer):
+    """Takes one request at a time; the others wait for their turn, however many they are."""
+
+    request_queue_size = 128
+
+
 @pytest.fixture
 def serve() -> type[Handler]:
     Handler.served = Handler.stall_at = 0
@@ -63,8 +69,7 @@ def run(server: HTTPServer, folder: Path, kind: Literal["closed", "open"], job: 
 def test_open_loop_counts_from_the_due_time(tmp_path: Path, serve: type[Handler]) -> None:
     """A server that takes one request at a time stalls once: all that were due meanwhile are late, too."""
     serve.stall_at = 20
-    server = HTTPServer(("127.0.0.1", 0), serve)
-    server.request_queue_size = 128
+    server = PatientServer(("127.0.0.1", 0), serve)
     done = run(server, tmp_path, "open", Job(server.server_port, ["/users/1"], 2.0, 64, 50.0))
     assert (done.answered, done.failed, done.wrong) == (100, 0, {})
     waited = sorted(done.latencies)[-50:]
@@ -84,7 +89,7 @@ def test_open_loop_sends_every_request_once(tmp_path: Path, serve: type[Handler]
 
 def test_closed_loop_counts_every_request(tmp_path: Path, serve: type[Handler]) -> None:
     server = ThreadingHTTPServer(("127.0.0.1", 0), serve)
-    done = run(server, tmp_path, "closed", Job(server.server_port, ["/users/1"], 1.0, 4))
+    done = run(server, tmp_path, "closed", Job(server.server_port, ["/users/1"], 4.0, 4))
     assert done.responses == serve.served > 20
     assert (done.failed, done.wrong) == (0, {})
     assert len(done.ends) == done.responses
