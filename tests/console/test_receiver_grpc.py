@@ -99,7 +99,7 @@ def test_fault_with_partial_reject_says_so(console: Console, channel: grpc.Chann
 
 def test_fault_with_a_delay_stores_what_the_sender_gave_up(console: Console, channel: grpc.Channel) -> None:
     console.receiver.faults = Faults(delay=3)
-    call = channel.unary_unary(EXPORT, None, None).future(one_span().SerializeToString(), timeout=60)
+    call: Any = channel.unary_unary(EXPORT, None, None).future(one_span().SerializeToString(), timeout=60)
     wait_until(lambda: delayed(console))
     assert call.cancel()
     assert console.store.wait_for(lambda store: store.mode("collector").spans == 1, 30)

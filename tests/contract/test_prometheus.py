@@ -44,7 +44,8 @@ def test_names_in_prometheus_are_those_of_otlp(scraping: Prometheus, rounds: dic
 
     def merged() -> dict[str, Any]:
         scraped = shown(list(stored(scraping, '{job="user-api"}')))
-        return merge({"prometheus": pushed}, {"prometheus": scraped})
+        both: dict[str, Any] = merge({"prometheus": pushed}, {"prometheus": scraped})
+        return both
 
     with suppress(TimeoutError):  # some series come with a later scrape than others
         wait_until(lambda: not unexplained(merged()), 30)
