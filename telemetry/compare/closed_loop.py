@@ -22,6 +22,7 @@ class _Tally:
         self.numbers = count()
         self.deadline = perf_counter() + job.seconds
         self.latencies: list[float] = []
+        self.begins: list[float] = []
         self.ends: list[float] = []
         self.wrong: Counter[str] = Counter()
         self.failed = 0
@@ -42,11 +43,12 @@ def _user(tally: _Tally, port: int) -> type[FastHttpUser]:
             if perf_counter() >= tally.deadline:
                 raise StopUser
             request = tally.mix.request(next(tally.numbers))
-            began = perf_counter()
+            began, begin = perf_counter(), time()
             with self.client.request(
                 request.method, request.path, data=request.body or None, catch_response=True
             ) as response:
                 response.success()  # the statuses are counted here, against what is expected
+            tally.begins.append(begin)
             tally.ends.append(time())
             if response.status_code == request.expected:
                 tally.latencies.append(perf_counter() - began)
@@ -78,6 +80,7 @@ def run(job: Job) -> Done:
         wrong=dict(tally.wrong),
         failed=tally.failed,
         latencies=tally.latencies,
+        begins=tally.begins,
         ends=tally.ends,
     )
 

@@ -46,8 +46,8 @@ class Done:
     """What came of a load.
 
     `answered` requests got the status that they must get, `wrong` ones another (by status), `failed` ones none.
-    `latencies` are in seconds, of answered ones, in an open loop from the moment they were due; `ends` are times since
-    the epoch of all requests; `late` is by how many seconds the generator itself began at its worst.
+    `latencies` are in seconds, of answered ones, in an open loop from the moment they were due; `begins` and `ends` are
+    times since the epoch of all requests; `late` is by how many seconds the generator itself began at its worst.
     """
 
     seconds: float
@@ -55,6 +55,7 @@ class Done:
     wrong: dict[str, int] = field(default_factory=dict)
     failed: int = 0
     latencies: Sequence[float] = ()
+    begins: Sequence[float] = ()
     ends: Sequence[float] = ()
     late: float = 0.0
 
@@ -66,6 +67,10 @@ class Done:
     def percentile(self, percent: int) -> float:
         """Return a percentile of the latencies."""
         return percentile(self.latencies, percent)
+
+    def begun_after(self, moment: float) -> int:
+        """Return how many requests began after a time since the epoch."""
+        return sum(begin >= moment for begin in self.begins)
 
     def ended_after(self, moment: float) -> int:
         """Return how many requests ended after a time since the epoch, unanswered ones included."""

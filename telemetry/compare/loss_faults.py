@@ -135,15 +135,15 @@ class Playing:
         if self.killed is None:
             return {}
         told, reason = self.killed.told["signals"], "killed with its worker"
-        until = done.ended_after(self.killed.killed + CLOCK_MARGIN)
-        since_told = done.ended_after(self.killed.asked - CLOCK_MARGIN) - until
+        later = done.begun_after(self.killed.killed + CLOCK_MARGIN)
+        since_told = done.ended_after(self.killed.asked - CLOCK_MARGIN) - later
         found = {}
         for name, key in (("spans", "traces"), ("log records", "logs")):
             held = told[key].get("queue", 0) + told[key].get("in_flight", 0)
             found[name] = Counter({reason: held + since_told})
         if "last_success" in told["metrics"]:  # pushed, so what came since the last push is gone
             pushed = told["metrics"]["last_success"] or 0.0
-            found["counter"] = Counter({reason: done.ended_after(pushed - CLOCK_MARGIN) - until})
+            found["counter"] = Counter({reason: done.ended_after(pushed - CLOCK_MARGIN) - later})
             if not pushed:
                 found["counter"][reason] += self.bench.responses
         return found

@@ -21,11 +21,12 @@ _LEAD = 0.1
 
 
 class _Outcome(NamedTuple):
-    """Status (0: no answer), latency from the due time, end since the epoch, and how late it began."""
+    """Status (0: no answer), latency from the due time, begin and end since the epoch, and how late it began."""
 
     status: int
     expected: int
     latency: float
+    begin: float
     end: float
     late: float
 
@@ -39,9 +40,9 @@ def run(job: Job) -> Done:
         request = mix.request(number)
         due = start + number / job.rate
         sleep(max(0.0, due - perf_counter()))
-        began = perf_counter()
+        began, begin = perf_counter(), time()
         status = _send(job.port, request)
-        return _Outcome(status, request.expected, perf_counter() - due, time(), began - due)
+        return _Outcome(status, request.expected, perf_counter() - due, begin, time(), began - due)
 
     with ThreadPoolExecutor(job.clients) as clients:
         outcomes = list(clients.map(one, range(job.requests)))
@@ -53,6 +54,7 @@ def run(job: Job) -> Done:
         wrong=dict(wrong),
         failed=sum(outcome.status == 0 for outcome in outcomes),
         latencies=[outcome.latency for outcome in answered],
+        begins=[outcome.begin for outcome in outcomes],
         ends=[outcome.end for outcome in outcomes],
         late=max(outcome.late for outcome in outcomes),
     )

@@ -85,6 +85,7 @@ def test_open_loop_sends_every_request_once(tmp_path: Path, serve: type[Handler]
     assert done.answered == serve.served == 40
     assert done.ended_after(0.0) == 40
     assert done.ended_after(done.ends[-1] + 60) == 0
+    assert (done.begun_after(0.0), done.begun_after(max(done.begins) + 1)) == (40, 0)
 
 
 def test_closed_loop_counts_every_request(tmp_path: Path, serve: type[Handler]) -> None:
@@ -92,7 +93,7 @@ def test_closed_loop_counts_every_request(tmp_path: Path, serve: type[Handler]) 
     done = run(server, tmp_path, "closed", Job(server.server_port, ["/users/1"], 4.0, 4))
     assert done.responses == serve.served > 20
     assert (done.failed, done.wrong) == (0, {})
-    assert len(done.ends) == done.responses
+    assert len(done.begins) == len(done.ends) == done.responses
 
 
 def test_wrong_and_missing_answers_are_counted(tmp_path: Path, serve: type[Handler]) -> None:
