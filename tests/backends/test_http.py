@@ -65,7 +65,7 @@ def test_error_silent_server() -> None:
     started = monotonic()
     with black_hole() as port:
         assert failure(Tempo(f"http://127.0.0.1:{port}", timeout=0.3)).reason == "no answer in time"
-    assert monotonic() - started < 2
+    assert monotonic() - started < 4.5  # by default it would be five
 
 
 @pytest.fixture
@@ -90,8 +90,8 @@ def dribbling() -> Iterator[int]:
 
 def test_error_endless_answer(dribbling: int) -> None:
     started = monotonic()
-    assert failure(Tempo(f"http://127.0.0.1:{dribbling}", timeout=0.4)).reason == "no complete answer within 0.4 s"
-    assert monotonic() - started < 2
+    assert failure(Tempo(f"http://127.0.0.1:{dribbling}", timeout=3)).reason == "no complete answer within 3 s"
+    assert monotonic() - started < 20
 
 
 def test_credentials_sent_and_hidden() -> None:

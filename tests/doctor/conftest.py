@@ -66,7 +66,7 @@ def run_doctor(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "DATABASE_URL": "postgres://nobody:x@127.0.0.1:1/none", **env},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=110,
         check=False,
     )
 
@@ -82,7 +82,7 @@ class Quiet:
 
 
 def diagnose(
-    places: Mapping[str, str], environ: Mapping[str, str], wait: float = 10.0, timeout: float = 3.0
+    places: Mapping[str, str], environ: Mapping[str, str], wait: float = 30.0, timeout: float = 10.0
 ) -> Diagnosis:
     """Run the doctor in this process, with an environment of its own; `places` are URLs by server."""
     walk = Walk(Quiet(), poll=0.05)

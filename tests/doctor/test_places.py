@@ -12,7 +12,7 @@ from tests.support.service import free_port
 
 
 def places(**given: str) -> Places:
-    return Places.read(given, 1.0, {})
+    return Places.read(given, 10.0, {})
 
 
 @pytest.fixture

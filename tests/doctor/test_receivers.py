@@ -21,7 +21,7 @@ from tests.support.routes import black_hole
 from tests.support.service import free_port
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
-TIMEOUT = 2.0
+TIMEOUT = 5.0
 
 Check = Callable[[Receiver, float], Finding]
 

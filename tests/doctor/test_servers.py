@@ -30,14 +30,14 @@ def collected(pair: Callable[..., Pair]) -> Pair:
     return pair(Route("collector", "grpc"))
 
 
-def examine(collected: Pair, servers: Servers, wait: float, changed: Mapping[str, str] | None = None) -> Diagnosis:
+def examine(collected: Pair, servers: Servers, wait: float = 30, changed: Mapping[str, str] | None = None) -> Diagnosis:
     with servers.serve() as urls:
         places = {**urls, "service": collected.places["service"], "console": "none", **(changed or {})}
-        return diagnose(places, collected.env, wait=wait, timeout=2)
+        return diagnose(places, collected.env, wait=wait)
 
 
 def test_collector_chain(collected: Pair) -> None:
-    found = examine(collected, Servers(collected.console), wait=10)
+    found = examine(collected, Servers(collected.console))
     assert (found.passed, set(found.states().values())) == (True, {"ok"}), found.text
     assert found.hop("received")["detail"].startswith("traces +")
     assert found.hop("data sources")["detail"] == "Prometheus, Tempo, Loki: all reached"
@@ -120,7 +120,8 @@ def test_server_broken(collected: Pair, broken: tuple[str, str, Any, str, str, s
     server, path, answer, hop, detail, remedy = broken
     servers = Servers(collected.console)
     servers.answers[server][path] = answer
-    found = examine(collected, servers, wait=2)
+    # What is not broken has to arrive in that time.
+    found = examine(collected, servers, wait=6)
     (failed,) = [one for one in found.told["hops"] if one["state"] == "failed"]
     assert f"{failed['hop']} {failed['target']}".startswith(hop), found.text
     assert detail in failed["detail"]
@@ -142,7 +143,7 @@ def test_alloy_holds_back(collected: Pair) -> None:
     servers = Servers(collected.console)
     servers.exporting = False
     servers.answers["alloy"]["/metrics"] = lambda _: servers.counters(waiting=3)
-    found = examine(collected, servers, wait=1)
+    found = examine(collected, servers, wait=6)
     assert found.hop("sent on")["detail"] == (
         "no traces and metrics and logs left it; it waits in otlp_grpc/otelcol.exporter.otlp.tempo (3)"
     )
@@ -152,14 +153,14 @@ def test_alloy_gives_up(collected: Pair) -> None:
     servers = Servers(collected.console)
     answers = iter([servers.counters()])
     servers.answers["alloy"]["/metrics"] = lambda _: next(answers, servers.counters(failed=2))
-    found = examine(collected, servers, wait=1)
+    found = examine(collected, servers)
     assert found.hop("sent on")["detail"] == "its exporters gave up traces", found.text
 
 
 def test_alloy_component_unhealthy(collected: Pair) -> None:
     servers = Servers(collected.console)
     servers.answers["alloy"]["/api/v0/web/components"] = [component("otelcol.exporter.otlp.tempo", "unhealthy", "no")]
-    found = examine(collected, servers, wait=10)
+    found = examine(collected, servers)
     assert (found.passed, found.hop("collector")["state"]) == (True, "warning"), found.text
     assert found.hop("collector")["detail"] == "otelcol.exporter.otlp.tempo is unhealthy: no"
 
@@ -199,7 +200,7 @@ def test_jaeger_in_place_of_tempo(collected: Pair) -> None:
     with servers.serve() as urls:
         jaeger = urls.pop("tempo")
         places = {**urls, "jaeger": jaeger, "service": collected.places["service"], "console": "none"}
-        found = diagnose(places, collected.env, wait=10, timeout=2)
+        found = diagnose(places, collected.env)
     assert found.hop("trace")["target"] == "Jaeger"
     assert found.passed, found.text
     assert found.hop("data sources")["detail"] == "Prometheus, Loki, Jaeger: all reached"
@@ -221,7 +222,7 @@ def scrape(scraped: Pair, folder: Path, target: str, token: str | None, wait: fl
 
 @pytest.mark.skipif(prometheus_is_missing(), reason="Prometheus is not installed (Debian: apt-get install prometheus)")
 def test_real_prometheus_scrapes(scraped: Pair, tmp_path: Path) -> None:
-    found = scrape(scraped, tmp_path, f"127.0.0.1:{scraped.service.port}", "hush-hush", wait=15)
+    found = scrape(scraped, tmp_path, f"127.0.0.1:{scraped.service.port}", "hush-hush", wait=60)
     assert {found.hop(name)["state"] for name in ("scrape", "metric", "exemplar")} == {"ok"}, found.text
     assert found.passed
     assert "hush" not in found.text
@@ -237,7 +238,7 @@ def test_real_prometheus_does_not_scrape(
 ) -> None:
     """It scrapes something else, or without the token that the service wants."""
     target = "127.0.0.1:1" if elsewhere else f"127.0.0.1:{scraped.service.port}"
-    found = scrape(scraped, tmp_path, target, None, wait=8)  # it looks for targets every five seconds
+    found = scrape(scraped, tmp_path, target, None, wait=14)  # it looks for targets every five seconds
     hop = found.hop("scrape")
     assert found.failed == ["scrape Prometheus"], found.text
     assert (detail in hop["detail"], remedy in hop["remedy"]) == (True, True), hop

