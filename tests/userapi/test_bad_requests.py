@@ -11,7 +11,7 @@ from tests.userapi.bad_requests import BAD_REQUESTS, ODD_BUT_GOOD, BadRequest
 
 
 def send(service: Service, request: BadRequest) -> tuple[int, str, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=60)
     try:
         connection.putrequest(request.method, request.path, skip_host="Host" in request.headers)
         if request.body is not None:

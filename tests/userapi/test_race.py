@@ -28,7 +28,7 @@ def at_once(service: Service, calls: list[Call]) -> Counter[int]:
     barrier = Barrier(len(calls))
 
     def send(call: Call) -> int:
-        barrier.wait(10)
+        barrier.wait(60)
         return service.request(*call)[0]
 
     with ThreadPoolExecutor(len(calls)) as pool:
