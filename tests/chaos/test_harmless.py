@@ -38,7 +38,7 @@ SETTLE_SECONDS = 90.0
 # more than a round of requests makes: while all is well nothing is dropped, however late the export thread comes.
 ENVIRONMENT = {
     "TELEMETRY_FLUSH_TIMEOUT": str(BUDGET),
-    "OTEL_EXPORTER_OTLP_TIMEOUT": "4000",  # no busy machine makes a good export wait that long
+    "OTEL_EXPORTER_OTLP_TIMEOUT": "2000",  # hardly a busy machine makes a good export wait that long
     "OTEL_BSP_SCHEDULE_DELAY": "60000",
     "OTEL_BLRP_SCHEDULE_DELAY": "60000",
     "OTEL_METRIC_EXPORT_INTERVAL": "1000",
