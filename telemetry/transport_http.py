@@ -77,6 +77,14 @@ class ObservedSession(requests.Session):
         super().__init__()
         self._signal = signal
         self._observe = observe
+        self._environment: dict[str, dict[str, Any]] = {}
+
+    def merge_environment_settings(self, url: Any, *settings: Any) -> Any:
+        """Return what the environment has for `url` (proxies, certificates), read once: a quarter of a call's work."""
+        known = self._environment.get(url)
+        if known is None:
+            known = self._environment[url] = super().merge_environment_settings(url, *settings)
+        return known
 
     def request(self, *args: Any, **kwargs: Any) -> Any:
         """Send as usual, but read no more of the answer than an answer can have."""
