@@ -29,6 +29,7 @@ from opentelemetry.semconv.schemas import Schemas
 from opentelemetry.trace import SpanKind, StatusCode
 
 from telemetry.bound_metrics import BoundMetrics
+from telemetry.privacy import redactor
 from telemetry.spans import SpanSource, is_sampled
 
 _DRIVERS = {"sqlite": "sqlite3", "postgresql": "psycopg"}
@@ -50,7 +51,8 @@ class _Statement:
         found = _OPERATION.match(text)
         self.operation = found[1] if found else ""
         self.name = self.operation or tracer.unnamed
-        self.attributes = {**tracer.server, DB_QUERY_TEXT: text[:_LONGEST_STATEMENT]}
+        # Redacted once here, so that the export changes nothing and copies no span.
+        self.attributes = redactor().attributes({**tracer.server, DB_QUERY_TEXT: text[:_LONGEST_STATEMENT]})
         self.duration = tracer.duration.of(self.operation, "")
         self.rows = tracer.rows.of(self.operation, "")
 

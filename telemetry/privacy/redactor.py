@@ -93,9 +93,8 @@ class Redactor:
         if policy is Policy.HIDE:
             return MASK if value not in (None, "") else value
         if isinstance(value, str):
-            if policy is Policy.KEEP and len(value) <= TEXT_BYTES and value.isascii():
-                return value
-            redacted = self._by_policy(policy, value, beside)
+            keep = policy is Policy.KEEP and len(value) <= TEXT_BYTES and value.isascii()
+            redacted = value if keep else self._by_policy(policy, value, beside)
             if redacted == value and policy is not Policy.PATH:  # which depends on the other attributes
                 _remember(self._clean_attributes, (key, value), len(key) + len(value))
             return redacted
