@@ -218,6 +218,8 @@ class Delivery:
     def _tell_outcome(self, export: _Export, answer: Answer, lost_before: int, *, succeeded: bool) -> None:
         if succeeded:
             self._last_success = time()
+            if self._outage.lasts:
+                self._tell_overflow()  # it belongs to the outage that is over
             self._outage.delivered(self.lost)
             if answer.rejected:
                 self._note_error(answer)

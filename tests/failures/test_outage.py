@@ -9,6 +9,7 @@ from telemetry.answers import Answer
 from telemetry.compare.faults_proxy import Fault, FaultProxy
 from telemetry.console.faults import Faults
 from telemetry.console.server import Console
+from telemetry.delivery import Delivery
 from telemetry.outage import Outage, without_credentials
 from tests.failures.conftest import SHORT, StartSender
 from tests.support.service import free_port, wait_until
@@ -134,6 +135,27 @@ def test_outage_of_one_kind_after_another_is_one(caplog: pytest.LogCaptureFixtur
     assert lines(caplog) == [
         "WARNING traces to http://host:1/: unavailable: gone; ",
         "INFO traces to http://host:1/: delivered again after 3600 s, 500 spans dropped",
+    ]
+
+
+def test_outage_ends_with_what_overflowed_meanwhile(caplog: pytest.LogCaptureFixture) -> None:
+    delivery = Delivery("traces", "http://host:1")
+
+    def export(answer: Answer, overflows: int = 0) -> None:
+        def send() -> bool:
+            for _ in range(overflows):
+                delivery._overflowed()
+            delivery.answered(answer)
+            return answer.reason is None
+
+        delivery.attempt(1, send, True, lambda: 0)
+
+    export(Answer("unavailable", "gone"))
+    export(Answer(), overflows=3)
+    export(Answer())
+    assert lines(caplog) == [
+        "WARNING traces to http://host:1: unavailable: gone; ",
+        "INFO traces to http://host:1: delivered again after 0 s, 4 spans dropped",
     ]
 
 
