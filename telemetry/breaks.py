@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from time import perf_counter, sleep
 from typing import TypeVar
 
-_WORK = 100e-6
+_WORK = 300e-6
 _BREAK = 50e-6
 """Seconds."""
 
