@@ -122,11 +122,12 @@ def _losses(report: Report) -> list[Line]:
         for signal, name in (("spans", "spans"), ("log records", "log records"), ("counter", "counts")):
             direct = _lost(of_fault, signal, lambda key: key == "direct")
             collector = _lost(of_fault, signal, lambda key: key.startswith("collector"))
-            if direct and collector and _rates_differ(direct, collector):
+            # How much goes with a batch depends on the moment of its end, so only who lost nothing is advised.
+            if direct and collector and not min(direct[0], collector[0]) and _rates_differ(direct, collector):
                 through = next((run["collector"] for run in of_fault if run["collector"]), "the receiver itself")
                 told = [f"{lost} of {sent}" for lost, sent in (direct, collector)]
                 figure = f"{name} lost: direct {told[0]}, through {through} {told[1]}"
-                better = DIRECT if direct[0] / direct[1] < collector[0] / collector[1] else COLLECTOR
+                better = COLLECTOR if direct[0] else DIRECT
                 lines.append(_line(better, f"{when} and its {name} must not be lost", figure))
     if runs and not any(line["choose"] == COLLECTOR for line in lines):
         lines.append(_line(EITHER, "faults decide: a collector saved nothing here", _total_lost(runs)))

@@ -61,8 +61,8 @@ def test_loss_decides_by_what_was_lost(direct: int, collector: int, choose: str)
     assert chosen(losses(direct, collector), "a backend may be away") == choose
 
 
-@pytest.mark.parametrize(("direct", "collector"), [(5, 5), (40, 45), (3, 0)])
-def test_losses_that_chance_explains_give_no_line(direct: int, collector: int) -> None:
+@pytest.mark.parametrize(("direct", "collector"), [(5, 5), (40, 45), (3, 0), (20, 90), (90, 20)])
+def test_losses_of_both_or_by_chance_give_no_line(direct: int, collector: int) -> None:
     assert [line["choose"] for line in advice(losses(direct, collector))] == ["either"]
 
 
