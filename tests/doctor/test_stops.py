@@ -240,4 +240,5 @@ def test_command_interrupted(collected: Pair) -> None:
             while not process.stdout.readline().startswith("ok          request"):
                 pass
             process.send_signal(signal.SIGINT)
-            assert process.wait(60) == 130
+            output, errors = process.communicate(timeout=60)
+            assert (process.returncode, errors) == (130, ""), output

@@ -3,6 +3,8 @@
 import argparse
 import json
 import logging
+import os
+import signal
 import sys
 from typing import Any
 
@@ -20,7 +22,7 @@ _INTERRUPTED = 130
 
 
 class Command(BaseCommand):
-    """Exit code 0 if no hop failed, 1 if one did, 2 for a wrong command line or URL."""
+    """Exit code 0 if no hop failed, 1 if one did, 2 for a wrong command line or URL, 130 after Ctrl-C."""
 
     help = (
         "Send one request to the running service and look for it at every hop of the current mode; "
@@ -57,11 +59,11 @@ class Command(BaseCommand):
         doctor = Doctor(places, walk, options["path"], options["wait"])
         # What the exporters and clients log of a failure is told in the doctor's own words, and would mix with them.
         logging.disable(logging.CRITICAL)
+        before = signal.signal(signal.SIGINT, _leave)
         try:
             doctor.run()
-        except KeyboardInterrupt:
-            sys.exit(_INTERRUPTED)
         finally:
+            signal.signal(signal.SIGINT, before)
             screen.close()
             logging.disable(logging.NOTSET)
         if options["json"]:
@@ -71,6 +73,13 @@ class Command(BaseCommand):
         else:
             screen.summary(walk.results, doctor.trace_id)
         sys.exit(not passed(walk.results))
+
+
+def _leave(*_: object) -> None:
+    """End at once; a KeyboardInterrupt would be lost where Python runs a finalizer, and the doctor would wait on."""
+    if sys.stderr.isatty():
+        os.write(sys.stderr.fileno(), b"\n")  # the progress stays in its line
+    os._exit(_INTERRUPTED)
 
 
 def _seconds(text: str) -> float:
