@@ -2,7 +2,7 @@
 
 import random
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from time import monotonic, sleep
 from typing import TypeVar
@@ -13,13 +13,16 @@ T = TypeVar("T")
 _PORTS = range(26_000, 32_768)
 
 
-def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on; RuntimeError where there is none."""
-    for port in random.sample(_PORTS, len(_PORTS)):
+def free_port(candidates: Iterable[int] | None = None) -> int:
+    """Return the first of `candidates` (by default 26000 to 32767, shuffled) that nobody listens on at 127.0.0.1.
+
+    Raises RuntimeError where there is none.
+    """
+    for port in candidates or random.sample(_PORTS, len(_PORTS)):
         with suppress(OSError), socket.socket() as probe:
             probe.bind(("127.0.0.1", port))
             return port
-    raise RuntimeError(f"no port from {_PORTS.start} to {_PORTS.stop - 1} is free")
+    raise RuntimeError("no port is free")
 
 
 def listens(port: int) -> bool:

@@ -2,12 +2,13 @@
 
 import fcntl
 import os
-import socket
 import tempfile
 from collections.abc import Iterator
 from functools import cache
 from itertools import cycle
 from pathlib import Path
+
+from telemetry.compare import sockets
 
 # Below those that a kernel gives for port 0 and to clients (Linux: from 32768), in blocks that one process has alone.
 _FIRST, _BLOCK, _BLOCKS = 20_000, 200, 30
@@ -32,11 +33,4 @@ def _ports() -> Iterator[int]:
 
 def free_port() -> int:
     """Return a port of 127.0.0.1 that nobody listens on, nor will, but who is told of it."""
-    for port in _ports():
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("a cycle has no end")
+    return sockets.free_port(_ports())
