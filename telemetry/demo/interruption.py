@@ -13,8 +13,7 @@ class Interruption:
 
     def __init__(self) -> None:
         self._asked = threading.Event()
-        self._noted = False
-        self._hurried = False
+        self._signals = 0
         self._former: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -34,14 +33,13 @@ class Interruption:
     @property
     def hurried(self) -> bool:
         """Whether it shall stop without waiting for anything."""
-        return self._hurried
+        return self._signals > 1
 
     def wait(self, seconds: float) -> bool:
         """Wait until the demo shall stop, for at most `seconds`; return whether it shall."""
         return self._asked.wait(seconds)
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:
-        self._hurried = self._noted
-        self._noted = True
+        self._signals += 1
         # Event.set() takes a lock that the interrupted thread may hold.
         threading.Thread(target=self._asked.set).start()
