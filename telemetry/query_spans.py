@@ -51,8 +51,8 @@ class _Statement:
         found = _OPERATION.match(text)
         self.operation = found[1] if found else ""
         self.name = self.operation or tracer.unnamed
-        # Redacted once here, so that the export changes nothing and copies no span.
-        self.attributes = redactor().attributes({**tracer.server, DB_QUERY_TEXT: text[:_LONGEST_STATEMENT]})
+        # Redacted and cut once here, so that the export changes nothing and copies no span.
+        self.attributes = redactor().attributes({**tracer.server, DB_QUERY_TEXT: text})
         self.duration = tracer.duration.of(self.operation, "")
         self.rows = tracer.rows.of(self.operation, "")
 
