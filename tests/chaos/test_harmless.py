@@ -18,7 +18,6 @@ import pytest
 
 from telemetry.compare.faults_proxy import PASS, Fault, FaultProxy
 from telemetry.console.server import Console
-from telemetry.status import read_statuses
 from tests.support.routes import Route
 from tests.support.service import ROOT, Service, free_port, wait_until
 
@@ -92,13 +91,9 @@ class Workers:
 
     def statuses(self) -> list[dict[str, Any]]:
         """Return what the workers tell, once all are there and answer."""
-        run = self._service.process.pid
-
-        def answers() -> list[dict[str, Any]]:
-            told = [told for told in read_statuses() if told["run"] == run and "error" not in told]
-            return told if len(told) == WORKERS else []
-
-        return wait_until(answers, what="the workers' status")
+        return wait_until(
+            lambda: told if len(told := self._service.statuses()) == WORKERS else [], what="the workers' status"
+        )
 
     def send(self, requests: int = REQUESTS) -> None:
         """Send them over connections of their own, four at a time; none may fail."""

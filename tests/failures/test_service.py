@@ -34,13 +34,8 @@ def route(request: pytest.FixtureRequest) -> Route:
 
 
 def workers_of(service: Service) -> list[dict[str, Any]]:
-    """Return what the service's workers tell of themselves."""
+    """Return what is told of the service's workers, those included that do not answer."""
     return [told for told in read_statuses() if told["run"] == service.process.pid]
-
-
-def answers_of(service: Service) -> list[dict[str, Any]]:
-    """Return what those tell that answer in time."""
-    return [told for told in workers_of(service) if "error" not in told]
 
 
 def manage(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -140,8 +135,8 @@ def test_service_counts_each_fate(console: Console, start_service: StartService,
 def test_status_of_a_healthy_service(console: Console, start_service: StartService, route: Route) -> None:
     service = start_service("--workers=2", **route.env(console), **QUICK)
     send(service, 12)
-    wait_until(lambda: sum(told["signals"]["logs"]["accepted"] for told in answers_of(service)) >= 12)
-    told = wait_until(lambda: len(workers := answers_of(service)) == 2 and workers)
+    wait_until(lambda: sum(told["signals"]["logs"]["accepted"] for told in service.statuses()) >= 12)
+    told = wait_until(lambda: len(workers := service.statuses()) == 2 and workers)
     assert told
     assert [worker["slot"] for worker in told] == [0, 1]
     assert {worker["pid"] for worker in told} == {process.pid for process in service.workers()}
@@ -164,7 +159,7 @@ def test_status_of_a_failing_backend(console: Console, start_service: StartServi
     service = start_service("--workers=1", **Route("direct", "grpc").env(console), **QUICK)
     send(service, 6)
     (told,) = wait_until(
-        lambda: [told for told in answers_of(service) if told["signals"]["traces"]["losses"].get("refused", 0) >= 6]
+        lambda: [told for told in service.statuses() if told["signals"]["traces"]["losses"].get("refused", 0) >= 6]
     )
     traces = told["signals"]["traces"]
     assert traces["failing"]
@@ -185,10 +180,10 @@ def test_status_of_a_failing_backend(console: Console, start_service: StartServi
 
 def test_status_passes_over_killed_workers(console: Console, start_service: StartService) -> None:
     service = start_service("--workers=2", **Route("collector", "grpc").env(console))
-    victim, _ = wait_until(lambda: workers if len(workers := answers_of(service)) == 2 else [])
+    victim, _ = wait_until(lambda: workers if len(workers := service.statuses()) == 2 else [])
     os.kill(victim["pid"], signal.SIGKILL)
     wait_until(
-        lambda: [told["slot"] for told in answers_of(service) if told["pid"] != victim["pid"]] == [0, 1],
+        lambda: [told["slot"] for told in service.statuses() if told["pid"] != victim["pid"]] == [0, 1],
         what="a successor that answers in the same slot",
     )
     service.stop()

@@ -7,7 +7,6 @@ from time import monotonic, sleep
 
 from telemetry.console.faults import Faults
 from telemetry.console.server import Console
-from telemetry.status import read_statuses
 from tests.support.routes import LAZY, Route, arrived, black_hole, expect, scraped_requests, send
 from tests.support.service import Service, free_port, wait_until
 
@@ -117,8 +116,7 @@ def test_recycle_with_absent_backend_keeps_serving(start_service: StartService) 
 
 def failing(service: Service) -> bool:
     """Return whether a worker says that a signal fails."""
-    answers = [told for told in read_statuses() if told["run"] == service.process.pid and "error" not in told]
-    return any(way.get("failing") for told in answers for way in told["signals"].values())
+    return any(way.get("failing") for told in service.statuses() for way in told["signals"].values())
 
 
 def test_start_does_not_wait_for_the_backend(start_service: StartService, route: Route) -> None:

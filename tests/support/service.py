@@ -15,6 +15,7 @@ from typing import Any, Self
 import psutil
 
 from telemetry.compare.sockets import listens, wait_until
+from telemetry.status import read_statuses
 from tests.support.ports import free_port
 
 __all__ = ["ROOT", "Service", "free_port", "listens", "wait_until"]
@@ -108,6 +109,10 @@ class Service:
                     if child.status() != psutil.STATUS_ZOMBIE:
                         living.append(child)
         return living
+
+    def statuses(self) -> list[dict[str, Any]]:
+        """Return what the workers tell of their telemetry, those that answer in time."""
+        return [told for told in read_statuses() if told["run"] == self.process.pid and "error" not in told]
 
     def send_signal(self, number: int) -> None:
         self.process.send_signal(number)
