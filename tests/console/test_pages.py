@@ -8,9 +8,6 @@ from playwright.sync_api import Page, expect
 from tests.console.browser import Chromium
 from tests.console.conftest import VISITS, BothModes
 
-# Seconds; a busy machine starts the browser and the services slowly.
-pytestmark = pytest.mark.timeout(300)
-
 _DURATION = r"[\d.]+ (ms|s)"
 
 

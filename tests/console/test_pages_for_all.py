@@ -24,9 +24,6 @@ from tests.console.client import (
     traces,
 )
 
-# Seconds; axe looks at every element of seven pages, on a busy machine for long.
-pytestmark = pytest.mark.timeout(300)
-
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>'\"&{{ 7|add:7 }}{% now 'Y' %}"
 OTHER = "12" * 16
 PAGES = ("/", "/traces", f"/traces/{TRACE_ID}", "/metrics", "/metrics/http.server.request.duration", "/logs", "/modes")

@@ -10,9 +10,6 @@ from tests.support.prometheus import Prometheus
 from tests.support.routes import Route, send
 from tests.support.service import Service, wait_until
 
-# Seconds; on a busy machine each starts its processes slowly.
-pytestmark = pytest.mark.timeout(300)
-
 REQUESTS = 60
 WORKERS = "--workers=3"
 QUICK = {"OTEL_BSP_SCHEDULE_DELAY": "200", "OTEL_METRIC_EXPORT_INTERVAL": "500"}

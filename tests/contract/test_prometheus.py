@@ -20,9 +20,6 @@ from tests.support.prometheus import WITH_QUERIES, Prometheus
 from tests.support.routes import Route
 from tests.support.service import Service, wait_until
 
-# Seconds; on a busy machine each starts its processes slowly.
-pytestmark = pytest.mark.timeout(300)
-
 NOT_MEASURED = ("health check",)
 
 
