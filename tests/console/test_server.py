@@ -27,7 +27,7 @@ def test_stop_leaves_no_thread_and_frees_the_ports() -> None:
         assert post(console.http_endpoint + "/v1/traces", one_span()).status == 200
         assert request(console.url + "/healthz").status == 200
         begin = time.monotonic()
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 2
     # The thread with which grpc watches over the grace period ends an instant after the server.
     wait_until(lambda: set(threading.enumerate()) <= before)
     for name in PORTS:
@@ -42,7 +42,7 @@ def test_stop_ends_idle_connections_at_once() -> None:
         idle = [socket.create_connection(("127.0.0.1", getattr(console, name))) for name in PORTS]
         time.sleep(0.1)
         begin = time.monotonic()
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 2
     for connection in idle:
         connection.close()
 

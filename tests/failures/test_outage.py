@@ -41,7 +41,8 @@ def test_outage_is_told_once_and_its_end_once(
     (warning,) = lines(caplog)
     # The cause is in the library's own words: "Connection refused", "Connection reset" and "Broken pipe" were all seen.
     assert re.fullmatch(
-        rf"WARNING traces to http://127.0.0.1:{proxy.port}\S*: (unavailable|timeout): \S.*; check that it is up.*",
+        rf"WARNING traces to http://127.0.0.1:{proxy.port}\S*: "
+        r"(unavailable: \S.*; check that it is up, .*port.*|timeout: \S.*; check that it is up and fast enough.*)",
         warning,
     )
     proxy.fault = Fault()
