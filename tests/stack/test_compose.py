@@ -47,6 +47,7 @@ PORT_VARIABLES = {
     "POSTGRES_PORT": 20011,
 }
 GIB = 1 << 30
+OWN_IMAGE = "user-api:local"
 each_choice = pytest.mark.parametrize("choice", CHOICES, ids=str)
 
 
@@ -99,12 +100,29 @@ def test_compose_waits_for_the_database_alone(choice: Choice) -> None:
 
 def test_compose_images_pinned() -> None:
     for name, service in everything().items():
-        if "build" in service:
-            assert service["image"] == "user-api:local"
-            assert service["build"]["dockerfile"] == "deploy/Dockerfile"
-            assert service["build"]["context"] == str(ROOT)
-        else:
+        if service["image"] != OWN_IMAGE:
+            assert "build" not in service, name
             assert re.fullmatch(r"[a-z/]+:v?\d+\.\d+(\.\d+)?", service["image"]), name
+
+
+@each_choice
+def test_compose_image_built_once(choice: Choice) -> None:
+    """Docker's containerd image store refuses a second build of the same tag at the same time."""
+    found = services(choice)
+    (builder,) = [name for name, service in found.items() if "build" in service]
+    assert found[builder]["build"]["dockerfile"] == "deploy/Dockerfile"
+    assert found[builder]["build"]["context"] == str(ROOT)
+    of_the_image = {name for name, service in found.items() if service["image"] == OWN_IMAGE}
+    assert builder in of_the_image
+    for name in of_the_image:
+        assert found[name]["pull_policy"] == "never", name
+        assert name == builder or builder in waited_for(found, name), f"{name} can start before its image is built"
+
+
+def waited_for(found: dict[str, dict[str, Any]], name: str) -> set[str]:
+    """Return the services that `name` depends on, directly or through others; they are part of `up NAME` as well."""
+    direct = set(found[name].get("depends_on", ())) & set(found)
+    return direct.union(*(waited_for(found, one) for one in direct))
 
 
 @pytest.mark.parametrize("name", sorted(set(PORTS) | ONE_SHOT))
@@ -134,7 +152,7 @@ def test_compose_health_and_restart(name: str) -> None:
         assert service["restart"] in {"no", "on-failure:3"}
         return
     assert service["restart"] == "unless-stopped"
-    if "build" in service:  # the image's own
+    if service["image"] == OWN_IMAGE:  # its health check is in the Dockerfile
         assert "\nHEALTHCHECK " in (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8")
     else:
         assert service["healthcheck"]["test"][0] == "CMD"  # CMD-SHELL needs a shell, which most images lack
