@@ -13,9 +13,9 @@ help: ## List the targets
 demo: $(VENV)/.installed ## Run the console and the service in both modes, with traffic (ARGS="--for 20 --json")
 	@$(BIN)/python manage.py demo $(ARGS)
 
-# Real processes share the machine with whatever else runs: what fails is run once more, and listed as RERUN.
+# Only tests marked `timing` are run once more after a failure, and listed as RERUN (tests/support/timing.py).
 test: $(VENV)/.installed-dev ## Pass every test (ARGS="-k metrics" for some)
-	@$(BIN)/python -m pytest --numprocesses 4 --dist worksteal --reruns 1 $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 4 --dist worksteal $(ARGS)
 
 lint: $(VENV)/.installed-dev ## Check style (ruff), types (mypy) and imports (import-linter)
 	$(BIN)/ruff check .

@@ -61,6 +61,7 @@ def test_error_tls_at_plaintext() -> None:
     assert "check the scheme of its URL (TELEMETRY_TEMPO_URL)" in error.remedy
 
 
+@pytest.mark.timing
 def test_error_silent_server() -> None:
     started = monotonic()
     with black_hole() as port:
@@ -88,6 +89,7 @@ def dribbling() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
+@pytest.mark.timing
 def test_error_endless_answer(dribbling: int) -> None:
     started = monotonic()
     assert failure(Tempo(f"http://127.0.0.1:{dribbling}", timeout=3)).reason == "no complete answer within 3 s"

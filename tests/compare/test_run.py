@@ -18,6 +18,7 @@ Compare = Callable[..., Ended]
 pytestmark = pytest.mark.timeout(400)
 
 
+@pytest.mark.timing
 def test_cost_and_freshness_of_a_real_service(compare: Compare) -> None:
     ended = compare("--scenarios", "cost", "freshness", "--variants", "off", "collector-grpc")
     assert ended.code == 0, ended.output

@@ -47,6 +47,7 @@ def run(*args: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_command_serves_until_a_signal_and_ends_cleanly(number: signal.Signals) -> None:
     # A database that cannot be reached, and a backend that would be exported to: the command wants neither.

@@ -105,6 +105,7 @@ def test_fault_with_a_delay_stores_what_the_sender_gave_up(console: Console, cha
     assert console.store.wait_for(lambda store: store.mode("collector").spans == 1, 30)
 
 
+@pytest.mark.timing
 def test_delay_ends_when_the_console_stops(console: Console, channel: grpc.Channel) -> None:
     console.receiver.faults = Faults(delay=60)
     call = channel.unary_unary(EXPORT, None, None).future(b"", timeout=30)

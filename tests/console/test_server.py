@@ -21,6 +21,7 @@ def new_console(**options: Any) -> Console:
     return Console(**{**dict.fromkeys(PORTS, 0), **options})
 
 
+@pytest.mark.timing
 def test_stop_leaves_no_thread_and_frees_the_ports() -> None:
     before = set(threading.enumerate())
     with new_console() as console:
@@ -37,6 +38,7 @@ def test_stop_leaves_no_thread_and_frees_the_ports() -> None:
             probe.listen()
 
 
+@pytest.mark.timing
 def test_stop_ends_idle_connections_at_once() -> None:
     with new_console() as console:
         idle = [socket.create_connection(("127.0.0.1", getattr(console, name))) for name in PORTS]

@@ -143,6 +143,7 @@ def test_demo_fails_when_telemetry_is_lost(start_demo: StartDemo) -> None:
     assert any("did not arrive" in reason for reason in demo.tally()["reasons"])
 
 
+@pytest.mark.timing
 def test_demo_second_interrupt_hurries(start_demo: StartDemo) -> None:
     demo = start_demo("--mode", "collector")
     demo.wait_for_traffic()

@@ -29,6 +29,7 @@ def users(service: Service) -> int:
     return len(json.loads(service.get("/users")[2])["results"])
 
 
+@pytest.mark.timing
 def test_traffic_to_those_that_are_known(start_service: StartService) -> None:
     service = start_service(TELEMETRY_MODE="off")
     started = monotonic()

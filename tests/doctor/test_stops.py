@@ -124,6 +124,7 @@ def test_export_rejected(either: Pair, faults: Console) -> None:
     assert found.hop("otlp", "logs")["detail"].startswith("taken, but a log record was rejected")
 
 
+@pytest.mark.timing
 def test_export_without_answer(either: Pair, faults: Console) -> None:
     """Bounded by the time-out of the configuration, and of the command."""
     faults.receiver.faults = Faults(delay=30, signals=("metrics",))
@@ -157,6 +158,7 @@ def test_path_wrong(pair: Callable[..., Pair]) -> None:
     assert found.hop("otlp", "traces")["remedy"] == "check the endpoint's path"
 
 
+@pytest.mark.timing
 def test_sampled_out(pair: Callable[..., Pair]) -> None:
     """Known before it is waited for; its log record and its count arrive nevertheless."""
     found = pair(COLLECTOR, OTEL_TRACES_SAMPLER="always_off").diagnose()
@@ -194,6 +196,7 @@ def test_metrics_without_their_token(pair: Callable[..., Pair]) -> None:
     assert found.hop("metric")["detail"] == "because of: metrics /metrics"
 
 
+@pytest.mark.timing
 def test_wrong_receiver_behind_it(collected: Pair) -> None:
     """Everything is taken, and nothing is found: another console is asked."""
     with Console(grpc_port=0, http_port=0, api_port=0) as other:

@@ -166,6 +166,7 @@ def test_answers_retry_after_holds_the_next_batch(
     sender.check(accepted=5, unavailable=5)
 
 
+@pytest.mark.timing
 def test_answers_retry_after_does_not_hold_a_stop(
     console: Console, receiver_port: int, start_sender: StartSender
 ) -> None:

@@ -122,6 +122,7 @@ def test_delivery_of_a_request_that_outlasts_the_recycling(
     expect(console, mode, 4)
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("threads", [1, 4])  # one thread: the worker class is sync
 @pytest.mark.parametrize("mode", ["collector", "direct"])
 def test_delivery_while_a_request_hangs_past_the_graceful_timeout(

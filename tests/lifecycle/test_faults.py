@@ -5,6 +5,8 @@ import signal
 from collections.abc import Callable
 from time import monotonic, sleep
 
+import pytest
+
 from telemetry.console.faults import Faults
 from telemetry.console.server import Console
 from tests.support.routes import LAZY, Route, arrived, black_hole, expect, scraped_requests, send
@@ -35,6 +37,7 @@ def assert_told(output: str) -> None:
     assert 30 <= dropped(output, "log records") <= 30 + 30 + 10
 
 
+@pytest.mark.timing
 def test_stop_with_absent_backend_ends_within_budget_and_tells_the_loss(
     start_service: StartService, route: Route
 ) -> None:
@@ -45,6 +48,7 @@ def test_stop_with_absent_backend_ends_within_budget_and_tells_the_loss(
     assert_told(output)
 
 
+@pytest.mark.timing
 def test_stop_with_silent_backend_ends_within_budget_and_tells_the_loss(
     start_service: StartService, route: Route
 ) -> None:
@@ -55,6 +59,7 @@ def test_stop_with_silent_backend_ends_within_budget_and_tells_the_loss(
     assert_told(output)
 
 
+@pytest.mark.timing
 def test_stop_with_refusing_backend_ends_within_budget_and_tells_the_loss(
     console: Console, start_service: StartService, route: Route
 ) -> None:
@@ -74,6 +79,7 @@ def test_slow_backend_gets_everything(console: Console, start_service: StartServ
     expect(console, route.mode, 60)
 
 
+@pytest.mark.timing
 def test_requests_do_not_wait_for_a_silent_backend(start_service: StartService, route: Route) -> None:
     with black_hole() as port:
         service = start_service(

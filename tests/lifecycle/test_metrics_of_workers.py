@@ -51,6 +51,7 @@ def test_metrics_never_go_back_while_workers_come_and_go(start_service: StartSer
     assert scraped_requests(service) == sent
 
 
+@pytest.mark.timing
 def test_metrics_answer_while_a_worker_is_stopped(start_service: StartService) -> None:
     service = start_service("--workers=2", **DIRECT)
     send(service, 20)

@@ -32,7 +32,8 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def lint(checkout: Path) -> subprocess.CompletedProcess[str]:
-    command = [Path(sysconfig.get_path("scripts")) / "lint-imports", "--contract", "public-names", "--no-cache"]
+    program = Path(sysconfig.get_path("scripts")) / "lint-imports"
+    command = [str(program), "--contract", "public-names", "--no-cache"]
     return subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False, timeout=120)
 
 

@@ -41,6 +41,7 @@ def longest_wait(items: Iterable[int]) -> float:
     return max(waits)
 
 
+@pytest.mark.timing
 def test_breaks_let_other_threads_run() -> None:
     long = ITEM * ITEMS / 2
     assert longest_wait(range(ITEMS)) > long

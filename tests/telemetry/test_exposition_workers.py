@@ -98,6 +98,7 @@ def test_current_values_of_dead_workers_vanish(start: Start, exposition: Exposit
     assert value(exposition, "active") is None
 
 
+@pytest.mark.timing
 def test_hung_worker_costs_nothing_and_counts(start: Start, exposition: Exposition) -> None:
     worker = start(0)
     worker.tell("add 5", "active 1")

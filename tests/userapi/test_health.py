@@ -57,6 +57,7 @@ def test_readyz_names_missing_migrations(start_service: Callable[..., Service], 
     assert "run manage.py migrate" in json.loads(body)["errors"]["migrations"][0]
 
 
+@pytest.mark.timing
 def test_readyz_names_unreachable_database(start_service: Callable[..., Service], tmp_path: Path) -> None:
     service = start_service("--workers=1", DATABASE_URL=f"postgres://secret@/{tmp_path}/none")
     started = monotonic()
