@@ -6,6 +6,7 @@ class UserApiConfig(AppConfig):
     verbose_name = "User API"
 
     def ready(self) -> None:
-        from userapi import checks, requests  # noqa: F401  (importing `checks` registers them)
+        from userapi import checks, forks, requests  # noqa: F401  (importing `checks` registers them)
 
         requests.install()
+        forks.install()
