@@ -28,6 +28,12 @@ worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 accesslog = None  # each request leaves its own record, inside its trace
 control_socket_disable = True
 
+# gunicorn would believe these headers of every client on the loopback address or a Unix socket. The settings alone
+# decide (DJANGO_BEHIND_PROXY); a path prefix is set by the environment variable SCRIPT_NAME.
+forwarded_allow_ips = ""
+forwarder_headers = ""
+secure_scheme_headers: dict[str, str] = {}
+
 
 def pre_fork(server: Any, worker: Any) -> None:
     """Tell the settings how many database connections a worker needs. (With `--preload` they are read before.)"""

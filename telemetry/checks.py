@@ -1,4 +1,4 @@
-"""Django's system check of the telemetry's configuration: `manage.py check` tells what a start would refuse."""
+"""Django's system checks of the telemetry's configuration: what a start would refuse, and what production needs."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,6 +7,7 @@ from django.apps import AppConfig
 from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004  (Django's own name)
 
 from telemetry.config import TelemetryConfig
+from telemetry.config.reader import DEFAULT
 
 
 @register("telemetry")
@@ -16,3 +17,29 @@ def check_configuration(app_configs: Sequence[AppConfig] | None, **kwargs: Any) 
     if errors:
         return [Error(str(error), id="telemetry.E001") for error in errors]
     return [Warning(warning, id="telemetry.W001") for warning in TelemetryConfig.from_env().warnings]
+
+
+@register("telemetry", deploy=True)
+def check_exposure(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
+    """Return W002 where `/metrics` is open, W003 where nobody has decided what a client's trace context may do."""
+    if TelemetryConfig.errors():
+        return []
+    config = TelemetryConfig.from_env()
+    found: list[CheckMessage] = []
+    if config.metrics.exporter == "prometheus" and not config.metrics_token:
+        found.append(
+            Warning(
+                "METRICS_TOKEN is not set: whoever reaches the service can read /metrics.",
+                hint="Set it to a random text, and give it to Prometheus as a bearer token.",
+                id="telemetry.W002",
+            )
+        )
+    if config.mode != "off" and config.sources["incoming_context"] == DEFAULT:
+        found.append(
+            Warning(
+                "TELEMETRY_INCOMING_CONTEXT is not set: any client can choose trace ids and what is sampled.",
+                hint="Set it to link (or ignore) at a public edge, or to trust if every client is a service of yours.",
+                id="telemetry.W003",
+            )
+        )
+    return found

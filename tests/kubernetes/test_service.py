@@ -48,6 +48,7 @@ def test_variables_accepted(name: str) -> None:
     environment = {key: str(value) for key, value in of.environment(documents, container).items()}
     config = TelemetryConfig.from_env({key: re.sub(r"\$\(\w+\)", "x", value) for key, value in environment.items()})
     assert config.mode == name.partition("-")[0]
+    assert config.incoming_context == "link"
     assert not config.warnings
 
 

@@ -1,6 +1,7 @@
 """Settings: safe by default, loud about mistakes, read from the environment alone."""
 
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -20,6 +21,10 @@ PRODUCTION = {
     "DJANGO_SECRET_KEY": SECRET,
     "DJANGO_ALLOWED_HOSTS": "users.example.com",
     "DATABASE_URL": "postgres://user:secret@db.example/users",
+    "DJANGO_BEHIND_PROXY": "true",
+    "TELEMETRY_MODE": "direct",
+    "METRICS_TOKEN": SECRET,
+    "TELEMETRY_INCOMING_CONTEXT": "link",
 }
 
 
@@ -49,10 +54,34 @@ def test_production_environment_passes_the_deploy_check() -> None:
     assert result.returncode == 0, result.stderr
 
 
-def test_open_access_fails_the_deploy_check() -> None:
-    result = manage({**PRODUCTION, "USERAPI_OPEN_ACCESS": "true"}, "check", "--deploy", "--fail-level", "WARNING")
-    assert result.returncode == 1
-    assert "userapi.W001" in result.stderr
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({"USERAPI_OPEN_ACCESS": "true"}, ["userapi.W001"]),
+        ({"DJANGO_BEHIND_PROXY": ""}, ["userapi.W002"]),
+        ({"METRICS_TOKEN": ""}, ["telemetry.W002"]),
+        ({"METRICS_TOKEN": "", "TELEMETRY_MODE": "collector"}, []),
+        ({"TELEMETRY_INCOMING_CONTEXT": ""}, ["telemetry.W003"]),
+        ({"TELEMETRY_INCOMING_CONTEXT": "trust"}, []),
+        ({"TELEMETRY_INCOMING_CONTEXT": "", "METRICS_TOKEN": "", "TELEMETRY_MODE": "off"}, []),
+        ({"TELEMETRY_MODE": "nonsense"}, ["telemetry.E001"]),
+    ],
+)
+def test_deploy_check_knows_what_is_missing(change: dict[str, str], found: list[str]) -> None:
+    result = manage({**PRODUCTION, **change}, "check", "--deploy", "--fail-level", "WARNING")
+    assert re.findall(r"\((\w+\.[EW]\d+)\)", result.stderr) == found
+    assert result.returncode == bool(found)
+
+
+def test_deploy_check_says_what_a_proxy_must_do() -> None:
+    result = manage(PRODUCTION, "check", "--deploy")
+    assert "(userapi.I001)" in result.stderr
+    assert "docs/production.md#slow-clients" in result.stderr
+
+
+def test_preload_is_a_decision(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(monkeypatch, PRODUCTION)["SECURE_HSTS_PRELOAD"] is False
+    assert load(monkeypatch, {**PRODUCTION, "DJANGO_HSTS_PRELOAD": "true"})["SECURE_HSTS_PRELOAD"] is True
 
 
 def test_defaults_are_safe(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,6 +130,7 @@ def test_secret_key_of_debug_mode_is_refused_outside(monkeypatch: pytest.MonkeyP
         ("DJANGO_HTTPS", "2"),
         ("DJANGO_BEHIND_PROXY", "x"),
         ("DJANGO_HSTS_SUBDOMAINS", "x"),
+        ("DJANGO_HSTS_PRELOAD", "x"),
         ("USERAPI_OPEN_ACCESS", "maybe"),
         ("DJANGO_HSTS_SECONDS", "-1"),
         ("DJANGO_CSRF_TRUSTED_ORIGINS", "example.com"),
