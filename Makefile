@@ -1,10 +1,15 @@
 # Needs Python >= 3.11 with venv, and make. `make help` lists the targets.
 PYTHON ?= python3
 VENV := .venv
+# Another Python than the one in .venv gets an environment of its own: make test PYTHON=python3.13
+ifeq ($(origin PYTHON),command line)
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+VENV := .venv$(if $(wildcard .venv/lib),$(if $(wildcard .venv/lib/python$(VERSION)),,-$(VERSION)))
+endif
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help demo test lint snapshots dashboards lock secrets verify clean report screenshots
+.PHONY: help demo test lint audit sbom snapshots dashboards lock secrets verify clean report screenshots
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -22,6 +27,16 @@ lint: $(VENV)/.installed-dev ## Check style (ruff), types (mypy) and imports (im
 	$(BIN)/ruff format --check .
 	DJANGO_DEBUG=true $(BIN)/mypy
 	$(BIN)/lint-imports
+
+# --strict: a package that the vulnerability service does not know is an error, not a pass.
+audit: $(VENV)/.installed-dev ## Look the locked packages up among known vulnerabilities (needs PyPI's JSON API)
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off \
+		--requirement requirements.txt --requirement requirements-dev.txt $(ARGS)
+
+SBOM ?= sbom.cdx.json
+sbom: $(VENV)/.installed-dev ## Write an SBOM (CycloneDX) of what the service is locked to into sbom.cdx.json
+	@$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --output-file $(SBOM) \
+		--of JSON requirements.txt
 
 snapshots: $(VENV)/.installed-dev ## Renew the contract of both modes and docs/signals.md, for review with git diff
 	USERAPI_RENEW_SNAPSHOTS=1 $(BIN)/python -m pytest tests/contract/test_contract.py tests/contract/test_reference.py $(ARGS)
@@ -48,7 +63,7 @@ verify: ## Follow a request through every hop of the services that Docker Compos
 	@deploy/verify $(ARGS)
 
 clean: ## Remove the environment and what runs left behind
-	rm -rf $(VENV) .demo db.sqlite3* staticfiles .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .cache
+	rm -rf .venv .venv-* sbom.cdx.json .demo db.sqlite3* staticfiles .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'

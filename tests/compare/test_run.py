@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from telemetry.compare.collectors import Rotel
 from tests.compare.conftest import Ended, command
 from tests.support.service import ROOT
 
@@ -16,9 +17,11 @@ Compare = Callable[..., Ended]
 
 # Seconds; on a busy machine each starts its processes slowly.
 pytestmark = pytest.mark.timeout(400)
+needs_rotel = pytest.mark.skipif(not Rotel.is_installed(), reason="rotel has no wheel for this Python")
 
 
 @pytest.mark.timing
+@needs_rotel
 def test_cost_and_freshness_of_a_real_service(compare: Compare) -> None:
     ended = compare("--scenarios", "cost", "freshness", "--variants", "off", "collector-grpc")
     assert ended.code == 0, ended.output
@@ -48,6 +51,7 @@ def test_cost_and_freshness_of_a_real_service(compare: Compare) -> None:
     assert report["setup"]["rate"] == 20
 
 
+@needs_rotel
 def test_faults_are_counted_with_their_reasons(compare: Compare) -> None:
     arguments = ("--scenarios", "loss", "--faults", "killed", "stop", "--variants", "off", "direct", "collector-http")
     ended = compare(*arguments, "--duration", "2", "--workers", "2")

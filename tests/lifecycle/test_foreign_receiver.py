@@ -5,12 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import rotel
 
 from telemetry.console.server import Console
 from tests.support.routes import LAZY, Route, expect, send
 from tests.support.service import Service, free_port, listens, wait_until
 
+rotel = pytest.importorskip("rotel", reason="rotel has no wheel for this Python")
 BINARY = Path(rotel.__file__).parent / "rotel-agent"
 
 
