@@ -9,7 +9,7 @@ endif
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help demo test lint audit sbom snapshots dashboards lock secrets verify clean report screenshots
+.PHONY: help demo compare dev test lint audit sbom snapshots dashboards lock secrets verify clean report screenshots
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -17,6 +17,12 @@ help: ## List the targets
 
 demo: $(VENV)/.installed ## Run the console and the service in both modes, with traffic (ARGS="--for 20 --json")
 	@$(BIN)/python manage.py demo $(ARGS)
+
+compare: $(VENV)/.installed-dev ## Measure off, collector and direct on this machine (ARGS="--quick" for five minutes)
+	@$(BIN)/python manage.py compare $(ARGS)
+
+dev: $(VENV)/.installed-dev ## Prepare this checkout for work: everything that tests, lint and compare need
+	@echo "Ready: make test, make lint, make compare; or . $(BIN)/activate"
 
 # Only tests marked `timing` are run once more after a failure, and listed as RERUN (tests/support/timing.py).
 test: $(VENV)/.installed-dev ## Pass every test (ARGS="-k metrics" for some)
@@ -65,14 +71,21 @@ verify: ## Follow a request through every hop of the services that Docker Compos
 clean: ## Remove the environment and what runs left behind
 	rm -rf .venv .venv-* sbom.cdx.json .demo db.sqlite3* staticfiles .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .cache
 
-$(BIN)/python:
+# pip comes last into a new environment. Without it a former try was cut short (Debian without python3-venv): begin anew.
+$(BIN)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv --clear $(VENV)
 
-$(VENV)/.installed: requirements.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+# Only a terminal is shown what pip does.
+INSTALL = quiet=; [ -t 1 ] || quiet=--quiet; \
+	$(BIN)/python -m pip install $$quiet --disable-pip-version-check --require-hashes -r
+
+$(VENV)/.installed: requirements.txt $(BIN)/pip
+	@echo "Installing what the service needs into $(VENV): about 30 MB to download"
+	@$(INSTALL) requirements.txt
 	@touch $@
 
-$(VENV)/.installed-dev: requirements-dev.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+$(VENV)/.installed-dev: requirements-dev.txt $(BIN)/pip
+	@echo "Installing what tests and the comparison need into $(VENV): about 300 MB to download"
+	@$(INSTALL) requirements-dev.txt
 	@touch $@ $(VENV)/.installed

@@ -8,31 +8,60 @@ import sys
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, OperationalError, ProgrammingError, connections
+from django.db.migrations.executor import MigrationExecutor
 
 from telemetry import lifecycle
 
+_COMMANDS_THAT_SIGN = ("runserver", "shell", "testserver")
+
 
 def main(arguments: list[str]) -> None:
-    """Run the command that `arguments` name; a wrong variable ends it with one line."""
-    if arguments[1:2] == ["demo"]:
+    """Run the command that `arguments` name; a wrong variable or an unusable database ends it with one line."""
+    command = "help" if {"--help", "-h"} & {*arguments} else "".join(arguments[1:2])
+    if command == "demo":
         from telemetry.demo.environment import prepare
 
         prepare(arguments[2:])
-    if arguments[1:2] == ["compare"]:
+    if command == "compare":
         from telemetry.compare.environment import prepare as prepare_comparison
 
         prepare_comparison()
-    if arguments[1:2] == ["doctor"] and not os.environ.get("DJANGO_SECRET_KEY"):
-        # It signs nothing, and is run where the service's secrets are not at hand.
+    if not _needs_key(command, arguments) and not os.environ.get("DJANGO_SECRET_KEY", "").strip():
         os.environ["DJANGO_SECRET_KEY"] = secrets.token_urlsafe(50)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "userapi.settings")
     try:
         _ = settings.INSTALLED_APPS
     except ImproperlyConfigured as error:
         sys.exit(f"{arguments[0]}: {error}")
-    if arguments[1:2] == ["runserver"]:
+    if command == "runserver":
         lifecycle.load_config()  # the reloader would wait for a better value for ever
-    execute_from_command_line(arguments)
+    try:
+        execute_from_command_line(arguments)
+    except (OperationalError, ProgrammingError) as error:
+        problem = None if "--traceback" in arguments else _database_problem(error)
+        if problem is None:
+            raise
+        sys.exit(f"{arguments[0]}: {problem}")
+
+
+def _needs_key(command: str, arguments: list[str]) -> bool:
+    """Whether the command signs something with DJANGO_SECRET_KEY, or checks it."""
+    return command in _COMMANDS_THAT_SIGN or (command == "check" and "--deploy" in arguments)
+
+
+def _database_problem(error: DatabaseError) -> str | None:
+    """Return in one line why the database cannot be used; None where `error` is not about that."""
+    try:
+        executor = MigrationExecutor(connections[DEFAULT_DB_ALIAS])
+        missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except DatabaseError as unusable:
+        error, missing = unusable, []
+    if missing:
+        return f"the database lacks {len(missing)} migrations: run `manage.py migrate` first"
+    if isinstance(error, OperationalError):
+        return f"the database cannot be used (DATABASE_URL): {' '.join(str(error).split())}"
+    return None
 
 
 if __name__ == "__main__":

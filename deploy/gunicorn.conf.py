@@ -4,7 +4,6 @@ Each of gunicorn's own options on the command line wins over the value given her
 """
 
 import os
-from pathlib import Path
 from typing import Any
 
 from telemetry import gunicorn as telemetry
@@ -24,7 +23,8 @@ worker_class = "gthread"  # for `sync`, give `--threads 1` as well: gunicorn tak
 threads = 4
 timeout = 30
 graceful_timeout = 30  # must stay above TELEMETRY_FLUSH_TIMEOUT, which is taken out of it
-worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108  (the heartbeat must not wait for a disk)
+# The heartbeat must not wait for a disk. gunicorn's own default is the temporary directory.
+worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK | os.X_OK) else None  # noqa: S108
 accesslog = None  # each request leaves its own record, inside its trace
 control_socket_disable = True
 

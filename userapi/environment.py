@@ -46,6 +46,8 @@ class Environment:
 
     @staticmethod
     def error(name: str, value: str | None, accepted: str) -> ImproperlyConfigured:
-        """Return the error for a bad value; None as the value keeps a secret one out of the message."""
+        """Return the error for a bad value, "" for one that is not set; None keeps a secret out of the message."""
         shown = "has a value (not shown) that is not accepted" if value is None else f"has the value {value!r}"
+        if value == "":
+            shown = "is not set"
         return ImproperlyConfigured(f"{name} {shown}; accepted: {accepted}.")

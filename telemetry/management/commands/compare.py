@@ -84,7 +84,7 @@ class Command(BaseCommand):
         """Run, write the report and end with the verdict."""
         missing = [name for name in (*_NEEDED, *_collector_of(given)) if importlib.util.find_spec(name) is None]
         if missing:
-            raise CommandError(f"{', '.join(missing)} missing; the comparison needs what `make test` installs")
+            raise CommandError(f"missing: {', '.join(missing)}; `make compare` or `make dev` installs what it needs")
         options = _options(given)
         if not given["allow_remote"]:
             _check_targets(given)
