@@ -30,12 +30,14 @@ class DataSourceHealth:
 
 
 class Grafana(Backend):
-    """A Grafana. Its API wants a user, who may stand in the URL."""
+    """A Grafana. Its API wants a user, who may be given in the URL."""
 
     name: ClassVar[str] = "Grafana"
     variable: ClassVar[str] = "TELEMETRY_GRAFANA_URL"
     default_url: ClassVar[str] = "http://admin:admin@localhost:3000"
     ready_path: ClassVar[str] = "/api/health"
+    user_variable: ClassVar[str] = "TELEMETRY_GRAFANA_USER"
+    password_variable: ClassVar[str] = "TELEMETRY_GRAFANA_PASSWORD"  # noqa: S105  (a variable's name)
 
     def version(self) -> str:
         """Return its version; raises BackendError where it is no Grafana or its database is away."""

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from time import monotonic
 from typing import Any, ClassVar, Self
-from urllib.parse import unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit, urlunsplit
 
 import requests
 
+from telemetry.backends.names import unresolved_remedy
 from telemetry.causes import causes
 
 TIMEOUT = 5.0
@@ -173,6 +174,8 @@ class Backend:
             return f"check the scheme of its URL{self._named_by}, and REQUESTS_CA_BUNDLE for an authority of your own"
         if isinstance(error, requests.exceptions.Timeout):
             return f"check that it is up and not overloaded{self._named_by}"
+        if _is_unresolved(error):
+            return unresolved_remedy(urlsplit(self.url).hostname or "", self.variable or "its URL")
         return f"check that it is up, and host and port of its URL{self._named_by}"
 
 
@@ -188,6 +191,13 @@ def checked_base_url(url: str) -> str:
     return url
 
 
+def url_with_login(url: str, user: str, password: str) -> str:
+    """Return `url` with a user and a password, of any characters, in place of those that it has."""
+    parts = urlsplit(url)
+    place = f"{quote(user, safe='')}:{quote(password, safe='')}@{parts.netloc.rpartition('@')[2]}"
+    return urlunsplit((parts.scheme, place, parts.path, "", ""))
+
+
 def shown_url(url: str) -> str:
     """Return `url` without user, password, query and fragment."""
     parts = urlsplit(url)
@@ -199,6 +209,10 @@ def _credentials(url: str) -> tuple[str, str] | None:
     return None if parts.username is None else (unquote(parts.username), unquote(parts.password or ""))
 
 
+def _is_unresolved(error: Exception) -> bool:
+    return any(isinstance(cause, socket.gaierror) for cause in causes(error))
+
+
 def _reason_of(error: Exception) -> str:
     # The text of requests' errors quotes URLs.
     if isinstance(error, requests.exceptions.ConnectTimeout):
@@ -207,9 +221,9 @@ def _reason_of(error: Exception) -> str:
         return "no answer in time"
     if isinstance(error, requests.exceptions.SSLError):
         return "no TLS connection"
+    if _is_unresolved(error):
+        return "the host name cannot be resolved"
     for cause in causes(error):
-        if isinstance(cause, socket.gaierror):
-            return "the host name cannot be resolved"
         if isinstance(cause, OSError) and cause.errno in errno.errorcode and cause.strerror:
             return cause.strerror.lower()
     return f"the connection broke ({type(error).__name__})"

@@ -40,12 +40,17 @@ def call(port: int, method: str, path: str, body: Any = None, timeout: float = 1
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What one client has sent. `statuses` counts the answers by status; `failures` are requests without one."""
+    """What one client has sent.
+
+    `statuses` counts the answers by status, `failures` the requests without one, `expected_errors` the server errors
+    that the request was meant to bring about.
+    """
 
     requests: int
     statuses: dict[int, int]
     failures: int
     last_failure: str
+    expected_errors: int = 0
 
     @property
     def answered(self) -> int:
@@ -54,8 +59,9 @@ class Sent:
 
     @property
     def server_errors(self) -> int:
-        """The number of answers that blame the service."""
-        return sum(count for status, count in self.statuses.items() if status >= http.client.INTERNAL_SERVER_ERROR)
+        """The number of unexpected server errors."""
+        errors = sum(count for status, count in self.statuses.items() if status >= http.client.INTERNAL_SERVER_ERROR)
+        return errors - self.expected_errors
 
 
 class CountingClient:
@@ -68,14 +74,15 @@ class CountingClient:
         self._statuses: Counter[int] = Counter()
         self._failures = 0
         self._last_failure = ""
+        self._expected_errors = 0
 
     @property
     def sent(self) -> Sent:
         """The counts of this moment."""
-        return Sent(self._requests, self._statuses.copy(), self._failures, self._last_failure)
+        return Sent(self._requests, self._statuses.copy(), self._failures, self._last_failure, self._expected_errors)
 
-    def send(self, method: str, path: str, body: Any = None) -> Answer:
-        """Send one request and count it; without an answer the status is 0."""
+    def send(self, method: str, path: str, body: Any = None, *, expected: int | None = None) -> Answer:
+        """Send one request and count it; without an answer the status is 0. `expected` is a server error to come."""
         self._requests += 1
         try:
             answer = call(self._port, method, path, body, host=self._host)
@@ -84,4 +91,5 @@ class CountingClient:
             self._last_failure = f"{method} {path.partition('?')[0]}: {error}"
             return Answer(0, {})
         self._statuses[answer.status] += 1
+        self._expected_errors += answer.status == expected
         return answer

@@ -4,6 +4,7 @@ import argparse
 import os
 import secrets
 import sys
+import tempfile
 from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -24,6 +25,8 @@ _SET_ASIDE = (
     "USERAPI_",
     "WEB_CONCURRENCY",
 )
+METRIC_SECONDS = 5
+"""Seconds between two scrapes (direct) or two pushes (collector): the same, so that the modes can be compared."""
 LOOPBACK = ("localhost", "127.0.0.1")
 
 
@@ -62,9 +65,12 @@ def prepare(arguments: Sequence[str], environ: MutableMapping[str, str] = os.env
     folder = demo_folder(given.folder, given.port_offset)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        tempfile.TemporaryFile(
+            dir=folder
+        ).close()  # a demo that ran here before may have left all but the right to write
         secret = _secret_key(folder / "secret-key")
     except OSError as error:
-        sys.exit(f"demo: the folder {folder} cannot be used: {error.strerror}; --folder names another one")
+        sys.exit(f"demo: cannot write to the folder {folder}: {error.strerror}; choose another one with --folder")
     left_out = set_aside(environ)
     if left_out:
         print(f"demo: leaves out {', '.join(left_out)} of the environment", file=sys.stderr)  # noqa: T201
@@ -104,7 +110,7 @@ def service_environment(mode: Mode, ports: Ports) -> dict[str, str]:
         "TELEMETRY_MODE": mode,
         "OTEL_BLRP_SCHEDULE_DELAY": "1000",
         "OTEL_BSP_SCHEDULE_DELAY": "1000",
-        "OTEL_METRIC_EXPORT_INTERVAL": "2000",
+        "OTEL_METRIC_EXPORT_INTERVAL": str(METRIC_SECONDS * 1000),
         "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=demo",
         # A visitor's traceparent must not decide what arrives.
         "OTEL_TRACES_SAMPLER": "always_on",

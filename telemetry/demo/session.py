@@ -8,7 +8,7 @@ from time import monotonic, sleep
 
 from telemetry.demo.arrivals import Arrivals
 from telemetry.demo.client import CountingClient, call
-from telemetry.demo.environment import service_environment
+from telemetry.demo.environment import METRIC_SECONDS, service_environment
 from telemetry.demo.interruption import Interruption
 from telemetry.demo.ports import HOST, Mode, Ports, busy_port
 from telemetry.demo.processes import Child, ChildEndedError, Processes
@@ -39,13 +39,19 @@ class Options:
 
 
 class Demo:
-    """Runs once. `set_up` makes the database ready and returns the admin's password; `application` is the WSGI name."""
+    """Runs once. `set_up` makes the database ready and returns the admin's password.
 
-    def __init__(self, options: Options, screen: Screen, set_up: Callable[[], str], application: str) -> None:
+    `settings` is the service's settings module, `application` its WSGI name.
+    """
+
+    def __init__(
+        self, options: Options, screen: Screen, set_up: Callable[[], str], *, settings: str, application: str
+    ) -> None:
         self._options = options
         self._ports = options.ports
         self._screen = screen
         self._set_up = set_up
+        self._settings = settings
         self._application = application
         self._arrivals = Arrivals(options.ports.console)
         self._clients = {mode: CountingClient(options.ports.service(mode)) for mode in options.modes}
@@ -74,7 +80,12 @@ class Demo:
         arguments = ["manage.py", "console", "--host", HOST, "--grpc-port", str(ports.otlp_grpc)]
         arguments += ["--http-port", str(ports.otlp_http), "--api-port", str(ports.console)]
         if "direct" in self._options.modes:
-            arguments += ["--scrape", f"direct=http://{HOST}:{ports.direct}/metrics", "--scrape-interval", "1"]
+            arguments += [
+                "--scrape",
+                f"direct=http://{HOST}:{ports.direct}/metrics",
+                "--scrape-interval",
+                str(METRIC_SECONDS),
+            ]
         self._screen.line("Starting ...")
         self._console = self._processes.start("the console", "console.log", arguments, {})
         password = self._set_up()
@@ -83,11 +94,15 @@ class Demo:
             arguments = ["-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "--workers", "2"]
             arguments += ["--bind", f"{HOST}:{ports.service(mode)}", self._application]
             self._services[mode] = self._processes.start(
-                f"the service in {mode} mode", f"{mode}.log", arguments, service_environment(mode, ports)
+                f"the service in {mode} mode", f"{mode}.log", arguments, self._environment(mode)
             )
         for mode, service in self._services.items():
             self._wait_until_ready(service, ports.service(mode), "/readyz")
         return password
+
+    def _environment(self, mode: Mode) -> dict[str, str]:
+        own = {"DEMO_SERVICE_SETTINGS": self._settings, "DJANGO_SETTINGS_MODULE": "telemetry.demo.settings"}
+        return service_environment(mode, self._ports) | own
 
     def _wait_until_ready(self, child: Child, port: int, path: str) -> None:
         deadline = monotonic() + _READY_SECONDS
@@ -131,7 +146,7 @@ class Demo:
         if samples.made:
             self._screen.line(f"Made {samples.made} sample users.")
         if not self._interruption.asked and not self._troubles:
-            traffic = [Traffic(self._clients[mode], mode, options.rate) for mode in options.modes]
+            traffic = [Traffic(self._clients[mode], mode, options.rate, failures=True) for mode in options.modes]
             started = monotonic()
             ends = None if options.seconds is None else started + options.seconds
             self._watch(traffic, lambda: ends is None or monotonic() < ends)

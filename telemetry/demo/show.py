@@ -128,6 +128,7 @@ def links(ports: Ports, modes: Sequence[Mode], folder: Path, password: str) -> l
     lines += [
         f"Console: {console}/   both modes side by side, as it arrives",
         f"  traces     {console}/traces",
+        f"  failures   {console}/traces?status=5xx   (one request in a hundred fails on purpose)",
         f"  metrics    {console}/metrics",
         f"  logs       {console}/logs",
         f"  modes      {console}/modes   what each mode sends where",

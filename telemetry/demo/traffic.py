@@ -21,6 +21,14 @@ _NAMES = (
     "Radia Perlman", "Tony Hoare",
 )  # fmt: skip
 _CREATED = 201
+_SERVER_ERROR = 500
+
+FAILING_PATH = "/demo/failure"
+"""The route that only the demo has (`telemetry.demo.urls`), which fails on purpose."""
+_FAILURE_EVERY = 100
+"""Requests from one failing request to the next."""
+_FIRST_FAILURE = 20
+"""The first failing request comes after so many, within the first seconds."""
 
 
 class Step(NamedTuple):
@@ -83,33 +91,46 @@ class Sender(ABC):
 
 
 class Traffic(Sender):
-    """Stories one after the other, at `rate` requests per second; at the end deletes what is left of the users made."""
+    """Stories one after the other, at `rate` requests per second; at the end deletes what is left of the users made.
 
-    def __init__(self, client: CountingClient, name: str, rate: float) -> None:
+    With `failures`, one request in a hundred goes to the demo's route that fails.
+    """
+
+    def __init__(self, client: CountingClient, name: str, rate: float, *, failures: bool = False) -> None:
         super().__init__(client, f"traffic-{name}")
         self._run = f"{name}.{uuid.uuid4().hex[:8]}"
         self._interval = 1 / rate
+        self._failures = failures
         self._created: set[str] = set()
 
     def _work(self) -> None:
         due = monotonic()
+        steps = self._steps()
+        step = next(steps)
+        while not self._stopping.wait(max(0.0, due - monotonic())):
+            # A service that is slow must not be hit by all that was meant for the time before.
+            due = max(due + self._interval, monotonic())
+            step = steps.send(self._take(step))
+        self._tidy_up()
+
+    def _steps(self) -> Generator[Step, Answer, None]:
+        """Yield the requests of one story after the other, and those that fail in between."""
+        sent = 0
         for number in itertools.count():
             name, other = _NAMES[number % len(_NAMES)], _NAMES[(number + 7) % len(_NAMES)]
-            telling = story(name, other, f"{self._run}.{number}")
-            step = next(telling)
-            while True:
-                if self._stopping.wait(max(0.0, due - monotonic())):
-                    self._tidy_up()
-                    return
-                # A service that is slow must not be hit by all that was meant for the time before.
-                due = max(due + self._interval, monotonic())
-                answer = self._take(step)
-                try:
-                    step = telling.send(answer)
-                except StopIteration:
-                    break
+            steps = story(name, other, f"{self._run}.{number}")
+            step: Step | None = next(steps)
+            while step:
+                if self._failures and sent % _FAILURE_EVERY == _FIRST_FAILURE:
+                    yield Step("GET", FAILING_PATH)
+                    sent += 1
+                answer = yield step
+                sent += 1
+                step = _next_step(steps, answer)
 
     def _take(self, step: Step) -> Answer:
+        if step.path == FAILING_PATH:
+            return self._client.send(*step, expected=_SERVER_ERROR)
         answer = self._client.send(*step)
         if step.method == "POST" and answer.status == _CREATED:
             self._created.add(_path(answer))
@@ -143,6 +164,13 @@ class SampleUsers(Sender):
 
     def _send(self, method: str, path: str, body: Any = None) -> Answer:
         return Answer(0, {}) if self._stopping.is_set() else self._client.send(method, path, body)
+
+
+def _next_step(steps: Generator[Step, Answer, None], answer: Answer) -> Step | None:
+    try:
+        return steps.send(answer)
+    except StopIteration:
+        return None
 
 
 def _path(answer: Answer) -> str:

@@ -54,9 +54,8 @@ class Counters:
         return queues
 
 
-def ready(alloy: Alloy) -> Finding:
-    """Ask whether Alloy is ready and its components are well."""
-    alloy.check_ready()
+def health(alloy: Alloy) -> Finding:
+    """Return how Alloy's components are; it must be ready."""
     components = alloy.components()
     ill = [one for one in components if one.health != HEALTHY]
     if ill:

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from telemetry.config import Mode, Signal, SignalConfig, TelemetryConfig
+from telemetry.config.reader import DEFAULT
 from telemetry.config.values import SIGNALS
 from telemetry.doctor.network import Receiver, proxy_between, receivers
 from telemetry.doctor.walk import Finding, HopError, State
@@ -70,7 +71,7 @@ def _port(address: str) -> int | None:
 
 
 def effective(config: TelemetryConfig, running: Running | None) -> tuple[TelemetryConfig, list[str]]:
-    """Return `config` as the running service has it, and in which variables this shell differs.
+    """Return `config` as the running service has it, and in which variables that this shell sets it differs.
 
     Headers and certificates are those of the environment, which the service does not tell; they are left out where
     it sends to another place, which they were not meant for.
@@ -78,9 +79,9 @@ def effective(config: TelemetryConfig, running: Running | None) -> tuple[Telemet
     if running is None:
         return config, []
     differences = []
-    if running.mode != config.mode:
+    if running.mode != config.mode and _is_set(config, "mode"):
         differences.append(f"TELEMETRY_MODE is {running.mode} there, {config.mode} here")
-    if running.service_name != config.service_name:
+    if running.service_name != config.service_name and _is_set(config, "service_name"):
         differences.append(f"OTEL_SERVICE_NAME is {running.service_name} there, {config.service_name} here")
     signals: dict[str, Any] = {}
     sources = dict(config.sources)
@@ -88,13 +89,19 @@ def effective(config: TelemetryConfig, running: Running | None) -> tuple[Telemet
         told, ours = running.signals[signal], getattr(config, signal)
         signals[signal], difference = _as_told(signal, ours, told)
         # What follows from another mode needs no words of its own.
-        differences += difference if running.mode == config.mode else []
+        set_here = any(_is_set(config, f"{signal}.{name}") for name in ("exporter", "endpoint", "protocol"))
+        differences += difference if set_here and running.mode == config.mode else []
         if signals[signal].endpoint != ours.endpoint:
             sources[f"{signal}.endpoint"] = (
                 f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT (or OTEL_EXPORTER_OTLP_ENDPOINT)"
             )
     theirs = replace(config, mode=running.mode, service_name=running.service_name, sources=sources, **signals)
     return theirs, differences
+
+
+def _is_set(config: TelemetryConfig, field: str) -> bool:
+    """Whether a variable of this shell decides a value: nobody is warned about one that nobody has set."""
+    return config.sources.get(field, DEFAULT) != DEFAULT
 
 
 def _as_told(signal: Signal, ours: SignalConfig, told: Mapping[str, Any]) -> tuple[SignalConfig, list[str]]:
@@ -142,7 +149,7 @@ def judged(config: TelemetryConfig, differences: list[str]) -> Finding:
         )
     ways: dict[str, list[str]] = {}
     for signal, way in signals_of(config).items():
-        ways.setdefault(_way(signal, way), []).append(signal)
+        ways.setdefault(_way(way), []).append(signal)
     told = "; ".join(f"{', '.join(names)} {way}" for way, names in ways.items())
     detail = f"mode {config.mode}: {told}"
     doubts = [*config.warnings, *_proxies(config)]
@@ -152,9 +159,9 @@ def judged(config: TelemetryConfig, differences: list[str]) -> Finding:
     return Finding(detail, State.WARNING if remedies else State.OK, "; ".join(remedies))
 
 
-def _way(signal: Signal, config: SignalConfig) -> str:
+def _way(config: SignalConfig) -> str:
     if config.exporter == "otlp":
-        return f"to {config.endpoint.removesuffix(f'/v1/{signal}')} ({config.protocol})"
+        return f"to {config.endpoint} ({config.protocol})"
     return {"prometheus": "at /metrics", "console": "to standard output", "none": "nowhere"}[config.exporter]
 
 

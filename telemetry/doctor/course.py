@@ -38,7 +38,7 @@ class Course:
         self._service = examined
         self._running = running
         self._path = path
-        self._console = places.console()
+        self._console = places.console(network.port_offset(otlp_receivers(config)))
         self._stores = Stores.of(places, config, self._console)
         self._scraped = config.metrics.exporter == "prometheus"
         self._counters: Counters | None = None
@@ -100,7 +100,8 @@ class Course:
         alloy = self._places.alloy()
 
         def ready() -> Finding:
-            finding = collector.ready(alloy)
+            self._walk.until_ready(alloy.check_ready)
+            finding = collector.health(alloy)
             self._counters = Counters(alloy.metrics())
             return finding
 
@@ -128,7 +129,7 @@ class Course:
         return self._ready[store.label]
 
     def _open(self, store: Store) -> Finding:
-        store.check_ready()
+        self._walk.until_ready(store.check_ready)
         if store is self._stores.metrics:
             self._before = self._stores.metrics.requests()
         return Finding(store.base)

@@ -2,7 +2,7 @@
 
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import Thread
 from typing import Literal
@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 
 import requests
 
+from telemetry.backends.names import unresolved_remedy
 from telemetry.config import Signal, SignalConfig
+from telemetry.config.endpoint import OTLP_GRPC_PORT, OTLP_HTTP_PORT
 from telemetry.doctor.walk import Finding, HopError, State
 
 Spoken = Literal["gRPC", "HTTP", "TLS", "nothing"]
@@ -62,6 +64,14 @@ def receivers(signals: Mapping[Signal, SignalConfig], variables: Mapping[Signal,
     return list(found.values())
 
 
+def port_offset(found: Sequence[Receiver]) -> int:
+    """Return by how much all local receivers' ports differ from the usual ones; 0 where they do not agree."""
+    usual = {"grpc": OTLP_GRPC_PORT, "http/protobuf": OTLP_HTTP_PORT}
+    offsets = {receiver.port - usual[receiver.config.protocol] for receiver in found if receiver.is_local}
+    (offset,) = offsets if len(offsets) == 1 else (0,)
+    return max(offset, 0)
+
+
 def proxy_between(receiver: Receiver) -> str | None:
     """Return the variable of the proxy that applies to a receiver, None for none: the exporters obey it."""
     scheme = "http" if receiver.config.insecure else "https"
@@ -91,8 +101,7 @@ def resolve(receiver: Receiver, timeout: float) -> Finding:
         return Finding(", ".join(found[:_MOST_ADDRESSES]) + more)
     reason = errors[0].strerror if errors and errors[0].strerror else f"no answer within {timeout:g} s"
     raise HopError(
-        f"the name {receiver.host} cannot be resolved: {reason}",
-        f"correct the host in {receiver.variable}; the names of Compose services resolve inside its network only",
+        f"the name {receiver.host} cannot be resolved: {reason}", unresolved_remedy(receiver.host, receiver.variable)
     )
 
 
@@ -169,7 +178,7 @@ def protocol(receiver: Receiver, timeout: float) -> Finding:
             f"check that an OTLP receiver is what listens at {receiver.address}",
         )
     right = {"gRPC": "grpc", "HTTP": "http/protobuf"}[spoken]
-    port = {"gRPC": 4317, "HTTP": 4318}[wanted]
+    port = {"gRPC": OTLP_GRPC_PORT, "HTTP": OTLP_HTTP_PORT}[wanted]
     raise HopError(
         f"{spoken} is spoken there, and {wanted} was meant",
         f"set OTEL_EXPORTER_OTLP_PROTOCOL={right}, or the port for {wanted} (usually {port}) in {receiver.variable}",

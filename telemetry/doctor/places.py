@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from telemetry.backends import Alloy, Backend, BackendError, Console, Grafana, Jaeger, Loki, Prometheus, Tempo
+from telemetry.backends.http import url_with_login
 from telemetry.doctor.service import Service
 
 #: In place of a URL: there is no such server.
@@ -31,6 +33,8 @@ class Places:
 
     given: Mapping[str, str]
     timeout: float
+    grafana_login: tuple[str, str] | None = field(default=None, repr=False)
+    """User and password of a Grafana whose URL has none."""
 
     @classmethod
     def read(
@@ -48,7 +52,9 @@ class Places:
                     raise ValueError(f"{f'--{name}' if option else kind.variable}: {error}") from None
             if url:
                 given[name] = url
-        return cls(given, timeout)
+        password = environ.get(Grafana.password_variable, "")
+        login = (environ.get(Grafana.user_variable, "").strip() or "admin", password) if password else None
+        return cls(given, timeout, login)
 
     def left_out(self, name: str) -> bool:
         """Whether there is no such server."""
@@ -70,7 +76,10 @@ class Places:
         return Loki(self.url("loki"), self.timeout)
 
     def grafana(self) -> Grafana:
-        return Grafana(self.url("grafana"), self.timeout)
+        url = self.url("grafana")
+        if self.grafana_login and "@" not in self.given.get("grafana", ""):
+            url = url_with_login(url, *self.grafana_login)
+        return Grafana(url, self.timeout)
 
     def traces(self) -> Tempo | Jaeger | None:
         """Return what keeps the traces: the one that is given; of two that could, Tempo unless Jaeger alone answers."""
@@ -85,18 +94,29 @@ class Places:
         tempo, jaeger = servers
         return jaeger if not _answers(tempo) and _answers(jaeger) else tempo
 
-    def console(self) -> Console | None:
-        """Return the console where it stands in for all servers: where it is given, or answers and none of them is."""
+    def console(self, offset: int = 0) -> Console | None:
+        """Return the console where it stands in for all servers: where it is given, or answers and none of them is.
+
+        `offset` is by how much the receivers' ports differ from the usual ones: `--port-offset` moves the console too.
+        """
         if "console" in self.given:
             return None if self.left_out("console") else Console(self.given["console"], self.timeout)
         if any(name in self.given for name in _SERVERS):
             return None
-        console = Console(Console.default_url, min(self.timeout, 1.0))
+        urls = [_moved(Console.default_url, offset), Console.default_url]
+        return next((Console(url, self.timeout) for url in urls if self._is_console(url)), None)
+
+    def _is_console(self, url: str) -> bool:
         try:
-            console.totals()
-        except (BackendError, KeyError, TypeError):  # Grafana listens there by default
-            return None
-        return Console(Console.default_url, self.timeout)
+            Console(url, min(self.timeout, 1.0)).totals()
+        except (BackendError, KeyError, TypeError):  # Grafana listens at the default place
+            return False
+        return True
+
+
+def _moved(url: str, offset: int) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}:{(parts.port or 0) + offset}"
 
 
 def _answers(backend: Backend) -> bool:

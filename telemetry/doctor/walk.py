@@ -12,6 +12,7 @@ T = TypeVar("T")
 
 _POLL_SECONDS = 0.5
 _WAIT_SECONDS = 30.0
+_UNAVAILABLE = 503
 
 
 class State(StrEnum):
@@ -86,6 +87,7 @@ class Walk:
         self._show = show
         self._poll = poll
         self._deadline = monotonic()
+        self._ready_deadline: float | None = None
 
     def hop(self, name: str, target: str, check: Callable[[], Finding], needs: Sequence[Result] = ()) -> Result:
         """Check one hop, unless one that it needs stops the request; return the result."""
@@ -104,6 +106,21 @@ class Walk:
     def leave_out(self, name: str, target: str, reason: str) -> Result:
         """Note that a hop is not part of the way, or is not to be checked."""
         return self._keep(Result(name, target, State.NOT_CHECKED, 0.0, reason, "", reason, left_out=True))
+
+    def until_ready(self, check: Callable[[], None]) -> None:
+        """Repeat a server's readiness check while it answers 503, which some do for a moment (Loki after a start).
+
+        All such checks share one wait of at most `wait` seconds. Raises the check's last BackendError.
+        """
+        if self._ready_deadline is None:
+            self._ready_deadline = monotonic() + self.wait
+        while True:
+            try:
+                return check()
+            except BackendError as error:
+                if error.status != _UNAVAILABLE or monotonic() + self._poll > self._ready_deadline:
+                    raise
+            sleep(self._poll)
 
     def sent(self) -> None:
         """Note that what is waited for was sent now."""

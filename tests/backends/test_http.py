@@ -45,13 +45,16 @@ def test_error_without_web_pages() -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "reason"),
-    [("nowhere.invalid", "the host name cannot be resolved"), ("127.0.0.1", "connection refused")],
+    ("host", "reason", "remedy"),
+    [
+        ("nowhere.invalid", "the host name cannot be resolved", "correct the host in TELEMETRY_TEMPO_URL"),
+        ("127.0.0.1", "connection refused", "check that it is up, and host and port of its URL (TELEMETRY_TEMPO_URL)"),
+    ],
 )
-def test_error_without_connection(host: str, reason: str) -> None:
+def test_error_without_connection(host: str, reason: str, remedy: str) -> None:
     error = failure(Tempo(f"http://{host}:{free_port()}"))
     assert (error.status, error.reason) == (None, reason)
-    assert error.remedy == "check that it is up, and host and port of its URL (TELEMETRY_TEMPO_URL)"
+    assert error.remedy == remedy
 
 
 def test_error_tls_at_plaintext() -> None:

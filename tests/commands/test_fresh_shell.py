@@ -63,7 +63,12 @@ def test_token_is_made_without_secret_key(migrated_sqlite: Path, tmp_path: Path)
 
 @pytest.mark.parametrize(
     "command",
-    ["create_token somebody", "create_admin", "changepassword somebody", "createsuperuser --noinput --username a --email a@b.c"],
+    [
+        "create_token somebody",
+        "create_admin",
+        "changepassword somebody",
+        "createsuperuser --noinput --username a --email a@b.c",
+    ],
 )
 def test_database_before_migrate_is_one_line(command: str, empty_database: str) -> None:
     ended = run(*command.split(), DATABASE_URL=empty_database, DJANGO_SUPERUSER_PASSWORD="x")

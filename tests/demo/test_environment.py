@@ -44,7 +44,7 @@ def test_prepare_renews_secret_that_was_cut_short(tmp_path: Path) -> None:
 
 def test_prepare_without_usable_folder_ends_with_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(SystemExit, match=r"--folder names another one"):
+    with pytest.raises(SystemExit, match=r"choose another one with --folder"):
         prepare(["--folder", str(tmp_path / "file" / "below")], {})
 
 

@@ -1,19 +1,20 @@
 """The demo as one runs it: real processes, every count exact, nothing left running."""
 
 import signal
+from functools import partial
 from time import monotonic, sleep
 
 import pytest
 
 from telemetry.demo.client import call
 from telemetry.demo.ports import MODES, Mode
-from tests.demo.conftest import StartDemo, occupied
+from tests.demo.conftest import RunningDemo, StartDemo, occupied
 from tests.support.service import wait_until
 
 # Seconds; on a busy machine each starts its processes slowly.
 pytestmark = pytest.mark.timeout(400)
 
-STATUSES = {"200", "201", "204", "400", "404", "409"}
+STATUSES = {"200", "201", "204", "400", "404", "409", "500"}
 
 
 def assert_exact(mode: str, tally: dict[str, int]) -> None:
@@ -38,6 +39,7 @@ def test_demo_counts_are_exact(start_demo: StartDemo) -> None:
     for mode, counts in tally["modes"].items():
         assert_exact(mode, counts)
         assert set(counts["statuses"]) == STATUSES
+        assert abs(counts["statuses"]["500"] - counts["sent"] / 100) <= 1
     assert demo.output.count("\n") == 1
     assert "name admin, password " in demo.errors
 
@@ -85,6 +87,36 @@ def test_demo_interrupted_tells_of_visitors(start_demo: StartDemo) -> None:
     tally = demo.tally()
     assert {mode: counts["visitors"] for mode, counts in tally["modes"].items()} == visits
     assert demo.errors.index("Stopping") < demo.errors.index("Everything that was sent arrived")
+
+
+def _has_error_record(demo: RunningDemo, trace_id: str) -> bool:
+    logs = call(demo.ports.console, "GET", f"/api/traces/{trace_id}").body["logs"]
+    return any(log["severity"].lower() == "error" for log in logs)
+
+
+def test_demo_shows_failing_requests_with_their_exceptions(start_demo: StartDemo) -> None:
+    demo = start_demo("--rate", "20")
+    demo.wait_for_traffic()
+    failed: dict[str, str] = {}
+
+    def arrived() -> bool:
+        for mode in MODES:
+            traces = call(demo.ports.console, "GET", f"/api/traces?mode={mode}&limit=500").body["traces"]
+            failed.update((mode, trace["trace_id"]) for trace in traces if trace["root_name"] == "GET /demo/failure")
+        return set(failed) == set(MODES)
+
+    wait_until(arrived, 60, "the failing requests")
+    for mode, trace_id in failed.items():
+        trace = call(demo.ports.console, "GET", f"/api/traces/{trace_id}").body
+        (span,) = [span for span in trace["spans"] if span["kind"] == "server"]
+        (exception,) = [event for event in span["events"] if event["name"] == "exception"]
+        assert exception["attributes"]["exception.type"] == "telemetry.demo.urls.PriceError", mode
+        assert "KeyError" in exception["attributes"]["exception.stacktrace"]
+        wait_until(partial(_has_error_record, demo, trace_id), 30, "the exception's log record")
+    missing = call(demo.ports.collector, "GET", "/nowhere")
+    assert (missing.status, missing.body["status"]) == (404, 404)
+    demo.signal(signal.SIGINT)
+    assert demo.wait() == 0, demo.errors
 
 
 def test_demo_with_busy_port_starts_nothing(start_demo: StartDemo, offset: int) -> None:

@@ -1,11 +1,16 @@
 """Which servers are asked, where nothing or several are given."""
 
+from base64 import b64decode
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import pytest
 
 from telemetry.backends import Console, Jaeger, Tempo
+from telemetry.config import TelemetryConfig
 from telemetry.console.server import Console as ConsoleServer
+from telemetry.doctor.configuration import otlp_receivers
+from telemetry.doctor.network import port_offset
 from telemetry.doctor.places import Places
 from tests.support.answering import Answering
 from tests.support.service import free_port
@@ -27,6 +32,44 @@ def test_console_found_by_itself(console: str) -> None:
     found = places().console()
     assert found is not None
     assert found.base == console
+
+
+def test_console_moved_by_the_offset_of_the_receivers(console: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = urlsplit(console).port or 0
+    monkeypatch.setattr(Console, "default_url", f"http://127.0.0.1:{port - 1000}")
+    assert places().console() is None
+    found = places().console(offset=1000)
+    assert found is not None
+    assert urlsplit(found.base).port == port
+
+
+@pytest.mark.parametrize(
+    ("environ", "offset"),
+    [
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:14317"}, 10_000),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318"}, 0),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.example:14317"}, 0),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:14317"}, 0),
+        ({"TELEMETRY_MODE": "direct", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:9317"}, 5000),
+    ],
+)
+def test_offset_of_receivers(environ: dict[str, str], offset: int) -> None:
+    assert port_offset(otlp_receivers(TelemetryConfig.from_env(environ))) == offset
+
+
+@pytest.mark.parametrize("password", ["pa/ss#w?rd%41 @:x", "admin"])
+def test_grafana_password_of_any_characters(password: str) -> None:
+    environ = {"TELEMETRY_GRAFANA_USER": "boss", "TELEMETRY_GRAFANA_PASSWORD": password}
+    with Answering({"/api/health": {"database": "ok", "version": "13"}}) as server:
+        grafana = Places.read({}, 10.0, environ | {"TELEMETRY_GRAFANA_URL": server.url}).grafana()
+        assert grafana.version() == "13"
+    assert b64decode(server.headers[0]["Authorization"].removeprefix("Basic ")) == f"boss:{password}".encode()
+    assert "boss" not in f"{grafana!r} {grafana.base}"
+
+
+def test_grafana_login_in_the_url_wins() -> None:
+    environ = {"TELEMETRY_GRAFANA_PASSWORD": "other", "TELEMETRY_GRAFANA_URL": "http://me:mine@localhost:3000"}
+    assert Places.read({}, 10.0, environ).grafana().url == "http://me:mine@localhost:3000"
 
 
 @pytest.mark.parametrize("given", [{"console": "none"}, {"tempo": "http://tempo:3200"}, {"loki": "none"}])

@@ -128,6 +128,25 @@ def test_server_broken(collected: Pair, broken: tuple[str, str, Any, str, str, s
     assert remedy in failed["remedy"]
 
 
+@pytest.mark.parametrize(("server", "path"), [("loki", "/ready"), ("alloy", "/-/ready"), ("prometheus", "/-/ready")])
+def test_server_not_ready_at_first_is_asked_again(collected: Pair, server: str, path: str) -> None:
+    """As Loki does after a start or a long silence."""
+    servers = Servers(collected.console)
+    answers = iter([Reply("Ingester not ready", 503)] * 3)
+    servers.answers[server][path] = lambda _: next(answers, "ready")
+    assert examine(collected, servers).passed
+    assert next(answers, None) is None
+
+
+def test_servers_not_ready_share_one_wait(collected: Pair) -> None:
+    servers = Servers(collected.console)
+    for server, path in (("loki", "/ready"), ("tempo", "/ready"), ("prometheus", "/-/ready")):
+        servers.answers[server][path] = Reply("not ready", 503)
+    found = examine(collected, servers, wait=2)
+    assert found.failed == ["ready Tempo", "ready Prometheus", "ready Loki"], found.text
+    assert sum(found.hop("ready", name)["seconds"] for name in ("Loki", "Tempo", "Prometheus")) < 4
+
+
 def test_alloy_refuses(collected: Pair) -> None:
     servers = Servers(collected.console)
     answers = iter([servers.counters()])

@@ -3,10 +3,12 @@
 import json
 from collections.abc import Callable
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.doctor.conftest import Pair, run_doctor
+from telemetry.console.pages.shown_modes import shown_modes
+from tests.doctor.conftest import Pair, diagnose, run_doctor
 from tests.support.routes import ROUTES, Route
 
 KEYS = ["hop", "target", "state", "seconds", "detail", "remedy"]
@@ -30,6 +32,32 @@ def test_every_hop_passed(pair: Callable[..., Pair], route: Route) -> None:
     assert [(span.scope.name, span.kind, span.resource.mode) for span in own] == [
         ("telemetry.doctor", "internal", "unknown")
     ]
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=str)
+def test_shell_without_variables_is_not_warned_about_them(pair: Callable[..., Pair], route: Route) -> None:
+    """Nobody has set what differs; and where each signal goes is told whole."""
+    examined = pair(route)
+    found = diagnose(examined.places, {})
+    configuration = found.hop("configuration")
+    assert (found.passed, configuration["state"], configuration["remedy"]) == (True, "ok", None), found.text
+    logs = f"http://127.0.0.1:{examined.console.grpc_port if route.protocol == 'grpc' else examined.console.http_port}"
+    assert f"{logs}{'' if route.protocol == 'grpc' else '/v1/logs'} ({route.protocol})" in configuration["detail"]
+
+
+def test_doctor_leaves_no_mode_on_the_overview(collected: Pair) -> None:
+    """But another sender without a mode does."""
+    assert collected.diagnose().passed
+    assert "unknown" in collected.console.store.totals()
+    assert shown_modes(collected.console.store) == ["collector"]
+    record = {"body": {"stringValue": "hello"}, "timeUnixNano": "1"}
+    body = json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]}).encode()
+    request = Request(
+        f"http://127.0.0.1:{collected.console.http_port}/v1/logs", body, {"Content-Type": "application/json"}
+    )
+    with urlopen(request) as answer:  # noqa: S310
+        assert answer.status == 200
+    assert shown_modes(collected.console.store) == ["collector", "unknown"]
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 #: The modes of the service; each keeps its colour when the other is not there.
 MODES = ("collector", "direct")
+#: The end of the `service.name` of what `manage.py doctor` sends, which has no mode.
+_DOCTOR = "-doctor"
 
 
 def ordered(modes: Iterable[str]) -> list[str]:
@@ -22,9 +24,15 @@ def ordered(modes: Iterable[str]) -> list[str]:
 
 
 def shown_modes(store: Store) -> list[str]:
-    """The modes of which something has arrived; "unknown" only if it has spans or log records."""
+    """The modes of which something has arrived; "unknown" only for spans or log records of others than the doctor."""
     totals = store.totals()
-    return ordered(mode for mode, total in totals.items() if mode != UNKNOWN_MODE or total.spans or total.log_records)
+    others = any(
+        sender.mode == UNKNOWN_MODE
+        and not sender.service.endswith(_DOCTOR)
+        and sender.signals.keys() & {"traces", "logs"}
+        for sender in store.senders()
+    )
+    return ordered(mode for mode in totals if mode != UNKNOWN_MODE or others)
 
 
 def colour_of(mode: str, modes: Iterable[str]) -> int:

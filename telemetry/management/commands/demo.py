@@ -52,7 +52,9 @@ class Command(BaseCommand):
             sys.exit("demo: works on a database of its own: start it by manage.py, with DATABASE_URL left to it")
         screen = Screen(sys.stderr if given["json"] else sys.stdout)
         try:
-            tally = Demo(options, screen, _set_up_database, _application()).run()
+            tally = Demo(
+                options, screen, _set_up_database, settings=settings.SETTINGS_MODULE, application=_application()
+            ).run()
         except DemoError as error:
             sys.exit(f"demo: {error}")
         screen.tally(tally)

@@ -1,0 +1,38 @@
+"""The demo where a folder that it would write to is read-only."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.service import ROOT
+
+READ_ONLY = "mount -t tmpfs -o ro tmpfs {place} && exec {command}"
+DEMO = f"{sys.executable} manage.py demo --for 2 --mode collector --port-offset {{offset}} --folder {{folder}}"
+
+
+def in_namespace(place: Path, command: str) -> list[str]:
+    """Return how to run `command` where `place` is a read-only file system, which only Linux can do without root."""
+    probe = subprocess.run(["unshare", "--map-root-user", "--mount", "true"], capture_output=True, check=False)
+    if probe.returncode:
+        pytest.skip("no mount namespaces here (unshare --map-root-user --mount)")
+    return ["unshare", "--map-root-user", "--mount", "sh", "-c", READ_ONLY.format(place=place, command=command)]
+
+
+def run(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False, timeout=200)
+
+
+@pytest.mark.timeout(300)
+def test_demo_with_read_only_shared_memory_works(tmp_path: Path, offset: int) -> None:
+    ended = run(in_namespace(Path("/dev/shm"), DEMO.format(offset=offset, folder=tmp_path / "demo")))  # noqa: S108
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "Everything that was sent arrived" in ended.stdout
+
+
+def test_demo_in_read_only_folder_is_one_line(tmp_path: Path, offset: int) -> None:
+    ended = run(in_namespace(tmp_path, DEMO.format(offset=offset, folder=tmp_path)))
+    lines = [line for line in ended.stderr.splitlines() if "leaves out" not in line]
+    assert (ended.returncode, ended.stdout, len(lines)) == (1, "", 1)
+    assert lines[0].endswith("Read-only file system; choose another one with --folder")
