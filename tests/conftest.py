@@ -12,33 +12,67 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.support.postgres import postgres_server
+from tests.support import postgres
 from tests.support.prometheus import Prometheus, prometheus_is_missing
 from tests.support.service import ROOT, Service
+from tests.support.shared import made_once, shared_folder, used_together
 
 
 @pytest.fixture(scope="session")
-def postgres_socket_url() -> Iterator[str]:
-    with postgres_server() as url:
-        yield url
+def django_db_modify_db_settings_xdist_suffix() -> None:
+    """Nothing: the test database is in memory, which pytest-django does not see behind an engine of our own."""
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder that all processes of this test run have in common."""
+    return shared_folder(tmp_path_factory, worker_id)
+
+
+@pytest.fixture(scope="session")
+def postgres_socket_url(run_folder: Path) -> Iterator[str]:
+    """The URL of a database on the one PostgreSQL server of this test run."""
+    with used_together(run_folder, "postgres", postgres.start, postgres.stop) as server:
+        yield server.url
 
 
 @pytest.fixture
 def postgres_url(postgres_socket_url: str) -> str:
     """The URL of an empty database on a real PostgreSQL server."""
+    return create_database(postgres_socket_url)
+
+
+@pytest.fixture
+def migrated_postgres(postgres_socket_url: str, run_folder: Path) -> str:
+    """The URL of a PostgreSQL database with the service's tables."""
+
+    def make() -> str:
+        url = create_database(postgres_socket_url)
+        migrate(url)
+        return url.rpartition("/")[2]
+
+    return create_database(postgres_socket_url, template=made_once(run_folder, "migrated-postgres", make))
+
+
+def create_database(server_url: str, template: str = "template1") -> str:
+    """Create a copy of `template`, which nobody may use meanwhile; return its URL."""
     name = f"test_{secrets.token_hex(6)}"
-    server, _, maintenance = postgres_socket_url.removeprefix("postgres://postgres@/").rpartition("/")
-    with psycopg.connect(host=server, dbname=maintenance, user="postgres", autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-    return f"postgres://postgres@/{server}/{name}"
+    folder, _, maintenance = server_url.removeprefix("postgres://postgres@/").rpartition("/")
+    with psycopg.connect(host=folder, dbname=maintenance, user="postgres", autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    return f"postgres://postgres@/{folder}/{name}"
 
 
 @pytest.fixture(scope="session")
-def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def migrated_sqlite(run_folder: Path) -> Path:
     """A SQLite file with the service's tables, to be copied."""
-    path = tmp_path_factory.mktemp("database") / "db.sqlite3"
-    migrate(f"sqlite:///{path}")
-    return path
+
+    def make() -> Path:
+        path = run_folder / "migrated.sqlite3"
+        migrate(f"sqlite:///{path}")
+        return path
+
+    return made_once(run_folder, "migrated-sqlite", make)
 
 
 def migrate(database: str) -> None:

@@ -6,6 +6,7 @@ import psycopg
 
 from telemetry.compare.database import Database, database
 from telemetry.compare.session import migrate
+from tests.support.postgres import postgres_server
 
 
 def tables(url: str) -> int:
@@ -22,16 +23,18 @@ def databases(url: str) -> set[str]:
         return {str(row[0]) for row in connection.execute("SELECT datname FROM pg_database")}
 
 
-def test_postgres_gets_databases_beside_the_one_that_is_named(postgres_url: str, tmp_path: Path) -> None:
-    before = databases(postgres_url)
-    kept: Database
-    with database(postgres_url, tmp_path, migrate) as kept:
-        assert kept.description.startswith("PostgreSQL 1")
-        first, second = kept.fresh(), kept.fresh()
-        assert first != second
-        assert tables(first) == tables(second) > 0
-        assert tables(postgres_url) == 0
-    assert databases(postgres_url) == before
+def test_postgres_gets_databases_beside_the_one_that_is_named(tmp_path: Path) -> None:
+    # A server of its own: the other tests make databases on theirs meanwhile.
+    with postgres_server() as url:
+        before = databases(url)
+        kept: Database
+        with database(url, tmp_path, migrate) as kept:
+            assert kept.description.startswith("PostgreSQL 1")
+            first, second = kept.fresh(), kept.fresh()
+            assert first != second
+            assert tables(first) == tables(second) > 0
+            assert tables(url) == 0
+        assert databases(url) == before
 
 
 def test_sqlite_gets_a_copy_for_each_run(tmp_path: Path) -> None:

@@ -168,12 +168,9 @@ def test_delivery_at_worker_timeout(console: Console, start_service: StartServic
 def test_delivery_has_query_spans_of_each_database(
     console: Console, start_service: StartService, database: str, request: pytest.FixtureRequest
 ) -> None:
-    from tests.conftest import migrate
-
     env = Route("collector", "grpc").env(console)
     if database == "postgres":
-        env["DATABASE_URL"] = request.getfixturevalue("postgres_url")
-        migrate(env["DATABASE_URL"])
+        env["DATABASE_URL"] = request.getfixturevalue("migrated_postgres")
     service = start_service("--workers=2", **env)
     send(service, 6)
     service.stop()

@@ -307,9 +307,8 @@ def test_redact_pattern_of_the_operator(start_service: StartService) -> None:
 
 
 @pytest.fixture
-def own_postgres(postgres_url: str) -> str:
-    migrate(postgres_url)
-    return postgres_url
+def own_postgres(migrated_postgres: str) -> str:
+    return migrated_postgres
 
 
 @pytest.fixture

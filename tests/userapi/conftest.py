@@ -9,7 +9,6 @@ from django.test import Client
 from knox.models import AuthToken
 from pytest_django import Settings
 
-from tests.conftest import migrate
 from userapi.users.models import User
 
 
@@ -44,10 +43,3 @@ def make_users(db: None) -> Callable[[int], list[User]]:  # noqa: ARG001  (needs
 @pytest.fixture(autouse=True)
 def _forgotten_attempts() -> None:
     cache.clear()
-
-
-@pytest.fixture
-def migrated_postgres(postgres_url: str) -> str:
-    """The URL of a PostgreSQL database with the service's tables."""
-    migrate(postgres_url)
-    return postgres_url

@@ -10,6 +10,7 @@ from django.db import connections
 from django.db.models import QuerySet
 from pytest_django import DjangoDbBlocker
 
+from tests.conftest import create_database
 from userapi.databases import database
 from userapi.environment import Environment
 from userapi.pagination import Cursor, Keyset
@@ -31,10 +32,8 @@ FROM generate_series(1, %s) AS n
 
 
 @pytest.fixture(scope="module")
-def users(
-    postgres_socket_url: str, module_database: str, django_db_blocker: DjangoDbBlocker
-) -> Iterator[QuerySet[User]]:
-    url = postgres_socket_url.rpartition("/")[0] + "/" + module_database
+def users(postgres_socket_url: str, django_db_blocker: DjangoDbBlocker) -> Iterator[QuerySet[User]]:
+    url = create_database(postgres_socket_url)
     with django_db_blocker.unblock():
         config = database(Environment({"DATABASE_URL": url}), BASE_DIR)
         defaults: dict[str, Any] = {"ATOMIC_REQUESTS": False, "AUTOCOMMIT": True, "TIME_ZONE": None, "TEST": {}}
@@ -52,16 +51,6 @@ def users(
             connections[ALIAS].close_pool()  # type: ignore[attr-defined]
             del connections.databases[ALIAS]
             del connections[ALIAS]
-
-
-@pytest.fixture(scope="module")
-def module_database(postgres_socket_url: str) -> str:
-    import psycopg
-
-    host, _, maintenance = postgres_socket_url.removeprefix("postgres://postgres@/").rpartition("/")
-    with psycopg.connect(host=host, dbname=maintenance, user="postgres", autocommit=True) as connection:
-        connection.execute("CREATE DATABASE plans")
-    return "plans"
 
 
 class Explained:
