@@ -59,6 +59,8 @@ def _sqlite(config: dict[str, Any]) -> dict[str, Any]:
     return {
         **config,
         "ENGINE": "userapi.sqlite",
+        # What Django does by itself, and pytest-django only for Django's own engine.
+        "TEST": {"NAME": ":memory:"},
         # Opening the file and its pragmas cost a sixth of a request, so each thread keeps its connection; but runserver
         # starts a thread for each client and closes nothing at its end.
         "CONN_MAX_AGE": 0 if sys.argv[1:2] == ["runserver"] else None,
