@@ -4,37 +4,78 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
-from telemetry.config import TelemetryConfig, masked_headers
-from telemetry.config.values import MASK, SIGNALS, Pairs
+from telemetry.config import SignalConfig, TelemetryConfig, masked_headers
+from telemetry.config.reader import DEFAULT
+from telemetry.config.values import MASK, SIGNALS, Pairs, Signal
+from telemetry.config.variables import VARIABLES
 
 _NOT_VALUES = {"sources", "warnings"}
 _SECONDS = ("timeout", "delay", "interval")
 _WIDE = 48
+_HEAD = ("VARIABLE", "VALUE", "SET BY")
+_NOTE = "OTEL_EXPORTER_OTLP_ variables set all signals at once without TRACES_, METRICS_ or LOGS_ in their names."
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One value: where it stands in `TelemetryConfig`, what may be shown of it, and where it is from."""
+    """One value: its field in `TelemetryConfig`, the variable that sets it, what may be shown of it, its source."""
 
     field: str
+    variable: str
     value: Any
     source: str
 
 
 def rows(config: TelemetryConfig) -> list[Row]:
     """Return one row for each value of `config`; the values are ready for JSON."""
-    return [Row(field, _visible(field, value), config.sources[field]) for field, value in _leaves(config)]
+    names = _variables()
+    return [Row(field, names[field], _visible(field, value), config.sources[field]) for field, value in _leaves(config)]
 
 
 def as_text(config: TelemetryConfig) -> str:
-    """Return `config` in aligned columns; what only OTLP needs is left out for signals that leave otherwise."""
+    """Return a summary, then each value in aligned columns: the variable that sets it, and whether it is set.
+
+    What only OTLP needs is left out for signals that do not leave by OTLP.
+    """
     idle = tuple(f"{signal}." for signal in SIGNALS if getattr(config, signal).exporter != "otlp")
     shown = [row for row in rows(config) if row.field.endswith(".exporter") or not row.field.startswith(idle)]
-    cells = [(row.field, _plain(row), row.source) for row in shown]
-    first = max(len(field) for field, _, _ in cells)
+    cells = [_HEAD, *((row.variable, _plain(row), _set_by(row)) for row in shown)]
+    first = max(len(variable) for variable, _, _ in cells)
     second = max(len(value) for _, value, _ in cells if len(value) <= _WIDE)
-    lines = [f"{field:{first}}  {value:{second}}  {source}" for field, value, source in cells]
-    return "\n".join([*lines, *(f"warning: {warning}" for warning in config.warnings)])
+    lines = [f"{variable:{first}}  {value:{second}}  {source}" for variable, value, source in cells]
+    warnings = [f"warning: {warning}" for warning in config.warnings]
+    return "\n".join([*_summary(config), *warnings, "", *lines, "", _NOTE])
+
+
+def _summary(config: TelemetryConfig) -> list[str]:
+    """Return the mode and where each signal goes."""
+    mode = next(row for row in rows(config) if row.field == "mode")
+    head = f"mode     {config.mode} ({mode.variable}, {_set_by(mode)})"
+    return [head, *(f"{signal:8} {_destination(signal, config)}" for signal in SIGNALS)]
+
+
+def _destination(signal: Signal, config: TelemetryConfig) -> str:
+    way: SignalConfig = getattr(config, signal)
+    if way.exporter == "otlp":
+        every = f", every {config.metric_export_interval:g} s" if signal == "metrics" else ""
+        return f"to {way.endpoint} ({way.protocol}{every})"
+    return {"prometheus": "served at /metrics", "console": "to standard output", "none": "not sent"}[way.exporter]
+
+
+def _variables() -> dict[str, str]:
+    """Return the name of the variable of each field."""
+    names: dict[str, str] = {}
+    for variable in VARIABLES:
+        forms = [variable.for_signal(signal) for signal in SIGNALS] if variable.per_signal else [variable]
+        for signal, form in zip(SIGNALS, forms, strict=False):
+            names.setdefault(variable.field.format(signal=signal), form.name)
+    return names
+
+
+def _set_by(row: Row) -> str:
+    if row.source == DEFAULT:
+        return "default"
+    return "set" if row.source == row.variable else row.source
 
 
 def as_data(config: TelemetryConfig) -> dict[str, Any]:

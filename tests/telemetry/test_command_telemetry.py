@@ -10,7 +10,12 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from telemetry.checks import check_configuration
+from telemetry.config import TelemetryConfig
+from telemetry.config.report import rows
+from telemetry.config.values import SIGNALS
+from telemetry.config.variables import VARIABLES
 
+NOTHING_SENT = [f"{signal:8} not sent" for signal in SIGNALS]
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -43,21 +48,71 @@ def line(text: str, field: str) -> list[str]:
 
 def test_command_value_and_source(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "3000")
-    assert line(output(capsys), "traces.timeout") == ["traces.timeout", "3", "s", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT"]
+    text = output(capsys)
+    assert line(text, "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT")[1:] == ["3", "s", "set"]
+    assert line(text, "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT")[1:] == ["10", "s", "default"]
+
+
+def test_command_value_of_the_general_variable(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "3000")
+    assert line(output(capsys), "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT")[1:] == ["3", "s", "OTEL_EXPORTER_OTLP_TIMEOUT"]
+
+
+@pytest.mark.parametrize(
+    ("environ", "summary"),
+    [
+        (
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://alloy:4318"},
+            [
+                "mode     collector (TELEMETRY_MODE, set)",
+                "traces   to http://alloy:4318/v1/traces (http/protobuf)",
+                "metrics  to http://alloy:4318/v1/metrics (http/protobuf, every 15 s)",
+                "logs     to http://alloy:4318/v1/logs (http/protobuf)",
+            ],
+        ),
+        (
+            {"TELEMETRY_MODE": "direct"},
+            [
+                "mode     direct (TELEMETRY_MODE, set)",
+                "traces   to http://localhost:4317 (grpc)",
+                "metrics  served at /metrics",
+                "logs     to standard output",
+            ],
+        ),
+        ({"OTEL_SDK_DISABLED": "true"}, ["mode     off (TELEMETRY_MODE, OTEL_SDK_DISABLED)", *NOTHING_SENT]),
+        ({"TELEMETRY_MODE": "off"}, ["mode     off (TELEMETRY_MODE, set)", *NOTHING_SENT]),
+    ],
+)
+def test_command_begins_with_a_summary(
+    environ: dict[str, str], summary: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    assert output(capsys).splitlines()[: len(summary) + 1] == [*summary, ""]
+
+
+def test_every_value_has_a_variable_of_the_configuration() -> None:
+    names = {variable.name for variable in VARIABLES}
+    names |= {variable.for_signal(signal).name for variable in VARIABLES if variable.per_signal for signal in SIGNALS}
+    assert {row.variable for row in rows(TelemetryConfig.from_env({}))} <= names
 
 
 def test_command_default(capsys: pytest.CaptureFixture[str]) -> None:
-    assert line(output(capsys), "service_name") == ["service_name", "user-api", "default"]
+    assert line(output(capsys), "OTEL_SERVICE_NAME") == ["OTEL_SERVICE_NAME", "user-api", "default"]
 
 
 def test_command_header_masked(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=secret")
-    assert line(output(capsys), "logs.headers")[1] == "authorization=***"
+    assert line(output(capsys), "OTEL_EXPORTER_OTLP_LOGS_HEADERS")[1] == "authorization=***"
 
 
 def test_command_idle_otlp_values_left_out(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TELEMETRY_MODE", "direct")
-    assert "metrics.endpoint" not in output(capsys)
+    text = output(capsys)
+    assert "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" in text
+    assert "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT" not in text
 
 
 def test_command_warning(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
