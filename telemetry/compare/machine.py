@@ -9,6 +9,7 @@ from typing import Any
 
 import psutil
 
+_BUSY_SECONDS = 2.0
 _PACKAGES = (
     "django",
     "djangorestframework",
@@ -33,6 +34,7 @@ def facts() -> dict[str, Any]:
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "packages": {name: found for name in _PACKAGES if (found := _version(name))},
         "load_average": load_average(),
+        "busy": psutil.cpu_percent(_BUSY_SECONDS) / 100,
     }
 
 

@@ -39,6 +39,8 @@ _KINDS: Mapping[str, type[Scenario]] = {
     "scale": Scale,
     "profile": Profile,
 }
+# Of all cores, before anything is started.
+_BUSY = 0.2
 _CALIBRATION_SECONDS = 3.0
 _CALIBRATION_AROUND = 8.0
 _RATE_BEFORE_CALIBRATION = 10.0
@@ -51,21 +53,38 @@ _TROUBLE = (ServiceError, LoadError, ScaleError, ProfileError, ChildEndedError, 
 
 
 class Session:
-    """Runs once. `migrate` fills a database with tables, `application` is the service's WSGI name."""
+    """Runs once. `migrate` fills a database with tables, `application` is the service's WSGI name.
 
-    def __init__(self, options: Options, progress: Progress, migrate: Callable[[str], None], application: str) -> None:
+    `save` gets the report after each step, as far as it has come.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        progress: Progress,
+        migrate: Callable[[str], None],
+        application: str,
+        save: Callable[[dict[str, Any]], object],
+    ) -> None:
         self._options = options
+        self._save = save
         self._progress = progress
         self._migrate = migrate
         self._application = application
         self._scenarios: list[Scenario] = []
-        self._stopped_during = ""
+        self._unfinished = ""
         self._failed_steps: list[str] = []
         self._facts: dict[str, Any] = {}
 
     def run(self) -> dict[str, Any]:
         """Return the report, partial after Ctrl-C; leaves nothing running."""
         facts = machine.facts()
+        if facts["busy"] > _BUSY:
+            load = ", ".join(f"{value:g}" for value in facts["load_average"])
+            self._progress.say(
+                f"this machine is busy: other processes use {facts['busy']:.0%} of its CPU time (load average {load}); "
+                "expect wide intervals, or wait until it is idle"
+            )
         started = datetime.now(UTC)
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="compare-")))
@@ -77,7 +96,7 @@ class Session:
                 self._options, processes, folder, interruption, self._progress, place, self._application, cores
             )
             context.rate = self._options.rate or _RATE_BEFORE_CALIBRATION
-            self._work(context)
+            self._work(context, lambda: self._save(self._report(context, started, facts)))
             facts["load_average_after"] = machine.load_average()
             return self._report(context, started, facts)
 
@@ -91,24 +110,27 @@ class Session:
         stack.callback(os.sched_setaffinity, 0, before)  # type: ignore[attr-defined,unused-ignore]
         return divided[0]
 
-    def _work(self, context: Context) -> None:
+    def _work(self, context: Context, save: Callable[[], object]) -> None:
         steps = [] if self._options.rate else [self._calibration(context)]
         self._scenarios = [_KINDS[key](context) for key in self._options.scenarios]
         steps += [step for scenario in self._scenarios for step in scenario.steps()]
         self._progress.plan([(step.name, step.seconds) for step in steps])
-        for step in steps:
+        following = [*(step.name for step in steps[1:]), ""]
+        for step, name_of_next in zip(steps, following, strict=False):
+            self._unfinished = step.name
             self._progress.begin(step.name)
             try:
                 context.check()
                 step.run()
             except StoppedError:
-                self._stopped_during = step.name
                 self._progress.say(f"stopped during: {step.name}; the report has what was measured before")
                 return
             except _TROUBLE as error:
                 self._failed_steps.append(f"{step.name}: {error}")
                 self._progress.say(f"FAILED: {step.name}: {error}")
             self._progress.end()
+            self._unfinished = name_of_next
+            save()
 
     def _calibration(self, context: Context) -> Step:
         def calibrate() -> None:
@@ -133,8 +155,8 @@ class Session:
             "seconds": round((datetime.now(UTC) - started).total_seconds()),
             "commit": _commit(),
             "command": options.command,
-            "complete": not self._stopped_during,
-            "stopped_during": self._stopped_during,
+            "complete": not self._unfinished,
+            "stopped_during": self._unfinished,
             "ok": not problems,
             "problems": problems,
             "machine": facts,

@@ -1,8 +1,10 @@
 """Short comparisons from the command to the report, with real processes."""
 
+import json
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,6 +68,29 @@ def test_faults_are_counted_with_their_reasons(compare: Compare) -> None:
             assert bool(account["reasons"]) is bool(account["lost"])
 
 
+def test_killed_comparison_has_left_what_it_had_measured(tmp_path: Path) -> None:
+    arguments = ("--scenarios", "cost", "--variants", "off", "--duration", "1", "--rounds", "5", "--rate", "20")
+    process = subprocess.Popen(command(tmp_path, *arguments), cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    seen = ""
+    while "[3/5]" not in seen:
+        line = process.stderr.readline()
+        assert line, seen
+        seen += line
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.communicate(timeout=60)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert (report["complete"], len(report["cost"]["variants"][0]["runs"])) == (False, 2)
+    assert report["stopped_during"] == "cost, round 3 of 5, off"
+    assert not (tmp_path / "report.html").exists()
+    drawn = subprocess.run([sys.executable, "-m", "telemetry.compare.report", tmp_path], cwd=ROOT, check=False)
+    assert drawn.returncode == 0
+    assert "Partial: stopped during “cost, round 3 of 5, off”" in (tmp_path / "report.html").read_text()
+    _, alive = psutil.wait_procs(children, 30)
+    assert alive == []
+
+
 def test_interrupt_gives_a_partial_report_and_leaves_nothing_running(tmp_path: Path) -> None:
     arguments = ("--scenarios", "cost", "--variants", "off", "--duration", "1", "--rounds", "5", "--rate", "20")
     process = subprocess.Popen(command(tmp_path, *arguments), cwd=ROOT, stderr=subprocess.PIPE, text=True)
@@ -84,5 +109,6 @@ def test_interrupt_gives_a_partial_report_and_leaves_nothing_running(tmp_path: P
     assert stopped
     assert f"**{stopped[0]}.**" in (tmp_path / "report.md").read_text()
     assert '"complete": false' in (tmp_path / "report.json").read_text()
+    assert {path.name for path in tmp_path.iterdir()} == {"report.json", "report.md", "report.html"}
     _, alive = psutil.wait_procs(children, 30)
     assert alive == []

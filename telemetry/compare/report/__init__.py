@@ -7,16 +7,22 @@ from typing import Any
 
 from telemetry.compare.report.markdown import as_markdown
 
+DATA = "report.json"
+
+
+def save(report: Mapping[str, Any], folder: Path) -> Path:
+    """Write report.json into `folder`, whole or not at all; return its path."""
+    path, unfinished = folder / DATA, folder / f"{DATA}.new"
+    unfinished.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return unfinished.replace(path)
+
 
 def write(report: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Write report.json, report.md and report.html into `folder`; return their paths."""
+    """Write report.json, report.md and report.html into `folder`, in this order; return their paths."""
     from telemetry.compare.report.page import as_html
 
-    texts = {
-        "report.json": json.dumps(report, indent=1, ensure_ascii=False) + "\n",
-        "report.md": as_markdown(report),
-        "report.html": as_html(report),
-    }
-    for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
-    return [folder / name for name in texts]
+    paths = [save(report, folder)]
+    for name, render in (("report.md", as_markdown), ("report.html", as_html)):
+        (folder / name).write_text(render(report), encoding="utf-8")
+        paths.append(folder / name)
+    return paths

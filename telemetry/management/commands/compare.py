@@ -88,7 +88,7 @@ class Command(BaseCommand):
         options = _options(given)
         if not given["allow_remote"]:
             _check_targets(given)
-        from telemetry.compare.report import write
+        from telemetry.compare.report import save, write
         from telemetry.compare.session import Session, migrate
 
         try:
@@ -97,8 +97,17 @@ class Command(BaseCommand):
             raise CommandError(f"--output {options.output} cannot be written: {error.strerror}") from None
         logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its fonts
         progress = Progress(sys.stderr)
-        report = Session(options, progress, migrate, f"{settings.SETTINGS_MODULE.rpartition('.')[0]}.wsgi").run()
-        for path in write(report, options.output):
+        application = f"{settings.SETTINGS_MODULE.rpartition('.')[0]}.wsgi"
+        report = Session(options, progress, migrate, application, lambda part: save(part, options.output)).run()
+        try:
+            paths = write(report, options.output)
+        except KeyboardInterrupt:
+            self.stderr.write(
+                f"interrupted while drawing; {options.output}/report.json has every figure, and "
+                f"`python -m telemetry.compare.report {options.output}` draws it"
+            )
+            sys.exit(_INTERRUPTED)
+        for path in paths:
             self.stdout.write(str(path))
         for problem in report["problems"]:
             self.stderr.write(f"does not add up: {problem}")
