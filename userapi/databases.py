@@ -12,7 +12,7 @@ from userapi.environment import Environment
 ACCEPTED = "sqlite:////absolute/path, sqlite:///relative/path, postgres://USER:PASSWORD@HOST:PORT/NAME"
 
 # runserver starts a thread for each connection and says nothing about their number.
-POOL_SIZE_WITHOUT_GUNICORN = 4
+THREADS_WITHOUT_GUNICORN = 4
 
 BUSY_TIMEOUT = 10.0
 """Seconds that a writer waits for SQLite's single write lock."""
@@ -34,6 +34,11 @@ def database(env: Environment, base_dir: Path) -> dict[str, Any]:
     except ValueError:
         raise env.error("DATABASE_URL", None, ACCEPTED) from None
     return _sqlite(config) if url.startswith("sqlite:") else _postgresql(config, env)
+
+
+def threads(env: Environment) -> int:
+    """Return how many threads a worker has for requests."""
+    return env.integer("USERAPI_THREADS", THREADS_WITHOUT_GUNICORN, minimum=1, maximum=1000)
 
 
 def _parsed(url: str) -> dict[str, Any]:
@@ -70,8 +75,7 @@ def _sqlite(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _postgresql(config: dict[str, Any], env: Environment) -> dict[str, Any]:
-    threads = env.integer("USERAPI_THREADS", POOL_SIZE_WITHOUT_GUNICORN, minimum=1, maximum=1000)
-    size = env.integer("DATABASE_POOL_SIZE", threads, minimum=1, maximum=1000)
+    size = env.integer("DATABASE_POOL_SIZE", threads(env), minimum=1, maximum=1000)
     options = {
         "connect_timeout": CONNECT_TIMEOUT,
         # Milliseconds until a host that went away without a word counts as gone (Linux; ignored elsewhere).

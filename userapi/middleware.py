@@ -6,6 +6,7 @@ from http import HTTPStatus
 from pathlib import Path
 from time import perf_counter
 
+from csp.middleware import CSPMiddleware
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
@@ -61,6 +62,15 @@ class HeadMiddleware:
             response.headers.setdefault("Content-Length", str(len(response.content)))
             response.content = b""
         return response
+
+
+class ContentSecurityPolicyMiddleware(CSPMiddleware):
+    """Puts the policy on pages; JSON has no use for it."""
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        if not response.get("Content-Type", "").startswith("text/html"):
+            return response
+        return super().process_response(request, response)
 
 
 class HostMiddleware:

@@ -7,6 +7,7 @@ from drf_spectacular.utils import OpenApiResponse
 from rest_framework import serializers
 from rest_framework.permissions import AllowAny
 
+from userapi.accounts.authentication import BasicAuthentication
 from userapi.problems import MEDIA_TYPE
 
 
@@ -53,7 +54,7 @@ class ProblemAutoSchema(AutoSchema):
         if has_body:
             problems["413"] = "The body is too large."
             problems["415"] = "The body is not application/json."
-        if self.view.get_throttles():
+        if BasicAuthentication in self.view.authentication_classes:
             problems["429"] = "Too many attempts."
         problems["503"] = "The database does not answer."
         problems["default"] = "Any other error."

@@ -6,8 +6,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from csp import constants as csp
+
 from userapi import __version__
-from userapi.databases import database
+from userapi.databases import database, threads
 from userapi.environment import Environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -55,6 +57,21 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 
+# The pages of the admin, of the browsable API and of Swagger UI have styles inside of them, but no scripts.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [csp.NONE],
+        "script-src": [csp.SELF],
+        "style-src": [csp.SELF, csp.UNSAFE_INLINE],
+        "img-src": [csp.SELF, "data:"],
+        "font-src": [csp.SELF],
+        "connect-src": [csp.SELF],
+        "form-action": [csp.SELF],
+        "base-uri": [csp.NONE],
+        "frame-ancestors": [csp.NONE],
+    }
+}
+
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.integer("USERAPI_MAX_BODY_BYTES", 64 * 1024, minimum=1024, maximum=16 * 1024 * 1024)
 FILE_UPLOAD_MAX_MEMORY_SIZE = DATA_UPLOAD_MAX_MEMORY_SIZE
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
@@ -72,6 +89,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "rest_framework",
     "knox",
+    "axes",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "telemetry",
@@ -82,6 +100,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "userapi.middleware.HeadMiddleware",
+    "userapi.middleware.ContentSecurityPolicyMiddleware",
     "userapi.middleware.ProbeMiddleware",
     # OpenTelemetry's is put in here.
     "userapi.middleware.AccessLogMiddleware",
@@ -95,6 +114,8 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "userapi.accounts.middleware.ThrottledMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 
 TELEMETRY_MIDDLEWARE_POSITION = MIDDLEWARE.index("userapi.middleware.AccessLogMiddleware")
@@ -129,6 +150,21 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "userapi.accounts.backends.PasswordBackend"]
+LOGIN_THREADS = max(1, threads(env) // 2)
+
+# Failed log-ins are counted by address, in the database, for all workers and for the admin and /auth/token together.
+# A success resets nothing: whoever has an account could guess on and on. A lock ends though attempts go on.
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = ["ip_address"]
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_CLIENT_IP_CALLABLE = "userapi.accounts.attempts.client_address"
+AXES_LOCKOUT_CALLABLE = "userapi.accounts.middleware.locked_out"
+AXES_DISABLE_ACCESS_LOG = True
+AXES_VERBOSE = False
+AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "csrfmiddlewaretoken"]
 
 LANGUAGE_CODE = "en"
 USE_I18N = False
@@ -177,9 +213,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     # No forms: a form of a foreign page can be posted without asking, JSON cannot.
     "DEFAULT_PARSER_CLASSES": ["userapi.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "userapi.schema.ProblemAutoSchema",
-    "DEFAULT_THROTTLE_RATES": {"login": "10/min"},
     "EXCEPTION_HANDLER": "userapi.problems.exception_handler",
-    "NUM_PROXIES": 1 if BEHIND_PROXY else 0,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
     "URL_FORMAT_OVERRIDE": None,
 }
@@ -220,6 +254,7 @@ LOGGING = {
         # Their messages end with the path, which may hold anything, an email address too.
         "django.request": {"filters": ["route"]},
         "django.security.csrf": {"filters": ["route"]},
+        "axes": {"level": "WARNING"},
         # runserver's line for a request shows the query string, and the access record says the same without it.
         "django.server": {"handlers": [], "level": "CRITICAL", "propagate": True},
     },

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import pytest
 from django.contrib.auth.models import User as Account
-from django.core.cache import cache
 from django.test import Client
 from knox.models import AuthToken
 from pytest_django import Settings
@@ -38,8 +37,3 @@ def make_users(db: None) -> Callable[[int], list[User]]:  # noqa: ARG001  (needs
         return [User.objects.create(name=f"User {n:03}", email=f"user{n:03}@example.com") for n in range(count)]
 
     return make
-
-
-@pytest.fixture(autouse=True)
-def _forgotten_attempts() -> None:
-    cache.clear()

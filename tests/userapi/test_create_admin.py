@@ -3,6 +3,7 @@
 import pytest
 from django.contrib.auth import authenticate, get_user_model
 from django.core.management import call_command
+from django.test import RequestFactory
 
 pytestmark = pytest.mark.django_db
 PASSWORD = "horse-battery-staple"
@@ -16,7 +17,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_create_admin_makes_superuser(capsys: pytest.CaptureFixture[str]) -> None:
     call_command("create_admin")
-    account = authenticate(username="admin", password=PASSWORD)
+    account = authenticate(RequestFactory().get("/"), username="admin", password=PASSWORD)
     assert account is not None
     assert account.is_superuser
     assert account.is_staff
@@ -26,14 +27,14 @@ def test_create_admin_makes_superuser(capsys: pytest.CaptureFixture[str]) -> Non
 def test_create_admin_name_of_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DJANGO_SUPERUSER_USERNAME", "ada")
     call_command("create_admin")
-    assert authenticate(username="ada", password=PASSWORD)
+    assert authenticate(RequestFactory().get("/"), username="ada", password=PASSWORD)
 
 
 def test_create_admin_existing_account_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     call_command("create_admin")
     monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", "another one")
     call_command("create_admin")
-    assert authenticate(username="admin", password=PASSWORD)
+    assert authenticate(RequestFactory().get("/"), username="admin", password=PASSWORD)
 
 
 def test_create_admin_without_password_makes_none(

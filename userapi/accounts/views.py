@@ -9,8 +9,6 @@ from rest_framework.authentication import SessionAuthentication
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.throttling import SimpleRateThrottle
-from rest_framework.views import APIView
 
 from userapi.accounts.authentication import BasicAuthentication, TokenAuthentication
 
@@ -22,36 +20,17 @@ class TokenSerializer(serializers.Serializer[Any]):
     expiry = serializers.DateTimeField()
 
 
-class LoginThrottle(SimpleRateThrottle):
-    """Bounds the attempts of one address in one process: a password is dear to check and worth guessing."""
-
-    scope = "login"
-
-    def get_cache_key(self, request: Request, view: APIView) -> str:
-        del view
-        return f"throttle_login_{self.get_ident(request)}"
-
-
 class TokenView(knox.LoginView):  # type: ignore[misc]  # Knox has no types
     """A token for an account, by name and password or by a session."""
 
     # Not by a token, which could then renew itself for ever.
     authentication_classes = (BasicAuthentication, SessionAuthentication)
     permission_classes = (IsAuthenticated,)
-    throttle_classes = (LoginThrottle,)
 
     @extend_schema(summary="Get a token", operation_id="create_token", request=None, responses=TokenSerializer)
     def post(self, request: Request, format: str | None = None) -> Response:  # noqa: A002  (Knox's name)
         response: Response = super().post(request, format)
         return response
-
-    def perform_authentication(self, request: Request) -> None:
-        # REST framework counts after it has authenticated, so failed attempts would be free.
-        super().check_throttles(request)
-        super().perform_authentication(request)
-
-    def check_throttles(self, request: Request) -> None:
-        pass
 
 
 class LogoutView(knox.LogoutView):  # type: ignore[misc]  # Knox has no types

@@ -1,0 +1,36 @@
+"""Whose attempts to log in django-axes counts together."""
+
+from ipaddress import IPv6Address, ip_address, ip_network
+
+from django.conf import settings
+from django.http import HttpRequest
+
+LOCKED_OUT = "Too many failed log-ins from this address; try again later."
+"""The detail of the answer to an attempt that is not even looked at."""
+
+_IPV6_PREFIX = 64
+"""Bits: what one customer of a provider usually has, and may choose addresses from."""
+
+
+def client_address(request: HttpRequest) -> str | None:
+    """Return the address that attempts are counted by, or None where there is none (a Unix socket without a proxy).
+
+    Behind a proxy it is the last one of X-Forwarded-For, which the proxy has added; a client can write the others.
+    """
+    if settings.BEHIND_PROXY:
+        _, _, last = request.headers.get("X-Forwarded-For", "").rpartition(",")
+        if address := _network(last.strip()):
+            return address
+    return _network(request.META.get("REMOTE_ADDR", ""))
+
+
+def _network(text: str) -> str | None:
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped:
+            return str(address.ipv4_mapped)
+        return str(ip_network((address, _IPV6_PREFIX), strict=False).network_address)
+    return str(address)
