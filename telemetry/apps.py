@@ -12,7 +12,11 @@ class TelemetryAppConfig(AppConfig):
             privacy,
         )
         from telemetry.config import ConfigError, TelemetryConfig
+        from telemetry.logs import guard_failures
+
+        guard_failures()
 
         # For commands, which log without ever starting telemetry. A bad value is the check's and the start's business.
         with suppress(ConfigError):
-            privacy.configure(TelemetryConfig.from_env().redact)
+            config = TelemetryConfig.from_env()
+            privacy.configure(config.redact, strict=config.privacy == "strict")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from telemetry import privacy
 from telemetry.config import ConfigError, SignalConfig, TelemetryConfig
-from telemetry.logs import OTLPHandler
+from telemetry.logs import OTLPHandler, RedactingFormatter, guard_failures
 from telemetry.status import StatusServer
 from telemetry.worker import Worker
 
@@ -58,7 +58,8 @@ def load_config() -> TelemetryConfig:
             _Process.config = TelemetryConfig.from_env()
         except ConfigError as error:
             sys.exit(f"telemetry: {error}")
-        privacy.configure(_Process.config.redact)
+        privacy.configure(_Process.config.redact, strict=_Process.config.privacy == "strict")
+        guard_failures()
         for warning in _Process.config.warnings:
             print(f"telemetry: {warning}", file=sys.stderr)  # noqa: T201  (logging is not configured yet)
     return _Process.config
@@ -229,7 +230,7 @@ def _tell_own_messages(level: str) -> None:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         return
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("telemetry: %(message)s"))
+    handler.setFormatter(RedactingFormatter(logging.Formatter("telemetry: %(message)s")))
     for name in ("telemetry.delivery", *_UPSTREAM):
         own = logging.getLogger(name)
         own.addHandler(handler)

@@ -23,6 +23,7 @@ from telemetry.logs import severity_of, translation_of
 from telemetry.privacy import ATTRIBUTE_COUNT
 
 _NOWHERE = Context()
+_MOST_SCOPES = 1024
 
 
 class _Record(LogRecord):
@@ -36,7 +37,7 @@ class _Record(LogRecord):
         self.context = _NOWHERE
         self.severity_text = severity_of(record)
         self.severity_number = std_to_otel(record.levelno)
-        self.body, self.attributes = translation_of(record)
+        self.body, self.attributes, *_ = translation_of(record)
         self.event_name = None
         self.exception = None
 
@@ -59,12 +60,15 @@ class LogSource:
     def emit(self, record: logging.LogRecord) -> None:
         """Send a record."""
         sent, queue = _Record(record), self._find_queue()
+        name = translation_of(record).logger
         if queue is None:
-            self._provider.get_logger(record.name).emit(sent)
+            self._provider.get_logger(name).emit(sent)
             return
-        scope = self._scopes.get(record.name)
+        scope = self._scopes.get(name)
         if scope is None:
-            scope = self._scopes[record.name] = InstrumentationScope(record.name)
+            if len(self._scopes) >= _MOST_SCOPES:
+                self._scopes.clear()
+            scope = self._scopes[name] = InstrumentationScope(name)
         self._created.count()
         queue(ReadableLogRecord(sent, self._provider.resource, scope, self._limits))
 

@@ -8,20 +8,25 @@ import json
 import logging
 import traceback
 from datetime import UTC, datetime
+from inspect import currentframe
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 from opentelemetry import trace
 
-from telemetry.privacy import redactor
+from telemetry.log_failures import report
+from telemetry.privacy import MASK, Constants, redactor
+from telemetry.privacy.constants import is_module
 
 _TRANSLATION = "_telemetry_translation"
-_OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", _TRANSLATION}
 _SEVERITY = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 
 # What they say of an export must not feed the next one.
 _EXPORTERS = ("opentelemetry.", "telemetry.delivery", "telemetry.encoding")
 _PLAIN = (str, bool, int, float)
+_STACKS = ("exception.stacktrace", "code.stacktrace")
 _encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
+_constants = Constants()
 
 
 class Translation(NamedTuple):
@@ -29,16 +34,49 @@ class Translation(NamedTuple):
 
     body: str
     attributes: dict[str, Any]
+    logger: str
+    template: str | None
+    """The message without its arguments if it is a constant of the code; None otherwise, and where nobody asks."""
 
 
 def translation_of(record: logging.LogRecord) -> Translation:
-    """Return the redacted body and attributes of `record`. Made once, for all handlers; never raises."""
+    """Return what of `record` leaves. Made once, for all handlers, inside of the log call; never raises."""
     known = record.__dict__.get(_TRANSLATION)
     if isinstance(known, Translation):
         return known
-    translation = Translation(redactor().body(_message(record)), redactor().attributes(_attributes(record)))
+    try:
+        translation = _translated(record)
+    except Exception as error:  # noqa: BLE001  (nothing of a record may leave that could not be looked at)
+        translation = Translation(MASK, {"error.type": type(error).__qualname__}, MASK, None)
     record.__dict__[_TRANSLATION] = translation
     return translation
+
+
+def _translated(record: logging.LogRecord) -> Translation:
+    using = redactor()
+    attributes = using.attributes(_attributes(record))
+    if using.strict:
+        template = template_of(record)
+        return Translation(using.body("", template), attributes, _code_name(str(record.name)), template)
+    return Translation(using.body(_message(record)), attributes, using.name(str(record.name)), None)
+
+
+def template_of(record: logging.LogRecord) -> str | None:
+    """Return the message without its arguments, None unless it stands in the code of the caller or of its callers."""
+    template = record.msg
+    return template if isinstance(template, str) and _constants.on_the_stack(template, currentframe()) else None
+
+
+def _code_name(name: str) -> str:
+    """Return the name of a logger as far as it is a module's or stands in the code."""
+    if is_module(name) or _constants.on_the_stack(name, currentframe()):
+        return name
+    parent = name
+    while "." in parent:
+        parent = parent.rpartition(".")[0]
+        if is_module(parent):
+            return f"{parent}.{MASK}"
+    return MASK
 
 
 def _message(record: logging.LogRecord) -> str:
@@ -49,7 +87,7 @@ def _message(record: logging.LogRecord) -> str:
 
 
 def _attributes(record: logging.LogRecord) -> dict[str, Any]:
-    """Return what `extra=` and `exc_info=` added, as OpenTelemetry attributes.
+    """Return what `extra=`, `exc_info=` and `stack_info=` added, as OpenTelemetry attributes.
 
     Only plain values pass: Django logs `extra={"request": request}`, and a WSGIRequest's text has the query
     string in it (https://github.com/open-telemetry/opentelemetry-python-contrib/issues/2808).
@@ -63,7 +101,20 @@ def _attributes(record: logging.LogRecord) -> dict[str, Any]:
         except Exception:  # noqa: BLE001  (whatever an exception's own text does)
             attributes["exception.message"] = "(no text)"
         attributes["exception.stacktrace"] = "".join(traceback.format_exception(*record.exc_info))
+        if code := _database_code(error):
+            attributes["db.response.status_code"] = code
+    if record.stack_info:
+        attributes["code.stacktrace"] = record.stack_info
     return attributes
+
+
+def _database_code(error: BaseException | None) -> str | None:
+    """Return what PostgreSQL (SQLSTATE) or SQLite calls the error, which Django's stands for."""
+    for cause in (error, getattr(error, "__cause__", None)):
+        code = getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None)
+        if isinstance(code, str):
+            return code
+    return None
 
 
 def severity_of(record: logging.LogRecord) -> str:
@@ -75,11 +126,11 @@ class JsonFormatter(logging.Formatter):
     """One JSON object a line: timestamp, severity, logger, body, trace_id, span_id and the attributes."""
 
     def format(self, record: logging.LogRecord) -> str:
-        body, attributes = translation_of(record)
+        body, attributes, name, _ = translation_of(record)
         line: dict[str, Any] = {
             "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds"),
             "severity": severity_of(record),
-            "logger": record.name,
+            "logger": name,
             "body": body,
         }
         context = trace.get_current_span().get_span_context()
@@ -94,11 +145,11 @@ class ReadableFormatter(logging.Formatter):
     """The same for human eyes: time, severity, logger, body, attributes, the trace id at the end of the line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        body, attributes = translation_of(record)
-        stack = attributes.get("exception.stacktrace", "")
+        body, attributes, name, _ = translation_of(record)
+        stack = "\n".join([str(attributes[key]) for key in _STACKS if key in attributes])
         time = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S.%f")[:-3]
-        parts = [time, f"{severity_of(record):5}", record.name, body]
-        parts += [f"{key}={value}" for key, value in attributes.items() if key != "exception.stacktrace"]
+        parts = [time, f"{severity_of(record):5}", name, body]
+        parts += [f"{key}={value}" for key, value in attributes.items() if key not in _STACKS]
         context = trace.get_current_span().get_span_context()
         if context.is_valid:
             parts.append(f"trace_id={trace.format_trace_id(context.trace_id)}")
@@ -123,7 +174,12 @@ class RedactingFormatter(logging.Formatter):
                 handler.setFormatter(cls(handler.formatter))
 
     def format(self, record: logging.LogRecord) -> str:
-        return redactor().stack(self._formatter.format(record))
+        if not redactor().strict:
+            return redactor().stack(self._formatter.format(record))
+        body, attributes, name, _ = translation_of(record)
+        replaced = {"name": name, "msg": body, "args": None, "exc_info": None, "stack_info": None}
+        stack = attributes.get("exception.stacktrace") or attributes.get("exception.type")
+        return self._formatter.format(logging.makeLogRecord({**vars(record), **replaced, "exc_text": stack}))
 
 
 class Receiver(Protocol):
@@ -155,3 +211,20 @@ class OTLPHandler(logging.Handler):
             receiver.emit(record)
         except Exception:  # noqa: BLE001  (logging's own contract: a handler never raises)
             self.handleError(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802  (logging's interface)
+        report()
+
+
+class ConsoleHandler(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes to a stream, and prints nothing of a record that it cannot write: the disk is full, the reader gone."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802  (logging's interface)
+        report()
+
+
+def guard_failures() -> None:
+    """Keep raw records off standard error, in any handler: when it fails, and where a logger has none."""
+    logging.raiseExceptions = False
+    if logging.lastResort is not None and not isinstance(logging.lastResort.formatter, RedactingFormatter):
+        logging.lastResort.setFormatter(RedactingFormatter(logging.lastResort.formatter))

@@ -245,7 +245,7 @@ LOGGING = {
     },
     "filters": {"route": {"()": "telemetry.routes.RouteInsteadOfPath"}},
     "handlers": {
-        "console": {"class": "logging.StreamHandler", "formatter": "console", "stream": "ext://sys.stdout"},
+        "console": {"class": "telemetry.logs.ConsoleHandler", "formatter": "console", "stream": "ext://sys.stdout"},
         "otlp": {"class": "telemetry.logs.OTLPHandler"},
     },
     "root": {"handlers": ["console", "otlp"], "level": "INFO"},

@@ -24,6 +24,7 @@ from telemetry.config.values import (
     LogLevel,
     Mode,
     Pairs,
+    Privacy,
     Protocol,
     Signal,
 )
@@ -95,8 +96,10 @@ class TelemetryConfig:
     flush_timeout: float
     metrics_token: str | None
     """A secret: `repr` masks it."""
+    privacy: Privacy
+    """How `telemetry.privacy` decides what may leave."""
     redact: tuple[str, ...]
-    """Regular expressions of what must not leave, beside what `telemetry.privacy` knows."""
+    """Regular expressions of what else must not leave."""
     sources: Mapping[str, str] = field(hash=False)
     """Where each value is from: "traces.endpoint" -> a variable, "default" or "derived from ..."."""
     warnings: tuple[str, ...]
@@ -148,6 +151,7 @@ class TelemetryConfig:
             log_level=value("log_level", variables.LOG_LEVEL),
             flush_timeout=value("flush_timeout", variables.FLUSH_TIMEOUT),
             metrics_token=value("metrics_token", variables.METRICS_TOKEN),
+            privacy=value("privacy", variables.PRIVACY),
             redact=value("redact", variables.REDACT),
             sources=MappingProxyType(environment.sources),
             warnings=environment.warnings,

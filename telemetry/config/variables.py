@@ -25,6 +25,7 @@ from telemetry.config.values import (
     Names,
     OneOf,
     Pairs,
+    Privacy,
     Protocol,
     ReadableFile,
     Secret,
@@ -258,13 +259,20 @@ METRICS_TOKEN: Variable[str | None] = Variable(
     "open to all",
     trimmed=False,
 )
+PRIVACY: Variable[Privacy] = Variable(
+    "TELEMETRY_PRIVACY",
+    "privacy",
+    OneOf[Privacy](get_args(Privacy)),
+    "redact",
+    "What may leave: `redact` hides what looks like a secret, `strict` exports [nothing that may be "
+    "data](privacy.md#strict).",
+)
 REDACT = Variable(
     "TELEMETRY_REDACT",
     "redact",
     Patterns(),
     "",
-    "What must not leave in spans, log records and standard output, beside what is always removed; each match becomes "
-    "`***`.",
+    "What else must not leave, at both levels of TELEMETRY_PRIVACY; each match becomes `***`.",
     "only [what is always removed](privacy.md)",
 )
 
@@ -273,6 +281,7 @@ VARIABLES: tuple[Variable[Any], ...] = (
     SDK_DISABLED,
     FLUSH_TIMEOUT,
     METRICS_TOKEN,
+    PRIVACY,
     REDACT,
     LOG_LEVEL,
     SERVICE_NAME,

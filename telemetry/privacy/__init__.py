@@ -1,15 +1,16 @@
-"""One redactor for everything that leaves the process: spans, log records, exemplars and standard output.
+"""One redactor for everything that leaves the service: spans, log records, exemplars and standard output.
 
-`redactor()` is the one of this process; `configure` gives it the patterns of TELEMETRY_REDACT. The exporters that use
-it are in `telemetry.privacy.exporters`, apart, because they need the SDK and the log formatters do not.
-docs/privacy.md tells what is removed where.
+`redactor()` is the one of this process; `configure` gives it the level of TELEMETRY_PRIVACY and the patterns of
+TELEMETRY_REDACT. Nothing here needs Django or the SDK, but for `telemetry.privacy.exporters`, which stands in front of
+the SDK's exporters. docs/privacy.md says what is removed where.
 """
 
 from collections.abc import Sequence
 
-from telemetry.privacy.bounds import ATTRIBUTE_COUNT, BODY_BYTES, STACK_BYTES, TEXT_BYTES, TOTAL_BYTES
-from telemetry.privacy.redactor import DROPPED, Redactor
-from telemetry.privacy.rules import MASK
+from telemetry.privacy.bounds import ATTRIBUTE_COUNT, BODY_BYTES, DROPPED, STACK_BYTES, TEXT_BYTES, TOTAL_BYTES
+from telemetry.privacy.constants import Constants
+from telemetry.privacy.redactor import ExceptionTexts, Redactor
+from telemetry.privacy.rule import MASK
 
 __all__ = [
     "ATTRIBUTE_COUNT",
@@ -19,6 +20,8 @@ __all__ = [
     "STACK_BYTES",
     "TEXT_BYTES",
     "TOTAL_BYTES",
+    "Constants",
+    "ExceptionTexts",
     "Redactor",
     "configure",
     "redactor",
@@ -36,6 +39,6 @@ def redactor() -> Redactor:
     return _Process.redactor
 
 
-def configure(patterns: Sequence[str]) -> None:
-    """Remove what `patterns` (regular expressions, checked by the configuration) match as well, from now on."""
-    _Process.redactor = Redactor(patterns)
+def configure(patterns: Sequence[str], *, strict: bool = False) -> None:
+    """Use a redactor with `patterns` (regular expressions, checked by the configuration) from now on."""
+    _Process.redactor = Redactor(patterns, strict=strict)

@@ -5,6 +5,9 @@ metadata, which is what a record's attributes become there, or with more than 12
 (https://grafana.com/docs/loki/latest/configure/#limits_config).
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 TEXT_BYTES = 4 * 1024
 """An attribute, a name, a status description."""
 BODY_BYTES = 8 * 1024
@@ -16,6 +19,14 @@ TOTAL_BYTES = 32 * 1024
 ATTRIBUTE_COUNT = 64
 """Attributes of one span, event, link or log record, and values of one list."""
 
+STACK_CHARACTERS = 128 * 1024
+"""The longest stack trace that is looked at as a whole."""
+LONGEST_KEY = 255
+"""The name of an attribute."""
+DROPPED = "otel.dropped_attributes_count"
+"""The attribute with the number of those missing (https://opentelemetry.io/docs/specs/otel/common/mapping-to-non-otlp/)."""
+
+_PLAIN = (bool, int, float)
 _WIDEST_CHARACTER = 4
 _HEAD_SHARE = 0.25
 
@@ -39,7 +50,7 @@ def encodable(text: str) -> str:
 def cut(text: str, limit: int, length: int | None = None) -> str:
     """Return `text`, or its beginning with a note where it has more than `limit` bytes.
 
-    `length` is the number of characters to tell where `text` itself is not all there was.
+    `length` is the number of characters to report where `text` itself is not all there was.
     """
     if length is None:
         if len(text) * _WIDEST_CHARACTER <= limit or size(text) <= limit:
@@ -66,3 +77,37 @@ def _beginning(text: str, limit: int) -> str:
 
 def _end(text: str, limit: int) -> str:
     return text[-limit:].encode(errors="replace")[-limit:].decode(errors="ignore") if limit > 0 else ""
+
+
+def fits(count: int, characters: int) -> bool:
+    """Return whether `count` attributes with so many characters are within the bounds, whatever the characters."""
+    return count <= ATTRIBUTE_COUNT and characters * _WIDEST_CHARACTER <= TOTAL_BYTES
+
+
+def length_of(value: Any) -> int:
+    """Return the number of characters in the value of an attribute."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, Mapping):
+        return sum(len(key) + length_of(inner) for key, inner in value.items())
+    if isinstance(value, list):
+        return sum(map(length_of, value))
+    return 8
+
+
+def bounded(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return as many of `attributes`, which are redacted, as the bounds allow; `DROPPED` counts the others."""
+    result: dict[str, Any] = {}
+    left = TOTAL_BYTES - len(DROPPED) - 8
+    for key, value in attributes.items():
+        needed = size(key) + _bytes(value)
+        if len(result) < ATTRIBUTE_COUNT - 1 and needed <= left and key != DROPPED:
+            result[key] = value
+            left -= needed
+    before = attributes.get(DROPPED, 0)
+    dropped = len(attributes) - len(result) - (DROPPED in attributes) + (before if isinstance(before, int) else 0)
+    return {**result, DROPPED: dropped} if dropped else result
+
+
+def _bytes(value: Any) -> int:
+    return size(value) if isinstance(value, str) else length_of(value) * (1 if isinstance(value, _PLAIN) else 4)

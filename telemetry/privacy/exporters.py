@@ -7,24 +7,29 @@ something has to go: most spans pass as they are.
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from http import HTTPMethod
+from functools import partial
 from operator import is_
 from typing import Any, TypeVar
 
 from opentelemetry.attributes import BoundedAttributes
-from opentelemetry.sdk.metrics.export import Metric, MetricExporter, MetricExportResult, MetricsData
+from opentelemetry.sdk.metrics.export import Metric, MetricExporter, MetricExportResult, MetricsData, ScopeMetrics
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, Status, TraceState
 
 from telemetry.breaks import with_breaks
-from telemetry.privacy import DROPPED, MASK, Redactor, redactor
-
-_METHODS = frozenset((*HTTPMethod, "HTTP"))
+from telemetry.privacy import DROPPED, MASK, Constants, Redactor, redactor
+from telemetry.privacy.constants import is_module
 
 T = TypeVar("T")
 
+# Names of tracers that belong to no module of this process.
+_INSTRUMENTATIONS = frozenset(
+    f"opentelemetry.instrumentation.{name}" for name in ("django", "logging", "psycopg", "sqlite3", "system_metrics")
+)
+_constants = Constants()
 _logger = logging.getLogger(__name__)
 
 
@@ -69,12 +74,15 @@ def redacted_resource(resource: Resource) -> Resource:
 
 def redacted_span(span: ReadableSpan, using: Redactor) -> ReadableSpan:
     """Return `span` without secrets; the same object where it has none."""
-    name = _name(span, using)
+    given = span.instrumentation_scope
+    scope = _scope(given, using)
+    module = given.name if given else ""
+    name = _name(span, module, using)
     attributes = _attributes(span._attributes, using)  # noqa: SLF001  (the property copies)
-    events = _each(span._events, _event, using)  # noqa: SLF001
+    events = _each(span._events, partial(_event, module), using)  # noqa: SLF001
     links = _each(span._links, _link, using)  # noqa: SLF001
     description = span.status.description
-    status = Status(span.status.status_code, using.text(description)) if description else span.status
+    status = Status(span.status.status_code, using.description(description) or None) if description else span.status
     context, parent = _context(span.context), _context(span.parent)
     if (
         name == span.name
@@ -84,6 +92,7 @@ def redacted_span(span: ReadableSpan, using: Redactor) -> ReadableSpan:
         and status.description == description
         and context is span.context
         and parent is span.parent
+        and scope is given
     ):
         return span
     return _Redacted(
@@ -95,27 +104,24 @@ def redacted_span(span: ReadableSpan, using: Redactor) -> ReadableSpan:
         events=events,
         links=links,
         status=status,
+        instrumentation_scope=scope,
     )
 
 
 def redacted_metrics(data: MetricsData) -> MetricsData:
-    """Return `data` with exemplars that hold nothing but their value, time, trace and span."""
+    """Return `data` without secrets in scopes and attributes, and exemplars of a value, a time, a trace and a span."""
+    using = redactor()
     return replace(
         data,
         resource_metrics=[
-            replace(
-                resource,
-                scope_metrics=[
-                    replace(scope, metrics=[_metric(m) for m in scope.metrics]) for scope in resource.scope_metrics
-                ],
-            )
+            replace(resource, scope_metrics=[_scope_metrics(scope, using) for scope in resource.scope_metrics])
             for resource in data.resource_metrics
         ],
     )
 
 
 class _Redacted(ReadableSpan):
-    """A copy of a span that tells of the same losses."""
+    """A copy of a span that reports the same losses."""
 
     def __init__(self, span: ReadableSpan, **changed: Any) -> None:
         super().__init__(
@@ -123,7 +129,6 @@ class _Redacted(ReadableSpan):
             kind=span.kind,
             start_time=span.start_time,
             end_time=span.end_time,
-            instrumentation_scope=span.instrumentation_scope,
             **changed,
         )
         self._losses = span.dropped_events, span.dropped_links
@@ -143,16 +148,25 @@ def _safely_redacted(span: ReadableSpan, using: Redactor) -> ReadableSpan:
     except Exception:
         # One odd span must not take its batch with it; and nothing of it may leave unseen.
         _logger.exception("a span could not be redacted and is sent without its attributes")
-        status = Status(span.status.status_code)
-        return _Redacted(span, name=MASK, context=_context(span.context), parent=_context(span.parent), status=status)
+        context, parent, status = _context(span.context), _context(span.parent), Status(span.status.status_code)
+        return _Redacted(span, name=MASK, context=context, parent=parent, status=status, instrumentation_scope=None)
 
 
-def _name(span: ReadableSpan, using: Redactor) -> str:
-    # Django's instrumentation starts the name with whatever method a client made up; the conventions say "HTTP".
-    method, blank, rest = span.name.partition(" ")
-    if method not in _METHODS and (span._attributes or {}).get("http.request.method") == "_OTHER":  # noqa: SLF001
-        return using.text(f"HTTP{blank}{rest}")
-    return using.text(span.name)
+def _name(span: ReadableSpan, module: str, using: Redactor) -> str:
+    constant = using.strict and _constants.in_module(span.name, module)
+    return using.span_name(span.name, span._attributes or {}, constant=constant)  # noqa: SLF001
+
+
+def _scope(scope: InstrumentationScope | None, using: Redactor) -> InstrumentationScope | None:
+    """Return `scope` with a name, a version and attributes without secrets; the same object where it has none."""
+    if scope is None:
+        return None
+    constant = using.strict and (scope.name in _INSTRUMENTATIONS or is_module(scope.name))
+    name, version = using.name(scope.name, constant=constant), scope.version and using.text(scope.version)
+    attributes = using.attributes(scope.attributes or {})
+    if name == scope.name and version == scope.version and attributes == dict(scope.attributes or {}):
+        return scope
+    return InstrumentationScope(name, version, scope.schema_url, attributes)
 
 
 def _attributes(attributes: Any, using: Redactor) -> Any:
@@ -180,8 +194,9 @@ def _each(items: Sequence[T], redact: Callable[[T, Redactor], T], using: Redacto
     return items if all(map(is_, redacted, items)) else redacted
 
 
-def _event(event: Event, using: Redactor) -> Event:
-    name, attributes = using.text(event.name), _attributes(event.attributes, using)
+def _event(module: str, event: Event, using: Redactor) -> Event:
+    constant = using.strict and (event.name == "exception" or _constants.in_module(event.name, module))
+    name, attributes = using.name(event.name, constant=constant), _attributes(event.attributes, using)
     if name == event.name and attributes is event.attributes:
         return event
     return Event(name, attributes, event.timestamp)
@@ -201,17 +216,22 @@ def _context(context: SpanContext | None) -> SpanContext | None:
     return SpanContext(context.trace_id, context.span_id, context.is_remote, context.trace_flags, TraceState())
 
 
-def _metric(metric: Metric) -> Metric:
-    points: Sequence[Any] = metric.data.data_points
-    if not any(getattr(point, "exemplars", None) for point in points):
-        return metric
+def _scope_metrics(metrics: ScopeMetrics, using: Redactor) -> ScopeMetrics:
+    scope = _scope(metrics.scope, using) or metrics.scope
+    return replace(metrics, scope=scope, metrics=[_metric(metric, using) for metric in metrics.metrics])
+
+
+def _metric(metric: Metric, using: Redactor) -> Metric:
     data: Any = metric.data
-    return replace(metric, data=replace(data, data_points=[_point(point) for point in points]))
+    return replace(metric, data=replace(data, data_points=[_point(point, using) for point in data.data_points]))
 
 
-def _point(point: Any) -> Any:
-    exemplars = getattr(point, "exemplars", None)
-    if not exemplars:
-        return point
-    bare: Mapping[str, Any] = {}
-    return replace(point, exemplars=[replace(exemplar, filtered_attributes=bare) for exemplar in exemplars])
+def _point(point: Any, using: Redactor) -> Any:
+    changed: dict[str, Any] = {}
+    attributes = using.metric_attributes(point.attributes or {})
+    if attributes != dict(point.attributes or {}):
+        changed["attributes"] = attributes
+    if exemplars := getattr(point, "exemplars", None):
+        bare: Mapping[str, Any] = {}
+        changed["exemplars"] = [replace(exemplar, filtered_attributes=bare) for exemplar in exemplars]
+    return replace(point, **changed) if changed else point

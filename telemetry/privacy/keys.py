@@ -28,6 +28,9 @@ _KEPT = frozenset(
         "container.id",
         "container.image.id",
         "host.id",
+        "host.name",
+        "k8s.pod.name",
+        "k8s.pod.uid",
         "service.instance.id",
         "service.version",
         "vcs.ref.head.revision",
@@ -65,7 +68,7 @@ _NAMED: dict[str, Policy] = {
     **dict.fromkeys(
         ("url.query", "url.fragment", "params", "db.user", "user", "http.request.method_original"), Policy.HIDE
     ),
-    "exception.stacktrace": Policy.STACK,
+    **dict.fromkeys(("exception.stacktrace", "code.stacktrace"), Policy.STACK),
     "user_agent.original": Policy.TEXT,
 }
 _HEADERS_SHOWN = frozenset(
@@ -74,7 +77,7 @@ _HEADERS_SHOWN = frozenset(
 _HEADER = re.compile(r"http\.(?:request|response)\.header\.(.+)")
 _HIDDEN = re.compile(
     r"passw|passphrase|\bpwd|secret|token|authorization|cookie|session|csrf|xsrf|api[-_.]?key|credential|e-?mail"
-    r"|user_?name|\blogin|account|^enduser|^user\.(?:id|name|full_name|hash|roles)|query[._]string|query\.parameter"
+    r"|signature|card[._-]?n|\bssn|\biban|\bcv[cv]|user_?name|\blogin|account|^enduser|^user\.(?:id|name|full_name|hash|roles)|query[._]string|query\.parameter"
 )
 
 

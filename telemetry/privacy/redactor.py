@@ -1,53 +1,148 @@
 """The redactor: texts and attributes without secrets, and within their bounds."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
+from telemetry.privacy import strict as safe
 from telemetry.privacy.bounds import (
     ATTRIBUTE_COUNT,
     BODY_BYTES,
+    LONGEST_KEY,
     STACK_BYTES,
+    STACK_CHARACTERS,
     TEXT_BYTES,
-    TOTAL_BYTES,
+    bounded,
     cut,
     cut_middle,
     encodable,
-    size,
+    fits,
+    length_of,
 )
 from telemetry.privacy.keys import Policy, policy_of
-from telemetry.privacy.rules import MASK, redact_sql, redact_text
-
-DROPPED = "otel.dropped_attributes_count"
-"""The attribute that tells how many are missing (https://opentelemetry.io/docs/specs/otel/common/mapping-to-non-otlp/)."""
+from telemetry.privacy.rule import MASK
+from telemetry.privacy.rules import redact_text
+from telemetry.privacy.sql import without_literals
 
 # What is looked at beyond a bound, so that a secret across the cut is seen as a whole.
 _SLACK = 1024
 # A pattern of the operator sees no more at a time: one that is slow on long texts must not hold up a worker.
 _PATTERN_LENGTH = 1024
-_LONGEST_KEY = 255
 _CLEAN_TEXTS = 1024
 _CLEAN_BYTES = TEXT_BYTES
 _ROUNDS = 4
-_PLAIN = (bool, int, float)
+_INT64 = 2**63
+_LONGEST_NUMBER = 256  # bits
 _SEGMENT = re.compile(r"[0-9]{1,10}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _USERINFO = re.compile(r"(?<=://)[^\s/?#]*@")
 
 T = TypeVar("T")
 
 
-class Redactor:
-    """Removes what the rules and the operator's `patterns` know. Never raises, and knows nothing of the signals."""
+class ExceptionTexts(NamedTuple):
+    """What is exported of an exception."""
 
-    def __init__(self, patterns: Sequence[str] = ()) -> None:
+    type: str
+    message: str
+    stacktrace: str
+
+
+class Redactor:
+    """Removes what the rules and the operator's `patterns` know, or with `strict` everything that may be data.
+
+    No method raises for the values of OpenTelemetry and of `extra=`. One object serves all threads of a process.
+    """
+
+    def __init__(self, patterns: Sequence[str] = (), *, strict: bool = False) -> None:
+        self.strict = strict
         self._patterns = [re.compile(pattern) for pattern in patterns]
         # Texts without secrets that were seen before: names, messages and statements repeat from request to request.
         self._clean: set[str] = set()
         self._clean_attributes: set[tuple[str, str]] = set()
+        # What works by the rules alone, at both levels.
+        self._free = Redactor(patterns) if strict else self
+
+    # --- What is exported: both levels ------------------------------------------------------------------------------
+
+    def attributes(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
+        """Return attributes of a span, an event, a link or a log record, without secrets and within their bounds.
+
+        `DROPPED` is the number of those that the bounds left out.
+        """
+        if self.strict:
+            attributes = safe.allowed(attributes)
+        result: dict[str, Any] = {}
+        total = 0
+        for key, value in attributes.items():
+            if key.__class__ is not str:
+                key = _text(key)  # noqa: PLW2901
+            known = value.__class__ is str and (key, value) in self._clean_attributes
+            redacted = value if known else self.value(key, value, attributes)
+            if key not in self._clean:
+                key = cut(self.text(key), LONGEST_KEY)  # noqa: PLW2901
+            result[key] = redacted
+            total += len(key) + (len(redacted) if isinstance(redacted, str) else length_of(redacted))
+        return result if fits(len(result), total) else bounded(result)
+
+    def resource(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the attributes of a resource: the operator's own, who may have put a URL with a password there."""
+        return self._free.attributes(attributes)
+
+    def metric_attributes(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the attributes of a series, whose names are an allow-list of the service's (`telemetry.serve`)."""
+        return self._free.attributes(attributes)
+
+    def body(self, text: str, template: str | None = None) -> str:
+        """Return a log record's body.
+
+        `template` is the message without its arguments where it is a constant of the code, None where that is not
+        known. Strict bodies are the template alone.
+        """
+        if self.strict:
+            return self._by_patterns(cut(encodable(template), BODY_BYTES)) if template else MASK
+        return self.text(text, BODY_BYTES)
+
+    def name(self, text: str, *, constant: bool = False) -> str:
+        """Return the name of an event, a scope or a logger; a strict one only where it is a `constant` of the code."""
+        if self.strict:
+            return self._by_patterns(text) if constant else MASK
+        return self.text(text)
+
+    def span_name(self, name: str, attributes: Mapping[str, Any], *, constant: bool = False) -> str:
+        """Return the name of a span with `attributes`; a strict one is made of them unless it is a `constant`."""
+        if self.strict:
+            name = safe.span_name(name, attributes, constant=constant) or MASK
+        elif attributes.get("http.request.method") == "_OTHER":
+            # Django's instrumentation writes the method that a client made up; the conventions say "HTTP".
+            method, blank, rest = name.partition(" ")
+            name = name if method in safe.METHODS else f"HTTP{blank}{rest}"
+        return self.text(name)
+
+    def description(self, text: str) -> str:
+        """Return the description of a span's status; a strict one is empty."""
+        return "" if self.strict else self.text(text)
+
+    def statement(self, text: str, dialect: str = "") -> str:
+        """Return SQL without its literals; strict SQL is its operation and its tables.
+
+        `dialect` is the value of `db.system.name`.
+        """
+        if self.strict:
+            return safe.statement(text)
+        return self.text(without_literals(text[: TEXT_BYTES + _SLACK], dialect))
+
+    def exception(self, type_: str, message: str, stacktrace: str) -> ExceptionTexts:
+        """Return what is exported of an exception; a strict one is its type and the frames of its stack trace."""
+        if self.strict:
+            return ExceptionTexts(safe.type_name(type_), "", safe.frames(stacktrace, message))
+        return ExceptionTexts(self.text(type_), self.text(message), self.stack(stacktrace))
+
+    # --- Free text: the rules alone ---------------------------------------------------------------------------------
 
     def text(self, text: str, limit: int = TEXT_BYTES) -> str:
-        """Return free text without secrets, its beginning where it has more than `limit` bytes."""
+        """Return free text without what the rules know, its beginning where it has more than `limit` bytes."""
         if text in self._clean and limit >= _CLEAN_BYTES:
             return text
         seen, length = encodable(text), None
@@ -58,56 +153,45 @@ class Redactor:
             _remember(self._clean, text, len(text))
         return redacted
 
-    def body(self, text: str) -> str:
-        """Return a log record's body without secrets, within its bound."""
-        return self.text(text, BODY_BYTES)
-
     def stack(self, text: str) -> str:
-        """Return a stack trace without secrets, its beginning and its end where it is too long."""
-        seen, length = encodable(text), None
-        if len(text) > 2 * STACK_BYTES + 2 * _SLACK:
-            half = STACK_BYTES + _SLACK
-            # Two stretches, each redacted for itself; what the cut between them split goes with the slack.
-            head, tail = self._redacted(encodable(text[:half])), self._redacted(encodable(text[-half:]))
-            seen, length = head[:-_SLACK] + tail[_SLACK:], len(text)
-        return self._settled(seen, STACK_BYTES, length, stack=True)
+        """Return a stack trace without what the rules know, its beginning and its end where it is too long.
 
-    def attributes(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
-        """Return `attributes` without secrets and within their bounds; `DROPPED` tells how many are missing."""
-        result: dict[str, Any] = {}
-        total = 0
-        for key, value in attributes.items():
-            known = value.__class__ is str and (key, value) in self._clean_attributes
-            redacted = value if known else self.value(key, value, attributes)
-            if len(key) > _LONGEST_KEY or not key.isascii():
-                key = cut(self.text(key), _LONGEST_KEY)  # noqa: PLW2901
-            result[key] = redacted
-            total += len(key) + (len(redacted) if isinstance(redacted, str) else _length(redacted))
-        if len(result) > ATTRIBUTE_COUNT or total * 4 > TOTAL_BYTES:
-            return _bounded(result)
-        return result
+        It is redacted as a whole and then cut. Of one with more than `STACK_CHARACTERS` only the beginning is left.
+        """
+        if len(text) > STACK_CHARACTERS:
+            seen = encodable(text[: STACK_BYTES + _SLACK])
+            return self._settled(seen, STACK_BYTES, len(text), stack=False)
+        return self._settled(encodable(text), STACK_BYTES, None, stack=True)
 
     def value(self, key: str, value: Any, beside: Mapping[str, Any]) -> Any:
         """Return the value of the attribute `key` without secrets; `beside` are all of them."""
         policy = policy_of(key)
         if policy is Policy.HIDE:
-            return MASK if value not in (None, "") else value
+            return value if value is None or (isinstance(value, str) and not value) else MASK
         if isinstance(value, str):
             keep = policy is Policy.KEEP and len(value) <= TEXT_BYTES and value.isascii()
             redacted = value if keep else self._by_policy(policy, value, beside)
-            if redacted == value and policy is not Policy.PATH:  # which depends on the other attributes
+            # Of paths and statements, what goes depends on the other attributes.
+            if redacted == value and policy is not Policy.PATH and policy is not Policy.SQL:
                 _remember(self._clean_attributes, (key, value), len(key) + len(value))
             return redacted
-        return value if value is None or isinstance(value, _PLAIN) else self._other(key, value, beside)
+        return value if value is None or isinstance(value, bool) else self._other(key, value, beside)
+
+    # --- Inside -----------------------------------------------------------------------------------------------------
 
     def _other(self, key: str, value: Any, beside: Mapping[str, Any]) -> Any:
+        if isinstance(value, int | float):
+            number = _number(value)
+            return self.value(key, number, beside) if isinstance(number, str) else number
         if isinstance(value, bytes):
             return self._by_policy(policy_of(key), value.decode(errors="replace"), beside)
         if isinstance(value, Mapping):
-            return self.attributes({str(name): inner for name, inner in value.items()})
+            return self._free.attributes(value)
         if isinstance(value, Sequence):
+            if len(value) == 2 and isinstance(value[0], str | bytes) and policy_of(_text(value[0])) is Policy.HIDE:  # noqa: PLR2004  (a header, a field)
+                return [self.text(_text(value[0])), MASK]
             return [self.value(key, inner, beside) for inner in value[:ATTRIBUTE_COUNT]]
-        return self.text(str(value))
+        return self.text(_text(value))
 
     def _by_policy(self, policy: Policy, value: str, beside: Mapping[str, Any]) -> str:
         if policy is Policy.TEXT:
@@ -117,7 +201,7 @@ class Redactor:
         if policy is Policy.STACK:
             return self.stack(value)
         if policy is Policy.SQL:
-            return self.text(redact_sql(value[: TEXT_BYTES + _SLACK]))
+            return self.statement(value, str(beside.get("db.system.name") or beside.get("db.system") or ""))
         if policy is Policy.PATH:
             return _path(value, str(beside.get("http.route", "")))
         bare, mark, _ = _USERINFO.sub(f"{MASK}@", value[: TEXT_BYTES + _SLACK]).partition("?")
@@ -125,7 +209,7 @@ class Redactor:
 
     def _settled(self, text: str, limit: int, length: int | None, *, stack: bool) -> str:
         redacted = self._redacted(text)
-        if length is not None and not stack:
+        if length is not None:
             redacted = redacted[: max(0, len(redacted) - _SLACK)]
         shorten = cut_middle if stack else cut
         result = shorten(redacted, limit, length)
@@ -162,6 +246,27 @@ def _remember(known: set[T], new: T, length: int) -> None:
         known.add(new)
 
 
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001  (whatever an object's own text does)
+        return f"({type(value).__name__})"
+
+
+def _number(value: float) -> float | str:
+    """Return what neither OTLP nor JSON has a number for as a text."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(float(value))
+    if -_INT64 <= value < _INT64:
+        return value
+    bits = value.bit_length()
+    return str(int(value)) if bits <= _LONGEST_NUMBER else f"(an integer of {bits} bits)"
+
+
 @lru_cache(maxsize=256)
 def _fixed(route: str) -> frozenset[str]:
     return frozenset(route.split("/"))
@@ -173,30 +278,3 @@ def _path(path: str, route: str) -> str:
     segments = path[: TEXT_BYTES // 4].partition("?")[0].split("/")
     kept = [segment if segment in fixed or _SEGMENT.fullmatch(segment) else segment and MASK for segment in segments]
     return cut(encodable("/".join(kept)), TEXT_BYTES)
-
-
-def _length(value: Any) -> int:
-    if isinstance(value, str):
-        return len(value)
-    if isinstance(value, Mapping):
-        return sum(len(key) + _length(inner) for key, inner in value.items())
-    if isinstance(value, list):
-        return sum(map(_length, value))
-    return 8
-
-
-def _bytes(value: Any) -> int:
-    return size(value) if isinstance(value, str) else _length(value) * (1 if isinstance(value, _PLAIN) else 4)
-
-
-def _bounded(attributes: dict[str, Any]) -> dict[str, Any]:
-    """Return as many of `attributes`, which are redacted, as the bounds allow."""
-    result: dict[str, Any] = {}
-    left = TOTAL_BYTES - len(DROPPED) - 8
-    for key, value in attributes.items():
-        needed = size(key) + _bytes(value)
-        if len(result) < ATTRIBUTE_COUNT - 1 and needed <= left and key != DROPPED:
-            result[key] = value
-            left -= needed
-    dropped = len(attributes) - len(result) - (DROPPED in attributes) + int(attributes.get(DROPPED, 0))
-    return {**result, DROPPED: dropped} if dropped else result

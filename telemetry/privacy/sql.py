@@ -6,37 +6,148 @@ https://opentelemetry.io/docs/specs/semconv/database/database-spans/#sanitizatio
 import re
 from functools import lru_cache
 
-# In one pass, so that a quote inside of a comment, an identifier or another literal is not taken for the start of one.
-_TOKENS = re.compile(
-    r"""
-    (?P<name>"[\w$. -]{1,63}")                                   # an identifier
-  | (?P<comment>--[^\n]*|/\*.*?(?:\*/|\Z))                       # sqlcommenter puts request values there
-  | (?P<string>[eE]'(?:[^'\\]|''|\\.)*+(?:'|\Z)                  # PostgreSQL's strings with backslashes
-      | (?:[uU]&|[bBxXnN])?'(?:[^']|'')*+(?:'|\Z)
-      | \$(?P<tag>[A-Za-z_]\w{0,62})?\$.*?(?:\$(?(tag)(?P=tag))\$|\Z)
-      | "(?:[^"]|"")*+(?:"|\Z))                                  # no sane identifier: SQLite takes it for a string
-  | (?P<keep>[%$:@]\(?\w+\)?\w?|[A-Za-z_]\w*+)                     # placeholders and words
-  | (?P<number>[0-9][\w.]*+(?:(?<=[eE])[+-][0-9]+)?)
-    """,
-    re.VERBOSE | re.DOTALL,
-)
+_STRING = r"'(?:[^']|'')*+(?:'|\Z)"
+_BACKSLASHES = r"'(?:[^'\\]|''|\\.)*+(?:'|\Z)"
+# Where it is not known what a backslash before a quote means, nothing after it is taken for SQL.
+_EITHER = r"'(?:[^'\\]|''|\\(?!'))*+(?:'|\\'.*+|\Z)"
+
+
+def _tokens(string: str, comment: str = "--") -> re.Pattern[str]:
+    """Return what finds the tokens in one pass, so that a quote inside of another token is not taken for a start."""
+    return re.compile(
+        rf"""
+        (?P<name>"(?:[^"]|"")*+(?:"|\Z))                        # an identifier, or a text where the database lets it
+      | (?P<ticked>`[^`]*+`|\[[A-Za-z_][\w$ ]{{0,62}}\])
+      | (?P<line>(?:{comment})[^\n]*) | (?P<comment>/\*)         # sqlcommenter puts request values there
+      | (?P<string>[eE]{_BACKSLASHES} | (?:[uU]&|[bBxXnN])?{string}
+          | \$(?P<tag>[A-Za-z_]\w{{0,62}})?\$.*?(?:\$(?(tag)(?P=tag))\$|\Z))
+      | (?P<keep>%\([A-Za-z_]\w*\)[A-Za-z] | [%:@$]?[A-Za-z_]\w*+ | \$[0-9]{{1,5}}+(?![\w.]) | \?[0-9]{{0,5}}+)
+      | (?P<number>[0-9][\w.]*+(?:(?<=[eE])[+-][0-9]+)?)
+        """,
+        re.VERBOSE | re.DOTALL,
+    )
+
+
+_TOKENS = {
+    "postgresql": _tokens(_STRING),
+    "sqlite": _tokens(_STRING),
+    "mysql": _tokens(_BACKSLASHES, r"--|\#"),
+    "mariadb": _tokens(_BACKSLASHES, r"--|\#"),
+    "": _tokens(_EITHER),
+}
+_FLAT_COMMENTS = frozenset({"sqlite", "mysql", "mariadb"})
+_COMMENT_MARK = re.compile(r"/\*|\*/")
 _CACHED_LENGTH = 4096
 
+_IDENTIFIER = re.compile(r'"[\w$. -]{1,63}"')
+_BEFORE_IDENTIFIER = re.compile(
+    r"""(?:\.|\b(?:from|join|into|update|table|as|index|view|savepoint|to|release|only|constraint|column|references|exists
+        |by|add|on)\s*)\Z""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_BEFORE_VALUE = re.compile(
+    r"(?:[=<>]|\|\||\b(?:like|values|in|between|and|then|else)\s*\(?|\bvalues\s*\([^()]*,)\s*\Z", re.IGNORECASE
+)
+_BEHIND_IDENTIFIER = re.compile(r"\s*\.")
+_COLUMNS = re.compile(r"""\binto\s+(?:"[^"]+"|[\w.]+)(?:\."[^"]+")?\s*\([^()]*\)""", re.IGNORECASE)
+_UPDATE = re.compile(r"\s*update\b", re.IGNORECASE)
+_BEFORE_ASSIGNMENT = re.compile(r"(?:\bset|,)\s*\Z", re.IGNORECASE)
+_ASSIGNMENT = re.compile(r"\s*=(?!=)")
+_DEFINITION = re.compile(r"\s*(?:create|alter|drop)\b", re.IGNORECASE)
+_LOOK_BACK = 64
 
-def without_literals(statement: str) -> str:
-    """Return `statement` with `?` for each literal and without comments."""
+_VERB = re.compile(
+    r"""[\s(]*+(select|insert|update|delete|with|merge|replace|begin|commit|rollback|savepoint|release|set|show|pragma
+        |create|alter|drop|truncate|explain|analyze|vacuum|call|copy|lock|declare|fetch|close|values)\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_TABLE = re.compile(
+    r"""\b(?:from|join|into|update|table)\s+(?:only\s+)?(?:"([\w$]{1,63})"|([A-Za-z_]\w{0,62}))(?![\w"(])""",
+    re.IGNORECASE,
+)
+# Up to where a literal may begin, whose text looks like SQL to whoever is wrong about the dialect.
+_SURE = re.compile(r"""(?:[^"'$`\[#/-]|"[\w$]{1,63}"|-(?!-)|/(?!\*))*+""")
+_MOST_TABLES = 8
+
+
+def without_literals(statement: str, dialect: str = "") -> str:
+    """Return `statement` with `?` for each literal and without comments.
+
+    `dialect` is the value of `db.system.name`; what is not known is treated as what hides more.
+    """
     # Statements repeat, but for those with texts in them, which have no business in a cache.
     if len(statement) <= _CACHED_LENGTH and "'" not in statement and "$" not in statement:
-        return _cached(statement)
-    return _TOKENS.sub(_replacement, statement)
+        return _cached(statement, dialect)
+    return _without_literals(statement, dialect)
 
 
-@lru_cache(maxsize=512)
-def _cached(statement: str) -> str:
-    return _TOKENS.sub(_replacement, statement)
+def summary(statement: str) -> str:
+    """Return the operation and the tables of `statement` and nothing else, "" where it has no known operation.
+
+    https://opentelemetry.io/docs/specs/semconv/database/database-spans/#generating-a-summary-of-the-query
+    """
+    verb = _VERB.match(statement)
+    if verb is None:
+        return ""
+    sure = _SURE.match(statement[:_CACHED_LENGTH])
+    tables = dict.fromkeys(quoted or plain for quoted, plain in _TABLE.findall(sure[0] if sure else ""))
+    return " ".join([verb[1].upper(), *list(tables)[:_MOST_TABLES]])
 
 
-def _replacement(token: re.Match[str]) -> str:
-    if token["name"] or token["keep"]:
-        return token[0]
-    return "" if token["comment"] else "?"
+def _without_literals(statement: str, dialect: str) -> str:
+    tokens = _TOKENS.get(dialect) or _TOKENS[""]
+    result: list[str] = []
+    position = 0
+    while token := tokens.search(statement, position):
+        result.append(statement[position : token.start()])
+        position = token.end()
+        if token["keep"] or token["ticked"]:
+            result.append(token[0])
+        elif token["comment"]:
+            position = _end_of_comment(statement, position, nested=dialect not in _FLAT_COMMENTS)
+        elif token["name"]:
+            result.append(token[0] if _is_identifier(token, dialect) else "?")
+        elif not token["line"]:
+            result.append("?")
+    result.append(statement[position:])
+    return "".join(result)
+
+
+_cached = lru_cache(maxsize=512)(_without_literals)
+
+
+def _end_of_comment(statement: str, position: int, *, nested: bool) -> int:
+    depth = 1
+    while depth:
+        mark = _COMMENT_MARK.search(statement, position)
+        if mark is None:
+            return len(statement)
+        position = mark.end()
+        if mark[0] == "*/":
+            depth -= 1
+        elif nested:
+            depth += 1
+    return position
+
+
+def _is_identifier(token: re.Match[str], dialect: str) -> bool:
+    """Return whether a text in double quotes is a name: SQLite takes it for a string where nothing has that name."""
+    if dialect in ("mysql", "mariadb") or not _IDENTIFIER.fullmatch(token[0]):
+        return False
+    if dialect == "postgresql":
+        return True
+    statement = token.string
+    if _BEHIND_IDENTIFIER.match(statement, token.end()):
+        return True
+    before = statement[max(0, token.start() - _LOOK_BACK) : token.start()]
+    if dialect != "sqlite":
+        return not _BEFORE_VALUE.search(before) or before.endswith(".")
+    columns = _COLUMNS.search(statement)
+    return bool(
+        _BEFORE_IDENTIFIER.search(before)
+        or _DEFINITION.match(statement)
+        or (
+            _BEFORE_ASSIGNMENT.search(before) and _ASSIGNMENT.match(statement, token.end()) and _UPDATE.match(statement)
+        )
+        or (columns and columns.start() < token.start() < columns.end())
+    )

@@ -113,7 +113,7 @@ def as_exported(span: ReadableSpan) -> ReadableSpan:
 
 
 def as_emitted(record: logging.LogRecord) -> ReadableLogRecord:
-    body, attributes = translation_of(record)
+    body, attributes, *_ = translation_of(record)
     now = time_ns()
     emitted = LogRecord(
         timestamp=now,

@@ -26,6 +26,10 @@ def leak(request: HttpRequest, rest: str) -> HttpResponse:
     logger.info("body %s, data %s", raw, data)
     logger.info("Login failed for user %s", data.get("username"))
     logger.info("asked for %s", request.build_absolute_uri(), extra={"query": query, "rest": rest, **data})
+    logger.info("headers %s", list(request.headers.items()))
+    logger.info("sent on: %s", json.dumps({"body": json.dumps(data)}))
+    logger.warning(f"an odd body {raw}", stack_info=True)  # noqa: G004
+    logging.getLogger(f"tenant.{data.get('email')}").warning("served")
     logger.info("These arguments do not fit: %d", data)
     span = trace.get_current_span()
     span.update_name(f"leak {request.get_full_path()}")
@@ -35,7 +39,11 @@ def leak(request: HttpRequest, rest: str) -> HttpResponse:
         span.set_attribute(f"http.request.header.{name.lower()}", [value])
     for name, value in data.items():
         span.set_attribute(f"request.{name}", value)
+    span.set_attribute(f"seen by {data.get('email')}", 1)
     span.add_event("form", {"raw": raw, **data})
+    span.add_event(f"form of {data.get('email')}")
+    with trace.get_tracer(f"tracer of {data.get('email')}").start_as_current_span(f"work for {data.get('email')}"):
+        pass
     with trace.get_tracer(__name__).start_as_current_span(
         "linked", links=[trace.Link(span.get_span_context(), {"query": f"?{query}", **data})]
     ) as linked:

@@ -22,6 +22,7 @@ StartService = Callable[..., Service]
 FORM = "application/x-www-form-urlencoded"
 OPENMETRICS = "application/openmetrics-text"
 LEAKING = "tests.privacy.settings_with_leaks"
+RULELESS = "tests.privacy.settings_without_rules"
 UNREDACTED = "tests.privacy.settings_without_redaction"
 
 
@@ -210,11 +211,11 @@ def collect(start_service: StartService, route: Route, use: Callable[[Client], N
     return Collected(recorder, metrics, service.output.encode())
 
 
-def assert_complete(collected: Collected, mode: str) -> None:
+def assert_complete(collected: Collected, mode: str, statement: bytes = b"db.query.text") -> None:
     """Nothing can be found where nothing arrived."""
     everything = collected.otlp.bytes()
     assert collected.otlp.signals() == ({"traces", "metrics", "logs"} if mode == "collector" else {"traces", "logs"})
-    assert all(word in everything for word in (b"exception.stacktrace", b"db.query.text", b"userapi.access", b"linked"))
+    assert all(word in everything for word in (b"exception.stacktrace", statement, b"userapi.access", b"linked"))
     assert b"userapi.access" in collected.output
     if mode == "direct":
         assert all(b"http_server_request_duration" in metrics for metrics in collected.metrics)
@@ -252,6 +253,40 @@ def test_canary_nowhere(
     assert canaries.found_in(collected.otlp.bytes()) == {}
     assert canaries.found_in(*collected.metrics) == {}
     assert canaries.found_in(collected.output) == {}
+
+
+@pytest.mark.parametrize(
+    ("mode", "protocol", "database"), [("collector", "grpc", "postgres"), ("direct", "http/protobuf", "sqlite")]
+)
+def test_canary_nowhere_at_the_strict_level_without_any_rule(
+    start_service: StartService,
+    mode: str,
+    protocol: str,
+    database: str,
+    request: pytest.FixtureRequest,
+) -> None:
+    canaries = Canaries()
+    url = request.getfixturevalue("own_postgres" if database == "postgres" else "own_sqlite")
+    account, password = make_account(url, canaries)
+
+    def use(client: Client) -> None:
+        use_api(client, canaries)
+        use_admin(client, canaries, account, password)
+        use_leaks(client, canaries)
+
+    strict = {"DJANGO_SETTINGS_MODULE": RULELESS, "TELEMETRY_PRIVACY": "strict", "DATABASE_URL": url}
+    collected = collect(start_service, Route(mode, protocol), use, **strict)
+    assert_complete(collected, mode, b"db.query.summary")
+    assert len(canaries.marks) > 100
+    everything = collected.otlp.bytes()
+    assert canaries.found_in(everything, *collected.metrics, collected.output) == {}
+    for word in (b"url.path", b"client.address", b"user_agent.original", b"exception.message", b"db.query.text"):
+        assert word not in everything
+        assert word not in collected.output
+    assert b"The database" not in everything
+    assert b"Login failed for user %s" in everything
+    assert b"SELECT users_user" in everything
+    assert b"in leak" in everything
 
 
 @pytest.mark.parametrize("mode", ["collector", "direct"])

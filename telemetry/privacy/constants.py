@@ -1,0 +1,83 @@
+"""Whether a text stands in the code: at the strict level only such messages and names leave.
+
+A template such as "user %s" is a constant of the module that logs it; what an f-string made of data is none.
+"""
+
+import sys
+from functools import lru_cache
+from importlib.abc import InspectLoader
+from importlib.machinery import SourceFileLoader
+from types import CodeType, FrameType
+
+_MOST_FRAMES = 64
+_MOST_TEXTS = 4096
+
+
+class Constants:
+    """Looks for texts among the constants of loaded modules; remembers what it found."""
+
+    def __init__(self) -> None:
+        self._known: set[tuple[str, str]] = set()
+        self._found: set[str] = set()
+
+    def on_the_stack(self, text: str, frame: FrameType | None) -> bool:
+        """Return whether `text` is a constant of a module whose code is running: of `frame` or of its callers."""
+        if text in self._found:
+            return True
+        for _ in range(_MOST_FRAMES):
+            if frame is None:
+                return False
+            if text in frame.f_code.co_consts or text in constants_of(frame.f_globals.get("__name__", "")):
+                _remember(self._found, text)
+                return True
+            frame = frame.f_back
+        return False
+
+    def in_module(self, text: str, module: str) -> bool:
+        """Return whether `text` is a constant of the code of `module`."""
+        if (module, text) in self._known:
+            return True
+        known = text in constants_of(module)
+        if known:
+            _remember(self._known, (module, text))
+        return known
+
+
+def is_module(name: str) -> bool:
+    """Return whether `name` is a module that this process has loaded."""
+    return name in sys.modules
+
+
+@lru_cache(maxsize=1024)
+def constants_of(module: str) -> frozenset[str]:
+    """Return all texts in the code of `module`, the empty set where its code cannot be had."""
+    loaded = sys.modules.get(module)
+    spec = getattr(loaded, "__spec__", None)
+    if spec is None:
+        return frozenset()
+    loader = spec.loader if isinstance(spec.loader, InspectLoader) else SourceFileLoader(spec.name, spec.origin or "")
+    try:
+        code = loader.get_code(spec.name)
+    except Exception:  # noqa: BLE001  (a loader may raise anything; then the module has no known text)
+        return frozenset()
+    return frozenset(_texts(code)) if code else frozenset()
+
+
+def _texts(code: CodeType) -> set[str]:
+    texts: set[str] = set()
+    todo: list[object] = [code]
+    while todo:
+        constant = todo.pop()
+        if isinstance(constant, CodeType):
+            todo += constant.co_consts
+        elif isinstance(constant, tuple | frozenset):
+            todo += constant
+        elif isinstance(constant, str):
+            texts.add(constant)
+    return texts
+
+
+def _remember(known: set, new: object) -> None:  # type: ignore[type-arg]
+    if len(known) >= _MOST_TEXTS:
+        known.clear()
+    known.add(new)

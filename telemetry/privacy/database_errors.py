@@ -1,0 +1,94 @@
+"""What databases quote in their errors: the values of rows, and the statement that failed.
+
+PostgreSQL's labels are those of its client library (https://www.postgresql.org/docs/current/protocol-error-fields.html);
+what follows DETAIL and CONTEXT is in the server's language, so that only well-known sentences stay.
+"""
+
+import re
+
+from telemetry.privacy.rule import MASK, Rule, rule
+
+# The text of an exception in `repr()` has escaped line breaks.
+_START = r"(?:\b|(?<=\\n))"
+_NEXT_FIELD = r"LINE\s[0-9]|[A-Z][A-Z\s]{3,20}:|\^|File\s\"|The\sabove|During\shandling|Traceback"
+_END_OF_FIELD = rf"(?=\s*\n\s*(?:{_NEXT_FIELD})|\\n[A-Z]{{4}}|\Z)"
+_QUOTED = re.compile(r"'(?:[^']|'')*+(?:'|\Z)")
+_COMPARED = re.compile(
+    r"""([=<>(,]\s{0,4}|\b(?:like|in|limit|offset|between|and)\s{1,4})-?[0-9]\w*+(?:\.[0-9]\w*+)?
+      | ([=<>]\s{0,4}|\b(?:like|in|values)\s{0,4}\(?\s{0,4})"[^"\n]{0,1024}+"(?!\s{0,4}\.)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+DATABASE_RULES: tuple[Rule, ...] = (
+    rule(
+        "statement of a database error",
+        ["line "],
+        rf"{_START}((?-i:LINE)\s[0-9]{{1,9}}:)(?!\s\*\*\*)[^\n]+",
+        rf"\1 {MASK}",
+    ),
+    rule(
+        "context of a database error",
+        ["query:", "context:", "statement:"],
+        rf"{_START}((?-i:INTERNAL\sQUERY|QUERY|CONTEXT|STATEMENT):)\s(?!\s*\*\*\*).*?{_END_OF_FIELD}",
+        rf"\1 {MASK}",
+        re.DOTALL,
+    ),
+    rule(
+        "detail of a database error",
+        ["detail:"],
+        rf"""{_START}((?-i:DETAIL):)\s
+            (?!\s*(?:\*\*\*|Key\s\(|Failing\srow\scontains\s\(|Process\s[0-9]+\swaits\sfor)).*?{_END_OF_FIELD}""",
+        rf"\1 {MASK}",
+        re.DOTALL,
+    ),
+    # https://www.postgresql.org/docs/current/errcodes-appendix.html: the details of class 23 quote the row's values.
+    rule(
+        "key of a database error",
+        ["key ("],
+        r"""(key\s\([^\n]{0,300}?\)=\().*?(\)(?=\.?['"]?\s*$)|\)\s(?:(?:already\sexists|is\snot\spresent|is\sstill\sreferenced
+            |is\sduplicated|was\s)[^\n]{0,200}$|conflicts\swith\sexisting)|\Z)""",
+        rf"\1{MASK}\2",
+        re.DOTALL | re.MULTILINE,
+    ),
+    rule(
+        "row of a database error",
+        ["failing row"],
+        r"(failing\srow\scontains\s\().*?(\)\.?(?=['\"]?\s*$)|\Z)",
+        rf"\1{MASK}\2",
+        re.DOTALL | re.MULTILINE,
+    ),
+    rule(
+        "value of a database error",
+        [
+            "invalid ",
+            "out of range",
+            "malformed",
+            "unrecognized token",
+            'near "',
+            "could not ",
+            'value "',
+            "unterminated",
+            "duplicate entry",
+            "incorrect ",
+            "data too long",
+        ],
+        r"""((?:invalid\s(?:input|value|byte|regular|url|uri|json|memory|hexadecimal|base64|cidr|xml|time|name|datetime|symbol)
+            |out\sof\srange|malformed|unrecognized\stoken|near|could\snot\s(?:convert|parse|determine)|\bvalue(?=\s")
+            |unterminated|duplicate\sentry|incorrect\s[\w\s]{1,30}value|data\stoo\slong)
+            [^\n"']{0,80})(["'])[^\n]*""",
+        rf"\1\2{MASK}\2",
+    ),
+    rule(
+        "SQL",
+        ["select", "insert", "update", "delete", "where", "values"],
+        r"""(?: select\s.{1,1000}?\sfrom\s | insert\s+into\s | update\s+\S{1,200}\s+set\s | delete\s+from\s
+            | \bvalues\s*\( | \bwhere\s[^\n]{1,400}?(?:[=<>]|\slike\s|\sin\s) ).*""",
+        lambda found: _literals(found[0]),
+        re.DOTALL,
+    ),
+)
+
+
+def _literals(text: str) -> str:
+    # What follows the statement in a message is no SQL, so that only what must be a literal goes.
+    return _COMPARED.sub(r"\1\2?", _QUOTED.sub("?", text))

@@ -1,0 +1,367 @@
+"""Whole kinds of secrets: every name in every notation, every encoding of an email, tokens of every alphabet."""
+
+import base64
+import html
+import json
+import secrets
+import string
+from collections.abc import Callable
+from time import thread_time
+from urllib.parse import quote, quote_plus, urlencode
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from telemetry.privacy import Redactor
+
+MARK = "zq1canary"
+MANY = settings(
+    max_examples=300, deadline=None, database=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+
+NAMES = st.sampled_from(
+    [
+        *("password", "password1", "password_confirmation", "new_password", "newPassword", "PASSWORD", "passwords"),
+        *("token", "access_token", "refreshToken", "authenticity_token", "X-Auth-Token", "tokenValue", "id_token2"),
+        *("secret", "client_secret", "DJANGO_SECRET_KEY", "api_key", "apiKey", "x-api-key", "private_key"),
+        *("sessionid", "session_key", "csrfmiddlewaretoken", "Cookie", "HTTP_COOKIE", "Set-Cookie", "Authorization"),
+        *("credentials", "otp", "pin", "ssn", "card_number", "pwd", "passphrase"),
+    ]
+)
+# What stands in a value beside the mark: blanks, quotes, brackets and separators, as a passphrase may have them.
+WORDS = st.text(alphabet="ab1 '\"[]{}(),;:=<>&%?\\/-_.é€", max_size=8)
+VALUES = st.builds(lambda before, after: f"{before}{MARK}{after}", WORDS, WORDS)
+
+NOTATIONS: dict[str, Callable[[str, str], str]] = {
+    "JSON": lambda name, value: json.dumps({"a": 1, name: value, "b": "c"}),
+    "JSON of a list": lambda name, value: json.dumps({name: ["x", value], "b": "c"}),
+    "JSON of an object": lambda name, value: json.dumps({name: {"raw": value}, "b": "c"}, indent=2),
+    "JSON in JSON": lambda name, value: json.dumps({"body": json.dumps({name: value, "b": "c"})}),
+    "JSON in JSON in JSON": lambda name, value: json.dumps([json.dumps({"body": json.dumps({name: [value]})})]),
+    "dictionary": lambda name, value: repr({"a": 1, name: value, "b": "c"}),
+    "dictionary of lists": lambda name, value: repr({name: ["x", value], "b": ("c",)}),
+    "dictionary of bytes": lambda name, value: repr({name.encode(): value.encode()}),
+    "JSON in a dictionary": lambda name, value: repr({"body": json.dumps({name: value})}),
+    "pair": lambda name, value: repr([("Host", "x"), (name, value)]),
+    "pair of bytes": lambda name, value: repr([(b"host", b"x"), (name.encode(), value.encode())]),
+    "list of pairs in JSON": lambda name, value: json.dumps([["Host", "x"], [name, value]]),
+    "form": lambda name, value: urlencode({"a": "1", name: value, "b": "c"}),
+    "form in a form": lambda name, value: urlencode({"next": urlencode({name: value})}),
+    "JSON in a URL": lambda name, value: quote(json.dumps({name: value}), safe=""),
+    "JSON in a URL, twice": lambda name, value: quote(quote(json.dumps({name: value}), safe=""), safe=""),
+    "JSON in HTML": lambda name, value: html.escape(json.dumps({name: value})),
+    "dictionary in HTML": lambda name, value: html.escape(repr({name: value})),
+    "XML": lambda name, value: f"<{name}>{html.escape(value, quote=False)}</{name}>",
+    "multipart": lambda name, value: f'Content-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n--x',
+}
+
+
+@MANY
+@given(name=NAMES, value=VALUES, notation=st.sampled_from(sorted(NOTATIONS)))
+def test_named_secret(name: str, value: str, notation: str) -> None:
+    text = NOTATIONS[notation](name, value)
+    redacted = Redactor().text(f"got {text} from a client")
+    assert MARK not in redacted, (notation, text)
+    assert redacted.startswith("got ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"password: correct horse {MARK}",
+        f"--password {MARK}1",
+        f"DB_PASSWORD={MARK} DB_HOST=db",
+        f"User(name='x', password='{MARK}')",
+        f"-----BEGIN RSA PRIVATE KEY-----\n{MARK}\n-----END RSA PRIVATE KEY-----",
+        f"{{\\u0022password\\u0022:\\u0022a {MARK}\\u0022}}",
+        f"signature={MARK}",
+    ],
+)
+def test_named_secret_elsewhere(text: str) -> None:
+    assert MARK not in Redactor().text(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "passed: 3, inside: x, spinning: y",
+        "InvalidTokenError: the signature has expired",
+        "the session ended",
+        '  File "/srv/app/tokens.py", line 3, in read_token',
+        "password is required",
+    ],
+)
+def test_named_secret_harmless(text: str) -> None:
+    assert Redactor().text(text) == text
+
+
+def test_named_secret_leaves_the_rest_of_a_stack_trace() -> None:
+    """A source line may open a bracket or a quote that it does not close."""
+    for line in ("token = make(", "token = [", 'token = """', "credentials = {"):
+        stack = f'Traceback (most recent call last):\n  File "x.py", line 1, in f\n    {line}\n'
+        stack += '  File "y.py", line 2, in g\n    return 1 / 0\nZeroDivisionError: division by zero\n'
+        redacted = Redactor().stack(stack)
+        assert 'File "y.py", line 2, in g' in redacted
+        assert redacted.endswith("ZeroDivisionError: division by zero\n")
+
+
+# --- Emails ---------------------------------------------------------------------------------------------------------
+
+
+def _escaped(text: str, escape: Callable[[str], str]) -> str:
+    return "".join(character if character.isalnum() or character in ".-" else escape(character) for character in text)
+
+
+ENCODINGS: dict[str, Callable[[str], str]] = {
+    "plain": str,
+    "URL": quote_plus,
+    "URL twice": lambda text: quote(quote(text)),
+    "URL three times": lambda text: quote(quote(quote(text))),
+    "JSON": lambda text: _escaped(text, lambda character: f"\\u{ord(character):04x}"),
+    "JSON in JSON": lambda text: _escaped(text, lambda character: f"\\\\u{ord(character):04X}"),
+    "Python": lambda text: _escaped(text, lambda character: f"\\x{ord(character):02x}"),
+    "HTML": lambda text: _escaped(text, lambda character: f"&#{ord(character)};"),
+    "HTML in hexadecimal": lambda text: _escaped(text, lambda character: f"&#x{ord(character):x};"),
+    "HTML twice": lambda text: html.escape(_escaped(text, lambda character: f"&#{ord(character)};")),
+    "HTML by name": lambda text: text.replace("@", "&commat;"),
+    "full width": lambda text: text.replace("@", "\N{FULLWIDTH COMMERCIAL AT}"),
+}
+LOCAL_PARTS = st.from_regex(r"[a-z0-9]{0,3}([._+-][a-z0-9]{1,3})?", fullmatch=True)
+AROUND = st.sampled_from(
+    ["{}", "<{}>", "'{}'", "to {}, then", "({})", "[{}]", "email={}", "mailto:{}", "{}.", "x\n{}\ny"]
+)
+
+
+@MANY
+@given(local=LOCAL_PARTS, encoding=st.sampled_from(sorted(ENCODINGS)), around=AROUND)
+def test_email(local: str, encoding: str, around: str) -> None:
+    text = around.format(ENCODINGS[encoding](f"{local}{MARK}@{MARK}.example"))
+    assert MARK not in Redactor().text(text), text
+
+
+# --- Tokens ---------------------------------------------------------------------------------------------------------
+
+LOWER = string.ascii_lowercase + string.digits
+
+
+def _characters(alphabet: str, count: int) -> str:
+    return "".join(secrets.choice(alphabet) for _ in range(count))
+
+
+TOKENS: dict[str, Callable[[], str]] = {
+    "token_urlsafe": lambda: secrets.token_urlsafe(32),
+    "token_hex": lambda: secrets.token_hex(32),
+    "SHA-1": lambda: secrets.token_hex(20),
+    "Base64": lambda: base64.b64encode(secrets.token_bytes(48)).decode(),
+    "Base64 in a URL": lambda: quote(base64.b64encode(secrets.token_bytes(48)).decode(), safe=""),
+    "password reset": lambda: f"{_characters(LOWER, 6)}-{secrets.token_hex(16)}",
+    "session id": lambda: _characters(LOWER, 32),
+    "GitHub": lambda: "ghp_" + _characters(string.ascii_letters + string.digits, 36),
+    "AWS": lambda: "AKIA" + _characters(string.ascii_uppercase + "234567", 16),
+}
+
+
+@pytest.mark.parametrize("kind", TOKENS)
+@pytest.mark.parametrize("around", ["{}", "/reset/MQ/{}/", "got {}.", "'{}'", "x={}&y", "http://h/a/{}"])
+def test_token(kind: str, around: str) -> None:
+    """Random tokens may by chance look like words: nearly none of them does."""
+    redactor = Redactor()
+    tokens = [TOKENS[kind]() for _ in range(300)]
+    leaked = [token for token in tokens if token in redactor.text(around.format(token))]
+    assert len(leaked) <= 3, leaked
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/usr/lib/python3.11/site-packages/django/core/handlers/exception.py",
+        "opentelemetry.exporter.otlp.proto.grpc.trace_exporter.OTLPSpanExporter",
+        "3f2504e0-4f89-11d3-9a0c-0305e82c3301",
+        "/users/3f2504e0-4f89-11d3-9a0c-0305e82c3301/posts",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        "trace 4bf92f3577b34da6a3ce929d0e0e4736.",
+        "k8s.node.allocatable.cpu self.m2m_target_field_name test_named_secret_leaves_the_rest",
+        "ReverseGenericManyToOneDescriptor ECDHE-RSA-AES128-GCM-SHA256",
+        "2026-11-28T04:38:23.123456+00:00",
+        "Mozilla/5.0 AppleWebKit/537.36 Chrome/126.0.0.0 python-requests/2.31.0",
+    ],
+)
+def test_token_harmless(text: str) -> None:
+    assert Redactor().text(text) == text
+
+
+# --- Databases ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"invalid input syntax for type integer: \"x\"\nLINE 1: SELECT '{MARK}'::int\n               ^",
+        f"LINE 1: SELECT {MARK}\n               ^",
+        f"syntax error\nQUERY:  SELECT 'a'\n  , \"{MARK}\"\nCONTEXT:  PL/pgSQL function f(text) line 3",
+        f"x\nCONTEXT:  COPY users, line 1, column email: {MARK}",
+        f"x\nCONTEXT:  unnamed portal with parameters: $1 = '{MARK}'\nTraceback",
+        f'x\nDETAIL:  Token "{MARK}" is invalid.\nCONTEXT:  JSON data, line 1: {{"a":{MARK}...',
+        f"x\nDETAIL:  Schlüssel »(email)=({MARK})« existiert bereits.",
+        f"DETAIL:  Key (room, during)=(1, [{MARK})) conflicts with existing key (room, during)=(1, [{MARK})).",
+        f"DETAIL:  Key (name)=(a) is b{MARK}) already exists.",
+        f"UniqueViolation('x\\nDETAIL:  Key (email)=({MARK}) already exists.')",
+        f"DataError('x\\nLINE 1: SELECT {MARK}\\n      ^')",
+        f'date/time field value out of range: "{MARK}"',
+        f'value "{MARK}" is out of range for type integer',
+        f'unterminated quoted string at or near "\'{MARK}"',
+        f"Duplicate entry '{MARK}' for key 'users.email'",
+        f"STATEMENT:  SELECT {MARK}",
+    ],
+)
+def test_database_error(text: str) -> None:
+    redactor = Redactor()
+    assert MARK not in redactor.text(text)
+    assert MARK not in redactor.stack(
+        f"Traceback (most recent call last):\npsycopg.errors.X: {text}\n\nThe above exception"
+    )
+
+
+def test_database_error_keeps_what_helps() -> None:
+    text = 'duplicate key value violates unique constraint "u"\nDETAIL:  Key (lower(email::text))=(x) already exists.'
+    assert Redactor().text(text) == text.replace("=(x)", "=(***)")
+    text = "deadlock detected\nDETAIL:  Process 1 waits for ShareLock on transaction 2; blocked by process 3."
+    assert Redactor().text(text) == text
+    text = 'relation "users" does not exist\nLINE 1: SELECT x\n        ^'
+    assert Redactor().text(text) == text.replace("SELECT x", "***")
+
+
+@pytest.mark.parametrize(
+    ("dialect", "statement", "expected"),
+    [
+        ("postgresql", "SELECT /* a /* 'b' */ c */ d", "SELECT  d"),
+        ("sqlite", "SELECT /* a /* b */ 'c' */ d", "SELECT  ? */ d"),
+        ("postgresql", "SELECT a %5, b % 7, @-3, @4, c[1:2], :5", "SELECT a %?, b % ?, @-?, @?, c[?:?], :?"),
+        ("postgresql", "SELECT %s, %(name)s, $1, a::int, a->>'b'", "SELECT %s, %(name)s, $1, a::int, a->>?"),
+        ("postgresql", 'SELECT "a"."b" FROM "a" WHERE "c" = 1.5e-3', 'SELECT "a"."b" FROM "a" WHERE "c" = ?'),
+        ("sqlite", 'SELECT * FROM "u" WHERE "u"."name" = "alice"', 'SELECT * FROM "u" WHERE "u"."name" = ?'),
+        ("sqlite", 'INSERT INTO "u" ("a", "b") VALUES ("x", ?)', 'INSERT INTO "u" ("a", "b") VALUES (?, ?)'),
+        (
+            "sqlite",
+            'UPDATE "u" SET "a" = ?, "b" = "x" WHERE "u"."id" = 1',
+            'UPDATE "u" SET "a" = ?, "b" = ? WHERE "u"."id" = ?',
+        ),
+        ("sqlite", 'SELECT COUNT(*) AS "__count" FROM (SELECT "u"."id" AS "c") sub', None),
+        ("sqlite", "SELECT :name, ?1, @p", None),
+        ("mysql", "SELECT `a` FROM b WHERE c = 'it\\'s' AND d = \"x\" # y", "SELECT `a` FROM b WHERE c = ? AND d = ? "),
+        ("", "SELECT 'it\\'s x', b", "SELECT ?"),
+        ("", 'SELECT "a" FROM b WHERE c = "x" AND d LIKE "y%"', 'SELECT "a" FROM b WHERE c = ? AND d LIKE ?'),
+    ],
+)
+def test_statement(dialect: str, statement: str, expected: str | None) -> None:
+    assert Redactor().statement(statement, dialect) == (statement if expected is None else expected)
+    attributes = {"db.system.name": dialect, "db.query.text": statement}
+    assert Redactor().attributes(attributes)["db.query.text"] == (statement if expected is None else expected)
+
+
+def test_statement_of_one_text_differs_by_dialect() -> None:
+    """What is remembered of a harmless attribute holds for its database alone."""
+    redactor, text = Redactor(), 'SELECT "alice"'
+    assert redactor.attributes({"db.system.name": "postgresql", "db.query.text": text})["db.query.text"] == text
+    assert redactor.attributes({"db.system.name": "sqlite", "db.query.text": text})["db.query.text"] == "SELECT ?"
+
+
+# --- Servers --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        (f"Error handling request /users?search=Alice {MARK}&ssn=1", "Error handling request"),
+        (f"Error handling request GET /users?search=Alice {MARK}", "Error handling request"),
+        (
+            f"Invalid request from ip=10.0.0.1: Invalid HTTP request line: 'GET /u?s=A {MARK}&x=1 HTTP/1.1'",
+            "request line",
+        ),
+        (f"Invalid request from ip=10.0.0.1: Invalid HTTP Header: 'X {MARK}'", "Invalid HTTP Header"),
+        (f"Invalid request from ip=10.0.0.1: Invalid HTTP method: '{MARK}'", "Invalid HTTP method"),
+        (f"No more data after: b'{MARK}'", "No more data after"),
+        (f'10.0.0.1 "GET /users?search=Alice {MARK} HTTP/1.1" 400', "400"),
+        (f"GET /users?search=Alice {MARK}&ssn=1", "GET /users"),
+        (f"redirect to /login?next=%2Fusers%3Fsearch%3D{MARK}", "redirect to /login"),
+        (f"next is %2Fusers%3Fsearch%3D{MARK}", "next is %2Fusers"),
+    ],
+)
+def test_line_of_a_server(text: str, kind: str) -> None:
+    redacted = Redactor().text(text)
+    assert MARK not in redacted
+    assert kind in redacted
+
+
+# --- Names ----------------------------------------------------------------------------------------------------------
+
+
+def test_names_made_of_data() -> None:
+    redactor = Redactor()
+    assert redactor.name(f"tenant.{MARK}@example.com") == "***"
+    assert redactor.attributes({f"user {MARK}@example.com": 1}) == {"user ***": 1}
+    assert redactor.attributes({f"x{secrets.token_urlsafe(32)}": 1}) == {"***": 1}
+    assert redactor.attributes({"pairs": [("Cookie", f"a={MARK}"), (b"Host", "x")]}) == {
+        "pairs": [["Cookie", "***"], ["Host", "x"]]
+    }
+
+
+# --- Bounds of time -------------------------------------------------------------------------------------------------
+
+PIECES = [
+    *("a", "@", "?", "://a", "<a: <", "'", '="\\', "“", "%40", "%25", "1a", "/a1B2", "&#65;", "&amp;", "\\u0041", "\\"),
+    *(
+        "password",
+        "password=",
+        "password=[",
+        'password=["',
+        'token\\"',
+        "session_",
+        'pass"\n',
+        "cookie:\n",
+        "eyJ12345678.",
+    ),
+    *("key (", "Key (a)=(", "Failing row contains (", "DETAIL: ", "CONTEXT: \n", "QUERY: ", "LINE 1: ", "near "),
+    *(
+        "select ",
+        "where ",
+        "values (",
+        "update a ",
+        "for user ",
+        "error handling request ",
+        "GET /? HTTP/",
+        "a?b &c=",
+        "%3Fa",
+    ),
+]
+
+
+@pytest.mark.parametrize("piece", PIECES)
+def test_hostile_megabyte_is_quick(piece: str) -> None:
+    """However long a text is, what is looked at is bounded, and no expression takes more than linear time for it."""
+    redactor, text = Redactor(), piece * (1_000_000 // len(piece))
+    started = thread_time()
+    redactor.text(text)
+    redactor.body(text)
+    redactor.stack(text)
+    redactor.statement(text)
+    redactor.attributes({text: text, "url.path": text, "url.full": text, "db.query.text": text})
+    assert thread_time() - started < 1.0
+
+
+@pytest.mark.parametrize("piece", PIECES)
+def test_hostile_stack_is_linear(piece: str) -> None:
+    """The longest stack trace that is redacted as a whole."""
+    redactor, text = Redactor(), piece * (120_000 // len(piece))
+    started = thread_time()
+    redactor.stack(text)
+    assert thread_time() - started < 2.0
+
+
+def test_end_of_a_long_stack_trace_is_seen_in_context() -> None:
+    """A statement or a quoted secret that began far before the end does not leave at the end."""
+    for opening, closing in (("password='", "'"), ("SELECT a FROM b WHERE c = '", "'"), ("QUERY:  SELECT ", "")):
+        stack = f"Traceback (most recent call last):\nValueError: {opening}{'x ' * 40_000}{MARK}{closing}"
+        assert MARK not in Redactor().stack(stack)
+    assert MARK not in Redactor().stack(f"password='{'x ' * 400_000}{MARK}'")
