@@ -18,6 +18,7 @@ Check = Callable[[Any], bool]
 _WORD = re.compile(r"[A-Za-z_][\w.-]{0,127}", re.ASCII)
 _TYPE = re.compile(r"[A-Za-z_][\w.<>]{0,254}", re.ASCII)
 _CODE = re.compile(r"[0-9A-Z]{5}|[0-9]{1,6}|SQLITE_[A-Z_]{1,40}", re.ASCII)
+_SUMMARY = re.compile(r"[A-Z]{2,12}(?: [A-Za-z_][\w$]{0,62}){0,8}", re.ASCII)
 _VERSION = re.compile(r"[0-9]{1,2}(?:\.[0-9]{1,2})?", re.ASCII)
 _HOST = re.compile(r"[\w.:/-]{1,255}", re.ASCII)
 METHODS = frozenset((*HTTPMethod, "HTTP"))
@@ -65,6 +66,7 @@ _ALLOWED: dict[str, Check] = {
     "network.protocol.name": _one_of("http"),
     "network.protocol.version": _form(_VERSION),
     "http.route": _route,
+    "db.query.summary": _form(_SUMMARY),
     "db.response.status_code": _form(_CODE),
     "user_agent.synthetic.type": _one_of("bot", "test"),
     "telemetry.traces": lambda value: isinstance(value, str),

@@ -41,7 +41,9 @@ MANY = settings(max_examples=300, deadline=None, database=None, derandomize=True
     ],
 )  # fmt: skip
 def test_attributes(attributes: dict[str, object], expected: dict[str, object] | None) -> None:
-    assert STRICT.attributes(attributes) == (attributes if expected is None else expected)
+    once = STRICT.attributes(attributes)
+    assert once == (attributes if expected is None else expected)
+    assert STRICT.attributes(once) == once
 
 
 @MANY
