@@ -105,6 +105,7 @@ BAD = {
     "OTEL_LOG_LEVEL": "verbose",
     "TELEMETRY_FLUSH_TIMEOUT": "0",
     "METRICS_TOKEN": "two words",
+    "TELEMETRY_PRIVACY": "maximum",
     "TELEMETRY_REDACT": "(unclosed",
 }
 
