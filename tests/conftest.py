@@ -19,11 +19,6 @@ from tests.support.shared import made_once, shared_folder, used_together
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings_xdist_suffix() -> None:
-    """Nothing: the test database is in memory, which pytest-django does not see behind an engine of our own."""
-
-
-@pytest.fixture(scope="session")
 def run_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """A folder that all processes of this test run have in common."""
     return shared_folder(tmp_path_factory, worker_id)

@@ -53,7 +53,9 @@ def query(monkeypatch: pytest.MonkeyPatch, django_db_blocker: Any) -> Iterator[C
 
     with django_db_blocker.unblock():
         yield send
-        connection.close()
+        # Django's own `close` leaves a database in memory open.
+        if connection.connection is not None:
+            connection.connection.close()
 
 
 @pytest.mark.parametrize("text", OPERATIONS)
