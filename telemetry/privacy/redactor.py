@@ -1,9 +1,7 @@
 """The redactor: texts and attributes without secrets, and within their bounds."""
 
-import math
 import re
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 from telemetry.privacy import strict as safe
@@ -25,6 +23,7 @@ from telemetry.privacy.keys import Policy, policy_of
 from telemetry.privacy.rule import MASK
 from telemetry.privacy.rules import redact_text
 from telemetry.privacy.sql import without_literals
+from telemetry.privacy.values import number_of, shown_path, text_of
 
 # What is looked at beyond a bound, so that a secret across the cut is seen as a whole.
 _SLACK = 1024
@@ -33,9 +32,6 @@ _PATTERN_LENGTH = 1024
 _CLEAN_TEXTS = 1024
 _CLEAN_BYTES = TEXT_BYTES
 _ROUNDS = 4
-_INT64 = 2**63
-_LONGEST_NUMBER = 256  # bits
-_SEGMENT = re.compile(r"[0-9]{1,10}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _USERINFO = re.compile(r"(?<=://)[^\s/?#]*@")
 
 T = TypeVar("T")
@@ -77,7 +73,7 @@ class Redactor:
         total = 0
         for key, value in attributes.items():
             if key.__class__ is not str:
-                key = _text(key)  # noqa: PLW2901
+                key = text_of(key)  # noqa: PLW2901
             known = value.__class__ is str and (key, value) in self._clean_attributes
             redacted = value if known else self.value(key, value, attributes)
             if key not in self._clean:
@@ -181,17 +177,17 @@ class Redactor:
 
     def _other(self, key: str, value: Any, beside: Mapping[str, Any]) -> Any:
         if isinstance(value, int | float):
-            number = _number(value)
+            number = number_of(value)
             return self.value(key, number, beside) if isinstance(number, str) else number
         if isinstance(value, bytes):
             return self._by_policy(policy_of(key), value.decode(errors="replace"), beside)
         if isinstance(value, Mapping):
             return self._free.attributes(value)
         if isinstance(value, Sequence):
-            if len(value) == 2 and isinstance(value[0], str | bytes) and policy_of(_text(value[0])) is Policy.HIDE:  # noqa: PLR2004  (a header, a field)
-                return [self.text(_text(value[0])), MASK]
+            if len(value) == 2 and isinstance(value[0], str | bytes) and policy_of(text_of(value[0])) is Policy.HIDE:  # noqa: PLR2004  (a header, a field)
+                return [self.text(text_of(value[0])), MASK]
             return [self.value(key, inner, beside) for inner in value[:ATTRIBUTE_COUNT]]
-        return self.text(_text(value))
+        return self.text(text_of(value))
 
     def _by_policy(self, policy: Policy, value: str, beside: Mapping[str, Any]) -> str:
         if policy is Policy.TEXT:
@@ -203,7 +199,7 @@ class Redactor:
         if policy is Policy.SQL:
             return self.statement(value, str(beside.get("db.system.name") or beside.get("db.system") or ""))
         if policy is Policy.PATH:
-            return _path(value, str(beside.get("http.route", "")))
+            return shown_path(value, str(beside.get("http.route", "")))
         bare, mark, _ = _USERINFO.sub(f"{MASK}@", value[: TEXT_BYTES + _SLACK]).partition("?")
         return self.text(f"{bare}?{MASK}" if mark else bare)
 
@@ -244,37 +240,3 @@ def _remember(known: set[T], new: T, length: int) -> None:
         if len(known) >= _CLEAN_TEXTS:
             known.clear()
         known.add(new)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bytes):
-        return value.decode(errors="replace")
-    try:
-        return str(value)
-    except Exception:  # noqa: BLE001  (whatever an object's own text does)
-        return f"({type(value).__name__})"
-
-
-def _number(value: float) -> float | str:
-    """Return what neither OTLP nor JSON has a number for as a text."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(float(value))
-    if -_INT64 <= value < _INT64:
-        return value
-    bits = value.bit_length()
-    return str(int(value)) if bits <= _LONGEST_NUMBER else f"(an integer of {bits} bits)"
-
-
-@lru_cache(maxsize=256)
-def _fixed(route: str) -> frozenset[str]:
-    return frozenset(route.split("/"))
-
-
-def _path(path: str, route: str) -> str:
-    """Return the path as far as the route has it: clients may put anything into the rest, or ask for anything."""
-    fixed = _fixed(route)
-    segments = path[: TEXT_BYTES // 4].partition("?")[0].split("/")
-    kept = [segment if segment in fixed or _SEGMENT.fullmatch(segment) else segment and MASK for segment in segments]
-    return cut(encodable("/".join(kept)), TEXT_BYTES)

@@ -34,6 +34,8 @@ _BEGINNINGS = (
     *("encryption", "auth", "credential", "otp", "mfa", "signature", "card", "social", "cookie"),
     *("sid", "ssn", "pin", "cvv", "cvc", "iban"),
 )
+# Nothing is a name with a value without one of these.
+_ANY_SEPARATOR = re.compile(r"[=:>,%&\\]|[\"'][^\n]{0,100}\n")
 # `lower()` makes two characters of some.
 _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
@@ -65,6 +67,8 @@ _DONE = re.compile(r"""[\[({]*\*\*\*(?=[\s,;&"')\]}<]|\Z)""")
 
 def without_secrets(text: str, lowered: str) -> str:
     """Return `text` with a mask for the value of each name of a secret; `lowered` is `text.lower()`."""
+    if not _ANY_SEPARATOR.search(text):
+        return text
     if len(lowered) != len(text):
         lowered = text.translate(_LOWER)
     result: list[str] = []

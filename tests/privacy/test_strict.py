@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.trace import Link, SpanContext, Status, StatusCode
@@ -17,7 +17,9 @@ from telemetry.privacy.exporters import redacted_span
 
 MARK = "".join(["zq1", *"canary"])  # no constant of this module
 STRICT = Redactor(strict=True)
-MANY = settings(max_examples=300, deadline=None, database=None, derandomize=True)
+MANY = settings(
+    max_examples=300, deadline=None, database=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
 
 
 @pytest.mark.parametrize(
