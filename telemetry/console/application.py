@@ -67,16 +67,16 @@ class ConsoleApplication:
         start_response(f"{response.status_code} {response.reason_phrase}", list(response.items()))
         if environ["REQUEST_METHOD"] == "HEAD":
             return []
-        # Django's own handler hands the response over, whose close() sends request_finished to the other site's code.
+        # Not the response itself: its close() would send request_finished to the other site's code.
         return [response.content] if isinstance(response, HttpResponse) else response
 
     def _respond(self, environ: WSGIEnvironment) -> HttpResponseBase:
         host = environ.get("HTTP_HOST", "")
         if not self._is_ours(host):
-            accepted = "localhost, a loopback address or the host that the console is bound to"
-            return error_response(400, f"Host is {host!r}; accepted: {accepted}")
+            expected = "localhost, a loopback address or the host that the console is bound to"
+            return error_response(400, f"Host is {host!r}; expected {expected}")
         if environ["REQUEST_METHOD"] not in _SAFE_METHODS and not _same_origin(environ, host):
-            return error_response(403, f"Origin is {environ['HTTP_ORIGIN']!r}; accepted: http://{host}")
+            return error_response(403, f"Origin is {environ['HTTP_ORIGIN']!r}; expected http://{host}")
         return self._view_response(environ)
 
     def _view_response(self, environ: WSGIEnvironment) -> HttpResponseBase:
@@ -89,11 +89,11 @@ class ConsoleApplication:
         try:
             return self._checked_response(request)
         except ParameterError as error:
-            details = {"parameter": error.parameter, "value": error.value, "accepted": error.accepted}
+            details = {"parameter": error.parameter, "value": error.value, "expected": error.expected}
             return _error(request, 400, str(error), **details)
         except Http404 as missing:
             # A resolver's Http404 holds a list of patterns, a view's a sentence.
-            text = missing.args[0] if missing.args and isinstance(missing.args[0], str) else "no such path; / has links"
+            text = missing.args[0] if missing.args and isinstance(missing.args[0], str) else "no such page; start at /"
             return _error(request, 404, text)
         except UnicodeDecodeError:
             return _error(request, 400, "the path or the query is not UTF-8")
@@ -110,7 +110,7 @@ class ConsoleApplication:
         response = view(request, *match.args, **match.kwargs)
         if isinstance(response, HttpResponseNotAllowed):
             allowed = response.headers["Allow"]
-            response = _error(request, 405, f"the method is {request.method}; accepted: {allowed}")
+            response = _error(request, 405, f"the method is {request.method}; expected {allowed}")
             response.headers["Allow"] = allowed
         return response
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 _ENDLESS = math.inf
+#: A histogram of more buckets is drawn by its count alone.
+MOST_BUCKETS = 400
 
 
 class Buckets(NamedTuple):
@@ -33,9 +35,9 @@ def of_value(value: float) -> Buckets:
 
 def of_message(kind: str, message: Any) -> Buckets:
     """A data point of OTLP; `kind` is a key of `points.POINT_CLASSES`."""
-    if kind == "histogram" and len(message.bucket_counts) == len(message.explicit_bounds) + 1:
+    if kind == "histogram" and len(message.bucket_counts) == len(message.explicit_bounds) + 1 <= MOST_BUCKETS:
         return Buckets((*message.explicit_bounds, _ENDLESS), message.bucket_counts)
-    if kind == "exponential_histogram":
+    if kind == "exponential_histogram" and len(message.positive.bucket_counts) <= MOST_BUCKETS:
         return _of_exponential(message)
     if kind == "sum":
         return of_value(message.as_int or message.as_double)

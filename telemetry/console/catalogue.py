@@ -1,11 +1,11 @@
-"""The metrics that are kept, a metric of OTLP and the same one scraped as one entry."""
+"""The metrics that are kept; one that is both received and scraped is one entry."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from telemetry.console.timeline import shape_of
+from telemetry.console.metrics import shape_of
 from telemetry.prometheus_names import family_name
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _KINDS: dict[str, Kind] = {
 
 @dataclass(slots=True)
 class Entry:
-    """One metric: its instruments by the way they came, the OTLP one first if there are both."""
+    """One metric: its instruments by source, the OTLP one first if there are both."""
 
     instruments: list[Instrument] = field(default_factory=list)
     modes: set[str] = field(default_factory=set)
@@ -43,7 +43,7 @@ class Entry:
 
     @property
     def unit(self) -> str:
-        """The unit, as the sender has it; a scrape in the Prometheus format tells it in the name alone."""
+        """The unit, as the sender has it; the Prometheus format has it in the name alone."""
         return next((instrument.unit for instrument in self.instruments if instrument.unit), "") or _unit_in(self)
 
     @property
@@ -52,7 +52,7 @@ class Entry:
         return shape_of(self.first.type)
 
     def add(self, metric: MetricSummary) -> None:
-        """Take another instrument of this metric in."""
+        """Add another instrument of this metric."""
         self.instruments.append(metric.instrument)
         self.modes |= metric.modes
         self.series += metric.series

@@ -1,21 +1,30 @@
-"""What one cumulative series had counted at any time: between two points as much as lies between their counts."""
+"""The counts of one cumulative series at any time, interpolated between its points."""
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from telemetry.console.buckets import Buckets, between, of_cumulative, of_message, of_value
+from telemetry.console.buckets import MOST_BUCKETS, Buckets, between, of_cumulative, of_message, of_value
 from telemetry.console.points import OtlpPoint, SamplePoint, read_exemplar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from telemetry.console.metrics import Series
+    from telemetry.console.metrics import Series, Shape
     from telemetry.console.points import Exemplar, StoredPoint
 
-Shape = Literal["counter", "histogram", "gauge"]
+
+_MOST_EXEMPLARS = 50
+
+
+def _bound(series: Series) -> float:
+    try:
+        bound = float(series.attributes.get("le", "inf"))
+    except (ValueError, TypeError):  # an attribute that happens to have this name
+        return math.inf
+    return math.inf if math.isnan(bound) else bound
 
 
 class CountedSeries:
@@ -23,14 +32,15 @@ class CountedSeries:
 
     def __init__(self, group: Sequence[tuple[Series, Sequence[StoredPoint]]], shape: Shape) -> None:
         self._shape = shape
-        self._bounds = [float(series.attributes.get("le", "inf")) for series, _ in group]
+        group = group[:MOST_BUCKETS]
+        self._bounds = [_bound(series) for series, _ in group]
         # The buckets of one scrape have one time; a bucket that appeared later has fewer points.
         self._points = [points for _, points in group]
         self._longest = max(self._points, key=len)
         self._times = [point.time_ns for point in self._longest]
         self._decoded: dict[int, Buckets] = {}
         self._exemplars: dict[tuple[str, str, float], Exemplar] = {}
-        #: Since when the latest decoded point counts, 0 if it does not tell (nanoseconds since the epoch).
+        #: The start time of the latest decoded point, 0 if it has none (nanoseconds since the epoch).
         self.since_ns = 0
 
     @property
@@ -65,7 +75,7 @@ class CountedSeries:
         message = point.message()
         self.since_ns = message.start_time_unix_nano
         if point.kind != "summary" and message.exemplars:
-            # A point may have one for each bucket: the highest of each point tells most.
+            # A point may have one for each bucket: the highest one is the most interesting.
             highest = max(message.exemplars, key=lambda exemplar: exemplar.as_double or exemplar.as_int)
             self._keep([read_exemplar(highest)])
         return of_message(point.kind, message)
@@ -73,7 +83,7 @@ class CountedSeries:
     def _scraped(self, index: int) -> Buckets:
         samples: dict[float, float] = {}
         for bound, points in zip(self._bounds, self._points, strict=True):
-            # Counted from the end: what is missing is missing at the beginning.
+            # Counted from the end: a series that appeared later lacks the first points.
             place = index - len(self._longest) + len(points)
             point = points[place] if place >= 0 else None
             if isinstance(point, SamplePoint) and math.isfinite(point.value):
@@ -90,5 +100,5 @@ class CountedSeries:
     def exemplars(self, begin_ns: int) -> list[Exemplar]:
         """The highest exemplar of each point that was asked for, and all of the last point, from `begin_ns` on."""
         self._state(len(self._longest) - 1)
-        self._keep(self._longest[-1].decode().exemplars)
+        self._keep(self._longest[-1].decode().exemplars[:_MOST_EXEMPLARS])
         return [exemplar for exemplar in self._exemplars.values() if exemplar.time_ns >= begin_ns]

@@ -1,4 +1,4 @@
-"""What the senders themselves tell of their records: how many were made, delivered and lost, from `otel.sdk.*`."""
+"""What the senders report of their records, in `otel.sdk.*`: how many were made, delivered and lost."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 DELIVERED = ""
 _MOST_MODES = 64
 _MOST_REASONS = 32
+_LONGEST_REASON = 100
 _OTHER = "(other)"
 
 #: Counters of the SDK: which signal they count, and whether what they count without `error.type` has been delivered.
@@ -18,8 +19,8 @@ _COUNTERS = {
     "otel.sdk.processor.span.processed": ("spans", False),
     "otel.sdk.processor.log.processed": ("log records", False),
 }
-#: The same by the names that a scrape shows.
-FATE_METRICS = _COUNTERS | {f"{name.replace('.', '_')}_total": told for name, told in _COUNTERS.items()}
+#: The same by their names in a scrape.
+FATE_METRICS = _COUNTERS | {f"{name.replace('.', '_')}_total": counter for name, counter in _COUNTERS.items()}
 
 
 @dataclass(slots=True)
@@ -29,7 +30,7 @@ class Fates:
     signals: dict[str, Counter[str]] = field(default_factory=dict)
 
     def delivered(self, signal: str) -> int | None:
-        """How many the senders have had confirmed, None if no sender told."""
+        """How many the backends have confirmed, None if no sender reported it."""
         counts = self.signals.get(signal)
         return None if counts is None else counts[DELIVERED]
 
@@ -45,7 +46,7 @@ class Fates:
 
 
 class FateCounts:
-    """Adds up what the senders tell, by mode; senders cannot make it grow without limit. Not thread-safe."""
+    """Adds up what the senders report, by mode; bounded. Not thread-safe."""
 
     def __init__(self) -> None:
         self._modes: dict[str, Fates] = {}
@@ -53,6 +54,7 @@ class FateCounts:
     def add(self, mode: str, metric: str, reason: str, gain: int) -> None:
         """Count what a series of `metric` (a key of FATE_METRICS) has gained; `reason` is its `error.type`."""
         signal, is_delivery = FATE_METRICS[metric]
+        reason = reason[:_LONGEST_REASON]
         if mode not in self._modes and len(self._modes) >= _MOST_MODES:
             mode = _OTHER
         counts = self._modes.setdefault(mode, Fates()).signals.setdefault(signal, Counter())

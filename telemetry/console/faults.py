@@ -1,4 +1,4 @@
-"""How the receiver misbehaves when told to: a slow, refusing or half-accepting backend for tests."""
+"""Faults that the receiver injects on demand: a slow, refusing or half-accepting backend for tests."""
 
 from __future__ import annotations
 
@@ -30,29 +30,29 @@ class Faults:
 
     def __post_init__(self) -> None:
         if self.status is not None and (not _is_number(self.status, int) or self.status not in _STATUSES):
-            raise ValueError(f"status is {self.status!r}; accepted: an HTTP status from 300 to 599, or none")
+            raise ValueError(f"status is {self.status!r}; expected an HTTP status from 300 to 599, or none")
         if self.retry_after is not None:
             _check_seconds("retry_after", self.retry_after)
         _check_seconds("delay", self.delay)
         if not _is_number(self.partial_reject, int) or self.partial_reject < 0:
-            raise ValueError(f"partial_reject is {self.partial_reject!r}; accepted: an integer from 0")
+            raise ValueError(f"partial_reject is {self.partial_reject!r}; expected an integer from 0")
         unknown = [name for name in self.signals if name not in _SIGNALS]
         if unknown:
-            raise ValueError(f"signals has {unknown[0]!r}; accepted: {', '.join(_SIGNALS)}")
+            raise ValueError(f"signals has {unknown[0]!r}; expected {', '.join(_SIGNALS)}")
 
     @classmethod
     def from_json(cls, data: object) -> Faults:
-        """Read the object of the JSON API; raises ValueError that names field, value and accepted values."""
+        """Read the object of the JSON API; raises ValueError that names field, value and expected values."""
         if not isinstance(data, Mapping):
             raise ValueError("faults are not a JSON object")  # noqa: TRY004 (one error type for one bad request)
         names = [field.name for field in fields(cls)]
         values: dict[str, Any] = dict(data)
         for name in values:
             if name not in names:
-                raise ValueError(f"{name} is no field of faults; accepted: {', '.join(names)}")
+                raise ValueError(f"{name} is no field of faults; expected one of {', '.join(names)}")
         signals = values.get("signals", _SIGNALS)
         if not isinstance(signals, list | tuple):
-            raise ValueError(f"signals is {signals!r}; accepted: a list of {', '.join(_SIGNALS)}")  # noqa: TRY004
+            raise ValueError(f"signals is {signals!r}; expected a list of {', '.join(_SIGNALS)}")  # noqa: TRY004
         return cls(**{**values, "signals": tuple(signals)})
 
 
@@ -62,4 +62,4 @@ def _is_number(value: object, kind: type | tuple[type, ...]) -> bool:
 
 def _check_seconds(name: str, value: object) -> None:
     if not (_is_number(value, (int, float)) and 0 <= value <= _LONGEST_SECONDS):  # type: ignore[operator]
-        raise ValueError(f"{name} is {value!r}; accepted: seconds from 0 to {_LONGEST_SECONDS:.0f}")
+        raise ValueError(f"{name} is {value!r}; expected seconds from 0 to {_LONGEST_SECONDS:.0f}")

@@ -73,7 +73,7 @@ class ModeHistory:
 
     def add(self, span: StoredSpan, now_ns: int) -> None:
         """Count a server span in the slot of its end; one that ended before the ring's time is left out."""
-        # A sender whose clock is ahead must not clear the slots of the times to come.
+        # A sender whose clock is ahead must not clear the slots of later times.
         end_ns = min(span.end_ns, now_ns)
         slot = self._slot(end_ns // _SLOT_NS)
         if slot is None:

@@ -1,36 +1,46 @@
-"""OTLP requests into the store."""
+"""OTLP requests into the store: taken apart on the wire, and decoded record by record."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
+from opentelemetry.proto.logs.v1 import logs_pb2
 from opentelemetry.proto.metrics.v1 import metrics_pb2
+from opentelemetry.proto.trace.v1 import trace_pb2
 
 from telemetry.console.metrics import Instrument
-from telemetry.console.origin import Scope
-from telemetry.console.records import StoredLog, StoredSpan
+from telemetry.console.points import POINT_CLASSES
+from telemetry.console.records import NO_SPAN_ID, NO_TRACE_ID, StoredLog, StoredSpan
 from telemetry.console.store import IncomingPoint
+from telemetry.console.values import digest
+from telemetry.console.wire import Splitter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from google.protobuf.message import Message
 
+    from telemetry.console.origin import Origin
     from telemetry.console.store import Store
 
-_TRACE_ID_BYTES = 16
-_SPAN_ID_BYTES = 8
-_NO_TRACE_ID = bytes(_TRACE_ID_BYTES)
-_NO_SPAN_ID = bytes(_SPAN_ID_BYTES)
+#: Fields of the messages around records, the same ones for all signals.
+_RESOURCES = _POINTS = {1}
+_SCOPES = _RECORDS = {2}
+_KINDS = {field.number: field.name for field in metrics_pb2.Metric.DESCRIPTOR.oneofs_by_name["data"].fields}
 
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """One signal of OTLP: its messages, its HTTP path, its gRPC service, and how it gets into the store."""
+    """One signal of OTLP: its messages, its HTTP path, its gRPC service, and how its requests get into the store.
+
+    `ingest` takes the store, the bytes of a request, and how many of its last records to refuse. It raises DecodeError
+    and TooLargeError, in which case nothing of the request is stored.
+    """
 
     name: str
     path: str
@@ -38,98 +48,138 @@ class Signal:
     request_class: type[Message]
     response_class: type[Message]
     rejected_field: str
-    ingest: Callable[[Store, Any, int], Rejection]
+    ingest: Callable[[Store, bytes, int], Rejection]
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """How many records of a request were not taken, and why."""
+    """How many records of a request were not stored, and why."""
 
     records: int = 0
     reason: str = ""
 
 
-def _take(records: list[Any], refuse: int) -> tuple[list[Any], int]:
-    """Leave out the last `refuse` records, as a backend with a quota would."""
-    taken = records[: max(len(records) - refuse, 0)] if refuse else records
-    return taken, len(records) - len(taken)
+class _Request:
+    """One request; counts what is rejected."""
+
+    def __init__(self, store: Store, data: bytes) -> None:
+        self._store = store
+        self._data = memoryview(data)
+        self._longest = store.limits.record_bytes
+        self._splitter = Splitter(store.limits.message_records, self._longest)
+        self._rejected: Counter[str] = Counter()
+
+    def parts(self) -> Iterator[tuple[Origin, memoryview]]:
+        """The spans, log records or metrics, each with its origin."""
+        _, resources = self._splitter.split(self._data, _RESOURCES)
+        for _, resource in resources:
+            resource_head, scopes = self._splitter.split(resource, _SCOPES)
+            for _, scope in scopes:
+                scope_head, records = self._splitter.split(scope, _RECORDS)
+                origin = self._store.origins.get(resource_head, scope_head)
+                for _, record in records:
+                    yield origin, record
+
+    def split(self, message: memoryview, numbers: set[int]) -> tuple[bytes, list[tuple[int, memoryview]]]:
+        """Take a message inside of the request apart."""
+        return self._splitter.split(message, numbers)
+
+    def fits(self, record: memoryview) -> bool:
+        """Whether the record may be decoded; one that may not is rejected."""
+        if len(record) > self._longest:
+            self.reject(f"larger than {self._longest} bytes")
+        return len(record) <= self._longest
+
+    def reject(self, reason: str, records: int = 1) -> None:
+        """Count records that are not stored."""
+        self._rejected[reason] += records
+
+    def accept(self, records: list[Any], refuse: int) -> list[Any]:
+        """The records without the last `refuse`, which are rejected as a backend with a quota would."""
+        refused = min(refuse, len(records))
+        if refused:
+            self.reject("refused on demand", refused)
+        return records[: len(records) - refused]
+
+    @property
+    def rejection(self) -> Rejection:
+        """What was rejected."""
+        reasons = "; ".join(f"{count} {reason}" for reason, count in self._rejected.items())
+        return Rejection(self._rejected.total(), reasons)
 
 
-def _rejection(invalid: int, refused: int, what: str) -> Rejection:
-    reasons = [f"{invalid} {what}"] if invalid else []
-    reasons += [f"{refused} refused on demand"] if refused else []
-    return Rejection(invalid + refused, "; ".join(reasons))
-
-
-def ingest_spans(store: Store, request: trace_service_pb2.ExportTraceServiceRequest, refuse: int = 0) -> Rejection:
-    """Take the spans, except invalid ones and the last `refuse`."""
+def ingest_spans(store: Store, data: bytes, refuse: int = 0) -> Rejection:
+    """Store the spans, except invalid ones and the last `refuse`."""
+    request = _Request(store, data)
     spans: list[StoredSpan] = []
-    invalid = 0
-    for resource_spans in request.resource_spans:
-        resource = store.resources.get(resource_spans.resource)
-        for scope_spans in resource_spans.scope_spans:
-            scope = Scope.from_message(scope_spans.scope)
-            for message in scope_spans.spans:
-                span = StoredSpan(message, resource, scope)
-                if (
-                    len(span.trace_id) != _TRACE_ID_BYTES
-                    or len(span.span_id) != _SPAN_ID_BYTES
-                    or span.trace_id == _NO_TRACE_ID
-                    or span.span_id == _NO_SPAN_ID
-                ):
-                    invalid += 1
-                else:
-                    spans.append(span)
-    taken, refused = _take(spans, refuse)
-    store.add_spans(taken)
-    return _rejection(invalid, refused, "spans without a valid trace id (16 bytes) and span id (8 bytes)")
+    for origin, part in request.parts():
+        if request.fits(part):
+            raw = bytes(part)
+            message = trace_pb2.Span.FromString(raw)
+            if _has_ids(message):
+                spans.append(StoredSpan(message, raw, origin))
+            else:
+                request.reject("without valid ids (16 bytes for the trace, 8 for the span and its parent)")
+    store.add_spans(request.accept(spans, refuse))
+    return request.rejection
 
 
-def ingest_logs(store: Store, request: logs_service_pb2.ExportLogsServiceRequest, refuse: int = 0) -> Rejection:
-    """Take the log records, except the last `refuse`."""
+def _has_ids(span: trace_pb2.Span) -> bool:
+    return (
+        len(span.trace_id) == len(NO_TRACE_ID)
+        and len(span.span_id) == len(NO_SPAN_ID)
+        and len(span.parent_span_id) in {0, len(NO_SPAN_ID)}
+        and span.trace_id != NO_TRACE_ID
+        and span.span_id != NO_SPAN_ID
+    )
+
+
+def ingest_logs(store: Store, data: bytes, refuse: int = 0) -> Rejection:
+    """Store the log records, except the last `refuse`."""
+    request = _Request(store, data)
     records: list[StoredLog] = []
-    for resource_logs in request.resource_logs:
-        resource = store.resources.get(resource_logs.resource)
-        for scope_logs in resource_logs.scope_logs:
-            scope = Scope.from_message(scope_logs.scope)
-            records.extend(StoredLog(message, resource, scope) for message in scope_logs.log_records)
-    taken, refused = _take(records, refuse)
-    store.add_logs(taken)
-    return _rejection(0, refused, "")
+    for origin, part in request.parts():
+        if request.fits(part):
+            raw = bytes(part)
+            records.append(StoredLog(logs_pb2.LogRecord.FromString(raw), raw, origin))
+    store.add_logs(request.accept(records, refuse))
+    return request.rejection
 
 
-def ingest_metrics(
-    store: Store, request: metrics_service_pb2.ExportMetricsServiceRequest, refuse: int = 0
-) -> Rejection:
-    """Take the data points, except those without a metric name and the last `refuse`."""
+def ingest_metrics(store: Store, data: bytes, refuse: int = 0) -> Rejection:
+    """Store the data points, except those without a metric name and the last `refuse`."""
+    request = _Request(store, data)
     points: list[IncomingPoint] = []
-    invalid = 0
-    for resource_metrics in request.resource_metrics:
-        resource = store.resources.get(resource_metrics.resource)
-        for scope_metrics in resource_metrics.scope_metrics:
-            scope = Scope.from_message(scope_metrics.scope)
-            for metric in scope_metrics.metrics:
-                kind = metric.WhichOneof("data")
-                if kind is None:
-                    continue
-                data = getattr(metric, kind)
-                if not metric.name:
-                    invalid += len(data.data_points)
-                    continue
-                delta = getattr(data, "aggregation_temporality", None) == metrics_pb2.AGGREGATION_TEMPORALITY_DELTA
-                instrument = Instrument(metric.name, "otlp", _type(kind, data), metric.unit, metric.description)
-                points.extend(
-                    IncomingPoint(instrument, resource, scope, kind, message, delta) for message in data.data_points
-                )
-    taken, refused = _take(points, refuse)
-    store.add_points(taken)
-    return _rejection(invalid, refused, "data points of metrics without a name")
+    for origin, metric in request.parts():
+        head, kinds = request.split(metric, set(_KINDS))
+        if not kinds:
+            continue
+        # Of several kinds, which protobuf allows on the wire, the last one counts.
+        number, body = kinds[-1]
+        kind = _KINDS[number]
+        rest, parts = request.split(body, _POINTS)
+        described = metrics_pb2.Metric.FromString(head)
+        if not described.name:
+            request.reject("without a metric name", len(parts))
+            continue
+        options: Any = metrics_pb2.Sum.FromString(rest)  # histograms have their temporality in the same field
+        delta = options.aggregation_temporality == metrics_pb2.AGGREGATION_TEMPORALITY_DELTA
+        type_ = kind if kind != "sum" else "counter" if options.is_monotonic else "up_down_counter"
+        instrument = Instrument(described.name, "otlp", type_, described.unit, described.description)
+        for _, part in parts:
+            if request.fits(part):
+                raw = bytes(part)
+                points.append(_point(instrument, origin, kind, raw, delta=delta))
+    store.add_points(request.accept(points, refuse))
+    return request.rejection
 
 
-def _type(kind: str, data: Any) -> str:
-    if kind == "sum":
-        return "counter" if data.is_monotonic else "up_down_counter"
-    return kind
+def _point(instrument: Instrument, origin: Origin, kind: str, raw: bytes, *, delta: bool) -> IncomingPoint:
+    message: Any = POINT_CLASSES[kind].FromString(raw)
+    value = (message.as_int or message.as_double) if kind in {"gauge", "sum"} else message.count
+    attributes = digest(*sorted(item.SerializeToString() for item in message.attributes))
+    times = message.time_unix_nano, message.start_time_unix_nano
+    return IncomingPoint(instrument, origin, kind, raw, delta, *times, value, attributes)
 
 
 _PACKAGE = "opentelemetry.proto.collector"

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
 _BACKLOG = 512
-_CONNECTIONS = 1000
+_CONNECTIONS = 256
 _STOP_SECONDS = 1.0
 #: Bodies of at most this many bytes stay in memory; larger ones, until they are refused, go to a temporary file.
-_BODY_IN_MEMORY = 4 << 20
+_BODY_IN_MEMORY = 256 << 10
 _LONGEST_BODY = 64 << 20
 
-# Waitress warns whenever a request has to wait for a thread, which is what a slow backend is meant to look like.
+# Waitress warns whenever a request has to wait for a thread, which is normal for a slow backend.
 _quiet_queue = logging.getLogger(f"{__name__}.queue")
 _quiet_queue.setLevel(logging.ERROR)
 
@@ -43,14 +43,14 @@ class PortError(Exception):
 def bind(parameter: str, host: str, port: int) -> socket.socket:
     """A bound TCP socket on the host's first address; raises PortError."""
     if not 0 <= port <= 65535:  # noqa: PLR2004 (the range of TCP ports)
-        raise PortError(parameter, host, port, "not a port; accepted: 0 to 65535")
+        raise PortError(parameter, host, port, "not a port; expected 0 to 65535")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         bound = socket.socket(family, kind, protocol)
     except OSError as error:
         raise PortError(parameter, host, port, f"{host!r} is no address of this machine ({error})") from None
     try:
-        # A port whose former connections still time out is free; one that somebody listens on is not.
+        # A port whose former connections still time out is free; one with a listener is not.
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
     except OSError as error:
@@ -130,6 +130,6 @@ class HttpListener:
             self._close()
 
     def _close(self) -> None:
-        # A request that outlives the stop must not write to a descriptor that may be somebody else's by then.
+        # A request that outlives the stop must not write to a descriptor that may have been reused.
         self._server.pull_trigger = lambda: None
         wasyncore.close_all(self._map, ignore_all=True)

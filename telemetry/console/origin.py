@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from telemetry.console.values import PlainValue, plain_attributes
+from opentelemetry.proto.trace.v1 import trace_pb2
+
+from telemetry.console.values import PlainValue, plain_attributes, size_of
 
 if TYPE_CHECKING:
-    from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
-    from opentelemetry.proto.resource.v1 import resource_pb2
+    from collections.abc import MutableMapping
 
 #: The mode of records whose resource has no `export.mode` and of samples without the label `export_mode`.
 UNKNOWN_MODE = "unknown"
 
-_CACHED_RESOURCES = 512
+#: Longer names of modes and services are cut (characters): they are repeated on every page.
+LONGEST_NAME = 100
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Resource:
-    """One decoded resource, shared by all records that came with it; compared by identity of its `key`."""
+    """A decoded resource; `instance` identifies the process, `size` is what all of it takes in memory."""
 
-    key: bytes
     attributes: dict[str, PlainValue]
     mode: str
     service: str
     instance: tuple[str, ...]
+    size: int
 
 
 class Scope(NamedTuple):
@@ -36,38 +38,44 @@ class Scope(NamedTuple):
     name: str
     version: str
 
-    @classmethod
-    def from_message(cls, scope: InstrumentationScope) -> Scope:
-        """Read name and version of an OTLP scope."""
-        return cls(scope.name, scope.version)
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Origin:
+    """Resource and scope, shared by all records that came with the same ones; `size` is charged once for them all."""
+
+    resource: Resource
+    scope: Scope
+    size: int
 
 
-class ResourceCache:
-    """Decodes each distinct resource once; keeps the most recently used ones. Thread-safe."""
+class OriginCache:
+    """Decodes each distinct origin once, as long as a record of it is kept. Thread-safe."""
 
-    def __init__(self, size: int = _CACHED_RESOURCES) -> None:
-        self._size = size
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._resources: OrderedDict[bytes, Resource] = OrderedDict()
+        self._origins: MutableMapping[tuple[bytes, bytes], Origin] = weakref.WeakValueDictionary()
 
-    def get(self, message: resource_pb2.Resource) -> Resource:
-        """The decoded resource of an OTLP message, the same object for the same content while cached."""
-        key = message.SerializeToString(deterministic=True)
+    def get(self, resource: bytes, scope: bytes) -> Origin:
+        """The origin of records in these ResourceSpans and ScopeSpans (or those of logs and metrics), without them."""
+        key = (resource, scope)
         with self._lock:
-            resource = self._resources.get(key)
-            if resource is None:
-                resource = self._resources[key] = _decode(key, message)
-                if len(self._resources) > self._size:
-                    self._resources.popitem(last=False)
-            else:
-                self._resources.move_to_end(key)
-            return resource
+            origin = self._origins.get(key)
+            if origin is None:
+                # Resource, scope and schema URL have the same field numbers in the messages of all signals.
+                decoded = _decode(resource)
+                message = trace_pb2.ScopeSpans.FromString(scope).scope
+                name = Scope(message.name, message.version)
+                origin = Origin(decoded, name, decoded.size + size_of(name) + size_of(key))
+                self._origins[key] = origin
+            return origin
 
 
-def _decode(key: bytes, message: resource_pb2.Resource) -> Resource:
+def _decode(raw: bytes) -> Resource:
+    message = trace_pb2.ResourceSpans.FromString(raw).resource
     attributes = plain_attributes(message.attributes)
     instance_id = attributes.get("service.instance.id")
-    service = str(attributes.get("service.name", ""))
+    service = str(attributes.get("service.name", ""))[:LONGEST_NAME]
     # Without an instance id the whole resource is the next best identity of a process.
-    instance = (service, str(instance_id)) if instance_id else (service, "", key.hex())
-    return Resource(key, attributes, str(attributes.get("export.mode") or UNKNOWN_MODE), service, instance)
+    instance = (service, str(instance_id)) if instance_id else (service, "", raw.hex())
+    mode = str(attributes.get("export.mode") or UNKNOWN_MODE)[:LONGEST_NAME]
+    return Resource(attributes, mode, service, instance, size_of((attributes, mode, service, instance)))

@@ -15,19 +15,26 @@ if TYPE_CHECKING:
 
     from telemetry.console.ingest import Signal
 
+#: Each one takes up to 500 bytes once it is decoded.
+_MOST_OBJECTS = 100_000
 _ID_FIELDS = frozenset({"traceId", "spanId", "parentSpanId"})
 
 
-def decode_json(signal: Signal, data: bytes) -> Message:
-    """Parse a request; unknown fields are ignored, as OTLP asks for. Raises Refusal(400)."""
+def json_to_protobuf(signal: Signal, data: bytes) -> bytes:
+    """Translate a request; unknown fields are ignored, as OTLP asks for. Raises Refusal(400) or Refusal(413)."""
+    if data.count(b"{") + data.count(b"[") > _MOST_OBJECTS:
+        raise Refusal(413, f"the message holds more than {_MOST_OBJECTS} JSON objects and lists")
     try:
         document = json.loads(data, object_hook=_ids_to_base64)
         _check_object(document)
-        return json_format.ParseDict(document, signal.request_class(), ignore_unknown_fields=True)
+        message: bytes = json_format.ParseDict(
+            document, signal.request_class(), ignore_unknown_fields=True
+        ).SerializeToString()
     except (ValueError, TypeError, json_format.ParseError, RecursionError) as error:
         name = signal.request_class.DESCRIPTOR.full_name
         reason = str(error) or type(error).__name__
         raise Refusal(400, f"not the JSON encoding of {name}: {reason[:500]}") from None
+    return message
 
 
 def _check_object(document: object) -> None:
@@ -47,5 +54,5 @@ def _ids_to_base64(item: dict[str, Any]) -> dict[str, Any]:
             try:
                 item[name] = base64.b64encode(bytes.fromhex(item[name])).decode("ascii")
             except ValueError:
-                raise ValueError(f"{name} is {item[name][:64]!r}; accepted: hexadecimal digits") from None
+                raise ValueError(f"{name} is {item[name][:64]!r}; expected hexadecimal digits") from None
     return item

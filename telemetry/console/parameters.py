@@ -1,4 +1,4 @@
-"""Query parameters of the JSON API: read strictly, so that a typing error is told and not ignored."""
+"""Query parameters of pages and JSON API, read strictly: a typing error is reported, not ignored."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _TRACE_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class ParameterError(ValueError):
-    """A bad parameter; the message names it, its value and what is accepted."""
+    """A bad parameter; the message names it, its value and what is expected."""
 
-    def __init__(self, parameter: str, value: str, accepted: str) -> None:
-        super().__init__(f"{parameter} is {value!r}; accepted: {accepted}")
+    def __init__(self, parameter: str, value: str, expected: str) -> None:
+        super().__init__(f"{parameter} is {value!r}; expected {expected}")
         self.parameter = parameter
         self.value = value
-        self.accepted = accepted
+        self.expected = expected
 
 
 class Parameters:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 
-from telemetry.console.values import PlainValue, plain_attributes
+from telemetry.console.records import hex_ids
+from telemetry.console.values import PlainValue, plain_attributes, size_of, whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,9 +19,12 @@ if TYPE_CHECKING:
 
     from telemetry.console.metrics import Series
 
-#: What a stored point costs in memory besides its OTLP bytes (measured with tracemalloc on CPython 3.11; bytes).
+#: What a stored point takes in memory beyond its OTLP bytes or exemplar (measured on CPython 3.11; bytes).
 OTLP_POINT_OVERHEAD = 200
 SAMPLE_POINT_SIZE = 120
+
+_TRACE_ID = re.compile(r"[0-9a-f]{32}")
+_SPAN_ID = re.compile(r"[0-9a-f]{16}")
 
 POINT_CLASSES: dict[str, type[Message]] = {
     "gauge": metrics_pb2.NumberDataPoint,
@@ -33,7 +37,7 @@ POINT_CLASSES: dict[str, type[Message]] = {
 
 @dataclass(frozen=True, slots=True)
 class Exemplar:
-    """One measurement that stands for a point; ids in hex, empty if it belongs to no trace."""
+    """A sample measurement of a point; ids in hex, empty if it has no valid ones."""
 
     value: float
     time_ns: int
@@ -57,12 +61,12 @@ class OtlpPoint:
 
     __slots__ = ("kind", "raw", "series", "size", "time_ns")
 
-    def __init__(self, series: Series, kind: str, message: Any) -> None:
+    def __init__(self, series: Series, kind: str, time_ns: int, raw: bytes) -> None:
         self.series = series
         self.kind = kind
-        self.time_ns: int = message.time_unix_nano
-        self.raw: bytes = message.SerializeToString()
-        self.size = len(self.raw) + OTLP_POINT_OVERHEAD
+        self.time_ns = time_ns
+        self.raw = raw
+        self.size = len(raw) + OTLP_POINT_OVERHEAD
 
     def message(self) -> Any:
         """The OTLP message."""
@@ -85,7 +89,7 @@ class SamplePoint:
         self.time_ns = time_ns
         self.value = value
         self.exemplar = exemplar
-        self.size = SAMPLE_POINT_SIZE if exemplar is None else 4 * SAMPLE_POINT_SIZE
+        self.size = SAMPLE_POINT_SIZE + (0 if exemplar is None else size_of(tuple(exemplar)))
 
     def decode(self) -> Point:
         """The sample's value with its exemplar, if it has one."""
@@ -93,8 +97,9 @@ class SamplePoint:
         if self.exemplar is not None:
             labels = dict(self.exemplar.labels)
             ids = labels.pop("trace_id", ""), labels.pop("span_id", "")
-            seconds = float(self.exemplar.timestamp or 0)
-            time_ns = int(seconds * 1e9) if math.isfinite(seconds) else 0
+            if not (_TRACE_ID.fullmatch(ids[0]) and _SPAN_ID.fullmatch(ids[1])):
+                ids = "", ""
+            time_ns = whole(float(self.exemplar.timestamp or 0) * 1e9)
             exemplars = (Exemplar(self.exemplar.value, time_ns, *ids, dict(labels)),)
         return Point(self.time_ns, 0, {"value": self.value}, exemplars)
 
@@ -111,11 +116,7 @@ def _number(message: Any) -> float:
 def read_exemplar(message: metrics_pb2.Exemplar) -> Exemplar:
     """Read everything that an exemplar holds."""
     return Exemplar(
-        value=_number(message),
-        time_ns=message.time_unix_nano,
-        trace_id=message.trace_id.hex(),
-        span_id=message.span_id.hex(),
-        attributes=plain_attributes(message.filtered_attributes),
+        _number(message), message.time_unix_nano, *hex_ids(message), plain_attributes(message.filtered_attributes)
     )
 
 

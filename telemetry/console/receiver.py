@@ -1,4 +1,4 @@
-"""What receiving OTLP is, whichever protocol brings it: decode, misbehave if told to, store, answer."""
+"""Receives OTLP requests of any protocol: injects faults on demand, stores the records, answers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.message import DecodeError, Message
 
 from telemetry.console.faults import Faults
+from telemetry.console.wire import TooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +31,7 @@ class Refusal(Exception):  # noqa: N818 (a refusal is an answer, not an error of
 class Receiver:
     """Takes OTLP requests into the store.
 
-    `faults` may be replaced at any time and holds for requests that begin after that. `answers` counts the answers by
+    `faults` may be replaced at any time and applies to requests that begin after that. `answers` counts the answers by
     (protocol, signal, HTTP status), refusals included, 200 for success; protocol is "grpc", "http/protobuf" or
     "http/json".
     """
@@ -53,14 +54,14 @@ class Receiver:
         self._stopping.clear()
 
     def stop(self) -> None:
-        """End delays; requests that still wait are refused."""
+        """End delays; requests that still wait are refused with 503."""
         self._stopping.set()
 
-    def receive(self, signal: Signal, protocol: str, decode: Callable[[], Message]) -> Message:
-        """Answer one request with its Export*ServiceResponse; raises Refusal."""
+    def receive(self, signal: Signal, protocol: str, read: Callable[[], bytes]) -> Message:
+        """Answer one request, which `read` returns as protobuf, with its Export*ServiceResponse; raises Refusal."""
         status = 500
         try:
-            response = self._receive(signal, decode)
+            response = self._receive(signal, read)
             status = 200
         except Refusal as refusal:
             status = refusal.status
@@ -70,25 +71,22 @@ class Receiver:
                 self._answers[protocol, signal.name, status] += 1
         return response
 
-    def _receive(self, signal: Signal, decode: Callable[[], Message]) -> Message:
+    def _receive(self, signal: Signal, read: Callable[[], bytes]) -> Message:
         faults = self.faults if signal.name in self.faults.signals else Faults()
-        request = decode()
+        request = read()
         if faults.delay and self._stopping.wait(faults.delay):
             raise Refusal(503, "the console is stopping")
         if faults.status is not None:
             raise Refusal(faults.status, f"refused on demand with status {faults.status}", faults.retry_after)
-        rejection = signal.ingest(self.store, request, faults.partial_reject)
+        try:
+            rejection = signal.ingest(self.store, request, faults.partial_reject)
+        except DecodeError as error:
+            raise Refusal(400, f"not a protobuf {signal.request_class.DESCRIPTOR.full_name}: {error}") from None
+        except TooLargeError as error:
+            raise Refusal(413, str(error)) from None
         response: Any = signal.response_class()
         if rejection.records:
             setattr(response.partial_success, signal.rejected_field, rejection.records)
             response.partial_success.error_message = rejection.reason
         answer: Message = response
         return answer
-
-
-def decode_protobuf(signal: Signal, data: bytes) -> Message:
-    """Parse a request; raises Refusal(400)."""
-    try:
-        return signal.request_class.FromString(data)
-    except DecodeError as error:
-        raise Refusal(400, f"not a protobuf {signal.request_class.DESCRIPTOR.full_name}: {error}") from None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import grpc
 
 from telemetry.console.ingest import SIGNALS, Signal
-from telemetry.console.receiver import Receiver, Refusal, decode_protobuf
+from telemetry.console.receiver import Receiver, Refusal
 from telemetry.console.rpc_status import retry_info, rpc_code, rpc_status
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
 _THREADS = 8
+_CALLS = 64
 _STOP_SECONDS = 1.0
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -29,6 +30,8 @@ class OtlpGrpcServer:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="otlp-grpc")
         self._server = grpc.server(
             self._threads,
+            # What waits for a thread is in memory already.
+            maximum_concurrent_rpcs=_CALLS,
             options=[
                 # By default two servers may share a port, and a busy one would go unnoticed.
                 ("grpc.so_reuseport", 0),
@@ -59,7 +62,7 @@ class OtlpGrpcServer:
     def _export(self, signal: Signal) -> Callable[[bytes, grpc.ServicerContext], Message]:
         def export(request: bytes, context: grpc.ServicerContext) -> Message:
             try:
-                return self._receiver.receive(signal, "grpc", lambda: decode_protobuf(signal, request))
+                return self._receiver.receive(signal, "grpc", lambda: request)
             except Refusal as refusal:
                 _abort(context, refusal)
 

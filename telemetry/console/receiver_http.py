@@ -7,13 +7,13 @@ import zlib
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from telemetry.console.ingest import SIGNALS, Signal
-from telemetry.console.otlp_json import decode_json, encode_json
-from telemetry.console.receiver import Receiver, Refusal, decode_protobuf
+from telemetry.console.ingest import SIGNALS
+from telemetry.console.otlp_json import encode_json, json_to_protobuf
+from telemetry.console.receiver import Receiver, Refusal
 from telemetry.console.rpc_status import rpc_status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from wsgiref.types import StartResponse, WSGIEnvironment
 
     from google.protobuf.message import Message
@@ -22,6 +22,8 @@ PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
 
 _GZIP_WBITS = 16 + zlib.MAX_WBITS
+#: Each one takes a copy of all that follow.
+_MEMBERS = 100
 
 
 class OtlpHttpApplication:
@@ -44,22 +46,19 @@ class OtlpHttpApplication:
     def _answer(self, environ: WSGIEnvironment, content_type: str) -> Message:
         signal = self._signals.get(environ["PATH_INFO"])
         if signal is None:
-            raise Refusal(404, f"no such path; accepted: {', '.join(self._signals)}")
+            raise Refusal(404, f"no such path; expected one of {', '.join(self._signals)}")
         if environ["REQUEST_METHOD"] != "POST":
-            raise Refusal(405, f"the method is {environ['REQUEST_METHOD']}; accepted: POST")
+            raise Refusal(405, f"the method is {environ['REQUEST_METHOD']}; expected POST")
         if content_type == PROTOBUF:
-            decode: Callable[[Signal, bytes], Message] = decode_protobuf
-        elif content_type == JSON:
-            decode = decode_json
-        else:
-            raise Refusal(415, f"Content-Type is {content_type!r}; accepted: {PROTOBUF}, {JSON}")
-        protocol = "http/json" if content_type == JSON else "http/protobuf"
-        return self._receiver.receive(signal, protocol, lambda: decode(signal, self._body(environ)))
+            return self._receiver.receive(signal, "http/protobuf", lambda: self._body(environ))
+        if content_type == JSON:
+            return self._receiver.receive(signal, "http/json", lambda: json_to_protobuf(signal, self._body(environ)))
+        raise Refusal(415, f"Content-Type is {content_type!r}; expected {PROTOBUF} or {JSON}")
 
     def _body(self, environ: WSGIEnvironment) -> bytes:
         encoding = str(environ.get("HTTP_CONTENT_ENCODING", "")).strip().lower()
         if encoding not in {"", "identity", "gzip"}:
-            raise Refusal(415, f"Content-Encoding is {encoding!r}; accepted: gzip, identity")
+            raise Refusal(415, f"Content-Encoding is {encoding!r}; expected gzip or identity")
         data: bytes = environ["wsgi.input"].read(self._message_bytes + 1)
         if len(data) > self._message_bytes:
             raise self._too_large()
@@ -68,8 +67,12 @@ class OtlpHttpApplication:
     def _inflate(self, data: bytes) -> bytes:
         """Decompress, never more than the limit; a gzip stream may have several members."""
         inflated = b""
+        members = 0
         try:
             while data:
+                members += 1
+                if members > _MEMBERS:
+                    raise Refusal(400, f"the gzip data has more than {_MEMBERS} members")
                 member = zlib.decompressobj(_GZIP_WBITS)
                 inflated += member.decompress(data, self._message_bytes + 1 - len(inflated))
                 if len(inflated) > self._message_bytes:

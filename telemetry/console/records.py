@@ -16,18 +16,22 @@ from opentelemetry.proto.trace.v1 import trace_pb2
 from telemetry.console.values import PlainValue, plain_attributes, plain_value
 
 if TYPE_CHECKING:
-    from telemetry.console.origin import Resource, Scope
+    from opentelemetry.proto.metrics.v1 import metrics_pb2
 
-#: What a stored record costs in memory besides its OTLP bytes (measured with tracemalloc on CPython 3.11; bytes).
-SPAN_OVERHEAD = 550
-LOG_OVERHEAD = 350
+    from telemetry.console.origin import Origin, Resource, Scope
+
+#: What a stored record takes in memory beyond its OTLP bytes, name and route (measured on CPython 3.11; bytes).
+SPAN_OVERHEAD = 400
+LOG_OVERHEAD = 250
 
 SPAN_KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
 SPAN_STATUSES = ("unset", "ok", "error")
 KIND_SERVER = trace_pb2.Span.SPAN_KIND_SERVER
 STATUS_ERROR = trace_pb2.Status.STATUS_CODE_ERROR
 
-_NO_TRACE_ID = bytes(16)
+#: Ids that OTLP takes for none.
+NO_TRACE_ID = bytes(16)
+NO_SPAN_ID = bytes(8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,7 @@ class SpanEvent:
 
 @dataclass(frozen=True, slots=True)
 class SpanLink:
-    """A span's reference to another one, ids in hex."""
+    """A span's reference to another one, ids in hex (empty if they are invalid)."""
 
     trace_id: str
     span_id: str
@@ -85,15 +89,34 @@ class LogRecord:
     scope: Scope
 
 
-class StoredSpan:
-    """A span as the store keeps it; `size` is its share of the store's bytes."""
+class _Stored:
+    """What stored records have in common; `size` is the record's share of the store's bytes."""
+
+    __slots__ = ("origin", "raw", "size")
+
+    origin: Origin
+    raw: bytes
+    size: int
+
+    @property
+    def resource(self) -> Resource:
+        """The resource that sent the record."""
+        return self.origin.resource
+
+    @property
+    def scope(self) -> Scope:
+        """The instrumentation scope that made the record."""
+        return self.origin.scope
+
+
+class StoredSpan(_Stored):
+    """A span as the store keeps it; `route` and `status_code` are those of a request's span, else "" and 0."""
 
     __slots__ = (
-        "_http", "end_ns", "kind", "name", "parent_id", "raw", "resource", "scope", "size", "span_id", "start_ns",
-        "status", "trace_id",
+        "end_ns", "kind", "name", "parent_id", "route", "span_id", "start_ns", "status", "status_code", "trace_id",
     )  # fmt: skip
 
-    def __init__(self, message: trace_pb2.Span, resource: Resource, scope: Scope) -> None:
+    def __init__(self, message: trace_pb2.Span, raw: bytes, origin: Origin) -> None:
         self.trace_id = message.trace_id
         self.span_id = message.span_id
         self.parent_id = message.parent_span_id
@@ -102,21 +125,16 @@ class StoredSpan:
         self.start_ns = message.start_time_unix_nano
         self.end_ns = message.end_time_unix_nano
         self.status = message.status.code
-        self.resource = resource
-        self.scope = scope
-        self.raw = message.SerializeToString()
-        self.size = len(self.raw) + SPAN_OVERHEAD
-        self._http: tuple[str, int] | None = None
-
-    @property
-    def http(self) -> tuple[str, int]:
-        """Route and status code of a request, "" and 0 where the span tells none; read once, when first asked for."""
-        if self._http is None:
-            attributes = plain_attributes(trace_pb2.Span.FromString(self.raw).attributes)
-            status = attributes.get("http.response.status_code")
-            route = sys.intern(str(attributes.get("http.route", "")))
-            self._http = route, status if isinstance(status, int) else 0
-        return self._http
+        self.route, self.status_code = "", 0
+        if self.kind == KIND_SERVER or not self.parent_id:
+            for attribute in message.attributes:
+                if attribute.key == "http.route":
+                    self.route = sys.intern(attribute.value.string_value)
+                elif attribute.key == "http.response.status_code":
+                    self.status_code = attribute.value.int_value
+        self.origin = origin
+        self.raw = raw
+        self.size = len(raw) + SPAN_OVERHEAD + sys.getsizeof(self.name) + sys.getsizeof(self.route)
 
     def decode(self) -> Span:
         """Read everything that the span holds."""
@@ -136,28 +154,25 @@ class StoredSpan:
                 SpanEvent(event.name, event.time_unix_nano, plain_attributes(event.attributes))
                 for event in message.events
             ),
-            links=tuple(
-                SpanLink(link.trace_id.hex(), link.span_id.hex(), plain_attributes(link.attributes))
-                for link in message.links
-            ),
+            links=tuple(SpanLink(*hex_ids(link), plain_attributes(link.attributes)) for link in message.links),
             resource=self.resource,
             scope=self.scope,
         )
 
 
-class StoredLog:
-    """A log record as the store keeps it; `size` is its share of the store's bytes."""
+class StoredLog(_Stored):
+    """A log record as the store keeps it."""
 
-    __slots__ = ("raw", "resource", "scope", "severity_number", "size", "trace_id")
+    __slots__ = ("severity_number", "trace_id")
 
-    def __init__(self, message: logs_pb2.LogRecord, resource: Resource, scope: Scope) -> None:
-        # The SDK writes zeros where a record belongs to no trace.
-        self.trace_id = b"" if message.trace_id == _NO_TRACE_ID else message.trace_id
+    def __init__(self, message: logs_pb2.LogRecord, raw: bytes, origin: Origin) -> None:
+        # The SDK writes zeros where a record belongs to no trace; OTLP takes every other invalid id for none, too.
+        valid = len(message.trace_id) == len(NO_TRACE_ID) and message.trace_id != NO_TRACE_ID
+        self.trace_id = message.trace_id if valid else b""
         self.severity_number = message.severity_number
-        self.resource = resource
-        self.scope = scope
-        self.raw = message.SerializeToString()
-        self.size = len(self.raw) + LOG_OVERHEAD
+        self.origin = origin
+        self.raw = raw
+        self.size = len(raw) + LOG_OVERHEAD
 
     def decode(self) -> LogRecord:
         """Read everything that the log record holds."""
@@ -170,13 +185,20 @@ class StoredLog:
             body=plain_value(message.body),
             event_name=message.event_name,
             trace_id=self.trace_id.hex(),
-            span_id=message.span_id.hex() if self.trace_id else "",
+            span_id=message.span_id.hex() if self.trace_id and len(message.span_id) == len(NO_SPAN_ID) else "",
             attributes=plain_attributes(message.attributes),
             resource=self.resource,
             scope=self.scope,
         )
 
 
+def hex_ids(message: trace_pb2.Span.Link | metrics_pb2.Exemplar) -> tuple[str, str]:
+    """Trace and span id of a reference in hex, both empty unless both are valid."""
+    trace_id, span_id = message.trace_id, message.span_id
+    valid = len(trace_id) == len(NO_TRACE_ID) and trace_id != NO_TRACE_ID and len(span_id) == len(NO_SPAN_ID)
+    return (trace_id.hex(), span_id.hex()) if valid else ("", "")
+
+
 def _named(names: tuple[str, ...], number: int) -> str:
-    """Enumerations of OTLP are open: an unknown number is told as it is."""
+    """The name of an enumeration's value; an unknown one, which OTLP allows, is its number."""
     return names[number] if 0 <= number < len(names) else str(number)

@@ -30,7 +30,9 @@ _ACCEPT = f"{_OPENMETRICS};version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.
 _TIMEOUT_SECONDS = 5.0
 #: Nothing can interrupt a connect, so it must be over within the time that a stop may take.
 _CONNECT_TIMEOUT_SECONDS = 1.0
-_LONGEST_BODY = 32 << 20
+#: The text and its samples, each of which takes up to 1,000 bytes once it is parsed.
+_LONGEST_BODY = 8 << 20
+_MOST_LINES = 50_000
 _CHUNK = 1 << 16
 _HTTP_OK = 200
 
@@ -54,8 +56,8 @@ class ScrapeTarget:
         except ValueError:
             valid = False
         if not self.name or not valid:
-            accepted = "NAME=http://HOST[:PORT]/PATH, or https"
-            raise ValueError(f"scrape target is {self.name}={self.url}; accepted: {accepted}")
+            expected = "NAME=http://HOST[:PORT]/PATH, or https"
+            raise ValueError(f"scrape target is {self.name}={self.url}; expected {expected}")
 
     def __repr__(self) -> str:
         return f"ScrapeTarget(name={self.name!r}, url={self.url!r}, token={'***' if self.token else None})"
@@ -96,7 +98,7 @@ class _Scrape:
                 samples = self._store.add_samples(self._target.name, self._fetch(), time_ns)
             except ScrapeError as failure:
                 error = str(failure)
-            except Exception as failure:  # noqa: BLE001 (whatever a target sends, the scraper goes on)
+            except Exception as failure:  # noqa: BLE001 (whatever a target sends, the scraper continues)
                 error = f"{type(failure).__name__}: {failure}"
             before = self.state
             self.state = TargetState(
@@ -115,7 +117,7 @@ class _Scrape:
             return self.state
 
     def abort(self) -> None:
-        """End a scrape that runs."""
+        """Abort a running scrape."""
         self._aborted = True
         connected = self._socket
         if connected is not None:
@@ -144,6 +146,8 @@ class _Scrape:
         finally:
             self._socket = None
             connection.close()
+        if text.count("\n") > _MOST_LINES:
+            raise ScrapeError(f"the answer has more than {_MOST_LINES} lines")
         parse = (
             openmetrics_parser.text_string_to_metric_families
             if content_type == _OPENMETRICS
@@ -176,11 +180,11 @@ class Scraper:
 
     def __init__(self, store: Store, targets: Sequence[ScrapeTarget], interval: float) -> None:
         if interval <= 0:
-            raise ValueError(f"scrape interval is {interval}; accepted: seconds above 0")
+            raise ValueError(f"scrape interval is {interval}; expected seconds above 0")
         names = [target.name for target in targets]
         twice = [name for name in names if names.count(name) > 1]
         if twice:
-            raise ValueError(f"scrape target {twice[0]!r} is given twice; accepted: one URL for each name")
+            raise ValueError(f"scrape target {twice[0]!r} is given twice; expected one URL for each name")
         self.interval = interval
         self._scrapes = [_Scrape(target, store) for target in targets]
         self._stopping = threading.Event()
@@ -207,7 +211,7 @@ class Scraper:
             thread.start()
 
     def stop(self) -> None:
-        """End within two seconds; a scrape that runs is given up."""
+        """End within two seconds; a running scrape is aborted."""
         self._stopping.set()
         for scrape in self._scrapes:
             scrape.abort()

@@ -7,15 +7,16 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from telemetry.console.records import STATUS_ERROR, LogRecord, StoredLog, StoredSpan
-from telemetry.console.spans import root_of
+from telemetry.console.retention import affordable
+from telemetry.console.spans import has_failed, root_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from telemetry.console.values import PlainValue
 
-#: What `status` of a TraceFilter may be: of any span, or of the answer to the request.
-STATUSES = ("ok", "error", "2xx", "3xx", "4xx", "5xx")
+#: What `status` of a TraceFilter may be: no error in any span, one in any, one in a request; the answer's status.
+STATUSES = ("ok", "error", "failed", "2xx", "3xx", "4xx", "5xx")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +41,17 @@ class TraceFilter:
             and (self.service is None or any(span.resource.service == self.service for span in trace))
             and (not self.longer_ns or duration_of(trace) >= self.longer_ns)
             and (self.status is None or self._has_status(trace))
-            and (self.route is None or root_of(trace).http[0] == self.route)
+            and (self.route is None or root_of(trace).route == self.route)
             and (self.text is None or any(holds_text(span, self.text) for span in trace))
         )
 
     def _has_status(self, trace: list[StoredSpan]) -> bool:
-        if self.status in {"ok", "error"}:
-            return any(span.status == STATUS_ERROR for span in trace) == (self.status == "error")
-        return f"{root_of(trace).http[1] // 100}xx" == self.status
+        if self.status in {"ok", "error", "failed"}:
+            errors = [span for span in trace if span.status == STATUS_ERROR]
+            if self.status == "failed":
+                return has_failed(root_of(trace), errors)
+            return bool(errors) == (self.status == "error")
+        return f"{root_of(trace).status_code // 100}xx" == self.status
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ class LogFilter:
 
     def find(self, records: Iterable[StoredLog], limit: int) -> list[StoredLog]:
         """The first `limit` records that match."""
-        return list(islice((record for record in records if self._matches(record)), limit))
+        return list(affordable((record for record in records if self._matches(record)), limit))
 
     def _matches(self, record: StoredLog) -> bool:
         return (

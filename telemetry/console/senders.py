@@ -1,10 +1,12 @@
-"""Who sends: each worker process with its resource, when it was heard of, and what it said of itself at its start."""
+"""The senders: each worker process with its resource, the time of its last record, and its start record."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+from telemetry.console.values import size_of
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
@@ -13,12 +15,12 @@ if TYPE_CHECKING:
     from telemetry.console.records import StoredLog
     from telemetry.console.values import PlainValue
 
-#: The logger with which a worker of the service tells its start, and the beginning of what it says.
+#: The logger of the record with which a worker reports its start, and the beginning of its body.
 SERVER_LOGGER = "telemetry.server"
 _START = "Starting"
 _MOST_SENDERS = 256
-#: Larger resources and reports are no service's (bytes).
-_LONGEST = 16 << 10
+#: Larger resources and reports are not kept (bytes in memory).
+_LARGEST = 8 << 10
 _SILENT_NS = 30 * 10**9
 
 
@@ -26,8 +28,8 @@ _SILENT_NS = 30 * 10**9
 class Sender:
     """One process, or one scrape target; times in nanoseconds since the epoch.
 
-    `signals` tells when each signal came last. `report` are the attributes of its record of its start, None if that
-    never came; `report_ns` is when it started.
+    `signals` has the time at which each signal came last. `report` are the attributes of its start record, None if
+    that never came; `report_ns` is when it started.
     """
 
     mode: str
@@ -46,23 +48,24 @@ class Sender:
 
 
 class Senders:
-    """The processes heard of, at most 256: the one that has been silent longest is forgotten. Not thread-safe."""
+    """The known processes, at most 256: the one that has been silent longest is removed. Not thread-safe."""
 
     def __init__(self) -> None:
         self._senders: OrderedDict[Hashable, Sender] = OrderedDict()
 
     def hear(self, resources: Iterable[Resource], signal: str, now_ns: int) -> None:
-        """Note that a signal came from these resources."""
+        """Record that a signal came from these resources."""
         for resource in resources:
-            if len(resource.key) <= _LONGEST:
+            if resource.size <= _LARGEST:
                 self._sender(resource, now_ns).signals[signal] = now_ns
 
     def hear_start(self, record: StoredLog, now_ns: int) -> None:
-        """Keep what a worker said of itself, if the record is one of a start."""
-        if len(record.raw) > _LONGEST or len(record.resource.key) > _LONGEST:
+        """Keep a worker's report of itself, if the record is one of a start."""
+        if record.resource.size > _LARGEST:
             return
         decoded = record.decode()
-        if isinstance(decoded.body, str) and decoded.body.startswith(_START):
+        starts = isinstance(decoded.body, str) and decoded.body.startswith(_START)
+        if starts and size_of(decoded.attributes) <= _LARGEST:
             sender = self._sender(record.resource, now_ns)
             sender.report, sender.report_ns = decoded.attributes, decoded.time_ns
 

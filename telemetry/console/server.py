@@ -25,7 +25,7 @@ _API_THREADS = 4
 class Console:
     """Receives OTLP, scrapes targets and serves the JSON API; a context manager.
 
-    Port 0 takes a free port; after `start` the attributes `grpc_port`, `http_port` and `api_port` tell the real ones.
+    Port 0 takes a free port; after `start` the attributes `grpc_port`, `http_port` and `api_port` have the real ones.
     Works on one instance of `store`, `receiver` (with its `faults`) and `scraper`, which stay readable after `stop`.
     After `stop` it can be started again, on the same ports with the same store, like a backend that comes back.
     Needs configured Django settings, whatever they are, and changes none.
@@ -75,7 +75,7 @@ class Console:
     def start(self) -> None:
         """Listen; raises PortError, with nothing left running, if a port cannot be had."""
         with contextlib.ExitStack() as started:
-            # All ports first: one that is busy is told before anything runs.
+            # All ports first: a busy one is reported before anything runs.
             http_socket = started.enter_context(bind("http_port", self.host, self.http_port))
             api_socket = started.enter_context(bind("api_port", self.host, self.api_port))
             grpc_server = self._bind_grpc()
@@ -101,7 +101,7 @@ class Console:
             self._running = started.pop_all()
 
     def _bind_grpc(self) -> OtlpGrpcServer:
-        # grpc tells a busy port by lines on stderr; a socket tells it by an error.
+        # grpc reports a busy port by lines on stderr; a socket raises an error.
         with bind("grpc_port", self.host, self.grpc_port):
             pass
         try:

@@ -1,4 +1,4 @@
-"""The JSON of the API: what each record looks like to a client.
+"""What the JSON API's answers look like.
 
 Times are ISO 8601 in UTC, durations milliseconds or seconds as the name says. Numbers that JSON cannot hold (NaN and
 the infinities) are texts, as in OTLP's JSON.
@@ -49,7 +49,7 @@ def finite(value: Any) -> Any:
 
 
 def summary_json(console: ConsoleContext) -> Json:
-    """Everything that /api/summary tells."""
+    """The answer of /api/summary."""
     answers = sorted(console.receiver.answers.items())
     return {
         "started": iso_time(console.store.started_ns),
@@ -85,6 +85,7 @@ def trace_summary_json(trace: TraceSummary) -> Json:
         "duration_ms": trace.duration_ns / 1e6,
         "spans": trace.spans,
         "status": trace.status,
+        "failed": trace.failed,
     }
 
 

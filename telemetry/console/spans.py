@@ -5,20 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from telemetry.console.records import STATUS_ERROR, StoredSpan
+from telemetry.console.records import KIND_SERVER, STATUS_ERROR, StoredSpan
 from telemetry.console.retention import BoundedQueue, Retained
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from telemetry.console.limits import SignalLimits
 
 Trace = dict[bytes, StoredSpan]
 
+#: What the index takes for each trace (measured on CPython 3.11; bytes).
+TRACE_OVERHEAD = 350
+
 
 @dataclass(frozen=True, slots=True)
 class TraceSummary:
-    """One line in a list of traces; `start_ns` since the epoch, `status` "error" if any span failed."""
+    """One line in a list of traces; `start_ns` since the epoch.
+
+    `status` is "error" if any span has an error; `failed` says that a request did, its root or server span: a service
+    that answers 409 to a database's error has handled that.
+    """
 
     trace_id: str
     root_name: str
@@ -28,6 +35,9 @@ class TraceSummary:
     duration_ns: int
     spans: int
     status: str
+    failed: bool
+    route: str
+    status_code: int
 
 
 class SpanStore:
@@ -42,17 +52,21 @@ class SpanStore:
         trace = self._traces.get(span.trace_id)
         if trace is None:
             trace = self._traces[span.trace_id] = {}
+            self._queue.charge(TRACE_OVERHEAD)
         elif span.span_id in trace:
             return False
         trace[span.span_id] = span
+        self._queue.share(span.origin)
         self._queue.append(span)
         return True
 
     def _forget(self, span: StoredSpan) -> None:
+        self._queue.release(span.origin)
         trace = self._traces[span.trace_id]
         del trace[span.span_id]
         if not trace:
             del self._traces[span.trace_id]
+            self._queue.charge(-TRACE_OVERHEAD)
 
     def trace(self, trace_id: bytes) -> list[StoredSpan]:
         """The spans of one trace in order of arrival; empty if there is none."""
@@ -81,11 +95,16 @@ def root_of(spans: list[StoredSpan]) -> StoredSpan:
     return min(spans, key=lambda span: (bool(span.parent_id), span.parent_id in ids, span.start_ns))
 
 
+def has_failed(root: StoredSpan, errors: Iterable[StoredSpan]) -> bool:
+    """Whether a request failed: whether its root or a server span is among the spans with an error."""
+    return any(span is root or span.kind == KIND_SERVER for span in errors)
+
+
 def summarize(spans: list[StoredSpan]) -> TraceSummary:
     """The summary of a trace's spans (at least one), as far as they have arrived."""
     root = root_of(spans)
     start = min(span.start_ns for span in spans)
-    failed = any(span.status == STATUS_ERROR for span in spans)
+    errors = [span for span in spans if span.status == STATUS_ERROR]
     return TraceSummary(
         trace_id=root.trace_id.hex(),
         root_name=root.name,
@@ -94,5 +113,8 @@ def summarize(spans: list[StoredSpan]) -> TraceSummary:
         start_ns=start,
         duration_ns=max(max(span.end_ns for span in spans) - start, 0),
         spans=len(spans),
-        status="error" if failed else "ok",
+        status="error" if errors else "ok",
+        failed=has_failed(root, errors),
+        route=root.route,
+        status_code=root.status_code,
     )

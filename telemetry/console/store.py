@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from telemetry.console.fates import FATE_METRICS, FateCounts, Fates
 from telemetry.console.history import Figures, History
 from telemetry.console.limits import Limits
 from telemetry.console.logs import LogStore
 from telemetry.console.metrics import Instrument, MetricStore, MetricSummary, Series
-from telemetry.console.origin import UNKNOWN_MODE, ResourceCache
-from telemetry.console.points import OtlpPoint, SamplePoint, StoredPoint
+from telemetry.console.origin import LONGEST_NAME, UNKNOWN_MODE, OriginCache
+from telemetry.console.points import POINT_CLASSES, OtlpPoint, SamplePoint, StoredPoint
 from telemetry.console.records import KIND_SERVER, LogRecord, Span, StoredLog, StoredSpan
 from telemetry.console.request_counts import OTLP_METRIC, SCRAPED_SAMPLE, RequestCounts
+from telemetry.console.retention import affordable
 from telemetry.console.senders import SERVER_LOGGER, Sender, Senders
 from telemetry.console.spans import SpanStore, TraceSummary, summarize
 from telemetry.console.totals import ModeTotals, Totals
-from telemetry.console.values import plain_attributes
+from telemetry.console.values import digest, plain_attributes, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from typing import Any
 
     from prometheus_client import Metric
     from prometheus_client.samples import Sample
 
-    from telemetry.console.origin import Resource, Scope
+    from telemetry.console.origin import Origin
     from telemetry.console.retention import Retained
 
 #: The logger of the service that writes one record per request.
@@ -42,11 +41,16 @@ class IncomingPoint(NamedTuple):
     """A data point on its way into the store; `kind` is a key of `points.POINT_CLASSES`."""
 
     instrument: Instrument
-    resource: Resource
-    scope: Scope
+    origin: Origin
     kind: str
-    message: Any
+    raw: bytes
     delta: bool
+    time_ns: int
+    start_ns: int
+    #: The number of measurements, or the value of a sum or gauge.
+    value: float
+    #: A digest of the attributes.
+    attributes: bytes
 
 
 class Store:
@@ -54,7 +58,7 @@ class Store:
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
-        self.resources = ResourceCache()
+        self.origins = OriginCache()
         self.started_ns = time.time_ns()
         self._changed = threading.Condition(threading.RLock())
         self._spans = SpanStore(self.limits.spans)
@@ -103,39 +107,35 @@ class Store:
         """Keep and count data points received by OTLP."""
         now_ns = time.time_ns()
         with self._changed:
-            self._senders.hear({point.resource for point in points}, "metrics", now_ns)
+            self._senders.hear({point.origin.resource for point in points}, "metrics", now_ns)
             for point in points:
                 self._add_point(point)
             self._changed.notify_all()
 
     def _add_point(self, point: IncomingPoint) -> None:
-        instrument, resource, scope, kind, message, delta = point
-        attributes = tuple(sorted(item.SerializeToString() for item in message.attributes))
-        key = ("otlp", instrument.name, kind, resource.key, scope.name, attributes)
+        instrument, kind, resource = point.instrument, point.kind, point.origin.resource
+        identity = (*resource.instance, resource.mode, point.origin.scope.name)
+        key = digest(instrument.name, kind, *identity, point.attributes)
         series = self._metrics.find(key)
         if series is None:
-            decoded = plain_attributes(message.attributes)
+            message: Any = POINT_CLASSES[kind].FromString(point.raw)
+            attributes = plain_attributes(message.attributes)
             instance = str(resource.attributes.get("service.instance.id", ""))
-            series = Series(key, instrument, resource.mode, resource.service, "", decoded, instance, delta)
+            series = Series(key, instrument, resource.mode, resource.service, "", attributes, instance, point.delta)
         totals = self._totals.mode(resource.mode)
         totals.data_points += 1
-        if instrument.name == OTLP_METRIC and hasattr(message, "count"):
-            if delta:
-                totals.requests_otlp += message.count
+        is_requests = instrument.name == OTLP_METRIC and kind in {"histogram", "exponential_histogram"}
+        if is_requests or (instrument.name in FATE_METRICS and kind == "sum"):
+            gain = whole(point.value)
+            if not point.delta:
+                start_ns = point.start_ns
+                counted = digest(instrument.name, *identity, str(start_ns), point.attributes)
+                gain = self._requests.gain(counted, point.time_ns, gain, resets=start_ns == 0)
+            if is_requests:
+                totals.requests_otlp += gain
             else:
-                totals.requests_otlp += self._gain(point, attributes, message.count)
-        elif instrument.name in FATE_METRICS and kind == "sum":
-            value = message.as_int or int(message.as_double)
-            gain = value if delta else self._gain(point, attributes, value)
-            self._fates.add(resource.mode, instrument.name, str(series.attributes.get("error.type", "")), gain)
-        self._metrics.add(OtlpPoint(series, kind, message))
-
-    def _gain(self, point: IncomingPoint, attributes: tuple[bytes, ...], value: int) -> int:
-        """What a cumulative series has gained since its last value."""
-        resource, message = point.resource, point.message
-        start_ns = message.start_time_unix_nano
-        key = (point.instrument.name, point.scope.name, resource.mode, resource.instance, start_ns, attributes)
-        return self._requests.gain(key, message.time_unix_nano, value, resets=start_ns == 0)
+                self._fates.add(resource.mode, instrument.name, str(series.attributes.get("error.type", "")), gain)
+        self._metrics.add(OtlpPoint(series, kind, point.time_ns, point.raw))
 
     def add_samples(self, target: str, families: Iterable[Metric], time_ns: int) -> int:
         """Keep and count the samples of one scrape; returns their number."""
@@ -151,17 +151,16 @@ class Store:
 
     def _add_sample(self, target: str, instrument: Instrument, sample: Sample, time_ns: int) -> None:
         labels = sample.labels
-        key = ("scrape", target, sample.name, tuple(sorted(labels.items())))
-        mode = labels.get("export_mode") or UNKNOWN_MODE
+        key = digest(target, sample.name, *(text for item in sorted(labels.items()) for text in item))
+        mode = (labels.get("export_mode") or UNKNOWN_MODE)[:LONGEST_NAME]
         series = self._metrics.find(key)
         if series is None:
-            service = labels.get("service_name") or target
+            service = (labels.get("service_name") or target)[:LONGEST_NAME]
             series = Series(key, instrument, mode, service, sample.name, dict(labels))
         totals = self._totals.mode(mode)
         totals.scraped_samples += 1
-        counted = sample.name == SCRAPED_SAMPLE or sample.name in FATE_METRICS
-        if counted and math.isfinite(sample.value):
-            gain = self._requests.gain(key, time_ns, int(sample.value), resets=True)
+        if sample.name == SCRAPED_SAMPLE or sample.name in FATE_METRICS:
+            gain = self._requests.gain(key, time_ns, whole(sample.value), resets=True)
             if sample.name == SCRAPED_SAMPLE:
                 totals.requests_scraped += gain
             else:
@@ -190,12 +189,12 @@ class Store:
             return self._history.recent(seconds, time.time())
 
     def senders(self) -> list[Sender]:
-        """The processes heard of."""
+        """The known processes."""
         with self._changed:
             return self._senders.all()
 
     def fates(self) -> dict[str, Fates]:
-        """What the senders tell of their records, by mode."""
+        """What the senders report of their records, by mode."""
         with self._changed:
             return self._fates.snapshot()
 
@@ -237,16 +236,20 @@ class Store:
         with self._changed:
             return bool(self._spans.trace(bytes.fromhex(trace_id)))
 
-    def stored_logs(self) -> list[StoredLog]:
-        """The log records, undecoded, the newest first."""
+    def stored_logs(self, trace_id: str | None = None) -> list[StoredLog]:
+        """The log records, undecoded, the newest first; of one trace if its id in hex is given."""
         with self._changed:
-            return list(self._logs.latest())
+            return list(self._logs.latest(None if trace_id is None else bytes.fromhex(trace_id)))
 
-    def trace(self, trace_id: str) -> list[Span]:
-        """The spans of the trace with that id in hex, by start; empty if none is kept."""
+    def stored_trace(self, trace_id: str) -> list[StoredSpan]:
+        """The spans of the trace with that id in hex, undecoded, by start; empty if none is kept."""
         with self._changed:
             kept = self._spans.trace(bytes.fromhex(trace_id))
-        return [span.decode() for span in sorted(kept, key=lambda span: span.start_ns)]
+        return sorted(kept, key=lambda span: span.start_ns)
+
+    def trace(self, trace_id: str) -> list[Span]:
+        """The same spans decoded."""
+        return [span.decode() for span in self.stored_trace(trace_id)]
 
     def spans(self) -> list[Span]:
         """All spans that are kept, in order of arrival."""
@@ -262,14 +265,12 @@ class Store:
         minimum_severity: int = 0,
     ) -> list[LogRecord]:
         """The latest log records, the newest first; severity is the log data model's number."""
-        with self._changed:
-            found = (
-                record
-                for record in self._logs.latest(None if trace_id is None else bytes.fromhex(trace_id))
-                if (mode is None or record.resource.mode == mode) and record.severity_number >= minimum_severity
-            )
-            kept = list(islice(found, limit))
-        return [record.decode() for record in kept]
+        found = (
+            record
+            for record in self.stored_logs(trace_id)
+            if (mode is None or record.resource.mode == mode) and record.severity_number >= minimum_severity
+        )
+        return [record.decode() for record in (found if limit is None else affordable(found, limit))]
 
     def metrics(self) -> list[MetricSummary]:
         """All metrics of which points are kept, by name."""

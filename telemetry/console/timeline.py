@@ -1,4 +1,4 @@
-"""One metric over time, whichever way it came: gains or values of each series at equal steps."""
+"""One metric over time, received or scraped: increases or values of each series in equal steps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from telemetry.console.buckets import Buckets, added, gain, of_message
-from telemetry.console.counted_series import CountedSeries, Shape
+from telemetry.console.counted_series import CountedSeries
 from telemetry.console.points import OtlpPoint, SamplePoint
 from telemetry.prometheus_names import label_value
 
@@ -20,12 +20,6 @@ if TYPE_CHECKING:
 
     Group = Sequence[tuple[Series, Sequence[StoredPoint]]]
 
-_SHAPES: dict[str, Shape] = {
-    "counter": "counter",
-    "histogram": "histogram",
-    "exponential_histogram": "histogram",
-    "gaugehistogram": "gauge",
-}
 #: A value that has not been renewed for so long is no longer drawn (seconds).
 _STALE = 60.0
 #: Clocks of sender and receiver, and a step's edges, may differ by so much (seconds).
@@ -50,7 +44,7 @@ class Grid:
 class Track:
     """One series over time: `gains` (counters, histograms) or `values` (the rest) for each step, None for unknown.
 
-    From the step `pending` on, the sender has not told its counts yet.
+    From the step `pending` on, the sender has not reported its counts yet.
     """
 
     labels: dict[str, str]
@@ -61,17 +55,12 @@ class Track:
     exemplars: list[Exemplar] = field(default_factory=list)
 
 
-def shape_of(kind: str) -> Shape:
-    """How a metric of that type is drawn."""
-    return _SHAPES.get(kind, "gauge")
-
-
 def groups(series: Iterable[tuple[Series, Sequence[StoredPoint]]]) -> list[Group]:
     """The series of one metric of one source, those together that make one track."""
     grouped: dict[Any, list[tuple[Series, Sequence[StoredPoint]]]] = {}
     for each, points in series:
-        if points and _is_drawn(each):
-            grouped.setdefault(_group(each), []).append((each, points))
+        if points and each.track is not None:
+            grouped.setdefault(each.track, []).append((each, points))
     return list(grouped.values())
 
 
@@ -81,33 +70,18 @@ def tracks(grouped: Sequence[Group], grid: Grid, names: Mapping[str, str]) -> li
     return [_track(group, grid, names, first) for group in grouped]
 
 
-def _is_drawn(series: Series) -> bool:
-    """Whether a series is what its metric is drawn from: of a scraped histogram the buckets are."""
-    if shape_of(series.instrument.type) == "histogram" and series.sample:
-        return series.sample.endswith("_bucket")
-    return not series.sample.endswith("_created")
-
-
-def _group(series: Series) -> Any:
-    """What makes one track: a scraped histogram has a series for each bucket."""
-    if series.instrument.source == "otlp" or shape_of(series.instrument.type) != "histogram":
-        return series.key
-    return series.mode, tuple(sorted((name, value) for name, value in series.attributes.items() if name != "le"))
-
-
 def _track(group: Group, grid: Grid, names: Mapping[str, str], first_ns: int) -> Track:
     series = group[0][0]
-    shape = shape_of(series.instrument.type)
     labels = {names.get(name, name): label_value(value) for name, value in series.attributes.items() if name != "le"}
-    if series.sample not in {"", series.instrument.name} and shape == "gauge":
+    if series.sample not in {"", series.instrument.name} and series.shape == "gauge":
         labels["sample"] = series.sample
     if series.instance:
         labels["service.instance.id"] = series.instance
     track = Track(labels, series.mode, pending=grid.steps)
-    if shape == "gauge":
+    if series.shape == "gauge":
         track.values = _values(group[0][1], grid)
         return track
-    counted = CountedSeries(group, shape)
+    counted = CountedSeries(group, series.shape)
     if series.delta:
         track.gains = _deltas(group[0][1], grid)
     else:

@@ -14,7 +14,7 @@ class ModeTotals:
     """Totals of one mode since the start.
 
     `spans` and `server_spans` count distinct spans: one that arrives again while the first is kept adds to
-    `duplicate_spans` instead. `requests` is what the metrics tell.
+    `duplicate_spans` instead. `requests` is the number by the metrics.
     """
 
     spans: int = 0
@@ -30,7 +30,7 @@ class ModeTotals:
 
     @property
     def requests(self) -> int:
-        """Requests; a service that exports by OTLP and is scraped as well tells the same requests twice."""
+        """Requests; a service that exports by OTLP and is scraped as well reports the same ones twice."""
         return max(self.requests_otlp, self.requests_scraped)
 
     def count_server_span(self, service: str) -> None:
@@ -42,7 +42,7 @@ class ModeTotals:
 
 
 class Totals:
-    """The totals of each mode; senders cannot make it grow without limit. Not thread-safe."""
+    """The totals of each mode; bounded. Not thread-safe."""
 
     def __init__(self) -> None:
         self._modes: dict[str, ModeTotals] = {}

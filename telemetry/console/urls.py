@@ -1,6 +1,7 @@
 """The URLs of the console: the pages, and below /api the JSON API."""
 
-from django.urls import path
+from django.urls import path, register_converter
+from django.urls.converters import StringConverter
 
 from telemetry.console import views
 from telemetry.console.pages.logs import logs
@@ -11,12 +12,21 @@ from telemetry.console.pages.rendering import asset
 from telemetry.console.pages.traces import find, traces
 from telemetry.console.pages.waterfall import trace
 
+
+class AnyText(StringConverter):
+    """A name of any characters, line breaks and slashes included."""
+
+    regex = r"[\s\S]+"
+
+
+register_converter(AnyText, "any")
+
 urlpatterns = [
     path("", overview, name="overview"),
     path("traces", traces, name="traces"),
     path("traces/<str:trace_id>", trace, name="traces-one"),
     path("metrics", metrics, name="metrics"),
-    path("metrics/<path:name>", metric, name="metrics-one"),
+    path("metrics/<any:name>", metric, name="metrics-one"),
     path("logs", logs, name="logs"),
     path("modes", modes, name="modes"),
     path("find", find, name="find"),
@@ -27,7 +37,7 @@ urlpatterns = [
     path("api/traces", views.traces, name="api-traces"),
     path("api/traces/<str:trace_id>", views.trace, name="api-trace"),
     path("api/metrics", views.metrics, name="api-metrics"),
-    path("api/metrics/<path:name>", views.metric, name="api-metric"),
+    path("api/metrics/<any:name>", views.metric, name="api-metric"),
     path("api/logs", views.logs, name="api-logs"),
     path("api/scrape", views.scrape, name="api-scrape"),
     path("api/faults", views.faults, name="api-faults"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from django.http import Http404, HttpResponse, JsonResponse
@@ -15,6 +15,7 @@ from telemetry.console.application import error_response
 from telemetry.console.faults import Faults
 from telemetry.console.logs import SEVERITIES
 from telemetry.console.parameters import Parameters, checked_trace_id
+from telemetry.console.retention import affordable
 from telemetry.console.shapes import (
     log_json,
     metric_json,
@@ -26,7 +27,11 @@ from telemetry.console.shapes import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from telemetry.console.application import ConsoleRequest
+    from telemetry.console.metrics import Series
+    from telemetry.console.points import StoredPoint
 
 _LISTED = 50
 _MOST_LISTED = 1000
@@ -34,10 +39,24 @@ _POINTS = 100
 _MOST_POINTS = 10_000
 _LONGEST_FAULTS = 10_000
 
+
+@dataclass(frozen=True, slots=True)
+class SeriesPart:
+    """A series with some of its points."""
+
+    series: Series
+    points: Sequence[StoredPoint]
+
+    @property
+    def size(self) -> int:
+        """What they take in the store (bytes)."""
+        return self.series.size + sum(point.size for point in self.points)
+
+
 _LINKS = (
     ("api-summary", "counts per signal and mode, evictions, scrape targets"),
     ("api-traces", "the latest traces; limit, mode, service"),
-    ("api-metrics", "the names of metrics, with unit, type and description"),
+    ("api-metrics", "the names of metrics, with unit, type and description; limit"),
     ("api-logs", "the latest log records; limit, mode, trace_id, severity"),
     ("healthz", "whether the console answers"),
 )
@@ -89,15 +108,19 @@ def trace(request: ConsoleRequest, trace_id: str) -> HttpResponse:
     """The spans of one trace with the log records that belong to it."""
     Parameters(request)
     trace_id = checked_trace_id("trace_id", trace_id)
-    spans = request.console.store.trace(trace_id)
-    records = request.console.store.logs(trace_id=trace_id)
+    store = request.console.store
+    spans, records = store.stored_trace(trace_id), list(reversed(store.stored_logs(trace_id)))
     if not spans and not records:
         raise Http404(f"no spans and no log records of trace {trace_id} are kept")
+    shown = [span_json(span.decode()) for span in affordable(spans, _MOST_LISTED)]
+    logged = [log_json(record.decode()) for record in affordable(records, _MOST_LISTED)]
     return JsonResponse(
         {
             "trace_id": trace_id,
-            "spans": [span_json(span) for span in spans],
-            "logs": [log_json(record) for record in reversed(records)],
+            "spans": shown,
+            "spans_left_out": len(spans) - len(shown),
+            "logs": logged,
+            "logs_left_out": len(records) - len(logged),
         }
     )
 
@@ -105,8 +128,11 @@ def trace(request: ConsoleRequest, trace_id: str) -> HttpResponse:
 @require_safe
 def metrics(request: ConsoleRequest) -> HttpResponse:
     """The metrics of which points are kept."""
-    Parameters(request)
-    return JsonResponse({"metrics": [metric_json(metric) for metric in request.console.store.metrics()]})
+    limit = Parameters(request, "limit").integer("limit", _MOST_LISTED, _MOST_LISTED)
+    found = request.console.store.metrics()
+    return JsonResponse(
+        {"metrics": list(map(metric_json, found[:limit])), "metrics_left_out": max(len(found) - limit, 0)}
+    )
 
 
 @require_safe
@@ -115,17 +141,14 @@ def metric(request: ConsoleRequest, name: str) -> HttpResponse:
     parameters = Parameters(request, "mode", "limit", "points")
     limit = parameters.integer("limit", _MOST_LISTED, _MOST_LISTED)
     points = parameters.integer("points", _POINTS, _MOST_POINTS)
-    series = request.console.store.series(name, parameters.text("mode"), points)
-    described = [metric_json(item) for item in request.console.store.metrics() if item.instrument.name == name]
+    store = request.console.store
+    described = [metric_json(item) for item in store.metrics() if item.instrument.name == name]
     if not described:
         raise Http404(f"no points of metric {name} are kept; /api/metrics has the names")
+    every = [SeriesPart(*item) for item in store.series(name, parameters.text("mode"), points)]
+    series = [series_json(part.series, part.points) for part in affordable(every, limit)]
     return JsonResponse(
-        {
-            "name": name,
-            "metrics": described,
-            "series": [series_json(*item) for item in series[:limit]],
-            "series_left_out": max(len(series) - limit, 0),
-        }
+        {"name": name, "metrics": described, "series": series, "series_left_out": len(every) - len(series)}
     )
 
 

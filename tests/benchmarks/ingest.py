@@ -22,7 +22,7 @@ from django.conf import settings
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from telemetry.console.ingest import SIGNALS
-from telemetry.console.receiver import Receiver, decode_protobuf
+from telemetry.console.receiver import Receiver
 from telemetry.console.server import Console
 from telemetry.console.store import Store
 from tests.console.client import attributes, request
@@ -63,7 +63,7 @@ def batch() -> bytes:
 
 
 def take(receiver: Receiver, data: bytes) -> None:
-    receiver.receive(TRACES, "grpc", lambda: decode_protobuf(TRACES, data))
+    receiver.receive(TRACES, "grpc", lambda: data)
 
 
 def decode_and_store(seconds: float) -> dict[str, float]:

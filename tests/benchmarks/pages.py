@@ -130,15 +130,15 @@ def measure(urls: dict[str, str], rounds: int) -> dict[str, list[float]]:
 
 
 @contextmanager
-def console() -> Iterator[dict[str, str]]:
-    """`manage.py console` on free ports; its endpoints by name."""
+def console() -> Iterator[tuple[dict[str, str], int]]:
+    """`manage.py console` on free ports: its endpoints by name, and its process id."""
     command = [sys.executable, "manage.py", "console", "--grpc-port=0", "--http-port=0", "--api-port=0"]
     env = {"DJANGO_SECRET_KEY": secrets.token_hex(32), "DJANGO_HTTPS": "false", "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(command, cwd=ROOT, env={**os.environ, **env}, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         try:
             lines = (process.stdout.readline().rsplit(maxsplit=1) for _ in range(3))
-            yield {line[0]: line[1] for line in lines}
+            yield {line[0]: line[1] for line in lines}, process.pid
         finally:
             process.terminate()
 
@@ -159,7 +159,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=5000.0, help="spans per second")
     parser.add_argument("--rounds", type=int, default=40, help="requests of each page")
     options = parser.parse_args()
-    with console() as urls:
+    with console() as (urls, _):
         fill(urls)
         before = arrived(urls)
         with sender(urls["OTLP/gRPC"], options.rate, options.rounds * len(PAGES)):

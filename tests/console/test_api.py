@@ -47,7 +47,7 @@ def get(console: Console, path: str) -> Any:
     return answer.json
 
 
-def test_summary_tells_counts_by_mode(filled: Console) -> None:
+def test_summary_shows_counts_by_mode(filled: Console) -> None:
     summary = get(filled, "/api/summary")
     assert summary["modes"]["collector"] == {
         "spans": 3,
@@ -145,7 +145,7 @@ def test_logs_are_filtered(filled: Console, query: str, count: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "parameter", "value", "accepted"),
+    ("path", "parameter", "value", "expected"),
     [
         ("/api/traces?limit=0", "limit", "0", "an integer from 1 to 1000"),
         ("/api/traces?limit=1001", "limit", "1001", "an integer from 1 to 1000"),
@@ -163,11 +163,11 @@ def test_logs_are_filtered(filled: Console, query: str, count: int) -> None:
         ("/api/metrics/x?points=x", "points", "x", "an integer from 1 to 10000"),
     ],
 )
-def test_bad_parameter_is_told(console: Console, path: str, parameter: str, value: str, accepted: str) -> None:
+def test_bad_parameter_is_reported(console: Console, path: str, parameter: str, value: str, expected: str) -> None:
     answer = request(console.url + path)
     assert answer.status == 400
     error = answer.json["error"]
-    assert (error["parameter"], error["value"], error["accepted"]) == (parameter, value, accepted)
+    assert (error["parameter"], error["value"], error["expected"]) == (parameter, value, expected)
     assert error["message"].startswith(f"{parameter} is ")
 
 
@@ -234,7 +234,7 @@ def test_loopback_host_is_served(console: Console, host: str) -> None:
 def test_other_host_is_refused(console: Console, host: str) -> None:
     answer = request(console.url + "/healthz", headers={"Host": host})
     assert answer.status == 400
-    assert "accepted: localhost" in answer.json["error"]["message"]
+    assert "expected localhost" in answer.json["error"]["message"]
 
 
 def send_json(console: Console, method: str, data: object, **headers: str) -> Answer:
@@ -264,7 +264,7 @@ def test_faults_are_set_and_taken_back(faulty: Console) -> None:
 
 
 @pytest.mark.parametrize("data", [{"status": 7}, [], {"x": 1}])
-def test_bad_faults_are_told(faulty: Console, data: object) -> None:
+def test_bad_faults_are_reported(faulty: Console, data: object) -> None:
     answer = send_json(faulty, "PUT", data)
     assert answer.status == 400
     assert faulty.receiver.faults == Faults()

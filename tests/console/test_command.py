@@ -98,15 +98,15 @@ def test_busy_port_is_one_line_with_the_option(option: str) -> None:
 def test_port_offset_moves_every_port() -> None:
     result = run("--port-offset=70000")
     assert result.returncode == 1
-    assert "port 74318 on 127.0.0.1 cannot be used: not a port; accepted: 0 to 65535" in result.stderr
+    assert "port 74318 on 127.0.0.1 cannot be used: not a port; expected 0 to 65535" in result.stderr
 
 
 @pytest.mark.parametrize(
     ("args", "told"),
     [
-        (("--scrape", "no-url"), "accepted: NAME=http://HOST[:PORT]/PATH"),
+        (("--scrape", "no-url"), "expected NAME=http://HOST[:PORT]/PATH"),
         (("--scrape", "a=http://h/", "a=http://i/"), "scrape target 'a' is given twice"),
-        (("--scrape-interval", "0"), "scrape interval is 0.0; accepted: seconds above 0"),
+        (("--scrape-interval", "0"), "scrape interval is 0.0; expected seconds above 0"),
         (("--scrape-token-file", "no/such/file"), "No such file"),
     ],
 )

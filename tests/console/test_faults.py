@@ -9,19 +9,22 @@ from telemetry.console.faults import Faults
     ("data", "told"),
     [
         ([], "faults are not a JSON object"),
-        ({"statu": 1}, "statu is no field of faults; accepted: status, retry_after, delay, partial_reject, signals"),
-        ({"status": 200}, "status is 200; accepted: an HTTP status from 300 to 599, or none"),
+        (
+            {"statu": 1},
+            "statu is no field of faults; expected one of status, retry_after, delay, partial_reject, signals",
+        ),
+        ({"status": 200}, "status is 200; expected an HTTP status from 300 to 599, or none"),
         ({"status": "503"}, "status is '503'"),
         ({"status": True}, "status is True"),
-        ({"delay": -1}, "delay is -1; accepted: seconds from 0 to 3600"),
+        ({"delay": -1}, "delay is -1; expected seconds from 0 to 3600"),
         ({"delay": "1"}, "delay is '1'"),
         ({"retry_after": float("nan")}, "retry_after is nan"),
-        ({"partial_reject": -1}, "partial_reject is -1; accepted: an integer from 0"),
-        ({"signals": "traces"}, "signals is 'traces'; accepted: a list of traces, metrics, logs"),
-        ({"signals": ["spans"]}, "signals has 'spans'; accepted: traces, metrics, logs"),
+        ({"partial_reject": -1}, "partial_reject is -1; expected an integer from 0"),
+        ({"signals": "traces"}, "signals is 'traces'; expected a list of traces, metrics, logs"),
+        ({"signals": ["spans"]}, "signals has 'spans'; expected traces, metrics, logs"),
     ],
 )
-def test_faults_from_bad_json_name_field_value_and_accepted(data: object, told: str) -> None:
+def test_faults_from_bad_json_name_field_value_and_expected(data: object, told: str) -> None:
     with pytest.raises(ValueError, match=re.escape(told)):
         Faults.from_json(data)
 

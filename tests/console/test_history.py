@@ -18,7 +18,7 @@ SECOND = 10**9
 
 
 def take(store: Store, signal: str, message: Any) -> None:
-    SIGNALS[signal].ingest(store, message, 0)
+    SIGNALS[signal].ingest(store, message.SerializeToString(), 0)
 
 
 def requests(store: Store, count: int, ago: float, mode: str = "direct", first: int = 0, **span: Any) -> None:
@@ -137,7 +137,8 @@ def test_sender_with_a_huge_resource_or_report_is_left_out() -> None:
     message.resource_logs[0].resource.attributes.extend(attributes({"x": "y" * 20_000}))
     take(store, "logs", message)
     assert store.senders() == []
-    take(store, "logs", logs(1, logger="telemetry.server", body="Starting " + "y" * 20_000))
+    start = logs(1, logger="telemetry.server", body="Starting", attributes=attributes({"x": "y" * 20_000}))
+    take(store, "logs", start)
     assert [sender.report for sender in store.senders()] == [None]
     assert store.mode("collector").log_records == 2
 

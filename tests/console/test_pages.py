@@ -55,7 +55,7 @@ def test_overview_has_both_modes_side_by_side(browser: Chromium, url: str, both_
         assert page.locator("svg.chart").count() == 4
 
 
-def test_overview_tells_what_senders_have_delivered(browser: Chromium, url: str, both_modes: BothModes) -> None:
+def test_overview_shows_what_senders_have_delivered(browser: Chromium, url: str, both_modes: BothModes) -> None:
     with browser.page(url) as watched:
         page = watched.go("/")
         for mode in both_modes.services:

@@ -2,10 +2,13 @@
 
 import json
 import re
+import time
 from collections.abc import Iterator, Sequence
+from typing import Any
 from urllib.parse import quote
 
 import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from playwright.sync_api import Page, expect
 
 from telemetry.console.server import Console
@@ -21,8 +24,20 @@ from tests.console.client import (
     post,
     request,
     requests_total,
+    resource,
     traces,
 )
+
+
+def metric_of(name: str, value: int, labels: dict[str, str]) -> Any:
+    """A monotonic sum of the mode direct."""
+    message = ExportMetricsServiceRequest()
+    scope_metrics: Any = message.resource_metrics.add(resource=resource("direct")).scope_metrics.add()
+    data = scope_metrics.metrics.add(name=name).sum
+    data.aggregation_temporality, data.is_monotonic = 2, name != "heat"
+    data.data_points.add(as_int=value, time_unix_nano=time.time_ns(), attributes=attributes(labels))
+    return message
+
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>'\"&{{ 7|add:7 }}{% now 'Y' %}"
 OTHER = "12" * 16
@@ -109,6 +124,54 @@ def test_pages_fit_a_phone(browser: Chromium, filled: Console) -> None:
         assert watched.barriers() == []
 
 
+def heights(page: Page, selector: str) -> list[float]:
+    """The heights of the elements that are shown."""
+    found: list[float] = page.eval_on_selector_all(
+        selector, "all => all.map((one) => one.getBoundingClientRect().height).filter((height) => height > 0)"
+    )
+    return found
+
+
+def test_attributes_are_one_line_each_on_a_phone(browser: Chromium, filled: Console) -> None:
+    short = one_span("direct", attributes=attributes({"http.request.method": "POST", "url.path": "/users"}))
+    [span] = short.resource_spans[0].scope_spans[0].spans
+    span.trace_id = bytes.fromhex("34" * 16)
+    assert post(f"{filled.http_endpoint}/v1/traces", short).status == 200
+    with browser.page(filled.url, viewport=PHONE, is_mobile=True, has_touch=True) as watched:
+        page = watched.go(f"/traces/{'34' * 16}")
+        open_everything(page)
+        found = heights(page, ".inside .attributes > div")
+        assert len(found) > 5
+        assert max(found) < 40
+
+
+def test_losses_are_visible_on_a_phone(browser: Chromium, filled: Console) -> None:
+    lost = metric_of("otel.sdk.processor.span.processed", 1234, {"error.type": "queue_full_for_a_long_time"})
+    assert post(f"{filled.http_endpoint}/v1/metrics", lost).status == 200
+    with browser.page(filled.url, viewport=PHONE, is_mobile=True, has_touch=True) as watched:
+        page = watched.go("/")
+        badge = page.locator("#signals-direct td .badge").bounding_box()
+        panel = page.locator("#signals-direct").bounding_box()
+        assert badge
+        assert panel
+        assert badge["x"] + badge["width"] <= panel["x"] + panel["width"] <= PHONE["width"]
+        assert page.locator("#signals-direct .scroll").evaluate("area => area.scrollWidth <= area.clientWidth")
+
+
+@pytest.mark.parametrize("width", [390, 768, 1280, 1920])
+def test_axis_text_has_one_size(browser: Chromium, filled: Console, width: int) -> None:
+    assert post(f"{filled.http_endpoint}/v1/metrics", metric_of("heat", 5, {})).status == 200
+    sizes = set()
+    with browser.page(filled.url, viewport={"width": width, "height": 900}) as watched:
+        for path in ("/metrics/http.server.request.duration?window=5", "/metrics/heat"):
+            page = watched.go(path)
+            found = heights(page, "svg.chart text, svg.heat text")
+            assert found
+            sizes |= {round(height) for height in found}
+        assert page.locator("svg.chart").count() > 0
+    assert len(sizes) == 1
+
+
 def focused(page: Page) -> str:
     text: str = page.evaluate("(document.activeElement.innerText || document.activeElement.id).trim()")
     return text
@@ -191,7 +254,7 @@ def test_links_between_traces_lead_both_ways(browser: Chromium, filled: Console)
         expect(page).to_have_url(f"{filled.url}/traces/{TRACE_ID}")
 
 
-def test_empty_page_tells_what_to_do(browser: Chromium, console: Console) -> None:
+def test_empty_page_shows_what_to_do(browser: Chromium, console: Console) -> None:
     with browser.page(console.url) as watched:
         for path in ("/traces", "/metrics", "/logs", "/modes", "/"):
             page = watched.go(path)
@@ -216,7 +279,7 @@ def test_trace_on_its_way_appears_by_itself(browser: Chromium, console: Console)
         expect(page.locator(".waterfall li")).to_have_count(1)
 
 
-def test_console_that_is_gone_and_back_is_told(browser: Chromium) -> None:
+def test_console_that_is_gone_and_back_is_reported(browser: Chromium) -> None:
     console = Console(grpc_port=0, http_port=0, api_port=0)
     with console:
         url = console.url
@@ -246,11 +309,11 @@ def test_error_is_a_page_for_browsers(browser: Chromium, console: Console) -> No
     for path, status, told in (
         ("/nowhere", 404, "no such path"),
         ("/metrics/unknown", 404, "no points of a metric unknown are kept"),
-        ("/traces?status=fine", 400, "status is 'fine'; accepted: ok, error, 2xx"),
-        ("/traces?min_ms=fast", 400, "min_ms is 'fast'; accepted: a number from 0"),
-        ("/traces/xyz", 400, "accepted: 32 hexadecimal digits"),
-        ("/logs?modus=direct", 400, "accepted: the parameters mode, severity, text, limit"),
-        ("/?window=7", 400, "accepted: 1, 5, 15, 30"),
+        ("/traces?status=fine", 400, "status is 'fine'; expected ok, error, 2xx"),
+        ("/traces?min_ms=fast", 400, "min_ms is 'fast'; expected a number from 0"),
+        ("/traces/xyz", 400, "expected 32 hexadecimal digits"),
+        ("/logs?modus=direct", 400, "expected the parameters mode, severity, text, limit"),
+        ("/?window=7", 400, "expected 1, 5, 15, 30"),
     ):
         answer = request(console.url + path)
         assert (answer.status, answer.headers["content-type"]) == (status, JSON)
@@ -260,7 +323,7 @@ def test_error_is_a_page_for_browsers(browser: Chromium, console: Console) -> No
             expect(page.get_by_role("link", name="Go to the overview")).to_be_visible()
 
 
-def test_readout_tells_the_values_under_the_pointer(browser: Chromium, filled: Console) -> None:
+def test_readout_shows_the_values_under_the_pointer(browser: Chromium, filled: Console) -> None:
     with browser.page(filled.url) as watched:
         page = watched.go("/metrics/http.server.request.duration?by=http.route&window=5")
         page.locator("svg.chart").first.hover()

@@ -213,13 +213,13 @@ def test_chunked_body_is_read(console: Console) -> None:
 def test_unknown_content_type_is_refused(console: Console, content_type: str) -> None:
     answer = post(console.http_endpoint + "/v1/traces", b"{}", content_type)
     assert (answer.status, answer.headers["content-type"]) == (415, JSON)
-    assert "accepted: application/x-protobuf, application/json" in answer.json["message"]
+    assert "expected application/x-protobuf or application/json" in answer.json["message"]
 
 
 def test_unknown_content_encoding_is_refused(console: Console) -> None:
     answer = post(console.http_endpoint + "/v1/traces", b"", Content_Encoding="br")
     assert answer.status == 415
-    assert "accepted: gzip, identity" in rpc_error(answer)[1]
+    assert "expected gzip or identity" in rpc_error(answer)[1]
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "OPTIONS"])
@@ -232,7 +232,7 @@ def test_other_method_is_refused(console: Console, method: str) -> None:
 def test_other_path_is_not_found(console: Console, path: str) -> None:
     answer = post(console.http_endpoint + path, b"")
     assert answer.status == 404
-    assert "accepted: /v1/traces, /v1/metrics, /v1/logs" in rpc_error(answer)[1]
+    assert "expected one of /v1/traces, /v1/metrics, /v1/logs" in rpc_error(answer)[1]
 
 
 @pytest.mark.parametrize(("status", "code"), [(429, code_pb2.RESOURCE_EXHAUSTED), (503, code_pb2.UNAVAILABLE)])
@@ -269,7 +269,7 @@ def test_span_without_valid_ids_is_rejected(console: Console, trace_id: str, spa
     answer = post(console.http_endpoint + "/v1/traces", message)
     partial = ExportTraceServiceResponse.FromString(answer.body).partial_success
     assert (answer.status, partial.rejected_spans) == (200, 1)
-    assert "valid trace id" in partial.error_message
+    assert "valid ids" in partial.error_message
     assert console.store.mode("collector").spans == 1
 
 

@@ -233,8 +233,8 @@ def test_stop_gives_a_slow_scrape_up(metrics: Metrics) -> None:
     ("name", "url"),
     [("", "http://h/"), ("a", ""), ("a", "ftp://h/"), ("a", "http://"), ("a", "http://h:x/"), ("a", "localhost:8081")],
 )
-def test_bad_target_names_what_is_accepted(name: str, url: str) -> None:
-    with pytest.raises(ValueError, match="accepted: NAME=http://HOST"):
+def test_bad_target_names_what_is_expected(name: str, url: str) -> None:
+    with pytest.raises(ValueError, match="expected NAME=http://HOST"):
         ScrapeTarget(name, url)
 
 
@@ -245,5 +245,5 @@ def test_target_given_twice_is_refused(store: Store) -> None:
 
 
 def test_interval_of_zero_is_refused(store: Store) -> None:
-    with pytest.raises(ValueError, match="scrape interval is 0; accepted: seconds above 0"):
+    with pytest.raises(ValueError, match="scrape interval is 0; expected seconds above 0"):
         Scraper(store, [], 0)

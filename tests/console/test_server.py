@@ -97,7 +97,7 @@ def test_second_console_on_the_same_ports_is_refused() -> None:
 
 @pytest.mark.parametrize("port", [-1, 65536])
 def test_impossible_port_is_refused(port: int) -> None:
-    with pytest.raises(PortError, match="accepted: 0 to 65535"):
+    with pytest.raises(PortError, match="expected 0 to 65535"):
         new_console(api_port=port).start()
 
 

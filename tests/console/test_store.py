@@ -14,7 +14,7 @@ SECOND = 10**9
 
 
 def take(store: Store, signal: str, message: Any) -> Rejection:
-    return SIGNALS[signal].ingest(store, message, 0)
+    return SIGNALS[signal].ingest(store, message.SerializeToString(), 0)
 
 
 def test_spans_beyond_the_number_evict_the_oldest() -> None:
@@ -263,5 +263,5 @@ def test_wait_for_returns_when_the_records_arrive() -> None:
 
 @pytest.mark.parametrize("name", ["records", "bytes"])
 def test_limit_below_one_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match=f"SignalLimits.{name} is 0; accepted: an integer from 1"):
+    with pytest.raises(ValueError, match=f"SignalLimits.{name} is 0; expected an integer from 1"):
         SignalLimits(**{"records": 1, "bytes": 1, name: 0})

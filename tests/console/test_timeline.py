@@ -24,7 +24,7 @@ def counted(store: Store, *points: tuple[float, int], **values: Any) -> None:
     """Points of the service's histogram: seconds after the grid's begin, and the count by then."""
     for seconds, count in points:
         message = requests_total(count, time_ns=BEGIN * NS + int(seconds * NS), **values)
-        SIGNALS["metrics"].ingest(store, message, 0)
+        SIGNALS["metrics"].ingest(store, message.SerializeToString(), 0)
 
 
 def scraped(store: Store, seconds: float, *lines: str) -> None:

@@ -5,37 +5,45 @@ from __future__ import annotations
 import json
 import math
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from django import template
 
 if TYPE_CHECKING:
+    from collections.abc import Sized
+
+    from telemetry.console.records import LogRecord
     from telemetry.console.values import PlainValue
 
 register = template.Library()
 
+#: Units of bytes, in OpenTelemetry and in Prometheus.
+BYTES = frozenset({"By", "bytes"})
 NOTHING = "\N{EN DASH}"
 _LAST_NS = 253_402_300_799 * 10**9
 _DURATIONS = ((1.0, 1.0, "s"), (1e-3, 1e3, "ms"), (1e-6, 1e6, "\N{MICRO SIGN}s"), (1e-9, 1e9, "ns"))
 _BYTES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 _MANY = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
+_SMALLEST, _LARGEST = 1e-6, 1e15
 _TEXT_LENGTH = 4096
+_MOST_ITEMS = 100
 _LINE_LENGTH = 60
 
 
 def digits(value: float) -> str:
-    """Three digits that matter: 12.3, 0.0456, 1,234."""
-    if not math.isfinite(value):
-        return str(value)
+    """Three significant digits: 12.3, 0.0456, 1,234, 1.2e-300."""
+    if not math.isfinite(value) or not (value == 0 or _SMALLEST <= abs(value) < _LARGEST):
+        return f"{value:.3g}"
     if value == 0 or abs(value) >= 100:  # noqa: PLR2004 (three digits)
         return f"{value:,.0f}"
     places = max(2 - math.floor(math.log10(abs(value))), 0)
-    return f"{value:.{min(places, 9)}f}".rstrip("0").rstrip(".")
+    return f"{value:.{places}f}".rstrip("0").rstrip(".")
 
 
 @register.filter
 def number(value: float | None) -> str:
-    """A number with three digits that matter; a dash for None."""
+    """A number with three significant digits; a dash for None."""
     return NOTHING if value is None else digits(value)
 
 
@@ -56,7 +64,7 @@ def seconds(value: float | None) -> str:
         # What rounds up to the next unit is written in it.
         if value >= least * 0.9995:
             return f"{digits(value * factor)} {unit}"
-    return "0 ms"
+    return f"{digits(value)} s" if value > 0 else "0 ms"
 
 
 @register.filter
@@ -92,7 +100,7 @@ def in_unit(value: float | None, unit: str) -> str:
         return NOTHING
     if unit in {"s", "seconds"}:
         return seconds(value) if value >= 0 else digits(value)
-    if unit in {"By", "bytes"}:
+    if unit in BYTES:
         return size(value) if value >= 0 else digits(value)
     for least, letter in _MANY:
         if abs(value) >= least * 10:
@@ -144,6 +152,24 @@ def plain(value: PlainValue) -> str:
     """An attribute's value as text: texts as they are, everything else as JSON."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= _TEXT_LENGTH else f"{text[:_TEXT_LENGTH]}\N{HORIZONTAL ELLIPSIS}"
+
+
+@register.filter
+def message(record: LogRecord) -> str:
+    """What a log record says: its body, or its event's name if it has none."""
+    return plain(record.event_name if record.body is None else record.body)
+
+
+@register.filter
+def some(items: Any) -> list[Any]:
+    """The first 100 items."""
+    return list(islice(items, _MOST_ITEMS))
+
+
+@register.filter
+def left_out(items: Sized) -> int:
+    """How many items `some` leaves out."""
+    return max(len(items) - _MOST_ITEMS, 0)
 
 
 @register.filter

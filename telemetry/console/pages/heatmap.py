@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 #: Degrees of colour above nothing.
 LEVELS = 8
 _MOST_ROWS = 16
-_COLUMN, _ROW, _MARGIN_LEFT, _MARGIN_BOTTOM = 9, 18, 92, 22
+#: As wide as the other charts, so that the text is of the same size.
+_WIDTH, _ROW, _MARGIN_LEFT, _MARGIN_BOTTOM = 640, 20, 92, 22
 _TIMES = 5
 
 
@@ -26,7 +27,7 @@ _TIMES = 5
 class Cell:
     """One bucket in one step; places and sizes in the units of the drawing."""
 
-    x: int
+    x: float
     y: int
     level: int
     title: str
@@ -38,11 +39,11 @@ class HeatMap:
 
     cells: list[Cell]
     rows: list[tuple[int, str]]
-    times: list[tuple[int, str]]
-    width: int
+    times: list[tuple[float, str]]
+    cell_width: float
     height: int
     label: str
-    cell_width: int = _COLUMN - 1
+    width: int = _WIDTH
     cell_height: int = _ROW - 1
 
 
@@ -54,26 +55,26 @@ def heat_map(found: Sequence[Track], grid: Grid, unit: str) -> HeatMap | None:
         return None
     counts = [dict(zip(*step, strict=True)) for step in steps]
     most = max(count for step in counts for count in step.values())
+    column_width = (_WIDTH - _MARGIN_LEFT) / grid.steps
     rows = [(index * _ROW, _row_name(bounds, index, unit)) for index in range(len(bounds))]
     times = [time_of_day(time) for time in grid.times]
     cells = [
         Cell(
-            _MARGIN_LEFT + column * _COLUMN,
+            round(_MARGIN_LEFT + column * column_width, 2),
             index * _ROW,
             max(math.ceil(LEVELS * math.sqrt(count / most)), 1),
             f"{times[column]}, {rows[index][1]}: {digits(count)}",
         )
         for column, step in enumerate(counts)
         for index, bound in enumerate(bounds)
-        if (count := step.get(bound, 0.0)) > 0
+        if 0 < (count := step.get(bound, 0.0)) <= most < math.inf
     ]
-    every = grid.steps // _TIMES
-    labels = [(_MARGIN_LEFT + column * _COLUMN, times[column]) for column in range(0, grid.steps, every)]
+    every = max(grid.steps // _TIMES, 1)
+    labels = [(round(_MARGIN_LEFT + column * column_width, 2), times[column]) for column in range(0, grid.steps, every)]
     height = len(bounds) * _ROW
     busiest = max(range(len(bounds)), key=lambda index: sum(step.get(bounds[index], 0.0) for step in counts))
     label = f"Heat map of {len(bounds)} buckets over time; most measurements are {rows[busiest][1]}"
-    width = _MARGIN_LEFT + grid.steps * _COLUMN
-    return HeatMap(cells, rows, labels, width, height + _MARGIN_BOTTOM, label)
+    return HeatMap(cells, rows, labels, round(column_width - 1, 2), height + _MARGIN_BOTTOM, label)
 
 
 def _bounds(steps: Sequence[Buckets]) -> list[float]:

@@ -1,4 +1,4 @@
-"""The latest log records, with filters; each leads to its trace."""
+"""The latest log records, with filters; each has a link to its trace."""
 
 from __future__ import annotations
 
@@ -76,6 +76,6 @@ def logs(request: ConsoleRequest) -> HttpResponse:
 
 
 def level_of(record: LogRecord) -> str:
-    """The highest level that the record's severity reaches."""
+    """The name of the record's severity, "unset" without one."""
     reached = [name for name, least in SEVERITIES.items() if record.severity_number >= least]
     return reached[-1] if reached else "unset"

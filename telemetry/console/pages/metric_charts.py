@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from telemetry.console.buckets import added, quantile
 from telemetry.console.pages.charts import Chart, Dot, Line
-from telemetry.console.pages.formats import in_unit
+from telemetry.console.pages.formats import BYTES, in_unit
 from telemetry.console.pages.shown_modes import colour_of, ordered
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from telemetry.console.points import Exemplar
     from telemetry.console.timeline import Grid, Track
 
-_MOST_LINES = 8
+_MOST_LINES = 6
 _SHARES = (0.5, 0.95, 0.99)
 _NONE = "(none)"
 _REST = "(the rest)"
@@ -39,14 +39,18 @@ def label_chart(entry: Entry, found: Sequence[Track], grid: Grid, by: str) -> Ch
         largest = [*largest[: _MOST_LINES - 1], _REST]
     names = ordered(largest) if by == "mode" else sorted(largest, key=lambda name: (name == _REST, name))
     drawn = [
-        Line(name, lines[name], colour_of(name, names) if by == "mode" else colour) for colour, name in enumerate(names)
+        # The first two colours belong to the modes.
+        Line(name, lines[name], colour_of(name, names) if by == "mode" else colour)
+        for colour, name in enumerate(names, start=2)
     ]
     if entry.shape == "gauge":
-        return Chart("Value", grid.times, drawn, partial(in_unit, unit=entry.unit), note=f"sum by {by}")
+        return Chart(
+            "Value", grid.times, drawn, partial(in_unit, unit=entry.unit), (), f"sum by {by}", entry.unit in BYTES
+        )
     # Of a histogram the measurements are counted, whatever their unit.
     unit = "" if entry.shape == "histogram" else entry.unit
     title = "Measurements per second" if entry.shape == "histogram" else "Increase per second"
-    return Chart(title, grid.times, drawn, partial(in_unit, unit=unit), note=f"by {by}")
+    return Chart(title, grid.times, drawn, partial(in_unit, unit=unit), (), f"by {by}", unit in BYTES)
 
 
 def quantile_chart(title: str, found: Sequence[Track], grid: Grid, unit: str, dots: Sequence[Dot]) -> Chart:
@@ -56,7 +60,8 @@ def quantile_chart(title: str, found: Sequence[Track], grid: Grid, unit: str, do
         Line(f"p{share * 100:.0f}", [quantile(step, share) if step else None for step in steps], colour)
         for colour, share in enumerate(_SHARES, start=3)
     ]
-    return Chart(title, grid.times, lines, partial(in_unit, unit=unit), dots, note="interpolated within buckets")
+    note = "interpolated within buckets"
+    return Chart(title, grid.times, lines, partial(in_unit, unit=unit), dots, note, unit in BYTES)
 
 
 def exemplar_dots(found: Sequence[Track], grid: Grid, unit: str) -> list[Dot]:

@@ -37,12 +37,14 @@ _MOST_STEPS, _FEWEST_STEPS = 60, 12
 _MOST_DECODED = 2400
 _MOST_TRACKS = _MOST_DECODED // _FEWEST_STEPS
 _MOST_EXEMPLARS = 40
+_MOST_LABELS = 100
+_MOST_LISTED = 500
 _MODE = "mode"
 
 
 @dataclass(frozen=True, slots=True)
 class ExemplarRow:
-    """An exemplar with the page of its trace; `kept` says whether there is still something of it to be seen."""
+    """An exemplar with the page of its trace; `kept` says whether a span of that is still kept."""
 
     exemplar: Exemplar
     value: str
@@ -70,9 +72,11 @@ def metrics(request: ConsoleRequest) -> HttpResponse:
         if (mode is None or mode in entry.modes)
         and (text is None or any(text.lower() in words.lower() for words in (*entry.names, entry.first.description)))
     ]
-    rows = [(entry, [(name, colour_of(name, modes)) for name in ordered(entry.modes)]) for entry in found]
+    rows = [
+        (entry, [(name, colour_of(name, modes)) for name in ordered(entry.modes)]) for entry in found[:_MOST_LISTED]
+    ]
     context = {
-        "rows": rows, "entries": len(every), "text": text or "", "mode": mode, "modes": modes,
+        "rows": rows, "found": len(found), "entries": len(every), "text": text or "", "mode": mode, "modes": modes,
         "filtered": bool(text or mode), "kept": store.retained()["points"],
     }  # fmt: skip
     return page(request, "metrics", context)
@@ -90,7 +94,7 @@ def metric(request: ConsoleRequest, name: str) -> HttpResponse:
     mode = parameters.text("mode")
     grid, found, left_out = _tracks(store, entry, 60 * int(window), mode)
     by = parameters.text("by") or _MODE
-    labels = [_MODE, *sorted((_telling(found) | {by}) - {_MODE})]
+    labels = [_MODE, *sorted((_differing(found) | {by}) - {_MODE})[:_MOST_LABELS]]
     context: dict[str, Any] = {
         "entry": entry, "name": name, "window": window, "windows": WINDOWS, "by": by, "labels": labels,
         "mode": mode, "modes": ordered(entry.modes), "left_out": left_out, "tracks": len(found),
@@ -109,12 +113,16 @@ def _grid(window: int, groups: int) -> Grid:
 
 
 def _tracks(store: Store, entry: Entry, window: int, mode: str | None) -> tuple[Grid, list[Track], int]:
-    """The metric's tracks of all ways that it came, on which grid, and how many were left out."""
+    """The metric's tracks from all sources, their grid, and how many were left out."""
     names: dict[str, str] = {"service_name": "service.name", "export_mode": _MODE}
     grouped: list[list[Group]] = []
     for instrument in entry.instruments:
         every = store.series(instrument.name, mode)
-        series = [(each, points) for each, points in every if each.instrument.source == instrument.source]
+        series = [
+            (each, points)
+            for each, points in every
+            if each.instrument.source == instrument.source and each.shape == entry.shape
+        ]
         if instrument.source == "otlp":
             names |= {label_name(key): key for each, _ in series for key in each.attributes}
         grouped.append(groups(series))
@@ -127,8 +135,8 @@ def _tracks(store: Store, entry: Entry, window: int, mode: str | None) -> tuple[
     return grid, found, count - len(found)
 
 
-def _telling(found: Sequence[Track]) -> set[str]:
-    """The labels that tell tracks of one way apart."""
+def _differing(found: Sequence[Track]) -> set[str]:
+    """The labels whose values differ between tracks."""
     names = {label for track in found for label in track.labels}
     return {name for name in names if len({track.labels[name] for track in found if name in track.labels}) > 1}
 
@@ -148,13 +156,13 @@ def _charts(entry: Entry, found: Sequence[Track], grid: Grid, by: str, mode: str
 def _exemplars(store: Store, entry: Entry, found: Sequence[Track]) -> list[ExemplarRow]:
     pairs = [(exemplar, track) for track in found for exemplar in track.exemplars]
     pairs.sort(key=lambda pair: pair[0].time_ns, reverse=True)
-    telling = _telling(found) - {_MODE, "service.instance.id"}
+    differing = _differing(found) - {_MODE, "service.instance.id"}
     return [
         ExemplarRow(
             exemplar,
             in_unit(exemplar.value, entry.unit),
             track.mode,
-            ", ".join(value for name, value in sorted(track.labels.items()) if name in telling),
+            ", ".join(value for name, value in sorted(track.labels.items()) if name in differing),
             store.has_trace(exemplar.trace_id),
         )
         for exemplar, track in pairs[:_MOST_EXEMPLARS]

@@ -1,4 +1,4 @@
-"""How the running services are configured, from what they report: who they are and what they send where."""
+"""How the running services are configured, as they report it: what they send where, and their workers."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 _SIGNALS = ("traces", "metrics", "logs")
 _PER_WORKER = ("service.instance.id",)
-_UNTOLD = "not told"
+_UNREPORTED = "not reported"
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where a signal goes, as the service says, and how much of it has come here."""
+    """Where a signal goes, as the service reports it, and how much of it has arrived here."""
 
     signal: str
     where: str
@@ -55,7 +55,7 @@ class ServicePanel:
     service: str
     workers: list[WorkerRow]
     destinations: list[Destination]
-    resource: list[tuple[str, PlainValue]]
+    resource: dict[str, PlainValue]
     reported: bool
 
     @property
@@ -97,7 +97,7 @@ def _panel(mode: str, service: str, senders: Sequence[Sender], totals: ModeTotal
         service=service,
         workers=sorted(workers, key=lambda row: (row.silent, str(row.slot), row.sender.instance)),
         destinations=_destinations(report or {}, totals),
-        resource=[(name, value) for name, value in sorted(latest.resource.items()) if name not in _PER_WORKER],
+        resource={name: value for name, value in sorted(latest.resource.items()) if name not in _PER_WORKER},
         reported=report is not None,
     )
 
@@ -110,5 +110,6 @@ def _destinations(report: dict[str, PlainValue], totals: ModeTotals | None) -> l
         "logs": (totals.log_records, "log records"),
     } if totals else dict.fromkeys(_SIGNALS, (0, "records"))  # fmt: skip
     return [
-        Destination(signal, str(report.get(f"telemetry.{signal}", _UNTOLD)), *arrived[signal]) for signal in _SIGNALS
+        Destination(signal, str(report.get(f"telemetry.{signal}", _UNREPORTED)), *arrived[signal])
+        for signal in _SIGNALS
     ]

@@ -28,15 +28,14 @@ if TYPE_CHECKING:
 #: Minutes that charts show, by what the address says.
 WINDOWS = {"1": "1 min", "5": "5 min", "15": "15 min", "30": "30 min"}
 _STEPS = 75
-_RECENT_SECONDS = 60
 _YOUNG_SECONDS = 90
-#: Metrics are pushed every 15 seconds unless told otherwise, spans sooner.
+#: Metrics are pushed every 15 seconds by default, spans sooner.
 _UNDER_WAY_SECONDS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class SignalCount:
-    """One signal of one mode: what its senders say, and what is here. `confirmed` is None where nobody told."""
+    """One signal of one mode: what its senders report, and what arrived. `confirmed` is None without a report."""
 
     name: str
     confirmed: int | None
@@ -46,7 +45,7 @@ class SignalCount:
 
 @dataclass(frozen=True, slots=True)
 class ModePanel:
-    """What the page says of one mode."""
+    """What the page shows of one mode."""
 
     name: str
     colour: int
@@ -59,28 +58,28 @@ class ModePanel:
 
     @property
     def rate(self) -> float | None:
-        """Requests per second in the last minute, None before the first server span."""
+        """Requests per second in the window, None before the first server span."""
         return self.recent.rate if self.recent else None
 
     @property
     def error_ratio(self) -> float | None:
-        """The share of failed requests in the last minute."""
+        """The share of failed requests in the window."""
         return self.recent.error_ratio if self.recent else None
 
     @property
     def quantiles(self) -> list[tuple[str, float | None]]:
-        """Durations of the last minute's requests, in seconds."""
+        """Durations of the window's requests, in seconds."""
         recent = self.recent
         return [(f"p{share * 100:.0f}", recent.duration(share) if recent else None) for share in (0.5, 0.95, 0.99)]
 
     @property
     def freshness(self) -> float | None:
-        """Half of the last minute's spans came within so many seconds."""
+        """The median of how late the window's spans came, in seconds."""
         return self.recent.delay(0.5) if self.recent else None
 
     @property
     def freshness_worst(self) -> float | None:
-        """And 99 of 100 within so many."""
+        """The 99th percentile of the same."""
         return self.recent.delay(0.99) if self.recent else None
 
     @property
@@ -91,7 +90,7 @@ class ModePanel:
 
     @property
     def agrees(self) -> bool:
-        """Whether the three tell the same, but for what may still be under way."""
+        """Whether the three agree, except for what may still be on its way."""
         return self.apart <= (self.rate or 0) * _UNDER_WAY_SECONDS
 
 
@@ -105,7 +104,7 @@ def overview(request: ConsoleRequest) -> HttpResponse:
     history = store.history(60 * int(window), _STEPS)
     drawn = {mode: history[mode] for mode in modes if mode in history}
     context = {
-        "panels": _panels(request, modes),
+        "panels": _panels(request, modes, 60 * int(window)),
         "charts": _charts(drawn, modes, store.started_ns / 1e9),
         "window": window,
         "windows": WINDOWS,
@@ -119,18 +118,18 @@ def overview(request: ConsoleRequest) -> HttpResponse:
 
 
 def usual_window(store: Store) -> str:
-    """What is shown unless something else is asked for: not more than there can be, and no more than five minutes."""
+    """The default: a minute while the console is young, then five."""
     return "1" if time.time() - store.started_ns / 1e9 < _YOUNG_SECONDS else "5"
 
 
-def _panels(request: ConsoleRequest, modes: Sequence[str]) -> list[ModePanel]:
+def _panels(request: ConsoleRequest, modes: Sequence[str], window: int) -> list[ModePanel]:
     store = request.console.store
-    recent = store.recent(_RECENT_SECONDS)
+    recent = store.recent(window)
     totals, fates, senders = store.totals(), store.fates(), store.senders()
     now_ns = time.time_ns()
     panels = []
     for mode in modes:
-        told = fates.get(mode, Fates())
+        reported = fates.get(mode, Fates())
         active = [sender for sender in senders if sender.mode == mode]
         silent = [sender for sender in active if sender.is_silent(now_ns)]
         panels.append(
@@ -139,18 +138,20 @@ def _panels(request: ConsoleRequest, modes: Sequence[str]) -> list[ModePanel]:
                 colour=colour_of(mode, modes),
                 recent=recent.get(mode),
                 totals=totals[mode],
-                signals=_signals(totals[mode], told),
+                signals=_signals(totals[mode], reported),
                 workers=len(active) - len(silent),
                 silent=len(silent),
-                dropped=told.dropped,
+                dropped=reported.dropped,
             )
         )
     return panels
 
 
-def _signals(totals: ModeTotals, told: Fates) -> list[SignalCount]:
+def _signals(totals: ModeTotals, reported: Fates) -> list[SignalCount]:
     arrived = {"spans": totals.spans, "log records": totals.log_records, "data points": totals.data_points}
-    signals = [SignalCount(name, told.delivered(name), count, told.lost(name)) for name, count in arrived.items()]
+    signals = [
+        SignalCount(name, reported.delivered(name), count, reported.lost(name)) for name, count in arrived.items()
+    ]
     if totals.scraped_samples:
         signals[-1] = SignalCount("scraped samples", None, totals.scraped_samples, {})
     return signals
@@ -163,7 +164,7 @@ def _charts(history: Mapping[str, list[Figures]], modes: Sequence[str], began: f
     shown = [(mode, history[mode], colour_of(mode, modes)) for mode in modes if mode in history]
 
     def chart(title: str, read: Callable[[Figures], float | None], write: Callable[[Any], str], note: str) -> Chart:
-        # Before the console began there is not nothing, but nothing known.
+        # What happened before the console started is unknown, which is not 0.
         lines = [
             Line(mode, [read(part) if part.start + part.seconds > began else None for part in found], colour)
             for mode, found, colour in shown
@@ -171,8 +172,8 @@ def _charts(history: Mapping[str, list[Figures]], modes: Sequence[str], began: f
         return Chart(title, times, lines, write, note=note)
 
     return [
-        chart("Requests per second", lambda part: part.rate, number, "from server spans, by the time they ended"),
+        chart("Requests per second", lambda part: part.rate, number, "from server spans, by end time"),
         chart("Duration, 95th percentile", lambda part: part.duration(0.95), seconds, "of server spans"),
-        chart("Failed requests", lambda part: part.error_ratio, percent, "server spans with the status error"),
+        chart("Failed requests", lambda part: part.error_ratio, percent, "requests whose server span has an error"),
         chart("Freshness, 95th percentile", lambda part: part.delay(0.95), seconds, "from a span's end to its arrival"),
     ]

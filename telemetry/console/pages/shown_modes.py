@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 MODES = ("collector", "direct")
 #: The end of the `service.name` of what `manage.py doctor` sends, which has no mode.
 _DOCTOR = "-doctor"
+#: The style sheet's colours of lines.
+COLOURS = 8
 
 
 def ordered(modes: Iterable[str]) -> list[str]:
@@ -36,7 +38,6 @@ def shown_modes(store: Store) -> list[str]:
 
 
 def colour_of(mode: str, modes: Iterable[str]) -> int:
-    """The number of a mode's colour."""
-    if mode in MODES:
-        return MODES.index(mode)
-    return len(MODES) + ordered(set(modes) - set(MODES)).index(mode)
+    """The number of a mode's colour; a mode that is not among `modes` has the first one after the service's."""
+    known = (*MODES, *(name for name in ordered(modes) if name not in MODES))
+    return known.index(mode) % COLOURS if mode in known else len(MODES)

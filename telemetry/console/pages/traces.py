@@ -1,4 +1,4 @@
-"""The list of traces, and the way to one from an id that is pasted somewhere."""
+"""The list of traces, and the redirect from a pasted id to its trace."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from telemetry.console.pages.shown_modes import colour_of, shown_modes
 from telemetry.console.parameters import Parameters
 from telemetry.console.request_counts import OTLP_METRIC, SCRAPED_FAMILY
 from telemetry.console.search import STATUSES, TraceFilter
-from telemetry.console.spans import TraceSummary, root_of, summarize
+from telemetry.console.spans import TraceSummary, summarize
 
 if TYPE_CHECKING:
     from django.http import HttpResponse
@@ -36,8 +36,6 @@ class TraceRow:
     """One line of the list; `share` is its duration compared to the longest one, in per cent."""
 
     summary: TraceSummary
-    route: str
-    status_code: int
     colour: int
     share: float
 
@@ -45,11 +43,6 @@ class TraceRow:
     def url(self) -> str:
         """The page of the trace."""
         return reverse("traces-one", args=[self.summary.trace_id])
-
-    @property
-    def failed(self) -> bool:
-        """Whether a span has the status error."""
-        return self.summary.status == "error"
 
 
 @require_safe
@@ -91,18 +84,16 @@ def traces(request: ConsoleRequest) -> HttpResponse:
 
 
 def _rows(found: list[list[StoredSpan]], modes: list[str]) -> list[TraceRow]:
-    summaries = [(summarize(trace), *root_of(trace).http) for trace in found]
     # They arrive in batches of several workers, each in its own order.
-    summaries.sort(key=lambda found: found[0].start_ns, reverse=True)
-    longest = max((summary.duration_ns for summary, _, _ in summaries), default=0) or 1
+    summaries = sorted(map(summarize, found), key=lambda summary: summary.start_ns, reverse=True)
+    longest = max((summary.duration_ns for summary in summaries), default=0) or 1
     return [
-        TraceRow(summary, route, status, colour_of(summary.mode, modes), 100 * summary.duration_ns / longest)
-        for summary, route, status in summaries
+        TraceRow(summary, colour_of(summary.mode, modes), 100 * summary.duration_ns / longest) for summary in summaries
     ]
 
 
 def _routes(store: Store) -> list[str]:
-    """The routes that the metrics of requests tell of."""
+    """The routes in the metrics of requests."""
     found = {
         str(route)
         for name, label in ((OTLP_METRIC, "http.route"), (SCRAPED_FAMILY, "http_route"))
@@ -120,7 +111,7 @@ def trace_id_in(text: str) -> str | None:
 
 @require_safe
 def find(request: ConsoleRequest) -> HttpResponse:
-    """Go to the trace whose id the text holds, or else to the traces that hold the text."""
+    """Redirect to the trace whose id is in the text, or else to the traces that contain the text."""
     text = (Parameters(request, "q", blank=True).text("q") or "").strip()
     trace_id = trace_id_in(text)
     if trace_id:

@@ -1,4 +1,4 @@
-// What pages gain with JavaScript: they renew themselves, a pasted trace id opens, charts tell their values.
+// What JavaScript adds to the pages: they update, a pasted trace id opens, charts show the values at the pointer.
 "use strict";
 
 document.documentElement.classList.add("scripted");
@@ -10,7 +10,7 @@ const pause = document.querySelector("[data-pause]");
 const said = document.querySelector("[data-said]");
 const every = Number(live?.dataset.every ?? 0);
 
-// Renewing ---------------------------------------------------------------------------------------------------------
+// Updating ---------------------------------------------------------------------------------------------------------
 
 let paused = sessionStorage.getItem("paused") === "true";
 let lost = false;
@@ -45,15 +45,15 @@ function replace(markup) {
   if (focused) live.querySelector(focused)?.focus({ preventScroll: true });
 }
 
-function tell(text, isLost) {
+function report(text, isLost) {
   state.textContent = text;
   state.classList.toggle("lost", isLost);
-  // Only a change is worth a word to those who listen.
+  // A screen reader announces changes only.
   if (isLost !== lost) said.textContent = isLost ? text : "The console answers again.";
   lost = isLost;
 }
 
-async function renew() {
+async function update() {
   if (paused || inUse()) return;
   try {
     const answer = await fetch(location.href, {
@@ -62,18 +62,18 @@ async function renew() {
     });
     const markup = await answer.text();
     if (paused || inUse()) return;
-    // A trace that has not come yet is no page, and what is shown says so.
+    // A trace that has not arrived yet is 404, and the page says so.
     if (answer.ok) replace(markup);
-    tell(`Updated ${new Date().toISOString().slice(11, 19)}`, false);
+    report(`Updated ${new Date().toISOString().slice(11, 19)}`, false);
   } catch {
-    tell("The console does not answer; trying again", true);
+    report("The console does not answer; retrying", true);
   }
 }
 
 function showPause() {
   pause.hidden = false;
   pause.setAttribute("aria-pressed", String(paused));
-  if (paused) tell("Updates are paused", false);
+  if (paused) report("Updates are paused", false);
 }
 
 if (live && pause && every > 0) {
@@ -83,10 +83,10 @@ if (live && pause && every > 0) {
     paused = !paused;
     sessionStorage.setItem("paused", String(paused));
     showPause();
-    renew();
+    update();
   });
   const turn = async () => {
-    await renew();
+    await update();
     setTimeout(turn, every);
   };
   setTimeout(turn, every);
