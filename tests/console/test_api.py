@@ -82,6 +82,7 @@ def test_traces_are_listed_latest_first(filled: Console) -> None:
         "duration_ms": 2.0,
         "spans": 1,
         "status": "ok",
+        "failed": False,
     }
 
 

@@ -56,7 +56,11 @@ class Site:
             "HTTP_HOST": "127.0.0.1", "HTTP_ACCEPT": "text/html", "wsgi.input": io.BytesIO(), "SERVER_NAME": "x",
             "SERVER_PORT": "80", "wsgi.url_scheme": "http",
         }  # fmt: skip
-        body = b"".join(self._application(environ, lambda status, _headers, _info=None: statuses.append(status)))
+
+        def start(status: str, *_: Any) -> Any:
+            statuses.append(status)
+
+        body = b"".join(self._application(environ, start))
         return int(statuses[0][:3]), body.decode()
 
     def check(self) -> None:

@@ -23,7 +23,7 @@ from tests.console.client import JSON, PROTOBUF, attributes, logs, post, request
 
 LIMIT = MEBIBYTE
 #: What a store takes beyond its limits: requests over time by mode, and the reports of the newest workers.
-FIXED = {"spans of many modes": MEBIBYTE, "starts of many workers": 4 * MEBIBYTE}
+FIXED = {"spans of many modes": 4 * MEBIBYTE, "starts of many workers": 4 * MEBIBYTE}
 NUMBERS = itertools.count(1)
 
 Sender = Callable[[Store], None]
@@ -40,6 +40,12 @@ def take(store: Store, signal: str, message: Any) -> None:
 
 def ids() -> list[tuple[str, str]]:
     return [(f"{next(NUMBERS):032x}", f"{next(NUMBERS):016x}")]
+
+
+def put(message: Any, name: str, value: Any) -> bool:
+    """Set a field within an expression."""
+    setattr(message, name, value)
+    return True
 
 
 def spans(**values: Callable[[], Any]) -> Sender:
@@ -88,7 +94,8 @@ def scrapes(line: Callable[[], str]) -> Sender:
     """Sends scraped samples."""
 
     def send(store: Store) -> None:
-        store.add_samples("direct", text_string_to_metric_families(line() + "\n# EOF\n"), next(NUMBERS))
+        parse: Any = text_string_to_metric_families
+        store.add_samples("direct", parse(line() + "\n# EOF\n"), next(NUMBERS))
 
     return send
 
@@ -121,34 +128,34 @@ SENDERS: dict[str, Sender] = {
     "spans of large resources": spans_from(
         lambda sent: sent.resource.attributes.extend(attributes({"x": unique(9999)}))
     ),
-    "spans of many scopes": spans_from(lambda sent: setattr(sent.scope_spans[0].scope, "name", unique(5000))),
-    "spans with schemas": spans_from(lambda sent: setattr(sent, "schema_url", unique(5000))),
+    "spans of many scopes": spans_from(lambda sent: put(sent.scope_spans[0].scope, "name", unique(5000))),
+    "spans with schemas": spans_from(lambda sent: put(sent, "schema_url", unique(5000))),
     "log records": records(lambda _: None),
     "log records of many traces": records(
-        lambda sent: setattr(sent.scope_logs[0].log_records[0], "trace_id", os.urandom(16))
+        lambda sent: put(sent.scope_logs[0].log_records[0], "trace_id", os.urandom(16))
     ),
-    "log records of many loggers": records(lambda sent: setattr(sent.scope_logs[0].scope, "name", unique(300))),
+    "log records of many loggers": records(lambda sent: put(sent.scope_logs[0].scope, "name", unique(300))),
     "log records of many resources": records(lambda sent: sent.resource.attributes.extend(many_attributes())),
     "starts of many workers": records(
         lambda sent: (
-            setattr(sent.scope_logs[0].scope, "name", "telemetry.server"),
-            setattr(sent.scope_logs[0].log_records[0].body, "string_value", "Starting"),
+            put(sent.scope_logs[0].scope, "name", "telemetry.server"),
+            put(sent.scope_logs[0].log_records[0].body, "string_value", "Starting"),
             sent.resource.attributes.extend(attributes({"service.instance.id": unique(5000)})),
             sent.scope_logs[0].log_records[0].attributes.extend(attributes({"x": unique(5000)})),
         )
     ),
     "points": points(lambda _: None),
-    "points of many metrics": points(lambda sent: setattr(sent.scope_metrics[0].metrics[0], "name", unique(300))),
+    "points of many metrics": points(lambda sent: put(sent.scope_metrics[0].metrics[0], "name", unique(300))),
     "points with units": points(
         lambda sent: (
-            setattr(sent.scope_metrics[0].metrics[0], "name", unique()),
-            setattr(sent.scope_metrics[0].metrics[0], "unit", unique(5000)),
+            put(sent.scope_metrics[0].metrics[0], "name", unique()),
+            put(sent.scope_metrics[0].metrics[0], "unit", unique(5000)),
         )
     ),
     "points with descriptions": points(
         lambda sent: (
-            setattr(sent.scope_metrics[0].metrics[0], "name", unique()),
-            setattr(sent.scope_metrics[0].metrics[0], "description", unique(5000)),
+            put(sent.scope_metrics[0].metrics[0], "name", unique()),
+            put(sent.scope_metrics[0].metrics[0], "description", unique(5000)),
         )
     ),
     "points with exemplars": points(exemplars),
@@ -158,7 +165,7 @@ SENDERS: dict[str, Sender] = {
         .histogram.data_points[0]
         .attributes.extend(attributes({unique(): unique(500)}))
     ),
-    "points of many scopes": points(lambda sent: setattr(sent.scope_metrics[0].scope, "name", unique(5000))),
+    "points of many scopes": points(lambda sent: put(sent.scope_metrics[0].scope, "name", unique(5000))),
     "points of many workers": points(
         lambda sent: sent.resource.attributes.extend(attributes({"service.instance.id": unique(5000)}))
     ),
@@ -167,7 +174,7 @@ SENDERS: dict[str, Sender] = {
     ),
     "reasons of losses": points(
         lambda sent: (
-            setattr(sent.scope_metrics[0].metrics[0], "name", "otel.sdk.processor.span.processed"),
+            put(sent.scope_metrics[0].metrics[0], "name", "otel.sdk.processor.span.processed"),
             sent.scope_metrics[0].metrics[0].sum.data_points.add(
                 as_int=1, attributes=attributes({"error.type": unique(5000)})
             ),

@@ -35,7 +35,7 @@ def metric_of(name: str, value: int, labels: dict[str, str]) -> Any:
     scope_metrics: Any = message.resource_metrics.add(resource=resource("direct")).scope_metrics.add()
     data = scope_metrics.metrics.add(name=name).sum
     data.aggregation_temporality, data.is_monotonic = 2, name != "heat"
-    data.data_points.add(as_int=value, time_unix_nano=time.time_ns(), attributes=attributes(labels))
+    data.data_points.add(as_int=value, time_unix_nano=time.time_ns() - 20 * 10**9, attributes=attributes(labels))
     return message
 
 
@@ -133,7 +133,7 @@ def heights(page: Page, selector: str) -> list[float]:
 
 
 def test_attributes_are_one_line_each_on_a_phone(browser: Chromium, filled: Console) -> None:
-    short = one_span("direct", attributes=attributes({"http.request.method": "POST", "url.path": "/users"}))
+    short = one_span("collector", attributes=attributes({"http.request.method": "POST", "url.path": "/users"}))
     [span] = short.resource_spans[0].scope_spans[0].spans
     span.trace_id = bytes.fromhex("34" * 16)
     assert post(f"{filled.http_endpoint}/v1/traces", short).status == 200
@@ -274,7 +274,7 @@ def test_mode_of_which_only_metrics_come_is_shown(browser: Chromium, console: Co
 def test_trace_on_its_way_appears_by_itself(browser: Chromium, console: Console) -> None:
     with browser.page(console.url) as watched:
         page = watched.go(f"/traces/{TRACE_ID}", status=404)
-        expect(page.get_by_role("heading", name="This trace is not here")).to_be_visible()
+        expect(page.get_by_role("heading", name="This trace has not arrived")).to_be_visible()
         post(f"{console.http_endpoint}/v1/traces", one_span())
         expect(page.locator(".waterfall li")).to_have_count(1)
 
@@ -287,7 +287,7 @@ def test_console_that_is_gone_and_back_is_reported(browser: Chromium) -> None:
             watched.expected = ("net::ERR_",)  # which one depends on the moment
             page = watched.go("/")
             console.stop()
-            expect(page.get_by_role("status")).to_have_text("The console does not answer; trying again")
+            expect(page.get_by_role("status")).to_have_text("The console does not answer; retrying")
             console.start()
             expect(page.get_by_role("status")).to_have_text("The console answers again.")
 
@@ -306,10 +306,10 @@ def test_pages_work_without_script(browser: Chromium, filled: Console) -> None:
 
 
 def test_error_is_a_page_for_browsers(browser: Chromium, console: Console) -> None:
-    for path, status, told in (
-        ("/nowhere", 404, "no such path"),
+    for path, status, expected in (
+        ("/nowhere", 404, "no such page"),
         ("/metrics/unknown", 404, "no points of a metric unknown are kept"),
-        ("/traces?status=fine", 400, "status is 'fine'; expected ok, error, 2xx"),
+        ("/traces?status=fine", 400, "status is 'fine'; expected ok, error, failed, 2xx"),
         ("/traces?min_ms=fast", 400, "min_ms is 'fast'; expected a number from 0"),
         ("/traces/xyz", 400, "expected 32 hexadecimal digits"),
         ("/logs?modus=direct", 400, "expected the parameters mode, severity, text, limit"),
@@ -319,7 +319,7 @@ def test_error_is_a_page_for_browsers(browser: Chromium, console: Console) -> No
         assert (answer.status, answer.headers["content-type"]) == (status, JSON)
         with browser.page(console.url) as watched:
             page = watched.go(path, status)
-            expect(page.locator("main")).to_contain_text(told)
+            expect(page.locator("main")).to_contain_text(expected)
             expect(page.get_by_role("link", name="Go to the overview")).to_be_visible()
 
 

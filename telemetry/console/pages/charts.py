@@ -107,7 +107,9 @@ class Chart:
         for line, heights in zip(self.lines, lines, strict=True):
             drawn.add(_xml_text(line.name), list(zip(self.times, heights, strict=True)))
         if dots:
-            points = [{"value": (dot.time, dot.value), "xlink": dot.href, "label": _xml_text(dot.title)} for dot in dots]
+            points = [
+                {"value": (dot.time, dot.value), "xlink": dot.href, "label": _xml_text(dot.title)} for dot in dots
+            ]
             drawn.add("exemplars", points, stroke=False, show_dots=True, dots_size=5)
         drawn.add_xml_filter(partial(self._plain, dots))
         return SafeString(drawn.render(is_unicode=True))
