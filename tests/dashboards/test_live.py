@@ -45,8 +45,8 @@ def test_live_fails_where_nothing_is(
     # A zero would say that there is an Alloy that gets nothing, or a Tempo that loses nothing.
     assert "NO DATA user-api-pipeline: What comes into Alloy?" in told
     assert "NO DATA user-api-pipeline: What does Alloy lose?" in told
-    assert "NO DATA user-api-pipeline: What does Tempo throw away?" in told
+    assert "NO DATA user-api-pipeline: What does Tempo discard?" in told
     assert "ok      alerts.yml: TargetDown" in told or "empty   alerts.yml: TargetDown" in told
-    assert f"FAILED  user-api-explore: What does the service say?: {nobody} does not answer" in told
+    assert f"FAILED  user-api-explore: What does the service log?: {nobody} does not answer" in told
     assert "NO DATA tempo: tempo_distributor_spans_received_total" in told
     assert "FAILED  grafana: dashboard Pipeline" in told

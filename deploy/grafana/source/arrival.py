@@ -75,9 +75,9 @@ KEPT = Row(
             "bargauge",
             "Is each request stored as count, span and line?",
             "Requests that the workers counted, against their spans in Tempo and their access records in Loki, over "
-            "the time chosen above. Bars of one mode are equally long where nothing is lost; counts are extrapolated, "
-            "so less than 2% is no difference, and neither is a start within the time chosen. Sampled are fewer. "
-            "Spans that come later than 30 s, after an outage of Tempo, are stored but not counted here.",
+            "the time chosen above. The bars of a mode are equally long if nothing is lost; counts are estimates, so "
+            "ignore differences below 2%, or after a start within the time range. With sampling there are fewer. "
+            "Spans that arrive later than 30 s, after an outage of Tempo, are stored but not counted here.",
             "none",
             [*_stored(COLLECTOR), *_stored(DIRECT)],
             defaults={"decimals": 0, "min": 0},
@@ -90,7 +90,7 @@ KEPT = Row(
         by_mode(
             "Do spans and lines keep up with the requests?",
             "Per second: requests counted (line), server spans in Tempo (dashes), access records in Loki (dots). A gap "
-            "that stays is a loss; one that is filled later is a queue.",
+            "that remains is a loss; one that fills later is a queue.",
             "cps",
             each_mode(_REQUESTS, "requests"),
             each_mode(
@@ -109,7 +109,7 @@ KEPT = Row(
         ),
         by_mode(
             "How many spans does the service lose?",
-            "Spans per second that the workers gave up, for whatever reason. The reasons are on the page Pipeline.",
+            "Spans per second that the workers dropped, for any reason. The reasons are on the page Pipeline.",
             "cps",
             each_mode(_lost("span")),
             width=8,
@@ -117,7 +117,7 @@ KEPT = Row(
         ),
         by_mode(
             "How many log records does the service lose?",
-            "Log records per second that the workers gave up, for whatever reason. Their own words are on standard "
+            "Log records per second that the workers dropped, for any reason. They are still on standard "
             "output as well.",
             "cps",
             each_mode(_lost("log")),
@@ -137,7 +137,7 @@ KEPT = Row(
         ),
         by_mode(
             "How old is the newest count?",
-            "Age of the newest sample of the requests: what a dashboard shows is that late. Both modes bring one every "
+            "Age of the newest sample of the requests: dashboards lag by that much. Both modes deliver one every "
             "15 s; one that is a minute old is missing.",
             "s",
             each_mode(f"time() - max by (export_mode) (timestamp({DURATION}_count{{{OF_BOTH}}}))"),
@@ -145,8 +145,8 @@ KEPT = Row(
         ),
         by_mode(
             "How long do spans and log records wait in the service?",
-            "Spans (line) and log records (dots): mean time in the workers' queues: what waits, by what leaves each "
-            "second. On top of it comes the network, and in collector mode Alloy's batching, about a second.",
+            "Spans (line) and log records (dots): mean time in the workers' queues: items waiting, by items "
+            "leaving per second. The network adds to it, and in collector mode Alloy's batching, about a second.",
             "s",
             *(
                 each_mode(
@@ -166,7 +166,7 @@ BACKENDS = Row(
     [
         lines(
             "How many items does each backend take in?",
-            "Per second, of both modes and of everybody else: spans (Tempo), lines (Loki) and, on the right, "
+            "Per second, from both modes and all other senders: spans (Tempo), lines (Loki) and, on the right, "
             "samples (Prometheus).",
             "cps",
             Query(f"sum(rate(tempo_distributor_spans_received_total{RATE}))", "Tempo: spans"),
@@ -176,7 +176,7 @@ BACKENDS = Row(
         ),
         lines(
             "How many bytes does each backend take in?",
-            "Bytes per second before compression, of both modes and of everybody else.",
+            "Bytes per second before compression, from both modes and all other senders.",
             "Bps",
             Query(f"sum(rate(tempo_distributor_bytes_received_total{RATE}))", "Tempo"),
             Query(f"sum(rate(loki_distributor_bytes_received_total{RATE}))", "Loki"),

@@ -8,7 +8,7 @@ PROMETHEUS = Row(
     [
         lines(
             "How long do scrapes take?",
-            "By target. If red: the target is overloaded; after 10 s the scrape is given up and its values are lost.",
+            "By target. If red: the target is overloaded; after 10 s the scrape is aborted and its values are lost.",
             "s",
             Query('max by (component) (scrape_duration_seconds{component!=""})', "{{component}}"),
             Query(
@@ -47,7 +47,7 @@ PROMETHEUS = Row(
         lines(
             "How large are the blocks and the write-ahead log?",
             "Bytes on disk. Blocks are removed by age and size: docs/stack.md has the limits. If the write-ahead log "
-            "only rises: compaction fails, and the log of Prometheus tells why.",
+            "only rises: compaction fails, and Prometheus' log has the reason.",
             "bytes",
             Query("sum(prometheus_tsdb_storage_blocks_bytes)", "blocks"),
             Query("sum(prometheus_tsdb_wal_storage_size_bytes)", "write-ahead log"),
@@ -56,7 +56,7 @@ PROMETHEUS = Row(
         lines(
             "Do the rules work?",
             "Evaluations of recording and alerting rules that fail, per second. If red: /rules of Prometheus shows the "
-            "error; alerts may be silent meanwhile.",
+            "error; alerts may not fire meanwhile.",
             "cps",
             Query(f"sum(rate(prometheus_rule_evaluation_failures_total{RATE}))", "failures"),
             width=8,
@@ -76,7 +76,7 @@ TEMPO = Row(
             width=8,
         ),
         lines(
-            "What does Tempo throw away?",
+            "What does Tempo discard?",
             "Spans per second, by reason. If red: a limit is reached (trace_too_large, live_traces_exceeded, "
             "rate_limited): raise it in Tempo's overrides, or sample.",
             "cps",
@@ -88,7 +88,7 @@ TEMPO = Row(
             thresholds=bad_from(0.01),
         ),
         lines(
-            "Does Tempo make metrics of spans?",
+            "Does Tempo derive metrics from spans?",
             "Spans per second that became metrics, and those that were too old for it. If they differ: spans come "
             "later than 30 s, and the service graph misses them.",
             "cps",
@@ -110,7 +110,7 @@ LOKI = Row(
             width=8,
         ),
         lines(
-            "What does Loki throw away?",
+            "What does Loki discard?",
             "Lines per second, by reason. If red: a limit is reached (rate_limited, line_too_long, "
             "structured_metadata_too_large): raise it in limits_config.",
             "cps",
@@ -123,7 +123,7 @@ LOKI = Row(
         ),
         lines(
             "How full is the disk?",
-            "The disk of Loki's write-ahead log; with Docker's volumes on one disk it is everybody's. If red: remove "
+            "The disk of Loki's write-ahead log; Docker's volumes share one disk. If red: remove "
             "old images and volumes, or shorten the retention of Prometheus, Tempo and Loki.",
             "percentunit",
             Query("max(loki_ingester_wal_disk_usage_percent)", "used"),

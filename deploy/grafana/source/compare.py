@@ -34,14 +34,14 @@ _LOAD = Row(
     [
         by_mode(
             "Is the load the same?",
-            "Requests per second of the routes chosen above. Compare the rest only where the lines lie together.",
+            "Requests per second of the routes chosen above. Compare the rest only where the lines coincide.",
             "reqps",
             each_mode(f"sum by (export_mode) (rate({DURATION}_count{{{_OF_ROUTE}}}{RATE}))"),
             width=8,
         ),
         by_mode(
             "How long does a request take, usually?",
-            "Median of the duration. The modes differ by microseconds: see what `manage.py compare` measures.",
+            "Median of the duration. The modes differ by microseconds: `manage.py compare` measures that.",
             "s",
             _quantile(0.5, "p50"),
             width=8,
@@ -66,7 +66,7 @@ _COST = Row(
         by_mode(
             "How much CPU does a request need?",
             "CPU time of the workers for each request, telemetry included. The dashes add Alloy's, as if it served "
-            "this service alone. The health checks' CPU is in it as well: with little load the figure is too high.",
+            "only this service. It includes the CPU of health checks: under low load the figure is too high.",
             "s",
             each_mode(f"{_CPU % (OF_BOTH, RATE)} / {_REQUESTS}"),
             each_mode(
@@ -77,7 +77,7 @@ _COST = Row(
         ),
         by_mode(
             "How much memory does it need?",
-            "Resident memory of the workers (what they share counts for each), and of Alloy.",
+            "Resident memory of the workers (shared memory counts for each), and of Alloy.",
             "bytes",
             each_mode(f"sum by (export_mode) (process_memory_usage_bytes{{{OF_BOTH}}})"),
             Query('sum(process_resident_memory_bytes{component="alloy"})', "Alloy"),
@@ -116,7 +116,7 @@ _COST = Row(
         ),
         by_mode(
             "How many exports are made?",
-            "Batches per second that the workers send, all signals. In direct mode metrics are fetched and not sent.",
+            "Batches per second that the workers send, all signals. In direct mode metrics are scraped, not sent.",
             "ops",
             each_mode(
                 f"sum by (export_mode) (rate(otel_sdk_exporter_operation_duration_seconds_count{{{OF_BOTH}}}{RATE}))"
@@ -135,14 +135,14 @@ _COST = Row(
         ),
         by_mode(
             "How long does a scrape take?",
-            "From Prometheus' question to the end of the answer. Only direct mode is scraped; /metrics tells of all "
+            "From Prometheus' request to the end of the response. Only direct mode is scraped; /metrics covers all "
             "workers, so it grows with routes and workers.",
             "s",
             Query('max(scrape_duration_seconds{component=""})', "direct"),
             width=8,
         ),
         by_mode(
-            "How many samples does a scrape bring?",
+            "How many samples does a scrape return?",
             "Samples of one scrape. In collector mode, series that the workers push instead.",
             "none",
             Query('sum(scrape_samples_scraped{component=""})', "direct scraped"),

@@ -1,4 +1,4 @@
-"""Dashboard: traces and logs to start looking around from."""
+"""Dashboard: traces and logs, a starting point for exploring."""
 
 from deploy.grafana.source.model import Dashboard, Panel, Query, Row
 from deploy.grafana.source.parts import (
@@ -54,7 +54,7 @@ _TRACES = Row(
     "Traces",
     [
         _traces(
-            "Which requests were made last?",
+            "Which requests are the newest?",
             "The newest traces of the service.",
             f"{{ {_REQUEST} }}",
         ),
@@ -169,7 +169,7 @@ _LOG = Row(
         ),
         Panel(
             "logs",
-            "What does the service say?",
+            "What does the service log?",
             "All lines, the newest first. Open one to see its attributes; trace leads to its trace.",
             "none",
             [Query(_LOGS, source="loki")],
@@ -194,7 +194,7 @@ _LOG = Row(
 DASHBOARD = Dashboard(
     "user-api-explore",
     "Traces and logs",
-    "Traces and log lines to start looking around from; each panel's menu leads to Explore with its query.",
+    "Traces and log lines as a starting point; each panel's menu opens Explore with its query.",
     [SERVICE, MODE, ENVIRONMENT, ROUTE],
     [_TRACES, _LOG],
 )

@@ -13,7 +13,7 @@ def _budget(kind: str) -> Panel:
         "bargauge",
         f"{name}: how much of the budget is left?",
         f"{1 - allowed:.1%} of the requests of 14 days shall be answered {words}; what may miss that is the budget. "
-        "At 0 the objective is missed: stop changes that are not repairs.",
+        "At 0 the objective is missed: deploy nothing but fixes.",
         "percentunit",
         [
             Query(

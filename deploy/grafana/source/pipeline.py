@@ -74,7 +74,7 @@ _OVERVIEW = Row(
             "stat",
             "Does everything answer Prometheus?",
             "The last scrape of each target. If red: look at that component's log and at /targets of Prometheus, which "
-            "has the error; nothing below is true of a component that is down.",
+            "has the error; nothing below is valid for a component that is down.",
             "none",
             [
                 Query('min by (component) (up{component!=""})', "{{component}}"),
@@ -88,7 +88,7 @@ _OVERVIEW = Row(
         ),
         stat(
             "How many alerts fire?",
-            "If red: /alerts of Prometheus names them, docs/alerts.md tells what to do about each.",
+            "If red: /alerts of Prometheus names them, docs/alerts.md explains what to do about each.",
             "none",
             or_zero('count(ALERTS{alertstate="firing"})'),
             width=8,
@@ -111,9 +111,9 @@ _SERVICE = Row(
         ),
         lines(
             "What do the workers lose, and why?",
-            "Per second, by reason (docs/failures.md explains each); no line is no loss. If red: queue_full asks for a "
-            "larger OTEL_BSP_MAX_QUEUE_SIZE or a faster receiver, unavailable and timeout for the receiver's log, "
-            "refused for its limits and credentials.",
+            "Per second, by reason (docs/failures.md explains each); no line is no loss. If red: queue_full needs a "
+            "larger OTEL_BSP_MAX_QUEUE_SIZE or a faster receiver; for unavailable and timeout see the receiver's log, "
+            "for refused its limits and credentials.",
             "cps",
             Query(_lost_by_reason("span"), "{{export_mode}} spans: {{error_type}} ({{where}})"),
             Query(_lost_by_reason("log"), "{{export_mode}} log records: {{error_type}} ({{where}})"),
@@ -123,9 +123,9 @@ _SERVICE = Row(
             may_be_empty="nothing is lost",
         ),
         by_mode(
-            "How often do the workers try again, and fail?",
-            "Requests per second that repeat one that failed (line), and exports given up (dashes). If red: the "
-            "receiver is away or too slow; the workers' queues (next panel) bridge it for a minute or so.",
+            "How often do the workers retry, and fail?",
+            "Retries per second (line), and exports dropped after their time-out (dashes). If red: the "
+            "receiver is down or too slow; a batch is retried for OTEL_EXPORTER_OTLP_TIMEOUT, 10 s by default.",
             "cps",
             Query(
                 f"sum by (export_mode) (rate(telemetry_exporter_retries_total{{{OF_SERVICE}}}{RATE}))"
@@ -144,7 +144,7 @@ _SERVICE = Row(
         ),
         by_mode(
             "How full are the workers' queues?",
-            "Spans (line) and log records (dots) that wait, of the capacity. If red: what is behind is too slow; at "
+            "Waiting spans (line) and log records (dots), of the capacity. If red: the receiver is too slow; at "
             "100% the oldest are dropped. More room is OTEL_BSP_MAX_QUEUE_SIZE and OTEL_BLRP_MAX_QUEUE_SIZE.",
             "percentunit",
             *queues(OF_SERVICE),
@@ -154,7 +154,7 @@ _SERVICE = Row(
         ),
         by_mode(
             "How old is the newest count of the service?",
-            "Both modes bring one every 15 s. If red: in collector mode follow the panels below from top to bottom; in "
+            "Both modes deliver one every 15 s. If red: in collector mode follow the panels below from the top; in "
             "direct mode look at /targets of Prometheus.",
             "s",
             Query(
@@ -180,8 +180,8 @@ _ALLOY = Row(
         ),
         lines(
             "What does Alloy refuse?",
-            "Items per second. Refused is not lost: the workers try again. If red: the memory limit is reached, or a "
-            "queue is full; look at memory and queues, and at what is behind them.",
+            "Items per second. Refused is not lost: the workers retry. If red: the memory limit is reached, or a "
+            "queue is full; look at memory and queues, and at the backends.",
             "cps",
             *_each_signal("otelcol_receiver_refused_{}_total"),
             width=8,
@@ -201,8 +201,8 @@ _ALLOY = Row(
         ),
         lines(
             "What does Alloy lose?",
-            "Items per second: sending was given up, or the queue had no room. If red: the backend refuses them for "
-            "good (Alloy's log has its answer), or was away for longer than the queue lasts.",
+            "Items per second: sending was abandoned, or the queue had no room. If red: the backend refuses them "
+            "permanently (Alloy's log has its answer), or was down for longer than the queue lasts.",
             "cps",
             *(
                 Query(
@@ -220,8 +220,8 @@ _ALLOY = Row(
         ),
         lines(
             "How full are Alloy's queues on disk?",
-            "Bytes that wait, of the capacity. If red: the backend behind it is away or too slow; when it is full, "
-            "Alloy refuses. A restart loses nothing of it.",
+            "Waiting bytes, of the capacity. If red: the backend is down or too slow; when it is full, "
+            "Alloy refuses new data. A restart loses nothing.",
             "percentunit",
             Query(
                 f"max by (component_id) (otelcol_exporter_queue_size{_OF_ALLOY} / otelcol_exporter_queue_capacity)",
@@ -235,7 +235,7 @@ _ALLOY = Row(
         lines(
             "How far is remote write behind?",
             "Time between the newest sample that Alloy holds and the newest that Prometheus accepted. If red: "
-            "Prometheus is away or refuses; the write-ahead log keeps hours of it, as long as Alloy is not restarted.",
+            "Prometheus is down or refuses; the write-ahead log keeps hours of it, as long as Alloy is not restarted.",
             "s",
             Query(
                 "max by (component) (prometheus_remote_storage_queue_highest_timestamp_seconds"
@@ -247,7 +247,7 @@ _ALLOY = Row(
         ),
         lines(
             "What waits for remote write?",
-            "Samples in its shards, and samples sent again after an error. If red: as the panel before.",
+            "Samples in its shards, and samples retried after an error. If red: see the previous panel.",
             "none",
             Query(_of_alloy(f"sum(prometheus_remote_storage_samples_pending{_OF_ALLOY})"), "pending"),
             Query(
@@ -257,15 +257,15 @@ _ALLOY = Row(
             width=8,
         ),
         lines(
-            "How much memory does Alloy hold?",
+            "How much memory does Alloy use?",
             "Resident memory. At 75% of its container's limit it refuses new items. If it only rises: a backend is "
-            "away and batches wait, or its limit is too small for the load.",
+            "down and batches wait, or its limit is too small for the load.",
             "bytes",
             Query('sum(process_resident_memory_bytes{component="alloy"})', "Alloy"),
             width=8,
         ),
         stat(
-            "Is Alloy's configuration in force?",
+            "Is Alloy's configuration active?",
             "Or how many components are not healthy, plus one if the last load of the configuration failed. If red: "
             "Alloy's page on port 12345 names the component and its error.",
             "none",

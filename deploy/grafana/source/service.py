@@ -1,4 +1,4 @@
-"""Dashboard: how the service is, for those who run it."""
+"""Dashboard: the state of the service, for its operators."""
 
 from deploy.grafana.source.model import Dashboard, Panel, Query, Row
 from deploy.grafana.source.objectives import OBJECTIVES
@@ -42,7 +42,7 @@ def _by_route(query: str) -> str:
 
 
 _HEALTH = Row(
-    "Is the service well?",
+    "Is the service healthy?",
     [
         stat("How many requests are answered?", "Requests per second that were answered, /livez, /readyz and /metrics "
              "left out.", "reqps", _rate("count")),
@@ -51,8 +51,8 @@ _HEALTH = Row(
              thresholds=warn(0.005, 0.05), defaults={"decimals": 2}),
         stat("How long do the slowest 5% take?", "95th percentile of the duration, of all routes chosen above.", "s",
              f"histogram_quantile(0.95, {_rate('bucket', 'le')})", thresholds=warn(0.25, 0.5)),
-        stat("How many alerts fire?", "Alerts of Prometheus that fire at this moment, those of the pipeline included. "
-             "Prometheus lists them at /alerts; docs/alerts.md tells what to do about each.", "none",
+        stat("How many alerts fire?", "Firing alerts of Prometheus, including those of the pipeline. "
+             "Prometheus lists them at /alerts; docs/alerts.md explains what to do about each.", "none",
              or_zero('count(ALERTS{alertstate="firing"})'), thresholds=bad_from(1)),
     ],
 )  # fmt: skip
@@ -62,7 +62,7 @@ _REQUESTS = Row(
     [
         lines(
             "How many requests does each route get?",
-            "Requests per second by method and route. (none): addresses that the service does not know.",
+            "Requests per second by method and route. (none): unknown paths.",
             "reqps",
             Query(
                 _by_route(_rate("count", "http_request_method, http_route")), "{{http_request_method}} {{http_route}}"
@@ -70,7 +70,7 @@ _REQUESTS = Row(
         ),
         lines(
             "What is answered?",
-            "Answers per second by status. A rise of 4xx is a client's fault or an attack, one of 5xx is ours.",
+            "Answers per second by status. A rise of 4xx is the clients' fault or an attack, of 5xx the service's.",
             "reqps",
             Query(_rate("count", "http_response_status_code"), "{{http_response_status_code}}"),
             custom=STACKED,
@@ -117,7 +117,7 @@ _REQUESTS = Row(
             ],
         ),
         by_mode(
-            "How long do requests take, mode beside mode?",
+            "How long do requests take, by mode?",
             "Half of the requests (p50, dots), 95% (p95, line) and 99% (p99, dashes) take at most this. The points are "
             "single requests: click one and open its trace.",
             "s",
@@ -142,7 +142,7 @@ _DATABASE = Row(
     "Database and users",
     [
         lines(
-            "How long does the database take?",
+            "How long do database operations take?",
             "95th percentile of a statement's duration, by operation.",
             "s",
             Query(
@@ -181,7 +181,7 @@ _PROCESSES = Row(
     [
         by_mode(
             "How much CPU do the workers use?",
-            "Cores in use, user and system time. At the number of cores the service is at its limit.",
+            "Cores in use, user and system time. When all cores are in use the service is at its limit.",
             "suffix: cores",
             Query(
                 f"sum by (export_mode) (rate(process_cpu_time_seconds_total{{{OF_SERVICE}}}{RATE}))",
@@ -191,21 +191,21 @@ _PROCESSES = Row(
             defaults={"decimals": 2},
         ),
         by_mode(
-            "How much memory do the workers hold?",
-            "Resident memory; what workers share counts once for each. A steady rise is a leak.",
+            "How much memory do the workers use?",
+            "Resident memory; shared memory counts for each worker. A steady rise is a leak.",
             "bytes",
             Query(f"sum by (export_mode) (process_memory_usage_bytes{{{OF_SERVICE}}})", "{{export_mode}}"),
             width=8,
         ),
         by_mode(
-            "How many workers serve, how many began anew?",
-            "Workers there, and starts of workers within five minutes. A recycled worker is a start as well; more than "
+            "How many workers are running, how many restarted?",
+            "Running workers, and starts of workers within five minutes. A recycled worker is a start too; more than "
             "three of one worker in 15 minutes fire an alert.",
             "none",
             Query(f"sum by (export_mode) (telemetry_worker_count{{{OF_SERVICE}}})", "{{export_mode}} workers"),
             Query(
                 f"sum by (export_mode) (resets(process_uptime_seconds{{{OF_SERVICE}}}[5m]))",
-                "{{export_mode}} began anew",
+                "{{export_mode}} restarted",
             ),
             width=8,
             defaults={"decimals": 0},
@@ -219,7 +219,7 @@ _RECENT = Row(
     [
         Panel(
             "logs",
-            "What was refused or failed, in words?",
+            "Which errors were logged?",
             "Django's records of answers from 400 on, and of a database that does not answer. Open a line: trace leads "
             "to its trace.",
             "none",
