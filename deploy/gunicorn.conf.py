@@ -19,7 +19,7 @@ from telemetry.gunicorn import (
 
 bind = "127.0.0.1:8080"
 workers = 2
-worker_class = "gthread"  # for `sync`, give `--threads 1` as well: gunicorn takes more than one for a wish for gthread
+worker_class = "userapi.server.PatientThreadWorker"  # for `sync`, give `--threads 1` as well
 threads = 4
 timeout = 30
 graceful_timeout = 30  # must stay above TELEMETRY_FLUSH_TIMEOUT, which is taken out of it

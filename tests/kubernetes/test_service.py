@@ -5,13 +5,14 @@ import re
 from typing import Any
 
 import pytest
+from django.conf import settings
 
 from telemetry.config import TelemetryConfig
 from telemetry.config.values import SIGNALS
 from telemetry.config.variables import FLUSH_TIMEOUT, VARIABLES
 from telemetry.state_directory import _LEAST_FREE_BYTES, _MEMORY_FILE_SYSTEM
 from tests.kubernetes import workloads as of
-from tests.kubernetes.rendering import FOLDER, OVERLAYS, Document, environment_file, overlay
+from tests.kubernetes.rendering import FOLDER, OVERLAYS, Document, environment_file, load, overlay
 from tests.support.service import ROOT
 from tests.telemetry.test_config_documents import variables_of_service
 from userapi import __version__, health, middleware
@@ -113,3 +114,23 @@ def test_user_is_that_of_the_image(documents: list[Document]) -> None:
         if of.labels(workload)["app.kubernetes.io/name"] == "user-api":
             context = of.pod(workload)["securityContext"]
             assert (context["runAsUser"], context["runAsGroup"]) == (int(user), int(group))
+
+
+def test_ingress_leads_to_the_service_and_keeps_slow_clients_off() -> None:
+    (ingress,) = load(FOLDER / "ingress.yaml")
+    (rule,) = ingress["spec"]["rules"]
+    (path,) = rule["http"]["paths"]
+    service = of.named(overlay("direct"), "Service", path["backend"]["service"]["name"])
+    assert path["backend"]["service"]["port"]["name"] in {port["name"] for port in service["spec"]["ports"]}
+    assert ingress["spec"]["tls"][0]["hosts"] == [rule["host"]]
+    assert rule["host"] == environment_file(FOLDER / "base" / "service.env")["DJANGO_ALLOWED_HOSTS"]
+    annotations = ingress["metadata"]["annotations"]
+    assert annotations["nginx.org/client-max-body-size"] == f"{settings.DATA_UPLOAD_MAX_MEMORY_SIZE // 1024}k"
+    for wanted in (
+        "client_header_timeout",
+        "client_body_timeout",
+        "send_timeout",
+        "location = /metrics { return 404; }",
+    ):
+        assert wanted in annotations["nginx.org/server-snippets"]
+        assert wanted in (ROOT / "docs" / "production.md").read_text(encoding="utf-8")

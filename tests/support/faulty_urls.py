@@ -22,6 +22,11 @@ def fail(_request: HttpRequest) -> HttpResponse:
     raise RuntimeError("a fault of the test")
 
 
+def large(_request: HttpRequest) -> HttpResponse:
+    """More than the kernel buffers for a client that does not read."""
+    return HttpResponse(bytes(32 << 20))
+
+
 def fork(_request: HttpRequest) -> HttpResponse:
     """Fork a child that lives for several export intervals, as a library might."""
     child = os.fork()
@@ -35,6 +40,7 @@ def fork(_request: HttpRequest) -> HttpResponse:
 urlpatterns = [
     path("faults/sleep/<int:seconds>", hang),
     path("faults/error", fail),
+    path("faults/large", large),
     path("faults/fork", fork),
     *service_urlpatterns,
 ]

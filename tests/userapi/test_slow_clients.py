@@ -1,0 +1,157 @@
+"""Slow clients: they wait for themselves, and nobody waits for them."""
+
+import socket
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from time import monotonic
+
+import pytest
+
+from tests.support.service import Service, wait_until
+from userapi.server import ANSWER_SECONDS, LINGER_SECONDS, REQUEST_SECONDS
+
+THREADS = 2
+SLOW = 8
+HEAD = b"Host: localhost\r\nContent-Type: application/json\r\n"
+USER = b'{"name": "Test User", "email": "test@example.com"}'
+
+
+@pytest.fixture
+def service(start_service: Callable[..., Service]) -> Service:
+    return start_service(
+        "--workers=1", f"--threads={THREADS}", DJANGO_SETTINGS_MODULE="tests.support.settings_with_faults"
+    )
+
+
+@contextmanager
+def connected(service: Service, sent: bytes) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=60) as client:
+        client.sendall(sent)
+        yield client
+
+
+def answer(client: socket.socket) -> bytes:
+    """Return all that comes until the service closes the connection."""
+    received = b""
+    while piece := client.recv(65536):
+        received += piece
+    return received
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"",
+        b"G",
+        b"GET /users HTTP/1.1\r\nHost: loc",
+        b"GET /livez HTTP/1.1\r\n",
+        b"POST /users HTTP/1.1\r\n" + HEAD + b"Content-Length: 50\r\n\r\n{",
+        b"POST /users HTTP/1.1\r\n" + HEAD + b"Content-Length: 50\r\nExpect: 100-continue\r\n\r\n",
+        b"POST /users HTTP/1.1\r\n" + HEAD + b"Content-Length: 65536\r\n\r\n" + b"x" * 65000,
+        b"GET /users HTTP/1.1\r\nHost: localhost\r\n\r\nGET /users HTTP/1.1\r\n",
+    ],
+    ids=["nothing", "byte", "head", "probe", "body", "expected", "large", "pipelined"],
+)
+def test_slow_clients_take_no_thread(service: Service, begun: bytes) -> None:
+    with ExitStack() as stack:
+        slow = [stack.enter_context(connected(service, begun)) for _ in range(SLOW)]
+        for _ in range(3):
+            assert [service.get(path)[0] for path in ("/livez", "/readyz", "/users")] == [200] * 3
+        # None of them has got its end meanwhile, or the others would not have been slow.
+        if begun.count(b"\r\n\r\n") == 0:
+            slow[0].setblocking(False)
+            with pytest.raises(BlockingIOError):
+                slow[0].recv(1)
+
+
+def test_request_that_does_not_come_in_time_is_ended(service: Service) -> None:
+    with connected(service, b"GET /users HTTP/1.1\r\n") as slow, connected(service, b"") as silent:
+        assert answer(slow).startswith(b"HTTP/1.1 408 ")
+        assert answer(silent) == b""
+    assert service.get("/users")[0] == 200
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /users HTTP/1.1\r\n", b"POST /users HTTP/1.1\r\n" + HEAD])
+def test_client_that_ends_its_request_early_costs_nothing(service: Service, sent: bytes) -> None:
+    (worker,) = service.workers()
+    used = sum(worker.cpu_times()[:2])
+    with connected(service, sent) as client:
+        client.shutdown(socket.SHUT_WR)
+        answer(client)  # until the service closes
+    assert sum(worker.cpu_times()[:2]) - used < REQUEST_SECONDS / 4
+    assert service.get("/users")[0] == 200
+
+
+@pytest.mark.timing
+def test_clients_that_do_not_close_hold_nobody_up(service: Service) -> None:
+    with ExitStack() as stack:
+        request = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        clients = [stack.enter_context(connected(service, request)) for _ in range(SLOW)]
+        started = monotonic()
+        assert all(answer(client).startswith(b"HTTP/1.1 200 ") for client in clients)
+        assert service.get("/users")[0] == 200
+        # One after the other they would take this long for each.
+        assert monotonic() - started < LINGER_SECONDS * SLOW / 2
+
+
+def test_client_that_stops_reading_frees_its_thread(service: Service) -> None:
+    with ExitStack() as stack:
+        for _ in range(2 * THREADS):
+            client = stack.enter_context(socket.socket())
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect(("127.0.0.1", service.port))
+            client.sendall(b"GET /faults/large HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        # Two after each other hold a thread, and all clients stay.
+        assert service.request("GET", "/users", timeout=6 * ANSWER_SECONDS)[0] == 200
+
+
+def test_request_in_pieces_is_answered(service: Service) -> None:
+    length = f"Content-Length: {len(USER)}\r\nConnection: close\r\n\r\n".encode()
+    with connected(service, b"POST /us") as client:
+        for piece in (b"ers HTTP/1.1\r\n", HEAD, length, USER[:10], USER[10:]):
+            service.get("/livez")  # so that the pieces arrive one by one
+            client.sendall(piece)
+        assert answer(client).startswith(b"HTTP/1.1 201 ")
+
+
+def test_expected_continue_comes_before_the_body(service: Service) -> None:
+    head = b"POST /users HTTP/1.1\r\n" + HEAD + b"Connection: close\r\nExpect: 100-continue\r\n"
+    with connected(service, head + f"Content-Length: {len(USER)}\r\n\r\n".encode()) as client:
+        assert client.recv(25) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(USER)
+        assert b"HTTP/1.1 201 " in answer(client)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [(b"Content-Length: 65537\r\n\r\n", b"413"), (b"Transfer-Encoding: chunked\r\n\r\n", b"411")],
+)
+def test_refused_body_is_not_waited_for(service: Service, body: bytes, status: bytes) -> None:
+    with ExitStack() as stack:
+        request = b"POST /users HTTP/1.1\r\n" + HEAD + body
+        slow = [stack.enter_context(connected(service, request)) for _ in range(SLOW)]
+        assert service.get("/users")[0] == 200
+        assert [answer(client)[:12] for client in slow] == [b"HTTP/1.1 " + status] * SLOW
+
+
+def test_requests_sent_together_are_all_answered(service: Service) -> None:
+    one = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with connected(service, one * 3 + one.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")) as client:
+        assert answer(client).count(b"HTTP/1.1 200 ") == 4
+
+
+def test_probes_are_answered_while_every_thread_is_busy(service: Service) -> None:
+    with ThreadPoolExecutor(THREADS + 2) as clients:
+        busy = [clients.submit(service.get, "/faults/sleep/8") for _ in range(THREADS + 1)]
+        wait_until(lambda: service.output.count("hanging") == THREADS, 30, "busy threads")
+        assert [service.get(path)[0] for path in ("/livez", "/readyz", "/livez?x")] == [200] * 3
+        assert not any(one.done() for one in busy)
+        assert [one.result()[0] for one in busy] == [200] * len(busy)
+
+
+@pytest.mark.timing
+def test_stop_does_not_wait_for_slow_clients(service: Service) -> None:
+    with connected(service, b"GET /users HTTP/1.1\r\n"), connected(service, b""):
+        service.get("/livez")
+        assert service.stop() < REQUEST_SECONDS + 5

@@ -1,0 +1,180 @@
+"""gunicorn's worker with threads, none of which waits for a slow client's request."""
+
+import re
+import selectors
+import socket
+import time
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
+
+REQUEST_SECONDS = 10.0
+"""How long a client may take to send a request, head and body together."""
+
+ANSWER_SECONDS = 10.0
+"""How long a client may read nothing of its answer (Linux)."""
+
+LINGER_SECONDS = 2.0
+LINGER_BYTES = 4 * 1024 * 1024
+"""How long and how much is read after the last answer of a connection, so that the client can read it."""
+
+AWAITED_BYTES = 128 * 1024
+"""So much of a request is awaited; the rest of a larger one (USERAPI_MAX_BODY_BYTES) is read by its thread."""
+
+_PROBE = re.compile(rb"(?:GET|HEAD) /(?:livez|readyz)[ ?]")
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n", re.IGNORECASE)
+_CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
+_EXPECT = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE)
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_SWEEP_SECONDS = 0.5
+_FIRST_LOOK = 8 * 1024
+
+
+class PatientThreadWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+    """Gives a connection to a thread when its request is there, and probes to a thread of their own.
+
+    gunicorn's own worker gives it away at the first byte, so that as many slow clients as there are threads stop all
+    others. With TLS in gunicorn itself, it does so here, too: what is encrypted cannot be looked at.
+    """
+
+    def init_process(self) -> None:
+        self._probes = ThreadPoolExecutor(1, thread_name_prefix="probes")
+        self._lingering: deque[Any] = deque()
+        self._next_sweep = 0.0
+        for listener in self.sockets:
+            # Connections inherit it. It ends those whose clients have stopped reading.
+            with suppress(OSError, AttributeError):
+                listener.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(ANSWER_SECONDS * 1000))
+        super().init_process()
+
+    def enqueue_req(self, conn: Any) -> None:
+        """Give the connection to a thread, or wait for the rest of its request."""
+        if self.cfg.is_ssl:
+            super().enqueue_req(conn)
+            return
+        seen = _peek(conn.sock)
+        request = (conn.parser.unreader.buf.getvalue() if conn.parser else b"") + (seen or b"")
+        missing, refused = _missing(request)
+        # Woken up with nothing new: the client will send no more, as a thread finds out at once.
+        ended = seen == b"" or len(request) == getattr(conn, "length", None)
+        if ended or not missing:
+            _wake_at(conn.sock, 1)
+            conn.refused = refused
+            self._submit(self._probes if _PROBE.match(request) else self.tpool, conn)
+            return
+        if not hasattr(conn, "length"):
+            conn.timeout = time.monotonic() + REQUEST_SECONDS
+        conn.length = len(request)
+        head, whole, _ = request.partition(b"\r\n\r\n")
+        if whole and not getattr(conn, "continued", False) and _EXPECT.search(head + b"\r\n"):
+            conn.continued = True
+            with suppress(OSError):
+                conn.sock.send(_CONTINUE)
+        _wake_at(conn.sock, len(seen or b"") + missing)
+        self.pending_conns.append(conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
+
+    def _submit(self, pool: ThreadPoolExecutor, conn: Any) -> None:
+        conn.data_ready = True
+        for name in ("length", "continued"):
+            vars(conn).pop(name, None)
+        done = pool.submit(self.handle, conn)
+        done.add_done_callback(lambda future: self.method_queue.defer(self.finish_request, conn, future))
+
+    def handle_request(self, req: Any, conn: Any) -> bool:
+        """Answer a request. One that is refused unread ends its connection, or the thread would wait for the body."""
+        if getattr(conn, "refused", False):
+            req.force_close()
+        kept: bool = super().handle_request(req, conn)
+        return kept
+
+    def finish_request(self, conn: Any, fs: Future[Any]) -> None:
+        """Keep the connection, or end it without waiting: gunicorn's own worker waits here for the client to end it."""
+        if self.cfg.is_ssl or (not fs.cancelled() and fs.exception() is None and fs.result()):
+            super().finish_request(conn, fs)
+            return
+        conn.timeout = time.monotonic() + LINGER_SECONDS
+        conn.drained = 0
+        try:
+            conn.sock.setblocking(False)
+            conn.sock.shutdown(socket.SHUT_WR)
+            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._drain, conn))
+        except (OSError, ValueError):
+            self.nr_conns -= 1
+            conn.close()
+        else:
+            self._lingering.append(conn)
+
+    def _drain(self, conn: Any, _sock: socket.socket) -> None:
+        """Read what still comes: unread bytes would make the end a reset, which can overtake the answer."""
+        try:
+            size = len(conn.sock.recv(AWAITED_BYTES))
+        except BlockingIOError:
+            return
+        except OSError:
+            size = 0
+        conn.drained += size
+        if not size or conn.drained > LINGER_BYTES:
+            self._end(conn, self._lingering)
+
+    def _end(self, conn: Any, connections: deque[Any]) -> None:
+        connections.remove(conn)
+        self.poller.unregister(conn.sock)
+        self.nr_conns -= 1
+        conn.close()
+
+    def murder_pending(self) -> None:
+        """End connections whose request, or whose end, has not come in time."""
+        now = time.monotonic()
+        if now < self._next_sweep:
+            return
+        self._next_sweep = now + _SWEEP_SECONDS
+        for conn in list(self.pending_conns):
+            if not self.alive:
+                conn.timeout = min(conn.timeout, now + STOP_KEEPALIVE_LINGER)
+            if conn.timeout > now:
+                continue
+            with suppress(OSError):
+                if conn.sock.recv(AWAITED_BYTES):  # read, because unread bytes would make the end a reset
+                    conn.sock.send(_TIMED_OUT)
+            self._end(conn, self.pending_conns)
+        while self._lingering and self._lingering[0].timeout <= now:
+            self._end(self._lingering[0], self._lingering)
+
+
+def _peek(sock: socket.socket) -> bytes | None:
+    """Return what has come and leave it there; None for nothing yet, b"" where nothing more will come."""
+    sock.setblocking(False)
+    try:
+        seen = sock.recv(_FIRST_LOOK, socket.MSG_PEEK)
+        return sock.recv(AWAITED_BYTES, socket.MSG_PEEK) if len(seen) == _FIRST_LOOK else seen
+    except BlockingIOError:
+        return None
+    except OSError:
+        return b""
+
+
+def _missing(request: bytes) -> tuple[int, bool]:
+    """Return how many bytes to wait for, and whether the service refuses the request whatever its body is."""
+    end = request.find(b"\r\n\r\n")
+    if end < 0:
+        return (1 if len(request) < AWAITED_BYTES else 0), False
+    if _CHUNKED.search(request, 0, end + 2):
+        return 0, True
+    found = _LENGTH.search(request, 0, end + 2)
+    length = int(found[1]) if found else 0
+    if length > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+        return 0, True
+    return max(0, min(end + 4 + length, AWAITED_BYTES) - len(request)), False
+
+
+def _wake_at(sock: socket.socket, size: int) -> None:
+    """Let the kernel call the socket readable from `size` bytes on, so that single bytes wake nobody up."""
+    with suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
