@@ -1,7 +1,7 @@
-"""Small clients of the servers that keep telemetry: what they have got, asked over HTTP. They only read.
+"""Small read-only HTTP clients of the servers that store telemetry.
 
 One dataclass for each server, made from its base URL. Its methods return plain values, or raise `BackendError`, whose
-text names the address, the status and what to check. A question is bounded in time (`timeout`, in seconds) and size.
+text names the address, the status and what to check. A request is bounded in time (`timeout`, in seconds) and size.
 """
 
 from telemetry.backends.alloy import Alloy

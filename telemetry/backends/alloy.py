@@ -47,7 +47,7 @@ class Alloy(Backend):
         return [Count(one.name, one.labels, one.value) for family in families for one in family.samples]
 
     def count(self, name: str, **labels: str) -> float:
-        """Return the sum of one metric over the series that have these labels; 0 if there is none.
+        """Return the sum of one metric over the series that have these labels; 0 if there are none.
 
         `otelcol_receiver_accepted_spans_total`, `otelcol_exporter_sent_log_records_total` and the like.
         """

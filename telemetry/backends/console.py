@@ -1,4 +1,4 @@
-"""The embedded console's JSON API (docs in `telemetry.console.views`): what it has got of all three signals."""
+"""The embedded console's JSON API (docs in `telemetry.console.views`): what has arrived of all three signals."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -58,7 +58,7 @@ class KeptLog:
 
 @dataclass(frozen=True, slots=True)
 class KeptTrace:
-    """A trace with its log records; both empty if the console knows it not."""
+    """A trace with its log records; both empty if the console does not have it."""
 
     spans: list[KeptSpan]
     logs: list[KeptLog]
@@ -105,14 +105,14 @@ class Console(Backend):
     def totals(self) -> dict[str, ModeTotals]:
         """Return what has arrived since the start, by mode."""
         modes = self._get("/api/summary")["modes"]
-        return {mode: ModeTotals(**{name: told[name] for name in _TOTALS}) for mode, told in modes.items()}
+        return {mode: ModeTotals(**{name: answer[name] for name in _TOTALS}) for mode, answer in modes.items()}
 
     def trace(self, trace_id: str) -> KeptTrace:
         """Return the spans of a trace and the log records that belong to it."""
-        told = self._get(f"/api/traces/{trace_id}", accepted=(_NOT_FOUND,))
-        if told is None:
+        answer = self._get(f"/api/traces/{trace_id}", accepted=(_NOT_FOUND,))
+        if answer is None:
             return KeptTrace([], [])
-        return KeptTrace([_span(one) for one in told["spans"]], [_log(one) for one in told["logs"]])
+        return KeptTrace([_span(one) for one in answer["spans"]], [_log(one) for one in answer["logs"]])
 
     def logs(self, trace_id: str | None = None, limit: int = 50) -> list[KeptLog]:
         """Return the newest log records, those of one trace if its id is given."""
@@ -121,13 +121,13 @@ class Console(Backend):
 
     def series(self, metric: str, points: int = 100) -> list[KeptSeries]:
         """Return the series of a metric such as `http.server.request.duration` (scraped: `http_server_..._seconds`)."""
-        told = self._get(f"/api/metrics/{quote(metric)}", {"points": points}, accepted=(_NOT_FOUND,))
-        return [] if told is None else [_series(one) for one in told["series"] if one["points"]]
+        answer = self._get(f"/api/metrics/{quote(metric)}", {"points": points}, accepted=(_NOT_FOUND,))
+        return [] if answer is None else [_series(one) for one in answer["series"] if one["points"]]
 
     def targets(self) -> list[ScrapeTarget]:
         """Return the targets that it scrapes."""
-        told = self._get("/api/summary")["scrape_targets"]
-        return [ScrapeTarget(one["url"], bool(one["up"]), one["last_error"]) for one in told]
+        answer = self._get("/api/summary")["scrape_targets"]
+        return [ScrapeTarget(one["url"], bool(one["up"]), one["last_error"]) for one in answer]
 
     def _get(self, path: str, parameters: Mapping[str, object] | None = None, accepted: tuple[int, ...] = ()) -> Any:
         answer = self.get_json(path, parameters, accepted)
@@ -136,43 +136,43 @@ class Console(Backend):
         return answer
 
 
-def _span(told: Mapping[str, Any]) -> KeptSpan:
+def _span(answer: Mapping[str, Any]) -> KeptSpan:
     return KeptSpan(
-        trace_id=told["trace_id"],
-        span_id=told["span_id"],
-        parent_id=told["parent_span_id"] or "",
-        name=told["name"],
-        kind=told["kind"],
-        service=told["service"],
-        mode=told["mode"],
-        attributes=told["attributes"],
+        trace_id=answer["trace_id"],
+        span_id=answer["span_id"],
+        parent_id=answer["parent_span_id"] or "",
+        name=answer["name"],
+        kind=answer["kind"],
+        service=answer["service"],
+        mode=answer["mode"],
+        attributes=answer["attributes"],
     )
 
 
-def _log(told: Mapping[str, Any]) -> KeptLog:
+def _log(answer: Mapping[str, Any]) -> KeptLog:
     return KeptLog(
-        body=str(told["body"]),
-        severity=told["severity"],
-        logger=told["logger"],
-        service=told["service"],
-        mode=told["mode"],
-        trace_id=told["trace_id"] or "",
-        attributes=told["attributes"],
+        body=str(answer["body"]),
+        severity=answer["severity"],
+        logger=answer["logger"],
+        service=answer["service"],
+        mode=answer["mode"],
+        trace_id=answer["trace_id"] or "",
+        attributes=answer["attributes"],
     )
 
 
-def _series(told: Mapping[str, Any]) -> KeptSeries:
-    newest = told["points"][-1]
+def _series(answer: Mapping[str, Any]) -> KeptSeries:
+    newest = answer["points"][-1]
     return KeptSeries(
-        source=told["source"],
-        sample=told["sample"] or "",
-        mode=told["mode"],
-        service=told["service"],
-        attributes=told["attributes"],
+        source=answer["source"],
+        sample=answer["sample"] or "",
+        mode=answer["mode"],
+        service=answer["service"],
+        attributes=answer["attributes"],
         value=float(newest.get("count", newest.get("value", 0))),
         exemplars=tuple(
             KeptExemplar(exemplar["trace_id"] or "", _seconds(exemplar["time"]))
-            for point in told["points"]
+            for point in answer["points"]
             for exemplar in point["exemplars"]
         ),
     )

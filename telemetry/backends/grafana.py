@@ -40,7 +40,7 @@ class Grafana(Backend):
     password_variable: ClassVar[str] = "TELEMETRY_GRAFANA_PASSWORD"  # noqa: S105  (a variable's name)
 
     def version(self) -> str:
-        """Return its version; raises BackendError where it is no Grafana or its database is away."""
+        """Return its version; raises BackendError if it is not Grafana or its database is down."""
         health = self.get_json("/api/health")
         if not isinstance(health, dict) or "database" not in health:
             raise self.error(f"{self.base}/api/health", "the answer is not Grafana's")
@@ -59,8 +59,8 @@ class Grafana(Backend):
         """Return whether Grafana reaches a data source."""
         path = f"/api/datasources/uid/{quote(uid, safe='')}/health"
         answer = self.get(path, accepted=(_BAD_REQUEST, _NOT_FOUND, _UNAVAILABLE))
-        told = self.decode(answer)
-        message = str(told.get("message", ""))
-        if "status" not in told:
+        health = self.decode(answer)
+        message = str(health.get("message", ""))
+        if "status" not in health:
             return DataSourceHealth(None, message)
-        return DataSourceHealth(told["status"] == "OK", message)
+        return DataSourceHealth(health["status"] == "OK", message)

@@ -59,7 +59,7 @@ class Backend:
 
     `url` may hold a user and a password (`http://user:password@host:port/prefix`), which go with each request as Basic
     authentication; `headers` are for what a gateway wants, such as `X-Scope-OrgID`. Neither is ever shown. Proxies of
-    the environment are not used: the servers are near. Raises ValueError for a URL that is none.
+    the environment are not used: the servers are local. Raises ValueError for an invalid URL.
     """
 
     url: str = field(repr=False)
@@ -106,7 +106,7 @@ class Backend:
         return None if answer.status in accepted else self.decode(answer)
 
     def decode(self, answer: Answer) -> Any:
-        """Return the JSON of an answer; raise BackendError where it is none."""
+        """Return the JSON of an answer; raise BackendError if it is not JSON."""
         try:
             return json.loads(answer.body)
         except (ValueError, RecursionError):
@@ -155,8 +155,8 @@ class Backend:
             phrase = HTTPStatus(answer.status).phrase
         except ValueError:
             phrase = ""
-        told = " ".join(answer.text.split()) if "<" not in answer.text[:100] else ""
-        reason = f"HTTP {answer.status} {phrase}".strip() + (f": {told[:_LONGEST_REASON]}" if told else "")
+        text = " ".join(answer.text.split()) if "<" not in answer.text[:100] else ""
+        reason = f"HTTP {answer.status} {phrase}".strip() + (f": {text[:_LONGEST_REASON]}" if text else "")
         remedies = {
             HTTPStatus.UNAUTHORIZED: f"put user and password into its URL{self._named_by}",
             HTTPStatus.FORBIDDEN: f"check the rights of the user in its URL{self._named_by}",
@@ -180,14 +180,14 @@ class Backend:
 
 
 def checked_base_url(url: str) -> str:
-    """Return `url`; raise ValueError with what is wrong and what is accepted, without its credentials."""
+    """Return `url`; raise ValueError with what is wrong and what is expected, without its credentials."""
     try:
         parts = urlsplit(url)
         fine = parts.scheme in {"http", "https"} and parts.hostname and (parts.port is None or parts.port > 0)
     except ValueError:
-        raise ValueError("the URL is not accepted; accepted: http://host:port or https://host:port") from None
+        raise ValueError("invalid URL; expected http://host:port or https://host:port") from None
     if not fine or parts.query or parts.fragment or not url.isprintable() or " " in url:
-        raise ValueError(f"{shown_url(url)!r} is not accepted; accepted: http://host:port or https://host:port")
+        raise ValueError(f"invalid URL {shown_url(url)!r}; expected http://host:port or https://host:port")
     return url
 
 

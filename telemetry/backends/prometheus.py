@@ -27,7 +27,7 @@ class Exemplar:
 
     @property
     def trace_id(self) -> str:
-        """The id of the trace that it leads to; empty if it has none."""
+        """The id of the trace that it links to; empty if it has none."""
         return self.labels.get("trace_id", "")
 
 

@@ -30,12 +30,12 @@ def shown(ratio: Ratio) -> str:
 
 # metric, whether less is better, what the winner is good for
 _COSTS = (
-    ("cpu", True, "the service's CPU time counts", "CPU per request"),
-    ("throughput", False, "one worker must serve as much as it can", "requests per second"),
-    ("p99", True, "the slowest requests count", "p99"),
-    ("memory", True, "memory per worker counts", "memory per worker"),
+    ("cpu", True, "CPU time matters", "CPU per request"),
+    ("throughput", False, "one worker must serve as many requests as it can", "requests per second"),
+    ("p99", True, "the slowest requests matter", "p99"),
+    ("memory", True, "memory per worker matters", "memory per worker"),
     ("start", True, "workers must start fast", "start-up time"),
-    ("sent_bytes", True, "the network counts", "bytes sent per request"),
+    ("sent_bytes", True, "network traffic matters", "bytes sent per request"),
 )
 
 
@@ -51,10 +51,10 @@ def _cost(report: Report) -> list[Line]:
                 lines.append(_decided(ratio, when, figure, less_is_better=less_is_better))
     if {"direct", "direct-stdout"} <= runs.keys() and (ratio := _between(runs["direct-stdout"], runs["direct"], "cpu")):
         figure = f"CPU per request, logs on stdout / by OTLP: {shown(ratio)}"
-        if ratio.told and ratio.value < 1:
+        if ratio.significant and ratio.value < 1:
             lines.append(_line(DIRECT, "something collects standard output anyway: its logs cost nothing more", figure))
         else:
-            lines.append(_line(EITHER, "logs on stdout save nothing that could be told here", figure))
+            lines.append(_line(EITHER, "logs go to stdout: no measurable saving", figure))
     return lines
 
 
@@ -65,8 +65,8 @@ def _between(one: Report, other: Report, metric: str) -> Ratio | None:
 
 
 def _decided(ratio: Ratio, when: str, figure: str, *, less_is_better: bool) -> Line:
-    if not ratio.told:
-        return _line(EITHER, f"{when}: no difference could be told", figure)
+    if not ratio.significant:
+        return _line(EITHER, f"{when}: no measurable difference", figure)
     return _line(DIRECT if (ratio.value < 1) is less_is_better else COLLECTOR, when, figure)
 
 
@@ -93,7 +93,7 @@ def _freshness(report: Report) -> list[Line]:
         if _differ(ours["ages"], theirs["ages"]):
             lines.append(_line(DIRECT if ours["median"] < theirs["median"] else COLLECTOR, when, figure))
         else:
-            lines.append(_line(EITHER, f"{when}: no difference could be told", figure))
+            lines.append(_line(EITHER, f"{when}: no measurable difference", figure))
     return lines
 
 
@@ -105,7 +105,7 @@ def _differ(ours: list[float], theirs: list[float]) -> bool:
 
 
 _FAULTS: dict[str, str] = {
-    "gone": "a backend may be away",
+    "gone": "a backend may be down",
     "slow": "a backend may be slow",
     "refusing": "a backend may refuse",
     "killed": "a worker may be killed",
@@ -125,12 +125,12 @@ def _losses(report: Report) -> list[Line]:
             # How much goes with a batch depends on the moment of its end, so only who lost nothing is advised.
             if direct and collector and not min(direct[0], collector[0]) and _rates_differ(direct, collector):
                 through = next((run["collector"] for run in of_fault if run["collector"]), "the receiver itself")
-                told = [f"{lost} of {sent}" for lost, sent in (direct, collector)]
-                figure = f"{name} lost: direct {told[0]}, through {through} {told[1]}"
+                shares = [f"{lost} of {sent}" for lost, sent in (direct, collector)]
+                figure = f"{name} lost: direct {shares[0]}, through {through} {shares[1]}"
                 better = COLLECTOR if direct[0] else DIRECT
                 lines.append(_line(better, f"{when} and its {name} must not be lost", figure))
     if runs and not any(line["choose"] == COLLECTOR for line in lines):
-        lines.append(_line(EITHER, "faults decide: a collector saved nothing here", _total_lost(runs)))
+        lines.append(_line(EITHER, "faults matter: a collector saved nothing here", _total_lost(runs)))
     return lines
 
 

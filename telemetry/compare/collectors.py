@@ -43,7 +43,7 @@ class Collector(Protocol):
         """CPU time of all its runs."""
 
     def losses(self, item: Literal["spans", "log records"]) -> Counter[str]:
-        """What it says it could not deliver, by its own counter; empty where it tells nothing."""
+        """What it could not deliver, by its own counter; empty where it has none."""
 
 
 class _Process:
@@ -147,7 +147,7 @@ class Rotel(_Process):
         return Counter()
 
 
-# What the deployment's configuration has, and what stands there in a comparison.
+# What the deployment's configuration has, and what takes its place in a comparison.
 _RECEIVERS = {"grpc": "0.0.0.0:4317", "http/protobuf": "0.0.0.0:4318"}
 _QUEUE = "/var/lib/alloy/data/otel-queue"
 _PROMETHEUS_PATH = "/api/v1/otlp"
@@ -230,7 +230,7 @@ def alloy_binary(given: str) -> Path:
 
 @cache
 def alloy_title(binary: Path) -> str:
-    """Return the name and version that the binary tells."""
-    told = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=30, check=False)  # noqa: S603
-    found = re.search(r"v(\d+\.\d+\.\d+\S*)", told.stdout)
+    """Return the name and version that the binary prints."""
+    answer = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=30, check=False)  # noqa: S603
+    found = re.search(r"v(\d+\.\d+\.\d+\S*)", answer.stdout)
     return f"Alloy {found[1]}" if found else "Alloy"

@@ -18,14 +18,14 @@ _AT_ONCE = 4
 
 
 class StoppedError(Exception):
-    """Somebody pressed Ctrl-C."""
+    """The comparison was interrupted (Ctrl-C)."""
 
 
 @dataclass
 class Context:
     """One comparison. `application` is the service's WSGI name; `rate` is set by the calibration.
 
-    `cores` are those of the service, none where it shares them with all else.
+    `cores` are those of the service, none if it shares them with everything else.
     """
 
     options: Options
@@ -50,12 +50,12 @@ class Context:
         return [variant for variant in self.variants if variant.route]
 
     def wait(self, seconds: float) -> None:
-        """Wait; raise StoppedError as soon as somebody wants to stop."""
+        """Wait; raise StoppedError as soon as the comparison is interrupted."""
         if self.interruption.wait(seconds):
             raise StoppedError
 
     def check(self) -> None:
-        """Raise StoppedError if somebody wants to stop."""
+        """Raise StoppedError if the comparison was interrupted."""
         self.wait(0)
 
     def wait_for(self, condition: Callable[[], bool], timeout: float) -> bool:
@@ -74,7 +74,7 @@ class Context:
         return 1 if self.options.service_port else _AT_ONCE
 
     def collector(self, folder: Path, protocol: str, backend: BackendPorts) -> Collector | None:
-        """Return the collector that stands between in collector mode, None for none; it takes `protocol`."""
+        """Return the collector of collector mode, None for none; it takes `protocol`."""
         wanted = self.options.collector
         if wanted == "none":
             return None
@@ -107,5 +107,5 @@ class Scenario:
         raise NotImplementedError
 
     def result(self) -> dict[str, Any]:
-        """Return what was found so far, as it stands in report.json; empty if nothing was."""
+        """Return what was found so far, in the form of report.json; empty if nothing was."""
         raise NotImplementedError

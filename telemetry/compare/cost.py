@@ -1,4 +1,4 @@
-"""Cost: what each set-up takes of the service, beside the same without telemetry, in paired rounds."""
+"""Cost: what each set-up costs the service, compared with no telemetry, in paired rounds."""
 
 import random
 import statistics
@@ -7,11 +7,11 @@ from functools import partial
 from http.client import HTTPConnection
 from typing import Any
 
-from telemetry.compare.bench import Bench
 from telemetry.compare.context import Context, Scenario, Step
 from telemetry.compare.intervals import Ratio, paired_ratio, rounded
 from telemetry.compare.ledger import Account
 from telemetry.compare.route import OFF, Variant
+from telemetry.compare.run import Run
 
 # Estimates for the progress display, seconds: a start, seeding and a stop.
 _AROUND = 5.0
@@ -32,8 +32,8 @@ METRICS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """One run. Times in seconds, memory in bytes; `cpu` is per request, with the drain at the stop."""
+class CostFigures:
+    """The figures of one run. Times in seconds, memory in bytes; `cpu` is per request, with the drain at the stop."""
 
     cpu: float
     throughput: float
@@ -46,7 +46,7 @@ class Run:
     sent_bytes: float
     """Bytes that left the service per request: OTLP, and scrapes in direct mode."""
     collector_cpu: float | None
-    """CPU seconds per request of the collector, None where none stands between."""
+    """CPU seconds per request of the collector, None if there is none."""
     requests: int
     late: float
 
@@ -58,7 +58,7 @@ class Cost(Scenario):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self._runs: dict[str, list[Run]] = {variant.key: [] for variant in context.variants}
+        self._runs: dict[str, list[CostFigures]] = {variant.key: [] for variant in context.variants}
         self._accounts: dict[str, list[Account]] = {}
         self._memory = ""
         self._collectors: dict[str, str] = {}
@@ -73,57 +73,55 @@ class Cost(Scenario):
 
     def _measure(self, variant: Variant) -> None:
         options = self.context.options
-        with Bench(self.context, variant) as bench:
-            bench.seed(0)
-            warm_up = bench.load("closed", _WARM_UP_SECONDS)
-            closed = bench.load("closed", options.duration)
-            opened = bench.load("open", options.duration, self.context.rate)
+        with Run(self.context, variant) as run:
+            run.seed(0)
+            warm_up = run.load("closed", _WARM_UP_SECONDS)
+            closed = run.load("closed", options.duration)
+            opened = run.load("open", options.duration, self.context.rate)
             warm_up.go()
-            bench.done(warm_up)
-            sent, cpu = bench.bytes_sent(0), bench.service.cpu_seconds()
-            collector_cpu = bench.collector.cpu_seconds() if bench.collector else 0.0
+            run.done(warm_up)
+            sent, cpu = run.bytes_sent(0), run.service.cpu_seconds()
+            collector_cpu = run.collector.cpu_seconds() if run.collector else 0.0
             closed.go()
-            fast = bench.done(closed)
+            fast = run.done(closed)
             opened.go()
-            steady = bench.done(opened)
-            self._memory, memory = bench.service.memory()
-            scrape = _scrape_bytes(bench)
-            found = bench.finish(settle=False)
+            steady = run.done(opened)
+            self._memory, memory = run.service.memory()
+            scrape = _scrape_bytes(run)
+            found = run.finish(settle=False)
             requests = fast.responses + steady.responses
-            self._note(variant, bench, found)
+            self._note(variant, run, found)
             if steady.late > _MOST_LATE:
                 self.context.progress.say(
                     f"{variant.title}: the generator was {steady.late:.2f} s late; {self.context.rate:g} requests/s "
                     "are too many for this machine, or others use it"
                 )
             self._runs[variant.key].append(
-                Run(
-                    cpu=(bench.service.cpu_seconds() - cpu) / requests,
+                CostFigures(
+                    cpu=(run.service.cpu_seconds() - cpu) / requests,
                     throughput=fast.responses / fast.seconds,
                     p50=steady.percentile(50),
                     p95=steady.percentile(95),
                     p99=steady.percentile(99),
                     memory=memory,
-                    start=bench.service.start_seconds,
-                    stop=bench.stop_seconds,
-                    sent_bytes=(bench.bytes_sent(scrape) - sent) / requests,
-                    collector_cpu=(bench.collector.cpu_seconds() - collector_cpu) / requests
-                    if bench.collector
-                    else None,
+                    start=run.service.start_seconds,
+                    stop=run.stop_seconds,
+                    sent_bytes=(run.bytes_sent(scrape) - sent) / requests,
+                    collector_cpu=(run.collector.cpu_seconds() - collector_cpu) / requests if run.collector else None,
                     requests=requests,
                     late=steady.late,
                 )
             )
 
-    def _note(self, variant: Variant, bench: Bench, found: list[Account]) -> None:
-        self._collectors[variant.key] = bench.collector_name
+    def _note(self, variant: Variant, run: Run, found: list[Account]) -> None:
+        self._collectors[variant.key] = run.collector_name
         self._accounts.setdefault(variant.key, []).extend(found)
-        for problem in bench.problems(found):
+        for problem in run.problems(found):
             self.problems.append(f"cost, {problem}")
             self.context.progress.say(f"DOES NOT ADD UP: cost, {problem}")
 
     def ratio(self, key: str, metric: str) -> Ratio | None:
-        """Return the ratio to `off` of complete rounds, None where there is none."""
+        """Return the ratio to `off` of complete rounds, None if there are none."""
         values, baseline = self._runs[key], self._runs.get(OFF.key, [])
         pairs = min(len(values), len(baseline))
         if not pairs:
@@ -145,7 +143,7 @@ class Cost(Scenario):
         found = self._accounts.get(variant.key, [])
         medians = {
             name: rounded(statistics.median(values))
-            for name in Run.__slots__
+            for name in CostFigures.__slots__
             if (values := [value for run in runs if (value := getattr(run, name)) is not None])
         }
         ratios = (
@@ -172,11 +170,11 @@ def totals(found: list[Account]) -> dict[str, dict[str, int]]:
     return sums
 
 
-def _scrape_bytes(bench: Bench) -> int:
-    """Return the length of the answer to a scrape, 0 where nobody scrapes."""
-    if bench.variant.mode != "direct":
+def _scrape_bytes(run: Run) -> int:
+    """Return the length of the answer to a scrape, 0 where nothing scrapes."""
+    if run.variant.mode != "direct":
         return 0
-    client = HTTPConnection("127.0.0.1", bench.service.port, timeout=10)
+    client = HTTPConnection("127.0.0.1", run.service.port, timeout=10)
     try:
         client.request("GET", "/metrics", headers={"Accept": "application/openmetrics-text", "Connection": "close"})
         return len(client.getresponse().read())

@@ -50,7 +50,7 @@ class Sqlite:
 
 
 class Postgres:
-    """Databases beside the one that `url` names, on the same server; that one is only connected to.
+    """New databases on the server that `url` names; the one named there is only connected to.
 
     Its user needs the right to create databases.
     """

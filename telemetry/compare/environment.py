@@ -9,13 +9,13 @@ from telemetry.demo.environment import LOOPBACK, set_aside
 
 
 def prepare(environ: MutableMapping[str, str] = os.environ) -> None:
-    """Give `environ` what Django's settings need, and take away what is meant for another service.
+    """Give `environ` what Django's settings need, and remove what is meant for another service.
 
     To be called before Django's settings load.
     """
     left_out = set_aside(environ)
     if left_out:
-        print(f"compare: leaves out {', '.join(left_out)} of the environment", file=sys.stderr)  # noqa: T201
+        print(f"compare: ignoring these environment variables: {', '.join(left_out)}", file=sys.stderr)  # noqa: T201
     environ.update(
         {
             "DATABASE_URL": "sqlite:////nonexistent/compare-has-a-database-for-each-run",

@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 from typing import Any
 
-from telemetry.compare.bench import Bench
 from telemetry.compare.context import Context, Scenario, Step
 from telemetry.compare.intervals import rounded
 from telemetry.compare.ledger import Account
 from telemetry.compare.load import percentile
 from telemetry.compare.route import Variant
+from telemetry.compare.run import Run
 
 _AROUND = 15.0
 _POLL = 0.02
@@ -39,26 +39,26 @@ class Freshness(Scenario):
             list(threads.map(self._probe, self.context.exporting))
 
     def _probe(self, variant: Variant) -> None:
-        with Bench(self.context, variant, workers=1) as bench:
-            bench.seed(0)
-            watch = _Watch(bench)
+        with Run(self.context, variant, workers=1) as run:
+            run.seed(0)
+            watch = _Watch(run)
             self.context.wait_for(lambda: watch.look() or watch.seen_all(), 4 * self.context.options.interval + 10)
             watch.ages = {signal: [] for signal in _SIGNALS}
             deadline, due = monotonic() + self._seconds, monotonic()
             while monotonic() < deadline:
                 if monotonic() >= due:
-                    bench.ask_once()
+                    run.ask_once()
                     watch.asked()
                     due = monotonic() + random.uniform(_SHORTEST_PAUSE, _LONGEST_PAUSE)  # noqa: S311
                 watch.look()
                 self.context.wait(_POLL)
             self.context.wait_for(lambda: watch.look() or watch.seen_all(), 4 * self.context.options.interval + 10)
             self._ages[variant.key] = watch.ages
-            found = bench.finish()
-            self._note(bench, found)
+            found = run.finish()
+            self._note(run, found)
 
-    def _note(self, bench: Bench, found: list[Account]) -> None:
-        for problem in bench.problems(found):
+    def _note(self, run: Run, found: list[Account]) -> None:
+        for problem in run.problems(found):
             self.problems.append(f"freshness, {problem}")
             self.context.progress.say(f"DOES NOT ADD UP: freshness, {problem}")
 
@@ -92,9 +92,9 @@ class Freshness(Scenario):
 class _Watch:
     """Notes when each request is there. One worker and one client: the n-th item is that of the n-th request."""
 
-    def __init__(self, bench: Bench) -> None:
-        self._bench = bench
-        self._count = bench.responses
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._count = run.responses
         self._waiting: dict[str, deque[tuple[int, float]]] = {name: deque() for name in _SIGNALS}
         self.ages: dict[str, list[float]] = {name: [] for name in _SIGNALS}
         for name in _SIGNALS:
@@ -108,7 +108,7 @@ class _Watch:
 
     def look(self) -> bool:
         """Look what is there; returns False."""
-        stored = self._bench.read()
+        stored = self._run.read()
         now = monotonic()
         for name, attribute in _SIGNALS.items():
             waiting = self._waiting[name]

@@ -26,8 +26,8 @@ class Ratio:
     pairs: int
 
     @property
-    def told(self) -> bool:
-        """Whether the interval excludes 1: only then is there a difference to speak of."""
+    def significant(self) -> bool:
+        """Whether the interval excludes 1: only then is there a measurable difference."""
         return self.low is not None and self.high is not None and not self.low <= 1 <= self.high
 
     @property
@@ -39,7 +39,7 @@ class Ratio:
 
     def as_json(self) -> dict[str, Any]:
         """Return it for the report."""
-        return {**{key: rounded(value) for key, value in asdict(self).items()}, "told": self.told}
+        return {**{key: rounded(value) for key, value in asdict(self).items()}, "significant": self.significant}
 
 
 def paired_ratio(values: Sequence[float], baseline: Sequence[float]) -> Ratio:
@@ -65,7 +65,7 @@ def _t_quantile(degrees: int) -> float:
 
 
 def rounded(value: Any, digits: int = 4) -> Any:
-    """Return numbers with so many significant digits, all else as it is."""
+    """Return numbers with so many significant digits, everything else unchanged."""
     if isinstance(value, float) and math.isfinite(value) and value:
         return round(value, digits - 1 - math.floor(math.log10(abs(value))))
     return value

@@ -1,7 +1,7 @@
 """What was sent held against what is stored: every signal adds up, or the run has failed.
 
 Each request that was answered leaves one server span, one access record and one count. What is missing must be covered
-by reasons that somebody counted: the service's exporters and queues, its line at a stop, a collector's counters, or the
+by reasons that were counted: the service's exporters and queues, its line at a stop, a collector's counters, or the
 bound that a fault of the comparison itself sets (a worker was killed with so many items).
 """
 
@@ -21,7 +21,7 @@ class Stored:
     server_spans: int = 0
     access_records: int = 0
     requests: int = 0
-    """As the metrics tell them."""
+    """As counted by the metrics."""
     spans: int = 0
     log_records: int = 0
     duplicates: int = 0
@@ -45,7 +45,7 @@ class Account:
 
     @property
     def unexplained(self) -> int:
-        """Items that are missing without a reason (negative: items that nobody sent)."""
+        """Items that are missing without a reason (negative: items that were never sent)."""
         if self.stored > self.sent + self.surplus_allowed:
             return self.sent + self.surplus_allowed - self.stored
         return max(0, self.lost - sum(self.reasons.values()))
@@ -53,16 +53,16 @@ class Account:
     def problem(self) -> str | None:
         """Return what does not add up, None where all does."""
         if self.unexplained > 0:
-            told = ", ".join(f"{reason} {count}" for reason, count in sorted(self.reasons.items())) or "no reason"
-            return f"{self.signal}: {self.lost} of {self.sent} are missing, and {told} is told"
+            counted = ", ".join(f"{reason} {count}" for reason, count in sorted(self.reasons.items())) or "none"
+            return f"{self.signal}: {self.lost} of {self.sent} are missing; reasons counted: {counted}"
         if self.unexplained < 0:
             return f"{self.signal}: {self.stored} are stored, {-self.unexplained} more than were sent"
         return None
 
     def as_json(self) -> dict[str, Any]:
         """Return it for the report."""
-        told = dict(sorted(self.reasons.items())) if self.lost else {}
-        return {**asdict(self), "reasons": told, "lost": self.lost, "unexplained": self.unexplained}
+        reasons = dict(sorted(self.reasons.items())) if self.lost else {}
+        return {**asdict(self), "reasons": reasons, "lost": self.lost, "unexplained": self.unexplained}
 
 
 def accounts(
@@ -104,14 +104,14 @@ def problems(
 
     Requests without an answer are where none `may_fail`, and losses, whatever their reason, where none `may_lose`.
     """
-    told = [problem for account in found if (problem := account.problem())]
+    lines = [problem for account in found if (problem := account.problem())]
     for account in found:
         if account.lost and not may_lose and not account.problem():
             reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(account.reasons.items()))
             lost = f"{account.lost} of {account.sent} are lost in calm, where nothing may be"
-            told.append(f"{account.signal}: {lost} ({reasons})")
+            lines.append(f"{account.signal}: {lost} ({reasons})")
     if wrong:
-        told.append(f"answers with a wrong status: {', '.join(f'{n} x {status}' for status, n in wrong.items())}")
+        lines.append(f"answers with a wrong status: {', '.join(f'{n} x {status}' for status, n in wrong.items())}")
     if failed and not may_fail:
-        told.append(f"{failed} requests got no answer")
-    return told
+        lines.append(f"{failed} requests got no answer")
+    return lines

@@ -1,4 +1,4 @@
-"""One load: a process of its own that sends requests when it is told to, and what came of them.
+"""One load: a process of its own that sends requests on command, and what came of them.
 
 Two generators: `telemetry.compare.closed_loop` (Locust) asks again as soon as it has an answer, which gives the highest
 throughput; `telemetry.compare.open_loop` starts requests at a fixed rate whatever became of those before, which gives

@@ -1,15 +1,15 @@
-"""Loss: what was sent against what is stored, in calm and in faults, and which counter told what is missing."""
+"""Loss: what was sent against what is stored, in calm and in faults, and which counter accounts for what is missing."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from telemetry.compare.bench import Bench
 from telemetry.compare.context import Context, Scenario, Step
 from telemetry.compare.ledger import Account
 from telemetry.compare.loss_faults import CLOCK_MARGIN, LEAD, Kind, Playing, kinds
 from telemetry.compare.route import Variant
+from telemetry.compare.run import Run
 
 _AROUND = 16.0
 _MOST_RATE = 20.0
@@ -69,26 +69,26 @@ class Loss(Scenario):
             self._found += threads.map(lambda run: self._play(*run), runs)
 
     def _play(self, kind: Kind, variant: Variant) -> dict[str, Any]:
-        with Bench(self.context, variant) as bench:
-            bench.seed(0)
-            bench.fixed_workers = kind.fixed_workers
-            if bench.shelf is not None:
-                bench.shelf.scrape()  # as a backend would have done long before
-            load = bench.load("open", kind.seconds, self._rate)
-            playing = Playing(bench, kind)
+        with Run(self.context, variant) as run:
+            run.seed(0)
+            run.fixed_workers = kind.fixed_workers
+            if run.store is not None:
+                run.store.scrape()  # as a backend would have done long before
+            load = run.load("open", kind.seconds, self._rate)
+            playing = Playing(run, kind)
             load.go()
             playing.wait(kind.seconds / 2 if kind.seconds <= self.context.options.duration else LEAD)
             kind.play(playing)
-            done = bench.done(load, self._watching(bench, kind))
-            bench.bounds = playing.bounds(done)
-            found = bench.account() if kind.ends_service else bench.finish()
-            for problem in bench.problems(found, may_fail=kind.may_fail, may_lose=kind.may_lose):
+            done = run.done(load, self._watching(run, kind))
+            run.bounds = playing.bounds(done)
+            found = run.account() if kind.ends_service else run.finish()
+            for problem in run.problems(found, may_fail=kind.may_fail, may_lose=kind.may_lose):
                 self.problems.append(f"loss, {kind.title}, {problem}")
                 self.context.progress.say(f"DOES NOT ADD UP: loss, {kind.title}, {problem}")
-            return self._told(kind, bench, found)
+            return self._result(kind, run, found)
 
-    def _watching(self, bench: Bench, kind: Kind) -> Callable[[float], object]:
-        """Wait, and from time to time remember what the workers tell."""
+    def _watching(self, run: Run, kind: Kind) -> Callable[[float], object]:
+        """Wait, and from time to time keep what the workers report."""
         waited = 0.0
 
         def wait(seconds: float) -> None:
@@ -97,22 +97,22 @@ class Loss(Scenario):
             waited += seconds
             if waited > CLOCK_MARGIN and not kind.ends_service:
                 waited = 0.0
-                bench.service.statuses()
+                run.service.statuses()
 
         return wait
 
-    def _told(self, kind: Kind, bench: Bench, found: list[Account]) -> dict[str, Any]:
-        collector = bench.collector
+    def _result(self, kind: Kind, run: Run, found: list[Account]) -> dict[str, Any]:
+        collector = run.collector
         return {
             "fault": kind.key,
             "title": kind.title,
-            "key": bench.variant.key,
-            "variant": bench.variant.title,
-            "collector": bench.collector_name,
+            "key": run.variant.key,
+            "variant": run.variant.title,
+            "collector": run.collector_name,
             "queue_on_disk": bool(collector and collector.queue_on_disk),
-            "requests": bench.responses,
-            "unanswered": bench.failed,
-            "duplicates": bench.stored.duplicates,
+            "requests": run.responses,
+            "unanswered": run.failed,
+            "duplicates": run.stored.duplicates,
             "accounts": [account.as_json() for account in found],
         }
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from time import time
 from typing import Any
 
-from telemetry.compare.bench import Bench
 from telemetry.compare.faults_proxy import PASS, Fault
 from telemetry.compare.load import Done
-from telemetry.compare.shelf import ConsoleShelf
+from telemetry.compare.run import Run
 from telemetry.compare.sockets import wait_until
+from telemetry.compare.store import ConsoleStore
 from telemetry.console.faults import Faults
 
 LEAD = 2.0
@@ -47,27 +47,27 @@ class Kind:
 
 @dataclass
 class _Killed:
-    """What the worker that was killed had told before, and when."""
+    """The last report of the worker that was killed, and its time."""
 
-    told: dict[str, Any]
+    status: dict[str, Any]
     asked: float
     killed: float
 
 
 class Playing:
-    """A bench under load, with what the faults need."""
+    """A run under load, with what the faults need."""
 
-    def __init__(self, bench: Bench, kind: Kind) -> None:
-        self.bench = bench
+    def __init__(self, run: Run, kind: Kind) -> None:
+        self.run = run
         self.kind = kind
         self.killed: _Killed | None = None
 
     def wait(self, seconds: float) -> None:
-        """Wait, and remember meanwhile what the workers tell: some may be gone soon."""
+        """Wait, and keep what the workers report meanwhile: some may be gone soon."""
         while seconds > 0:
             step = min(0.5, seconds)
-            self.bench.context.wait(step)
-            self.bench.service.statuses()
+            self.run.context.wait(step)
+            self.run.service.statuses()
             seconds -= step
 
     def with_fault(self, fault: Fault, seconds: float) -> None:
@@ -77,22 +77,22 @@ class Playing:
         self._set_fault(PASS)
 
     def _set_fault(self, fault: Fault) -> None:
-        for proxy in self.bench.backends:
+        for proxy in self.run.backends:
             proxy.fault = fault
 
     def refuse(self, seconds: float) -> None:
         """Let the backend refuse for a while."""
-        if not isinstance(self.bench.shelf, ConsoleShelf):
+        if not isinstance(self.run.store, ConsoleStore):
             raise TypeError("a refusal needs the embedded console")
-        self.bench.shelf.console.receiver.faults = Faults(status=_REFUSAL)
+        self.run.store.console.receiver.faults = Faults(status=_REFUSAL)
         self.wait(seconds)
-        self.bench.shelf.console.receiver.faults = Faults()
+        self.run.store.console.receiver.faults = Faults()
 
     def kill_worker(self) -> None:
         """Kill the worker that holds most, without a warning."""
         asked = time()
-        statuses = wait_until(self.bench.service.statuses, what="the workers' status")
-        victim = max(statuses, key=lambda told: told["signals"]["traces"].get("queue", 0))
+        statuses = wait_until(self.run.service.statuses, what="the workers' status")
+        victim = max(statuses, key=lambda status: status["signals"]["traces"].get("queue", 0))
         with suppress(ProcessLookupError):
             os.kill(victim["pid"], signal.SIGKILL)
         self.killed = _Killed(victim, asked, time())
@@ -100,19 +100,19 @@ class Playing:
 
     def deploy(self) -> None:
         """Let gunicorn replace its workers."""
-        self.bench.service.signal(signal.SIGHUP)
+        self.run.service.signal(signal.SIGHUP)
         self.wait(self.kind.seconds / 2)
 
     def stop(self) -> None:
         """Stop the service in order, while requests come."""
-        self.bench.service.stop()
+        self.run.service.stop()
 
     def restart_collector(self) -> None:
         """Stop the collector in order, and start it again after a pause.
 
-        The backend is away meanwhile for one with a queue on disk, which is what such a queue is for.
+        The backend is down meanwhile for one with a queue on disk, which is what such a queue is for.
         """
-        collector = self.bench.collector
+        collector = self.run.collector
         if collector is None:
             raise RuntimeError("there is no collector to restart")
         if collector.queue_on_disk:
@@ -127,25 +127,25 @@ class Playing:
     def bounds(self, done: Done) -> dict[str, Counter[str]]:
         """Return what the fault itself may have cost at most.
 
-        A stop: the counts since the last scrape. A kill: what the worker held, and what ended since it told.
+        A stop: the counts since the last scrape. A kill: what the worker held, and what ended since its last report.
         """
-        if self.kind.ends_service and self.bench.variant.mode == "direct":
-            scraped = self.bench.shelf.last_scrape if isinstance(self.bench.shelf, ConsoleShelf) else 0.0
+        if self.kind.ends_service and self.run.variant.mode == "direct":
+            scraped = self.run.store.last_scrape if isinstance(self.run.store, ConsoleStore) else 0.0
             return {"counter": Counter({"ended after the last scrape": done.ended_after(scraped - CLOCK_MARGIN)})}
         if self.killed is None:
             return {}
-        told, reason = self.killed.told["signals"], "killed with its worker"
+        reported, reason = self.killed.status["signals"], "killed with its worker"
         later = done.begun_after(self.killed.killed + CLOCK_MARGIN)
         since_told = done.ended_after(self.killed.asked - CLOCK_MARGIN) - later
         found = {}
         for name, key in (("spans", "traces"), ("log records", "logs")):
-            held = told[key].get("queue", 0) + told[key].get("in_flight", 0)
+            held = reported[key].get("queue", 0) + reported[key].get("in_flight", 0)
             found[name] = Counter({reason: held + since_told})
-        if "last_success" in told["metrics"]:  # pushed, so what came since the last push is gone
-            pushed = told["metrics"]["last_success"] or 0.0
+        if "last_success" in reported["metrics"]:  # pushed, so what came since the last push is gone
+            pushed = reported["metrics"]["last_success"] or 0.0
             found["counter"] = Counter({reason: done.ended_after(pushed - CLOCK_MARGIN) - later})
             if not pushed:
-                found["counter"][reason] += self.bench.responses
+                found["counter"][reason] += self.run.responses
         return found
 
 
@@ -204,7 +204,7 @@ def kinds(outage: float, duration: float) -> list[Kind]:
         ),
         Kind(
             "collector-restart",
-            "the collector restarts (with a queue on disk: while the backend is away)",
+            "the collector restarts (with a queue on disk: while the backend is down)",
             duration + 2 * _RESTART_PAUSE,
             Playing.restart_collector,
             needs_collector=True,

@@ -61,7 +61,7 @@ def usable_cores() -> list[int]:
 
 
 def divided_cores() -> tuple[list[int], list[int]] | None:
-    """Return the cores for the service and those for all else, so that neither takes the other's time.
+    """Return the cores for the service and those for everything else, so that neither disturbs the other.
 
     None where the system cannot hold a process to cores (macOS), or has only one.
     """

@@ -1,7 +1,7 @@
 """Profile: where each set-up spends its CPU time, per request, as py-spy samples it.
 
 Each sample belongs to the innermost frame that is either telemetry's or the application's; frames of the standard
-library and of helpers in between belong to whoever called them.
+library and of helpers in between count for their caller.
 """
 
 import linecache
@@ -13,10 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from telemetry.compare.bench import Bench
 from telemetry.compare.context import Context, Scenario, Step
 from telemetry.compare.intervals import rounded
 from telemetry.compare.route import Variant
+from telemetry.compare.run import Run
 from telemetry.demo.environment import ROOT
 
 APPLICATION = "the service itself"
@@ -125,15 +125,15 @@ class Profile(Scenario):
         ]
 
     def _profile(self, variant: Variant) -> None:
-        with Bench(self.context, variant, workers=1) as bench:
-            bench.seed(200)
-            load = bench.load("closed", self._seconds + 1.0)
-            before = bench.service.cpu_seconds()
+        with Run(self.context, variant, workers=1) as run:
+            run.seed(200)
+            load = run.load("closed", self._seconds + 1.0)
+            before = run.service.cpu_seconds()
             load.go()
-            samples = self._sample(bench.service.workers()[0].pid, bench.folder / "profile.txt")
-            done = bench.done(load)
-            cpu = (bench.service.cpu_seconds() - before) / max(done.responses, 1)
-            for problem in bench.problems(bench.finish()):
+            samples = self._sample(run.service.workers()[0].pid, run.folder / "profile.txt")
+            done = run.done(load)
+            cpu = (run.service.cpu_seconds() - before) / max(done.responses, 1)
+            for problem in run.problems(run.finish()):
                 self.problems.append(f"profile, {problem}")
         total = samples.total()
         if not total:
@@ -154,14 +154,14 @@ class Profile(Scenario):
     def _sample(self, pid: int, output: Path) -> Counter[str]:
         program = shutil.which("py-spy", path=str(Path(sys.executable).parent)) or shutil.which("py-spy")
         if program is None:
-            raise ProfileError("py-spy is not installed; `make test` installs it")
+            raise ProfileError("py-spy is not installed; `make dev` installs it")
         command = [program, "record", "--pid", str(pid), "--format", "raw", "--output", str(output), "--nonblocking"]
         command += ["--rate", str(_SAMPLES_PER_SECOND), "--duration", str(round(self._seconds)), "--full-filenames"]
         child = self.context.processes.execute("py-spy", f"py-spy-{pid}.log", command, {})
         self.context.wait_for(lambda: child.code is not None, self._seconds + _PY_SPY_SECONDS)
         if child.code != 0:
-            told = " | ".join(child.last_lines()[-2:])
-            raise ProfileError(f"py-spy cannot look into the service ({told}); it needs the right to trace processes")
+            reason = " | ".join(child.last_lines()[-2:])
+            raise ProfileError(f"py-spy cannot look into the service ({reason}); it needs the right to trace processes")
         self.context.processes.forget(child)
         return areas(output.read_text(errors="replace").splitlines())
 

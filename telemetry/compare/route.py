@@ -46,7 +46,7 @@ class Variant:
 
     @property
     def protocol(self) -> str:
-        """The transport of OTLP, empty where there is none."""
+        """The transport of OTLP, empty if none is used."""
         return self.route.protocol if self.route else ""
 
     def env(self, port: int) -> dict[str, str]:

@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from telemetry.compare.bench import Bench
 from telemetry.compare.context import Context, Scenario, Step
 from telemetry.compare.intervals import rounded
 from telemetry.compare.route import OFF, Variant
+from telemetry.compare.run import Run
 
 _SCRAPE_SECONDS = 3.0
 _AROUND = 8.0
@@ -78,20 +78,20 @@ class Scale(Scenario):
         self._scrapes.append({name: rounded(value) for name, value in found.items()})
 
     def _export(self, variant: Variant) -> None:
-        with Bench(self.context, variant) as bench:
-            bench.seed(100)
-            bench.settle()
+        with Run(self.context, variant) as run:
+            run.seed(100)
+            run.settle()
             for share in self._shares:
                 rate = share * self.context.rate
-                load = bench.load("open", self._seconds, rate)
-                before = bench.service.cpu_seconds()
+                load = run.load("open", self._seconds, rate)
+                before = run.service.cpu_seconds()
                 load.go()
-                done = bench.done(load)
-                bench.settle()  # what waits in queues belongs to these requests
-                cpu = (bench.service.cpu_seconds() - before) / max(done.responses, 1)
+                done = run.done(load)
+                run.settle()  # what waits in queues belongs to these requests
+                cpu = (run.service.cpu_seconds() - before) / max(done.responses, 1)
                 row = {"key": variant.key, "title": variant.title, "rate": rate, "cpu": rounded(cpu)}
                 self._exports.append(row)
-            for problem in bench.problems(bench.finish()):
+            for problem in run.problems(run.finish()):
                 self.problems.append(f"scale, {problem}")
                 self.context.progress.say(f"DOES NOT ADD UP: scale, {problem}")
 

@@ -1,9 +1,9 @@
-"""What a scrape costs: /metrics across workers beside prometheus_client's own multiprocess mode, on the same series.
+"""What a scrape costs: /metrics across workers, compared with prometheus_client's multiprocess mode.
 
     python -m telemetry.compare.scrape --workers 8 --series 1000 --rounds 50
 
 Real processes write the same series to both; then one process scrapes both by turns, first with the living workers
-alone, then after 40 more have come and gone. Both answers must tell the same sums, or the comparison is void.
+alone, then after 40 more have come and gone. Both answers must have the same sums, or the comparison is void.
 Exit code 1 if a target is missed: half of prometheus_client's p50 and three quarters of its p95, in each case.
 With --json only our side runs, with the living workers alone, and what a comparison wants to know is printed.
 """
@@ -80,7 +80,7 @@ def write_theirs(series: int, value: int) -> object:
 
 
 class Workers:
-    """Forked processes that have written all series, `theirs` too, and wait until they are told to end."""
+    """Forked processes that have written all series, `theirs` too, and wait for the signal to end."""
 
     def __init__(self, directory: Path, count: int, series: int, *, theirs: bool = True) -> None:
         self._stop_read, self._stop_write = os.pipe()

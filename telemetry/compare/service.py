@@ -1,4 +1,4 @@
-"""The service under test: a real gunicorn, its workers, what they use, and what they tell of their telemetry."""
+"""The service under test: a real gunicorn, its workers, what they use, and what they report of their telemetry."""
 
 import os
 import re
@@ -27,7 +27,7 @@ _SIGNALS = {"spans": "traces", "log records": "logs"}
 _ACCESS_RECORD = b'"logger": "userapi.access"'
 
 
-# Under full load a worker may be slow to tell.
+# Under full load a worker may be slow to answer.
 _TELL_SECONDS = 30.0
 _READINGS = 4
 _READING_PAUSE = 0.1
@@ -71,7 +71,7 @@ class Service:
 
     def start(self, cores: Sequence[int] = ()) -> None:
         """Start it and wait until it answers; raises ServiceError."""
-        if listens(self.port):  # whoever it is, it must not get the load
+        if listens(self.port):  # another process, which must not get the load
             raise ServiceError(f"port {self.port} is in use; --service-port must be free")
         started = monotonic()
         self._child = self._processes.start("the service", self._log, self._arguments, self._env)
@@ -111,7 +111,7 @@ class Service:
     def memory(self) -> tuple[str, float]:
         """Return how memory is counted, and the mean bytes per worker.
 
-        PSS where the system tells it (Linux): what workers share with the master is divided among them.
+        PSS where the system reports it (Linux): what workers share with the master is divided among them.
         """
         found = [worker.memory_full_info() for worker in self.workers()]
         if not found:
@@ -120,18 +120,18 @@ class Service:
         return kind.upper(), sum(getattr(one, kind) for one in found) / len(found)
 
     def statuses(self) -> list[dict[str, Any]]:
-        """Return what each living worker tells of its telemetry; those that have ended are remembered."""
-        told = [one for one in read_statuses() if one["run"] == self.child.pid and "signals" in one]
-        for one in told:
+        """Return what each living worker reports of its telemetry; those that have ended are remembered."""
+        statuses = [one for one in read_statuses() if one["run"] == self.child.pid and "signals" in one]
+        for one in statuses:
             self._ended_statuses[one["pid"]] = one
             for name, key in _SIGNALS.items():
-                # Items between queue and exporter are in neither for a moment, so the most that was ever told is true.
+                # Items between queue and exporter are in neither for a moment: the highest count reported is right.
                 place = one["pid"], name
                 self._ended[place] = max(self._ended.get(place, 0), _ended(one["signals"][key]))
-        return told
+        return statuses
 
     def losses(self, signal_name: str) -> Counter[str]:
-        """Return items that the service gave up, by reason: of all workers ever seen, and of stops as the log tells.
+        """Return items that the service gave up, by reason: of all workers ever seen, and of stops as logged.
 
         `signal_name` is "spans" or "log records".
         """
@@ -143,25 +143,25 @@ class Service:
         return +found
 
     def ended_items(self, signal_name: str) -> int:
-        """Return the items that ended in all workers ever seen, when they last told."""
+        """Return the items that ended in all workers ever seen, by their last report."""
         return sum(ended for (_, name), ended in self._ended.items() if name == signal_name)
 
     def ask_all(self) -> None:
-        """Ask until every worker has told its numbers, several times; raises ServiceError where one does not."""
+        """Ask until every worker has reported its numbers, several times; raises ServiceError where one does not."""
         if self._env.get("TELEMETRY_MODE") == "off":
             return
         complete, deadline = 0, monotonic() + _TELL_SECONDS
         while complete < _READINGS:
             complete += len(self.statuses()) == len(self.workers())
             if monotonic() > deadline:
-                raise ServiceError("a worker does not tell its numbers (manage.py telemetry --status)")
+                raise ServiceError("a worker does not report its numbers (manage.py telemetry --status)")
             sleep(_READING_PAUSE)
 
     def dropped_at_stops(self) -> Counter[str]:
         """Return how many spans and log records the workers said they dropped at their stop."""
         dropped: Counter[str] = Counter()
-        for told in _DROPPED.findall(self.child.log.read_text(errors="replace")):
-            for number, item in _COUNTED.findall(told):
+        for line in _DROPPED.findall(self.child.log.read_text(errors="replace")):
+            for number, item in _COUNTED.findall(line):
                 dropped[item] += int(number)
         return dropped
 
@@ -188,7 +188,7 @@ class Service:
         return monotonic() - started
 
 
-def _ended(told: Mapping[str, Any]) -> int:
+def _ended(reported: Mapping[str, Any]) -> int:
     """Return how many items of a signal have ended: ended = accepted + each kind of loss + queued and in flight."""
-    losses = sum(told.get("losses", {}).values())
-    return int(told.get("accepted", 0) + losses + told.get("queue", 0) + told.get("in_flight", 0))
+    losses = sum(reported.get("losses", {}).values())
+    return int(reported.get("accepted", 0) + losses + reported.get("queue", 0) + reported.get("in_flight", 0))

@@ -12,7 +12,6 @@ from typing import Any
 
 from telemetry.compare import machine
 from telemetry.compare.advice import advice
-from telemetry.compare.bench import Bench
 from telemetry.compare.context import Context, Scenario, Step, StoppedError
 from telemetry.compare.cost import Cost
 from telemetry.compare.database import database
@@ -24,12 +23,13 @@ from telemetry.compare.mix import DESCRIPTION
 from telemetry.compare.options import Options
 from telemetry.compare.profile import Profile, ProfileError
 from telemetry.compare.progress import Progress
+from telemetry.compare.run import Run
 from telemetry.compare.scale import Scale, ScaleError
 from telemetry.compare.service import ServiceError
 from telemetry.demo.interruption import Interruption
 from telemetry.demo.processes import ChildEndedError, Processes
 
-SCHEMA = 1
+SCHEMA = 2
 """Of report.json; it grows when a reader of the former one would be wrong."""
 
 _KINDS: Mapping[str, type[Scenario]] = {
@@ -135,11 +135,11 @@ class Session:
     def _calibration(self, context: Context) -> Step:
         def calibrate() -> None:
             variant = (context.exporting or context.variants)[0]
-            with Bench(context, variant) as bench:
-                bench.seed(100)
-                load = bench.load("closed", _CALIBRATION_SECONDS)
+            with Run(context, variant) as run:
+                run.seed(100)
+                load = run.load("closed", _CALIBRATION_SECONDS)
                 load.go()
-                done = bench.done(load)
+                done = run.done(load)
                 context.rate = float(max(1, int(_SHARE_OF_SATURATION * done.responses / done.seconds)))
             self._progress.say(f"the fixed rate is {context.rate:g} requests/s")
 
@@ -207,7 +207,7 @@ def _collector_title(scenarios: list[Scenario], options: Options) -> str:
 def _commit() -> str:
     """Return the commit of the code, empty where it is no checkout."""
     try:
-        told = subprocess.run(
+        answer = subprocess.run(
             ["git", "rev-parse", "--short=12", "HEAD"],  # noqa: S607
             capture_output=True,
             text=True,
@@ -217,7 +217,7 @@ def _commit() -> str:
         )
     except OSError:
         return ""
-    return told.stdout.strip() if told.returncode == 0 else ""
+    return answer.stdout.strip() if answer.returncode == 0 else ""
 
 
 def migrate(url: str) -> None:

@@ -14,9 +14,9 @@ _PORTS = range(26_000, 32_768)
 
 
 def free_port(candidates: Iterable[int] | None = None) -> int:
-    """Return the first of `candidates` (by default 26000 to 32767, shuffled) that nobody listens on at 127.0.0.1.
+    """Return the first of `candidates` (by default 26000 to 32767, shuffled) that nothing listens on at 127.0.0.1.
 
-    Raises RuntimeError where there is none.
+    Raises RuntimeError if all are taken.
     """
     for port in candidates or random.sample(_PORTS, len(_PORTS)):
         with suppress(OSError), socket.socket() as probe:
@@ -26,7 +26,7 @@ def free_port(candidates: Iterable[int] | None = None) -> int:
 
 
 def listens(port: int) -> bool:
-    """Return whether somebody takes connections on the port of 127.0.0.1."""
+    """Return whether anything accepts connections on the port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -22,5 +22,5 @@ def _number(text: str, unit: str, most: int) -> float:
     except ValueError:
         value = 0.0
     if not 0 < value <= most:
-        raise argparse.ArgumentTypeError(f"{text!r} is not accepted; accepted: {unit} above 0, at most {most}")
+        raise argparse.ArgumentTypeError(f"invalid value {text!r}; expected {unit} above 0, at most {most}")
     return value

@@ -1,4 +1,4 @@
-"""What has arrived, as the console's JSON API tells it."""
+"""What has arrived, according to the console's JSON API."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ _OK = 200
 _MOST_TRACES = 1000
 _TIMEOUT = 5.0
 
-# What the SDK counts of the items that it threw away, by "error.type": with a full queue, and after a failed export.
+# What the SDK counts of the items that it dropped, by "error.type": with a full queue, and after a failed export.
 _FATES = (
     "otel.sdk.processor.span.processed",
     "otel.sdk.processor.log.processed",
@@ -28,7 +28,7 @@ class Arrived:
     server_spans: int = 0
     access_records: int = 0
     requests: int = 0
-    """As the metrics tell them."""
+    """As counted by the metrics."""
     spans: int = 0
     data_points: int = 0
     scraped_samples: int = 0
@@ -42,7 +42,7 @@ class Arrived:
 
 
 class Arrivals:
-    """Asks the console. Where it does not answer, the last answer stands."""
+    """Asks the console. While it does not answer, its last answer is kept."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -65,11 +65,11 @@ class Arrivals:
         return Arrived.from_summary(self._summary.get("modes", {}).get(mode, {}))
 
     def dropped(self, mode: Mode) -> int:
-        """How many spans and log records the service in `mode` has thrown away, as far as its metrics have told."""
+        """How many spans and log records the service in `mode` has dropped, according to its metrics so far."""
         return self._dropped.get(mode, 0)
 
     def refresh_drops(self, modes: Sequence[Mode]) -> None:
-        """Ask again what was thrown away."""
+        """Ask again what was dropped."""
         for mode in modes:
             # Scraped metrics have the names of Prometheus.
             names = _FATES if mode == "collector" else tuple(name.replace(".", "_") for name in _FATES)
@@ -88,7 +88,7 @@ class Arrivals:
 
     @property
     def evicted(self) -> int:
-        """How many records the console has let go to make room; the counts hold them still."""
+        """How many records the console has evicted to make room; they are still in the counts."""
         return sum(retained["evicted"] for retained in self._summary.get("retained", {}).values())
 
     @property

@@ -1,4 +1,4 @@
-"""A plain HTTP client for services near by, and one that keeps count of what it sent."""
+"""A plain HTTP client for local services, and one that keeps count of what it sent."""
 
 import http.client
 import json
@@ -11,7 +11,7 @@ from telemetry.demo.ports import HOST
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer; `body` is the decoded JSON object, empty where there is none."""
+    """An answer; `body` is the decoded JSON object, empty if there is none."""
 
     status: int
     body: dict[str, Any]

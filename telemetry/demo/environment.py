@@ -54,7 +54,7 @@ def database_file(folder: Path) -> Path:
 
 
 def prepare(arguments: Sequence[str], environ: MutableMapping[str, str] = os.environ) -> None:
-    """Give `environ` what Django's settings need in the demo, and take away what is meant for another service.
+    """Give `environ` what Django's settings need in the demo, and remove what is meant for another service.
 
     To be called before Django's settings load; `arguments` are those after the command's name. Ends the process with
     one line where the folder cannot be used.
@@ -67,13 +67,13 @@ def prepare(arguments: Sequence[str], environ: MutableMapping[str, str] = os.env
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         tempfile.TemporaryFile(
             dir=folder
-        ).close()  # a demo that ran here before may have left all but the right to write
+        ).close()  # a demo that ran here before may have left everything but write access
         secret = _secret_key(folder / "secret-key")
     except OSError as error:
         sys.exit(f"demo: cannot write to the folder {folder}: {error.strerror}; choose another one with --folder")
     left_out = set_aside(environ)
     if left_out:
-        print(f"demo: leaves out {', '.join(left_out)} of the environment", file=sys.stderr)  # noqa: T201
+        print(f"demo: ignoring these environment variables: {', '.join(left_out)}", file=sys.stderr)  # noqa: T201
     environ.update(
         {
             "DATABASE_URL": f"sqlite:///{quote(str(database_file(folder)))}",
@@ -92,7 +92,7 @@ def prepare(arguments: Sequence[str], environ: MutableMapping[str, str] = os.env
 
 
 def set_aside(environ: MutableMapping[str, str]) -> list[str]:
-    """Take away what is meant for another service, and return its names."""
+    """Remove what is meant for another service, and return its names."""
     left_out = sorted(name for name in environ if name.startswith(_SET_ASIDE) and name != "DJANGO_SETTINGS_MODULE")
     for name in left_out:
         del environ[name]
@@ -102,7 +102,7 @@ def set_aside(environ: MutableMapping[str, str]) -> list[str]:
 
 
 def service_environment(mode: Mode, ports: Ports) -> dict[str, str]:
-    """Return what the service in `mode` needs beside the environment that `prepare` made.
+    """Return what the service in `mode` needs in addition to the environment that `prepare` made.
 
     Everything is sent at short intervals, so that one can watch it arrive.
     """

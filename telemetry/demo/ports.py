@@ -66,12 +66,12 @@ MAX_OFFSET = 65535 - Ports().direct
 def port_offset(text: str) -> int:
     """Read the value of --port-offset; raises ArgumentTypeError."""
     if not (text.isascii() and text.isdigit() and len(text) < 6 and int(text) <= MAX_OFFSET):  # noqa: PLR2004
-        raise argparse.ArgumentTypeError(f"{text!r} is not accepted; accepted: a whole number from 0 to {MAX_OFFSET}")
+        raise argparse.ArgumentTypeError(f"invalid value {text!r}; expected a whole number from 0 to {MAX_OFFSET}")
     return int(text)
 
 
 def busy_port(ports: dict[int, str]) -> str | None:
-    """Return the error for the first port that somebody listens on, None where all are free."""
+    """Return the error for the first port that is in use, None if all are free."""
     for port, use in ports.items():
         with socket.socket() as probe:
             # A port whose former connections still time out is free.

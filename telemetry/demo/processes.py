@@ -18,7 +18,7 @@ _LINE_LENGTH = 400
 
 
 class ChildEndedError(Exception):
-    """A process ended though it was not told to; `log` holds its last lines."""
+    """A process ended without being stopped; `log` holds its last lines."""
 
     def __init__(self, child: "Child", code: int) -> None:
         super().__init__(f"{child.name} ended by itself with {_described(code)}; its log is {child.log}")
@@ -69,7 +69,7 @@ class Child:
             self._process.terminate()
 
     def wait(self, timeout: float, hurry: Callable[[], bool]) -> str | None:
-        """Wait until it has ended; kill it after `timeout` seconds or when told to hurry.
+        """Wait until it has ended; kill it after `timeout` seconds or on hurry.
 
         Returns None after an orderly end, else what happened.
         """
@@ -121,18 +121,18 @@ class Processes:
         self._guard.wait()
 
     def start(self, name: str, log: str, arguments: Sequence[str], env: Mapping[str, str]) -> Child:
-        """Run Python with `arguments`, and with `env` beside this process's environment; `log` is a file's name."""
+        """Run Python with `arguments`, and with `env` added to this process's environment; `log` is a file's name."""
         return self.execute(name, log, [sys.executable, *arguments], env)
 
     def execute(self, name: str, log: str, command: Sequence[str], env: Mapping[str, str]) -> Child:
-        """Run `command`, and all else as `start` does."""
+        """Run `command`, otherwise like `start`."""
         child = Child(name, command, os.environ | env, self._folder / log)
         self._children.append(child)
         self._tell_guard(f"+{child.pid}")
         return child
 
     def forget(self, child: Child) -> None:
-        """Let go of a child that has ended, so that a long run does not gather them."""
+        """Drop a child that has ended, so that a long run does not accumulate them."""
         self._children.remove(child)
         self._tell_guard(f"-{child.pid}")
 

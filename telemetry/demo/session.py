@@ -29,7 +29,7 @@ class DemoError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line asks for. `seconds` of traffic, None until told to stop; `rate` is per second and mode."""
+    """What the command line asks for. `seconds` of traffic, None until stopped; `rate` is per second and mode."""
 
     modes: tuple[Mode, ...]
     seconds: float | None
@@ -109,15 +109,15 @@ class Demo:
         while not _answers(port, path):
             self._processes.check()
             if self._interruption.asked:
-                raise DemoError("was stopped before anything was sent")
+                raise DemoError("stopped before anything was sent")
             if monotonic() > deadline:
                 raise DemoError(f"{child.name} was not ready after {_READY_SECONDS:.0f} s; its log is {child.log}")
             sleep(0.1)
-        # Whoever else may have answered: ours must be there.
+        # Another process may have answered: ours must be running.
         self._processes.check()
 
     def _explained(self, error: ChildEndedError) -> str:
-        """Return the reason for an end: somebody may have taken a port since the ports were looked at."""
+        """Return the reason for an end: another process may have taken a port since the check."""
         ports = next(
             (self._ports.of_service(mode) for mode, child in self._services.items() if child is error.child),
             self._ports.of_console(),
@@ -153,7 +153,7 @@ class Demo:
         return monotonic() - started
 
     def _watch(self, senders: Sequence[Traffic | SampleUsers], more: Callable[[], bool]) -> None:
-        """Let them send as long as there is `more` to do, nobody interrupts and every process runs."""
+        """Let them send as long as there is `more` to do, without interruption, while every process runs."""
         started = monotonic()
         for sender in senders:
             sender.start()
@@ -178,7 +178,7 @@ class Demo:
         notes = {
             "spans and log records dropped by the service": sum(map(self._arrivals.dropped, self._options.modes)),
             "exports refused by the console": self._arrivals.refused,
-            "old records let go by the console": self._arrivals.evicted,
+            "old records evicted by the console": self._arrivals.evicted,
         }
         note = ", ".join(f"{count:,} {what}" for what, count in notes.items() if count)
         self._screen.live(seconds, self._tallies(), f"  {note}")

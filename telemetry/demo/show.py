@@ -44,7 +44,7 @@ class Screen:
         self.line(self._styled(text, _BOLD))
 
     def live(self, seconds: float, tallies: Mapping[Mode, ModeTally], note: str) -> None:
-        """Show the counts after `seconds` of traffic; `note` is what else there is to tell."""
+        """Show the counts after `seconds` of traffic; `note` is anything else to show."""
         if not self._live:
             if seconds >= self._next_plain:
                 self._next_plain += _PLAIN_INTERVAL
@@ -67,13 +67,13 @@ class Screen:
         for mode, each in tally.modes.items():
             if each.visitors:
                 late = f", {each.late_visits} of them after the last scrape" if each.late_visits else ""
-                self.line(f"  {mode}: {each.visitors} requests of visitors are among what arrived{late}")
+                self.line(f"  {mode}: {each.visitors} requests came from other clients{late}")
         self.line()
         reasons = tally.reasons()
         if not reasons:
             self.line(self._styled("Everything that was sent arrived, in every signal.", _GREEN))
         for reason in reasons:
-            self.line(self._styled(f"Not as it should be: {reason}", _RED))
+            self.line(self._styled(f"Problem: {reason}", _RED))
 
     def _head(self, number: int, line: str) -> str:
         return self._styled(line, _DIM) if number < len(_HEAD) else line

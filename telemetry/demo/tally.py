@@ -13,8 +13,8 @@ from telemetry.demo.ports import Mode
 class ModeTally:
     """Both sides of one mode.
 
-    `dropped` are spans and log records that the service says it threw away. `late_visits` came after the last scrape,
-    so the metrics cannot tell of them.
+    `dropped` are spans and log records that the service reports as dropped. `late_visits` came after the last scrape,
+    so they are not in the metrics.
     """
 
     sent: Sent
@@ -47,7 +47,7 @@ class ModeTally:
             if count < expected:
                 found.append(f"{expected - count} of {expected} {what} did not arrive")
         if self.dropped:
-            found.append(f"the service has dropped {self.dropped} spans and log records")
+            found.append(f"the service dropped {self.dropped} spans and log records")
         return found
 
     def as_json(self) -> dict[str, Any]:
@@ -68,7 +68,7 @@ class ModeTally:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """The end of a demo. `troubles` are reasons that no single mode's counts tell."""
+    """The end of a demo. `troubles` are reasons that are not about the counts of one mode."""
 
     modes: Mapping[Mode, ModeTally]
     seconds: float

@@ -40,7 +40,7 @@ class Step(NamedTuple):
 
 
 def story(name: str, other: str, address: str) -> Generator[Step, Answer, None]:
-    """Tell what one visitor does: two users are made, looked at, changed and deleted; some requests are wrong.
+    """Yield what one visitor does: two users are made, looked at, changed and deleted; some requests are wrong.
 
     `address` is the unique first part of an email address.
     """
@@ -65,7 +65,7 @@ def story(name: str, other: str, address: str) -> Generator[Step, Answer, None]:
 
 
 class Sender(ABC):
-    """Something that sends requests in a thread of its own until it is done or told to stop."""
+    """Something that sends requests in a thread of its own until it is done or stopped."""
 
     def __init__(self, client: CountingClient, name: str) -> None:
         self._client = client

@@ -28,9 +28,9 @@ def trace(store: TraceStore, followed: Followed, config: TelemetryConfig, walk: 
     found = walk.until(server)
     if not found:
         partly = store.spans(followed.trace_id)
-        told = f"{len(partly)} spans of it, but no server span" if partly else "no span of it"
+        found_spans = f"{len(partly)} spans of it, but no server span" if partly else "no span of it"
         raise HopError(
-            f"{told} within {walk.wait:g} s",
+            f"{found_spans} within {walk.wait:g} s",
             f"see {store.label}'s log; check that {sampler} of the running service records it, and that no tail "
             f"sampling leaves it out ({ALLOY_FILE})",
         )
@@ -133,7 +133,7 @@ def sample(store: MetricStore, before: Series, followed: Followed, config: Telem
 
 
 def exemplar(store: MetricStore, followed: Followed, walk: Walk) -> Finding:
-    """Wait for an exemplar that leads to the request's trace, or to that of a later one."""
+    """Wait for an exemplar that links to the request's trace, or to that of a later one."""
     store.check_exemplars()
     others: set[str] = set()
 
@@ -150,8 +150,8 @@ def exemplar(store: MetricStore, followed: Followed, walk: Walk) -> Finding:
             f"({ALLOY_FILE}), a scrape the OpenMetrics format",
         )
     if followed.trace_id in others:
-        return Finding("one leads to the trace of the request")
-    return Finding("one leads to the trace of a later request, which took its place")
+        return Finding("one links to the trace of the request")
+    return Finding("one links to the trace of a later request, which replaced it")
 
 
 def _after(followed: Followed) -> str:

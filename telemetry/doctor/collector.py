@@ -59,8 +59,8 @@ def health(alloy: Alloy) -> Finding:
     components = alloy.components()
     ill = [one for one in components if one.health != HEALTHY]
     if ill:
-        told = "; ".join(f"{one.id} is {one.health}: {one.message}" for one in ill)
-        return Finding(told, State.WARNING, f"see Alloy's log, and these components in {FILE}")
+        detail = "; ".join(f"{one.id} is {one.health}: {one.message}" for one in ill)
+        return Finding(detail, State.WARNING, f"see Alloy's log, and these components in {FILE}")
     return Finding(f"ready, {len(components)} components are healthy")
 
 

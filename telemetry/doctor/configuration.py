@@ -49,7 +49,9 @@ def running_services(statuses: list[dict[str, Any]]) -> list[Running]:
 def _running(workers: list[dict[str, Any]]) -> Running:
     first = workers[0]
     worst: dict[Signal, Mapping[str, Any]] = {
-        signal: max((worker["signals"][signal] for worker in workers), key=lambda told: bool(told.get("failing")))
+        signal: max(
+            (worker["signals"][signal] for worker in workers), key=lambda reported: bool(reported.get("failing"))
+        )
         for signal in SIGNALS
     }
     addresses = tuple(str(first.get("address", "")).split(","))
@@ -73,7 +75,7 @@ def _port(address: str) -> int | None:
 def effective(config: TelemetryConfig, running: Running | None) -> tuple[TelemetryConfig, list[str]]:
     """Return `config` as the running service has it, and in which variables that this shell sets it differs.
 
-    Headers and certificates are those of the environment, which the service does not tell; they are left out where
+    Headers and certificates are those of the environment, which the service does not report; they are left out where
     it sends to another place, which they were not meant for.
     """
     if running is None:
@@ -86,8 +88,8 @@ def effective(config: TelemetryConfig, running: Running | None) -> tuple[Telemet
     signals: dict[str, Any] = {}
     sources = dict(config.sources)
     for signal in SIGNALS:
-        told, ours = running.signals[signal], getattr(config, signal)
-        signals[signal], difference = _as_told(signal, ours, told)
+        reported, ours = running.signals[signal], getattr(config, signal)
+        signals[signal], difference = _as_reported(signal, ours, reported)
         # What follows from another mode needs no words of its own.
         set_here = any(_is_set(config, f"{signal}.{name}") for name in ("exporter", "endpoint", "protocol"))
         differences += difference if set_here and running.mode == config.mode else []
@@ -100,25 +102,25 @@ def effective(config: TelemetryConfig, running: Running | None) -> tuple[Telemet
 
 
 def _is_set(config: TelemetryConfig, field: str) -> bool:
-    """Whether a variable of this shell decides a value: nobody is warned about one that nobody has set."""
+    """Whether a variable of this shell sets a value: only then can it differ from the service's."""
     return config.sources.get(field, DEFAULT) != DEFAULT
 
 
-def _as_told(signal: Signal, ours: SignalConfig, told: Mapping[str, Any]) -> tuple[SignalConfig, list[str]]:
+def _as_reported(signal: Signal, ours: SignalConfig, reported: Mapping[str, Any]) -> tuple[SignalConfig, list[str]]:
     differences = []
-    if told["exporter"] != ours.exporter:
-        differences.append(f"OTEL_{signal.upper()}_EXPORTER is {told['exporter']} there, {ours.exporter} here")
-        ours = replace(ours, exporter=told["exporter"])
-    endpoint = told.get("destination", ours.endpoint)
+    if reported["exporter"] != ours.exporter:
+        differences.append(f"OTEL_{signal.upper()}_EXPORTER is {reported['exporter']} there, {ours.exporter} here")
+        ours = replace(ours, exporter=reported["exporter"])
+    endpoint = reported.get("destination", ours.endpoint)
     if endpoint != ours.endpoint:
         if not differences:
             differences.append(f"{signal} go to {endpoint} there, {ours.endpoint} here")
         insecure = urlsplit(endpoint).scheme != "https"
         ours = replace(ours, endpoint=endpoint, insecure=insecure, headers=())
-    if told.get("protocol", ours.protocol) != ours.protocol:
+    if reported.get("protocol", ours.protocol) != ours.protocol:
         if not differences:
-            differences.append(f"{signal} leave by {told['protocol']} there, {ours.protocol} here")
-        ours = replace(ours, protocol=told["protocol"])
+            differences.append(f"{signal} leave by {reported['protocol']} there, {ours.protocol} here")
+        ours = replace(ours, protocol=reported["protocol"])
     return ours, differences
 
 
@@ -150,8 +152,8 @@ def judged(config: TelemetryConfig, differences: list[str]) -> Finding:
     ways: dict[str, list[str]] = {}
     for signal, way in signals_of(config).items():
         ways.setdefault(_way(way), []).append(signal)
-    told = "; ".join(f"{', '.join(names)} {way}" for way, names in ways.items())
-    detail = f"mode {config.mode}: {told}"
+    destinations = "; ".join(f"{', '.join(names)} {way}" for way, names in ways.items())
+    detail = f"mode {config.mode}: {destinations}"
     doubts = [*config.warnings, *_proxies(config)]
     remedies = [*doubts]
     if differences:

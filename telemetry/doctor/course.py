@@ -15,7 +15,7 @@ from telemetry.doctor.walk import Finding, Result, State, Walk
 #: What there is beyond the configuration, for a report where nothing of it can be checked.
 HOPS = ("service", "receiver", "otlp", "request", "trace", "log", "metric", "exemplar", "grafana")
 
-# What comes late stands at the end.
+# Metrics arrive last.
 _ARRIVALS: tuple[Signal, ...] = ("traces", "logs", "metrics")
 
 
@@ -68,7 +68,7 @@ class Course:
     def _check_service(self) -> Result:
         alive = self._walk.hop("service", self._service.base, partial(service.alive, self._service))
         self._walk.hop("database", "", partial(service.ready, self._service), [alive])
-        self._walk.hop("status", "", partial(service.own_word, self._running), [alive])
+        self._walk.hop("status", "", partial(service.own_status, self._running), [alive])
         return alive
 
     def _check_receivers(self) -> dict[Signal, Result]:

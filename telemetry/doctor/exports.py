@@ -69,7 +69,7 @@ def _judged(signal: Signal, config: SignalConfig, answer: Answer) -> Finding:
 def _quietly(action: Callable[..., object], *arguments: object) -> None:
     try:
         action(*arguments)
-    except Exception:  # noqa: BLE001  (the observer was told already)
+    except Exception:  # noqa: BLE001  (the observer has it already)
         return
 
 

@@ -30,6 +30,6 @@ def data_sources(grafana: Grafana, wanted: Collection[str]) -> Finding:
         raise HopError("; ".join(ill), f"correct the url of the data source in {FILE}, or start what is behind it")
     names = ", ".join(source.name for source in sources)
     if unknown:
-        told = f"{names}; {', '.join(unknown)} cannot be checked"
-        return Finding(told, State.WARNING, "its plugin has no check, or is not loaded: see Grafana's log")
+        detail = f"{names}; {', '.join(unknown)} cannot be checked"
+        return Finding(detail, State.WARNING, "its plugin has no check, or is not loaded: see Grafana's log")
     return Finding(f"{names}: all reached")

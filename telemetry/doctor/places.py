@@ -40,7 +40,7 @@ class Places:
     def read(
         cls, options: Mapping[str, str | None], timeout: float, environ: Mapping[str, str] = os.environ
     ) -> "Places":
-        """Read options and variables; raises ValueError with one line for a URL that is none."""
+        """Read options and variables; raises ValueError with one line for an invalid URL."""
         given = {}
         for name, kind in KINDS.items():
             option, variable = options.get(name), environ.get(kind.variable, "").strip()

@@ -44,14 +44,14 @@ class Screen:
     def summary(self, results: Sequence[Result], trace_id: str) -> None:
         """Print where it stops, or that it does not."""
         counts = Counter(result.state for result in results)
-        told = ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
+        summary = ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
         first = next((result for result in results if result.state is State.FAILED), None)
         self._line("")
         self._line(f"It stops at: {first.label}" if first else "Every hop that was checked is passed.")
-        self._line(told + (f"; trace {trace_id}" if trace_id else ""))
+        self._line(summary + (f"; trace {trace_id}" if trace_id else ""))
 
     def close(self) -> None:
-        """Take the progress away."""
+        """Remove the progress line."""
         if self._ticker:
             self._ticker.stop()
             self._ticker = None

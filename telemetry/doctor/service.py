@@ -63,17 +63,17 @@ def alive(service: Service) -> Finding:
 
 
 def ready(service: Service) -> Finding:
-    """Ask `/readyz`, which tells of the database."""
+    """Ask `/readyz`, which checks the database."""
     answer = service.get("/readyz", accepted=(_UNAVAILABLE,))
     if answer.status == _UNAVAILABLE:
         errors = service.decode(answer).get("errors", {})
-        reasons = "; ".join(f"{part}: {' '.join(map(str, told))}" for part, told in errors.items())
+        reasons = "; ".join(f"{part}: {' '.join(map(str, texts))}" for part, texts in errors.items())
         raise HopError(f"not ready: {reasons}", "see DATABASE_URL and run manage.py migrate")
     return Finding("the database answers")
 
 
-def own_word(running: Running | None) -> Finding:
-    """Say what the service tells of its deliveries."""
+def own_status(running: Running | None) -> Finding:
+    """Return what the service reports of its deliveries."""
     if running is None:
         return Finding(
             "its own status cannot be asked from here; the environment of this shell is taken for its configuration",
@@ -81,18 +81,18 @@ def own_word(running: Running | None) -> Finding:
             "run the doctor as the service's user, in its container and from its directory",
         )
     failing = [
-        f"{signal} to {told['destination']}: {_last_error(told)}"
-        for signal, told in running.signals.items()
-        if told.get("failing")
+        f"{signal} to {reported['destination']}: {_last_error(reported)}"
+        for signal, reported in running.signals.items()
+        if reported.get("failing")
     ]
     name = f"{running.service_name} {running.version}".strip()
     if failing:
-        return Finding(f"{name} fails to deliver {'; '.join(failing)}", State.WARNING, "the next hops tell why")
+        return Finding(f"{name} fails to deliver {'; '.join(failing)}", State.WARNING, "the next hops show why")
     return Finding(f"{name}, mode {running.mode}: no delivery fails")
 
 
-def _last_error(told: Any) -> str:
-    error = told.get("last_error") or {}
+def _last_error(reported: Any) -> str:
+    error = reported.get("last_error") or {}
     return f"{error.get('reason', 'failing')} {error.get('detail', '')}".strip()
 
 
@@ -115,7 +115,7 @@ def exposition(service: Service, config: TelemetryConfig) -> Finding:
 def follow(service: Service, path: str, config: TelemetryConfig) -> Followed:
     """Send a request with a trace id of its own; return the trace that it became.
 
-    Where the service begins traces itself (TELEMETRY_INCOMING_CONTEXT is not `trust`), the answer tells the id. It is
+    Where the service begins traces itself (TELEMETRY_INCOMING_CONTEXT is not `trust`), the answer has the id. It is
     sent again, up to 20 times, while the sampler leaves its trace out.
     """
     sampler = build_sampler(config)
@@ -142,7 +142,7 @@ def _ask(service: Service, path: str, parent: SpanContext) -> tuple[Answer, floa
     moment = time()
     answer = replace(service, headers=headers).get(path, accepted=_ANY)
     if answer.status in _REDIRECTS:
-        # By this header a proxy tells the service that its client came by HTTPS.
+        # A proxy sets this header for a client that came by HTTPS.
         moment = time()
         answer = replace(service, headers={**headers, "X-Forwarded-Proto": "https"}).get(path, accepted=_ANY)
     if answer.status in _REDIRECTS:
@@ -160,17 +160,17 @@ def _trace_of(service: Service, answer: Answer, ours: str, config: TelemetryConf
     except ValueError:
         document = None
     if isinstance(document, dict) and document.get("status") == answer.status:  # a problem (RFC 9457)
-        told = str(document.get("trace_id", ""))
-        if not told:
+        trace_id = str(document.get("trace_id", ""))
+        if not trace_id:
             raise HopError(
                 f"HTTP {answer.status}, without a trace id: its telemetry is off or did not start",
                 "set TELEMETRY_MODE=collector or direct for the service, and see its log",
             )
-        return told, told == ours
+        return trace_id, trace_id == ours
     if config.incoming_context == "trust":
         return ours, True
     raise HopError(
-        f"HTTP {answer.status}, which does not tell the trace's id (TELEMETRY_INCOMING_CONTEXT is "
+        f"HTTP {answer.status}, which does not contain the trace's id (TELEMETRY_INCOMING_CONTEXT is "
         f"{config.incoming_context})",
         f"choose a --path that {service.base} answers with a problem document, such as {PATH}",
     )

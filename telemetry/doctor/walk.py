@@ -71,10 +71,10 @@ class Show(Protocol):
     """Where results go."""
 
     def begin(self, label: str) -> None:
-        """Tell that a hop is being checked."""
+        """Show that a hop is being checked."""
 
     def result(self, result: Result) -> None:
-        """Tell how it is."""
+        """Show its result."""
 
 
 class Walk:
@@ -158,7 +158,7 @@ class Walk:
         except BackendError as error:
             return Finding(f"{error.url}: {error.reason}", State.FAILED, error.remedy)
         except Exception as error:  # noqa: BLE001  (one broken check must not hide the other hops)
-            # Not its text, which nobody has looked through for secrets.
+            # Not its text, which may hold secrets.
             return Finding(
                 f"the check itself failed ({type(error).__name__})", State.FAILED, "this is a bug: report it"
             )

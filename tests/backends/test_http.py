@@ -115,7 +115,7 @@ def test_credentials_sent_and_hidden() -> None:
 )
 def test_url_refused(url: str) -> None:
     with pytest.raises(
-        ValueError, match=r"^TELEMETRY_LOKI_URL: .+ accepted: http://host:port or https://host:port$"
+        ValueError, match=r"^TELEMETRY_LOKI_URL: .+ expected http://host:port or https://host:port$"
     ) as caught:
         Loki.from_env({"TELEMETRY_LOKI_URL": url or "?"})
     assert "secret" not in str(caught.value)

@@ -48,8 +48,8 @@ def chosen(report: dict[str, Any], when: str) -> str:
         ([1.0], [2.0], "either"),
     ],
 )
-def test_cost_decides_only_where_it_can_be_told(direct: list[float], collector: list[float], choose: str) -> None:
-    assert chosen(costs(direct, collector), "the service's CPU time counts") == choose
+def test_cost_decides_only_where_it_is_significant(direct: list[float], collector: list[float], choose: str) -> None:
+    assert chosen(costs(direct, collector), "CPU time matters") == choose
 
 
 def test_more_throughput_is_better() -> None:
@@ -58,7 +58,7 @@ def test_more_throughput_is_better() -> None:
 
 @pytest.mark.parametrize(("direct", "collector", "choose"), [(30, 0, "collector"), (0, 30, "direct")])
 def test_loss_decides_by_what_was_lost(direct: int, collector: int, choose: str) -> None:
-    assert chosen(losses(direct, collector), "a backend may be away") == choose
+    assert chosen(losses(direct, collector), "a backend may be down") == choose
 
 
 @pytest.mark.parametrize(("direct", "collector"), [(5, 5), (40, 45), (3, 0), (20, 90), (90, 20)])

@@ -44,7 +44,7 @@ def test_removed_handler_fails(compare: Compare) -> None:
     ended = compare(*CALM, "collector-http", "--set", "DJANGO_SETTINGS_MODULE=tests.compare.settings_without_handler")
     assert ended.code == 1, ended.output
     (problem,) = ended.report["problems"]
-    assert "log records: 30 of 30 are missing, and no reason is told" in problem
+    assert "log records: 30 of 30 are missing; reasons counted: none" in problem
     assert not ended.report["ok"]
     assert ended.report["complete"]
 
@@ -56,7 +56,7 @@ def test_exporter_set_to_none_and_redirect_fail(compare: Compare) -> None:
         ended = compare(*CALM, "direct", "--set", *settings)
     assert ended.code == 1, ended.output
     spans, records = ended.report["problems"]
-    assert "spans: 30 of 30 are missing, and no reason is told" in spans
+    assert "spans: 30 of 30 are missing; reasons counted: none" in spans
     # Each request leaves its access record, and the bad ones another; they are counted as refused, one by one.
     told = r"loss, calm, direct: log records: 30 of 30 are lost in calm, where nothing may be \(refused (\d+)\)"
     counted = re.fullmatch(told, records)

@@ -14,8 +14,8 @@ from tests.compare.conftest import Ended
         (("--set", "OTEL_EXPORTER_OTLP_ENDPOINT=198.51.100.1:4317"), "'198.51.100.1' is neither this machine"),
         (("--prometheus", "http://127.0.0.1:9090"), "--prometheus, --loki and one of --tempo and --jaeger"),
         (("--alloy", "/nowhere/alloy", "--scenarios", "scale"), "/nowhere/alloy is no executable file"),
-        (("--rounds", "0"), "'0' is not accepted; accepted: a whole number from 1 to 100"),
-        (("--set", "NONSENSE"), "'NONSENSE' is not accepted; accepted: NAME=VALUE"),
+        (("--rounds", "0"), "invalid value '0'; expected a whole number from 1 to 100"),
+        (("--set", "NONSENSE"), "invalid value 'NONSENSE'; expected NAME=VALUE"),
         (("--variants", "elsewhere"), "invalid choice: 'elsewhere'"),
     ],
 )

@@ -12,7 +12,7 @@ from telemetry.compare.intervals import paired_ratio, rounded
 def test_ratio_of_pairs_that_agree_has_no_width() -> None:
     ratio = paired_ratio([2.0, 4.0, 8.0], [1.0, 2.0, 4.0])
     assert (ratio.value, ratio.low, ratio.high) == pytest.approx((2, 2, 2))
-    assert ratio.told
+    assert ratio.significant
     assert ratio.inverse.value == pytest.approx(0.5)
 
 
@@ -30,7 +30,7 @@ def test_ratio_by_hand() -> None:
     ratio = paired_ratio([1.0, math.exp(0.2)], [1.0, 1.0])
     assert math.log(ratio.value) == pytest.approx(0.1)
     assert math.log(ratio.high or 0) == pytest.approx(0.1 + 1.2706, abs=1e-4)
-    assert not ratio.told
+    assert not ratio.significant
 
 
 @pytest.mark.parametrize("rounds", [3, 6])
@@ -50,7 +50,7 @@ def test_one_pair_has_no_interval_and_tells_nothing() -> None:
     ratio = paired_ratio([3.0], [1.0])
     assert ratio.value == pytest.approx(3)
     assert ratio.low is ratio.high is None
-    assert not ratio.told
+    assert not ratio.significant
 
 
 @pytest.mark.parametrize(("values", "baseline"), [([], []), ([1.0], [1.0, 2.0]), ([0.0], [1.0])])

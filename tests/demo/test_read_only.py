@@ -33,6 +33,6 @@ def test_demo_with_read_only_shared_memory_works(tmp_path: Path, offset: int) ->
 
 def test_demo_in_read_only_folder_is_one_line(tmp_path: Path, offset: int) -> None:
     ended = run(in_namespace(tmp_path, DEMO.format(offset=offset, folder=tmp_path)))
-    lines = [line for line in ended.stderr.splitlines() if "leaves out" not in line]
+    lines = [line for line in ended.stderr.splitlines() if "ignoring these" not in line]
     assert (ended.returncode, ended.stdout, len(lines)) == (1, "", 1)
     assert lines[0].endswith("Read-only file system; choose another one with --folder")

@@ -66,9 +66,9 @@ def test_traffic_without_answers_fails() -> None:
 @pytest.mark.parametrize(
     ("args", "reason"),
     [
-        (("nowhere.invalid:8080",), "no service has the name nowhere.invalid"),
-        (("localhost",), "'localhost' is not accepted; accepted: HOST:PORT"),
-        (("--rate=1000", "localhost:80"), "accepted: requests per second above 0, at most 200"),
+        (("nowhere.invalid:8080",), "cannot resolve nowhere.invalid"),
+        (("localhost",), "invalid value 'localhost'; expected HOST:PORT"),
+        (("--rate=1000", "localhost:80"), "expected requests per second above 0, at most 200"),
     ],
 )
 def test_traffic_wrong_arguments(args: tuple[str, ...], reason: str) -> None:

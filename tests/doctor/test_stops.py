@@ -217,9 +217,9 @@ def test_command_exit_code_of_a_failure() -> None:
 @pytest.mark.parametrize(
     ("arguments", "env", "told"),
     [
-        (["--tempo=tempo:3200"], {}, "doctor: --tempo: 'tempo:3200' is not accepted"),
-        ([], {"TELEMETRY_LOKI_URL": "http://u:hush@/"}, "doctor: TELEMETRY_LOKI_URL: 'http:///' is not accepted"),
-        (["--wait=0"], {}, "'0' is not accepted; accepted: seconds above 0"),
+        (["--tempo=tempo:3200"], {}, "doctor: --tempo: invalid URL 'tempo:3200'"),
+        ([], {"TELEMETRY_LOKI_URL": "http://u:hush@/"}, "doctor: TELEMETRY_LOKI_URL: invalid URL 'http:///'"),
+        (["--wait=0"], {}, "invalid value '0'; expected seconds above 0"),
     ],
 )
 def test_command_line_wrong(arguments: list[str], env: dict[str, str], told: str) -> None:

@@ -17,12 +17,12 @@ def as_markdown(report: Report) -> str:
 
 
 def _warning(report: Report) -> str:
-    told = []
+    warnings = []
     if not report["complete"]:
-        told.append(f"**Partial: stopped during “{report['stopped_during']}”.**")
+        warnings.append(f"**Partial: stopped during “{report['stopped_during']}”.**")
     if not report["ok"]:
-        told.append(f"**Counts do not add up ({len(report['problems'])} problems): these figures are void.**")
-    return " ".join(told)
+        warnings.append(f"**Counts do not add up ({len(report['problems'])} problems): these figures are void.**")
+    return " ".join(warnings)
 
 
 def _cost(report: Report) -> str:
@@ -74,9 +74,10 @@ def _facts(report: Report) -> str:
     setup = report["setup"]
     rounds = report.get("cost", {}).get("rounds", 0)
     return (
-        f"Ratios to off with 95 % intervals from {rounds} paired rounds; ≈: cannot be told from 1. Latencies at "
-        f"{setup['rate']:g} requests/s, from the moment a request was due. Collector: {words.collector(report)}. "
-        f"{words.machine(report)}; {words.placement(report)}. Made by `{report['command']}`."
+        f"Ratios to off with 95 % intervals from {rounds} paired rounds; ≈: no significant difference from 1. "
+        f"Latencies at {setup['rate']:g} requests/s, from the moment a request was due. "
+        f"Collector: {words.collector(report)}. {words.machine(report)}; {words.placement(report)}. "
+        f"Made by `{report['command']}`."
     )
 
 

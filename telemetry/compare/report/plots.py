@@ -28,7 +28,7 @@ def ratios(title: str, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
     for position, (_, ratio) in enumerate(reversed(rows)):
         value = ratio["value"]
         low, high = ratio["low"] or value, ratio["high"] or value
-        colour = _COLOURS[0] if ratio["told"] else "#8a8f98"
+        colour = _COLOURS[0] if ratio["significant"] else "#8a8f98"
         axes.errorbar(
             value, position, xerr=[[value - low], [high - value]], fmt="o", color=colour, capsize=4, markersize=6
         )

@@ -27,12 +27,12 @@ _UNITS: dict[str, tuple[float, str]] = {
 
 
 def ratio(given: Mapping[str, Any] | None) -> str:
-    """Return a ratio with its interval; `≈` marks one that cannot be told from 1."""
+    """Return a ratio with its interval; `≈` marks one that does not differ significantly from 1."""
     if not given:
         return "-"
     if given["low"] is None:
         return f"{given['value']:.2f}"
-    mark = "" if given["told"] else "≈ "
+    mark = "" if given["significant"] else "≈ "
     return f"{mark}{given['value']:.2f} [{given['low']:.2f}-{given['high']:.2f}]"
 
 
@@ -69,8 +69,8 @@ def placement(report: Report) -> str:
     """Return how the cores were divided."""
     setup = report["setup"]
     if setup["service_cores"]:
-        return f"the service on {setup['service_cores']} core(s), all else on the other {setup['other_cores']}"
-    return "the service and all else on the same cores"
+        return f"the service on {setup['service_cores']} core(s), everything else on the other {setup['other_cores']}"
+    return "the service and everything else on the same cores"
 
 
 def collector(report: Report) -> str:
@@ -80,7 +80,7 @@ def collector(report: Report) -> str:
 
 
 def loss(run: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Return signal, lost of sent, and who told, for each signal of requests of one run."""
+    """Return signal, lost of sent, and the reasons counted, for each signal of requests of one run."""
     return [
         (
             account["signal"],

@@ -59,9 +59,12 @@ class Command(BaseCommand):
             "--database", default="sqlite", help="sqlite, or postgres://USER:PASSWORD@HOST/NAME (%(default)s)"
         )
         parser.add_argument(
-            "--collector", choices=("rotel", "none"), default="rotel", help="what stands between (%(default)s)"
+            "--collector",
+            choices=("rotel", "none"),
+            default="rotel",
+            help="for collector mode (%(default)s)",
         )
-        parser.add_argument("--alloy", metavar="PATH", help="Grafana Alloy's binary, to stand between instead")
+        parser.add_argument("--alloy", metavar="PATH", help="Grafana Alloy's binary, to use as the collector instead")
         for name in _URLS:
             parser.add_argument(f"--{name}", default="", metavar="URL", help="count there instead of in the console")
         parser.add_argument("--otlp", default="", metavar="HOST:PORT", help="the running collector before these (gRPC)")
@@ -95,7 +98,7 @@ class Command(BaseCommand):
             options.output.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CommandError(f"--output {options.output} cannot be written: {error.strerror}") from None
-        logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its fonts
+        logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it logs its fonts
         progress = Progress(sys.stderr)
         application = f"{settings.SETTINGS_MODULE.rpartition('.')[0]}.wsgi"
         report = Session(options, progress, migrate, application, lambda part: save(part, options.output)).run()
@@ -110,7 +113,7 @@ class Command(BaseCommand):
         for path in paths:
             self.stdout.write(str(path))
         for problem in report["problems"]:
-            self.stderr.write(f"does not add up: {problem}")
+            self.stderr.write(f"counts do not add up: {problem}")
         if report["problems"]:
             sys.exit(1)
         sys.exit(0 if report["complete"] else _INTERRUPTED)
@@ -123,7 +126,7 @@ def _collector_of(given: dict[str, Any]) -> tuple[str, ...]:
 def _options(given: dict[str, Any]) -> Options:
     quick = given["quick"]
     if given["alloy"] and given["collector"] == "none":
-        raise CommandError("--alloy and --collector none: one of them, please")
+        raise CommandError("--alloy and --collector none exclude each other")
     backends = Backends(**{name: given[name] for name in Backends.__slots__})
     if backends.given and not backends.complete:
         raise CommandError(
@@ -158,7 +161,7 @@ def _options(given: dict[str, Any]) -> Options:
 
 
 def _shown_command() -> str:
-    """Return the command line without what is a secret or a place of this machine."""
+    """Return the command line without secrets and paths of this machine."""
     shown = ["manage.py"]
     for argument in sys.argv[1:]:
         scheme, separator, rest = argument.partition("://")
@@ -200,12 +203,12 @@ def _number(text: str, accepted: str, least: float, most: float, *, whole: bool 
     except ValueError:
         value = float("nan")
     if not least <= value <= most or (whole and value != int(value)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not accepted; accepted: {accepted}")
+        raise argparse.ArgumentTypeError(f"invalid value {text!r}; expected {accepted}")
     return value
 
 
 def _variable(text: str) -> tuple[str, str]:
     name, separator, value = text.partition("=")
     if not separator or not name.isidentifier():
-        raise argparse.ArgumentTypeError(f"{text!r} is not accepted; accepted: NAME=VALUE")
+        raise argparse.ArgumentTypeError(f"invalid value {text!r}; expected NAME=VALUE")
     return name, value

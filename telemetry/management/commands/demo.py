@@ -33,7 +33,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--for", dest="seconds", type=arguments.seconds, metavar="SECONDS", help="stop after that long"
         )
-        parser.add_argument("--json", action="store_true", help="print the tally as JSON, and all else to stderr")
+        parser.add_argument("--json", action="store_true", help="print the tally as JSON, everything else to stderr")
         parser.add_argument(
             "--rate", type=arguments.rate, default=10.0, help="requests per second and mode (%(default)s)"
         )
@@ -49,7 +49,7 @@ class Command(BaseCommand):
             folder=demo_folder(given["folder"], given["port_offset"]),
         )
         if settings.DATABASES["default"]["NAME"] != str(database_file(options.folder)):
-            sys.exit("demo: works on a database of its own: start it by manage.py, with DATABASE_URL left to it")
+            sys.exit("demo: uses a database of its own: start it with manage.py, which sets DATABASE_URL")
         screen = Screen(sys.stderr if given["json"] else sys.stdout)
         try:
             tally = Demo(
@@ -77,5 +77,5 @@ def _set_up_database() -> str:
 
 
 def _application() -> str:
-    """Return the WSGI application beside the settings."""
+    """Return the WSGI application in the package of the settings."""
     return f"{settings.SETTINGS_MODULE.rpartition('.')[0]}.wsgi"

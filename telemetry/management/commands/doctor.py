@@ -35,9 +35,7 @@ class Command(BaseCommand):
         """The command's options."""
         for name, kind in KINDS.items():
             default = f"{kind.variable}, else {Places({}, 0).url(name)}"
-            parser.add_argument(
-                f"--{name}", metavar="URL", help=f"where {kind.name} is ({default}; {NONE}: there is none)"
-            )
+            parser.add_argument(f"--{name}", metavar="URL", help=f"where {kind.name} is ({default}; {NONE}: not there)")
         parser.add_argument("--path", default=PATH, help="what to request; it should write nothing (%(default)s)")
         parser.add_argument(
             "--wait", type=_seconds, metavar="SECONDS", help="how long things may take to arrive (by the configuration)"
@@ -57,7 +55,7 @@ class Command(BaseCommand):
         screen = Screen(None if options["json"] else sys.stdout)
         walk = Walk(screen)
         doctor = Doctor(places, walk, options["path"], options["wait"])
-        # What the exporters and clients log of a failure is told in the doctor's own words, and would mix with them.
+        # The doctor reports failures itself; what exporters and clients log would mix with that.
         logging.disable(logging.CRITICAL)
         before = signal.signal(signal.SIGINT, _leave)
         try:
@@ -88,5 +86,5 @@ def _seconds(text: str) -> float:
     except ValueError:
         value = 0.0
     if not 0 < value <= _MOST_SECONDS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not accepted; accepted: seconds above 0, up to {_MOST_SECONDS}")
+        raise argparse.ArgumentTypeError(f"invalid value {text!r}; expected seconds above 0, up to {_MOST_SECONDS}")
     return value

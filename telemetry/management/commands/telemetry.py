@@ -1,4 +1,4 @@
-"""`manage.py telemetry`: the configuration that the environment gives, and how the running service fares."""
+"""`manage.py telemetry`: the configuration that the environment gives, and the status of the running service."""
 
 import json
 from typing import Any
@@ -37,7 +37,7 @@ class Command(BaseCommand):
         statuses = read_statuses()
         if not statuses:
             raise CommandError(
-                "no running service answers; it must be started by this user, from this directory, and with a "
+                "no running service answers; start one as this user, from this directory, with a "
                 "TELEMETRY_MODE other than off"
             )
         self.stdout.write(json.dumps({"workers": statuses}, indent=2) if as_json else status_as_text(statuses))

@@ -50,7 +50,13 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """The command's options."""
-        parser.add_argument("targets", nargs="+", type=_target, metavar="HOST:PORT", help="those unknown are left out")
+        parser.add_argument(
+            "targets",
+            nargs="+",
+            type=_target,
+            metavar="HOST:PORT",
+            help="services whose name does not resolve are skipped",
+        )
         parser.add_argument(
             "--rate", type=arguments.rate, default=5.0, help="requests per second and service (%(default)s)"
         )
@@ -67,7 +73,7 @@ class Command(BaseCommand):
         """Send until the time is over or a signal comes."""
         known = [target for target in targets if target.known]
         if not known:
-            sys.exit(f"traffic: no service has the name {', '.join(target.host for target in targets)}")
+            sys.exit(f"traffic: cannot resolve {', '.join(target.host for target in targets)}")
         with Interruption() as interruption:
             clients = {target: CountingClient(target.port, target.host) for target in known}
             senders = [Traffic(client, target.host, rate) for target, client in clients.items()]
@@ -98,5 +104,5 @@ def _report(clients: dict[Target, CountingClient]) -> None:
 def _target(text: str) -> Target:
     host, _, port = text.rpartition(":")
     if not host or not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):  # noqa: PLR2004  (ports)
-        raise argparse.ArgumentTypeError(f"{text!r} is not accepted; accepted: HOST:PORT")
+        raise argparse.ArgumentTypeError(f"invalid value {text!r}; expected HOST:PORT")
     return Target(host, int(port))

@@ -12,11 +12,11 @@ from telemetry.compare.context import Context
 from telemetry.compare.faults_proxy import FaultProxy
 from telemetry.compare.ledger import Account, Stored, accounts, item_account, problems
 from telemetry.compare.load import Done, Job, Load
-from telemetry.compare.remote_shelf import RemoteShelf
+from telemetry.compare.remote_store import RemoteStore
 from telemetry.compare.route import Variant
 from telemetry.compare.service import Service
-from telemetry.compare.shelf import ConsoleShelf, Shelf
 from telemetry.compare.sockets import free_port
+from telemetry.compare.store import ConsoleStore, Store
 from telemetry.demo.client import call
 
 OPEN_CLIENTS = 64
@@ -26,7 +26,7 @@ _ARRIVAL_SECONDS = 20.0
 _QUIET_SECONDS = 1.0
 
 
-class Bench:
+class Run:
     """A context manager around one run. Counts what is sent, and at `finish` what became of it.
 
     `env` is added to the service's environment. `workers` is gunicorn's number, by default that of the options.
@@ -43,17 +43,17 @@ class Bench:
         self.bounds: dict[str, Counter[str]] = {}
         """Losses that the fault of the comparison itself explains, by signal."""
         self.fixed_workers = True
-        """Whether the workers at the end are those of the beginning, so that their numbers tell everything."""
+        """Whether the workers at the end are those of the beginning, so that their numbers are complete."""
         self._env = env or {}
         self._workers = workers or context.options.workers
         self._stack = ExitStack()
         self.users: list[str] = []
         self.collector: Collector | None = None
-        self.shelf: Shelf | None = None
+        self.store: Store | None = None
         self.backends: list[FaultProxy] = []
         """Before the backend, for gRPC and HTTP: what plays its faults."""
         self.wire: FaultProxy | None = None
-        """Where the service sends to; one of `backends` where no collector stands between."""
+        """Where the service sends to; one of `backends` where there is no collector."""
         self.stored = Stored()
         self.stop_seconds = 0.0
 
@@ -90,17 +90,17 @@ class Bench:
         }
 
     def _start_backend(self, port: int, name: str) -> dict[str, str]:
-        """Start all that stands behind the service; return the environment that leads there."""
+        """Start everything that the service sends to; return the environment that sends there."""
         variant, context = self.variant, self.context
         if variant.route is None:
             return variant.env(0)
         if context.options.backends.given:
-            self.shelf = remote = RemoteShelf(context.options.backends, variant, name)
+            self.store = remote = RemoteStore(context.options.backends, variant, name)
             return remote.env
-        shelf = ConsoleShelf(variant, f"http://127.0.0.1:{port}/metrics", context.options.interval)
-        self.shelf = self._stack.enter_context(shelf)
+        store = ConsoleStore(variant, f"http://127.0.0.1:{port}/metrics", context.options.interval)
+        self.store = self._stack.enter_context(store)
         grpc, http = (
-            self._stack.enter_context(FaultProxy(port)) for port in (shelf.console.grpc_port, shelf.console.http_port)
+            self._stack.enter_context(FaultProxy(port)) for port in (store.console.grpc_port, store.console.http_port)
         )
         self.backends = [grpc, http]
         self.wire = grpc if variant.protocol == "grpc" else http
@@ -160,12 +160,12 @@ class Bench:
 
     @property
     def collector_name(self) -> str:
-        """What stands between, empty for nothing."""
+        """The collector's name and version, empty if there is none."""
         return self.collector.name if self.collector else ""
 
     def bytes_sent(self, scrape: int) -> int:
         """Return the bytes that have left the service: by OTLP, and `scrape` for each scrape."""
-        scrapes = self.shelf.scrapes if isinstance(self.shelf, ConsoleShelf) else 0
+        scrapes = self.store.scrapes if isinstance(self.store, ConsoleStore) else 0
         return (self.wire.received if self.wire else 0) + scrapes * scrape
 
     @property
@@ -180,9 +180,9 @@ class Bench:
         """
         if settle:
             self.settle()
-        if self.shelf is not None:
-            self.shelf.expect(self.responses)
-            self.shelf.scrape()
+        if self.store is not None:
+            self.store.expect(self.responses)
+            self.store.scrape()
         if self.fixed_workers:
             self.service.ask_all()
         self.stop_seconds = self.service.stop()
@@ -190,7 +190,7 @@ class Bench:
 
     def account(self) -> list[Account]:
         """Return the accounts of a service that has ended."""
-        if self.shelf is None:
+        if self.store is None:
             return []
         if self.collector is None:
             self._await_arrival()
@@ -204,16 +204,16 @@ class Bench:
         found = accounts(
             responses=self.responses, failed=self.failed, stored=self.stored, losses=losses, exported=self.exported
         )
-        if self.fixed_workers and not self.shelf.remote:
+        if self.fixed_workers and not self.store.remote:
             found += self._item_accounts(losses)
         return found
 
     def problems(self, found: list[Account], *, may_fail: bool = False, may_lose: bool = False) -> list[str]:
         """Return what is wrong with the run, each line with the set-up's name."""
-        told = problems(found, self.wrong, self.failed, may_fail=may_fail, may_lose=may_lose)
-        if self.shelf is not None and self.shelf.trouble:
-            told.append(self.shelf.trouble)
-        return [f"{self.variant.title}: {line}" for line in told]
+        lines = problems(found, self.wrong, self.failed, may_fail=may_fail, may_lose=may_lose)
+        if self.store is not None and self.store.trouble:
+            lines.append(self.store.trouble)
+        return [f"{self.variant.title}: {line}" for line in lines]
 
     def _item_accounts(self, losses: dict[str, Counter[str]]) -> list[Account]:
         found = []
@@ -247,7 +247,7 @@ class Bench:
 
     def settle(self) -> None:
         """Wait until every request has arrived, or nothing more comes and the service holds nothing more."""
-        if self.shelf is not None:
+        if self.store is not None:
             self._await_arrival(holds=self._holds)
 
     def _holds(self) -> bool:
@@ -259,7 +259,7 @@ class Bench:
         )
 
     def _await_arrival(self, *, final: bool = True, holds: Callable[[], bool] = lambda: False) -> None:
-        """Wait until all is there; give up when nothing has come for a while and nobody holds anything."""
+        """Wait until all is there; give up when nothing has come for a while and nothing is queued any more."""
         last, quiet, left = self.read(), 0.0, _ARRIVAL_SECONDS * (3 if final else 1)
         while not self._complete(last) and left > 0 and quiet < _QUIET_SECONDS + self.context.options.interval:
             self.context.wait(0.2)
@@ -281,11 +281,11 @@ class Bench:
 
     def read(self) -> Stored:
         """Return what the backend has, without duplicates."""
-        if self.shelf is None:
+        if self.store is None:
             return Stored()
-        found = self.shelf.read()
+        found = self.store.read()
         if not self.variant.sends_logs:
             return replace(found, access_records=self.service.access_records())
-        if found.access_records > self.responses and isinstance(self.shelf, ConsoleShelf):
-            return self.shelf.distinct(found)
+        if found.access_records > self.responses and isinstance(self.store, ConsoleStore):
+            return self.store.distinct(found)
         return found

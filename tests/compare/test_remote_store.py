@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from telemetry.compare.options import Backends
-from telemetry.compare.remote_shelf import RemoteShelf
+from telemetry.compare.remote_store import RemoteStore
 from telemetry.compare.route import VARIANTS
 
 TRACE = {"traceID": "1", "spanSets": [{"matched": 1}]}
@@ -53,18 +53,18 @@ def backends(*, broken: bool = False) -> Iterator[str]:
 
 def test_counts_are_those_of_the_backends() -> None:
     with backends() as url:
-        shelf = RemoteShelf(Backends(prometheus=url, tempo=url, loki=url), VARIANTS["direct"], "run-1")
-        stored = shelf.read()
+        store = RemoteStore(Backends(prometheus=url, tempo=url, loki=url), VARIANTS["direct"], "run-1")
+        stored = store.read()
     assert (stored.server_spans, stored.spans) == (3, 7)
     assert (stored.access_records, stored.log_records) == (3, 4)
     assert stored.requests == 3
-    assert shelf.trouble == ""
-    assert shelf.env["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"] == f"{url}/otlp/v1/logs"
+    assert store.trouble == ""
+    assert store.env["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"] == f"{url}/otlp/v1/logs"
 
 
 def test_backend_that_fails_is_told() -> None:
     with backends(broken=True) as url:
-        shelf = RemoteShelf(Backends(prometheus=url, tempo=url, loki=url), VARIANTS["direct"], "run-1")
-        shelf.read()
-    assert "Tempo" in shelf.trouble
-    assert "HTTP 500" in shelf.trouble
+        store = RemoteStore(Backends(prometheus=url, tempo=url, loki=url), VARIANTS["direct"], "run-1")
+        store.read()
+    assert "Tempo" in store.trouble
+    assert "HTTP 500" in store.trouble

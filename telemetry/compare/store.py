@@ -14,7 +14,7 @@ from telemetry.console.store import ACCESS_LOGGER
 _TARGET = "service"
 
 
-class Shelf(Protocol):
+class Store(Protocol):
     """What a run's telemetry ends up in. `remote` is whether others may write to it, too."""
 
     remote: bool
@@ -28,10 +28,10 @@ class Shelf(Protocol):
         """Fetch the metrics of a service in direct mode now."""
 
     def expect(self, requests: int) -> None:
-        """Say how many requests the metrics must tell."""
+        """Set how many requests the metrics must count."""
 
 
-class ConsoleShelf:
+class ConsoleStore:
     """A console of the run's own, which scrapes the service in direct mode. A context manager."""
 
     remote = False

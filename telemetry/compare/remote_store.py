@@ -17,11 +17,11 @@ _SCRAPE_SECONDS = 90.0
 _COUNT = "http_server_request_duration_seconds_count"
 
 
-class RemoteShelf:
+class RemoteStore:
     """What real backends have of the service with this name, which no other run has.
 
-    Spans that come twice are one in a trace; the counter is the most that Prometheus ever told, since a target that is
-    gone takes its series along.
+    Spans that come twice are one in a trace; the counter is the highest that Prometheus ever reported, since a target
+    that is gone takes its series along.
     """
 
     remote = True
@@ -65,7 +65,7 @@ class RemoteShelf:
         }
 
     def read(self) -> Stored:
-        """Return what they have; what one cannot answer now is what it last told, and `trouble` why."""
+        """Return what they have; where one cannot answer now, its last answer counts, and `trouble` why."""
         if monotonic() - self._read_at > _FRESH:
             try:
                 self._last, self.trouble = self._ask(), ""
@@ -75,7 +75,7 @@ class RemoteShelf:
         return self._last
 
     def scrape(self) -> None:
-        """Wait until Prometheus, which scrapes by itself, has told as many requests as there are spans."""
+        """Wait until Prometheus, which scrapes by itself, has counted as many requests as there are spans."""
         deadline = monotonic() + _SCRAPE_SECONDS
         while self._variant.mode == "direct" and monotonic() < deadline:
             stored = self.read()
