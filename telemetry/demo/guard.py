@@ -1,7 +1,7 @@
 """`python -m telemetry.demo.guard`: ends the demo's processes when the demo itself was killed.
 
 Reads lines from standard input, which the demo holds open: `+PID` for a process that was started as the leader of a
-session, `-PID` for one that has ended. When the input ends, all that are left are stopped, the latest started one first.
+session, `-PID` for one that has ended. When the input ends, all that are left are stopped, the newest first.
 """
 
 import contextlib

@@ -55,7 +55,7 @@ class Command(BaseCommand):
             nargs="+",
             type=_target,
             metavar="HOST:PORT",
-            help="services whose name does not resolve are skipped",
+            help="unresolvable ones are skipped",
         )
         parser.add_argument(
             "--rate", type=arguments.rate, default=5.0, help="requests per second and service (%(default)s)"
