@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from telemetry.console.query import Query, QueryError, parse, query_of, term
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Mapping
 
     from django.http import HttpRequest
 
-_NUMBER = re.compile(r"[0-9]{1,12}(\.[0-9]{0,6})?")
+Read = TypeVar("Read")
+
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -48,6 +52,20 @@ class Parameters:
             raise ParameterError(name, value, "a text that is not empty")
         return value
 
+    @property
+    def given(self) -> dict[str, str]:
+        """The parameters that are set, as they were sent."""
+        return dict(self._values)
+
+    def query(self, fields: Mapping[str, tuple[str, str]]) -> Query:
+        """The terms in `q` and in the parameters that stand for one."""
+        terms = list(_checked("q", self._values.get("q", ""), parse)) if "q" in self._values else []
+        for field, (name, sign) in fields.items():
+            value = self.text(field)
+            if value is not None:
+                terms.append(_checked(field, value, partial(term, name, sign)))
+        return query_of(terms)
+
     def integer(self, name: str, default: int, highest: int) -> int:
         """An integer from 1 to `highest`."""
         value = self._values.get(name)
@@ -58,15 +76,6 @@ class Parameters:
         ):
             raise ParameterError(name, value, f"an integer from 1 to {highest}")
         return int(value)
-
-    def number(self, name: str, highest: float) -> float | None:
-        """A number from 0 to `highest`, None if absent."""
-        value = self._values.get(name)
-        if value is None:
-            return None
-        if not _NUMBER.fullmatch(value) or not 0 <= float(value) <= highest:
-            raise ParameterError(name, value, f"a number from 0 to {highest:g}")
-        return float(value)
 
     def choice(self, name: str, choices: Collection[str]) -> str | None:
         """One of the choices, None if absent."""
@@ -79,6 +88,13 @@ class Parameters:
         """A trace id in lower-case hex, None if absent."""
         value = self._values.get(name)
         return None if value is None else checked_trace_id(name, value)
+
+
+def _checked(name: str, value: str, read: Callable[[str], Read]) -> Read:
+    try:
+        return read(value)
+    except QueryError as error:
+        raise ParameterError(name, value, str(error)) from None
 
 
 def checked_trace_id(name: str, value: str) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from telemetry.console.origin import Origin, Resource, Scope
 
-#: What a stored record takes in memory beyond its OTLP bytes, name and route (measured on CPython 3.11; bytes).
+#: What a stored record takes in memory beyond its OTLP bytes and name (measured on CPython 3.11; bytes).
 SPAN_OVERHEAD = 400
 LOG_OVERHEAD = 250
 
@@ -110,10 +110,10 @@ class _Stored:
 
 
 class StoredSpan(_Stored):
-    """A span as the store keeps it; `route` and `status_code` are those of a request's span, else "" and 0."""
+    """A span as the store keeps it; `status_code` is that of a request's answer, else 0."""
 
     __slots__ = (
-        "end_ns", "kind", "name", "parent_id", "route", "span_id", "start_ns", "status", "status_code", "trace_id",
+        "end_ns", "kind", "name", "parent_id", "span_id", "start_ns", "status", "status_code", "trace_id",
     )  # fmt: skip
 
     def __init__(self, message: trace_pb2.Span, raw: bytes, origin: Origin) -> None:
@@ -125,16 +125,14 @@ class StoredSpan(_Stored):
         self.start_ns = message.start_time_unix_nano
         self.end_ns = message.end_time_unix_nano
         self.status = message.status.code
-        self.route, self.status_code = "", 0
+        self.status_code = 0
         if self.kind == KIND_SERVER or not self.parent_id:
             for attribute in message.attributes:
-                if attribute.key == "http.route":
-                    self.route = sys.intern(attribute.value.string_value)
-                elif attribute.key == "http.response.status_code":
+                if attribute.key == "http.response.status_code":
                     self.status_code = attribute.value.int_value
         self.origin = origin
         self.raw = raw
-        self.size = len(raw) + SPAN_OVERHEAD + sys.getsizeof(self.name) + sys.getsizeof(self.route)
+        self.size = len(raw) + SPAN_OVERHEAD + sys.getsizeof(self.name)
 
     def decode(self) -> Span:
         """Read everything that the span holds."""

@@ -36,7 +36,6 @@ class TraceSummary:
     spans: int
     status: str
     failed: bool
-    route: str
     status_code: int
 
 
@@ -115,6 +114,5 @@ def summarize(spans: list[StoredSpan]) -> TraceSummary:
         spans=len(spans),
         status="error" if errors else "ok",
         failed=has_failed(root, errors),
-        route=root.route,
         status_code=root.status_code,
     )

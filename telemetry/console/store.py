@@ -16,7 +16,6 @@ from telemetry.console.origin import LONGEST_NAME, UNKNOWN_MODE, OriginCache
 from telemetry.console.points import POINT_CLASSES, OtlpPoint, SamplePoint, StoredPoint
 from telemetry.console.records import KIND_SERVER, LogRecord, Span, StoredLog, StoredSpan
 from telemetry.console.request_counts import OTLP_METRIC, SCRAPED_SAMPLE, RequestCounts
-from telemetry.console.retention import affordable
 from telemetry.console.senders import SERVER_LOGGER, Sender, Senders
 from telemetry.console.spans import SpanStore, TraceSummary, summarize
 from telemetry.console.totals import ModeTotals, Totals
@@ -270,7 +269,7 @@ class Store:
             for record in self.stored_logs(trace_id)
             if (mode is None or record.resource.mode == mode) and record.severity_number >= minimum_severity
         )
-        return [record.decode() for record in (found if limit is None else affordable(found, limit))]
+        return [record.decode() for record in islice(found, limit)]
 
     def metrics(self) -> list[MetricSummary]:
         """All metrics of which points are kept, by name."""

@@ -33,6 +33,7 @@ urlpatterns = [
     path("assets/<str:name>", asset, name="asset"),
     path("healthz", views.healthz, name="healthz"),
     path("api/", views.index, name="api"),
+    path("api/openapi.json", views.openapi, name="api-openapi"),
     path("api/summary", views.summary, name="api-summary"),
     path("api/traces", views.traces, name="api-traces"),
     path("api/traces/<str:trace_id>", views.trace, name="api-trace"),

@@ -13,8 +13,9 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from telemetry.console.application import error_response
 from telemetry.console.faults import Faults
-from telemetry.console.logs import SEVERITIES
+from telemetry.console.openapi import ENDPOINTS, document
 from telemetry.console.parameters import Parameters, checked_trace_id
+from telemetry.console.query import LOG_FIELDS, TRACE_FIELDS
 from telemetry.console.retention import affordable
 from telemetry.console.shapes import (
     log_json,
@@ -25,6 +26,7 @@ from telemetry.console.shapes import (
     target_json,
     trace_summary_json,
 )
+from telemetry.console.spans import summarize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,28 +55,34 @@ class SeriesPart:
         return self.series.size + sum(point.size for point in self.points)
 
 
-_LINKS = (
-    ("api-summary", "counts per signal and mode, evictions, scrape targets"),
-    ("api-traces", "the latest traces; limit, mode, service"),
-    ("api-metrics", "the names of metrics, with unit, type and description; limit"),
-    ("api-logs", "the latest log records; limit, mode, trace_id, severity"),
-    ("healthz", "whether the console answers"),
-)
+def _parameters(request: ConsoleRequest, name: str) -> Parameters:
+    """The query parameters, which must be among those of the document."""
+    return Parameters(request, *ENDPOINTS[name].parameters)
 
 
 @require_safe
 def index(request: ConsoleRequest) -> HttpResponse:
     """The API's links."""
     Parameters(request)
-    links = format_html_join(
-        "\n", '<li><a href="{}">{}</a>: {}</li>', ((reverse(name), reverse(name), text) for name, text in _LINKS)
+    rows = (
+        (reverse(name), reverse(name), "; ".join([endpoint.summary, *endpoint.parameters]))
+        for name, endpoint in ENDPOINTS.items()
+        if not endpoint.path_parameter
     )
+    links = format_html_join("\n", '<li><a href="{}">{}</a>: {}</li>', rows)
     page = format_html(
         '<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8"><title>JSON API</title></head>\n'
         "<body>\n<h1>JSON API</h1>\n<ul>\n{}\n</ul>\n</body>\n</html>\n",
         links,
     )
     return HttpResponse(page, content_type="text/html; charset=utf-8")
+
+
+@require_safe
+def openapi(request: ConsoleRequest) -> HttpResponse:
+    """The API's OpenAPI document."""
+    _parameters(request, "api-openapi")
+    return JsonResponse(document())
 
 
 @require_safe
@@ -94,13 +102,10 @@ def summary(request: ConsoleRequest) -> HttpResponse:
 @require_safe
 def traces(request: ConsoleRequest) -> HttpResponse:
     """The latest traces."""
-    parameters = Parameters(request, "limit", "mode", "service")
-    found = request.console.store.traces(
-        limit=parameters.integer("limit", _LISTED, _MOST_LISTED),
-        mode=parameters.text("mode"),
-        service=parameters.text("service"),
-    )
-    return JsonResponse({"traces": [trace_summary_json(trace) for trace in found]})
+    parameters = _parameters(request, "api-traces")
+    limit = parameters.integer("limit", _LISTED, _MOST_LISTED)
+    found = parameters.query(TRACE_FIELDS).find_traces(request.console.store.stored_traces(), limit)
+    return JsonResponse({"traces": [trace_summary_json(summarize(trace)) for trace in found]})
 
 
 @require_safe
@@ -128,7 +133,7 @@ def trace(request: ConsoleRequest, trace_id: str) -> HttpResponse:
 @require_safe
 def metrics(request: ConsoleRequest) -> HttpResponse:
     """The metrics of which points are kept."""
-    limit = Parameters(request, "limit").integer("limit", _MOST_LISTED, _MOST_LISTED)
+    limit = _parameters(request, "api-metrics").integer("limit", _MOST_LISTED, _MOST_LISTED)
     found = request.console.store.metrics()
     return JsonResponse(
         {"metrics": list(map(metric_json, found[:limit])), "metrics_left_out": max(len(found) - limit, 0)}
@@ -138,7 +143,7 @@ def metrics(request: ConsoleRequest) -> HttpResponse:
 @require_safe
 def metric(request: ConsoleRequest, name: str) -> HttpResponse:
     """The series of one metric with their latest points."""
-    parameters = Parameters(request, "mode", "limit", "points")
+    parameters = _parameters(request, "api-metric")
     limit = parameters.integer("limit", _MOST_LISTED, _MOST_LISTED)
     points = parameters.integer("points", _POINTS, _MOST_POINTS)
     store = request.console.store
@@ -155,15 +160,11 @@ def metric(request: ConsoleRequest, name: str) -> HttpResponse:
 @require_safe
 def logs(request: ConsoleRequest) -> HttpResponse:
     """The latest log records."""
-    parameters = Parameters(request, "limit", "mode", "trace_id", "severity")
-    severity = parameters.choice("severity", SEVERITIES)
-    records = request.console.store.logs(
-        limit=parameters.integer("limit", _LISTED, _MOST_LISTED),
-        mode=parameters.text("mode"),
-        trace_id=parameters.trace_id("trace_id"),
-        minimum_severity=0 if severity is None else SEVERITIES[severity],
-    )
-    return JsonResponse({"logs": [log_json(record) for record in records]})
+    parameters = _parameters(request, "api-logs")
+    limit = parameters.integer("limit", _LISTED, _MOST_LISTED)
+    kept = request.console.store.stored_logs(parameters.trace_id("trace_id"))
+    found = parameters.query(LOG_FIELDS).find_logs(kept, limit)
+    return JsonResponse({"logs": [log_json(record.decode()) for record in found]})
 
 
 @require_POST

@@ -26,20 +26,28 @@ from tests.benchmarks.pages import console
 from tests.console.client import attributes, post, request, resource
 
 SPANS, RECORDS, SERIES = 500, 50, 20
-PAGES = ("/", "/traces?limit=500", "/traces?text=nothing+like+it", "/metrics", "/logs", "/modes", "/api/summary")
+PAGES = ("/", "/traces?limit=500", "/traces?q=nothing+like+it", "/metrics", "/logs", "/modes", "/api/summary")
 LOOK_SECONDS = 1.0
 #: The store's 192 MiB, the process without any record (80 MiB), and what requests, pages and the allocator take.
 MOST_MIB = 420
 NUMBERS = itertools.count(1)
+#: Where a number goes: twelve digits, so that no length in a message changes.
+PLACE = b"?" * 12
 
 
 def unique(what: str) -> str:
-    """A text that has not been used yet."""
-    return f"{what} {next(NUMBERS)}"
+    """A text that `fresh` makes unique."""
+    return f"{what} {PLACE.decode()}"
 
 
-def batch() -> dict[str, Any]:
-    """A request of each signal in which nothing repeats."""
+def fresh(template: bytes) -> bytes:
+    """The request with another number, never used before, in each place."""
+    first, *parts = template.split(PLACE)
+    return first + b"".join(b"%012d%s" % (next(NUMBERS), part) for part in parts)
+
+
+def templates() -> dict[str, bytes]:
+    """A request of each signal, with a place for a number in all that is to be unique."""
     now = time.time_ns()
     spans, logs, metrics = ExportTraceServiceRequest(), ExportLogsServiceRequest(), ExportMetricsServiceRequest()
     sender = resource(instance=unique("worker"))
@@ -49,21 +57,22 @@ def batch() -> dict[str, Any]:
     scope_spans.scope.name, scope_logs.scope.name = unique("library"), unique("logger")
     for _ in range(SPANS):
         scope_spans.spans.add(
-            trace_id=os.urandom(16), span_id=os.urandom(8), name=unique("GET"), kind=2, start_time_unix_nano=now,
+            trace_id=b"span" + PLACE, span_id=os.urandom(8), name=unique("GET"), kind=2, start_time_unix_nano=now,
             end_time_unix_nano=now + 1_000_000,
             attributes=attributes({"http.route": unique("/users"), unique("key"): unique("value")}),
         )  # fmt: skip
     for _ in range(RECORDS):
         scope_logs.log_records.add(
-            time_unix_nano=now, trace_id=os.urandom(16), span_id=os.urandom(8),
+            time_unix_nano=now, trace_id=b"logs" + PLACE, span_id=os.urandom(8),
             body=AnyValue(string_value=unique("message")), attributes=attributes({unique("key"): unique("value")}),
         )  # fmt: skip
     for _ in range(SERIES):
         metric = scope_metrics.metrics.add(name=unique("metric"), unit=unique("unit"), description=unique("words"))
         point = metric.sum.data_points.add(as_int=1, time_unix_nano=now)
         point.attributes.extend(attributes({unique("key"): unique("value")}))
-        point.exemplars.add(as_int=1, time_unix_nano=now, trace_id=os.urandom(16), span_id=os.urandom(8))
-    return {"traces": spans, "logs": logs, "metrics": metrics}
+        point.exemplars.add(as_int=1, time_unix_nano=now, trace_id=b"exem" + PLACE, span_id=os.urandom(8))
+    messages = {"traces": spans, "logs": logs, "metrics": metrics}
+    return {signal: message.SerializeToString() for signal, message in messages.items()}
 
 
 def look(url: str) -> None:
@@ -77,14 +86,14 @@ def soak(urls: dict[str, str], process: psutil.Process, seconds: float, rate: fl
     begin = looked = time.monotonic()
     memory = [process.memory_info().rss >> 20]
     watching: Future[None] | None = None
-    sent = 0
+    sent, requests = 0, templates()
     with ThreadPoolExecutor(1) as pool:
         while time.monotonic() - begin < seconds:
-            for signal, message in batch().items():
-                assert post(f"{urls['OTLP/HTTP']}/v1/{signal}", message).status == 200
+            for signal, template in requests.items():
+                assert post(f"{urls['OTLP/HTTP']}/v1/{signal}", fresh(template)).status == 200
             sent += SPANS
             if time.monotonic() - looked > LOOK_SECONDS:
-                looked = time.monotonic()
+                looked, requests = time.monotonic(), templates()
                 memory.append(process.memory_info().rss >> 20)
                 if watching is None or watching.done():
                     if watching is not None:

@@ -27,8 +27,8 @@ from telemetry.console.store import Store
 from tests.console.client import SPAN_ID, TRACE_ID
 
 STARTS = (
-    "/", "/?window=30", "/traces", "/traces?status=failed", "/traces?text=a&min_ms=1", "/metrics", "/metrics?text=a",
-    "/logs", "/logs?text=a", "/modes", "/api/", "/api/summary", "/api/traces", "/api/metrics", "/api/logs",
+    "/", "/?window=30", "/traces", "/traces?status=failed", "/traces?q=a&min_ms=1", "/metrics", "/metrics?text=a",
+    "/logs", "/logs?q=a", "/modes", "/api/", "/api/summary", "/api/traces", "/api/metrics", "/api/logs",
 )  # fmt: skip
 LINK = re.compile(r'href="([^"]*)"')
 PAGES = 80

@@ -90,10 +90,10 @@ TRACE_QUERIES = {
     "mode=direct&status=4xx": ["GET /users/{id}", "POST /users"],
     "mode=direct&status=error": ["POST /users"],
     "mode=direct&status=2xx&route=/users": ["GET /users", "POST /users"],
-    "mode=direct&service=user-api&text=BEGIN+immediate": ["DELETE /users/{id}", "POST /users"],
+    "mode=direct&service=user-api&q=%22BEGIN+immediate%22": ["DELETE /users/{id}", "POST /users"],
     "min_ms=60000": [],
     "service=other": [],
-    "text=no-such-text": [],
+    "q=no-such-text": [],
 }
 
 
@@ -161,7 +161,7 @@ def test_trace_stays_open_while_it_renews_itself(browser: Chromium, url: str, bo
 
 def test_log_line_opens_its_trace(browser: Chromium, url: str) -> None:
     with browser.page(url) as watched:
-        page = watched.go("/logs?mode=direct&text=Not+Found")
+        page = watched.go("/logs?mode=direct&q=%22Not+Found%22")
         page.locator("table.logs tbody a").first.click()
         expect(page).to_have_url(re.compile(r"/traces/[0-9a-f]{32}#span-[0-9a-f]{16}$"))
         expect(page.get_by_role("heading", level=1)).to_have_text("GET /users/{id}")
@@ -171,7 +171,7 @@ def test_log_line_opens_its_trace(browser: Chromium, url: str) -> None:
 LOG_QUERIES: dict[str, tuple[set[str], set[str]]] = {
     "severity=warn": ({"WARN"}, {"collector", "direct"}),
     "severity=warn&mode=collector": ({"WARN"}, {"collector"}),
-    "text=conflict&mode=direct": ({"WARN"}, {"direct"}),
+    "q=conflict&mode=direct": ({"WARN"}, {"direct"}),
     "severity=fatal": (set(), set()),
 }
 
@@ -186,7 +186,7 @@ def test_logs_are_filtered_by_their_address(browser: Chromium, url: str) -> None
 
 def test_logs_come_as_they_arrive(browser: Chromium, url: str, both_modes: BothModes) -> None:
     with browser.page(url) as watched:
-        page = watched.go("/logs?mode=direct&text=DELETE")
+        page = watched.go("/logs?mode=direct&q=DELETE")
         before = page.locator("table.logs tbody tr").count()
         assert before > 0
         both_modes.visit("direct")

@@ -96,11 +96,11 @@ def test_hostile_text_is_text(browser: Chromium, filled: Console) -> None:
 
 def test_hostile_parameter_is_text(browser: Chromium, filled: Console) -> None:
     with browser.page(filled.url) as watched:
-        for path in ("/traces?text", "/traces?mode", "/traces?service", "/traces?route", "/logs?text", "/metrics?text"):
+        for path in ("/traces?q", "/traces?mode", "/traces?service", "/traces?route", "/logs?q", "/metrics?text"):
             page = watched.go(f"{path}={quote(HOSTILE)}")
             assert page.locator("main script, main img").count() == 0, path
         watched.go(f"/find?q={quote(HOSTILE)}")
-        expect(page).to_have_url(re.compile(r"/traces\?text=%3Cscript%3E"))
+        expect(page).to_have_url(re.compile(r"/traces\?q=%3Cscript%3E"))
 
 
 @pytest.mark.parametrize(("scheme", "rules"), [("light", ALL_RULES), ("dark", ("color-contrast",))])
@@ -240,7 +240,7 @@ def test_text_that_is_no_id_is_looked_for(browser: Chromium, filled: Console) ->
         page = watched.go("/modes")
         page.get_by_label("Trace id, or text in a trace").fill("ONERROR=")
         page.get_by_role("button", name="Open").click()
-        expect(page).to_have_url(f"{filled.url}/traces?text=ONERROR%3D")
+        expect(page).to_have_url(f"{filled.url}/traces?q=ONERROR%3D")
         expect(page.locator("table.rows tbody tr")).to_have_count(1)
 
 
@@ -310,9 +310,9 @@ def test_error_is_a_page_for_browsers(browser: Chromium, console: Console) -> No
         ("/nowhere", 404, "no such page"),
         ("/metrics/unknown", 404, "no points of a metric unknown are kept"),
         ("/traces?status=fine", 400, "status is 'fine'; expected ok, error, failed, 2xx"),
-        ("/traces?min_ms=fast", 400, "min_ms is 'fast'; expected a number from 0"),
+        ("/traces?min_ms=fast", 400, "min_ms is 'fast'; expected a duration such as 200ms"),
         ("/traces/xyz", 400, "expected 32 hexadecimal digits"),
-        ("/logs?modus=direct", 400, "expected the parameters mode, severity, text, limit"),
+        ("/logs?modus=direct", 400, "expected the parameters mode, service, logger, severity, q, limit"),
         ("/?window=7", 400, "expected 1, 5, 15, 30"),
     ):
         answer = request(console.url + path)

@@ -10,9 +10,9 @@ from django.views.decorators.http import require_safe
 
 from telemetry.console.logs import SEVERITIES
 from telemetry.console.pages.rendering import page, with_query
-from telemetry.console.pages.shown_modes import colour_of, shown_modes
+from telemetry.console.pages.shown_modes import colour_of, services_of, shown_modes
 from telemetry.console.parameters import Parameters
-from telemetry.console.search import LogFilter
+from telemetry.console.query import LOG_FIELDS
 
 if TYPE_CHECKING:
     from django.http import HttpResponse
@@ -42,35 +42,27 @@ class LogRow:
 @require_safe
 def logs(request: ConsoleRequest) -> HttpResponse:
     """The latest log records that match."""
-    parameters = Parameters(request, "mode", "severity", "text", "limit", blank=True)
+    parameters = Parameters(request, *LOG_FIELDS, "q", "limit", blank=True)
     limit = parameters.integer("limit", _LISTED, _MOST_LISTED)
-    severity = parameters.choice("severity", SEVERITIES)
-    wanted = LogFilter(
-        mode=parameters.text("mode"),
-        severity=0 if severity is None else SEVERITIES[severity],
-        text=parameters.text("text"),
-    )
+    query = parameters.query(LOG_FIELDS)
     store = request.console.store
     modes = shown_modes(store)
-    found = [record.decode() for record in wanted.find(store.stored_logs(), limit + 1)]
+    found = [record.decode() for record in query.find_logs(store.stored_logs(), limit + 1)]
     # They come in batches of several workers, each in its own order.
     rows = [
         LogRow(each, level_of(each), colour_of(each.resource.mode, modes))
         for each in sorted(found[:limit], key=lambda record: record.time_ns, reverse=True)
     ]
-    more = with_query(
-        reverse("logs"), mode=wanted.mode, severity=severity, text=wanted.text,
-        limit=str(min(limit * 2, _MOST_LISTED)),
-    )  # fmt: skip
+    more = with_query(reverse("logs"), **{**parameters.given, "limit": str(min(limit * 2, _MOST_LISTED))})
     context = {
         "rows": rows,
         "more": more if len(found) > limit and limit < _MOST_LISTED else None,
-        "wanted": wanted,
-        "severity": severity or "",
+        "wanted": parameters.given,
         "severities": SEVERITIES,
-        "filtered": wanted != LogFilter(),
+        "filtered": bool(query.terms),
         "kept": store.retained()["log_records"],
         "modes": modes,
+        "services": services_of(store),
     }
     return page(request, "logs", context)
 

@@ -17,6 +17,7 @@ MODES = ("collector", "direct")
 _DOCTOR = "-doctor"
 #: The style sheet's colours of lines.
 COLOURS = 8
+_MOST_SERVICES = 200
 
 
 def ordered(modes: Iterable[str]) -> list[str]:
@@ -35,6 +36,11 @@ def shown_modes(store: Store) -> list[str]:
         for sender in store.senders()
     )
     return ordered(mode for mode in totals if mode != UNKNOWN_MODE or others)
+
+
+def services_of(store: Store) -> list[str]:
+    """The names of the services that have sent something."""
+    return sorted({sender.service for sender in store.senders() if sender.service})[:_MOST_SERVICES]
 
 
 def colour_of(mode: str, modes: Iterable[str]) -> int:

@@ -11,10 +11,10 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from telemetry.console.pages.rendering import page, with_query
-from telemetry.console.pages.shown_modes import colour_of, shown_modes
+from telemetry.console.pages.shown_modes import colour_of, services_of, shown_modes
 from telemetry.console.parameters import Parameters
+from telemetry.console.query import STATUSES, TRACE_FIELDS
 from telemetry.console.request_counts import OTLP_METRIC, SCRAPED_FAMILY
-from telemetry.console.search import STATUSES, TraceFilter
 from telemetry.console.spans import TraceSummary, summarize
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 LISTED = 50
 _MOST_LISTED = 500
-_LONGEST_MS = 86_400_000.0
 _MOST_CHOICES = 200
 _TRACE_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
 
@@ -48,35 +47,21 @@ class TraceRow:
 @require_safe
 def traces(request: ConsoleRequest) -> HttpResponse:
     """The latest traces that match."""
-    parameters = Parameters(
-        request, "mode", "service", "route", "status", "min_ms", "text", "limit", blank=True
-    )  # fmt: skip
+    parameters = Parameters(request, *TRACE_FIELDS, "q", "limit", blank=True)
     limit = parameters.integer("limit", LISTED, _MOST_LISTED)
-    longer_ms = parameters.number("min_ms", _LONGEST_MS)
-    wanted = TraceFilter(
-        mode=parameters.text("mode"),
-        service=parameters.text("service"),
-        route=parameters.text("route"),
-        status=parameters.choice("status", STATUSES),
-        longer_ns=int((longer_ms or 0) * 1e6),
-        text=parameters.text("text"),
-    )
+    query = parameters.query(TRACE_FIELDS)
     store = request.console.store
-    found = wanted.find(store.stored_traces(), limit + 1)
+    found = query.find_traces(store.stored_traces(), limit + 1)
     modes = shown_modes(store)
-    more = with_query(
-        reverse("traces"), mode=wanted.mode, service=wanted.service, route=wanted.route, status=wanted.status,
-        min_ms=f"{longer_ms:g}" if longer_ms else None, text=wanted.text, limit=str(min(limit * 2, _MOST_LISTED)),
-    )  # fmt: skip
+    more = with_query(reverse("traces"), **{**parameters.given, "limit": str(min(limit * 2, _MOST_LISTED))})
     context = {
         "rows": _rows(found[:limit], modes),
         "more": more if len(found) > limit and limit < _MOST_LISTED else None,
-        "wanted": wanted,
-        "min_ms": f"{longer_ms:g}" if longer_ms else "",
-        "filtered": wanted != TraceFilter(),
+        "wanted": parameters.given,
+        "filtered": bool(query.terms),
         "kept": store.retained()["spans"],
         "modes": modes,
-        "services": sorted({sender.service for sender in store.senders() if sender.service})[:_MOST_CHOICES],
+        "services": services_of(store),
         "routes": _routes(store),
         "statuses": STATUSES,
     }
@@ -111,9 +96,9 @@ def trace_id_in(text: str) -> str | None:
 
 @require_safe
 def find(request: ConsoleRequest) -> HttpResponse:
-    """Redirect to the trace whose id is in the text, or else to the traces that contain the text."""
+    """Redirect to the trace whose id is in the text, or else to the traces that match it as a filter."""
     text = (Parameters(request, "q", blank=True).text("q") or "").strip()
     trace_id = trace_id_in(text)
     if trace_id:
         return HttpResponseRedirect(reverse("traces-one", args=[trace_id]))
-    return HttpResponseRedirect(with_query(reverse("traces"), text=text))
+    return HttpResponseRedirect(with_query(reverse("traces"), q=text))
