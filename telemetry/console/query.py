@@ -10,6 +10,7 @@ from __future__ import annotations
 import operator
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -62,12 +63,18 @@ class Term:
     value: str
     number: float | None = None
 
-    @property
-    def needle(self) -> bytes:
-        """Bytes that a record's own attribute has to hold to match; empty if nothing can be said."""
-        # Numbers and truth values are not encoded as text.
-        plain = self.number is None and self.value not in {"true", "false"}
-        return self.value.encode() if self.operator == "=" and plain else b""
+    def may_match(self, raw: bytes) -> bool:
+        """Whether an attribute in these bytes can have the value; the record is decoded only then."""
+        if self.operator in {"=", "!="} and self.value.encode() in raw and self.name.encode() in raw:
+            return True
+        encoded = self.number is not None or self.value in {"true", "false"}
+        return encoded and _not_text(self.name).search(raw) is not None
+
+
+@lru_cache(maxsize=100)
+def _not_text(name: str) -> re.Pattern[bytes]:
+    """The bytes of an attribute whose value is a truth value, a number or a list."""
+    return re.compile(re.escape(name.encode()) + rb"\x12..?[\x10\x18\x21\x2a]", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,11 +197,7 @@ def _attribute(term: Term, record: StoredSpan | StoredLog) -> bool:
     resource = record.resource.attributes
     if term.name in resource and _is(term, resource[term.name]):
         return True
-    if term.name.encode() not in record.raw or term.needle not in record.raw:
-        return False
-    decoded = record.decode()
-    holders = [decoded.attributes, *(event.attributes for event in getattr(decoded, "events", ()))]
-    return any(term.name in held and _is(term, held[term.name]) for held in holders)
+    return term.may_match(record.raw) and any(_is(term, value) for value in record.values_of(term.name))
 
 
 def _text(term: Term, record: StoredSpan | StoredLog) -> bool:

@@ -36,6 +36,9 @@ def store() -> Store:
     [span] = message.resource_spans[0].scope_spans[0].spans
     span.status.code = 2
     span.attributes.add(key="tags").value.array_value.values.add(string_value="blue")
+    sizes = span.attributes.add(key="sizes").value.array_value.values
+    for size in (7, 301):
+        sizes.add(int_value=size)
     span.events.add(name="exception", attributes=attributes({"exception.type": "ValueError"}))
     found = Store()
     records = logs(1, logger="app.mail", mode="direct", body="Mail sent", severity_number=13)
@@ -63,6 +66,10 @@ TRACE_QUERIES = {
     "cached=false": FIRST,
     "cached=true": [],
     "tags=blue": FIRST,
+    "sizes=7": FIRST,
+    "sizes>300": FIRST,
+    "sizes>301": [],
+    "user.agent>1": [],
     "exception.type=ValueError": FIRST,
     "service.name=other": SECOND,
     "service=user-api mode=direct": FIRST,
