@@ -36,6 +36,6 @@ secure_scheme_headers: dict[str, str] = {}
 
 
 def pre_fork(server: Any, worker: Any) -> None:
-    """Tell the settings how many database connections a worker needs. (With `--preload` they are read before.)"""
+    """Pass the number of threads to the settings. (With `--preload` they have been read by then.)"""
     os.environ["USERAPI_THREADS"] = str(server.cfg.threads)
     telemetry.pre_fork(server, worker)

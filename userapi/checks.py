@@ -8,7 +8,7 @@ from django.core.checks import CheckMessage, Info, Tags, Warning, register  # no
 
 @register(Tags.security, deploy=True)
 def open_access(**_: Any) -> list[CheckMessage]:
-    """Warn when anybody may read and write."""
+    """Warn when access is open."""
     if not settings.OPEN_ACCESS:
         return []
     return [

@@ -11,7 +11,7 @@ from userapi.environment import Environment
 
 ACCEPTED = "sqlite:////absolute/path, sqlite:///relative/path, postgres://USER:PASSWORD@HOST:PORT/NAME"
 
-# runserver starts a thread for each connection and says nothing about their number.
+# runserver starts a thread for each connection; their number is unknown.
 THREADS_WITHOUT_GUNICORN = 4
 
 BUSY_TIMEOUT = 10.0
@@ -64,7 +64,7 @@ def _sqlite(config: dict[str, Any]) -> dict[str, Any]:
     return {
         **config,
         "ENGINE": "userapi.sqlite",
-        # What Django does by itself, and pytest-django only for Django's own engine.
+        # Django's default; pytest-django knows it for Django's own engine only.
         "TEST": {"NAME": ":memory:"},
         # Opening the file and its pragmas cost a sixth of a request, so each thread keeps its connection; but runserver
         # starts a thread for each client and closes nothing at its end.
@@ -78,7 +78,7 @@ def _postgresql(config: dict[str, Any], env: Environment) -> dict[str, Any]:
     size = env.integer("DATABASE_POOL_SIZE", threads(env), minimum=1, maximum=1000)
     options = {
         "connect_timeout": CONNECT_TIMEOUT,
-        # Milliseconds until a host that went away without a word counts as gone (Linux; ignored elsewhere).
+        # Milliseconds until a host that has vanished without closing counts as down (Linux; ignored elsewhere).
         "tcp_user_timeout": 10_000,
         "pool": {
             "min_size": 1,

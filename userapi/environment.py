@@ -1,4 +1,4 @@
-"""Typed reads of environment variables, each with an error that says what would have been accepted."""
+"""Typed reads of environment variables, each with an error that says what is expected."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ _FALSE = ("false", "0", "no", "off")
 class Environment:
     """Reads variables of `environ`; a variable that is empty counts as not set.
 
-    Every method raises ImproperlyConfigured with one line: variable, value, accepted values.
+    Every method raises ImproperlyConfigured with one line: variable, value, expected values.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
@@ -46,8 +46,8 @@ class Environment:
 
     @staticmethod
     def error(name: str, value: str | None, accepted: str) -> ImproperlyConfigured:
-        """Return the error for a bad value, "" for one that is not set; None keeps a secret out of the message."""
-        shown = "has a value (not shown) that is not accepted" if value is None else f"has the value {value!r}"
-        if value == "":
-            shown = "is not set"
-        return ImproperlyConfigured(f"{name} {shown}; accepted: {accepted}.")
+        """Return the error for an invalid value: "" means not set, None keeps a secret out of the message."""
+        found = (
+            ": invalid value (hidden)" if value is None else f": invalid value {value!r}" if value else " is not set"
+        )
+        return ImproperlyConfigured(f"{name}{found}; expected {accepted}.")

@@ -1,6 +1,6 @@
 """`/livez` and `/readyz`: whether the process runs, and whether it can serve.
 
-Telemetry is never asked: a service whose collector is away is ready.
+Telemetry backends are never checked: a service whose collector is down is ready.
 """
 
 import logging
@@ -15,7 +15,7 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 from userapi.problems import problem_response
 
 READY_TIMEOUT = 3.0
-"""Seconds that the database has for its answer."""
+"""How long the database may take to answer, in seconds."""
 
 logger = logging.getLogger(__name__)
 
@@ -34,9 +34,9 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 
 class Readiness:
-    """Asks the database from a thread of its own, so that a database that hangs holds up no worker.
+    """Queries the database from its own thread, so that a hanging database does not block a worker.
 
-    While one question hangs, no second one is asked. That no migration is missing is asked until it is true once.
+    At most one check runs at a time. Migrations are checked until none is missing.
     """
 
     def __init__(self, timeout: float = READY_TIMEOUT) -> None:

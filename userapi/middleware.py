@@ -29,8 +29,8 @@ access_logger = logging.getLogger("userapi.access")
 class ProbeMiddleware:
     """Answers /livez, /readyz and /metrics before anything else.
 
-    Probes and scrapes name the pod's address as host and speak plain HTTP; and they belong into no trace, no request
-    metric and no access record.
+    Probes and scrapes use the pod's address as host and plain HTTP, and must not appear in traces, request metrics or
+    access records.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -65,7 +65,7 @@ class HeadMiddleware:
 
 
 class ContentSecurityPolicyMiddleware(CSPMiddleware):
-    """Puts the policy on pages; JSON has no use for it."""
+    """Adds the policy to HTML only; it means nothing for JSON."""
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         if not response.get("Content-Type", "").startswith("text/html"):
@@ -101,7 +101,7 @@ class AccessLogMiddleware:
 
 
 class RequestGuardMiddleware:
-    """Refuses what Django would read without a bound or answer with a 500."""
+    """Refuses requests that Django would read without a limit or answer with a 500."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self._get_response = get_response

@@ -1,4 +1,4 @@
-"""gunicorn's worker with threads, none of which waits for a slow client's request."""
+"""gunicorn's threaded worker, whose threads never wait for a slow client's request."""
 
 import re
 import selectors
@@ -24,7 +24,7 @@ LINGER_BYTES = 4 * 1024 * 1024
 """How long and how much is read after the last answer of a connection, so that the client can read it."""
 
 AWAITED_BYTES = 128 * 1024
-"""So much of a request is awaited; the rest of a larger one (USERAPI_MAX_BODY_BYTES) is read by its thread."""
+"""How much of a request is awaited; its thread reads the rest of a larger one (USERAPI_MAX_BODY_BYTES)."""
 
 _PROBE = re.compile(rb"(?:GET|HEAD) /(?:livez|readyz)[ ?]")
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n", re.IGNORECASE)
@@ -37,10 +37,10 @@ _FIRST_LOOK = 8 * 1024
 
 
 class PatientThreadWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
-    """Gives a connection to a thread when its request is there, and probes to a thread of their own.
+    """Hands a connection to a thread once its request has arrived, and probes to a thread reserved for them.
 
-    gunicorn's own worker gives it away at the first byte, so that as many slow clients as there are threads stop all
-    others. With TLS in gunicorn itself, it does so here, too: what is encrypted cannot be looked at.
+    gunicorn's own worker does so at the first byte, so that a few slow clients occupy all threads. It remains so with
+    TLS in gunicorn itself, where the request cannot be inspected.
     """
 
     def init_process(self) -> None:
@@ -61,7 +61,7 @@ class PatientThreadWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has n
         seen = _peek(conn.sock)
         request = (conn.parser.unreader.buf.getvalue() if conn.parser else b"") + (seen or b"")
         missing, refused = _missing(request)
-        # Woken up with nothing new: the client will send no more, as a thread finds out at once.
+        # A wake-up without new bytes: the client has closed, so a thread will not wait.
         ended = seen == b"" or len(request) == getattr(conn, "length", None)
         if ended or not missing:
             _wake_at(conn.sock, 1)
@@ -149,7 +149,7 @@ class PatientThreadWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has n
 
 
 def _peek(sock: socket.socket) -> bytes | None:
-    """Return what has come and leave it there; None for nothing yet, b"" where nothing more will come."""
+    """Return what has arrived without consuming it; None for nothing yet, b"" once the client has closed."""
     sock.setblocking(False)
     try:
         seen = sock.recv(_FIRST_LOOK, socket.MSG_PEEK)
@@ -175,6 +175,6 @@ def _missing(request: bytes) -> tuple[int, bool]:
 
 
 def _wake_at(sock: socket.socket, size: int) -> None:
-    """Let the kernel call the socket readable from `size` bytes on, so that single bytes wake nobody up."""
+    """Let the kernel report the socket as readable from `size` bytes on, so that single bytes cause no wake-up."""
     with suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)

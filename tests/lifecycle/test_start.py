@@ -175,7 +175,7 @@ def test_start_with_a_bad_setting_is_refused_without_a_traceback(command: list[s
     ended = run(command, DJANGO_SECRET_KEY="short")
     assert ended.returncode != 0
     assert "Traceback" not in ended.stderr
-    assert ended.stderr.count("DJANGO_SECRET_KEY has a value (not shown) that is not accepted") == 1
+    assert ended.stderr.count("DJANGO_SECRET_KEY: invalid value (hidden)") == 1
 
 
 def test_head_is_answered_without_a_warning(start_service: StartService) -> None:

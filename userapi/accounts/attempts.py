@@ -6,10 +6,10 @@ from django.conf import settings
 from django.http import HttpRequest
 
 LOCKED_OUT = "Too many failed log-ins from this address; try again later."
-"""The detail of the answer to an attempt that is not even looked at."""
+"""The detail of the response to an attempt whose password is not checked."""
 
 _IPV6_PREFIX = 64
-"""Bits: what one customer of a provider usually has, and may choose addresses from."""
+"""Bits: the network that a single customer usually controls."""
 
 
 def client_address(request: HttpRequest) -> str | None:

@@ -1,4 +1,4 @@
-"""Passwords are costly to check, so that guessing is slow: the cost must not stop everybody else."""
+"""Password checks are expensive on purpose; their cost must not starve other requests."""
 
 from threading import BoundedSemaphore
 from typing import Any
@@ -12,13 +12,13 @@ from rest_framework.exceptions import Throttled
 RETRY_AFTER = 1
 """Seconds."""
 
-# Half of the threads may wait for a check, and one check runs at a time: the others and most of a core stay free.
+# At most half of the threads wait for a check, and one check runs at a time, so that other requests are served.
 _threads = BoundedSemaphore(settings.LOGIN_THREADS)
 _checks = BoundedSemaphore(1)
 
 
 class PasswordBackend(ModelBackend):
-    """Django's accounts, with a bound on what checking passwords costs a process."""
+    """Django's accounts, with a limit on concurrent password checks."""
 
     def authenticate(
         self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any

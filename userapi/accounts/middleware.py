@@ -1,4 +1,4 @@
-"""The answers of log-in pages to those who must wait; REST framework's views answer by themselves."""
+"""429 responses of log-in pages; REST framework's views make their own."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -14,7 +14,7 @@ from userapi.problems import problem_response
 
 
 class ThrottledMiddleware:
-    """Answers a log-in that was put off with 429."""
+    """Turns Throttled into a 429 response."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._get_response = get_response
