@@ -12,7 +12,7 @@ from tests.kubernetes.monitors import SCHEMAS
 from tests.kubernetes.rendering import FOLDER, OVERLAYS, Document, environment_file, load, overlay
 
 OLDEST, NEWEST = "1.30", "1.37"  # the oldest with `sleep` in preStop; the newest that kubernetes-validate knows
-APART = {"alloy/podmonitor.yaml", "ingress.yaml"}  # applied by themselves: what they need is not in every cluster
+APART = ("alloy/podmonitor.yaml", "ingress.yaml")  # applied by themselves: what they need is not in every cluster
 
 
 def everything() -> dict[str, Document]:
