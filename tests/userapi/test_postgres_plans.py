@@ -11,9 +11,10 @@ from django.db.models import QuerySet
 from pytest_django import DjangoDbBlocker
 
 from tests.conftest import create_database
+from userapi.cursors import Cursor
 from userapi.databases import database
 from userapi.environment import Environment
-from userapi.pagination import Cursor, Keyset
+from userapi.pagination import Keyset
 from userapi.settings import BASE_DIR
 from userapi.users.models import User
 from userapi.users.views import UserList

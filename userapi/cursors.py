@@ -1,0 +1,84 @@
+"""Cursors: opaque texts that hold a position in an ordering."""
+
+from base64 import b64decode, urlsafe_b64encode
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal, Self, cast
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+from django.conf import settings
+from django.utils.crypto import salted_hmac
+from rest_framework.exceptions import ValidationError
+
+MAX_CURSOR_LENGTH = 2048
+"""Characters. A name or an email of the longest kind takes some 1,500."""
+
+Direction = Literal["next", "previous"]
+
+# No stored text holds it: the serializers, the admin and PostgreSQL refuse it.
+_SEPARATOR = "\0"
+_NOT_OURS = "Not a cursor of this service: follow a link of a page."
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A position in an ordering: the keys of a row, and which way to read from it.
+
+    Encrypted, because the keys are names and email addresses and URLs are logged by every proxy; authenticated, so
+    that clients can neither invent keys nor use the cursor of another ordering. One position has one text.
+    """
+
+    ordering: str
+    direction: Direction
+    inclusive: bool
+    keys: tuple[str, ...]
+
+    def encode(self) -> str:
+        """Return the text for the link."""
+        parts = (self.ordering, self.direction, "inclusive" if self.inclusive else "", *self.keys)
+        sealed = next(_ciphers()).encrypt(_SEPARATOR.join(parts).encode(), None)
+        return urlsafe_b64encode(sealed).decode().rstrip("=")
+
+    @classmethod
+    def decode(cls, text: str, ordering: str, keys: int) -> Self:
+        """Return the cursor in `text`.
+
+        Raises ValidationError when this service did not make it for `ordering`, whose rows have that many keys.
+        """
+        parts = _unsealed(text)
+        if parts is None:
+            raise ValidationError({"cursor": [_NOT_OURS]})
+        made_for, direction, inclusive, *found = parts
+        if made_for != ordering:
+            raise ValidationError({"cursor": [f"Made for the ordering {made_for!r}, not for {ordering!r}."]})
+        if len(found) != keys:
+            raise ValidationError({"cursor": [_NOT_OURS]})
+        return cls(made_for, cast("Direction", direction), bool(inclusive), tuple(found))
+
+
+def _unsealed(text: str) -> list[str] | None:
+    """Return the parts of a cursor, or None where no key of the service opens it."""
+    if len(text) > MAX_CURSOR_LENGTH:
+        return None
+    try:
+        sealed = b64decode(text + "=" * (-len(text) % 4), altchars="-_", validate=True)
+    except ValueError:
+        return None
+    for cipher in _ciphers():
+        try:
+            return cipher.decrypt(sealed, None).decode().split(_SEPARATOR)
+        except InvalidTag:
+            continue
+    return None
+
+
+def _ciphers() -> Iterator[AESSIV]:
+    """Yield the cipher of SECRET_KEY, then those of keys that were in use before."""
+    yield from map(_cipher, (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS))
+
+
+@cache
+def _cipher(secret: str) -> AESSIV:
+    return AESSIV(salted_hmac("userapi.cursors", "key", secret, algorithm="sha512").digest())
