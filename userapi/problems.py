@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem documents, each with the id of its trace."""
+"""Errors as RFC 9457 problem documents, each with the id of its trace; browsers get a page that says the same."""
 
 import json
 import logging
@@ -8,7 +8,11 @@ from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
+from django.template.loader import render_to_string
+from django.urls import is_valid_path
+from django.utils.cache import patch_vary_headers
+from django.utils.http import escape_leading_slashes
 from django.views import defaults
 from opentelemetry import trace
 from rest_framework import exceptions
@@ -19,6 +23,7 @@ from rest_framework.views import exception_handler as rest_exception_handler
 MEDIA_TYPE = "application/problem+json"
 
 _ADMIN = "/admin/"
+_HTML = "text/html"
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +38,14 @@ class Conflict(exceptions.APIException):
     def __init__(self, detail: str, errors: Mapping[str, list[str]] | None = None) -> None:
         super().__init__(detail)
         self.errors = errors
+
+
+class PreconditionFailed(exceptions.APIException):
+    """412: what is stored is not in the version that the client named."""
+
+    status_code = HTTPStatus.PRECONDITION_FAILED
+    default_detail = "The record has changed."
+    default_code = "precondition_failed"
 
 
 class ServiceUnavailable(exceptions.APIException):
@@ -64,9 +77,17 @@ def problem(
 def problem_response(
     request: HttpRequest | Request, status: int, detail: str = "", errors: Mapping[str, list[str]] | None = None
 ) -> HttpResponse:
-    """Return the answer outside of REST framework's views: middleware, unknown routes, unexpected errors."""
+    """Return the answer outside of REST framework's views: middleware, unknown routes, unexpected errors.
+
+    It is a page for clients that prefer HTML to JSON, as browsers do.
+    """
     document = problem(request, status, detail, errors)
-    return HttpResponse(json.dumps(document), status=status, content_type=MEDIA_TYPE)
+    if request.get_preferred_type([MEDIA_TYPE, "application/json", _HTML]) == _HTML:
+        response = HttpResponse(render_to_string("userapi/problem.html", document), status=status)
+    else:
+        response = HttpResponse(json.dumps(document), status=status, content_type=MEDIA_TYPE)
+    patch_vary_headers(response, ["Accept"])
+    return response
 
 
 def exception_handler(exc: Exception, context: Mapping[str, Any]) -> HttpResponse | None:
@@ -116,9 +137,13 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Django's handler404."""
+    """Django's handler404; an address that exists without its last slash is answered with a 308 to it."""
     if request.path.startswith(_ADMIN):
         return defaults.page_not_found(request, exception)
+    if request.path_info.endswith("/") and is_valid_path(request.path_info[:-1]):
+        query = request.META.get("QUERY_STRING", "")
+        target = escape_leading_slashes(request.path[:-1]) + (f"?{query}" if query else "")
+        return HttpResponsePermanentRedirect(target, preserve_request=True)
     return problem_response(request, HTTPStatus.NOT_FOUND, "There is nothing at this address.")
 
 

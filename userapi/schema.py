@@ -1,4 +1,4 @@
-"""What every operation of the OpenAPI document has in common: its errors, as problem documents."""
+"""What all operations of the OpenAPI document have in common: their errors, and bodies without unknown members."""
 
 from typing import Any
 
@@ -23,6 +23,14 @@ class ProblemSerializer(serializers.Serializer[Any]):
     errors = serializers.DictField(  # type: ignore[assignment]  # a field, where the class has a property
         child=serializers.ListField(child=serializers.CharField()), required=False, help_text="Messages by field."
     )
+
+
+def close_request_bodies(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Postprocessing hook: no request body has other members than those documented."""
+    for name, schema in result["components"]["schemas"].items():
+        if name.endswith("Request"):
+            schema["additionalProperties"] = False
+    return result
 
 
 class ProblemAutoSchema(AutoSchema):
@@ -50,7 +58,7 @@ class ProblemAutoSchema(AutoSchema):
             problems["404"] = "No such record."
         problems["406"] = "No acceptable media type."
         if has_body and getattr(self.view, "conflicts", False):
-            problems["409"] = "A record with this email exists."
+            problems["409"] = "A record with this email exists already."
         if has_body:
             problems["413"] = "The body is too large."
             problems["415"] = "The body is not application/json."

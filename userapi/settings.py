@@ -226,11 +226,16 @@ REST_KNOX = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "User API",
     "DESCRIPTION": "User records: create, list, search, read, change and delete. "
-    "Errors are RFC 9457 problem documents.",
+    "Errors are RFC 9457 problem documents. "
+    "Unknown query parameters and unknown members of a body are errors; read-only members are ignored.",
     "VERSION": __version__,
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "userapi.schema.close_request_bodies",
+    ],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }

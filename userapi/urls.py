@@ -1,25 +1,37 @@
 """Every address of the service. Routes are plain templates: they become `http.route` in the telemetry."""
 
 from django.contrib import admin
-from django.urls import path
+from django.contrib.auth.views import LoginView, LogoutView
+from django.urls import include, path, register_converter
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
 from telemetry.views import metrics
-from userapi import home
-from userapi.accounts.views import LogoutView, TokenView
+from userapi import health, home
+from userapi.accounts.views import RevokeTokenView, TokenView
+from userapi.converters import CaselessUUIDConverter
+from userapi.documents import DocsView, SchemaView
 from userapi.users.views import UserDetail, UserList
+
+register_converter(CaselessUUIDConverter, "caseless_uuid")
+
+# The namespace is the one that the browsable API looks for.
+_sessions = [
+    path("login", LoginView.as_view(template_name="rest_framework/login.html", next_page="users"), name="login"),
+    path("logout", LogoutView.as_view(next_page="users"), name="logout"),
+]
 
 urlpatterns = [
     path("", home.index, name="home"),
     path("users", UserList.as_view(), name="users"),
-    path("users/<uuid:id>", UserDetail.as_view(), name="user"),
+    path("users/<caseless_uuid:id>", UserDetail.as_view(), name="user"),
     path("auth/token", TokenView.as_view(), name="token"),
-    path("auth/logout", LogoutView.as_view(), name="logout"),
-    path("schema", SpectacularJSONAPIView.as_view(), name="schema"),
-    path(
-        "docs", SpectacularSwaggerSplitView.as_view(url_name="schema", http_method_names=["get", "head"]), name="docs"
-    ),
+    path("auth/logout", RevokeTokenView.as_view(), name="logout"),
+    path("session/", include((_sessions, "rest_framework"))),
+    path("schema", SchemaView.as_view(), name="schema"),
+    path("docs", DocsView.as_view(), name="docs"),
+    # ProbeMiddleware answers these; here they are known as addresses.
+    path("livez", health.livez, name="livez"),
+    path("readyz", health.readyz, name="readyz"),
     path("metrics", metrics, name="metrics"),
     path("admin", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),

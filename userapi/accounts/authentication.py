@@ -1,4 +1,4 @@
-"""Tokens and passwords, checked for what no database should be asked about."""
+"""Tokens and passwords, rejected early where no database needs to be asked."""
 
 import re
 from typing import Any
@@ -15,19 +15,30 @@ from userapi.accounts.attempts import LOCKED_OUT
 
 _LONGEST_NAME = 150
 _TOKEN = re.compile(rb"[0-9a-f]{64}")
+_CHALLENGE = 'Bearer realm="api"'
 
 
-class TokenAuthentication(KnoxTokenAuthentication):  # type: ignore[misc]  # Knox has no types
-    """`Authorization: Bearer <token>`. Knox keeps a digest of the token only."""
-
+class _Knox(KnoxTokenAuthentication):  # type: ignore[misc]  # Knox has no types
     def authenticate_credentials(self, token: bytes) -> Any:
         if not _TOKEN.fullmatch(token):
             raise AuthenticationFailed("Invalid token.")
         return super().authenticate_credentials(token)
 
 
+class TokenAuthentication(authentication.BaseAuthentication):
+    """`Authorization: Bearer <token>`. Knox keeps a digest of the token only."""
+
+    def authenticate(self, request: Request) -> Any:
+        return _Knox().authenticate(request)
+
+    def authenticate_header(self, request: Request) -> str:
+        """Return the challenge of a 401 (RFC 6750, section 3): a request without a token gets no error code."""
+        scheme = request.headers.get("Authorization", "").partition(" ")[0]
+        return f'{_CHALLENGE}, error="invalid_token"' if scheme.lower() == "bearer" else _CHALLENGE
+
+
 class BasicAuthentication(authentication.BasicAuthentication):
-    """Name and password of an account, to get a token with. Failed attempts count as those at the admin's log-in."""
+    """Name and password of an account, in exchange for a token. Failed attempts count as those at the log-in pages."""
 
     def authenticate_credentials(
         self, userid: str, password: str, request: Request | None = None

@@ -1,4 +1,4 @@
-"""Getting a token and giving it up."""
+"""Getting a token and revoking it."""
 
 from typing import Any
 
@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from userapi.accounts.authentication import BasicAuthentication, TokenAuthentication
+from userapi.views import StrictView
 
 
 class TokenSerializer(serializers.Serializer[Any]):
@@ -20,10 +21,13 @@ class TokenSerializer(serializers.Serializer[Any]):
     expiry = serializers.DateTimeField()
 
 
-class TokenView(knox.LoginView):  # type: ignore[misc]  # Knox has no types
+class TokenView(StrictView, knox.LoginView):  # type: ignore[misc]  # Knox has no types
     """A token for an account, by name and password or by a session."""
 
-    # Not by a token, which could then renew itself for ever.
+    # POST alone: nothing else checks a password and so uses up an attempt.
+    http_method_names = ["post"]  # noqa: RUF012  (Django's attribute)
+    methods_with_body = ()
+    # Not by a token, which could then renew itself forever.
     authentication_classes = (BasicAuthentication, SessionAuthentication)
     permission_classes = (IsAuthenticated,)
 
@@ -33,13 +37,14 @@ class TokenView(knox.LoginView):  # type: ignore[misc]  # Knox has no types
         return response
 
 
-class LogoutView(knox.LogoutView):  # type: ignore[misc]  # Knox has no types
-    """The end of the token that the request came with."""
+class RevokeTokenView(StrictView, knox.LogoutView):  # type: ignore[misc]  # Knox has no types
+    """Revokes the token that the request came with."""
 
+    methods_with_body = ()
     authentication_classes = (TokenAuthentication,)
     permission_classes = (IsAuthenticated,)
 
-    @extend_schema(summary="Give up the token", operation_id="delete_token", request=None, responses={204: None})
+    @extend_schema(summary="Revoke the token", operation_id="delete_token", request=None, responses={204: None})
     def post(self, request: Request, format: str | None = None) -> Response:  # noqa: A002  (Knox's name)
         response: Response = super().post(request, format)
         return response

@@ -2,12 +2,24 @@
 
 from typing import TYPE_CHECKING, Any
 
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 from django.db import models
 
 if TYPE_CHECKING:
     _EmailField = models.EmailField[str, str]
 else:  # Django's own class takes no parameters
     _EmailField = models.EmailField
+
+
+def validate_local_part(email: str) -> None:
+    """Raise ValidationError unless the local part is ASCII.
+
+    Django's pattern ignores case and so accepts U+017F for an s and U+212A for a k: addresses that look like another,
+    and that databases lower differently.
+    """
+    if not email.rpartition("@")[0].isascii():
+        raise ValidationError("The part before the @ must be ASCII.", code="invalid")
 
 
 def normalize_email(email: str) -> str:
@@ -22,6 +34,8 @@ def normalize_email(email: str) -> str:
 
 class EmailAddressField(_EmailField):
     """A column of addresses that `normalize_email` has seen, whoever assigned them."""
+
+    default_validators = [validate_email, validate_local_part]  # noqa: RUF012  (Django's attribute)
 
     def to_python(self, value: Any) -> Any:
         value = super().to_python(value)

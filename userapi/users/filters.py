@@ -1,4 +1,4 @@
-"""The list's `search` parameter."""
+"""The list's `search` and `email` parameters."""
 
 from typing import Any
 
@@ -11,10 +11,11 @@ from rest_framework.views import APIView
 from userapi.users.queries import UserQuerySet
 
 MAX_SEARCH_LENGTH = 200
+MAX_EMAIL_LENGTH = 254
 
 
 class UserSearch(BaseFilterBackend):
-    """Keeps the records that `UserQuerySet.search` finds; white space alone asks for nothing."""
+    """Keeps the records that `UserQuerySet.search` finds; white space alone filters nothing."""
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Any, Any], view: APIView) -> QuerySet[Any, Any]:
         del view
@@ -25,12 +26,27 @@ class UserSearch(BaseFilterBackend):
 
     def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
         del view
-        return [
-            {
-                "name": "search",
-                "in": "query",
-                "required": False,
-                "description": "Each word of it must begin a word of the name or of the email, whatever the case.",
-                "schema": {"type": "string", "maxLength": MAX_SEARCH_LENGTH},
-            }
-        ]
+        description = "Each word of it must begin a word of the name or of the email, whatever the case."
+        return [_parameter("search", description, {"type": "string", "maxLength": MAX_SEARCH_LENGTH})]
+
+
+class EmailFilter(BaseFilterBackend):
+    """Keeps the record with the address. An empty one finds none: it is most often a script's unset variable."""
+
+    def filter_queryset(self, request: Request, queryset: QuerySet[Any, Any], view: APIView) -> QuerySet[Any, Any]:
+        del view
+        email = request.query_params.get("email")
+        if email is None or not isinstance(queryset, UserQuerySet):
+            return queryset
+        if len(email) > MAX_EMAIL_LENGTH:
+            raise ValidationError({"email": [f"At most {MAX_EMAIL_LENGTH} characters."]})
+        return queryset.with_email(email)
+
+    def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
+        del view
+        description = "The whole address, whatever its case: one record or none."
+        return [_parameter("email", description, {"type": "string", "maxLength": MAX_EMAIL_LENGTH})]
+
+
+def _parameter(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}

@@ -1,7 +1,8 @@
 """The user record."""
 
 import uuid
-from typing import ClassVar
+from collections.abc import Iterable
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models.functions import Lower
@@ -13,13 +14,18 @@ UNIQUE_EMAIL = "users_user_email_caseless"
 
 
 class User(models.Model):
-    """A person known to the service. Nobody logs in with it."""
+    """A person known to the service, not an account to log in with.
+
+    `version` is random and new after every change, so that two writers at the same moment cannot make the same one.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=200)
     email = EmailAddressField(max_length=254)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
+    # The database's default serves the release before this column, while both run during a deployment.
+    version = models.UUIDField(default=uuid.uuid4, db_default=uuid.UUID(int=0), editable=False)
 
     objects = UserQuerySet.as_manager()
 
@@ -38,3 +44,9 @@ class User(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
+        self.version = uuid.uuid4()
+        if update_fields is not None:
+            update_fields = {*update_fields, "version"}
+        super().save(*args, update_fields=update_fields, **kwargs)

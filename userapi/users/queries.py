@@ -1,10 +1,14 @@
-"""Finding user records by the words of their name and email address."""
+"""Finding user records by their email address or by words, and changing many at once."""
 
 import re
-from typing import TYPE_CHECKING, Self
+import uuid
+from typing import TYPE_CHECKING, Any, Self
 
 from django.db import connections, models
 from django.db.models.expressions import RawSQL
+from django.db.models.functions import Lower
+
+from userapi.users.emails import normalize_email
 
 if TYPE_CHECKING:
     from userapi.users.models import User  # noqa: F401  (named in a string below)
@@ -31,6 +35,17 @@ def words_of(text: str) -> list[str]:
 
 class UserQuerySet(models.QuerySet["User"]):
     """User records; `search` uses an index on PostgreSQL and reads the table on SQLite."""
+
+    def update(self, **kwargs: Any) -> int:
+        """Change all of these records, and with them their versions."""
+        return super().update(**{"version": uuid.uuid4(), **kwargs})
+
+    def with_email(self, email: str) -> Self:
+        """Keep the record with this address, whatever its case; found by the unique index."""
+        if "\0" in email:  # which PostgreSQL refuses
+            return self.none()
+        wanted = Lower(models.Value(normalize_email(email)))
+        return self.alias(caseless_email=Lower("email")).filter(caseless_email=wanted)
 
     def search(self, text: str) -> Self:
         """Keep the records where every word of `text` begins a word of the name or the email, whatever the case."""
