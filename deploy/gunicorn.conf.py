@@ -6,23 +6,14 @@ Each of gunicorn's own options on the command line wins over the value given her
 import os
 from typing import Any
 
-from telemetry import gunicorn as telemetry
-from telemetry.gunicorn import (
-    on_exit,
-    on_starting,
-    post_fork,
-    post_worker_init,
-    worker_abort,
-    worker_exit,
-    worker_int,
-)
+from telemetry.servers.gunicorn import on_exit, on_starting, post_fork, post_worker_init
 
 bind = "127.0.0.1:8080"
 workers = 2
 worker_class = "userapi.server.PatientThreadWorker"  # for `sync`, give `--threads 1` as well
 threads = 4
 timeout = 30
-graceful_timeout = 30  # must stay above TELEMETRY_FLUSH_TIMEOUT, which is taken out of it
+graceful_timeout = 30
 # The heartbeat must not wait for a disk. gunicorn's own default is the temporary directory.
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK | os.X_OK) else None  # noqa: S108
 accesslog = None  # each request leaves its own record, inside its trace
@@ -35,7 +26,6 @@ forwarder_headers = ""
 secure_scheme_headers: dict[str, str] = {}
 
 
-def pre_fork(server: Any, worker: Any) -> None:
+def pre_fork(server: Any, worker: Any) -> None:  # noqa: ARG001
     """Pass the number of threads to the settings. (With `--preload` they have been read by then.)"""
     os.environ["USERAPI_THREADS"] = str(server.cfg.threads)
-    telemetry.pre_fork(server, worker)

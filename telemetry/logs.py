@@ -21,8 +21,8 @@ _TRANSLATION = "_telemetry_translation"
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", _TRANSLATION}
 _SEVERITY = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 
-# What they say of an export must not feed the next one.
-_EXPORTERS = ("opentelemetry.", "telemetry.delivery", "telemetry.encoding")
+# What it says of an export must not feed the next one.
+_EXPORTERS = ("opentelemetry.",)
 _PLAIN = (str, bool, int, float)
 _STACKS = ("exception.stacktrace", "code.stacktrace")
 _encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
@@ -54,11 +54,11 @@ def translation_of(record: logging.LogRecord) -> Translation:
 
 def _translated(record: logging.LogRecord) -> Translation:
     using = redactor()
-    attributes = using.attributes(_attributes(record))
+    attributes = using.attributes(attributes_of(record))
     if using.strict:
         template = template_of(record)
         return Translation(using.body("", template), attributes, _code_name(str(record.name)), template)
-    return Translation(using.body(_message(record)), attributes, using.name(str(record.name)), None)
+    return Translation(using.body(message_of(record)), attributes, using.name(str(record.name)), None)
 
 
 def template_of(record: logging.LogRecord) -> str | None:
@@ -79,14 +79,15 @@ def _code_name(name: str) -> str:
     return MASK
 
 
-def _message(record: logging.LogRecord) -> str:
+def message_of(record: logging.LogRecord) -> str:
+    """Return the message with its arguments; never raises."""
     try:
         return record.getMessage()
     except Exception:  # noqa: BLE001  (logging would print the arguments as they are, on standard error)
         return f"{record.msg if isinstance(record.msg, str) else type(record.msg)} (its arguments do not fit)"
 
 
-def _attributes(record: logging.LogRecord) -> dict[str, Any]:
+def attributes_of(record: logging.LogRecord) -> dict[str, Any]:
     """Return what `extra=`, `exc_info=` and `stack_info=` added, as OpenTelemetry attributes.
 
     Only plain values pass: Django logs `extra={"request": request}`, and a WSGIRequest's text has the query

@@ -3,17 +3,15 @@
 import logging
 import re
 from functools import cache
-from http import HTTPMethod
 
 from django.conf import settings
 from django.http import HttpRequest
 
-OTHER_METHOD = "_OTHER"
-"""OpenTelemetry's word for a method that nobody knows: clients could invent any number of them."""
+from telemetry.journal.records import METHODS, OTHER_METHOD
+
 UNMATCHED = "unmatched"
 """The log records' word for a path without a route; spans and metrics have no `http.route` then."""
 
-_METHODS = frozenset({*HTTPMethod, "QUERY"})
 _CONVERTER = re.compile(r"<(?:[^<>:]+:)?([^<>]+)>")
 _NAMED_GROUP = re.compile(r"\(\?P<([^<>]+)>(?:[^()]|\([^()]*\))*\)")
 
@@ -21,7 +19,7 @@ _NAMED_GROUP = re.compile(r"\(\?P<([^<>]+)>(?:[^()]|\([^()]*\))*\)")
 def known_method(request: HttpRequest) -> str:
     """Return the request's method, or `_OTHER` for one that HTTP does not know."""
     method = request.method or ""
-    return method if method in _METHODS else OTHER_METHOD
+    return method if method in METHODS else OTHER_METHOD
 
 
 def matched_route(request: HttpRequest) -> str | None:

@@ -1,7 +1,6 @@
-"""What `manage.py telemetry --status` prints of the answers of the workers."""
+"""What `manage.py telemetry --status` prints of the answers of the running services."""
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import groupby
 from time import time
 from typing import Any
 
@@ -9,37 +8,66 @@ Status = Mapping[str, Any]
 
 
 def as_text(statuses: Sequence[Status], now: Callable[[], float] = time) -> str:
-    """Return the answers, grouped by service, for people."""
+    """Return the answers for people."""
     lines = []
-    for run, workers in groupby(statuses, lambda status: status["run"]):
-        answers = list(workers)
-        known: Status = next((status for status in answers if "error" not in status), {})
-        name = " ".join(known.get(key, "") for key in ("service", "version")).strip() or "a service"
-        lines.append(f"{name}, mode {known.get('mode', '?')}, {known.get('address') or '?'} (process {run})")
-        for status in answers:
-            lines += _worker(status, now())
+    for status in statuses:
+        name = " ".join(status.get(key, "") for key in ("service", "version")).strip() or "a service"
+        lines.append(f"{name}, mode {status['mode']}, {status['address'] or '?'} (process {status['run']})")
+        lines += _exporter(status, now())
     return "\n".join(lines)
 
 
-def _worker(status: Status, now: float) -> list[str]:
+def _exporter(status: Status, now: float) -> list[str]:
     if "error" in status:
-        return [f"  worker {status['slot']}: {status['error']}"]
-    lines = [f"  worker {status['slot']} (process {status['pid']}), up {now - status['started']:.0f} s"]
-    return lines + [f"    {signal:8}{_signal(told, now)}" for signal, told in status["signals"].items()]
+        return [f"  {status['error']}"]
+    up = f"up {now - status['started']:.0f} s"
+    lines = [f"  exporter (process {status['pid']}), {up}, started {status['starts']} times"]
+    lines += [_ring(ring) for ring in status["rings"]]
+    if status["torn"] or status["errors"]:
+        lines.append(f"  {status['torn']} torn records skipped, {status['errors']} that could not be exported")
+    return lines + [f"  {signal:8}{_signal(found, now)}" for signal, found in status["signals"].items()]
 
 
-def _signal(told: Status, now: float) -> str:
-    if "destination" not in told:
-        return f"exporter {told['exporter']}"
-    queue = f"queue {told['queue']} of {told['capacity']}, " if told["capacity"] else ""
-    losses = ", ".join(f"{reason} {items}" for reason, items in sorted(told["losses"].items()))
-    lost = f"lost {sum(told['losses'].values())}{losses and f' ({losses})'}"
-    numbers = f"{queue}{told['in_flight']} in flight, accepted {told['accepted']}, {lost}, retries {told['retries']}"
-    parts = [numbers, f"last success {_ago(told['last_success'], now)}"]
-    if error := told["last_error"]:
+def _ring(ring: Status) -> str:
+    state = f"process {ring['pid']}" if ring["alive"] else "free"
+    dropped = ", ".join(f"{items} {name}" for name, items in ring["dropped"].items() if items)
+    parts = [
+        f"  slot {ring['slot']} ({state}): {_size(ring['waiting_bytes'])} of {_size(ring['capacity_bytes'])} waiting"
+    ]
+    if dropped:
+        parts.append(f"dropped {dropped}")
+    if ring["errors"]:
+        parts.append(f"{ring['errors']} not recorded")
+    return ", ".join(parts)
+
+
+def _signal(found: Status, now: float) -> str:
+    if "destination" not in found:
+        return f"exporter {found['exporter']}"
+    capacity = f" of {found['capacity']}" if found["capacity"] else ""
+    spool = found["spool"]
+    waiting = f"{found['queue']}{capacity} waiting ({_size(spool['bytes'])} of {_size(spool['limit'])})"
+    losses = ", ".join(f"{reason} {items}" for reason, items in sorted(found["losses"].items()))
+    lost = f"lost {sum(found['losses'].values())}{losses and f' ({losses})'}"
+    numbers = (
+        f"{waiting}, {found['in_flight']} in flight, accepted {found['accepted']}, {lost}, retries {found['retries']}"
+    )
+    parts = [numbers, f"last success {_ago(found['last_success'], now)}"]
+    if error := found["last_error"]:
         detail = error["detail"] and f": {error['detail']}"
         parts.append(f"last error {_ago(error['time'], now)}: {error['reason']}{detail}")
-    return f"{'FAILING ' if told['failing'] else ''}to {told['destination']}: {'; '.join(parts)}"
+    if spool["degraded"]:
+        parts.append(f"the spool's disk cannot be written; batches wait in {spool['folder']}")
+    return f"{'FAILING ' if found['failing'] else ''}to {found['destination']}: {'; '.join(parts)}"
+
+
+def _size(size: int) -> str:
+    value = float(size)
+    for unit in ("B", "KiB", "MiB"):
+        if value < 1024:  # noqa: PLR2004
+            return f"{value:.4g} {unit}"
+        value /= 1024
+    return f"{value:.4g} GiB"
 
 
 def _ago(moment: float | None, now: float) -> str:

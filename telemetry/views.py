@@ -6,14 +6,18 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotFound
 from django.views.decorators.http import require_safe
 
 from telemetry import lifecycle
+from telemetry.journal.asking import NoAnswerError
+
+# Prometheus waits 10 s by default; a new exporter answers within two.
+_ANSWER_SECONDS = 5.0
 
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Answer with the metrics of all workers, as Prometheus text or OpenMetrics by the Accept header.
+    """Answer with the metrics of all processes, as Prometheus text or OpenMetrics by the Accept header.
 
     404 where this service exports its metrics another way; 401 without the bearer token that METRICS_TOKEN asks for;
-    503 where this worker cannot tell of all, so that no counter seems to have gone back.
+    503 where the exporter does not answer, so that no counter seems to have gone back.
     """
     config = lifecycle.load_config()
     if config.metrics.exporter != "prometheus":
@@ -23,13 +27,13 @@ def metrics(request: HttpRequest) -> HttpResponse:
         return HttpResponse(
             "A bearer token is needed (METRICS_TOKEN).\n", status=401, headers={"WWW-Authenticate": "Bearer"}
         )
-    pipeline = lifecycle.current()
-    if pipeline is None or pipeline.scrape is None:
-        return HttpResponse("This worker's telemetry did not start; its log says why.\n", status=503)
+    recording = lifecycle.recording()
     try:
-        body, content_type = pipeline.scrape.render(request.headers.get("Accept", ""))
-    except FileNotFoundError:
-        return HttpResponse("The workers' shared state is gone; a restart makes it again.\n", status=503)
+        if recording is None:
+            raise NoAnswerError("telemetry is off")  # noqa: TRY301  (answered as any other reason)
+        body, content_type = recording.scrape(request.headers.get("Accept", ""), _ANSWER_SECONDS)
+    except NoAnswerError as error:
+        return HttpResponse(f"The metrics cannot be read: {error}.\n", status=503)
     return HttpResponse(body, content_type=content_type, headers={"Cache-Control": "no-store"})
 
 

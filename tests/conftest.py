@@ -87,7 +87,7 @@ def start_service(tmp_path: Path, migrated_sqlite: Path) -> Iterator[Callable[..
     """
     with ExitStack() as stack:
 
-        def start(*args: str, **env: str) -> Service:
+        def start(*args: str, script: bool = False, **env: str) -> Service:
             database = env.pop("DATABASE_URL", None)
             if database is None:
                 copy = tmp_path / f"{secrets.token_hex(4)}.sqlite3"
@@ -95,7 +95,7 @@ def start_service(tmp_path: Path, migrated_sqlite: Path) -> Iterator[Callable[..
                 database = f"sqlite:///{copy}"
             # A stop that delivers has the time for it that gunicorn can give, on a busy machine, too.
             usual = {"USERAPI_OPEN_ACCESS": "true", "TELEMETRY_FLUSH_TIMEOUT": "15"}
-            return stack.enter_context(Service(tmp_path, database, {**usual, **env}, *args))
+            return stack.enter_context(Service(tmp_path, database, {**usual, **env}, *args, script=script))
 
         yield start
 

@@ -109,8 +109,11 @@ _FAULTS: dict[str, str] = {
     "slow": "a backend may be slow",
     "refusing": "a backend may refuse",
     "killed": "a worker may be killed",
+    "exporter-killed": "the exporter may be killed",
+    "everything-killed": "everything may be killed at once",
     "deploy": "the service is deployed under load",
     "stop": "the service is stopped under load",
+    "stop-and-start": "the service is stopped under load and started again",
 }
 
 

@@ -20,7 +20,7 @@ _MOST_LATE = 0.25
 """Seconds that the generator of the open loop may be late before its latencies say nothing."""
 
 METRICS = {
-    "cpu": "CPU seconds of the service per request",
+    "cpu": "CPU seconds of all processes of the service per request",
     "throughput": "requests per second, closed loop",
     "p50": "median latency at the fixed rate, seconds",
     "p95": "95th percentile of the latency at the fixed rate, seconds",
@@ -33,7 +33,11 @@ METRICS = {
 
 @dataclass(frozen=True, slots=True)
 class CostFigures:
-    """The figures of one run. Times in seconds, memory in bytes; `cpu` is per request, with the drain at the stop."""
+    """The figures of one run. Times in seconds, memory in bytes.
+
+    `cpu` is that of all processes of the service per request, with the drain at the stop; `exporter_cpu` is the
+    exporter's part of it. `memory` is a worker's, without `exporter_memory`; both of the exporter are None without one.
+    """
 
     cpu: float
     throughput: float
@@ -43,6 +47,8 @@ class CostFigures:
     memory: float
     start: float
     stop: float
+    exporter_cpu: float | None
+    exporter_memory: float | None
     sent_bytes: float
     """Bytes that left the service per request: OTLP, and scrapes in direct mode."""
     collector_cpu: float | None
@@ -80,13 +86,14 @@ class Cost(Scenario):
             opened = run.load("open", options.duration, self.context.rate)
             warm_up.go()
             run.done(warm_up)
-            sent, cpu = run.bytes_sent(0), run.service.cpu_seconds()
+            sent, cpu, exporter_cpu = run.bytes_sent(0), run.service.cpu_seconds(), run.service.exporter_seconds()
             collector_cpu = run.collector.cpu_seconds() if run.collector else 0.0
             closed.go()
             fast = run.done(closed)
             opened.go()
             steady = run.done(opened)
             self._memory, memory = run.service.memory()
+            exporter_memory = run.service.exporter_memory()
             scrape = _scrape_bytes(run)
             found = run.finish(settle=False)
             requests = fast.responses + steady.responses
@@ -106,12 +113,18 @@ class Cost(Scenario):
                     memory=memory,
                     start=run.service.start_seconds,
                     stop=run.stop_seconds,
+                    exporter_cpu=self._of_exporter(run, exporter_cpu, requests),
+                    exporter_memory=exporter_memory,
                     sent_bytes=(run.bytes_sent(scrape) - sent) / requests,
                     collector_cpu=(run.collector.cpu_seconds() - collector_cpu) / requests if run.collector else None,
                     requests=requests,
                     late=steady.late,
                 )
             )
+
+    @staticmethod
+    def _of_exporter(run: Run, before: float, requests: int) -> float | None:
+        return (run.service.exporter_seconds() - before) / requests if run.service.exports else None
 
     def _note(self, variant: Variant, run: Run, found: list[Account]) -> None:
         self._collectors[variant.key] = run.collector_name

@@ -1,8 +1,8 @@
 """What was sent held against what is stored: every signal adds up, or the run has failed.
 
 Each request that was answered leaves one server span, one access record and one count. What is missing must be covered
-by reasons that were counted: the service's exporters and queues, its line at a stop, a collector's counters, or the
-bound that a fault of the comparison itself sets (a worker was killed with so many items).
+by reasons that were counted: by the service's exporter, in its line at a stop, by a collector's counters, or by the
+bound that a fault of the comparison itself sets (a stop comes after the last scrape).
 """
 
 from collections import Counter
@@ -108,7 +108,7 @@ def problems(
     for account in found:
         if account.lost and not may_lose and not account.problem():
             reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(account.reasons.items()))
-            lost = f"{account.lost} of {account.sent} are lost in calm, where nothing may be"
+            lost = f"{account.lost} of {account.sent} are lost, where nothing may be"
             lines.append(f"{account.signal}: {lost} ({reasons})")
     if wrong:
         lines.append(f"answers with a wrong status: {', '.join(f'{n} x {status}' for status, n in wrong.items())}")

@@ -69,9 +69,9 @@ class Loss(Scenario):
             self._found += threads.map(lambda run: self._play(*run), runs)
 
     def _play(self, kind: Kind, variant: Variant) -> dict[str, Any]:
-        with Run(self.context, variant) as run:
+        with Run(self.context, variant, spool_on_disk=kind.spool_on_disk) as run:
             run.seed(0)
-            run.fixed_workers = kind.fixed_workers
+            run.exporter_survives = kind.exporter_survives
             if run.store is not None:
                 run.store.scrape()  # as a backend would have done long before
             load = run.load("open", kind.seconds, self._rate)
@@ -88,7 +88,7 @@ class Loss(Scenario):
             return self._result(kind, run, found)
 
     def _watching(self, run: Run, kind: Kind) -> Callable[[float], object]:
-        """Wait, and from time to time keep what the workers report."""
+        """Wait, and from time to time keep what the service reports."""
         waited = 0.0
 
         def wait(seconds: float) -> None:
@@ -97,7 +97,7 @@ class Loss(Scenario):
             waited += seconds
             if waited > CLOCK_MARGIN and not kind.ends_service:
                 waited = 0.0
-                run.service.statuses()
+                run.service.status()
 
         return wait
 
@@ -110,6 +110,7 @@ class Loss(Scenario):
             "variant": run.variant.title,
             "collector": run.collector_name,
             "queue_on_disk": bool(collector and collector.queue_on_disk),
+            "spool_on_disk": kind.spool_on_disk,
             "requests": run.responses,
             "unanswered": run.failed,
             "duplicates": run.stored.duplicates,

@@ -8,7 +8,19 @@ from typing import Literal
 Scenario = Literal["cost", "freshness", "loss", "scale", "profile"]
 SCENARIOS: tuple[Scenario, ...] = ("cost", "freshness", "loss", "scale", "profile")
 DEFAULT_SCENARIOS: tuple[Scenario, ...] = ("cost", "freshness", "loss", "scale")
-LOSS_KINDS = ("calm", "gone", "slow", "refusing", "killed", "deploy", "stop", "collector-restart")
+LOSS_KINDS = (
+    "calm",
+    "gone",
+    "slow",
+    "refusing",
+    "killed",
+    "exporter-killed",
+    "everything-killed",
+    "deploy",
+    "stop",
+    "stop-and-start",
+    "collector-restart",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import linecache
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,9 @@ from telemetry.compare.intervals import rounded
 from telemetry.compare.route import Variant
 from telemetry.compare.run import Run
 from telemetry.demo.environment import ROOT
+from telemetry.demo.processes import Child
 
 APPLICATION = "the service itself"
-# Of the export thread. On a busy core it waits for its turn after that, which the sampler takes for work.
-RESTING = "breaks"
 _AROUND = 12.0
 _SAMPLES_PER_SECOND = 250
 _LARGEST = 3
@@ -30,37 +29,22 @@ _PY_SPY_SECONDS = 30.0
 # The first part of a path that is found decides.
 AREAS = (
     ("telemetry/privacy/", "redaction"),
-    ("telemetry/request_middleware", "request span and duration"),
-    ("telemetry/incoming", "request span and duration"),
-    ("telemetry/routes", "request span and duration"),
-    ("telemetry/query_spans", "query spans"),
-    ("opentelemetry/instrumentation/", "request span and duration"),
-    ("telemetry/spans", "making spans"),
-    ("opentelemetry/sdk/trace/", "making spans"),
-    ("telemetry/bound_metrics", "metrics"),
-    ("telemetry/exemplars", "metrics"),
-    ("opentelemetry/sdk/metrics/", "metrics"),
-    ("telemetry/shared_", "metrics"),
-    ("telemetry/series_key", "metrics"),
-    ("telemetry/slot_", "metrics"),
-    ("opentelemetry/metrics", "metrics"),
-    ("telemetry/exposition", "scrapes"),
-    ("telemetry/prometheus_names", "scrapes"),
-    ("telemetry/observed", "scrapes"),
-    ("telemetry/views", "scrapes"),
-    ("opentelemetry/sdk/_logs/", "log records"),
-    ("opentelemetry/_logs/", "log records"),
-    ("telemetry/log", "log records"),
-    ("telemetry/encoding/", "encoding"),
-    ("telemetry/breaks", RESTING),
-    ("opentelemetry/exporter/otlp/proto/common/", "encoding"),
-    ("opentelemetry/proto/", "encoding"),
-    ("opentelemetry/exporter/", "sending"),
-    ("telemetry/transport_", "sending"),
-    ("telemetry/delivery", "sending"),
-    ("telemetry/counted_", "sending"),
-    ("telemetry/otlp", "sending"),
-    ("opentelemetry/sdk/_shared_internal/", "sending"),
+    ("telemetry/recording/queries", "recording queries"),
+    ("telemetry/recording/logs", "recording log records"),
+    ("telemetry/logs", "recording log records"),
+    ("telemetry/recording/meters", "recording measurements"),
+    ("telemetry/recording/", "recording requests"),
+    ("telemetry/routes", "recording requests"),
+    ("telemetry/journal/spool", "spool and snapshot"),
+    ("telemetry/journal/batch_file", "spool and snapshot"),
+    ("telemetry/journal/snapshot", "spool and snapshot"),
+    ("telemetry/exporting/state", "spool and snapshot"),
+    ("telemetry/journal/", "journal"),
+    ("telemetry/exporting/encoding/", "encoding"),
+    ("telemetry/exporting/transports/", "sending"),
+    ("telemetry/exporting/sender", "sending"),
+    ("telemetry/exposition/", "scrapes"),
+    ("telemetry/exporting/", "other work of the exporter"),
     ("opentelemetry/", "context and attributes"),
     ("telemetry/", "other telemetry"),
     ("/django/", APPLICATION),
@@ -71,7 +55,7 @@ AREAS = (
 )
 
 
-_QUERY = "telemetry/query_spans.py"
+_QUERY = "telemetry/recording/queries.py"
 
 
 class ProfileError(Exception):
@@ -98,18 +82,33 @@ def _source_line(frame: str) -> str:
 
 
 def areas(lines: Iterable[str]) -> Counter[str]:
-    """Return samples by area, but for those of a thread that rests."""
+    """Return samples by area."""
     found: Counter[str] = Counter()
     for line in lines:
         stack, _, samples = line.rpartition(" ")
         if samples.isdigit():
             found[area_of(stack)] += int(samples)
-    del found[RESTING]
     return found
 
 
+def costs_of(samples: Mapping[str, Counter[str]], cpu: Mapping[str, float]) -> dict[str, float]:
+    """Return the CPU seconds of each area, the largest first.
+
+    `samples` are those of several processes by area, `cpu` the CPU seconds of each process.
+    """
+    costs: Counter[str] = Counter()
+    for process, found in samples.items():
+        for area, count in found.items():
+            costs[area] += cpu[process] * count / found.total()  # type: ignore[assignment]
+    return {area: rounded(cost) for area, cost in costs.most_common()}
+
+
+def _has_ended(child: Child) -> bool:
+    return child.code is not None
+
+
 class Profile(Scenario):
-    """One worker of each set-up under the closed loop, with py-spy looking."""
+    """One worker of each set-up under the closed loop, and its exporter, with py-spy looking at both."""
 
     key = "profile"
 
@@ -128,42 +127,53 @@ class Profile(Scenario):
         with Run(self.context, variant, workers=1) as run:
             run.seed(200)
             load = run.load("closed", self._seconds + 1.0)
-            before = run.service.cpu_seconds()
+            exporter = run.service.exporter()
+            before = self._used(run)
             load.go()
-            samples = self._sample(run.service.workers()[0].pid, run.folder / "profile.txt")
+            pids = {"server": run.service.workers()[0].pid} | ({"exporter": exporter.pid} if exporter else {})
+            samples = self._sample(pids, run.folder)
             done = run.done(load)
-            cpu = (run.service.cpu_seconds() - before) / max(done.responses, 1)
+            cpu = {name: (used - before[name]) / max(done.responses, 1) for name, used in self._used(run).items()}
             for problem in run.problems(run.finish()):
                 self.problems.append(f"profile, {problem}")
-        total = samples.total()
-        if not total:
+        if not samples["server"]:
             raise ProfileError(f"py-spy has no sample of {variant.title}")
-        costs = {area: rounded(cpu * count / total) for area, count in samples.most_common()}
+        costs = costs_of(samples, cpu)
         largest = [area for area in costs if area != APPLICATION][:_LARGEST]
         self._found.append(
             {
                 "key": variant.key,
                 "title": variant.title,
-                "cpu": rounded(cpu),
-                "samples": total,
+                "cpu": rounded(sum(cpu.values())),
+                "samples": sum(found.total() for found in samples.values()),
                 "areas": costs,
                 "largest": largest,
             }
         )
 
-    def _sample(self, pid: int, output: Path) -> Counter[str]:
+    @staticmethod
+    def _used(run: Run) -> dict[str, float]:
+        return {"server": run.service.server_seconds(), "exporter": run.service.exporter_seconds()}
+
+    def _sample(self, pids: dict[str, int], folder: Path) -> dict[str, Counter[str]]:
+        """Return the samples of several processes at once, by area."""
         program = shutil.which("py-spy", path=str(Path(sys.executable).parent)) or shutil.which("py-spy")
         if program is None:
             raise ProfileError("py-spy is not installed; `make dev` installs it")
-        command = [program, "record", "--pid", str(pid), "--format", "raw", "--output", str(output), "--nonblocking"]
-        command += ["--rate", str(_SAMPLES_PER_SECOND), "--duration", str(round(self._seconds)), "--full-filenames"]
-        child = self.context.processes.execute("py-spy", f"py-spy-{pid}.log", command, {})
-        self.context.wait_for(lambda: child.code is not None, self._seconds + _PY_SPY_SECONDS)
-        if child.code != 0:
-            reason = " | ".join(child.last_lines()[-2:])
-            raise ProfileError(f"py-spy cannot look into the service ({reason}); it needs the right to trace processes")
-        self.context.processes.forget(child)
-        return areas(output.read_text(errors="replace").splitlines())
+        children = []
+        for name, pid in pids.items():
+            command = [program, "record", "--pid", str(pid), "--format", "raw", "--output", str(folder / name)]
+            command += ["--nonblocking", "--rate", str(_SAMPLES_PER_SECOND), "--duration", str(round(self._seconds))]
+            log = f"py-spy-{pid}.log"
+            children.append(self.context.processes.execute("py-spy", log, [*command, "--full-filenames"], {}))
+        for child in children:
+            self.context.wait_for(partial(_has_ended, child), self._seconds + _PY_SPY_SECONDS)
+            if child.code != 0:
+                reason = " | ".join(child.last_lines()[-2:])
+                needed = "it needs the right to trace processes"
+                raise ProfileError(f"py-spy cannot look into the service ({reason}); {needed}")
+            self.context.processes.forget(child)
+        return {name: areas((folder / name).read_text(errors="replace").splitlines()) for name in pids}
 
     def result(self) -> dict[str, Any]:
         return {"seconds": self._seconds, "variants": self._found} if self._found else {}

@@ -29,11 +29,12 @@ _QUIET_SECONDS = 1.0
 class Run:
     """A context manager around one run. Counts what is sent, and at `finish` what became of it.
 
-    `env` is added to the service's environment. `workers` is gunicorn's number, by default that of the options.
+    `workers` is gunicorn's number, by default that of the options. With `spool_on_disk` the service's batches and
+    counts wait in a folder of the run (TELEMETRY_SPOOL_DIR) and outlive its processes.
     """
 
     def __init__(
-        self, context: Context, variant: Variant, env: dict[str, str] | None = None, workers: int | None = None
+        self, context: Context, variant: Variant, workers: int | None = None, *, spool_on_disk: bool = False
     ) -> None:
         self.context = context
         self.variant = variant
@@ -42,10 +43,10 @@ class Run:
         self.wrong: Counter[str] = Counter()
         self.bounds: dict[str, Counter[str]] = {}
         """Losses that the fault of the comparison itself explains, by signal."""
-        self.fixed_workers = True
-        """Whether the workers at the end are those of the beginning, so that their numbers are complete."""
-        self._env = env or {}
-        self._workers = workers or context.options.workers
+        self.exporter_survives = True
+        """Whether the exporter's numbers are complete: one that is killed takes those since its last commit with it."""
+        self._spool_on_disk = spool_on_disk
+        self.workers = workers or context.options.workers
         self._stack = ExitStack()
         self.users: list[str] = []
         self.collector: Collector | None = None
@@ -66,11 +67,12 @@ class Run:
         port = context.options.service_port or free_port()
         env = self._environment(number)
         try:
-            env |= self._start_backend(port, env["OTEL_SERVICE_NAME"]) | dict(context.options.service_env) | self._env
-            arguments = ["--workers", str(self._workers), context.application]
-            self.service = Service(context.processes, f"run-{number}-{variant.key}.log", port, arguments, env)
+            env |= self._start_backend(port, env["OTEL_SERVICE_NAME"]) | dict(context.options.service_env)
+            arguments = ["--workers", str(self.workers), context.application]
+            log = f"run-{number}-{variant.key}.log"
+            self.service = Service(context.processes, log, port, arguments, env, context.cores)
             self._stack.callback(self._end_service)
-            self.service.start(context.cores)
+            self.service.start()
         except BaseException:
             self._stack.close()
             raise
@@ -80,7 +82,8 @@ class Run:
         self._stack.close()
 
     def _environment(self, number: int) -> dict[str, str]:
-        return {
+        spool = {"TELEMETRY_SPOOL_DIR": str(self.folder / "spool")} if self._spool_on_disk else {}
+        return spool | {
             "DATABASE_URL": self.context.database.fresh(),
             "USERAPI_OPEN_ACCESS": "true",
             "OTEL_SERVICE_NAME": f"user-api-compare-{self.context.folder.name[-6:]}-{number}",
@@ -117,7 +120,7 @@ class Run:
         return self.variant.mode == "collector" and self.context.options.collector != "none"
 
     def _end_service(self) -> None:
-        if self.service.started and self.service.child.code is None:
+        if self.service.is_running:
             self.service.child.kill()
 
     # Sending
@@ -183,8 +186,7 @@ class Run:
         if self.store is not None:
             self.store.expect(self.responses)
             self.store.scrape()
-        if self.fixed_workers:
-            self.service.ask_all()
+        self.service.report()
         self.stop_seconds = self.service.stop()
         return self.account()
 
@@ -204,7 +206,7 @@ class Run:
         found = accounts(
             responses=self.responses, failed=self.failed, stored=self.stored, losses=losses, exported=self.exported
         )
-        if self.fixed_workers and not self.store.remote:
+        if self.exporter_survives and not self.store.remote:
             found += self._item_accounts(losses)
         return found
 
@@ -229,7 +231,7 @@ class Run:
         found = Counter(self.bounds.get(signal, Counter()))
         if signal == "counter":
             if dropped := self.service.dropped_at_stops()["data points"]:
-                # A push carries all counts of a worker, so one that was dropped explains any number of them.
+                # A push carries all counts of the service, so one that was dropped explains any number of them.
                 found["last push dropped at stop"] = max(dropped, self.responses)
             return found
         if signal == "log records" and not self.variant.sends_logs:
@@ -252,11 +254,12 @@ class Run:
 
     def _holds(self) -> bool:
         signals: Sequence[str] = ("traces", "logs")
-        return any(
-            worker["signals"][signal].get("queue", 0) or worker["signals"][signal].get("in_flight", 0)
-            for worker in self.service.statuses()
-            for signal in signals
-        )
+        status = self.service.status()
+        if status is None:
+            return False
+        waiting = any(ring["waiting_bytes"] for ring in status["rings"])
+        reported = [status["signals"][signal] for signal in signals]
+        return waiting or any(one.get("queue", 0) or one.get("in_flight", 0) for one in reported)
 
     def _await_arrival(self, *, final: bool = True, holds: Callable[[], bool] = lambda: False) -> None:
         """Wait until all is there; give up when nothing has come for a while and nothing is queued any more."""
@@ -272,7 +275,7 @@ class Run:
         return (
             min(stored.server_spans, stored.access_records) >= self.responses
             and (stored.requests >= self.responses or self.variant.mode == "direct")
-            and not (self.fixed_workers and stored.spans < self._spans_ended)
+            and not (self.exporter_survives and stored.spans < self._spans_ended)
         )
 
     @property

@@ -1,4 +1,4 @@
-"""Scale: what a scrape takes as workers and series grow, and what exporting takes as the rate grows."""
+"""Scale: what a scrape takes as workers and series grow, beside prometheus_client, and exporting as the rate grows."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""The service under test: a real gunicorn, its workers, what they use, and what they report of their telemetry."""
+"""The service under test: a real gunicorn, its workers, its exporter, and what they report of their telemetry."""
 
 import os
 import re
@@ -7,12 +7,14 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
 import psutil
 
 from telemetry.compare.sockets import listens
+from telemetry.compare.usage import Exporters, memory_of, seconds_of_server, workers_of
 from telemetry.demo.client import call
 from telemetry.demo.processes import Child, Processes
 from telemetry.status import read_statuses
@@ -20,17 +22,13 @@ from telemetry.status import read_statuses
 _POLL = 0.02
 _START_SECONDS = 60.0
 _STOP_SECONDS = 45.0
+_REPORT_SECONDS = 30.0
+"""Under full load an exporter may be slow to answer, and a killed one must be replaced first."""
 _OK = 200
 _DROPPED = re.compile(r"telemetry dropped at stop: ([^;]*);")
 _COUNTED = re.compile(r"(\d+) (spans|log records|data points)")
 _SIGNALS = {"spans": "traces", "log records": "logs"}
 _ACCESS_RECORD = b'"logger": "userapi.access"'
-
-
-# Under full load a worker may be slow to answer.
-_TELL_SECONDS = 30.0
-_READINGS = 4
-_READING_PAUSE = 0.1
 
 
 class ServiceError(Exception):
@@ -40,47 +38,61 @@ class ServiceError(Exception):
 class Service:
     """`python -m gunicorn -c deploy/gunicorn.conf.py APPLICATION` on a port of the loopback address.
 
-    `cores` are those that it is held to, none for all. Its log has the access record of every request.
+    It may be started again when it has ended. `cores` are those that it is held to, none for all. Its log has the
+    access record of every request.
     """
 
-    def __init__(
-        self, processes: Processes, log: str, port: int, arguments: Sequence[str], env: Mapping[str, str]
+    def __init__(  # noqa: PLR0917
+        self,
+        processes: Processes,
+        log: str,
+        port: int,
+        arguments: Sequence[str],
+        env: Mapping[str, str],
+        cores: Sequence[int] = (),
     ) -> None:
         self.port = port
         self._processes = processes
-        self._log = log
+        self._log = Path(log)
         self._arguments = ["-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "--bind", f"127.0.0.1:{port}", *arguments]
         self._env = env
-        self._child: Child | None = None
-        self._ended_statuses: dict[int, dict[str, Any]] = {}
-        self._ended: dict[tuple[int, str], int] = {}
+        self._cores = cores
+        self._children: list[Child] = []
+        self._exporters = Exporters()
+        self._status: dict[str, Any] | None = None
         self.start_seconds = 0.0
         """From the command to the first answer."""
 
     @property
     def child(self) -> Child:
-        """The master; RuntimeError before `start`."""
-        if self._child is None:
+        """The master of the last start; RuntimeError before the first."""
+        if not self._children:
             raise RuntimeError("the service was not started")
-        return self._child
+        return self._children[-1]
 
     @property
-    def started(self) -> bool:
-        """Whether `start` was called."""
-        return self._child is not None
+    def is_running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return bool(self._children) and self.child.code is None
 
-    def start(self, cores: Sequence[int] = ()) -> None:
+    @property
+    def exports(self) -> bool:
+        """Whether it has an exporter."""
+        return self._env.get("TELEMETRY_MODE") != "off"
+
+    def start(self) -> None:
         """Start it and wait until it answers; raises ServiceError."""
         if listens(self.port):  # another process, which must not get the load
             raise ServiceError(f"port {self.port} is in use; --service-port must be free")
         started = monotonic()
-        self._child = self._processes.start("the service", self._log, self._arguments, self._env)
-        if cores and sys.platform == "linux":
+        log = f"{self._log.stem}-{len(self._children)}{self._log.suffix}"
+        self._children.append(self._processes.start("the service", log, self._arguments, self._env))
+        if self._cores and sys.platform == "linux":
             with suppress(psutil.NoSuchProcess):
-                psutil.Process(self._child.pid).cpu_affinity(list(cores))  # its workers inherit it
+                psutil.Process(self.child.pid).cpu_affinity(list(self._cores))  # all that it starts inherit it
         while not self._answers():
-            if self._child.code is not None or monotonic() - started > _START_SECONDS:
-                raise ServiceError(f"the service does not answer: {' | '.join(self._child.last_lines()[-4:])}")
+            if self.child.code is not None or monotonic() - started > _START_SECONDS:
+                raise ServiceError(f"the service does not answer: {' | '.join(self.child.last_lines()[-4:])}")
             sleep(_POLL)
         self.start_seconds = monotonic() - started
 
@@ -92,82 +104,98 @@ class Service:
 
     def workers(self) -> list[psutil.Process]:
         """Return the living worker processes."""
-        try:
-            children = psutil.Process(self.child.pid).children()
-            return [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
-        except psutil.NoSuchProcess:
-            return []
+        return workers_of(self.child.pid)
+
+    def exporter(self) -> psutil.Process | None:
+        """Return the exporter, None where none answers; it is no child of the master."""
+        status = self.status()
+        return psutil.Process(status["pid"]) if status else None
 
     def cpu_seconds(self) -> float:
-        """Return the CPU time so far: of the master, its present workers and those that it has waited for."""
-        if self.child.code is not None:
-            return self.child.cpu_seconds
-        with suppress(psutil.NoSuchProcess):
-            times = [psutil.Process(self.child.pid).cpu_times(), *(worker.cpu_times() for worker in self.workers())]
-            past = sum(getattr(times[0], name, 0.0) for name in ("children_user", "children_system"))
-            return past + sum(one.user + one.system for one in times)
-        return self.child.cpu_seconds
+        """Return the CPU time so far of all processes of the service: masters, workers, and the exporters."""
+        return self.server_seconds() + self.exporter_seconds()
+
+    def server_seconds(self) -> float:
+        """Return the CPU time so far of masters and workers."""
+        past = sum(child.cpu_seconds for child in self._children)
+        if self.is_running:
+            with suppress(psutil.NoSuchProcess):
+                return past + seconds_of_server(self.child.pid)
+        return past
+
+    def exporter_seconds(self) -> float:
+        """Return the CPU time so far of the exporters."""
+        if self.is_running:
+            self.status()
+        self._exporters.look()
+        return self._exporters.cpu_seconds
 
     def memory(self) -> tuple[str, float]:
-        """Return how memory is counted, and the mean bytes per worker.
-
-        PSS where the system reports it (Linux): what workers share with the master is divided among them.
-        """
-        found = [worker.memory_full_info() for worker in self.workers()]
+        """Return how memory is counted, and the mean bytes per worker, without the exporter's."""
+        found = [memory_of(worker) for worker in self.workers()]
         if not found:
             raise ServiceError(f"the service has no workers: {' | '.join(self.child.last_lines()[-4:])}")
-        kind = "pss" if hasattr(found[0], "pss") else "uss"
-        return kind.upper(), sum(getattr(one, kind) for one in found) / len(found)
+        return found[0][0], sum(size for _, size in found) / len(found)
 
-    def statuses(self) -> list[dict[str, Any]]:
-        """Return what each living worker reports of its telemetry; those that have ended are remembered."""
-        statuses = [one for one in read_statuses() if one["run"] == self.child.pid and "signals" in one]
-        for one in statuses:
-            self._ended_statuses[one["pid"]] = one
-            for name, key in _SIGNALS.items():
-                # Items between queue and exporter are in neither for a moment: the highest count reported is right.
-                place = one["pid"], name
-                self._ended[place] = max(self._ended.get(place, 0), _ended(one["signals"][key]))
-        return statuses
+    def recorders(self) -> set[int]:
+        """Return the ids of the processes that record now, as the exporter sees them."""
+        status = self.status()
+        return {ring["pid"] for ring in status["rings"] if ring["alive"]} if status else set()
+
+    def exporter_memory(self) -> float | None:
+        """Return the exporter's bytes, None where there is none."""
+        exporter = self.exporter()
+        return memory_of(exporter)[1] if exporter else None
+
+    def status(self) -> dict[str, Any] | None:
+        """Return what the exporter reports, None where none answers; the last report is kept."""
+        if not self.exports:
+            return None
+        found = next((one for one in read_statuses(run=self.child.pid) if "signals" in one), None)
+        if found:
+            self._status = found
+            self._exporters.note(found["pid"])
+        return found
+
+    def report(self) -> None:
+        """Have the exporter report the numbers of all that was recorded; raises ServiceError where it does not."""
+        deadline = monotonic() + _REPORT_SECONDS
+        while self.exports:
+            status = self.status()
+            if status and not any(ring["waiting_bytes"] for ring in status["rings"]):
+                return
+            if monotonic() > deadline:
+                raise ServiceError("the exporter does not report its numbers (manage.py telemetry --status)")
+            sleep(_POLL)
 
     def losses(self, signal_name: str) -> Counter[str]:
-        """Return items that the service gave up, by reason: of all workers ever seen, and of stops as logged.
+        """Return items that were given up, by reason: by the last report, and by what stops have logged.
 
         `signal_name` is "spans" or "log records".
         """
         found: Counter[str] = Counter()
-        for status in self._ended_statuses.values():
-            found.update(status["signals"][_SIGNALS[signal_name]].get("losses", {}))
+        if self._status:
+            found.update(self._status["signals"][_SIGNALS[signal_name]].get("losses", {}))
         if stopped := self.dropped_at_stops()[signal_name]:
             found["already_shutdown"] += stopped
         return +found
 
     def ended_items(self, signal_name: str) -> int:
-        """Return the items that ended in all workers ever seen, by their last report."""
-        return sum(ended for (_, name), ended in self._ended.items() if name == signal_name)
-
-    def ask_all(self) -> None:
-        """Ask until every worker has reported its numbers, several times; raises ServiceError where one does not."""
-        if self._env.get("TELEMETRY_MODE") == "off":
-            return
-        complete, deadline = 0, monotonic() + _TELL_SECONDS
-        while complete < _READINGS:
-            complete += len(self.statuses()) == len(self.workers())
-            if monotonic() > deadline:
-                raise ServiceError("a worker does not report its numbers (manage.py telemetry --status)")
-            sleep(_READING_PAUSE)
+        """Return the items that ended, by the last report."""
+        return _ended(self._status["signals"][_SIGNALS[signal_name]]) if self._status else 0
 
     def dropped_at_stops(self) -> Counter[str]:
-        """Return how many spans and log records the workers said they dropped at their stop."""
+        """Return how many spans, log records and data points the exporters said they dropped at a stop."""
         dropped: Counter[str] = Counter()
-        for line in _DROPPED.findall(self.child.log.read_text(errors="replace")):
-            for number, item in _COUNTED.findall(line):
-                dropped[item] += int(number)
+        for child in self._children:
+            for line in _DROPPED.findall(child.log.read_text(errors="replace")):
+                for number, item in _COUNTED.findall(line):
+                    dropped[item] += int(number)
         return dropped
 
     def access_records(self) -> int:
         """Return how many requests the service has written to its standard output."""
-        return self.child.log.read_bytes().count(_ACCESS_RECORD)
+        return sum(child.log.read_bytes().count(_ACCESS_RECORD) for child in self._children)
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the master."""
@@ -178,14 +206,38 @@ class Service:
         """Stop it in order and return the seconds that this took; raises ServiceError where it had to be killed."""
         if self.child.code is not None:
             raise ServiceError(f"the service ended by itself: {' | '.join(self.child.last_lines()[-3:])}")
-        self.statuses()
+        self.exporter_seconds()
         started = monotonic()
         self.child.stop()
-        trouble = self.child.wait(_STOP_SECONDS, lambda: False)
-        if trouble:
+        seconds = self._watch_end(started)
+        if trouble := self.child.wait(0, lambda: False):
             raise ServiceError(f"{trouble}: {' | '.join(self.child.last_lines()[-3:])}")
         self._processes.forget(self.child)
-        return monotonic() - started
+        return seconds
+
+    def _watch_end(self, started: float) -> float:
+        """Keep what the exporters use until all has ended; return the seconds from `started` to the master's end."""
+        seconds = 0.0
+        while (now := monotonic() - started) < _STOP_SECONDS:
+            self._exporters.look()
+            if not seconds and self.child.code is not None:
+                seconds = now
+            if seconds and not self._exporters.running:
+                break
+            sleep(_POLL)
+        return seconds
+
+    def kill_all(self) -> None:
+        """Kill exporter, master and workers at once; it may be started again."""
+        self.exporter_seconds()
+        killed = [*self._exporters.running, *self.workers()]
+        for process in killed:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.child.kill()  # with workers that have just been started
+        self._processes.forget(self.child)
+        psutil.wait_procs(killed, _STOP_SECONDS)  # until then they hold the port
+        self._exporters.look()
 
 
 def _ended(reported: Mapping[str, Any]) -> int:

@@ -16,6 +16,7 @@ from telemetry.compare.context import Context, Scenario, Step, StoppedError
 from telemetry.compare.cost import Cost
 from telemetry.compare.database import database
 from telemetry.compare.freshness import Freshness
+from telemetry.compare.goals import goals
 from telemetry.compare.intervals import rounded
 from telemetry.compare.load import LoadError
 from telemetry.compare.loss import Loss
@@ -180,6 +181,7 @@ class Session:
         for scenario in self._scenarios:
             if found := scenario.result():
                 report[scenario.key] = found
+        report["goals"] = goals(report)
         report["advice"] = advice(report)
         return report
 

@@ -20,6 +20,7 @@ from telemetry.config.values import (
     ConfigError,
     ExemplarFilter,
     Exporter,
+    ExporterPlace,
     IncomingContext,
     LogLevel,
     Mode,
@@ -48,7 +49,7 @@ class SignalConfig:
     headers: Pairs
     """Names in lower case, values decoded. The values are secrets: `repr` masks them."""
     timeout: float
-    """Seconds for one export, retries included."""
+    """Seconds for one request, its answer included."""
     compression: Compression
     insecure: bool
     """Whether the endpoint is reached in plaintext."""
@@ -94,6 +95,13 @@ class TelemetryConfig:
     log_level: LogLevel
     """Level of telemetry's own messages."""
     flush_timeout: float
+    exporter: ExporterPlace
+    journal_bytes: int
+    """Of each worker."""
+    spool_dir: str | None
+    """None for shared memory."""
+    spool_bytes: int
+    """Of each signal."""
     metrics_token: str | None
     """A secret: `repr` masks it."""
     privacy: Privacy
@@ -105,8 +113,22 @@ class TelemetryConfig:
     warnings: tuple[str, ...]
     """One line each, for values that are accepted but probably not what was meant."""
 
+    @property
+    def records(self) -> bool:
+        """Whether anything is recorded at all."""
+        return any(each.exporter != "none" for each in (self.traces, self.metrics, self.logs))
+
     def __repr__(self) -> str:
         return _representation(self, metrics_token=self.metrics_token and MASK, sources=dict(self.sources))
+
+    def most_waiting(self, signal: Signal) -> int | None:
+        """Return how many spans or log records may wait for their backend; None where bytes alone bound them."""
+        name = {"traces": "span_batch", "logs": "log_batch"}.get(signal)
+        set_by = {variables.SPAN_BATCH.max_queue_size.name, variables.LOG_BATCH.max_queue_size.name}
+        if name is None or self.sources[f"{name}.max_queue_size"] not in set_by:
+            return None
+        batch: BatchConfig = getattr(self, name)
+        return batch.max_queue_size
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
@@ -134,6 +156,7 @@ class TelemetryConfig:
         log_batch = _batch(environment, "log_batch", variables.LOG_BATCH)
         interval, export_timeout = _metric_times(environment)
         sampler, sampler_arg = _sampler(environment)
+        spool_dir, spool_bytes = _spool(environment)
         return cls(
             mode=mode,
             service_name=service_name,
@@ -150,6 +173,10 @@ class TelemetryConfig:
             exemplar_filter=value("exemplar_filter", variables.EXEMPLAR_FILTER),
             log_level=value("log_level", variables.LOG_LEVEL),
             flush_timeout=value("flush_timeout", variables.FLUSH_TIMEOUT),
+            exporter=value("exporter", variables.EXPORTER),
+            journal_bytes=value("journal_bytes", variables.JOURNAL_BYTES),
+            spool_dir=spool_dir,
+            spool_bytes=spool_bytes,
             metrics_token=value("metrics_token", variables.METRICS_TOKEN),
             privacy=value("privacy", variables.PRIVACY),
             redact=value("redact", variables.REDACT),
@@ -188,6 +215,9 @@ def _batch(environment: Environment, prefix: str, names: variables.BatchVariable
     if size > queue and environment.sources[f"{prefix}.max_export_batch_size"] == DEFAULT:
         environment.sources[f"{prefix}.max_export_batch_size"] = derived_from(names.max_queue_size.name)
         size = queue
+    elif size > queue and environment.sources[f"{prefix}.max_queue_size"] == DEFAULT:
+        environment.sources[f"{prefix}.max_queue_size"] = derived_from(names.max_export_batch_size.name)
+        queue = size
     elif size > queue and not environment.has_error(names.max_queue_size):
         environment.refuse(
             names.max_export_batch_size, "is more than the queue holds", f"1 to {queue} ({names.max_queue_size.name})"
@@ -212,6 +242,15 @@ def _metric_times(environment: Environment) -> tuple[float, float]:
         )
     environment.sources["metric_export_timeout"] = derived_from(environment.sources["metric_export_interval"])
     return interval, interval
+
+
+def _spool(environment: Environment) -> tuple[str | None, int]:
+    folder = environment.value("spool_dir", variables.SPOOL_DIR)
+    size = environment.value("spool_bytes", variables.SPOOL_BYTES)
+    if size is None:
+        environment.sources["spool_bytes"] = derived_from(environment.sources["spool_dir"])
+        size = variables.DISK_SPOOL_BYTES if folder else variables.MEMORY_SPOOL_BYTES
+    return folder, size
 
 
 def _sampler(environment: Environment) -> tuple[str, float | None]:

@@ -21,6 +21,7 @@ Compression = Literal["none", "gzip"]
 ExemplarFilter = Literal["always_on", "always_off", "trace_based"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 IncomingContext = Literal["trust", "link", "ignore"]
+ExporterPlace = Literal["process", "thread"]
 Privacy = Literal["redact", "strict"]
 Pairs = tuple[tuple[str, str], ...]
 

@@ -11,11 +11,13 @@ from telemetry.config.endpoint import Endpoint, EndpointParser
 from telemetry.config.exporters import EXPORTERS
 from telemetry.config.patterns import Patterns
 from telemetry.config.reader import Variable
+from telemetry.config.sizes import Bytes, Folder
 from telemetry.config.values import (
     Attributes,
     Compression,
     Decimal,
     ExemplarFilter,
+    ExporterPlace,
     Headers,
     IncomingContext,
     LenientSwitch,
@@ -38,6 +40,8 @@ _SHORT_TIME = 100  # milliseconds; less than that was probably meant as seconds
 _LARGEST_QUEUE = 1_000_000
 _DURATION = Milliseconds(doubt_below=_SHORT_TIME)
 _FILE = ReadableFile()
+MEMORY_SPOOL_BYTES = 16 << 20
+DISK_SPOOL_BYTES = 512 << 20
 
 MODE: Variable[Mode] = Variable(
     "TELEMETRY_MODE",
@@ -76,7 +80,11 @@ HEADERS: Variable[Pairs] = Variable(
     "Headers of each export, such as `authorization=Bearer abc`. Values are secrets and never shown.",
 )
 TIMEOUT = Variable(
-    "OTEL_EXPORTER_OTLP_TIMEOUT", "{signal}.timeout", _DURATION, "10000", "How long one export may take, with retries."
+    "OTEL_EXPORTER_OTLP_TIMEOUT",
+    "{signal}.timeout",
+    _DURATION,
+    "10000",
+    "How long one request may take, its answer included; what was not taken is sent again.",
 )
 COMPRESSION: Variable[Compression] = Variable(
     "OTEL_EXPORTER_OTLP_COMPRESSION",
@@ -179,7 +187,7 @@ class BatchVariables:
     export_timeout: Variable[float]
 
 
-def _batch_variables(prefix: str, field: str, what: str, schedule_delay: str) -> BatchVariables:
+def _batch_variables(prefix: str, field: str, what: str, specified: str) -> BatchVariables:
     size = WholeNumber(_LARGEST_QUEUE)
     queue = f"{prefix}_MAX_QUEUE_SIZE"
     return BatchVariables(
@@ -187,11 +195,16 @@ def _batch_variables(prefix: str, field: str, what: str, schedule_delay: str) ->
             f"{prefix}_SCHEDULE_DELAY",
             f"{field}.schedule_delay",
             Milliseconds(),
-            schedule_delay,
-            f"How long {what} wait for their batch at most.",
+            "500",
+            f"How long {what} wait for their batch at most. Ours: the specification's is {specified}.",
         ),
         Variable(
-            queue, f"{field}.max_queue_size", size, "2048", f"How many {what} wait at most; the oldest are dropped."
+            queue,
+            f"{field}.max_queue_size",
+            size,
+            "2048",
+            f"How many {what} wait at most; the oldest are dropped. Unset, `TELEMETRY_SPOOL_BYTES` alone bounds them.",
+            "-",
         ),
         Variable(
             f"{prefix}_MAX_EXPORT_BATCH_SIZE",
@@ -250,6 +263,36 @@ FLUSH_TIMEOUT = Variable(
     "5",
     "How long a stopping worker may take to deliver what it holds.",
 )
+JOURNAL_BYTES = Variable(
+    "TELEMETRY_JOURNAL_BYTES",
+    "journal_bytes",
+    Bytes(64 << 10, 1 << 30),
+    "4MiB",
+    "Shared memory for what each worker has recorded and the exporter has not read yet; what does not fit is dropped.",
+)
+SPOOL_DIR: Variable[str | None] = Variable(
+    "TELEMETRY_SPOOL_DIR",
+    "spool_dir",
+    Folder(),
+    None,
+    "Where batches wait for their backend, on a disk: they outlive the service, and an outage may last for hours.",
+    "in shared memory",
+)
+SPOOL_BYTES: Variable[int | None] = Variable(
+    "TELEMETRY_SPOOL_BYTES",
+    "spool_bytes",
+    Bytes(2 << 20, 1024 << 30),
+    None,
+    "Space for the batches of each signal that wait; the oldest are dropped.",
+    f"`{MEMORY_SPOOL_BYTES >> 20}MiB`, with `TELEMETRY_SPOOL_DIR` `{DISK_SPOOL_BYTES >> 20}MiB`",
+)
+EXPORTER: Variable[ExporterPlace] = Variable(
+    "TELEMETRY_EXPORTER",
+    "exporter",
+    OneOf[ExporterPlace](get_args(ExporterPlace)),
+    "process",
+    "What exports: a process of its own, or a thread of one of the service's, where no other can be started.",
+)
 METRICS_TOKEN: Variable[str | None] = Variable(
     "METRICS_TOKEN",
     "metrics_token",
@@ -279,7 +322,11 @@ REDACT = Variable(
 VARIABLES: tuple[Variable[Any], ...] = (
     MODE,
     SDK_DISABLED,
+    EXPORTER,
     FLUSH_TIMEOUT,
+    JOURNAL_BYTES,
+    SPOOL_DIR,
+    SPOOL_BYTES,
     METRICS_TOKEN,
     PRIVACY,
     REDACT,

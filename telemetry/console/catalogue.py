@@ -6,15 +6,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from telemetry.console.metrics import shape_of
-from telemetry.prometheus_names import family_name
+from telemetry.exposition.names import family_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from telemetry.console.metrics import Instrument, MetricSummary
-    from telemetry.series_key import Kind
 
-_KINDS: dict[str, Kind] = {
+_KINDS = {
     "counter": "counter",
     "up_down_counter": "updowncounter",
     "gauge": "gauge",

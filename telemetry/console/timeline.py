@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from telemetry.console.buckets import Buckets, added, gain, of_message
 from telemetry.console.counted_series import CountedSeries
 from telemetry.console.points import OtlpPoint, SamplePoint
-from telemetry.prometheus_names import label_value
+from telemetry.exposition.names import label_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -14,14 +14,14 @@ from telemetry.doctor.walk import Finding, HopError, State
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What the workers of one running service say (`manage.py telemetry --status`)."""
+    """What a running service reports (`manage.py telemetry --status`)."""
 
     mode: Mode
     service_name: str
     version: str
     addresses: tuple[str, ...]
     signals: Mapping[Signal, Mapping[str, Any]]
-    """Those of the worker that fares worst: `exporter`, and for OTLP `destination`, `protocol`, `failing`, ..."""
+    """For each `exporter`, and for OTLP `destination`, `protocol`, `failing`, ..."""
 
     @property
     def port(self) -> int | None:
@@ -38,24 +38,13 @@ def from_environment(environ: Mapping[str, str]) -> TelemetryConfig:
 
 
 def running_services(statuses: list[dict[str, Any]]) -> list[Running]:
-    """Group the answers of workers by service."""
-    runs: dict[int, list[dict[str, Any]]] = {}
-    for status in statuses:
-        if "signals" in status:
-            runs.setdefault(status["run"], []).append(status)
-    return [_running(workers) for workers in runs.values()]
+    """Return the services of which an exporter has answered."""
+    return [_running(status) for status in statuses if "signals" in status]
 
 
-def _running(workers: list[dict[str, Any]]) -> Running:
-    first = workers[0]
-    worst: dict[Signal, Mapping[str, Any]] = {
-        signal: max(
-            (worker["signals"][signal] for worker in workers), key=lambda reported: bool(reported.get("failing"))
-        )
-        for signal in SIGNALS
-    }
-    addresses = tuple(str(first.get("address", "")).split(","))
-    return Running(first["mode"], first["service"], first.get("version", ""), addresses, worst)
+def _running(status: dict[str, Any]) -> Running:
+    addresses = tuple(str(status.get("address", "")).split(","))
+    return Running(status["mode"], status["service"], status.get("version", ""), addresses, status["signals"])
 
 
 def listening_at(services: list[Running], url: str) -> Running | None:

@@ -22,7 +22,7 @@ from telemetry.backends.http import Answer
 from telemetry.config import TelemetryConfig
 from telemetry.doctor.configuration import Running
 from telemetry.doctor.walk import Finding, HopError, State
-from telemetry.providers import build_sampler
+from telemetry.recording.sampling import build_sampler
 
 #: Reads one record that does not exist: a request with a route, a query and a problem document, that writes nothing.
 PATH = "/users/00000000-0000-0000-0000-000000000000"

@@ -8,8 +8,10 @@ fixed rate whatever became of those before, and their latency counts from the mo
 that what telemetry does stands beside all requests. The interval is a bootstrap over blocks of neighbouring requests.
 The last line is the geometric mean of all ratios but the control's.
 
-Fails when a request failed, when a worker grew by more than 30 MiB, or when a ratio of p99 is above the target for
-certain: its whole interval. A machine that is too busy makes the intervals wide.
+CPU and memory are those of the worker and of the exporter together.
+
+Fails when a request failed, when they grew by more than 30 MiB, or when a ratio of p99 is above the target for certain:
+its whole interval. A machine that is too busy makes the intervals wide.
 """
 
 import argparse
@@ -28,12 +30,14 @@ from itertools import product
 from pathlib import Path
 from time import perf_counter, sleep
 
+import psutil
+
 import tests.support.environment  # noqa: F401  (the service's settings need it)
 from telemetry.compare.faults_proxy import PASS, Fault, FaultProxy
 from telemetry.console.server import Console
 from tests.conftest import migrate
 from tests.support.routes import Route
-from tests.support.service import Service
+from tests.support.service import Service, wait_until
 
 FAULTS = {
     "healthy": PASS,  # the control: both services alike
@@ -186,14 +190,21 @@ def percentile(values: Iterable[float | None], percent: float) -> float:
     return statistics.quantiles((v for v in values if v is not None), n=1000, method="inclusive")[int(percent * 10) - 1]
 
 
+def processes(service: Service) -> list[psutil.Process]:
+    """Return the worker and the exporter."""
+    status = wait_until(service.status, 30, "the exporter's status")
+    assert status
+    return [*service.workers(), psutil.Process(status["pid"])]
+
+
 def memory(service: Service) -> int:
-    """Return the resident bytes of the workers together."""
-    return sum(worker.memory_info().rss for worker in service.workers())
+    """Return their resident bytes together."""
+    return sum(process.memory_info().rss for process in processes(service))
 
 
 def cpu(service: Service) -> float:
-    """Return the CPU seconds of the workers together."""
-    return sum(sum(worker.cpu_times()[:2]) for worker in service.workers())
+    """Return their CPU seconds together."""
+    return sum(sum(process.cpu_times()[:2]) for process in processes(service))
 
 
 def drive(services: Sequence[Service], requests: int, rate: float) -> list[Pair]:

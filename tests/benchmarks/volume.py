@@ -59,7 +59,7 @@ class Counting(ThreadingHTTPServer):
             self.totals[f"{signal} bytes"] += len(body)
             self.totals[f"{signal} bytes, gzip"] += len(gzip.compress(body, 6))
             self.totals[f"{signal} items"] += _items(signal, message)
-            if signal == "metrics":  # the last one of a worker, which has all that it counted
+            if signal == "metrics":  # the last one, which has all that was counted
                 self.push = max(self.push, (_items(signal, message), len(body)))
         return response().SerializeToString()
 
@@ -126,7 +126,7 @@ def main() -> int:
             "TELEMETRY_MODE": "collector",
             "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{receiver.server_port}",
             "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
-            "OTEL_METRIC_EXPORT_INTERVAL": "60000",  # one push of each worker counts: the one at its stop
+            "OTEL_METRIC_EXPORT_INTERVAL": "60000",  # one push counts: the one at the stop
             "USERAPI_OPEN_ACCESS": "true",
         }
         with Service(Path(folder), database, env, "--workers=2") as service:
@@ -154,7 +154,7 @@ def report(requests: int, receiver: Counting) -> None:
         each = f"{size / items:4.0f} bytes each, {packed / items:3.0f} with gzip"
         print(f"{signal:8} {items / requests:5.2f} a request, {each}")
     series, size = receiver.push
-    print(f"metrics  {series} series a worker, {size} bytes a push, {size / INTERVAL:.0f} bytes a second")
+    print(f"metrics  {series} series of the service, {size} bytes a push, {size / INTERVAL:.0f} bytes a second")
 
 
 if __name__ == "__main__":

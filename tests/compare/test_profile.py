@@ -1,20 +1,21 @@
 """Which area a sample belongs to."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from telemetry import query_spans
-from telemetry.compare.profile import APPLICATION, area_of, areas
+from telemetry.compare.profile import APPLICATION, area_of, areas, costs_of
 from telemetry.demo.environment import ROOT
+from telemetry.recording import queries
 
 SITE = "/venv/lib/python3.11/site-packages"
-MIDDLEWARE = f"__call__ ({ROOT}/telemetry/request_middleware.py:80)"
+MIDDLEWARE = f"__call__ ({ROOT}/telemetry/recording/middleware.py:80)"
 VIEW = f"list ({SITE}/rest_framework/mixins.py:40)"
 
 
 def query_line() -> str:
-    path = Path(query_spans.__file__)
+    path = Path(queries.__file__)
     number = next(n for n, line in enumerate(path.read_text().splitlines(), 1) if "return execute(" in line)
     return f"__call__ ({path}:{number})"
 
@@ -22,15 +23,19 @@ def query_line() -> str:
 @pytest.mark.parametrize(
     ("stack", "area"),
     [
-        (f"run ({SITE}/gunicorn/workers/base.py:1);{MIDDLEWARE}", "request span and duration"),
+        (f"run ({SITE}/gunicorn/workers/base.py:1);{MIDDLEWARE}", "recording requests"),
         (f"{MIDDLEWARE};{VIEW}", APPLICATION),
         (f"{MIDDLEWARE};{VIEW};dumps (json/__init__.py:1)", APPLICATION),
-        (f"{MIDDLEWARE};urlsplit (/usr/lib/python3.11/urllib/parse.py:1)", "request span and duration"),
-        (f"{VIEW};start_span ({SITE}/opentelemetry/sdk/trace/__init__.py:9)", "making spans"),
-        (f"{VIEW};start ({ROOT}/telemetry/spans.py:9)", "making spans"),
-        (f"{VIEW};__call__ ({ROOT}/telemetry/query_spans.py:1)", "query spans"),
-        (f"export ({SITE}/opentelemetry/exporter/otlp/proto/common/_internal/trace_encoder.py:5)", "encoding"),
-        (f"request ({ROOT}/telemetry/encoding/common.py:60);_span ({ROOT}/telemetry/encoding/spans.py:54)", "encoding"),
+        (f"{MIDDLEWARE};urlsplit (/usr/lib/python3.11/urllib/parse.py:1)", "recording requests"),
+        (f"{VIEW};start_span ({SITE}/opentelemetry/sdk/trace/__init__.py:9)", "context and attributes"),
+        (f"{VIEW};put ({ROOT}/telemetry/journal/ring.py:9)", "journal"),
+        (f"{VIEW};__call__ ({ROOT}/telemetry/recording/queries.py:1)", "recording queries"),
+        (f"encode_span ({ROOT}/telemetry/exporting/encoding/spans.py:5)", "encoding"),
+        (f"send ({ROOT}/telemetry/exporting/transports/otlp_http.py:60);read (ssl.py:54)", "sending"),
+        (
+            f"commit ({ROOT}/telemetry/exporting/loop.py:1);write ({ROOT}/telemetry/journal/snapshot.py:5)",
+            "spool and snapshot",
+        ),
         (f"redact ({ROOT}/telemetry/privacy/redactor.py:1);sub (/usr/lib/python3.11/re.py:1)", "redaction"),
     ],
 )
@@ -42,13 +47,21 @@ def test_query_itself_is_the_services() -> None:
     assert area_of(f"{VIEW};{query_line()}") == APPLICATION
 
 
-def test_rest_is_no_work() -> None:
-    encoding = f"request ({ROOT}/telemetry/encoding/common.py:60)"
-    assert areas([f"{encoding} 3", f"{encoding};with_breaks ({ROOT}/telemetry/breaks.py:25) 40"]) == {"encoding": 3}
-
-
 def test_samples_are_summed() -> None:
     assert areas([f"{VIEW} 3", f"{VIEW};{MIDDLEWARE} 2", "not a sample", ""]) == {
         APPLICATION: 3,
-        "request span and duration": 2,
+        "recording requests": 2,
+    }
+
+
+def test_samples_of_each_process_share_its_own_time() -> None:
+    samples = {"server": Counter({APPLICATION: 30, "journal": 10}), "exporter": Counter({"journal": 1, "sending": 1})}
+    costs = costs_of(samples, {"server": 0.004, "exporter": 0.0002})
+    assert costs == pytest.approx({APPLICATION: 0.003, "journal": 0.0011, "sending": 0.0001})
+    assert next(iter(costs)) == APPLICATION
+
+
+def test_process_without_samples_costs_nothing() -> None:
+    assert costs_of({"server": Counter({APPLICATION: 1}), "exporter": Counter()}, {"server": 1.0, "exporter": 0.1}) == {
+        APPLICATION: 1.0
     }

@@ -23,6 +23,20 @@ needs_rotel = pytest.mark.skipif(not Rotel.is_installed(), reason="rotel has no 
 
 
 @pytest.mark.timing
+def test_cost_of_all_processes(compare: Compare) -> None:
+    ended = compare("--scenarios", "cost", "--variants", "off", "direct", "--collector", "none")
+    assert ended.code == 0, ended.output
+    off, direct = (variant["runs"][0] for variant in ended.report["cost"]["variants"])
+    assert (off["exporter_cpu"], off["exporter_memory"]) == (None, None)
+    assert 0 < direct["exporter_cpu"] < direct["cpu"]
+    assert 5 * 2**20 < direct["exporter_memory"] < 100 * 2**20
+    assert {line["goal"] for line in ended.report["goals"]} >= {
+        "memory of the exporter",
+        "memory of a worker above off",
+    }
+
+
+@pytest.mark.timing
 @needs_rotel
 def test_cost_and_freshness_of_a_real_service(compare: Compare) -> None:
     ended = compare("--scenarios", "cost", "freshness", "--variants", "off", "collector-grpc")
@@ -53,19 +67,25 @@ def test_cost_and_freshness_of_a_real_service(compare: Compare) -> None:
     assert report["setup"]["rate"] == 20
 
 
-@needs_rotel
+FAULTS = ("killed", "exporter-killed", "everything-killed", "stop", "stop-and-start")
+NOTHING_LOST = {"killed", "exporter-killed", "everything-killed", "stop-and-start"}
+
+
 def test_faults_are_counted_with_their_reasons(compare: Compare) -> None:
-    arguments = ("--scenarios", "loss", "--faults", "killed", "stop", "--variants", "off", "direct", "collector-http")
-    ended = compare(*arguments, "--duration", "2", "--workers", "2")
+    arguments = ("--scenarios", "loss", "--faults", *FAULTS, "--variants", "off", "direct", "collector-http")
+    ended = compare(*arguments, "--collector", "none", "--duration", "2", "--workers", "2")
     assert ended.code == 0, ended.output
     runs = {(run["fault"], run["key"]): run for run in ended.report["loss"]["runs"]}
-    assert len(runs) == 4
-    killed = {account["signal"]: account for account in runs["killed", "direct"]["accounts"]}
-    assert killed["counter"]["lost"] == 0  # shared memory outlives a worker
-    for run in runs.values():
+    assert len(runs) == 2 * len(FAULTS)
+    for (fault, _), run in runs.items():
+        assert run["requests"] > 10
         for account in run["accounts"]:
             assert account["unexplained"] == 0
             assert bool(account["reasons"]) is bool(account["lost"])
+            assert account["lost"] == 0 or fault not in NOTHING_LOST
+    lost = [line for line in ended.report["goals"] if line["goal"].startswith("lost: ")]
+    assert len(lost) == 2 * len(NOTHING_LOST)
+    assert all(line["met"] for line in lost)
 
 
 def test_killed_comparison_has_left_what_it_had_measured(tmp_path: Path) -> None:

@@ -22,8 +22,7 @@ REASONS = {
     f"{_FAMILY}otel_sdk_exporter_metric_data_point_*": _PUSHED,
     f"{_FAMILY}otel_sdk_exporter_operation_duration_seconds / series": _PUSHED,
     f"{_FAMILY}otel_sdk_metric_reader_collection_duration_seconds / series": "the reader's name says how it is read",
-    f"{_FAMILY}target_info / labels": "a scrape tells of all workers, so it has the id of none",
-    f"{_FAMILY}telemetry_series_refused_total": "only the memory that scraped workers share can be full",
+    f"{_FAMILY}telemetry_spool_*_bytes / series": _PUSHED,
 }
 
 

@@ -69,20 +69,3 @@ def test_exemplars_in_prometheus_lead_to_traces(
     for of_one in found.values():
         assert all(set(exemplar["labels"]) == {"trace_id", "span_id"} for exemplar in of_one)
         expect_traces(console, {exemplar["labels"]["trace_id"] for exemplar in of_one}, sampler)
-
-
-def test_exemplars_in_prometheus_come_from_several_workers(
-    start_service: Callable[..., Service], console: Console, prometheus: Callable[[str], Prometheus]
-) -> None:
-    service = start_service(WORKERS, **Route("direct", "grpc").env(console), **QUICK)
-    server = prometheus(f"127.0.0.1:{service.port}")
-    instances: set[str] = set()
-
-    def more() -> bool:
-        send(service, 12)
-        of = {span.trace_id: str(span.resource.attributes["service.instance.id"]) for span in console.store.spans()}
-        buckets = 'http_server_request_duration_seconds_bucket{export_mode="direct"}'
-        instances.update(of.get(exemplar["labels"]["trace_id"], "") for exemplar in server.exemplars(buckets))
-        return len(instances - {""}) == 3
-
-    wait_until(more, 90, "exemplars of three workers")

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from telemetry.console.server import Console
-from telemetry.prometheus_names import Translation
-from telemetry.series_key import SeriesKey
+from telemetry.exposition.names import Translation
 from tests.contract.differences import merge, unexplained
 from tests.contract.reference import blocks
 from tests.contract.round import ENVIRONMENT, Round, send
@@ -86,8 +85,7 @@ def test_documented_queries_find_something(scraping: Prometheus) -> None:
 )
 def test_names_of_reference_and_scrape(name: str, unit: str, kind: str, family: str) -> None:
     assert family_name(name, unit, kind) == family
-    own: Any = kind.replace("_", "")
-    assert Translation({}).series(SeriesKey(name, "", unit, own)).family == family.removesuffix("_total")
+    assert Translation({}).family(kind.replace("_", ""), name, unit, "").name == family.removesuffix("_total")
 
 
 @pytest.mark.parametrize(("bound", "limit"), [(1.0, "1"), (0.0025, "0.0025"), (10000.0, "10000"), (2.5, "2.5")])

@@ -51,6 +51,11 @@ class RunningDemo:
     def output(self) -> str:
         return self._stdout.read_text()
 
+    @property
+    def runs(self) -> bool:
+        """Whether the command has not ended."""
+        return self._process.poll() is None
+
     def processes(self) -> list[psutil.Process]:
         """Return all that runs of this demo, the command itself too."""
         return [process for process in psutil.process_iter() if self._is_ours(process)]
@@ -85,8 +90,8 @@ class RunningDemo:
     def wait(self, timeout: float = 120) -> int:
         """Return the exit code; nothing may be running then."""
         code = self._process.wait(timeout)
-        # What was killed takes a moment to be gone.
-        wait_until(lambda: not self.processes(), 5, f"processes of the demo after its end ({self.errors})")
+        # What was killed takes a moment to be gone, and its exporter delivers for as long as TELEMETRY_FLUSH_TIMEOUT.
+        wait_until(lambda: not self.processes(), 20, f"processes of the demo after its end ({self.errors})")
         assert busy_port(self.ports.used(MODES)) is None
         return code
 

@@ -167,10 +167,12 @@ def test_demo_fails_when_telemetry_is_lost(start_demo: StartDemo) -> None:
     demo.wait_for_traffic()
     demo.wait_for_arrivals("collector", 60)
     sleep(0.5)
-    for worker in demo.part("gunicorn").children():
-        worker.kill()
+    exporter = demo.part("telemetry.exporting")
+    exporter.suspend()
     sleep(1)
     demo.signal(signal.SIGINT)
+    wait_until(lambda: not demo.runs, 60, "the demo's end")
+    exporter.kill()
     assert demo.wait() == 1
     assert any("did not arrive" in reason for reason in demo.tally()["reasons"])
 

@@ -9,8 +9,7 @@ from django.conf import settings
 
 from telemetry.config import TelemetryConfig
 from telemetry.config.values import SIGNALS
-from telemetry.config.variables import FLUSH_TIMEOUT, VARIABLES
-from telemetry.state_directory import _LEAST_FREE_BYTES, _MEMORY_FILE_SYSTEM
+from telemetry.config.variables import FLUSH_TIMEOUT, JOURNAL_BYTES, VARIABLES
 from tests.kubernetes import workloads as of
 from tests.kubernetes.rendering import FOLDER, OVERLAYS, Document, environment_file, load, overlay
 from tests.support.service import ROOT
@@ -98,13 +97,14 @@ def test_grace_above_all_budgets(documents: list[Document]) -> None:
     assert of.pod(deployment)["terminationGracePeriodSeconds"] >= pre_stop + graceful + flush
 
 
-def test_shared_memory_is_where_the_workers_count(documents: list[Document]) -> None:
+def test_shared_memory_holds_the_journal_and_the_spool(documents: list[Document]) -> None:
     pod = of.pod(of.named(documents, "Deployment", "user-api"))
-    (mount,) = [m for m in pod["containers"][0]["volumeMounts"] if m["mountPath"] == str(_MEMORY_FILE_SYSTEM)]
+    (mount,) = [m for m in pod["containers"][0]["volumeMounts"] if m["mountPath"] == "/dev/shm"]  # noqa: S108
     (volume,) = [volume["emptyDir"] for volume in pod["volumes"] if volume["name"] == mount["name"]]
     assert volume["medium"] == "Memory"
     limit = volume["sizeLimit"]
-    assert int(limit[:-2]) * SIZES[limit[-2:]] > _LEAST_FREE_BYTES
+    journal = gunicorn_setting("workers") * JOURNAL_BYTES.default_value
+    assert int(limit[:-2]) * SIZES[limit[-2:]] > journal + len(SIGNALS) * (16 << 20)
 
 
 def test_user_is_that_of_the_image(documents: list[Document]) -> None:

@@ -106,23 +106,16 @@ def test_backend_that_comes_back_gets_what_was_kept(start_service: StartService,
 
 
 def test_recycle_with_absent_backend_keeps_serving(start_service: StartService) -> None:
+    """A worker has nothing to deliver at its end, so it does not wait."""
     port = free_port()
     service = start_service(
         "--workers=1", "--max-requests=5", **Route("collector", "grpc").env_for(port, port), **QUICK
     )
-    for number in range(10):
-        if number in {3, 8}:  # the fifth request of a worker, and its last
-            wait_until(lambda: failing(service), what="a worker that knows that nobody listens")
+    for _ in range(20):
         assert service.get("/users")[0] == 200
-    told = r"telemetry dropped at stop: .* within ([0-9.]+) s"
-    wait_until(lambda: len(re.findall(told, service.output)) == 2, what="the two lines")
-    assert re.findall(told, service.output) == ["1.0", "1.0"]
+    assert "dropped at stop" not in service.output
     service.stop()
-
-
-def failing(service: Service) -> bool:
-    """Return whether a worker says that a signal fails."""
-    return any(way.get("failing") for told in service.statuses() for way in told["signals"].values())
+    assert service.output.count("telemetry dropped at stop") == 1
 
 
 def test_start_does_not_wait_for_the_backend(start_service: StartService, route: Route) -> None:

@@ -132,7 +132,7 @@ def test_management_commands_send_nothing(console: Console, migrated_sqlite: Pat
     assert console.store.totals() == {}
 
 
-def test_debug_level_tells_each_export_and_masks_secrets(console: Console, start_service: StartService) -> None:
+def test_debug_level_logs_each_export_and_masks_secrets(console: Console, start_service: StartService) -> None:
     service = start_service(
         "--workers=1",
         **Route("collector", "grpc").env(console),
@@ -141,9 +141,9 @@ def test_debug_level_tells_each_export_and_masks_secrets(console: Console, start
     )
     send(service, 3)
     service.stop()
-    told = [line for line in service.output.splitlines() if line.startswith("telemetry: export ")]
-    assert {line.split()[2].rstrip(":") for line in told} == {"traces", "metrics", "logs"}
-    assert all("bytes to http://127.0.0.1" in line and "accepted in" in line for line in told)
+    lines = [json.loads(line)["body"] for line in service.output.splitlines() if '"body": "export ' in line]
+    assert {line.split()[1].rstrip(":") for line in lines} == {"traces", "metrics", "logs"}
+    assert all("bytes to http://127.0.0.1" in line and "accepted in" in line for line in lines)
     assert "very-secret" not in service.output
 
 

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from telemetry import logs
-from telemetry.privacy import Redactor, exporters
+from telemetry.privacy import Redactor
 from tests.privacy.settings_with_leaks import *  # noqa: F403
 
 
-def _same(_self: Redactor, text: str, _limit: int = 0) -> str:
+def _same(_self: Redactor, text: str, *_: Any, **__: Any) -> str:
     return text
 
 
@@ -23,5 +23,8 @@ def _same_format(self: logs.RedactingFormatter, record: logging.LogRecord) -> st
 
 for _name, _stand_in in {"text": _same, "body": _same, "stack": _same, "attributes": _same_attributes}.items():
     setattr(Redactor, _name, _stand_in)
-setattr(exporters, "redacted_span", lambda span, _: span)  # noqa: B010
+setattr(Redactor, "value", lambda _self, _key, value, _beside: value)  # noqa: B010
+setattr(Redactor, "span_name", lambda _self, name, *_, **__: name)  # noqa: B010
+setattr(Redactor, "name", _same)  # noqa: B010
+setattr(Redactor, "description", _same)  # noqa: B010
 setattr(logs.RedactingFormatter, "format", _same_format)  # noqa: B010

@@ -275,6 +275,7 @@ def test_canary_nowhere_at_the_strict_level_without_any_rule(
         use_leaks(client, canaries)
 
     strict = {"DJANGO_SETTINGS_MODULE": RULELESS, "TELEMETRY_PRIVACY": "strict", "DATABASE_URL": url}
+    strict |= {"TELEMETRY_EXPORTER": "thread"}  # where the settings can change the redactor
     collected = collect(start_service, Route(mode, protocol), use, **strict)
     assert_complete(collected, mode, b"db.query.summary")
     assert len(canaries.marks) > 100
@@ -302,7 +303,12 @@ def test_canary_found_without_the_redactor(start_service: StartService, own_post
         client.send("GET", f"/users/{database.mark('any word', 'a path')}?q={database.mark('any word', 'a query')}")
 
     collected = collect(
-        start_service, Route(mode, "grpc"), use, DATABASE_URL=own_postgres, DJANGO_SETTINGS_MODULE=UNREDACTED
+        start_service,
+        Route(mode, "grpc"),
+        use,
+        DATABASE_URL=own_postgres,
+        DJANGO_SETTINGS_MODULE=UNREDACTED,
+        TELEMETRY_EXPORTER="thread",  # where the settings can change the redactor
     )
     plain = {mark: what for mark, what in canaries.marks.items() if not what.startswith("decoded")}
     assert plain.items() - canaries.found_in(collected.otlp.bytes()).items() == set()

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any, Self
 import psutil
 
 from telemetry.compare.sockets import listens, wait_until
+from telemetry.journal import directory
 from telemetry.status import read_statuses
 from tests.support.ports import free_port
 
@@ -24,19 +26,31 @@ ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
 
 
+def _forget_former(port: int) -> None:
+    """Remove what a killed service of an earlier test has left at this port: a new one would continue its counts."""
+    for path in directory.run_directories():
+        with suppress(OSError, ValueError, KeyError):
+            if directory.read_service(path)["address"].endswith(f":{port}") and not directory.is_alive(path):
+                shutil.rmtree(path.parent)
+
+
 class Service:
     """`python -m gunicorn -c deploy/gunicorn.conf.py userapi.wsgi` on a free port.
 
     `env` is added to the environment, `args` to the command line. `output` is what it printed, in whole lines.
     """
 
-    def __init__(self, folder: Path, database: str, env: Mapping[str, str], *args: str) -> None:
+    def __init__(self, folder: Path, database: str, env: Mapping[str, str], *args: str, script: bool = False) -> None:
+        """`script` runs gunicorn's command, not its module, which cannot be executed anew (USR2)."""
         self.port = free_port()
         self._log = folder / f"service-{self.port}.log"
-        self._command = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py"]
+        module = [sys.executable, "-m", "gunicorn"]
+        self._command = [str(Path(sys.executable).with_name("gunicorn"))] if script else module
+        self._command += ["-c", "deploy/gunicorn.conf.py"]
         self._command += ["--bind", f"127.0.0.1:{self.port}", *args, "userapi.wsgi"]
         self._env = {**os.environ, "DATABASE_URL": database, **env}
         self._process: subprocess.Popen[bytes] | None = None
+        _forget_former(self.port)
 
     def __enter__(self) -> Self:
         self.start()
@@ -110,9 +124,11 @@ class Service:
                         living.append(child)
         return living
 
-    def statuses(self) -> list[dict[str, Any]]:
-        """Return what the workers tell of their telemetry, those that answer in time."""
-        return [told for told in read_statuses() if told["run"] == self.process.pid and "error" not in told]
+    def status(self, server: int | None = None) -> dict[str, Any] | None:
+        """Return what the exporter of the service, or of another `server` process, reports, if it answers in time."""
+        run = self.process.pid if server is None else server
+        answers = (status for status in read_statuses() if status["run"] == run)
+        return next((status for status in answers if "error" not in status), None)
 
     def send_signal(self, number: int) -> None:
         self.process.send_signal(number)

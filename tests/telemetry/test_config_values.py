@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from telemetry.config import BatchConfig, ConfigError, TelemetryConfig
+from telemetry.config import BatchConfig, ConfigError, Signal, TelemetryConfig
 
 
 def config(**environ: str) -> TelemetryConfig:
@@ -120,11 +120,21 @@ def test_incoming_context_refused() -> None:
 # --- Batches and times ----------------------------------------------------------------------------------------------
 
 
-def test_batch_defaults_are_the_specifications() -> None:
-    assert (config().span_batch, config().log_batch) == (
-        BatchConfig(schedule_delay=5, max_queue_size=2048, max_export_batch_size=512, export_timeout=30),
-        BatchConfig(schedule_delay=1, max_queue_size=2048, max_export_batch_size=512, export_timeout=30),
-    )
+def test_batch_defaults() -> None:
+    """The specification's, but for the delay."""
+    default = BatchConfig(schedule_delay=0.5, max_queue_size=2048, max_export_batch_size=512, export_timeout=30)
+    assert (config().span_batch, config().log_batch) == (default, default)
+
+
+def test_most_waiting_where_it_is_set() -> None:
+    read = config(OTEL_BSP_MAX_QUEUE_SIZE="2048", OTEL_BLRP_MAX_QUEUE_SIZE="600")
+    assert (read.most_waiting("traces"), read.most_waiting("logs")) == (2048, 600)
+
+
+def test_most_waiting_without_a_bound() -> None:
+    """Nothing is dropped for a number that nobody has set while the spool has room."""
+    signals: tuple[Signal, ...] = ("traces", "logs", "metrics")
+    assert [config().most_waiting(signal) for signal in signals] == [None, None, None]
 
 
 @pytest.mark.parametrize(("prefix", "field"), [("OTEL_BSP", "span_batch"), ("OTEL_BLRP", "log_batch")])
@@ -142,12 +152,14 @@ def test_batch_size_follows_small_queue() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "environ", [{"MAX_QUEUE_SIZE": "5", "MAX_EXPORT_BATCH_SIZE": "6"}, {"MAX_EXPORT_BATCH_SIZE": "4096"}]
-)
-def test_batch_size_above_queue(environ: Mapping[str, str]) -> None:
-    found = error(**{f"OTEL_BLRP_{name}": value for name, value in environ.items()})
+def test_batch_size_above_queue() -> None:
+    found = error(OTEL_BLRP_MAX_QUEUE_SIZE="5", OTEL_BLRP_MAX_EXPORT_BATCH_SIZE="6")
     assert found.variable == "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE"
+
+
+def test_batch_size_without_a_queue() -> None:
+    read = config(OTEL_BLRP_MAX_EXPORT_BATCH_SIZE="4096")
+    assert (read.log_batch.max_export_batch_size, read.most_waiting("logs")) == (4096, None)
 
 
 @pytest.mark.parametrize(
@@ -185,6 +197,49 @@ def test_flush_timeout(text: str, expected: float) -> None:
 @pytest.mark.parametrize("text", ["0", "0.0", "60.1", "-1", "5s", "nan"])
 def test_flush_timeout_refused(text: str) -> None:
     assert "seconds" in error(TELEMETRY_FLUSH_TIMEOUT=text).accepted
+
+
+# --- Journal and spool ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("", 4 << 20), ("65536", 65536), ("64KiB", 65536), ("8 mib", 8 << 20), ("1GiB", 1 << 30)],
+)
+def test_journal_bytes(text: str, expected: int) -> None:
+    assert config(TELEMETRY_JOURNAL_BYTES=text).journal_bytes == expected
+
+
+@pytest.mark.parametrize("text", ["0", "65535", "2GiB", "4MB", "4M", "-1", "1e9", "4.5MiB", "MiB", "4  MiB"])
+def test_journal_bytes_refused(text: str) -> None:
+    found = error(TELEMETRY_JOURNAL_BYTES=text)
+    assert found.accepted == "a whole number of bytes, KiB, MiB or GiB, from 64KiB to 1GiB"
+
+
+@pytest.mark.parametrize(
+    ("environ", "size", "source"),
+    [
+        ({}, 16 << 20, "default"),
+        ({"TELEMETRY_SPOOL_DIR": "/var/spool/user-api"}, 512 << 20, "derived from TELEMETRY_SPOOL_DIR"),
+        ({"TELEMETRY_SPOOL_BYTES": "1GiB"}, 1 << 30, "TELEMETRY_SPOOL_BYTES"),
+        ({"TELEMETRY_SPOOL_DIR": "/spool", "TELEMETRY_SPOOL_BYTES": "2MiB"}, 2 << 20, "TELEMETRY_SPOOL_BYTES"),
+    ],
+)
+def test_spool_bytes(environ: Mapping[str, str], size: int, source: str) -> None:
+    """Memory is scarcer than disks are."""
+    read = TelemetryConfig.from_env(environ)
+    assert (read.spool_bytes, read.sources["spool_bytes"]) == (size, source)
+    assert read.spool_dir == environ.get("TELEMETRY_SPOOL_DIR")
+
+
+@pytest.mark.parametrize(("text", "reason"), [("./spool", "is not absolute"), (__file__, "is not a folder")])
+def test_spool_dir_refused(text: str, reason: str) -> None:
+    assert reason in str(error(TELEMETRY_SPOOL_DIR=text))
+
+
+@pytest.mark.parametrize(("text", "expected"), [("", "process"), ("process", "process"), (" Thread ", "thread")])
+def test_exporter(text: str, expected: str) -> None:
+    assert config(TELEMETRY_EXPORTER=text).exporter == expected
 
 
 # --- The rest -------------------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ class TokenAuthentication(authentication.BaseAuthentication):
 
 
 class BasicAuthentication(authentication.BasicAuthentication):
-    """Name and password of an account, in exchange for a token. Failed attempts count as those at the log-in pages."""
+    """Name and password of an account, to get a token with. Failed attempts count as those at the admin's log-in."""
 
     def authenticate_credentials(
         self, userid: str, password: str, request: Request | None = None

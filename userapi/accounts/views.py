@@ -24,7 +24,7 @@ class TokenSerializer(serializers.Serializer[Any]):
 class TokenView(StrictView, knox.LoginView):  # type: ignore[misc]  # Knox has no types
     """A token for an account, by name and password or by a session."""
 
-    # POST alone: nothing else checks a password and so uses up an attempt.
+    # POST alone: nothing else uses up an attempt or checks a password.
     http_method_names = ["post"]  # noqa: RUF012  (Django's attribute)
     methods_with_body = ()
     # Not by a token, which could then renew itself forever.

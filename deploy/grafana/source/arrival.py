@@ -125,9 +125,9 @@ KEPT = Row(
             thresholds=bad_from(0.01),
         ),
         by_mode(
-            "How full are the workers' queues?",
-            "Spans (line) and log records (dots) that wait for their batch, of the capacity. At 100% the oldest are "
-            "dropped.",
+            "How full is the spool?",
+            "The space of spans (line) and log records (dots) that wait for their backend, of what they may take. At "
+            "100% the oldest are dropped.",
             "percentunit",
             *queues(OF_BOTH),
             width=8,
@@ -145,7 +145,7 @@ KEPT = Row(
         ),
         by_mode(
             "How long do spans and log records wait in the service?",
-            "Spans (line) and log records (dots): mean time in the workers' queues: items waiting, by items "
+            "Spans (line) and log records (dots): mean time in the spool: items waiting, by items "
             "leaving per second. The network adds to it, and in collector mode Alloy's batching, about a second.",
             "s",
             *(

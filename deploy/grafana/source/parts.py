@@ -114,14 +114,14 @@ def each_mode(query: str, name: str = "", *, exemplars: bool = False) -> Query:
 
 
 def queues(matchers: str) -> list[Query]:
-    """Return how full the workers' queues are, by mode: what waits, of the capacity."""
+    """Return how full the service's spool is, by mode: the space of what waits, of what it may take."""
     return [
         each_mode(
-            f"sum by (export_mode) (otel_sdk_processor_{signal}_queue_size{{{matchers}}})"
-            f" / sum by (export_mode) (otel_sdk_processor_{signal}_queue_capacity{{{matchers}}})",
+            f'sum by (export_mode) (telemetry_spool_usage_bytes{{{matchers}, telemetry_signal="{signal}"}})'
+            f' / sum by (export_mode) (telemetry_spool_limit_bytes{{{matchers}, telemetry_signal="{signal}"}})',
             words,
         )
-        for signal, words in SDK_SIGNALS.items()
+        for signal, words in (("traces", "spans"), ("logs", "log records"))
     ]
 
 

@@ -110,10 +110,10 @@ _SERVICE = Row(
             overrides=[override("/log/", custom__lineStyle=DOTTED)],
         ),
         lines(
-            "What do the workers lose, and why?",
+            "What does the service lose, and why?",
             "Per second, by reason (docs/failures.md explains each); no line is no loss. If red: queue_full needs a "
-            "larger OTEL_BSP_MAX_QUEUE_SIZE or a faster receiver; for unavailable and timeout see the receiver's log, "
-            "for refused its limits and credentials.",
+            "larger spool (TELEMETRY_SPOOL_BYTES) or a faster receiver; for unavailable and timeout see the "
+            "receiver's log, for refused its limits and credentials.",
             "cps",
             Query(_lost_by_reason("span"), "{{export_mode}} spans: {{error_type}} ({{where}})"),
             Query(_lost_by_reason("log"), "{{export_mode}} log records: {{error_type}} ({{where}})"),
@@ -143,9 +143,10 @@ _SERVICE = Row(
             overrides=[override("/given/", custom__lineStyle=DASHED)],
         ),
         by_mode(
-            "How full are the workers' queues?",
-            "Waiting spans (line) and log records (dots), of the capacity. If red: the receiver is too slow; at "
-            "100% the oldest are dropped. More room is OTEL_BSP_MAX_QUEUE_SIZE and OTEL_BLRP_MAX_QUEUE_SIZE.",
+            "How full is the spool?",
+            "The space of waiting spans (line) and log records (dots), of what they may take. If red: the receiver "
+            "is down or too slow; at 100% the oldest are dropped. TELEMETRY_SPOOL_BYTES and TELEMETRY_SPOOL_DIR give "
+            "more room.",
             "percentunit",
             *queues(OF_SERVICE),
             custom=SMALL_SHARE,

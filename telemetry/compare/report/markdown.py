@@ -11,8 +11,8 @@ _COLUMNS = ("cpu", "throughput", "p50", "p99", "memory")
 
 
 def as_markdown(report: Report) -> str:
-    """Return tables of cost and loss with the facts that they depend on."""
-    parts = [_warning(report), _cost(report), _loss(report), _facts(report)]
+    """Return tables of cost, loss and goals with the facts that they depend on."""
+    parts = [_warning(report), _cost(report), _loss(report), _goals(report), _facts(report)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -59,6 +59,19 @@ def _loss(report: Report) -> str:
         found = {run["variant"]: run for run in runs if run["title"] == fault}
         lines.append(f"| {fault} | {' | '.join(_shares(found.get(title)) for title in titles)} |")
     return "\n".join(lines)
+
+
+def _goals(report: Report) -> str:
+    """Return the goals with a figure of their own; what was lost stands in the table before."""
+    lines = [line for line in report.get("goals", ()) if line["unit"] != "items"]
+    if not lines:
+        return ""
+    rows = [
+        f"| {line['goal']} | {line['variant']} | {words.goal(line, 'value')} | {words.goal(line, 'least')} | "
+        f"{words.goal(line, 'aim')} | {words.verdict(line)} |"
+        for line in lines
+    ]
+    return "\n".join(["| Goal | Set-up | found | at least | aim | |", "|-" * 6 + "|", *rows])
 
 
 def _shares(run: Report | None) -> str:

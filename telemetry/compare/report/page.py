@@ -46,6 +46,12 @@ def _scale(report: Report) -> list[str]:
             "p95": [(one["workers"] * one["series"], one["p95_ms"]) for one in scrapes],
         }
         series = {name: sorted(points) for name, points in series.items()}
+        theirs = {"prometheus_client, median": "their_p50_ms", "prometheus_client, p95": "their_p95_ms"}
+        series |= {
+            title: sorted((one["workers"] * one["series"], one[name]) for one in scrapes)
+            for title, name in theirs.items()
+            if all(name in one for one in scrapes)
+        }
         drawn.append(plots.lines("A scrape of all workers", "series x workers", "ms", series))
     by_title: dict[str, list[tuple[float, float]]] = {}
     for one in report.get("scale", {}).get("export", ()):

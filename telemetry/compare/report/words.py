@@ -18,9 +18,9 @@ COLUMNS = {
 
 _UNITS: dict[str, tuple[float, str]] = {
     "cpu": (1e6, "{:,.0f} µs"),
-    "collector_cpu": (1e6, "{:,.0f} µs"),
+    **dict.fromkeys(("collector_cpu", "exporter_cpu"), (1e6, "{:,.0f} µs")),
     **dict.fromkeys(("p50", "p95", "p99"), (1e3, "{:,.1f} ms")),
-    "memory": (2**-20, "{:,.0f} MiB"),
+    **dict.fromkeys(("memory", "exporter_memory"), (2**-20, "{:,.0f} MiB")),
     **dict.fromkeys(("start", "stop"), (1, "{:.2f} s")),
     "sent_bytes": (1, "{:,.0f} B"),
 }
@@ -51,6 +51,19 @@ def value(metric: str, number: float | None) -> str:
         return "-"
     factor, form = _UNITS.get(metric, (1, "{:,.0f}"))
     return form.format(number * factor)
+
+
+def goal(line: Mapping[str, Any], name: str) -> str:
+    """Return one of a goal's figures with its unit: its `value`, what it must be at `least`, or its `aim`, if any."""
+    if name == "aim" and line["aim"] == line["least"]:
+        return "-"
+    digits = {"items": 0, "MiB": 1}.get(line["unit"], 2)
+    return f"{line[name]:.{digits}f} {line['unit']}".strip()
+
+
+def verdict(line: Mapping[str, Any]) -> str:
+    """Return whether a goal was reached, and whether its interval leaves that open."""
+    return f"{'met' if line['met'] else 'missed'}{'' if line['certain'] else ', within the noise'}"
 
 
 def machine(report: Report) -> str:

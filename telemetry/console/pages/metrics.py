@@ -20,7 +20,7 @@ from telemetry.console.pages.rendering import page
 from telemetry.console.pages.shown_modes import colour_of, ordered
 from telemetry.console.parameters import Parameters
 from telemetry.console.timeline import Grid, Track, groups, tracks
-from telemetry.prometheus_names import label_name
+from telemetry.exposition.names import label_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

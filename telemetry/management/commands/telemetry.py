@@ -21,7 +21,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--status",
             action="store_true",
-            help="ask the running service instead: queues, losses, last success and last error by worker and signal",
+            help="ask the running service instead: journals, spools, losses, last success and last error by signal",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
@@ -40,4 +40,4 @@ class Command(BaseCommand):
                 "no running service answers; start one as this user, from this directory, with a "
                 "TELEMETRY_MODE other than off"
             )
-        self.stdout.write(json.dumps({"workers": statuses}, indent=2) if as_json else status_as_text(statuses))
+        self.stdout.write(json.dumps({"services": statuses}, indent=2) if as_json else status_as_text(statuses))

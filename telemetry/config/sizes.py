@@ -1,0 +1,53 @@
+"""Sizes in bytes, and folders: what the journal and the spool take."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from telemetry.config.values import Parser, RefusalError
+
+_UNITS = {"": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
+
+
+def _shown(size: int) -> str:
+    name, unit = next(
+        (name, unit) for name, unit in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)) if size >= unit
+    )
+    return f"{size // unit}{name}"
+
+
+@dataclass(frozen=True)
+class Bytes(Parser[int]):
+    """A number of bytes, with or without a binary unit; `minimum` and `maximum` are whole numbers of such units."""
+
+    minimum: int
+    maximum: int
+
+    @property
+    def accepted(self) -> str:
+        return f"a whole number of bytes, KiB, MiB or GiB, from {_shown(self.minimum)} to {_shown(self.maximum)}"
+
+    def __call__(self, text: str) -> int:
+        known = re.fullmatch(r"([0-9]{1,18}) ?(|[KMG]iB)", text, re.IGNORECASE | re.ASCII)
+        if not known:
+            raise RefusalError
+        size = int(known[1]) * _UNITS[known[2].lower()]
+        if not self.minimum <= size <= self.maximum:
+            raise RefusalError
+        return size
+
+
+class Folder(Parser[str]):
+    """The absolute path of a folder, which need not exist yet."""
+
+    accepted = "the absolute path of a folder, which is made if it does not exist"
+
+    def __call__(self, text: str) -> str:
+        if not text.isprintable():
+            raise RefusalError
+        path = Path(text)
+        if not path.is_absolute():
+            raise RefusalError("is not absolute")
+        if path.exists() and not path.is_dir():
+            raise RefusalError("is not a folder")
+        return text

@@ -1,0 +1,33 @@
+"""`python -m telemetry.exporting DIRECTORY`: the exporter of the run in that directory, detached from its starter.
+
+Started by a serving process that found the exporter's lock free. It ends by itself when the run is over: signals that
+are meant for the service's whole group, Ctrl-C among them, do not end it before it has delivered.
+"""
+
+import os
+import sys
+
+if __name__ == "__main__":
+    # Before anything is imported: the starter waits for this process, not for the exporter.
+    if os.fork():
+        os._exit(0)
+
+    import fcntl
+    import signal
+    from pathlib import Path
+
+    from telemetry.journal import directory
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    path = Path(sys.argv[1])
+    try:
+        lock = directory.lock(directory.lock_of_exporter(path), fcntl.LOCK_EX)
+    except FileNotFoundError:
+        sys.exit()
+    if lock is None:
+        sys.exit()
+
+    from telemetry.exporting.service import export
+
+    export(path, lock)

@@ -1,0 +1,40 @@
+"""Spans or log records that wait for the next commit, as export requests of bounded size."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from telemetry.exporting.encoding import RequestBuilder, ScopeData
+
+# gRPC's servers take 4 MiB by default, and a span is seldom above some KiB.
+_MOST_BYTES = 1 << 20
+
+
+class Batches:
+    """Export requests of one signal; each is closed at `most_items`, or at 1 MiB."""
+
+    def __init__(self, signal: str, resource: Mapping[str, Any], most_items: int) -> None:
+        self._signal = signal
+        self._resource = resource
+        self._most = most_items
+        self._closed: list[tuple[bytes, int]] = []
+        self._open = RequestBuilder(signal, resource)
+        self.size = 0
+        """The bytes that wait."""
+
+    def add(self, scope: ScopeData, item: bytes) -> None:
+        """Add an encoded span or log record."""
+        self._open.add(scope, item)
+        self.size += len(item)
+        if self._open.items >= self._most or self._open.size >= _MOST_BYTES:
+            self._close()
+
+    def _close(self) -> None:
+        if self._open.items:
+            self._closed.append((self._open.build(), self._open.items))
+            self._open = RequestBuilder(self._signal, self._resource)
+
+    def take(self) -> list[tuple[bytes, int]]:
+        """Return the requests that wait, each with the number of its items, and begin anew."""
+        self._close()
+        taken, self._closed, self.size = self._closed, [], 0
+        return taken

@@ -1,0 +1,13 @@
+"""Mode `collector`: traces, metrics and logs are pushed by OTLP to one collector."""
+
+from telemetry.config import TelemetryConfig
+from telemetry.exporting.ways import Ways, push
+
+
+def ways(config: TelemetryConfig) -> Ways:
+    """Return what becomes of each signal."""
+    return Ways(
+        traces=push(config.traces, config.span_batch),
+        metrics=push(config.metrics),
+        logs=push(config.logs, config.log_batch),
+    )

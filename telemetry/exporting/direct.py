@@ -1,0 +1,13 @@
+"""Mode `direct`: no collector. The exporter answers `/metrics`, and pushes traces and logs straight to the backends."""
+
+from telemetry.config import TelemetryConfig
+from telemetry.exporting.ways import Ways, answer, push
+
+
+def ways(config: TelemetryConfig) -> Ways:
+    """Return what becomes of each signal."""
+    return Ways(
+        traces=push(config.traces, config.span_batch),
+        metrics=answer() if config.metrics.exporter == "prometheus" else push(config.metrics),
+        logs=push(config.logs, config.log_batch),
+    )

@@ -1,0 +1,61 @@
+"""Export requests: encoded spans or log records, grouped by their scopes, of one resource.
+
+Spans and log records have the same form here: a request has groups by resource, each of them groups by scope. Since
+fields repeat, requests of one signal that are put one after another are one request again.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from telemetry.exporting.encoding.common import attributes
+from telemetry.exporting.encoding.forms import ScopeData
+from telemetry.exporting.encoding.wire import BYTES, field, tag, text, varint
+
+_RESOURCE_GROUP = tag(1, BYTES)
+_RESOURCE = tag(1, BYTES)
+_RESOURCE_ATTRIBUTE = tag(1, BYTES)
+_SCOPE_GROUP = tag(2, BYTES)
+_SCOPE = tag(1, BYTES)
+_SCOPE_NAME = tag(1, BYTES)
+_SCOPE_VERSION = tag(2, BYTES)
+_SCOPE_ATTRIBUTE = tag(3, BYTES)
+_ITEMS = tag(2, BYTES)
+_SCHEMA_URL = tag(3, BYTES)
+
+
+class RequestBuilder:
+    """One export request of `signal`, traces or logs. `items` were added; `size` is what they take, in bytes."""
+
+    def __init__(self, signal: str, resource: Mapping[str, Any]) -> None:
+        self.signal = signal
+        self.items = 0
+        self._resource = field(_RESOURCE, attributes(_RESOURCE_ATTRIBUTE, resource))
+        self._scopes: dict[ScopeData, bytearray] = {}
+        self.size = len(self._resource)
+
+    def add(self, scope: ScopeData, encoded: bytes) -> None:
+        """Add what `encode_span` or `encode_log` returned."""
+        group = self._scopes.get(scope)
+        if group is None:
+            group = self._scopes[scope] = bytearray()
+        before = len(group)
+        group += field(_ITEMS, encoded)
+        self.size += len(group) - before
+        self.items += 1
+
+    def build(self) -> bytes:
+        """Return the request; more may be added afterwards."""
+        if not self._scopes:
+            return b""
+        parts: list[bytes | bytearray] = [self._resource]
+        for scope, items in self._scopes.items():
+            before, after = _around(scope)
+            length = len(before) + len(items) + len(after)
+            parts += _SCOPE_GROUP, varint(length), before, items, after
+        return b"".join([_RESOURCE_GROUP, varint(sum(map(len, parts))), *parts])
+
+
+def _around(scope: ScopeData) -> tuple[bytes, bytes]:
+    described = text(_SCOPE_NAME, scope.name) + text(_SCOPE_VERSION, scope.version)
+    described += attributes(_SCOPE_ATTRIBUTE, dict(scope.attributes))
+    return field(_SCOPE, described), text(_SCHEMA_URL, scope.schema_url)

@@ -1,0 +1,195 @@
+"""The exporter's loop: read the rings, make of the records what is exported, and commit.
+
+A commit appends what waits to the spool, writes the snapshot, gives the rings' space back and lets the senders see the
+new batches, in this order: whenever this process is killed, the next one finds all of it, and none of it twice.
+"""
+
+import logging
+import select
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from telemetry.exporting.outlets import Outlets
+from telemetry.exporting.rings import Rings
+from telemetry.exporting.server import Answering
+from telemetry.exporting.state import State
+from telemetry.exporting.translation import Translator
+from telemetry.journal import directory
+
+logger = logging.getLogger(__name__)
+
+_POLL_SECONDS = 0.1
+_LONGEST_POLL_SECONDS = 1.0
+_LOOK_SECONDS = 1.0
+_PENDING_BYTES = 1 << 20
+_HALF = 0.5
+# A service without a server's hold is over when nobody recorded for so long: a recycled worker is replaced meanwhile.
+_LINGER_SECONDS = 1.5
+
+
+class Loop:
+    """Reads what a run records until the run is over."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        rings: Rings,
+        translator: Translator,
+        outlets: Outlets,
+        state: State,
+        own_records: "deque[tuple[Any, ...]]",
+        is_current: Callable[[], bool],
+        in_thread: bool,
+    ) -> None:
+        """`own_records` are the exporter's own log records; `is_current` is False where a successor must take over.
+
+        `in_thread` is whether it is one of a serving process's, and ends with that.
+        """
+        self._in_thread = in_thread
+        self._path = path
+        self._rings = rings
+        self._translator = translator
+        self._outlets = outlets
+        self._state = state
+        self._own_records = own_records
+        self._is_current = is_current
+        self._answering = Answering(path, self.metrics, self.status, self._look_now)
+        self._wait = _POLL_SECONDS
+        self._next_look = self._next_commit = 0.0
+        self._alone_since: float | None = None
+        self._changed = False
+
+    def run(self, stop: Callable[[], bool] = lambda: False) -> None:
+        """Work until the run is over, its directory is gone, a successor must take over, or `stop` says so."""
+        self._outlets.start()
+        try:
+            self.commit(monotonic())  # so that this start is counted, whatever comes
+            while not stop():
+                self._answer_within(self._wait)
+                read = self.drain()
+                self._wait = _POLL_SECONDS if read else min(2 * self._wait, _LONGEST_POLL_SECONDS)
+                now = monotonic()
+                if self._outlets.is_push_due(now):
+                    self._outlets.observe(self._rings)
+                    self._outlets.push()
+                if self._is_due(now):
+                    self.commit(now)
+                if now >= self._next_look and not self._look(now):
+                    break
+        finally:
+            self._answering.close()
+            self._end()
+
+    def _answer_within(self, seconds: float) -> None:
+        """Wait for questions; one of them ends the wait."""
+        with suppress(InterruptedError):
+            ready, _, _ = select.select([self._answering.socket], [], [], seconds)
+            if ready:
+                self._answering.answer()
+
+    def drain(self) -> int:
+        """Read and translate everything that is written; return how many records that were."""
+        count = 0
+        while True:
+            read = 0
+            for writer, records in self._rings.read():
+                self._translator.translate(records, writer)
+                read += len(records)
+            while self._own_records:
+                self._translator.translate([self._own_records.popleft()], None)
+                read += 1
+            count += read
+            if not read:
+                break
+            if self._outlets.pending_bytes >= _PENDING_BYTES or self._rings.fullest >= _HALF:
+                self.commit(monotonic())
+        self._changed = self._changed or bool(count)
+        return count
+
+    def _is_due(self, now: float) -> bool:
+        if self._outlets.has_appended or self._outlets.pending_bytes >= _PENDING_BYTES:
+            return True
+        return self._changed and now >= self._next_commit
+
+    def commit(self, now: float) -> None:
+        """Make what was read safe, and let the senders see it."""
+        self._next_commit = now + self._outlets.commit_seconds
+        self._changed = False
+        self._outlets.append()
+        self._state.save(self._rings, self._outlets)
+        self._rings.release()
+        self._outlets.publish()
+
+    def _look_now(self) -> None:
+        self._next_look = 0.0
+
+    def _look(self, now: float) -> bool:
+        """Look after rings, writers and the service; return whether to go on."""
+        self._next_look = now + _LOOK_SECONDS
+        try:
+            self._rings.refresh()
+        except FileNotFoundError:
+            logger.warning("the telemetry's files were removed; a new exporter begins with new ones")
+            return False
+        self._forget_gone()
+        self._outlets.observe(self._rings)
+        if not self._is_current():
+            return False
+        if directory.is_alive(self._path):
+            self._alone_since = None
+            return True
+        if directory.had_server(self._path):
+            return False
+        if self._alone_since is None:
+            self._alone_since = now
+            self._next_look = now + _LINGER_SECONDS
+        return now - self._alone_since < _LINGER_SECONDS
+
+    def _forget_gone(self) -> None:
+        if self._rings.gone:
+            self.drain()
+            self._rings.gone.clear()
+        self._outlets.aggregation.keep({s.writer.pid for s in self._rings.sources.values() if s.is_alive})
+
+    def metrics(self, accept: str) -> tuple[bytes, str] | None:
+        """Return the answer to a scrape, which covers every request that was answered; None where there is none."""
+        began = monotonic()
+        self._rings.refresh()
+        self.drain()
+        self._forget_gone()
+        self._outlets.observe(self._rings, fresh=True)
+        return self._outlets.render(accept, monotonic() - began)
+
+    def status(self) -> dict[str, Any]:
+        """Return what `manage.py telemetry --status` shows."""
+        return {
+            "instance": self._outlets.instance,
+            "torn": self._rings.torn,
+            "errors": self._translator.errors,
+            "rings": self._rings.status(),
+            "signals": self._outlets.status(),
+            **self._state.status(),
+        }
+
+    def _end(self) -> None:
+        with suppress(FileNotFoundError):
+            self._rings.refresh()
+        self.drain()
+        self._forget_gone()
+        self._outlets.observe(self._rings)
+        self.commit(monotonic())
+        if self._path.exists() and (directory.is_alive(self._path) or not self._is_current()):
+            if self._in_thread:  # whoever holds the run may be ending, too, and start no other exporter
+                self._outlets.push()
+                self.commit(monotonic())
+            self._outlets.hand_over(deliver=self._in_thread)
+            return
+        dropped = self._outlets.finish(lambda: self.commit(monotonic()))
+        self._state.save(self._rings, self._outlets)
+        if dropped:
+            logger.warning("telemetry dropped at stop: %s", dropped)

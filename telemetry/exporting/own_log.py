@@ -1,0 +1,41 @@
+"""The exporter's own log: lines in the service's format, and log records among those that it exports."""
+
+import logging
+import sys
+from collections import deque
+from typing import Any, Self
+
+from telemetry.config import TelemetryConfig
+from telemetry.journal.records import LOG
+from telemetry.logs import JsonFormatter, ReadableFormatter, attributes_of, guard_failures, message_of
+
+
+class OwnLog(logging.Handler):
+    """Keeps each record for the loop, which translates it as those of the service."""
+
+    def __init__(self, records: "deque[tuple[Any, ...]]") -> None:
+        super().__init__()
+        self._records = records
+
+    @classmethod
+    def install(cls, records: "deque[tuple[Any, ...]]", config: TelemetryConfig, *, readable: bool) -> Self:
+        """Write the log of this process as the service does, and put it into `records` where logs are exported."""
+        guard_failures()
+        lines = logging.StreamHandler(sys.stdout)
+        lines.setFormatter(ReadableFormatter() if readable else JsonFormatter())
+        root = logging.getLogger()
+        root.handlers = [lines]
+        root.setLevel(logging.INFO)
+        for name in ("opentelemetry", "telemetry"):
+            logging.getLogger(name).setLevel(config.log_level.upper())
+        handler = cls(records)
+        if config.logs.exporter == "otlp":
+            root.addHandler(handler)
+        return handler
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno < logging.INFO:  # what it says of an export must not feed the next one
+            return
+        template = record.msg if isinstance(record.msg, str) else None
+        named = record.name, int(record.created * 1e9), record.levelno, record.levelname
+        self._records.append((LOG, *named, message_of(record), template, attributes_of(record), ()))

@@ -1,0 +1,35 @@
+"""Who sends: the resource that every span, metric and log record of the service carries."""
+
+import socket
+from importlib.metadata import version
+from typing import Any
+from uuid import UUID, uuid5
+
+from telemetry.config import TelemetryConfig
+
+# https://opentelemetry.io/docs/specs/semconv/resource/#service
+_SERVICE_INSTANCE_NAMESPACE = UUID("4d63009a-8d0f-11ee-aad7-4c796ed8e320")
+
+
+def service_instance_id(place: str, run: int) -> str:
+    """Return the id of a run of the service at `place`: the same after a restart."""
+    return str(uuid5(_SERVICE_INSTANCE_NAMESPACE, f"{place}/{run}"))
+
+
+def build_resource(config: TelemetryConfig, place: str, run: int, service_version: str) -> dict[str, Any]:
+    """Return the resource of a service that listens at `place`.
+
+    OTEL_RESOURCE_ATTRIBUTES wins, but for the instance id: theirs names the service, the run tells two at once apart.
+    """
+    given = dict(config.resource_attributes)
+    named = given.get("service.instance.id", f"{socket.gethostname()}/{place}")
+    return {
+        "telemetry.sdk.language": "python",
+        "telemetry.sdk.name": "opentelemetry",
+        "telemetry.sdk.version": version("opentelemetry-sdk"),
+        "service.version": service_version,
+        "export.mode": config.mode,
+        **given,
+        "service.name": config.service_name,
+        "service.instance.id": service_instance_id(named, run),
+    }

@@ -1,0 +1,176 @@
+"""All rings of a run, as the exporter reads them."""
+
+import fcntl
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+from typing import Any, NamedTuple
+
+from telemetry.journal import directory
+from telemetry.journal.ring import Lost, RingFormatError, RingReader
+
+logger = logging.getLogger(__name__)
+
+# A slot is left to a successor for so long before its empty ring is removed.
+_KEEP_SECONDS = 30.0
+_NOTHING = Lost()
+
+
+class Writer(NamedTuple):
+    """One process that records, or did: its slot, its process id, and when it joined."""
+
+    slot: int
+    pid: int
+    joined: int
+
+
+class Source:
+    """One ring, and how far it was read."""
+
+    def __init__(self, path: Path, slot: int, known: Mapping[int, tuple[int, tuple[int, ...], int]]) -> None:
+        self.path = path
+        self.slot = slot
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            self.reader = RingReader(descriptor)
+        finally:
+            os.close(descriptor)
+        position, lost, errors = known.get(self.reader.made, (0, _NOTHING, 0))
+        self.position = max(position, self.reader.tail)
+        self.counted, self.errors = Lost(*lost), errors
+        self.is_alive = True
+        self.dead_since = 0.0
+        self.writer = self._writer()
+
+    def _writer(self) -> Writer:
+        return Writer(self.slot, self.reader.pid, self.reader.joined)
+
+    def look(self) -> Writer | None:
+        """See whether the writer is alive; return one that is not any more, once."""
+        before = self.writer
+        was_alive, self.is_alive = self.is_alive, directory.is_held(self.path)
+        if not self.is_alive and was_alive:
+            self.dead_since = monotonic()
+        self.writer = self._writer()
+        if self.writer != before or (was_alive and not self.is_alive):
+            return before
+        return None
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether all that was written is committed."""
+        return self.reader.tail >= self.reader.head
+
+    def newly_lost(self) -> Lost:
+        """Return what did not fit since the last call."""
+        lost = self.reader.lost
+        new = Lost(*(now - then for now, then in zip(lost, self.counted, strict=True)))
+        self.counted = lost
+        return new
+
+    def newly_failed(self) -> int:
+        """Return how many things could not be recorded since the last call."""
+        errors = self.reader.errors
+        new, self.errors = errors - self.errors, errors
+        return new
+
+
+class Rings:
+    """The rings of the run at `path`; `known` is what `state` returned before."""
+
+    def __init__(self, path: Path, known: Mapping[int, tuple[int, tuple[int, ...], int]]) -> None:
+        self._path = path
+        self._known = known
+        self._left: set[Path] = set()
+        self.sources: dict[int, Source] = {}
+        self.gone: list[Writer] = []
+        """Writers that have ended, for the caller to take."""
+        self.torn = 0
+
+    def refresh(self) -> None:
+        """Find new rings, and writers that have ended; remove the empty rings of slots that nobody continues."""
+        for slot, path in directory.rings(self._path).items():
+            if slot not in self.sources and path not in self._left:
+                self._open(slot, path)
+        for slot, source in list(self.sources.items()):
+            if gone := source.look():
+                self.gone.append(gone)
+            if not source.is_alive and source.is_drained and monotonic() - source.dead_since > _KEEP_SECONDS:
+                self._remove(slot, source)
+
+    def _open(self, slot: int, path: Path) -> None:
+        try:
+            if path.stat().st_size:  # else it is just being made
+                self.sources[slot] = Source(path, slot, self._known)
+        except RingFormatError as error:
+            if directory.is_held(path):
+                return  # it is just being made
+            self._left.add(path)
+            logger.warning("the records in %s are left behind: %s", path, error)
+        except FileNotFoundError:
+            return
+
+    def _remove(self, slot: int, source: Source) -> None:
+        held = directory.lock(source.path, fcntl.LOCK_EX)
+        if held is None:
+            return
+        with suppress(OSError):
+            if source.is_drained:
+                source.path.unlink()
+                source.reader.close()
+                del self.sources[slot]
+        os.close(held)
+
+    def read(self) -> Iterator[tuple[Writer, list[Any]]]:
+        """Return what was written since the last call, ring by ring, some MiB of each."""
+        for source in self.sources.values():
+            before = source.reader.torn
+            records, source.position = source.reader.read(source.position, writer_is_dead=not source.is_alive)
+            self.torn += source.reader.torn - before
+            if records:
+                yield source.writer, records
+
+    @property
+    def fullest(self) -> float:
+        """How much of the fullest ring is waiting for a commit, from 0 to 1."""
+        return max(
+            ((s.position - s.reader.tail) / s.reader.capacity for s in self.sources.values()),
+            default=0.0,
+        )
+
+    def levels(self) -> dict[int, int]:
+        """Return the sum over living writers of the counts of active requests, by kind."""
+        sums: dict[int, int] = {}
+        for source in self.sources.values():
+            if source.is_alive:
+                for kind, count in enumerate(source.reader.levels):
+                    sums[kind] = sums.get(kind, 0) + count
+        return sums
+
+    def state(self) -> dict[int, tuple[int, tuple[int, ...], int]]:
+        """Return how far each ring was read, for a successor."""
+        return {s.reader.made: (s.position, tuple(s.counted), s.errors) for s in self.sources.values()}
+
+    def release(self) -> None:
+        """Let the writers use the space of what was read."""
+        for source in self.sources.values():
+            source.reader.release(source.position)
+
+    def status(self) -> list[dict[str, Any]]:
+        """Return a description of each ring for the status."""
+        return [
+            {
+                "slot": s.slot,
+                "pid": s.writer.pid,
+                "joined": s.writer.joined / 1e9,
+                "alive": s.is_alive,
+                "waiting_bytes": s.reader.head - s.reader.tail,
+                "capacity_bytes": s.reader.capacity,
+                "dropped": s.reader.lost._asdict(),
+                "errors": s.reader.errors,
+            }
+            for s in self.sources.values()
+        ]

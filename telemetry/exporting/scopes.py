@@ -1,0 +1,63 @@
+"""Who made what: the scopes and instruments of what the exporter makes of requests, queries and its own work."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+from opentelemetry.semconv.schemas import Schemas
+
+from telemetry.exporting.encoding import ScopeData
+from telemetry.journal.records import Instrument
+
+# https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpserverrequestduration
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+
+
+def _scope(library: str, schema: str) -> ScopeData:
+    name = f"opentelemetry.instrumentation.{library}"
+    try:
+        found = version(f"opentelemetry-instrumentation-{library}")
+    except PackageNotFoundError:
+        found = ""
+    return ScopeData(name, found, schema)
+
+
+def _instrument(  # noqa: PLR0917
+    scope: ScopeData, kind: str, name: str, unit: str, description: str, bounds: object = None
+) -> Instrument:
+    return (kind, name, unit, description, scope.name, scope.version, scope.schema_url, bounds)  # type: ignore[return-value]
+
+
+REQUESTS = _scope("django", Schemas.V1_21_0.value)
+_DRIVERS = {"sqlite": "sqlite3", "postgresql": "psycopg"}
+_QUERIES = {system: _scope(driver, Schemas.V1_25_0.value) for system, driver in _DRIVERS.items()}
+
+REQUEST_DURATION = _instrument(
+    REQUESTS, "histogram", "http.server.request.duration", "s", "Duration of HTTP server requests.", _SECONDS
+)
+ACTIVE_REQUESTS = _instrument(
+    REQUESTS,
+    "observable_updowncounter",
+    "http.server.active_requests",
+    "{request}",
+    "Number of active HTTP server requests.",
+)
+QUERY_DURATION = {
+    system: _instrument(
+        scope, "histogram", "db.client.operation.duration", "s", "Duration of database client operations."
+    )
+    for system, scope in _QUERIES.items()
+}
+RETURNED_ROWS = {
+    system: _instrument(
+        scope,
+        "histogram",
+        "db.client.response.returned_rows",
+        "{row}",
+        "The actual number of records returned by the database operation.",
+    )
+    for system, scope in _QUERIES.items()
+}
+
+
+def query_scope(system: str) -> ScopeData:
+    """Return the scope of the spans of a database's queries."""
+    return _QUERIES[system]

@@ -1,0 +1,206 @@
+"""The series of metrics: how measurements become a sum, a histogram's buckets, or what the living processes have."""
+
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from typing import Any
+
+# (value, time, trace id, span id)
+Exemplar = tuple[float, int, bytes | None, bytes | None]
+Attributes = Mapping[str, Any]
+Merge = Callable[[Collection[float]], float]
+
+HERE = "exporter"
+"""The exporter, as a process that observes."""
+
+_INFINITY = float("inf")
+
+
+class Series:
+    """A sum that only grows: a counter."""
+
+    __slots__ = ("attributes", "exemplars", "offers", "shown", "start", "value")
+
+    def __init__(self, attributes: Attributes, start: int, offers: bool | None) -> None:
+        """`start` is when it began (ns); `offers` whether measurements become exemplars, None: those of traces do."""
+        self.attributes = attributes
+        self.start = start
+        self.offers = offers
+        self.value: float = 0
+        self.exemplars: list[Exemplar | None] = [None]
+        self.shown: Any = None
+        """What the exposition keeps of it."""
+
+    def record(self, value: float, time: int, trace_id: bytes | None, span_id: bytes | None, sampled: bool) -> None:
+        """Take a measurement; `time` in ns, 0 for one that is no exemplar."""
+        self.value += value
+        if (sampled if self.offers is None else self.offers) and time:
+            self.exemplars[0] = value, time, trace_id, span_id
+
+    @property
+    def is_current(self) -> bool:
+        """Whether there is a value to show."""
+        return True
+
+    def keep(self, sources: Collection[Hashable]) -> None:
+        """Note that of the processes only `sources` live."""
+
+    def state(self) -> tuple[Any, ...]:
+        """Return what another process needs to go on."""
+        return self.value, self.exemplars
+
+    def restore(self, state: tuple[Any, ...]) -> None:
+        """Go on from what `state` returned, besides what is here already."""
+        value, exemplars = state
+        self.value += value
+        self._take_exemplars(enumerate(exemplars))
+
+    def _take_exemplars(self, exemplars: Iterable[tuple[int, Exemplar | None]]) -> None:
+        mine = self.exemplars
+        for place, exemplar in exemplars:
+            if exemplar:
+                mine[place] = newest(mine[place], exemplar)
+
+
+class Buckets(Series):
+    """A histogram."""
+
+    __slots__ = ("bounds", "counts", "max", "min")
+
+    def __init__(self, attributes: Attributes, start: int, offers: bool | None, bounds: tuple[float, ...]) -> None:
+        super().__init__(attributes, start, offers)
+        self.min, self.max = _INFINITY, -_INFINITY
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.exemplars = [None] * (len(bounds) + 1)
+
+    def record(self, value: float, time: int, trace_id: bytes | None, span_id: bytes | None, sampled: bool) -> None:
+        bucket = bisect_left(self.bounds, value)
+        self.counts[bucket] += 1
+        self.value += value
+        if value < self.min:  # noqa: PLR1730  (a call would cost more)
+            self.min = value
+        if value > self.max:  # noqa: PLR1730
+            self.max = value
+        if (sampled if self.offers is None else self.offers) and time:
+            self.exemplars[bucket] = value, time, trace_id, span_id
+
+    @property
+    def is_current(self) -> bool:
+        return self.min <= self.max
+
+    def state(self) -> tuple[Any, ...]:
+        return self.value, self.exemplars, self.bounds, self.counts, self.min, self.max
+
+    def restore(self, state: tuple[Any, ...]) -> None:
+        value, exemplars, bounds, counts, least, most = state
+        self.value += value
+        self.min, self.max = min(self.min, least), max(self.max, most)
+        self.counts = [
+            here + more for here, more in zip(self.counts, rebucketed(counts, bounds, self.bounds), strict=True)
+        ]
+        self._take_exemplars((bisect_left(self.bounds, each[0]), each) for each in exemplars if each)
+
+    def rebucket(self, bounds: tuple[float, ...]) -> None:
+        """Count on with other buckets."""
+        former, self.bounds = self.bounds, bounds
+        self.counts = rebucketed(self.counts, former, bounds)
+        exemplars, self.exemplars = self.exemplars, [None] * (len(bounds) + 1)
+        self._take_exemplars((bisect_left(bounds, each[0]), each) for each in exemplars if each)
+        self.shown = None
+
+
+class Grown(Series):
+    """An observed counter: what has grown in any process stays when that ends."""
+
+    __slots__ = ("_last",)
+
+    def __init__(self, attributes: Attributes, start: int) -> None:
+        super().__init__(attributes, start, offers=False)
+        self._last: dict[Hashable, float] = {}
+
+    def observe(self, source: Hashable, value: float) -> None:
+        """Take the sum that the process `source` observed."""
+        last = self._last.get(source)
+        self._last[source] = value
+        # A lower value is that of one that began again.
+        self.value += value if last is None or value < last else value - last
+
+    def keep(self, sources: Collection[Hashable]) -> None:
+        self._last = {source: value for source, value in self._last.items() if source in sources}
+
+    def state(self) -> tuple[Any, ...]:
+        return self.value, list(self._last.items())
+
+    def restore(self, state: tuple[Any, ...]) -> None:
+        value, last = state
+        self.value += value
+        self._last |= last
+
+
+class Current(Series):
+    """The values of the processes that live: `merge` makes one of them, of which the last is the latest."""
+
+    __slots__ = ("_last", "merge")
+
+    def __init__(self, attributes: Attributes, start: int, offers: bool | None, merge: Merge) -> None:
+        super().__init__(attributes, start, offers)
+        self.merge = merge
+        self._last: dict[Hashable, float] = {}
+
+    def record(self, value: float, time: int, trace_id: bytes | None, span_id: bytes | None, sampled: bool) -> None:
+        self.observe(HERE, value)
+        self.offer(value, time, trace_id, span_id, sampled)
+
+    def offer(self, value: float, time: int, trace_id: bytes | None, span_id: bytes | None, sampled: bool) -> None:
+        """Take a measurement as an exemplar only."""
+        if (sampled if self.offers is None else self.offers) and time:
+            self.exemplars[0] = value, time, trace_id, span_id
+
+    def observe(self, source: Hashable, value: float) -> None:
+        """Take the value that the process `source` has."""
+        self._last.pop(source, None)
+        self._last[source] = value
+        self.value = self.merge(self._last.values())
+
+    def add(self, source: Hashable, value: float) -> None:
+        """Take a change of the value that the process `source` has."""
+        self.observe(source, self._last.get(source, 0) + value)
+
+    def forget(self, source: Hashable) -> None:
+        """Note that the process `source` has no value any more."""
+        if self._last.pop(source, None) is not None and self._last:
+            self.value = self.merge(self._last.values())
+
+    def keep(self, sources: Collection[Hashable]) -> None:
+        for gone in [source for source in self._last if source not in sources]:
+            self.forget(gone)
+
+    @property
+    def is_current(self) -> bool:
+        return bool(self._last)
+
+    def state(self) -> tuple[Any, ...]:
+        return self.exemplars, list(self._last.items())
+
+    def restore(self, state: tuple[Any, ...]) -> None:
+        exemplars, last = state
+        self._take_exemplars(enumerate(exemplars))
+        for source, value in last:
+            self.observe(source, value)
+
+
+def newest(one: Exemplar | None, other: Exemplar | None) -> Exemplar | None:
+    """Return the later of two exemplars."""
+    if one is None or other is None:
+        return one or other
+    return one if one[1] > other[1] else other
+
+
+def rebucketed(counts: Sequence[int], bounds: Sequence[float], to: Sequence[float]) -> list[int]:
+    """Return the counts of buckets with other bounds; what lies between two of them is in the upper bucket."""
+    if tuple(bounds) == tuple(to):
+        return list(counts)
+    merged = [0] * (len(to) + 1)
+    for bound, count in zip((*bounds, _INFINITY), counts, strict=True):
+        merged[bisect_left(to, bound)] += count
+    return merged

@@ -1,0 +1,79 @@
+"""The exporter's answers on its socket, given by the loop between two reads of the rings."""
+
+import json
+import logging
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from telemetry.journal import asking
+from telemetry.journal.directory import socket_of
+
+logger = logging.getLogger(__name__)
+
+_BACKLOG = 64
+# A question is one line of a process of this service: whoever is slower than this has stopped.
+_QUESTION_SECONDS = 0.5
+_ANSWER_SECONDS = 2.0
+
+
+class Answering:
+    """Answers for the exporter of the run at `path` until `close`."""
+
+    def __init__(
+        self,
+        path: Path,
+        metrics: Callable[[str], tuple[bytes, str] | None],
+        status: Callable[[], dict[str, Any]],
+        look: Callable[[], None],
+    ) -> None:
+        """`look` is called where a server says that it has ended."""
+        self._look = look
+        self._metrics = metrics
+        self._status = status
+        self._address = socket_of(path)
+        with suppress(FileNotFoundError):
+            self._address.unlink()  # a dead exporter's
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket.bind(str(self._address))
+        self.socket.listen(_BACKLOG)
+        self.socket.setblocking(False)
+
+    def answer(self) -> None:
+        """Answer all who wait."""
+        while True:
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            with connection, suppress(OSError, ValueError):
+                question = asking.read_question(connection, _QUESTION_SECONDS)
+                connection.settimeout(_ANSWER_SECONDS)
+                self._answer(connection, question)
+
+    def _answer(self, connection: socket.socket, question: dict[str, Any]) -> None:
+        try:
+            answer: tuple[bytes, str] | None
+            match question.get("ask"):
+                case "metrics":
+                    answer = self._metrics(str(question.get("accept", "")))
+                case "look":
+                    self._look()
+                    answer = b"", "text/plain"
+                case _:
+                    answer = json.dumps(self._status()).encode(), "application/json"
+        except Exception:
+            logger.exception("a question cannot be answered")
+            answer = None
+        if answer is None:
+            asking.answer(connection, b"", ok=False, type="")
+        else:
+            asking.answer(connection, answer[0], ok=True, type=answer[1])
+
+    def close(self) -> None:
+        """Answer no more."""
+        self.socket.close()
+        with suppress(OSError):
+            self._address.unlink()

@@ -1,0 +1,125 @@
+"""One exporter from its start to its end: parts put together for a run, and its directory removed when it is over."""
+
+import fcntl
+import gc
+import logging
+import os
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from time import time
+from typing import Any
+
+from telemetry import privacy
+from telemetry.config import TelemetryConfig
+from telemetry.exporting.loop import Loop
+from telemetry.exporting.outlets import Outlets
+from telemetry.exporting.own_log import OwnLog
+from telemetry.exporting.resource import build_resource
+from telemetry.exporting.rings import Rings
+from telemetry.exporting.state import State
+from telemetry.exporting.translation import Translator
+from telemetry.exporting.ways import Ways
+from telemetry.journal import directory
+
+logger = logging.getLogger(__name__)
+
+_NICENESS = 5
+_COLLECTIONS = 100_000, 20, 100
+
+
+def _ways(config: TelemetryConfig) -> Ways:
+    """Return what the mode makes of each signal: the one place that branches on it."""
+    from telemetry.exporting import collector, direct
+
+    return {"collector": collector.ways, "direct": direct.ways}[config.mode](config)
+
+
+def export(path: Path, lock: int, stop: Callable[[], bool] | None = None) -> None:
+    """Export for the run at `path`, whose exporter's lock the descriptor `lock` holds, until the run is over.
+
+    With `stop` it is a thread of a serving process, and ends when that returns True, too.
+    """
+    if forgotten := directory.remove_forgotten(time()):
+        logger.info("removed the journals of %d former runs that no service has continued for a day", len(forgotten))
+    try:
+        service = directory.read_service(path)
+        config = TelemetryConfig.from_env()
+        own_records: deque[tuple[Any, ...]] = deque(maxlen=1000)
+        if stop is None:
+            with suppress(OSError):
+                os.nice(_NICENESS)
+            # Records are tuples that nothing refers back to: the collector would look through them in vain.
+            gc.freeze()
+            gc.set_threshold(*_COLLECTIONS)
+            OwnLog.install(own_records, config, readable=bool(service.get("readable")))
+        loop = _loop(path, config, service, own_records, in_thread=stop is not None)
+    except Exception:
+        logger.exception("the exporter did not start")
+        os.close(lock)
+        return
+    try:
+        loop.run(stop or (lambda: False))
+    except Exception:
+        logger.exception("the exporter failed; another one begins where it stopped")
+    finally:
+        os.close(lock)
+    # A directory that a new run has begun with meanwhile is held, and stays.
+    with suppress(OSError):
+        directory.remove(path)
+
+
+def _loop(
+    path: Path,
+    config: TelemetryConfig,
+    service: dict[str, Any],
+    own_records: "deque[tuple[Any, ...]]",
+    *,
+    in_thread: bool,
+) -> Loop:
+    run = int(path.name.rpartition("-")[2])
+    disk = _spool_folder(path, config)
+    state = State([disk, path] if disk else [path])
+    privacy.configure(config.redact, strict=config.privacy == "strict")
+    resource = privacy.redactor().resource(build_resource(config, service["place"], run, service["version"]))
+    outlets = Outlets(config, _ways(config), path, disk, resource, service["metric_attributes"], state)
+    translator = Translator(
+        redactor=privacy.redactor(),
+        aggregation=outlets.aggregation,
+        spans=outlets.spans,
+        logs=outlets.logs,
+        methods=outlets.own.methods,
+    )
+
+    def is_current() -> bool:
+        try:
+            return directory.read_service(path) == service
+        except (OSError, ValueError):
+            return False
+
+    return Loop(
+        path,
+        rings=Rings(path, state.of("rings") or {}),
+        translator=translator,
+        outlets=outlets,
+        state=state,
+        own_records=own_records,
+        is_current=is_current,
+        in_thread=in_thread,
+    )
+
+
+def _spool_folder(path: Path, config: TelemetryConfig) -> Path | None:
+    """Return the run's folder in TELEMETRY_SPOOL_DIR, None where that is not set or cannot be made."""
+    if not config.spool_dir:
+        return None
+    folder = Path(config.spool_dir) / path.parent.name / path.name
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)  # another host's, or container's, must not share it
+    except OSError as error:
+        logger.warning("TELEMETRY_SPOOL_DIR: %s cannot be used (%s); batches wait in memory", folder, error.strerror)
+        return None
+    return folder

@@ -1,0 +1,50 @@
+"""The exporter as a thread of a serving process: where no second process can be started, or TELEMETRY_EXPORTER=thread.
+
+The same loop, files and promises; its work competes with the requests of the process that happens to hold the lock.
+"""
+
+import fcntl
+import os
+from pathlib import Path
+from threading import Event, Lock, Thread, main_thread
+
+from telemetry.exporting.service import export
+from telemetry.journal import directory
+
+_lock = Lock()
+
+
+class _Running:
+    thread: Thread | None = None
+
+
+def start(path: Path) -> None:
+    """Begin to export for the run at `path`, unless another process does."""
+    with _lock:
+        if _Running.thread is not None and _Running.thread.is_alive():
+            return
+        held = directory.lock(directory.lock_of_exporter(path), fcntl.LOCK_EX)
+        if held is None:
+            return
+        _Running.thread = Thread(target=_run, args=(path, held), name="telemetry-exporter")
+        _Running.thread.start()
+
+
+def _run(path: Path, held: int) -> None:
+    ended = Event()
+
+    def stop() -> bool:
+        if not main_thread().is_alive():  # the interpreter ends, and waits for this thread
+            ended.set()
+        return ended.is_set()
+
+    export(path, held, stop=stop)
+
+
+def _forget() -> None:
+    global _lock  # noqa: PLW0603  (a forked child must not inherit a lock that a lost thread holds)
+    _lock = Lock()
+    _Running.thread = None
+
+
+os.register_at_fork(after_in_child=_forget)

@@ -1,0 +1,129 @@
+"""A kept HTTP connection to one address, which another thread can cut: the client behind OTLP over HTTP.
+
+urllib3, because it costs half of what requests does (`python -m tests.benchmarks.posts`); unlike requests, it reads no
+~/.netrc, which would replace the configured credentials. Proxies are those of the environment, read once.
+"""
+
+import socket
+import ssl
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from telemetry.config import SignalConfig
+
+_LONGEST_BODY = 64 * 1024
+
+
+class KeptConnection:
+    """Posts to `config.endpoint`. Raises OSError or ValueError for certificates or a proxy that cannot be used."""
+
+    def __init__(self, config: SignalConfig) -> None:
+        self._url = config.endpoint
+        self._current: Any = None
+        self._socket: Any = None
+        self._fresh = False
+        parts = urlsplit(config.endpoint)
+        options: dict[str, Any] = {"maxsize": 1, "retries": False}
+        if parts.scheme == "https":
+            context = ssl.create_default_context(cafile=config.certificate)
+            if config.client_certificate:
+                context.load_cert_chain(config.client_certificate, config.client_key)
+            options["ssl_context"] = context
+        self._manager = _manager(parts.scheme, parts.hostname or "", options)
+        self._manager.pool_classes_by_scheme = self._pool_classes()
+        self._client: Any = self._manager
+        self._target = config.endpoint
+        if self._manager.proxy is None:  # the pool itself saves the manager's work
+            self._client = self._manager.connection_from_url(config.endpoint)
+            self._target = parts.path or "/"
+
+    def _pool_classes(self) -> Any:
+        """Return the classes of urllib3's pools, whose connections say when they are used."""
+        kept = self
+
+        class Noted:
+            sock: Any
+
+            def connect(self) -> None:
+                kept._current, kept._fresh = self, True
+                super().connect()  # type: ignore[misc]
+                kept._socket = self.sock
+
+            def request(self, *args: Any, **kwargs: Any) -> None:
+                kept._current, kept._socket = self, self.sock
+                super().request(*args, **kwargs)  # type: ignore[misc]
+
+        class Plain(Noted, HTTPConnection):
+            pass
+
+        class Encrypted(Noted, HTTPSConnection):
+            pass
+
+        class PlainPool(urllib3.HTTPConnectionPool):
+            ConnectionCls = Plain
+
+        class EncryptedPool(urllib3.HTTPSConnectionPool):
+            ConnectionCls = Encrypted
+
+        return {"http": PlainPool, "https": EncryptedPool}
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the last request was the first on its connection."""
+        return self._fresh
+
+    def post(self, data: bytes, headers: Mapping[str, str], timeout: float) -> tuple[int, Mapping[str, str], bytes]:
+        """Return status, headers and the beginning of the body. Raises what urllib3 raises."""
+        self._fresh = False
+        response = self._client.urlopen(
+            "POST",
+            self._target,
+            body=data,
+            headers=headers,
+            timeout=urllib3.Timeout(connect=timeout, read=timeout),
+            redirect=False,
+            retries=False,
+            preload_content=False,
+        )
+        try:
+            body = response.read(_LONGEST_BODY)
+        except BaseException:
+            response.close()
+            raise
+        if len(body) == _LONGEST_BODY:
+            response.close()
+        response.release_conn()
+        return response.status, response.headers, body
+
+    def cut(self) -> None:
+        """Make the present exchange fail at once; to be called from another thread."""
+        # Of an answer without a length, the connection has forgotten the socket already.
+        end: Any = getattr(self._current, "sock", None) or self._socket
+        end = getattr(end, "socket", end)  # of TLS within TLS
+        with suppress(Exception):
+            # Not the method of a TLS socket, which would take its state from under the other thread.
+            socket.socket.shutdown(end, socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close the connection; the next request opens another."""
+        self._manager.clear()
+        if self._client is not self._manager:
+            self._client = self._manager.connection_from_url(self._url)
+
+
+def _manager(scheme: str, host: str, options: dict[str, Any]) -> urllib3.PoolManager:
+    proxies = getproxies()
+    proxy = proxies.get(scheme) or proxies.get("all")
+    if not proxy or proxy_bypass(host):
+        return urllib3.PoolManager(**options)
+    parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    credentials = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
+    headers = urllib3.make_headers(proxy_basic_auth=credentials) if parts.username else None
+    return urllib3.ProxyManager(address, proxy_headers=headers, **options)

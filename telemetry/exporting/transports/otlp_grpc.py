@@ -1,0 +1,160 @@
+"""OTLP over gRPC: what the backend really answered to each request.
+
+https://opentelemetry.io/docs/specs/otlp/#otlpgrpc
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from threading import Lock
+from time import monotonic
+from typing import Any
+from urllib.parse import urlsplit
+
+import grpc
+from google.protobuf.message import DecodeError
+from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
+
+from telemetry.config import Signal, SignalConfig
+from telemetry.exporting.transports.answers import (
+    OTHER,
+    REFUSED,
+    REJECTED_FIELDS,
+    TIMEOUT,
+    UNAVAILABLE,
+    Answer,
+    shorten,
+)
+from telemetry.exporting.transports.success import response_class
+
+_METHODS = {
+    "traces": "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+    "metrics": "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+    "logs": "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+}
+_OPTIONS = (("grpc.primary_user_agent", "telemetry-exporter"),)
+_STATUS_CODE = "rpc.response.status_code"
+# Where the protocol puts google.rpc.Status.
+_STATUS_DETAILS = "grpc-status-details-bin"
+_CODE = grpc.StatusCode
+_REASONS = {
+    _CODE.UNAVAILABLE: UNAVAILABLE,
+    _CODE.CANCELLED: UNAVAILABLE,
+    _CODE.DEADLINE_EXCEEDED: TIMEOUT,
+}
+# https://opentelemetry.io/docs/specs/otlp/#failures; RESOURCE_EXHAUSTED only where the backend says when.
+_RETRYABLE = {
+    _CODE.CANCELLED,
+    _CODE.DEADLINE_EXCEEDED,
+    _CODE.ABORTED,
+    _CODE.OUT_OF_RANGE,
+    _CODE.UNAVAILABLE,
+    _CODE.DATA_LOSS,
+}
+_HINTS = {
+    _CODE.UNAVAILABLE: "check that it is up, and the endpoint's host, port (4317 for gRPC) and scheme",
+    _CODE.DEADLINE_EXCEEDED: "check that it is up and fast enough (OTEL_EXPORTER_OTLP_TIMEOUT)",
+    _CODE.UNAUTHENTICATED: "check the credentials in OTEL_EXPORTER_OTLP_HEADERS",
+    _CODE.PERMISSION_DENIED: "check the credentials in OTEL_EXPORTER_OTLP_HEADERS",
+    _CODE.UNIMPLEMENTED: "check that the endpoint takes this signal over gRPC",
+    _CODE.RESOURCE_EXHAUSTED: "check the backend's limits (OTEL_BSP_MAX_EXPORT_BATCH_SIZE sets ours)",
+}
+
+
+class GrpcTransport:
+    """The way of one signal to `config.endpoint`, by one channel."""
+
+    def __init__(self, config: SignalConfig, signal: Signal) -> None:
+        self._config = config
+        self._signal = signal
+        self._metadata = tuple(config.headers)
+        self._channel: grpc.Channel | None = None
+        self._export: Any = None
+        self._closed = False
+        self._lock = Lock()
+
+    def send(self, data: bytes, deadline: float) -> Answer:
+        """Send one export request; return what became of it by `deadline` (of `time.monotonic`). Never raises."""
+        try:
+            export = self._open()
+            if export is None:
+                return Answer(UNAVAILABLE, "the connection was closed", retryable=True)
+            response = export(data, timeout=max(0.001, deadline - monotonic()), metadata=self._metadata)
+        except grpc.RpcError as error:
+            answer = failure(error)
+            if answer.reason in {TIMEOUT, UNAVAILABLE}:
+                # A connection that a router forgot is silent for a quarter of an hour, and a channel that cannot
+                # connect waits up to two minutes between attempts.
+                self._renew()
+            return answer
+        except (OSError, ValueError) as error:  # certificates; a channel that `close` has closed
+            detail = f"no connection can be made: {shorten(str(getattr(error, 'strerror', '') or type(error)))}"
+            return Answer(UNAVAILABLE, detail, "check the certificates", retryable=True)
+        except Exception as error:  # noqa: BLE001  (whatever it is, the request did not arrive)
+            return Answer(OTHER, type(error).__name__, "OTEL_LOG_LEVEL=debug tells more", retryable=True)
+        success = response.partial_success
+        rejected = getattr(success, REJECTED_FIELDS[self._signal])
+        return Answer(None, shorten(success.error_message), "see the backend's own log", rejected)
+
+    def _open(self) -> Any:
+        with self._lock:
+            if self._export is None and not self._closed:
+                self._channel = _channel(self._config)
+                # Without a serializer, bytes go as they are.
+                parse = response_class(self._signal).FromString
+                self._export = self._channel.unary_unary(_METHODS[self._signal], None, parse)
+            return self._export
+
+    def _renew(self) -> None:
+        with self._lock:
+            if self._channel:
+                self._channel.close()
+            self._channel = self._export = None
+
+    def close(self) -> None:
+        """End what is on its way, from any thread."""
+        self._closed = True
+        self._renew()
+
+
+def _channel(config: SignalConfig) -> grpc.Channel:
+    parts = urlsplit(config.endpoint)
+    compression = grpc.Compression.Gzip if config.compression == "gzip" else grpc.Compression.NoCompression
+    if config.insecure:
+        return grpc.insecure_channel(parts.netloc, _OPTIONS, compression)
+    credentials = grpc.ssl_channel_credentials(
+        root_certificates=_read(config.certificate),
+        private_key=_read(config.client_key),
+        certificate_chain=_read(config.client_certificate),
+    )
+    return grpc.secure_channel(parts.netloc, credentials, _OPTIONS, compression)
+
+
+def _read(path: str | None) -> bytes | None:
+    return Path(path).read_bytes() if path else None
+
+
+def failure(error: Any) -> Answer:
+    """Return what a failed call means."""
+    code = error.code()
+    retry = _retry_info(dict(error.trailing_metadata() or ()))
+    seconds = retry.retry_delay.ToTimedelta().total_seconds() if retry else None
+    return Answer(
+        _REASONS.get(code, REFUSED),
+        shorten(f"{code.name} {error.details() or ''}"),
+        _HINTS.get(code, "see the backend's own log"),
+        retryable=code in _RETRYABLE or (code is _CODE.RESOURCE_EXHAUSTED and seconds is not None),
+        retry_after=seconds,
+        attributes={_STATUS_CODE: code.name},
+    )
+
+
+def _retry_info(metadata: Mapping[str, str | bytes]) -> Any:
+    """Return the RetryInfo of a failed call, or None."""
+    try:
+        for detail in status_pb2.Status.FromString(metadata.get(_STATUS_DETAILS, b"")).details:
+            info = error_details_pb2.RetryInfo()
+            if detail.Unpack(info):
+                return info
+    except (DecodeError, TypeError):
+        return None
+    return None

@@ -1,0 +1,105 @@
+"""Which attributes a metric may carry, and which buckets a histogram has.
+
+The attributes are allow-lists: what is not listed here, or named by the service for its own metrics, is dropped, so
+that neither an upgrade nor a mistake makes new series or lets something private out.
+"""
+
+import logging
+from collections.abc import Collection, Mapping
+
+from telemetry.journal.records import Instrument
+
+logger = logging.getLogger(__name__)
+
+Attributes = Mapping[str, Collection[str]]
+"""For metrics, by name, the attributes that they may carry."""
+
+# The SDK's, which suit milliseconds.
+# https://opentelemetry.io/docs/specs/otel/metrics/sdk/#explicit-bucket-histogram-aggregation
+_DEFAULT = tuple(
+    map(float, (0, 5, 10, 25, 50, 75, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10000)),
+)
+# These are recorded in seconds but come without buckets of their own.
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_IN_SECONDS = frozenset(
+    {
+        "db.client.operation.duration",
+        "otel.sdk.exporter.operation.duration",
+        "otel.sdk.metric_reader.collection.duration",
+    }
+)
+_QUERY = {"db.system.name", "db.operation.name", "error.type"}
+_COMPONENT = {"otel.component.name", "otel.component.type"}
+_EXPORTER = {*_COMPONENT, "server.address", "server.port"}
+_ATTRIBUTES: Attributes = {
+    "http.server.request.duration": {
+        "http.request.method",
+        "http.response.status_code",
+        "http.route",
+        "error.type",
+    },
+    "http.server.active_requests": {"http.request.method"},
+    "db.client.operation.duration": _QUERY,
+    "db.client.response.returned_rows": _QUERY,
+    "process.cpu.time": {"type"},
+    "process.memory.usage": (),
+    "process.memory.virtual": (),
+    "process.thread.count": (),
+    "process.open_file_descriptor.count": (),
+    "process.uptime": (),
+    "telemetry.worker.count": (),
+    "cpython.gc.collections": {"cpython.gc.generation"},
+    "cpython.gc.collected_objects": {"cpython.gc.generation"},
+    "cpython.gc.uncollectable_objects": {"cpython.gc.generation"},
+    "otel.sdk.span.started": {"otel.span.parent.origin", "otel.span.sampling_result"},
+    "otel.sdk.log.created": (),
+    "otel.sdk.metric_reader.collection.duration": {*_COMPONENT, "error.type"},
+    "otel.sdk.exporter.operation.duration": {
+        *_EXPORTER,
+        "error.type",
+        "http.response.status_code",
+        "rpc.response.status_code",
+    },
+    "telemetry.exporter.retries": {*_EXPORTER, "error.type"},
+    "telemetry.exporter.starts": (),
+    "telemetry.journal.dropped": {"telemetry.signal"},
+    "telemetry.recording.errors": (),
+    "telemetry.spool.usage": {"telemetry.signal"},
+    "telemetry.spool.limit": {"telemetry.signal"},
+    **{
+        f"otel.sdk.processor.{item}.{name}": keys
+        for item in ("span", "log")
+        for name, keys in (
+            ("processed", {*_COMPONENT, "error.type"}),
+            ("queue.size", _COMPONENT),
+            ("queue.capacity", _COMPONENT),
+        )
+    },
+    **{
+        f"otel.sdk.exporter.{item}.{name}": keys
+        for item in ("span", "log", "metric_data_point")
+        for name, keys in (("exported", {*_EXPORTER, "error.type"}), ("inflight", _EXPORTER))
+    },
+}
+
+
+class Views:
+    """The lists of this module and of the service, whose own win."""
+
+    def __init__(self, of_service: Attributes) -> None:
+        self._listed = {name: frozenset(keys) for name, keys in {**_ATTRIBUTES, **of_service}.items()}
+
+    def attributes(self, name: str) -> frozenset[str]:
+        """Return the attributes that a metric may carry: none for one that is not listed, which is logged once."""
+        listed = self._listed.get(name)
+        if listed is None:
+            logger.warning("metric %s is not listed: it is counted without attributes", name)
+            listed = self._listed[name] = frozenset()
+        return listed
+
+    @staticmethod
+    def boundaries(instrument: Instrument) -> tuple[float, ...]:
+        """Return the upper bounds of a histogram's buckets."""
+        if instrument[1] in _IN_SECONDS:
+            return _SECONDS
+        return _DEFAULT if instrument[-1] is None else instrument[-1]

@@ -1,0 +1,71 @@
+"""Questions to the exporter, on the socket in the run's directory: one JSON line each way, and a body behind it.
+
+A question is `{"ask": "metrics" | "status", ...}`; the answer `{"ok": true, "type": ..., "size": ...}` and its bytes.
+"""
+
+import json
+import socket
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+from telemetry.journal.directory import socket_of
+
+_RETRY_SECONDS = 0.02
+_LONGEST_LINE = 64 << 10
+
+
+class NoAnswerError(Exception):
+    """The exporter did not answer in time; the text says why."""
+
+
+def ask(path: Path, question: dict[str, Any], timeout: float) -> tuple[dict[str, Any], bytes]:
+    """Return the header and the body of the answer of the exporter of the run at `path`.
+
+    Waits for an exporter that is just starting. Raises NoAnswerError after `timeout` seconds.
+    """
+    deadline = monotonic() + timeout
+    problem: Exception | None = None
+    while (left := deadline - monotonic()) > 0:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(left)
+            try:
+                connection.connect(str(socket_of(path)))
+                connection.sendall(json.dumps(question).encode() + b"\n")
+                return _read(connection)
+            except OSError as error:
+                problem = error
+        sleep(_RETRY_SECONDS)
+    raise NoAnswerError(f"the exporter did not answer within {timeout:g} s ({problem or 'it has no socket'})")
+
+
+def _read(connection: socket.socket) -> tuple[dict[str, Any], bytes]:
+    with connection.makefile("rb") as file:
+        line = file.readline(_LONGEST_LINE)
+        if not line.endswith(b"\n"):
+            raise ConnectionResetError("it closed the connection")
+        header: dict[str, Any] = json.loads(line)
+        body = file.read(header["size"])
+        if len(body) < header["size"]:
+            raise ConnectionResetError("it closed the connection")
+        return header, body
+
+
+def read_question(connection: socket.socket, timeout: float) -> dict[str, Any]:
+    """Return the question that came on an accepted connection. Raises OSError, ValueError."""
+    connection.settimeout(timeout)
+    data = b""
+    while not data.endswith(b"\n"):
+        chunk = connection.recv(4096)
+        data += chunk
+        if not chunk or len(data) > _LONGEST_LINE:
+            raise ValueError("it is no question")
+    question: dict[str, Any] = json.loads(data)
+    return question
+
+
+def answer(connection: socket.socket, body: bytes, **header: Any) -> None:
+    """Answer on an accepted connection; one that has gone meanwhile is its own affair."""
+    with suppress(OSError):
+        connection.sendall(json.dumps({**header, "size": len(body)}).encode() + b"\n" + body)

@@ -1,0 +1,110 @@
+"""One batch as a file: `<signal>-<number>-<items>-<checksum>`, which holds the bytes to send, and appears whole."""
+
+import errno
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from time import time
+from zlib import crc32
+
+# Every file costs whole pages, in memory as on a disk.
+_PAGE = 4096
+_UNFINISHED = ".new"
+_NAME = re.compile(r"(?P<number>[0-9]{12,})-(?P<items>[0-9]+)-(?P<checksum>[0-9a-f]{8})")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """A file of a spool."""
+
+    folder: Path
+    signal: str
+    number: int
+    items: int
+    size: int
+    checksum: int
+    created: float
+    """Seconds since 1970."""
+
+    @property
+    def path(self) -> Path:
+        """Where the file is; many thousands may wait, so it is made when it is asked for."""
+        return self.folder / f"{self.signal}-{self.number:012}-{self.items}-{self.checksum:08x}"
+
+    @property
+    def space(self) -> int:
+        """The bytes that the file takes of its file system."""
+        return max(1, -(-self.size // _PAGE)) * _PAGE
+
+    def read(self) -> bytes:
+        """Return the bytes to send. Raises OSError where they are gone or not what was written."""
+        data = self.path.read_bytes()
+        if crc32(data) != self.checksum:
+            raise OSError(errno.EIO, "the file is damaged", str(self.path))
+        return data
+
+    def delete(self) -> None:
+        """Delete the file, if it is there."""
+        with suppress(OSError):
+            self.path.unlink()
+
+
+def write(folder: Path, signal: str, number: int, data: bytes, items: int) -> Batch:
+    """Write a batch, readable by this user alone. Raises OSError, and then leaves nothing behind."""
+    batch = Batch(folder, signal, number, items, len(data), crc32(data), time())
+    path = batch.path
+    new = path.with_name(path.name + _UNFINISHED)
+    try:
+        descriptor = _open(new)
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(descriptor, view) :]
+        finally:
+            os.close(descriptor)
+        new.rename(path)
+    except OSError:
+        with suppress(OSError):
+            new.unlink()
+        raise
+    return batch
+
+
+def _open(path: Path) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        return os.open(path, flags, 0o600)
+    except FileNotFoundError:  # somebody has removed the folder
+        path.parent.mkdir(0o700)
+        return os.open(path, flags, 0o600)
+
+
+def batches(folder: Path, signal: str) -> Iterator[Batch]:
+    """Yield the batches of a signal in `folder`, and delete what a killed process left unfinished."""
+    try:
+        paths = sorted(folder.glob(f"{signal}-*"))
+    except OSError:  # a disk that is gone
+        return
+    for path in paths:
+        known = _NAME.fullmatch(path.name.removeprefix(f"{signal}-"))
+        with suppress(OSError):
+            if path.name.endswith(_UNFINISHED):
+                path.unlink()
+            elif known:
+                found = path.stat()
+                number, items, checksum = int(known["number"]), int(known["items"]), int(known["checksum"], 16)
+                yield Batch(folder, signal, number, items, found.st_size, checksum, found.st_mtime)
+
+
+def sync(paths: Iterable[Path]) -> None:
+    """Write files or folders through to their disk; those that are gone are passed over."""
+    for path in paths:
+        with suppress(OSError):
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)

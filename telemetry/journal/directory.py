@@ -1,0 +1,270 @@
+"""Where a service's processes meet: one directory for each run, a lock for each slot, and one for the exporter.
+
+`<base>/telemetry-<user>-<service>/run-<n>/`: the base is shared memory, else the temporary directory; `<service>` is
+made of its name and place. A run is what one server's processes have in common. Two runs of a service at once (a
+deploy by USR2, `--reuse-port`) have directories of their own; a restarted service continues the one that is free.
+
+All locks are `flock`s, which the kernel frees with the last process that holds them.
+"""
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Self
+
+PREFIX = "telemetry-"
+_MEMORY = Path("/dev/shm")  # noqa: S108  (what is made in it belongs to the user alone)
+_LEAST_FREE_BYTES = 8 << 20
+_MOST_RUNS = 100
+_MOST_SLOTS = 4096
+_FORGOTTEN_SECONDS = 24 * 3600
+_LOCK, _SERVER, _EXPORTER = "lock", "server.lock", "exporter.lock"
+_SOCKET, _SERVICE = "socket", "service"
+
+
+def bases() -> list[Path]:
+    """Return where directories may be made, the best first."""
+    found = [Path(tempfile.gettempdir())]
+    with suppress(OSError):
+        free = os.statvfs(_MEMORY)
+        if os.access(_MEMORY, os.W_OK | os.X_OK) and free.f_bavail * free.f_frsize >= _LEAST_FREE_BYTES:
+            found.insert(0, _MEMORY)
+    return found
+
+
+def service_directory(base: Path, service: str, place: str, user: int | None = None) -> Path:
+    """Return the directory of all runs of a service, which need not exist; `place` is where it listens."""
+    key = hashlib.sha256(f"{service}\0{place}".encode()).hexdigest()[:12]
+    return base / f"{PREFIX}{os.geteuid() if user is None else user}-{key}"
+
+
+def run_directories(user: int | None = None) -> Iterator[Path]:
+    """Return the runs' directories of all services of a user on this host."""
+    for base in (_MEMORY, Path(tempfile.gettempdir())):
+        yield from sorted(base.glob(f"{PREFIX}{os.geteuid() if user is None else user}-*/run-*"))
+
+
+def run_of(server: int) -> str:
+    """Return the name of the run of the processes that `server` starts; its start time tells a reused id apart."""
+    try:
+        status = Path(f"/proc/{server}/stat").read_text()
+    except OSError:
+        return str(server)
+    return f"{server}-{status.rpartition(')')[2].split()[19]}"
+
+
+def lock(path: Path, mode: int) -> int | None:
+    """Return a descriptor that holds `path` by `flock`, None where another process holds it. Raises OSError."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        if error.errno in {errno.EWOULDBLOCK, errno.EACCES}:
+            return None
+        raise
+    if os.fstat(descriptor).st_nlink == 0:  # removed between the two calls
+        os.close(descriptor)
+        return lock(path, mode)
+    return descriptor
+
+
+def is_held(path: Path) -> bool:
+    """Return whether a process holds `path` alone, without standing in the way of one that wants to."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def make_private(path: Path, owner: tuple[int, int] | None = None) -> None:
+    """Make a directory that only its owner can enter, or check the one that is there. Raises OSError."""
+    with suppress(FileExistsError):
+        path.mkdir(0o700)
+        if owner:
+            os.chown(path, *owner)
+    found = path.lstat()
+    owners = {os.geteuid(), owner[0]} if owner else {os.geteuid()}
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in owners or found.st_mode & 0o077:
+        text = f"{path} is not a directory of this user alone: owner {found.st_uid}, mode {found.st_mode:o}"
+        raise PermissionError(errno.EACCES, text)
+
+
+class RunDirectory:
+    """The directory of one run, held by each of its processes from `join` to `leave`."""
+
+    def __init__(self, path: Path, number: int, hold: int) -> None:
+        self.path = path
+        self.number = number
+        self._hold = hold
+
+    @classmethod
+    def join(cls, base: Path, service: str, place: str, run: str, *, owner: tuple[int, int] | None = None) -> Self:
+        """Join the run named `run`, or begin it in the first directory that no other run holds.
+
+        `owner` (user and group) is who the processes run as, where the caller is root and they are not.
+        Raises OSError where the directory cannot be made, or is somebody else's.
+        """
+        parent = service_directory(base, service, place, owner[0] if owner else None)
+        make_private(parent, owner)
+        with _exclusive(parent / _LOCK, owner):
+            for number in range(_MOST_RUNS):
+                path = parent / f"run-{number}"
+                make_private(path, owner)
+                hold = cls._hold_for(path / _LOCK, run, owner)
+                if hold is not None:
+                    return cls(path, number, hold)
+        raise OSError(errno.EUSERS, f"{_MOST_RUNS} runs of {service} at once in {parent}")
+
+    @staticmethod
+    def _hold_for(path: Path, run: str, owner: tuple[int, int] | None) -> int | None:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            if owner:
+                os.fchown(descriptor, *owner)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if os.pread(descriptor, 200, 0).decode() != run:
+                    os.close(descriptor)
+                    return None
+            else:
+                path.with_name(_SERVER).unlink(missing_ok=True)  # that of a former run
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, run.encode(), 0)
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+        except BaseException:
+            with suppress(OSError):
+                os.close(descriptor)
+            raise
+        return descriptor
+
+    def leave(self) -> None:
+        """Hold the directory no more."""
+        if self._hold >= 0:
+            os.close(self._hold)
+            self._hold = -1
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the directory was removed from outside, as systemd-logind does with a user's shared memory."""
+        return self._hold < 0 or os.fstat(self._hold).st_nlink == 0
+
+    def take_slot(self) -> tuple[int, int]:
+        """Return the lowest free slot and the descriptor that holds it, whose file may be empty. Raises OSError."""
+        for slot in range(_MOST_SLOTS):
+            descriptor = lock(ring_path(self.path, slot), fcntl.LOCK_EX)
+            if descriptor is not None:
+                return slot, descriptor
+        raise OSError(errno.EUSERS, f"{_MOST_SLOTS} processes record into {self.path}")
+
+    def describe(self, service: dict[str, Any]) -> None:
+        """Write what the exporter must know of the service, unless it stands there already."""
+        path, text = self.path / _SERVICE, json.dumps(service, sort_keys=True)
+        with suppress(OSError, UnicodeDecodeError):
+            if path.read_text() == text:
+                return
+        new = path.with_name(f"{_SERVICE}.{os.getpid()}")
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+        new.replace(path)
+
+
+@contextmanager
+def _exclusive(path: Path, owner: tuple[int, int] | None) -> Iterator[None]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        if owner:
+            os.fchown(descriptor, *owner)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def read_service(path: Path) -> dict[str, Any]:
+    """Return what `RunDirectory.describe` wrote into the directory at `path`. Raises OSError, ValueError."""
+    found: dict[str, Any] = json.loads((path / _SERVICE).read_text())
+    return found
+
+
+def ring_path(path: Path, slot: int) -> Path:
+    """Return the file of a slot's ring."""
+    return path / f"slot-{slot}.ring"
+
+
+def rings(path: Path) -> dict[int, Path]:
+    """Return the rings' files by slot. Raises FileNotFoundError without the directory."""
+    found = {int(file.stem.partition("-")[2]): file for file in path.iterdir() if file.suffix == ".ring"}
+    return dict(sorted(found.items()))
+
+
+def lock_of_server(path: Path) -> Path:
+    """Return the file that a server holds whose hooks wait for the last delivery."""
+    return path / _SERVER
+
+
+def had_server(path: Path) -> bool:
+    """Return whether a server has held the run: then it is over without it, and a moment without workers is not."""
+    return lock_of_server(path).exists()
+
+
+def is_alive(path: Path) -> bool:
+    """Return whether a process of the run may still record. Raises FileNotFoundError without the directory."""
+    return is_held(lock_of_server(path)) or any(map(is_held, rings(path).values()))
+
+
+def lock_of_exporter(path: Path) -> Path:
+    """Return the file that the exporter holds."""
+    return path / _EXPORTER
+
+
+def socket_of(path: Path) -> Path:
+    """Return where the exporter answers."""
+    return path / _SOCKET
+
+
+def remove_forgotten(now: float) -> list[Path]:
+    """Remove the runs of this user that nobody has held for a day; return their directories. Raises nothing."""
+    removed = []
+    for path in run_directories():
+        with suppress(OSError):
+            newest = max(entry.stat().st_mtime for entry in (path, *path.iterdir()))
+            if now - newest > _FORGOTTEN_SECONDS and not is_alive(path) and remove(path):
+                removed.append(path)
+    return removed
+
+
+def remove(path: Path) -> bool:
+    """Remove the directory of a run that nobody holds, and its parent with the last one; return whether it is gone."""
+    parent = path.parent
+    try:
+        with _exclusive(parent / _LOCK, None):
+            descriptor = lock(path / _LOCK, fcntl.LOCK_EX)
+            if descriptor is None:
+                return False
+            try:
+                shutil.rmtree(path, ignore_errors=True)
+            finally:
+                os.close(descriptor)
+            if not any(parent.glob("run-*")):
+                shutil.rmtree(parent, ignore_errors=True)
+    except FileNotFoundError:
+        return True
+    return not path.exists()

@@ -1,0 +1,83 @@
+"""The forms of the records in a journal: plain tuples of what `marshal` can write.
+
+Each begins with its kind. Times are nanoseconds since 1970, durations nanoseconds, ids bytes. A record grows at its end
+only together with `ring.FORMAT`.
+
+Of a request: its trace, what was asked and answered, and what happened within it.
+(REQUEST, context, start, duration, method, route, status, error, environ, touched, queries, logs)
+  context   (trace id, span id, parent id or None, flags, parent is remote)
+  environ   what the server knows of the request, (name, value)...; None unless the span is sampled
+  touched   what user code did to the span; None where it did nothing:
+            (name, status, attributes, events, links, dropped)
+  queries   query...; logs log...; or None
+
+A query: within a request, or on its own behind (QUERY,)
+(database, text, start, duration, rows, error, context, attributes)
+  database  (system, namespace, host, port)
+  rows      -1 where there are none
+  error     (type, message, stack trace) or None
+  context   None: a child of the request's span; else as above
+  attributes  what user code added to its span, or None
+
+A log record: within a request, or on its own behind (LOG,)
+(logger, time, level number, level name, body, template, attributes, context)
+  template  the message without its arguments, None where it has none
+  context   None: the request's span; else (trace id, span id, flags); () where there is no span
+
+A span of user code or of another instrumentation
+(SPAN, scope, context, name, kind, start, end, attributes, status, events, links, dropped)
+  scope     (name, version, schema URL, attributes)
+  status    (code, description) or None
+  events    (time, name, attributes, dropped)...; links (trace id, span id, remote, attributes, dropped)...
+  dropped   (attributes, events, links)
+
+(MEASUREMENT, instrument, value, attributes, time, trace id or None, span id or None, sampled, process)
+(OBSERVATIONS, time, ((instrument, ((value, attributes)...))...), process)
+  process     its id: a ring's next writer may begin before all of this one is read
+  instrument  (kind, name, unit, description, scope name, scope version, schema URL, bucket boundaries or None)
+"""
+
+from collections.abc import Iterable, Mapping
+from http import HTTPMethod
+from typing import Any
+
+REQUEST, QUERY, LOG, SPAN, MEASUREMENT, OBSERVATIONS = range(6)
+
+Instrument = tuple[str, str, str, str, str, str, str, tuple[float, ...] | None]
+
+OTHER_METHOD = "_OTHER"
+"""OpenTelemetry's word for a method that HTTP does not know: clients could invent any number of them."""
+METHODS = {method: level for level, method in enumerate([*sorted({*map(str, HTTPMethod), "QUERY"}), OTHER_METHOD])}
+"""For each method the place of its count of active requests in a ring's header."""
+
+_NUMBERS = (bool, int, float)
+
+
+def items_of(record: tuple[Any, ...]) -> tuple[int, int, int]:
+    """Return how many spans, log records and measurements a record holds."""
+    kind = record[0]
+    if kind == REQUEST:
+        queries, logs = len(record[10] or ()), len(record[11] or ())
+        return (1 + queries if record[1][3] & 1 else 0), logs, 1 + queries
+    if kind == QUERY:
+        return 1, 0, 1
+    if kind == LOG:
+        return 0, 1, 0
+    if kind == SPAN:
+        return 1, 0, 0
+    return 0, 0, len(record[2]) if kind == OBSERVATIONS else 1
+
+
+def plain(value: Any) -> Any:
+    """Return `value` as `marshal` can write it: subclasses as what they extend, anything unknown as its text."""
+    kind = value.__class__
+    if value is None or kind in {str, bytes, bool, int, float}:
+        return value
+    for base in (str, bytes, *_NUMBERS):
+        if isinstance(value, base):
+            return base.__str__(value) if base is str else base(value)  # type: ignore[arg-type]
+    if isinstance(value, Mapping):
+        return {plain(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, Iterable):
+        return tuple(plain(inner) for inner in value)
+    return str(value)

@@ -1,0 +1,49 @@
+"""What the exporter knew at its last commit, for the next one: written by rename, so that a whole one is there."""
+
+import errno
+import os
+import sys
+from contextlib import suppress
+from marshal import dumps, loads
+from pathlib import Path
+from struct import Struct
+from typing import Any
+from zlib import crc32
+
+FORMAT = 1
+_HEADER = Struct("=4sHHII")  # magic, format, Python, length, checksum
+_MAGIC = b"snap"
+_PYTHON = sys.hexversion >> 16
+
+
+def write(path: Path, state: Any) -> int:
+    """Replace the snapshot at `path`; return its size in bytes. Raises OSError where there is no space."""
+    data = dumps(state, 2)
+    new = path.with_suffix(".new")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        os.writev(descriptor, [_HEADER.pack(_MAGIC, FORMAT, _PYTHON, len(data), crc32(data)), data])
+        if os.fstat(descriptor).st_size != _HEADER.size + len(data):
+            raise OSError(errno.ENOSPC, "it was not written whole", str(new))  # noqa: TRY301
+    except OSError:
+        with suppress(OSError):
+            new.unlink()
+        raise
+    finally:
+        os.close(descriptor)
+    new.replace(path)
+    return len(data)
+
+
+def read(path: Path) -> Any:
+    """Return the last snapshot. Raises FileNotFoundError for none, ValueError for one that cannot be used."""
+    data = path.read_bytes()
+    if len(data) < _HEADER.size:
+        raise ValueError("it is not whole")
+    magic, version, python, length, checksum = _HEADER.unpack_from(data)
+    if (magic, version, python) != (_MAGIC, FORMAT, _PYTHON):
+        raise ValueError(f"it has format {version} of Python {python:#x}; expected {FORMAT} of {_PYTHON:#x}")
+    body = data[_HEADER.size :]
+    if len(body) != length or crc32(body) != checksum:
+        raise ValueError("it is not whole")
+    return loads(body)  # noqa: S302  (the directory is private, the checksum is right)

@@ -1,0 +1,104 @@
+"""Where this process writes its records: a ring of its own in the run's directory, once it has joined.
+
+Whatever fails here is counted and logged once; the caller goes on as if telemetry were off.
+"""
+
+import logging
+import os
+from contextlib import suppress
+from threading import Lock
+from time import time_ns
+from typing import Any
+
+from telemetry.journal import ring
+from telemetry.journal.directory import RunDirectory, ring_path
+from telemetry.journal.records import items_of, plain
+from telemetry.journal.ring import RingFormatError, RingWriter
+
+logger = logging.getLogger(__name__)
+
+
+class Journal:
+    """This process's part of the journal; without `open`, and in a forked child, what is written goes nowhere."""
+
+    def __init__(self) -> None:
+        self.ring: RingWriter | None = None
+        self.directory: RunDirectory | None = None
+        self.errors = 0
+        self._slot: int | None = None  # the descriptor whose lock is the slot's
+        self._reported: set[tuple[str, str]] = set()
+        self._lock = Lock()
+
+    def open(self, directory: RunDirectory, capacity: int) -> int:
+        """Take a slot in `directory` and its ring; return the slot. Raises OSError where there is no space."""
+        while True:
+            slot, descriptor = directory.take_slot()
+            try:
+                if os.fstat(descriptor).st_size == 0:
+                    ring.create(descriptor, capacity, time_ns())
+                writer = RingWriter(descriptor, time_ns(), items_of)
+            except RingFormatError as error:
+                path = ring_path(directory.path, slot)
+                left = path.with_suffix(f".left-{time_ns()}")
+                path.rename(left)
+                os.close(descriptor)
+                logger.warning("%s is left behind as %s: %s", path, left.name, error)
+            except BaseException:
+                os.close(descriptor)
+                raise
+            else:
+                break
+        self.directory, self._slot, self.ring = directory, descriptor, writer
+        return slot
+
+    def write(self, record: tuple[Any, ...]) -> None:
+        """Write a record of `telemetry.journal.records`; never raises."""
+        writer = self.ring
+        if writer is None:
+            return
+        try:
+            try:
+                writer.put(record)
+            except ValueError:  # a subclass, or an object, where `marshal` wants plain values
+                writer.put(plain(record))
+        except Exception as error:  # noqa: BLE001  (no error of telemetry's own reaches a request)
+            self.failed("write", error)
+
+    def failed(self, part: str, error: BaseException) -> None:
+        """Count an error of recording's `part`, and log the first of its kind; never raises."""
+        with suppress(Exception):
+            self.errors += 1
+            if self.ring is not None:
+                self.ring.count_error()
+            kind = part, type(error).__name__
+            if kind not in self._reported:
+                self._reported.add(kind)
+                logger.error("recording failed: %s; further ones of this kind are only counted", part, exc_info=error)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the files were removed from outside while this process writes to them."""
+        if self.directory is None or self._slot is None:
+            return False
+        return self.directory.is_gone or os.fstat(self._slot).st_nlink == 0
+
+    def close(self) -> None:
+        """Release the slot: the exporter has what was written, and another process may continue the ring."""
+        with self._lock:
+            # The mapping is left to the interpreter: another thread may be writing.
+            self.ring = None
+            if self._slot is not None:
+                os.close(self._slot)
+                self._slot = None
+            if self.directory is not None:
+                self.directory.leave()
+                self.directory = None
+
+    def abandon(self) -> None:
+        """Forget what belongs to the parent, in the child of a fork."""
+        self._lock = Lock()
+        self.close()
+
+
+journal = Journal()
+os.register_at_fork(after_in_child=journal.abandon)

@@ -1,0 +1,60 @@
+"""Records of the logging module: a part of their request's record below WARNING, one of their own from there on."""
+
+import logging
+from typing import Any
+
+from opentelemetry import trace
+
+from telemetry.journal.records import LOG
+from telemetry.logs import attributes_of, message_of, translation_of
+from telemetry.privacy import redactor
+from telemetry.recording.journal import journal
+from telemetry.recording.middleware import current_request
+from telemetry.recording.spans import RecordedSpan
+
+# The last words before a crash are the precious ones: they do not wait for the end of their request.
+_AT_ONCE = logging.WARNING
+
+
+class LogRecorder:
+    """What `telemetry.logs.OTLPHandler` hands its records to."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record; never raises."""
+        if journal.ring is None:
+            return
+        try:
+            self._write(record)
+        except Exception as error:  # noqa: BLE001  (whoever logs goes on as if telemetry were off)
+            journal.failed("log record", error)
+
+    @staticmethod
+    def _write(record: logging.LogRecord) -> None:
+        request, span = current_request.get(), trace.get_current_span()
+        inside = request is not None and not request.over
+        context: tuple[Any, ...] | None
+        if inside and span is request:
+            context = None
+        elif isinstance(span, RecordedSpan):
+            context = span.trace_id, span.span_id, span.flags
+        else:
+            around = span.get_span_context()
+            ids = around.trace_id.to_bytes(16), around.span_id.to_bytes(8)
+            context = (*ids, int(around.trace_flags)) if around.is_valid else ()
+        log = (*_content(record), context)
+        if inside and request is not None and record.levelno < _AT_ONCE:
+            request.add_log(log)
+        else:
+            if context is None and request is not None:
+                log = (*log[:-1], (request.trace_id, request.span_id, request.flags))
+            journal.write((LOG, *log))
+
+
+def _content(record: logging.LogRecord) -> tuple[Any, ...]:
+    """Return what a record says, as records have it; with TELEMETRY_PRIVACY=strict what is safe of it."""
+    described = int(record.created * 1e9), record.levelno, record.levelname
+    if redactor().strict:  # what is a constant of the code is known here only
+        body, attributes, name, template = translation_of(record)
+        return name, *described, body, template, attributes
+    template = record.msg if record.args and isinstance(record.msg, str) else None
+    return record.name, *described, message_of(record), template, attributes_of(record) or None

@@ -1,0 +1,220 @@
+"""User code's instruments: the API's, whose measurements become records.
+
+Observable instruments are asked by `observe`, which is called when a request has been answered and an interval is over
+(and before a scrape): no thread is needed, and a process that serves nothing has nothing new to report.
+"""
+
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from math import isfinite
+from os import getpid
+from threading import Lock
+from time import time_ns
+from typing import Any
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.metrics import (
+    CallbackOptions,
+    Counter,
+    Histogram,
+    Meter,
+    MeterProvider,
+    ObservableCounter,
+    ObservableGauge,
+    ObservableUpDownCounter,
+    Observation,
+    UpDownCounter,
+)
+
+from telemetry.journal.records import MEASUREMENT, OBSERVATIONS, Instrument
+from telemetry.recording.journal import journal
+
+Attributes = Mapping[str, Any] | None
+Callbacks = (
+    Sequence[
+        Callable[[CallbackOptions], Iterable[Observation]] | Generator[Iterable[Observation], CallbackOptions, None]
+    ]
+    | None
+)
+
+
+class _Recording:
+    """What the synchronous instruments have in common."""
+
+    def __init__(self, instrument: Instrument) -> None:
+        self._instrument = instrument
+
+    def _record(self, value: float, attributes: Attributes, context: Context | None) -> None:
+        if journal.ring is None:
+            return
+        try:
+            if not isfinite(value):
+                return
+            span = trace.get_current_span(context).get_span_context()
+            ids = (span.trace_id.to_bytes(16), span.span_id.to_bytes(8)) if span.is_valid else (None, None)
+            given = dict(attributes) if attributes else {}
+            sampled = span.trace_flags.sampled
+            journal.write((MEASUREMENT, self._instrument, value, given, time_ns(), *ids, sampled, getpid()))
+        except Exception as error:  # noqa: BLE001  (whoever counts goes on as if telemetry were off)
+            journal.failed("measurement", error)
+
+
+class _Counter(_Recording, Counter):
+    def add(self, amount: float, attributes: Attributes = None, context: Context | None = None) -> None:
+        if amount >= 0:
+            self._record(amount, attributes, context)
+
+
+class _UpDownCounter(_Recording, UpDownCounter):
+    def add(self, amount: float, attributes: Attributes = None, context: Context | None = None) -> None:
+        self._record(amount, attributes, context)
+
+
+class _Histogram(_Recording, Histogram):
+    def record(self, amount: float, attributes: Attributes = None, context: Context | None = None) -> None:
+        if amount >= 0:
+            self._record(amount, attributes, context)
+
+
+class _Gauge(_Recording):
+    # The API has a gauge, but no public name for it.
+    def set(self, amount: float, attributes: Attributes = None, context: Context | None = None) -> None:
+        """Record the present value."""
+        self._record(amount, attributes, context)
+
+
+class _Observable:
+    def __init__(self, instrument: Instrument, callbacks: Callbacks) -> None:
+        self.instrument = instrument
+        self._callbacks = tuple(callbacks or ())
+        for callback in self._callbacks:
+            if isinstance(callback, Generator):
+                next(callback)  # to its first `yield`, which takes the options
+
+    def observed(self) -> tuple[tuple[float, dict[str, Any]], ...]:
+        """Ask the callbacks; what one of them raises costs its own values only."""
+        values: list[tuple[float, dict[str, Any]]] = []
+        for callback in self._callbacks:
+            try:
+                if isinstance(callback, Generator):
+                    observations = callback.send(CallbackOptions())
+                else:
+                    observations = callback(CallbackOptions())
+                values += [(each.value, dict(each.attributes or {})) for each in observations if isfinite(each.value)]
+            except Exception as error:  # noqa: BLE001
+                journal.failed(f"observation of {self.instrument[1]}", error)
+        return tuple(values)
+
+
+class _ObservableCounter(_Observable, ObservableCounter):
+    pass
+
+
+class _ObservableUpDownCounter(_Observable, ObservableUpDownCounter):
+    pass
+
+
+class _ObservableGauge(_Observable, ObservableGauge):
+    pass
+
+
+class RecordingMeter(Meter):
+    """A meter whose instruments write records."""
+
+    def __init__(self, name: str, version: str | None, schema_url: str | None, observables: list[_Observable]) -> None:
+        super().__init__(name, version, schema_url)
+        self._observables = observables
+        self._made: dict[tuple[str, str], Any] = {}
+        self._lock = Lock()
+
+    def _make(self, kind: str, make: Callable[[Instrument], Any], *described: Any) -> Any:
+        """Return the instrument of a name, made once."""
+        name, unit, description, boundaries = described
+        with self._lock:
+            made = self._made.get((kind, name.lower()))
+            if made is None:
+                scope = self.name, self.version or "", self.schema_url or ""
+                buckets = None if boundaries is None else tuple(map(float, boundaries))
+                made = make((kind, name, unit or "", description or "", *scope, buckets))
+                self._made[kind, name.lower()] = made
+            return made
+
+    def _observe(self, kind: str, make: Callable[..., Any], callbacks: Callbacks, *described: Any) -> Any:
+        observable = self._make(kind, lambda instrument: make(instrument, callbacks), *described, None)
+        if observable not in self._observables:
+            self._observables.append(observable)
+        return observable
+
+    def create_counter(self, name: str, unit: str = "", description: str = "") -> Counter:
+        made: Counter = self._make("counter", _Counter, name, unit, description, None)
+        return made
+
+    def create_up_down_counter(self, name: str, unit: str = "", description: str = "") -> UpDownCounter:
+        made: UpDownCounter = self._make("updowncounter", _UpDownCounter, name, unit, description, None)
+        return made
+
+    def create_histogram(
+        self,
+        name: str,
+        unit: str = "",
+        description: str = "",
+        *,
+        explicit_bucket_boundaries_advisory: Sequence[float] | None = None,
+    ) -> Histogram:
+        advised = explicit_bucket_boundaries_advisory
+        made: Histogram = self._make("histogram", _Histogram, name, unit, description, advised)
+        return made
+
+    def create_gauge(self, name: str, unit: str = "", description: str = "") -> Any:
+        return self._make("gauge", _Gauge, name, unit, description, None)
+
+    def create_observable_counter(
+        self, name: str, callbacks: Callbacks = None, unit: str = "", description: str = ""
+    ) -> ObservableCounter:
+        made: ObservableCounter = self._observe(
+            "observable_counter", _ObservableCounter, callbacks, name, unit, description
+        )
+        return made
+
+    def create_observable_up_down_counter(
+        self, name: str, callbacks: Callbacks = None, unit: str = "", description: str = ""
+    ) -> ObservableUpDownCounter:
+        made: ObservableUpDownCounter = self._observe(
+            "observable_updowncounter", _ObservableUpDownCounter, callbacks, name, unit, description
+        )
+        return made
+
+    def create_observable_gauge(
+        self, name: str, callbacks: Callbacks = None, unit: str = "", description: str = ""
+    ) -> ObservableGauge:
+        made: ObservableGauge = self._observe("observable_gauge", _ObservableGauge, callbacks, name, unit, description)
+        return made
+
+
+class RecordingMeterProvider(MeterProvider):
+    """The provider of meters whose instruments write records."""
+
+    def __init__(self) -> None:
+        self._observables: list[_Observable] = []
+        self._meters: dict[tuple[str, str | None, str | None], RecordingMeter] = {}
+        self._lock = Lock()
+
+    def get_meter(
+        self,
+        name: str,
+        version: str | None = None,
+        schema_url: str | None = None,
+        attributes: Attributes = None,  # noqa: ARG002  (of the scope; no exporter of metrics here shows them)
+    ) -> Meter:
+        with self._lock:
+            key = name, version, schema_url
+            if key not in self._meters:
+                self._meters[key] = RecordingMeter(*key, self._observables)
+            return self._meters[key]
+
+    def observe(self) -> None:
+        """Ask all observable instruments, and write what they answer as one record."""
+        if journal.ring is not None:
+            observed = tuple((each.instrument, each.observed()) for each in list(self._observables))
+            if observed:
+                journal.write((OBSERVATIONS, time_ns(), observed, getpid()))

@@ -1,0 +1,263 @@
+"""One record for each request: its span, its duration, and what happened within it, with everything that Django logs.
+
+Names and attributes of what the exporter makes of it are those of the contrib instrumentation of Django. Other than
+its middleware:
+
+- It starts before the host is checked, so that a refused host has a span and a metric, too.
+- It ends after Django has logged 4xx and 5xx, whose records otherwise belong to no trace
+  (https://github.com/open-telemetry/opentelemetry-python-contrib/issues/821).
+- It names routes by templates, without regular expressions.
+- It does not mark a span as failed for an exception that is answered with 4xx.
+- It costs a request a fraction of it.
+"""
+
+import sys
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar, Token
+from functools import lru_cache
+from http import HTTPStatus
+from time import perf_counter_ns, time_ns
+from typing import Any, ClassVar, Protocol, cast
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.conf import settings
+from django.core.signals import got_request_exception
+from django.http import HttpRequest, HttpResponse
+from django.http.request import split_domain_port, validate_host
+from django.http.response import HttpResponseBase
+from django.utils.log import log_response
+from opentelemetry import trace
+from opentelemetry.context import Context, attach, detach
+from opentelemetry.sdk.trace.sampling import Sampler
+from opentelemetry.trace import SpanKind
+
+from telemetry.journal.records import METHODS, OTHER_METHOD, REQUEST
+from telemetry.recording.incoming import IncomingContextReader
+from telemetry.recording.journal import journal
+from telemetry.recording.spans import RequestSpan, decide
+from telemetry.routes import known_method, matched_route
+
+# Probes and scrapes; also left alone where a service answers them before this middleware.
+UNTRACED_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
+
+_LONGEST_ATTRIBUTE = 1024  # characters; servers limit a header to 8 KB or more
+_LONGEST_PORT = 5  # digits
+
+current_request: ContextVar[RequestSpan | None] = ContextVar("telemetry_request", default=None)
+"""The span of the request that is being answered."""
+
+GetResponse = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
+
+
+class _Request:
+    """One request on its way."""
+
+    __slots__ = ("level", "method", "span", "start", "started", "tokens")
+
+    def __init__(self, method: str) -> None:
+        self.method = method
+        self.level = METHODS[method]
+        self.start, self.started = time_ns(), perf_counter_ns()
+        self.span = RequestSpan()
+        self.tokens: tuple[Any, Token[RequestSpan | None]]
+
+
+class Process(Protocol):
+    """The recording of this process, as the middleware needs it."""
+
+    def join(self) -> None:
+        """Begin to record, where this process does not yet."""
+
+    def after_request(self, now: int) -> None:
+        """Do what is due when a request's record is written; `now` in nanoseconds."""
+
+
+class RequestMiddleware:
+    """Django's outermost middleware but for what answers probes. Works with and without `async`."""
+
+    sync_capable = True
+    async_capable = True
+    incoming: ClassVar[IncomingContextReader]
+    sampler: ClassVar[Sampler | None] = None
+    """None where every trace that begins here is sampled."""
+    process: ClassVar[Process]
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self._get_response = get_response
+        self._is_async = iscoroutinefunction(get_response)
+        if self._is_async:
+            markcoroutinefunction(self)
+        got_request_exception.connect(_record_exception, dispatch_uid=__name__)
+
+    def __call__(self, request: HttpRequest) -> Any:
+        if self._is_async:
+            return self._respond(request)
+        if request.path_info in UNTRACED_PATHS:
+            return self._get_response(request)
+        begun = self._begin(request)
+        if begun is None:
+            return self._get_response(request)
+        try:
+            response = cast("HttpResponseBase", self._get_response(request))
+        except Exception as error:  # DEBUG_PROPAGATE_EXCEPTIONS
+            self._finish(begun, request, None, type(error).__qualname__)
+            raise
+        except BaseException:  # an aborted worker: no record, as there is no access record and no count
+            self._drop(begun)
+            raise
+        self._finish(begun, request, response)
+        return response
+
+    async def _respond(self, request: HttpRequest) -> HttpResponseBase:
+        get_response = cast("Callable[[HttpRequest], Awaitable[HttpResponseBase]]", self._get_response)
+        if request.path_info in UNTRACED_PATHS:
+            return await get_response(request)
+        begun = self._begin(request)
+        if begun is None:
+            return await get_response(request)
+        try:
+            response = await get_response(request)
+        except Exception as error:
+            self._finish(begun, request, None, type(error).__qualname__)
+            raise
+        except BaseException:  # a cancelled request
+            self._drop(begun)
+            raise
+        self._finish(begun, request, response)
+        return response
+
+    def _begin(self, request: HttpRequest) -> _Request | None:
+        try:
+            return self._begun(request)
+        except Exception as error:  # noqa: BLE001  (the request goes on as if telemetry were off)
+            journal.failed("request", error)
+            return None
+
+    def _begun(self, request: HttpRequest) -> _Request:
+        if journal.ring is None:
+            self.process.join()
+        begun = _Request(known_method(request))
+        span, method = begun.span, begun.method
+        context, links = self.incoming.read(request.META)
+        if context or links or self.sampler is not None:
+            self._place(span, context, _span_name(method), links)
+        begun.tokens = attach(trace.set_span_in_context(span, context)), current_request.set(span)
+        if journal.ring is not None:
+            journal.ring.enter(begun.level)
+        return begun
+
+    def _place(self, span: RequestSpan, context: Context, name: str, links: Any) -> None:
+        """Give `span` the parent that came with the request, and let the sampler decide."""
+        parent = trace.get_current_span(context).get_span_context()
+        if parent.is_valid:
+            span.trace_id, span.parent_id = parent.trace_id.to_bytes(16), parent.span_id.to_bytes(8)
+            span.parent_is_remote = parent.is_remote
+            span.flags, span.trace_state = parent.trace_flags, parent.trace_state
+        if self.sampler is not None:
+            span.flags, state = decide(self.sampler, context, span.trace_id, name, SpanKind.SERVER, links)
+            span.trace_state = state or span.trace_state
+            if parent.is_valid and not parent.trace_flags.random_trace_id:
+                span.flags &= ~trace.TraceFlags.RANDOM_TRACE_ID
+        for link in links:
+            span.add_link(link.context, link.attributes)
+
+    def _drop(self, begun: _Request) -> None:
+        begun.span.over = begun.span.ended = True
+        self._detach(begun)
+
+    @staticmethod
+    def _detach(begun: _Request) -> None:
+        """End the request's context; whatever else fails, nothing that comes later belongs to it."""
+        context, ours = begun.tokens
+        detach(context)
+        try:
+            current_request.reset(ours)
+            if journal.ring is not None:
+                journal.ring.leave(begun.level)
+        except Exception as error:  # noqa: BLE001
+            journal.failed("request", error)
+
+    def _finish(
+        self, begun: _Request, request: HttpRequest, response: HttpResponseBase | None, error: str | None = None
+    ) -> None:
+        try:
+            if response is not None and response.status_code >= HTTPStatus.BAD_REQUEST:
+                # What Django's handler would do next, outside of the span; it does not log a response twice.
+                answer = cast("HttpResponse", response)
+                log_response("%s: %s", answer.reason_phrase, request.path, response=answer, request=request)
+        except Exception as problem:  # noqa: BLE001
+            journal.failed("request", problem)
+        self._drop(begun)
+        try:
+            status = 0 if response is None else response.status_code
+            self._finished(begun, request, status, error)
+        except Exception as problem:  # noqa: BLE001
+            journal.failed("request", problem)
+
+    def _finished(self, begun: _Request, request: HttpRequest, status: int, error: str | None) -> None:
+        duration = perf_counter_ns() - begun.started
+        span, method = begun.span, begun.method
+        environ = _environ(request, method) if span.flags & 1 else None
+        happened = span.touched, span.queries, span.logs
+        known = method, matched_route(request), status, error
+        journal.write((REQUEST, span.ids, begun.start, duration, *known, environ, *happened))
+        self.process.after_request(begun.start + duration)
+
+
+def _span_name(method: str) -> str:
+    """Return the method as the conventions want it in names.
+
+    https://opentelemetry.io/docs/specs/semconv/http/http-spans/#name
+    """
+    return "HTTP" if method == OTHER_METHOD else method
+
+
+def _environ(request: HttpRequest, method: str) -> tuple[Any, ...]:
+    """Return what the server knows of the request, as it came: the exporter makes attributes of it.
+
+    The query string is not among it. Each value is within a bound.
+    """
+    get = request.META.get
+    original, host = get("REQUEST_METHOD", ""), get("HTTP_HOST")
+    scheme, protocol = get("wsgi.url_scheme"), get("SERVER_PROTOCOL", "")
+    path = get("PATH_INFO") if get("RAW_URI") or get("REQUEST_URI") else None
+    if scheme is None:  # ASGI
+        scope = getattr(request, "scope", {})
+        scheme, protocol, path = scope.get("scheme"), f"HTTP/{scope.get('http_version', '')}", request.path_info
+    agent, client = get("HTTP_USER_AGENT"), get("REMOTE_HOST") or get("REMOTE_ADDR")
+    return (
+        None if original == method else _bounded(original.strip()),
+        scheme,
+        # On a Unix socket gunicorn takes it from the Host header, unchecked.
+        _port(get("SERVER_PORT")),
+        _server(host) if host else None,
+        _bounded(path) if path else None,
+        _bounded(client) if client else None,
+        _port(get("REMOTE_PORT")),
+        _bounded(agent) if agent else None,
+        _bounded(protocol),
+    )
+
+
+@lru_cache(maxsize=128)
+def _server(host: str) -> tuple[str, int | None] | None:
+    """Return name and port of a Host header. A host that is not ours is only what somebody wrote."""
+    domain, given = split_domain_port(host)
+    return (_bounded(domain), _port(given)) if validate_host(domain, settings.ALLOWED_HOSTS) else None
+
+
+def _port(given: Any) -> int | None:
+    """Return a port as servers and clients write it; None for what is none."""
+    text = str(given)
+    return int(text) if text.isdecimal() and len(text) <= _LONGEST_PORT else None
+
+
+def _bounded(text: str) -> str:
+    return text if len(text) <= _LONGEST_ATTRIBUTE else f"{text[: _LONGEST_ATTRIBUTE - 1]}…"
+
+
+def _record_exception(**_: object) -> None:
+    """Add the exception that Django is about to answer with a 500 to the request's span."""
+    error = sys.exc_info()[1]
+    if error is not None:
+        trace.get_current_span().record_exception(error)

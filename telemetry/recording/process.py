@@ -1,0 +1,232 @@
+"""What makes a serving process record: providers, Django's hooks, a slot in the run's directory, and an exporter.
+
+A process joins the run of its server: all processes with the same parent, command line and service. It looks after the
+exporter while it records, at most once a second: whoever finds the exporter's lock free starts one.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from threading import Lock
+from time import time_ns
+from typing import Any
+
+from opentelemetry import metrics, propagate, trace
+from opentelemetry.propagators.composite import CompositePropagator
+from opentelemetry.propagators.textmap import TextMapPropagator
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from telemetry.config import TelemetryConfig
+from telemetry.journal import directory
+from telemetry.journal.asking import NoAnswerError, ask
+from telemetry.journal.directory import RunDirectory, run_of
+from telemetry.logs import OTLPHandler, ReadableFormatter
+from telemetry.recording.incoming import BoundedBaggagePropagator
+from telemetry.recording.journal import journal
+from telemetry.recording.logs import LogRecorder
+from telemetry.recording.meters import RecordingMeterProvider
+from telemetry.recording.runtime import observe_runtime
+from telemetry.recording.sampling import build_sampler
+from telemetry.recording.spans import SpanRecorder
+from telemetry.status import PROJECT
+
+logger = logging.getLogger(__name__)
+
+_PROPAGATORS: dict[str, Any] = {"tracecontext": TraceContextTextMapPropagator, "baggage": BoundedBaggagePropagator}
+_LOOK_AFTER_NS = 1_000_000_000
+_PACKAGE = Path(__file__).resolve().parents[2]
+
+
+class Recording:
+    """The recording of one process; `config` says what of."""
+
+    def __init__(self, config: TelemetryConfig) -> None:
+        self.slot = 0
+        self._config = config
+        self._patched = False
+        self._place = self._address = self._version = ""
+        self._metric_attributes: Mapping[str, Collection[str]] = {}
+        self._meters: RecordingMeterProvider | None = None
+        self._exporter: subprocess.Popen[bytes] | None = None
+        self._next_look = self._next_observation = 0
+        self._lock = Lock()
+        os.register_at_fork(after_in_child=self._forked)
+
+    def _forked(self) -> None:
+        self._lock = Lock()
+        self._exporter = None
+        self._next_look = self._next_observation = 0
+
+    def patch(self) -> None:
+        """Put the recorders into Django, before its application is built; needs DJANGO_SETTINGS_MODULE, or raises.
+
+        Makes neither a thread nor a connection, so it may happen before a fork.
+        """
+        if self._patched:
+            return
+        self._patched = True
+        from telemetry.recording.django import install
+
+        install(self._config, self)
+
+    def start(self, place: str, address: str, version: str, metric_attributes: Mapping[str, Collection[str]]) -> None:
+        """Record from now on; never raises. `place` is where the server was told to listen, `address` where it does."""
+        self._place, self._address = place, address
+        self._version, self._metric_attributes = version, metric_attributes
+        try:
+            if self._meters is None:
+                self._set_providers()
+            self.join()
+        except Exception:
+            # A server would take an error of one process for one of all and halt.
+            logger.exception("telemetry did not start; this process serves without it")
+
+    def _set_providers(self) -> None:
+        config = self._config
+        self._meters = RecordingMeterProvider()
+        metrics.set_meter_provider(self._meters)
+        tracer_provider = TracerProvider(sampler=build_sampler(config), shutdown_on_exit=False)
+        tracer_provider.add_span_processor(SpanRecorder())
+        trace.set_tracer_provider(tracer_provider)
+        set_propagators(config.propagators)
+        if config.logs.exporter == "otlp":
+            OTLPHandler.connect(LogRecorder())
+        observe_runtime()
+
+    def join(self) -> None:
+        """Take a slot, unless this process has one, and see to it that there is an exporter; never raises."""
+        with self._lock:
+            if journal.ring is not None:
+                return
+            try:
+                self.slot = self._open()
+            except OSError as error:
+                journal.failed("join", error)
+        self.look_after(time_ns())
+
+    def _open(self) -> int:
+        problem: OSError | None = None
+        for base in directory.bases():
+            try:
+                run = RunDirectory.join(base, self._config.service_name, self._place or _command(), _run())
+                try:
+                    run.describe(self.describe())
+                    return journal.open(run, self._config.journal_bytes)
+                except BaseException:
+                    run.leave()
+                    raise
+            except OSError as error:
+                problem = error
+        raise problem or OSError("there is no directory for the journal")
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the exporter must know of the service."""
+        lists = {name: sorted(names) for name, names in self._metric_attributes.items()}
+        return {
+            "project": PROJECT,
+            "service": self._config.service_name,
+            "mode": self._config.mode,
+            "version": self._version,
+            "address": self._address,
+            "place": self._place or _command(),
+            "metric_attributes": lists,
+            "run": _run(),
+            "environment": environment_of(os.environ),
+            "readable": any(isinstance(each.formatter, ReadableFormatter) for each in logging.getLogger().handlers),
+        }
+
+    def after_request(self, now: int) -> None:
+        """Do what is due when a request's record is written; `now` in nanoseconds."""
+        if now >= self._next_look:
+            self.look_after(now)
+
+    def after_answer(self) -> None:
+        """Do what is due when a request has been answered: nobody waits for it."""
+        now = time_ns()
+        if now >= self._next_observation:
+            self.observe(now)
+
+    def observe(self, now: int) -> None:
+        """Ask the observable instruments, if that is due."""
+        if now < self._next_observation or self._meters is None:
+            return
+        self._next_observation = now + int(self._config.metric_export_interval * 1e9 / 2)
+        self._meters.observe()
+
+    def scrape(self, accept: str, timeout: float) -> tuple[bytes, str]:
+        """Return the answer to a scrape and its content type. Raises NoAnswerError after `timeout` seconds."""
+        self.join()
+        now = time_ns()
+        self.observe(now)
+        self.look_after(now)
+        if journal.directory is None:
+            raise NoAnswerError("this process has no place to record; its log has the reason")
+        header, body = ask(journal.directory.path, {"ask": "metrics", "accept": accept}, timeout)
+        if not header["ok"]:
+            raise NoAnswerError("the exporter has none; its log has the reason")
+        return body, header["type"]
+
+    def look_after(self, now: int) -> None:
+        """Join again where the files were removed, and start an exporter where there is none; never raises."""
+        self._next_look = now + _LOOK_AFTER_NS
+        try:
+            if journal.is_gone:
+                logger.warning("the telemetry's files were removed; this process begins new ones")
+                journal.close()
+                self.join()
+            elif journal.directory is not None:
+                self._start_exporter(journal.directory.path)
+        except Exception as error:  # noqa: BLE001  (it is called within requests)
+            journal.failed("exporter's start", error)
+
+    def _start_exporter(self, path: Path) -> None:
+        if self._exporter is not None and self._exporter.poll() is None:
+            return  # it is just detaching
+        self._exporter = None
+        if directory.is_held(directory.lock_of_exporter(path)):
+            return
+        if self._config.exporter == "thread":
+            from telemetry.exporting.thread import start
+
+            start(path)
+            return
+        paths = [str(_PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])]
+        try:
+            self._exporter = subprocess.Popen(  # noqa: S603  (this Python, this package)
+                [sys.executable, "-m", "telemetry.exporting", str(path)],
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+                start_new_session=True,
+            )
+        except OSError as error:  # no second process can be started here
+            journal.failed("exporter's start", error)
+            from telemetry.exporting.thread import start
+
+            start(path)
+
+
+def set_propagators(names: tuple[str, ...]) -> None:
+    """Read and write the headers that OTEL_PROPAGATORS names, and no others."""
+    propagators: list[TextMapPropagator] = [_PROPAGATORS[name]() for name in names]
+    propagate.set_global_textmap(CompositePropagator(propagators))
+
+
+def environment_of(environ: Mapping[str, str]) -> str:
+    """Return a fingerprint of what the exporter takes from the environment."""
+    ours = {name: value for name, value in environ.items() if name.startswith(("OTEL_", "TELEMETRY_", "METRICS_"))}
+    return hashlib.sha256(json.dumps(ours, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _command() -> str:
+    return "\0".join([str(Path.cwd()), *sys.argv])
+
+
+def _run() -> str:
+    """Return the name of the run: the parent process, which one server's processes have in common."""
+    return run_of(os.getppid())

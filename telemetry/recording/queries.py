@@ -1,0 +1,159 @@
+"""Each query that Django sends, by a wrapper around its cursors: a part of its request's record, or one of its own.
+
+What goes past Django's cursors (a raw connection of the driver, a stored procedure by `callproc`) is not recorded.
+"""
+
+import traceback
+from collections.abc import Callable, Mapping
+from time import perf_counter_ns, time_ns
+from typing import Any
+
+from django.db import Error
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
+from opentelemetry import trace
+from opentelemetry.context import attach, detach
+from opentelemetry.instrumentation.utils import is_instrumentation_enabled
+from opentelemetry.trace import SpanKind
+
+from telemetry.journal.records import QUERY
+from telemetry.recording.journal import journal
+from telemetry.recording.middleware import RequestMiddleware, current_request
+from telemetry.recording.spans import QuerySpan, RecordedSpan, RequestSpan, decide, new_trace_id
+
+_SYSTEMS = frozenset({"sqlite", "postgresql"})
+_LONGEST_STATEMENT = 16 * 1024  # characters
+
+Execute = Callable[[str, Any, bool, dict[str, Any]], Any]
+Database = tuple[str, str | None, str | None, int | None]
+
+
+class QueryRecorder:
+    """Wraps the queries of one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def __call__(self, execute: Execute, sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
+        if journal.ring is None or not is_instrumentation_enabled():
+            return execute(sql, params, many, context)
+        request = current_request.get()
+        span = None
+        if len(context["connection"].execute_wrappers) > 1:
+            span = _span_for_others()
+        token = attach(trace.set_span_in_context(span)) if span else None
+        failed: BaseException | None = None
+        start, began = time_ns(), perf_counter_ns()
+        try:
+            return execute(sql, params, many, context)
+        except Exception as error:
+            failed = error
+            raise
+        finally:
+            duration = perf_counter_ns() - began
+            if token:
+                detach(token)
+            try:
+                self._record(request, span, _text(sql, context), start, duration, _rows(failed, context), failed)
+            except Exception as problem:  # noqa: BLE001  (the query's result goes on as if telemetry were off)
+                journal.failed("query", problem)
+
+    def _record(  # noqa: PLR0917
+        self,
+        request: RequestSpan | None,
+        span: QuerySpan | None,
+        text: str,
+        start: int,
+        duration: int,
+        rows: int,
+        failed: BaseException | None,
+    ) -> None:
+        around: Any = trace.get_current_span()
+        inside = request is not None and not request.over
+        ids = None if inside and around is request and span is None else _ids(around, span)
+        touched = None
+        if span is not None:
+            span.ended = True
+            touched = span.touched
+        query = (self._database, text, start, duration, rows, _error(failed) if failed else None, ids, touched)
+        if inside and request is not None:
+            request.add_query(query)
+        else:
+            journal.write((QUERY, *query))
+
+
+def _span_for_others() -> QuerySpan:
+    """Return the query's span for other wrappers, which run inside it."""
+    ids = _ids(trace.get_current_span(), None)
+    return QuerySpan(ids[0], ids[2], ids[3], trace.get_current_span().get_span_context().trace_state)
+
+
+def _ids(around: trace.Span, span: QuerySpan | None) -> tuple[Any, ...]:
+    """Return the context of a query's record, as that of other spans; a span id of b"" is the exporter's to make."""
+    if span is not None:
+        return span.ids
+    if isinstance(around, RecordedSpan):
+        return around.trace_id, b"", around.span_id, around.flags, False
+    parent = around.get_span_context()
+    if parent.is_valid:
+        flags = int(parent.trace_flags)
+        return parent.trace_id.to_bytes(16), b"", parent.span_id.to_bytes(8), flags, parent.is_remote
+    trace_id, flags = new_trace_id(), QuerySpan.flags
+    if RequestMiddleware.sampler is not None:
+        flags, _ = decide(RequestMiddleware.sampler, trace.set_span_in_context(around), trace_id, "", SpanKind.CLIENT)
+    return trace_id, b"", None, flags, False
+
+
+def _rows(failed: BaseException | None, context: Mapping[str, Any]) -> int:
+    rows = -1 if failed else getattr(context["cursor"].cursor, "rowcount", -1)
+    return rows if isinstance(rows, int) else -1
+
+
+def _error(error: BaseException) -> tuple[str, str, str, str]:
+    """Return the driver's error, which Django's stands for: its name, type, message and stack trace."""
+    if isinstance(error, Error) and error.__cause__ is not None:
+        error = error.__cause__
+    kind = type(error)
+    module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+    stack = "".join(traceback.format_exception(error))
+    return kind.__qualname__, f"{module}{kind.__qualname__}", str(error), stack
+
+
+def _text(sql: Any, context: Mapping[str, Any]) -> str:
+    if isinstance(sql, str):
+        text = sql
+    elif isinstance(sql, bytes):
+        text = sql.decode(errors="replace")
+    else:  # psycopg's composed statements
+        text = str(sql.as_string(context["cursor"].cursor)) if hasattr(sql, "as_string") else ""
+    return text if len(text) <= _LONGEST_STATEMENT else text[:_LONGEST_STATEMENT]
+
+
+class QueryRecorders:
+    """Puts a recorder into each connection that Django opens, one for each database."""
+
+    def __init__(self) -> None:
+        self._recorders: dict[Database, QueryRecorder] = {}
+
+    def install(self) -> None:
+        """Begin with the next connection that is opened."""
+        connection_created.connect(self._record, weak=False, dispatch_uid=__name__)
+
+    def _record(self, connection: BaseDatabaseWrapper, **_: object) -> None:
+        if connection.vendor not in _SYSTEMS:
+            return
+        database = _database(connection)
+        recorder = self._recorders.setdefault(database, QueryRecorder(database))
+        wrappers = connection.execute_wrappers
+        if wrappers and wrappers[0] is recorder:
+            return
+        # Django keeps the wrappers when it opens a connection again, perhaps to another server.
+        wrappers[:] = [wrapper for wrapper in wrappers if not isinstance(wrapper, QueryRecorder)]
+        wrappers.insert(0, recorder)
+
+
+def _database(connection: BaseDatabaseWrapper) -> Database:
+    """Return where a database is, as the driver says."""
+    info = getattr(connection.connection, "info", None)
+    name, host, port = (getattr(info, key, None) or None for key in ("dbname", "host", "port"))
+    return connection.vendor, name, host, port

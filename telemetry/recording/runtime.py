@@ -1,0 +1,32 @@
+"""The garbage collector's metrics of this process; of its CPU and memory the exporter knows from outside."""
+
+import gc
+from collections.abc import Iterable
+from functools import partial
+
+from opentelemetry import metrics
+from opentelemetry.metrics import CallbackOptions, Observation
+
+_METRICS = (
+    ("cpython.gc.collections", "collections", "{collection}", "Garbage collections of a generation."),
+    ("cpython.gc.collected_objects", "collected", "{object}", "Objects that garbage collections freed."),
+    (
+        "cpython.gc.uncollectable_objects",
+        "uncollectable",
+        "{object}",
+        "Objects that no garbage collection could free.",
+    ),
+)
+
+
+def observe_runtime() -> None:
+    """Count from now on: a forked process inherits the figures of its parent, and each would repeat them."""
+    meter = metrics.get_meter("telemetry.instrumentation")
+    before = gc.get_stats()
+
+    def observe(key: str, _options: CallbackOptions) -> Iterable[Observation]:
+        for generation, (now, then) in enumerate(zip(gc.get_stats(), before, strict=True)):
+            yield Observation(now[key] - then[key], {"cpython.gc.generation": generation})
+
+    for name, key, unit, description in _METRICS:
+        meter.create_observable_counter(name, [partial(observe, key)], unit, description)

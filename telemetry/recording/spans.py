@@ -1,0 +1,222 @@
+"""Spans that become records: those of requests and queries, which telemetry starts itself, and everybody else's.
+
+A span of our own is a `Span` of the API that keeps ids and a time. What user code does to it beyond that goes to a span
+of the SDK, made when it is needed, so that all of the SDK's rules hold: valid attributes, limits, status, exceptions.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from random import getrandbits
+from threading import Lock
+from typing import Any
+
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Decision, Sampler
+from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
+
+from telemetry.journal.records import SPAN
+from telemetry.privacy import MASK, Constants, redactor
+from telemetry.privacy.constants import is_module
+from telemetry.recording.journal import journal
+
+_SAMPLED, _RANDOM = TraceFlags.SAMPLED, TraceFlags.RANDOM_TRACE_ID
+# Names of tracers that belong to no module of this process.
+_INSTRUMENTATIONS = "opentelemetry.instrumentation."
+_lock = Lock()
+_constants = Constants()
+
+# (name, status, attributes, events, links, dropped), as in `telemetry.journal.records`.
+Touched = tuple[Any, ...]
+Ids = tuple[bytes, bytes, bytes | None, int, bool]
+
+
+@cache
+def _touching() -> Any:
+    """Return the tracer of spans that only keep what user code does to ours."""
+    return TracerProvider(sampler=ALWAYS_ON, shutdown_on_exit=False).get_tracer(__name__)
+
+
+class RecordedSpan(Span):
+    """A span of our own: ids, and what user code did to it."""
+
+    trace_id: bytes
+    span_id: bytes
+    parent_id: bytes | None = None
+    flags: int = _SAMPLED | _RANDOM
+    trace_state: TraceState | None = None
+    parent_is_remote = False
+    ended = False
+    _touched: Any = None
+    _context: SpanContext | None = None
+
+    @property
+    def sampled(self) -> bool:
+        """Whether the span goes to a backend."""
+        return bool(self.flags & _SAMPLED)
+
+    @property
+    def ids(self) -> Ids:
+        """The span's context as records have it: without its trace state, which clients fill."""
+        return self.trace_id, self.span_id, self.parent_id, self.flags, self.parent_is_remote
+
+    def get_span_context(self) -> SpanContext:
+        context = self._context
+        if context is None:
+            ids = int.from_bytes(self.trace_id), int.from_bytes(self.span_id)
+            context = self._context = SpanContext(*ids, False, TraceFlags(self.flags), self.trace_state)
+        return context
+
+    def is_recording(self) -> bool:
+        return self.sampled and not self.ended
+
+    def _touch(self) -> Any:
+        """Return the SDK's span that takes what is done to this one, None where it is not recorded."""
+        if self.ended or not self.flags & _SAMPLED:
+            return None
+        with _lock:
+            if self._touched is None:
+                self._touched = _touching().start_span("", Context())
+        return self._touched
+
+    def set_attribute(self, key: str, value: Any) -> None:
+        if span := self._touch():
+            span.set_attribute(key, value)
+
+    def set_attributes(self, attributes: Mapping[str, Any]) -> None:
+        if span := self._touch():
+            span.set_attributes(attributes)
+
+    def add_event(self, name: str, attributes: Any = None, timestamp: int | None = None) -> None:
+        if span := self._touch():
+            span.add_event(name, attributes, timestamp)
+
+    def add_link(self, context: SpanContext, attributes: Any = None) -> None:
+        if span := self._touch():
+            span.add_link(context, attributes)
+
+    def update_name(self, name: str) -> None:
+        if span := self._touch():
+            span.update_name(name)
+
+    def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
+        if span := self._touch():
+            span.set_status(status, description)
+
+    def record_exception(
+        self, exception: BaseException, attributes: Any = None, timestamp: int | None = None, escaped: bool = False
+    ) -> None:
+        if span := self._touch():
+            span.record_exception(exception, attributes, timestamp, escaped)
+
+    def end(self, end_time: int | None = None) -> None:  # noqa: ARG002  (its record has the real duration)
+        """Take no more changes. The record is written when the request, or the query, is over."""
+        self.ended = True
+
+    @property
+    def touched(self) -> Touched | None:
+        """What user code did to the span, None if nothing."""
+        return None if self._touched is None else _touched_of(self._touched)
+
+
+class RequestSpan(RecordedSpan):
+    """The span of a request, with what is recorded within it until it is over."""
+
+    queries: list[tuple[Any, ...]] | None = None
+    logs: list[tuple[Any, ...]] | None = None
+    over = False
+    """Whether its record is written: what comes later is on its own."""
+
+    def __init__(self) -> None:
+        ids = getrandbits(192).to_bytes(24)
+        self.trace_id, self.span_id = ids[:16], ids[16:]
+
+    def add_query(self, query: tuple[Any, ...]) -> None:
+        """Add a query to the request's record."""
+        if self.queries is None:
+            self.queries = [query]
+        else:
+            self.queries.append(query)
+
+    def add_log(self, log: tuple[Any, ...]) -> None:
+        """Add a log record to the request's record."""
+        if self.logs is None:
+            self.logs = [log]
+        else:
+            self.logs.append(log)
+
+
+class QuerySpan(RecordedSpan):
+    """The span of a query, for what runs inside it."""
+
+    def __init__(self, trace_id: bytes, parent_id: bytes | None, flags: int, state: TraceState | None) -> None:
+        self.trace_id, self.span_id = trace_id, getrandbits(64).to_bytes(8)
+        self.parent_id, self.flags, self.trace_state = parent_id, flags, state
+
+
+def new_trace_id() -> bytes:
+    """Return a random trace id."""
+    return getrandbits(128).to_bytes(16)
+
+
+def decide(  # noqa: PLR0917
+    sampler: Sampler, context: Context, trace_id: bytes, name: str, kind: SpanKind, links: Sequence[Link] = ()
+) -> tuple[int, TraceState | None]:
+    """Return the flags and the trace state that `sampler` gives a span."""
+    result = sampler.should_sample(context, int.from_bytes(trace_id), name, kind, None, links)
+    sampled = result.decision is Decision.RECORD_AND_SAMPLE
+    return (_SAMPLED if sampled else 0) | _RANDOM, result.trace_state
+
+
+class SpanRecorder(SpanProcessor):
+    """Writes a record of each sampled span that the SDK's tracers made."""
+
+    def on_end(self, span: ReadableSpan) -> None:
+        try:
+            context = span.context
+            if context is not None and context.trace_flags.sampled:
+                journal.write(_record(span, context))
+        except Exception as error:  # noqa: BLE001  (user code ends its spans in its requests)
+            journal.failed("span", error)
+
+
+def _record(span: ReadableSpan, context: SpanContext) -> tuple[Any, ...]:
+    parent, scope = span.parent, span.instrumentation_scope
+    ids = (
+        context.trace_id.to_bytes(16),
+        context.span_id.to_bytes(8),
+        parent.span_id.to_bytes(8) if parent else None,
+        int(context.trace_flags),
+        bool(parent and parent.is_remote),
+    )
+    named = (scope.name, scope.version or "", scope.schema_url or "", dict(scope.attributes or {})) if scope else None
+    name, status, attributes, events, *others = _touched_of(span)
+    if redactor().strict:  # what is a constant of the code is known here only
+        module = scope.name if scope else ""
+        name = name if _constants.in_module(name, module) else MASK
+        events = tuple(
+            (time, text if text == "exception" or _constants.in_module(text, module) else MASK, *rest)
+            for time, text, *rest in events
+        )
+        if named and not is_module(module):
+            named = (module if module.startswith(_INSTRUMENTATIONS) else MASK, *named[1:])
+    kind, start, end = span.kind.value, span.start_time or 0, span.end_time or 0
+    return (SPAN, named, ids, name, kind, start, end, attributes, status, events, *others)
+
+
+def _touched_of(span: ReadableSpan) -> Touched:
+    status, set_code = span.status, span.status.status_code
+    return (
+        span.name,
+        None if set_code is StatusCode.UNSET else (set_code.value, status.description),
+        dict(span.attributes or {}),
+        tuple((e.timestamp, e.name, dict(e.attributes or {}), e.dropped_attributes) for e in span.events),
+        tuple(_link(link) for link in span.links),
+        (span.dropped_attributes, span.dropped_events, span.dropped_links),
+    )
+
+
+def _link(link: Link) -> tuple[Any, ...]:
+    context = link.context
+    ids = context.trace_id.to_bytes(16), context.span_id.to_bytes(8)
+    return (*ids, context.is_remote, dict(link.attributes or {}), link.dropped_attributes)

@@ -1,0 +1,51 @@
+"""gunicorn's hooks: workers join when they are ready, and the master's end waits for the last delivery.
+
+Use them by importing all names into a gunicorn configuration file.
+"""
+
+import logging
+import os
+from typing import Any
+
+from telemetry import lifecycle
+from telemetry.logs import RedactingFormatter
+
+__all__ = ["on_exit", "on_starting", "post_fork", "post_worker_init"]
+
+lifecycle.load_config()
+lifecycle.leave_start_to_server()
+
+
+def on_starting(server: Any) -> None:
+    """Hold the directory of the run, so that the exporter outlives a moment without workers."""
+    RedactingFormatter.install(logging.getLogger("gunicorn.error"))
+    server.telemetry_hold = None
+    if lifecycle.load_config().records:
+        from telemetry.servers.hold import hold
+
+        server.telemetry_hold = hold(lifecycle.load_config().service_name, _place(server.cfg), _owner(server.cfg))
+
+
+def on_exit(server: Any) -> None:
+    """Wait until the exporter has delivered, or TELEMETRY_FLUSH_TIMEOUT is over."""
+    if hold := server.telemetry_hold:
+        hold.release(lifecycle.load_config().flush_timeout)
+
+
+def post_fork(server: Any, worker: Any) -> None:  # noqa: ARG001
+    """Redact what gunicorn logs: a reload may have set up new handlers."""
+    RedactingFormatter.install(logging.getLogger("gunicorn.error"))
+
+
+def post_worker_init(worker: Any) -> None:
+    """Join: the fork is over, the user is the final one, and the application is loaded."""
+    lifecycle.start(_place(worker.cfg), ",".join(str(listener) for listener in worker.sockets))
+
+
+def _place(cfg: Any) -> str:
+    return ",".join(str(address) for address in cfg.address)
+
+
+def _owner(cfg: Any) -> tuple[int, int] | None:
+    """Return user and group of the workers where they are not the master's."""
+    return (cfg.uid, cfg.gid) if (cfg.uid, cfg.gid) != (os.geteuid(), os.getegid()) else None

@@ -1,0 +1,56 @@
+"""A server's own hold on its run: the exporter waits for more while it lasts, and the server for it at the end."""
+
+import fcntl
+import logging
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from time import monotonic, sleep
+
+from telemetry.journal import directory
+from telemetry.journal.asking import NoAnswerError, ask
+from telemetry.journal.directory import RunDirectory, run_of
+
+_POLL_SECONDS = 0.02
+# What the exporter needs beyond the time that its senders have.
+_MARGIN_SECONDS = 0.5
+_LOOK_SECONDS = 0.5
+
+logger = logging.getLogger(__name__)
+
+
+def hold(service: str, place: str, owner: tuple[int, int] | None = None) -> "Hold | None":
+    """Hold the run that the children of this process will join; None where there is no place for it, which is logged.
+
+    `place` is where the server listens; `owner` (user and group) who its workers run as, where that is another.
+    """
+    problem: OSError | None = None
+    for base in directory.bases():
+        try:
+            return Hold(RunDirectory.join(base, service, place, run_of(os.getpid()), owner=owner))
+        except OSError as error:
+            problem = error
+    logger.warning("the server's end will not wait for the last delivery: %s", problem)
+    return None
+
+
+class Hold:
+    """Holds the directory of a run from its making to `release`."""
+
+    def __init__(self, run: RunDirectory) -> None:
+        self._run = run
+        self._lock = directory.lock(directory.lock_of_server(run.path), fcntl.LOCK_EX)
+
+    def release(self, timeout: float, wait: Callable[[float], None] = sleep) -> bool:
+        """Let the exporter end, and wait `timeout` seconds for it; return whether it has ended."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+        deadline = monotonic() + timeout + _MARGIN_SECONDS
+        with suppress(NoAnswerError):
+            ask(self._run.path, {"ask": "look"}, _LOOK_SECONDS)
+        self._run.leave()  # so that the exporter can remove the directory
+        exporter = directory.lock_of_exporter(self._run.path)
+        while (held := directory.is_held(exporter)) and monotonic() < deadline:
+            wait(_POLL_SECONDS)
+        return not held

@@ -1,0 +1,81 @@
+"""What is pushed: the export request of the SDK's exporter for the same metrics."""
+
+from typing import Any
+
+import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+
+from telemetry.exporting.aggregation import Aggregation
+from telemetry.exporting.otlp_metrics import encode
+from tests.exporting.sdk import OBSERVABLE, SYNCHRONOUS, instrument, views
+
+RESOURCE = {"service.name": "user-api", "export.mode": "collector"}
+
+
+@pytest.fixture
+def aggregation() -> Aggregation:
+    return Aggregation(views())
+
+
+def pushed(aggregation: Aggregation) -> tuple[dict[str, Any], int]:
+    """Return the metrics of a request by name, and the number of points that was stated."""
+    data, points = encode(aggregation, RESOURCE)
+    [resource] = ExportMetricsServiceRequest.FromString(data).resource_metrics
+    assert {each.key: each.value.string_value for each in resource.resource.attributes} == RESOURCE
+    found = {}
+    for scope in resource.scope_metrics:
+        for metric in scope.metrics:
+            assert metric.name not in found
+            found[metric.name] = metric
+    return found, points
+
+
+def test_every_kind_is_pushed_as_what_it_is(aggregation: Aggregation) -> None:
+    for measured in SYNCHRONOUS:
+        aggregation.record(measured, 2, {"kind": "a"})
+    for measured in OBSERVABLE:
+        aggregation.observe(measured, "worker", [(2, {"kind": "a"})])
+    found, points = pushed(aggregation)
+    assert points == len(found) == len(SYNCHRONOUS) + len(OBSERVABLE)
+    assert {name: metric.WhichOneof("data") for name, metric in found.items()} == {
+        each[1]: {"histogram": "histogram", "gauge": "gauge", "observable_gauge": "gauge"}.get(each[0], "sum")
+        for each in (*SYNCHRONOUS, *OBSERVABLE)
+    }
+    for name, monotonic in (("orders", True), ("cpu", True), ("carts", False), ("memory", False)):
+        total = found[name].sum
+        assert (total.is_monotonic, total.aggregation_temporality) == (monotonic, 2)
+        [point] = total.data_points
+        assert 0 < point.start_time_unix_nano <= point.time_unix_nano
+    assert found["price"].histogram.aggregation_temporality == 2
+    [point] = found["price"].histogram.data_points
+    assert (point.count, point.sum, point.min, point.max) == (1, 2, 2, 2)
+    assert 0 < point.start_time_unix_nano <= point.time_unix_nano
+
+
+def test_exemplars_have_their_trace(aggregation: Aggregation) -> None:
+    trace_id, span_id = bytes(range(16)), bytes(range(8))
+    aggregation.record(SYNCHRONOUS[0], 2, {}, 1234, trace_id, span_id, True)
+    [point] = pushed(aggregation)[0]["orders"].sum.data_points
+    [exemplar] = point.exemplars
+    assert (exemplar.trace_id, exemplar.span_id, exemplar.time_unix_nano, exemplar.as_int) == (
+        trace_id,
+        span_id,
+        1234,
+        2,
+    )
+
+
+@pytest.mark.parametrize("huge", [2**63, -(2**63) - 1, 2**200])
+def test_number_that_otlp_has_no_room_for_stops_no_push(aggregation: Aggregation, huge: int) -> None:
+    level, gauge = instrument("updowncounter", "carts"), instrument("gauge", "temperature")
+    for measured in (level, gauge):
+        aggregation.record(measured, huge, {}, 1, b"t" * 16, b"s" * 8, True)
+    aggregation.record(SYNCHRONOUS[0], 2**63 - 1, {})
+    found, _ = pushed(aggregation)
+    assert found["carts"].sum.data_points[0].as_double == float(huge)
+    assert found["temperature"].gauge.data_points[0].as_double == float(huge)
+    assert found["orders"].sum.data_points[0].as_int == 2**63 - 1
+
+
+def test_nothing_measured_is_nothing_to_push(aggregation: Aggregation) -> None:
+    assert encode(aggregation, RESOURCE)[1] == 0

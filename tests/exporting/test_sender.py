@@ -1,0 +1,231 @@
+"""When requests are sent, how large they are, and how long a backend is left alone."""
+
+import threading
+from collections.abc import Callable
+from itertools import pairwise
+from time import monotonic
+from typing import Any
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+
+from telemetry.console.faults import Faults
+from telemetry.console.server import Console
+from telemetry.exporting.delivery import Delivery
+from telemetry.exporting.encoding import RequestBuilder
+from telemetry.exporting.sender import Sender
+from telemetry.exporting.transports import Answer
+from tests.exporting.conftest import SCOPE, Line, StartLine, encoded
+from tests.exporting.test_transports import grpc_backend
+from tests.support.service import wait_until
+
+GRPC = pytest.mark.parametrize("protocol", ["grpc"], indirect=True)
+
+
+class Recorder:
+    """A transport that notes when it is asked, and answers as it is told."""
+
+    def __init__(self, *answers: Answer) -> None:
+        self.requests: list[tuple[float, int]] = []
+        self._answers = list(answers)
+
+    def send(self, data: bytes, deadline: float) -> Answer:
+        now = monotonic()
+        assert deadline > now
+        request = ExportTraceServiceRequest.FromString(data)
+        self.requests.append((now, sum(len(g.spans) for r in request.resource_spans for g in r.scope_spans)))
+        return self._answers.pop(0) if self._answers else Answer()
+
+    def close(self) -> None:
+        pass
+
+    @property
+    def pauses(self) -> list[float]:
+        times = [time for time, _ in self.requests]
+        return [after - before for before, after in pairwise(times)]
+
+
+def start(line: Line, transport: Any, **options: Any) -> Line:
+    """Return a line of its own with the spool of `line`, which must be idle."""
+    line.stop(1.0)
+    given: dict[str, Any] = {"timeout": 10.0, "schedule_delay": 0.01, "max_items": 512} | options
+    sender = Sender(line.spool, transport, Delivery("traces", "http://host:1", "grpc"), **given)
+    sender.start()
+    return Line(line.spool, sender, [])
+
+
+@pytest.fixture
+def idle(start_line: StartLine) -> Line:
+    return start_line(1)
+
+
+@GRPC
+def test_sender_keeps_the_schedule(idle: Line) -> None:
+    """One request for what came meanwhile, at most one each delay."""
+    transport = Recorder()
+    line = start(idle, transport, schedule_delay=0.5)
+    until = monotonic() + 2.2
+    while monotonic() < until:
+        line.send(1)
+        threading.Event().wait(0.05)
+    line.settle()
+    line.stop(5.0)
+    assert all(pause >= 0.45 for pause in transport.pauses[:-1])
+    assert 2 <= len(transport.requests) <= 7
+    assert sum(items for _, items in transport.requests) == line.sent
+
+
+@GRPC
+def test_sender_sends_the_first_at_once(idle: Line) -> None:
+    transport = Recorder()
+    line = start(idle, transport, schedule_delay=60.0)
+    line.send(1)
+    line.settle(30)
+    line.stop(5.0)
+    assert len(transport.requests) == 1
+
+
+@GRPC
+def test_sender_sends_full_batches_at_once(idle: Line) -> None:
+    transport = Recorder()
+    line = start(idle, transport, schedule_delay=60.0, max_items=50)
+    for _ in range(20):
+        line.send(25)
+    wait_until(lambda: sum(items for _, items in transport.requests) >= 475)
+    line.stop(5.0)
+    assert sum(items for _, items in transport.requests) == 500
+    assert max(items for _, items in transport.requests) == 50
+
+
+@GRPC
+def test_sender_backs_off_exponentially(idle: Line) -> None:
+    failed = Answer("unavailable", "gone", retryable=True)
+    transport = Recorder(*[failed] * 6)
+    line = start(idle, transport, first_retry=0.1, longest_retry=0.8)
+    line.send(1)
+    line.settle()
+    line.stop(5.0)
+    expected = [0.1, 0.2, 0.4, 0.8, 0.8, 0.8]
+    assert all(pause >= 0.8 * least for pause, least in zip(transport.pauses, expected, strict=True))
+    assert transport.pauses[0] < 1.0
+
+
+@GRPC
+def test_sender_begins_anew_after_a_success(idle: Line) -> None:
+    failed = Answer("timeout", "slow", retryable=True)
+    transport = Recorder(failed, failed, failed, failed, Answer(), failed)
+    line = start(idle, transport, first_retry=0.05, longest_retry=60.0)
+    line.send(1)
+    line.settle()
+    line.send(1)
+    line.settle()
+    line.stop(5.0)
+    assert transport.pauses[-1] < 0.3 < 0.8 * sum(transport.pauses[:4])
+
+
+@GRPC
+@pytest.mark.parametrize("asked", [0.6, 0.0])
+def test_sender_does_as_the_backend_asks(idle: Line, asked: float) -> None:
+    """Its own back-off would be another."""
+    transport = Recorder(Answer("unavailable", "later", retryable=True, retry_after=asked))
+    line = start(idle, transport, first_retry=0.2)
+    line.send(1)
+    line.settle()
+    line.stop(5.0)
+    assert transport.pauses[0] >= asked
+    assert asked > 0 or transport.pauses[0] < 0.15
+
+
+@GRPC
+def test_sender_is_not_held_for_more_than_a_minute(idle: Line) -> None:
+    transport = Recorder(Answer("unavailable", "later", retryable=True, retry_after=86400.0))
+    line = start(idle, transport)
+    line.send(1)
+    wait_until(lambda: line.sender._failures)
+    assert 50 < line.sender._hold - monotonic() <= 60
+    line.stop(0.0)
+
+
+def test_sender_retry_after_does_not_hold_a_stop(console: Console, receiver_port: int, start_line: StartLine) -> None:
+    console.receiver.faults = Faults(status=503, retry_after=50)
+    line = start_line(receiver_port)
+    line.send(5)
+    wait_until(lambda: line.delivery.failing and line.delivery.in_flight == 0)
+    console.receiver.faults = Faults()
+    started = monotonic()
+    assert line.stop(40.0) == (0, 0)
+    assert monotonic() - started < 30
+    line.check(accepted=5)
+
+
+@GRPC
+def test_sender_goes_on_after_an_error_of_its_own(idle: Line, caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Recorder):
+        def send(self, data: bytes, deadline: float) -> Answer:
+            if not self.requests:
+                self.requests.append((monotonic(), 0))
+                raise RuntimeError("broken")
+            return super().send(data, deadline)
+
+    transport = Broken()
+    line = start(idle, transport, first_retry=0.05)
+    line.send(3)
+    line.settle()
+    line.stop(5.0)
+    assert [items for _, items in transport.requests] == [0, 3]
+    assert line.delivery.accepted == 3
+    assert [record.levelname for record in caplog.records if "a request failed" in record.getMessage()] == ["ERROR"]
+
+
+@GRPC
+def test_sender_stays_below_the_limit_of_grpc(start_line: StartLine) -> None:
+    """A server takes 4 MiB by default, however large spans are and however many wait."""
+    seen: list[int] = []
+
+    def export(request: Any, _: Any) -> Any:
+        seen.append(request.ByteSize())
+        return ExportTraceServiceResponse()
+
+    with grpc_backend(export) as port:
+        line = start_line(port, max_bytes=64 << 20, schedule_delay=0.01)
+        builder, items = RequestBuilder("traces", {"service.name": "x"}), 0
+        for number in range(1, 401):  # 12 MB in all
+            builder.add(SCOPE, encoded("traces", number, 30_000))
+            if builder.size >= 1 << 20 or number == 400:
+                line.spool.append(builder.build(), builder.items)
+                items += builder.items
+                builder = RequestBuilder("traces", {"service.name": "x"})
+        assert line.spool.publish() == []
+        line.sent = items
+        line.settle()
+        line.check(accepted=400)
+    assert sum(seen) > 12_000_000
+    assert max(seen) < 2 << 20
+
+
+def test_sender_retries_send_the_same_bytes(
+    console: Console, receiver_port: int, start_line: StartLine, refuse_first: Callable[[int, float | None], None]
+) -> None:
+    refuse_first(2, 0.05)
+    line = start_line(receiver_port)
+    line.send(5)
+    line.settle()
+    line.check(accepted=5)
+    assert line.delivery.retries == 2
+    assert len(console.store.spans()) == 5
+
+
+def test_sender_status(console: Console, receiver_port: int, start_line: StartLine) -> None:
+    console.receiver.faults = Faults(status=503)
+    line = start_line(receiver_port, max_waiting=100)
+    line.send(5)
+    wait_until(lambda: line.delivery.failing and line.delivery.in_flight == 0)
+    line.send(2)
+    status = line.sender.status()
+    assert (status["queue"] + status["in_flight"], status["capacity"], status["failing"]) == (7, 100, True)
+    assert (status["spool"]["bytes"], status["spool"]["limit"]) == (2 * 4096, 16 << 20)
+    assert status["last_error"]["reason"] == "unavailable"
+    assert status["destination"].startswith(f"http://127.0.0.1:{receiver_port}")

@@ -1,0 +1,497 @@
+"""What a transport makes of a backend's answer, of one that does not end, and of its surroundings."""
+
+import gzip
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import grpc
+import pytest
+import trustme
+from google.protobuf import any_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2  # type: ignore[import-untyped]
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+
+from telemetry.console.server import Console
+from telemetry.exporting.transports import Answer, make_transport
+from telemetry.exporting.transports.answers import shorten
+from telemetry.exporting.transports.otlp_grpc import failure
+from telemetry.exporting.transports.otlp_http import retry_after
+from tests.exporting.conftest import batch, signal_config
+from tests.support.service import wait_until
+
+REJECTED = ExportTraceServiceResponse()
+REJECTED.partial_success.rejected_spans = 2
+REJECTED.partial_success.error_message = "too old"
+WARNED = ExportTraceServiceResponse()
+WARNED.partial_success.error_message = "slow down"
+PROTOBUF = "application/x-protobuf"
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Reads a request and keeps it; `reply` answers."""
+
+    protocol_version = "HTTP/1.1"
+    reply: Callable[[Any], object]
+    requests: list[tuple[str, dict[str, str], bytes]]
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.requests.append((self.path, {key.lower(): value for key, value in self.headers.items()}, body))
+        type(self).reply(self)
+
+    def answer(self, status: int, content_type: str = "", body: bytes = b"", **headers: str) -> None:
+        self.send_response(status)
+        if content_type:
+            self.send_header("Content-Type", content_type)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        if status != 204:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def backend(
+    reply: Callable[[Any], object], context: ssl.SSLContext | None = None
+) -> Iterator[tuple[int, type[Handler]]]:
+    """A server that answers as `reply` does, and its handler's class."""
+    handler = type("Replying", (Handler,), {"reply": staticmethod(reply), "requests": []})
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        block_on_close = False
+
+        def handle_error(self, *_: object) -> None:
+            pass  # the client has gone
+
+    server = Server(("127.0.0.1", 0), handler)
+    if context:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield server.server_port, handler
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def send(port: int, env: Mapping[str, str] | None = None, data: bytes = b"", seconds: float = 20.0) -> Answer:
+    transport = make_transport(signal_config("http/protobuf", port, env), "traces")
+    try:
+        return transport.send(data or batch("traces", 5), monotonic() + seconds)
+    finally:
+        transport.close()
+
+
+# --- Answers over HTTP ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason", "rejected"),
+    [
+        ((200, PROTOBUF, b""), None, 0),
+        ((200, PROTOBUF, REJECTED.SerializeToString()), None, 2),
+        ((200, PROTOBUF, WARNED.SerializeToString()), None, 0),
+        ((200, PROTOBUF, b"\xff\xff garbage"), "refused", 0),
+        ((200, "application/json", b"{}"), None, 0),
+        ((200, "application/json", b'{"partialSuccess": {"rejectedSpans": "2"}}'), None, 2),
+        ((200, "application/json", b"[1]"), "refused", 0),
+        ((200, "text/html; charset=utf-8", b"<p>Welcome"), "refused", 0),
+        ((200, "text/plain", b"ok"), None, 0),
+        ((200, PROTOBUF, b"\xff" * 10_000_000), "refused", 0),
+        ((204, "", b""), None, 0),  # Loki's
+        ((302, "text/html", b"moved"), "refused", 0),
+        ((599, "", b""), "refused", 0),
+    ],
+    ids=lambda value: f"{value[0]} {value[1]}" if isinstance(value, tuple) else None,
+)
+def test_http_answers_of_other_backends(answer: tuple[int, str, bytes], reason: str | None, rejected: int) -> None:
+    with backend(lambda handler: handler.answer(*answer, Location="http://127.0.0.1:1/elsewhere")) as (port, handler):
+        found = send(port)
+        assert len(handler.requests) == 1
+    assert (found.reason, found.rejected, found.retryable) == (reason, rejected, False)
+    assert found.attributes == {"http.response.status_code": answer[0]}
+
+
+def test_http_partial_success_in_several_chunks() -> None:
+    data = REJECTED.SerializeToString()
+
+    def reply(handler: Any) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", PROTOBUF)
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        for byte in data:
+            handler.wfile.write(b"1\r\n" + bytes([byte]) + b"\r\n")
+            handler.wfile.flush()
+        handler.wfile.write(b"0\r\n\r\n")
+
+    with backend(reply) as (port, _):
+        transport = make_transport(signal_config("http/protobuf", port), "traces")
+        answers = [transport.send(batch("traces", 5), monotonic() + 20) for _ in range(3)]
+        transport.close()
+    assert [(answer.reason, answer.rejected, answer.detail) for answer in answers] == [(None, 2, "too old")] * 3
+
+
+def test_http_partial_success_compressed() -> None:
+    def reply(handler: Any) -> None:
+        handler.answer(200, PROTOBUF, gzip.compress(REJECTED.SerializeToString()), Content_Encoding="gzip")
+
+    with backend(reply) as (port, _):
+        assert send(port).rejected == 2
+
+
+@pytest.mark.parametrize("where", ["status line", "headers", "body", "chunks", "body without a length"])
+def test_http_answer_that_trickles_ends_in_time(where: str) -> None:
+    """A byte now and then outlives every time-out of a socket: the time is for the whole exchange."""
+    stopped = threading.Event()
+
+    def reply(handler: Any) -> None:
+        start = b"" if where == "status line" else b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\n"
+        start += {
+            "body": b"Content-Length: 1000\r\n\r\n",
+            "chunks": b"Transfer-Encoding: chunked\r\n\r\n",
+            "body without a length": b"\r\n",
+        }.get(where, b"")
+        handler.wfile.write(start)
+        piece = {"status line": b"H", "chunks": b"1\r\nx\r\n", "headers": b"X"}.get(where, b"x")
+        while not stopped.wait(0.1):
+            handler.wfile.write(piece)
+            handler.wfile.flush()
+
+    with backend(reply) as (port, _):
+        started = monotonic()
+        answer = send(port, seconds=1.0)
+        assert 0.9 <= monotonic() - started < 10
+        stopped.set()
+    assert (answer.reason, answer.retryable) == ("timeout", True)
+
+
+def test_http_watchdog_leaves_the_next_request_alone() -> None:
+    """A transport goes on after an answer that was cut, on a new connection, with the next deadline."""
+    slow = threading.Event()
+    stopped = threading.Event()
+    slow.set()
+
+    def reply(handler: Any) -> None:
+        if slow.is_set():
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+            stopped.wait(30)
+        handler.answer(200, PROTOBUF)
+
+    with backend(reply) as (port, handler):
+        transport = make_transport(signal_config("http/protobuf", port), "traces")
+        assert transport.send(b"1", monotonic() + 0.5).reason == "timeout"
+        slow.clear()
+        for _ in range(3):
+            assert transport.send(b"2", monotonic() + 20).reason is None
+        assert [body for _, _, body in handler.requests] == [b"1", b"2", b"2", b"2"]
+        stopped.set()
+        transport.close()
+
+
+def test_http_connection_closed_while_idle_is_replaced_at_once() -> None:
+    connections = []
+
+    def reply(handler: Any) -> None:
+        connections.append(handler.connection)
+        handler.answer(200, PROTOBUF)
+        if len(connections) == 1:  # it reads the next request, and closes without an answer
+            handler.connection.recv(10)
+            handler.connection.shutdown(socket.SHUT_RDWR)
+            handler.close_connection = True
+
+    with backend(reply) as (port, _):
+        transport = make_transport(signal_config("http/protobuf", port), "traces")
+        answers = [transport.send(b"x", monotonic() + 20) for _ in range(2)]
+        transport.close()
+    assert [answer.reason for answer in answers] == [None, None]
+    assert len(set(connections)) == 2
+
+
+def test_http_close_ends_what_is_sent() -> None:
+    stopped = threading.Event()
+    with backend(lambda _: stopped.wait(60)) as (port, handler), ThreadPoolExecutor(1) as pool:
+        transport = make_transport(signal_config("http/protobuf", port), "traces")
+        future = pool.submit(transport.send, b"x", monotonic() + 60)
+        wait_until(lambda: handler.requests)
+        started = monotonic()
+        transport.close()
+        answer = future.result(20)
+        assert monotonic() - started < 15
+        stopped.set()
+        assert (answer.reason, answer.detail) == ("unavailable", "the connection was closed")
+        assert transport.send(b"x", monotonic() + 60).detail == "the connection was closed"
+
+
+# --- What is sent over HTTP -----------------------------------------------------------------------------------------
+
+
+def test_http_headers_are_the_configured_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`~/.netrc` must not replace them."""
+    netrc = tmp_path / ".netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password secret\ndefault login other password other\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(netrc))
+    with backend(lambda handler: handler.answer(200)) as (port, handler):
+        assert send(port, {"OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer abc"}).reason is None
+        assert send(port).reason is None
+        (path, with_headers, _), (_, without, _) = handler.requests
+    assert (path, with_headers["authorization"], with_headers["content-type"]) == ("/v1/traces", "Bearer abc", PROTOBUF)
+    assert "authorization" not in without
+
+
+def test_http_gzip() -> None:
+    data = batch("traces", 50)
+    with backend(lambda handler: handler.answer(200)) as (port, handler):
+        assert send(port, {"OTEL_EXPORTER_OTLP_COMPRESSION": "gzip"}, data).reason is None
+        _, headers, body = handler.requests[0]
+    assert (headers["content-encoding"], gzip.decompress(body)) == ("gzip", data)
+    assert len(body) < len(data)
+
+
+def test_http_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    with backend(lambda handler: handler.answer(200)) as (port, handler):
+        monkeypatch.setenv("http_proxy", f"http://user:p%40ss@127.0.0.1:{port}")
+        env = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://backend.invalid:4318"}
+        assert send(1, env).reason is None
+        path, headers, _ = handler.requests[0]
+        assert (path, headers["host"]) == ("http://backend.invalid:4318/v1/traces", "backend.invalid:4318")
+        assert headers["proxy-authorization"] == "Basic dXNlcjpwQHNz"
+        monkeypatch.setenv("no_proxy", "backend.invalid")
+        assert send(1, env).detail == "the host name cannot be resolved"
+        assert len(handler.requests) == 1
+
+
+# --- TLS ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+def test_http_tls_with_certificates_of_both_sides(authority: trustme.CA, tmp_path: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
+    authority.configure_trust(context)
+    context.verify_mode = ssl.CERT_REQUIRED
+    known, client = tmp_path / "ca.pem", authority.issue_cert("client")
+    authority.cert_pem.write_to_path(known)
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    client.private_key_pem.write_to_path(key)
+    client.cert_chain_pems[0].write_to_path(certificate)
+    with backend(lambda handler: handler.answer(200), context) as (port, _):
+        env = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"https://localhost:{port}",
+            "OTEL_EXPORTER_OTLP_CERTIFICATE": str(known),
+            "OTEL_EXPORTER_OTLP_CLIENT_KEY": str(key),
+            "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": str(certificate),
+        }
+        assert send(port, env).reason is None
+        unknown = send(port, {**env, "OTEL_EXPORTER_OTLP_CERTIFICATE": ""})
+        assert (unknown.reason, unknown.retryable) == ("unavailable", True)
+        assert "OTEL_EXPORTER_OTLP_CERTIFICATE" in unknown.hint
+
+
+def test_http_tls_handshake_that_never_ends_ends_in_time(authority: trustme.CA, tmp_path: Path) -> None:
+    known = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(known)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        env = {"OTEL_EXPORTER_OTLP_CERTIFICATE": str(known)}
+        started = monotonic()
+        port = server.getsockname()[1]
+        answer = send(port, {**env, "OTEL_EXPORTER_OTLP_ENDPOINT": f"https://127.0.0.1:{port}"}, seconds=0.5)
+        assert monotonic() - started < 10
+    assert answer.reason == "timeout"
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+def test_certificates_that_cannot_be_read_are_tried_again(protocol: str, tmp_path: Path) -> None:
+    """They may be mounted later: an exporter without them waits, and says why."""
+    path = tmp_path / "ca.pem"
+    path.write_text("no certificate")
+    env = {
+        "OTEL_EXPORTER_OTLP_CERTIFICATE": str(path),
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "https://127.0.0.1:1",
+    }
+    config = signal_config(protocol, 1, env)
+    path.unlink()
+    transport = make_transport(config, "traces")
+    answer = transport.send(b"x", monotonic() + 5)
+    assert (answer.reason, answer.retryable) == ("unavailable", True)
+    assert "certificate" in answer.hint
+    assert str(path) not in answer.detail
+    transport.close()
+
+
+# --- Retry-After ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("5", 5.0), (" 2.5 ", 2.5), ("-3", 0.0), ("inf", None), ("nan", None), ("soon", None), ("", None)],
+)
+def test_http_retry_after_in_seconds(value: str, expected: float | None) -> None:
+    assert retry_after({"Retry-After": value}) == expected
+
+
+def test_http_retry_after_as_a_date() -> None:
+    later = datetime.now(UTC) + timedelta(seconds=300)
+    seconds = retry_after({"Retry-After": format_datetime(later, usegmt=True)})
+    assert seconds is not None
+    assert 270 < seconds <= 300
+
+
+class FailedCall(grpc.RpcError):
+    def __init__(self, code: grpc.StatusCode, metadata: tuple[tuple[str, str | bytes], ...] = ()) -> None:
+        super().__init__()
+        self._code = code
+        self._metadata = metadata
+
+    def code(self) -> grpc.StatusCode:
+        return self._code
+
+    def details(self) -> str:
+        return "no"
+
+    def trailing_metadata(self) -> Any:
+        return self._metadata
+
+
+def status_details(seconds: int) -> bytes:
+    """Return google.rpc.Status with a RetryInfo, as collectors send it."""
+    packed = any_pb2.Any()
+    retry = error_details_pb2.RetryInfo()
+    retry.retry_delay.seconds = seconds
+    packed.Pack(retry)
+    data: bytes = status_pb2.Status(code=code_pb2.RESOURCE_EXHAUSTED, details=[packed]).SerializeToString()
+    return data
+
+
+@pytest.mark.parametrize(
+    ("metadata", "retryable", "seconds"),
+    [
+        ((), False, None),
+        ((("grpc-status-details-bin", status_details(7)),), True, 7.0),
+        ((("grpc-status-details-bin", b"\xff\xff"),), False, None),
+    ],
+    ids=["none", "standard", "garbage"],
+)
+def test_grpc_exhausted_is_retried_where_the_backend_says_when(
+    metadata: tuple[tuple[str, str | bytes], ...], seconds: float | None, *, retryable: bool
+) -> None:
+    answer = failure(FailedCall(grpc.StatusCode.RESOURCE_EXHAUSTED, metadata))
+    assert (answer.reason, answer.retryable, answer.retry_after) == ("refused", retryable, seconds)
+
+
+@pytest.mark.parametrize("code", grpc.StatusCode)
+def test_grpc_retryable_codes_are_the_specifications(code: grpc.StatusCode) -> None:
+    """https://opentelemetry.io/docs/specs/otlp/#failures"""
+    retried = {"CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS"}
+    assert failure(FailedCall(code)).retryable == (code.name in retried)
+
+
+# --- gRPC -----------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def grpc_backend(export: Callable[[Any, Any], Any]) -> Iterator[int]:
+    """A server of gRPC with the limits that it has by itself."""
+
+    class Service(trace_service_pb2_grpc.TraceServiceServicer):
+        def Export(self, request: Any, context: Any) -> Any:  # noqa: N802
+            return export(request, context)
+
+    with ThreadPoolExecutor(4) as pool:
+        server = grpc.server(pool)
+        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(Service(), server)  # type: ignore[no-untyped-call]
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        yield port
+        server.stop(None).wait()
+
+
+def test_grpc_sends_bytes_headers_and_reads_partial_success() -> None:
+    seen: list[tuple[Any, dict[str, Any]]] = []
+
+    def export(request: Any, context: Any) -> Any:
+        seen.append((request, dict(context.invocation_metadata())))
+        return REJECTED
+
+    data = batch("traces", 5)
+    with grpc_backend(export) as port:
+        env = {"OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer abc", "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip"}
+        transport = make_transport(signal_config("grpc", port, env), "traces")
+        answer = transport.send(data, monotonic() + 20)
+        transport.close()
+    assert (answer.reason, answer.rejected, answer.detail) == (None, 2, "too old")
+    ((request, metadata),) = seen
+    assert request == ExportTraceServiceRequest.FromString(data)
+    assert metadata["authorization"] == "Bearer abc"
+
+
+def test_grpc_time_out_is_for_the_whole_call() -> None:
+    stopped = threading.Event()
+
+    def export(*_: Any) -> Any:
+        stopped.wait(30)
+        return ExportTraceServiceResponse()
+
+    with grpc_backend(export) as port:
+        transport = make_transport(signal_config("grpc", port), "traces")
+        started = monotonic()
+        answer = transport.send(batch("traces", 1), monotonic() + 0.5)
+        assert monotonic() - started < 10
+        stopped.set()
+        assert (answer.reason, answer.retryable) == ("timeout", True)
+        assert transport.send(batch("traces", 1), monotonic() + 20).reason is None
+        transport.close()
+        assert transport.send(b"", monotonic() + 20).detail == "the connection was closed"
+
+
+def test_grpc_close_ends_what_is_sent(console: Console) -> None:
+    stopped = threading.Event()
+    began = threading.Event()
+
+    def export(*_: Any) -> Any:
+        began.set()
+        stopped.wait(60)
+        return ExportTraceServiceResponse()
+
+    with grpc_backend(export) as port, ThreadPoolExecutor(1) as pool:
+        transport = make_transport(signal_config("grpc", port), "traces")
+        future = pool.submit(transport.send, batch("traces", 1), monotonic() + 60)
+        began.wait(20)
+        started = monotonic()
+        transport.close()
+        assert future.result(20).reason == "unavailable"
+        assert monotonic() - started < 15
+        stopped.set()
+    assert console.store.spans() == []
+
+
+def test_answers_are_shortened_to_one_line() -> None:
+    assert shorten("a\nb\x1b[31m  c") == "a b [31m c"
+    assert len(shorten("x" * 1000)) == 200

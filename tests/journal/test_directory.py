@@ -1,0 +1,130 @@
+"""Where processes meet: a directory for each run, a holder for each lock, private, and gone when it is not needed."""
+
+import fcntl
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from telemetry.journal import directory
+from telemetry.journal.directory import RunDirectory
+
+
+def join(base: Path, run: str = "1", **options: str) -> RunDirectory:
+    return RunDirectory.join(base, options.get("service", "shop"), options.get("place", "127.0.0.1:1"), run)
+
+
+@contextmanager
+def other_process(code: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
+    """A process that prints a line when it is ready, and is killed at the end."""
+    prelude = "import sys, time; from pathlib import Path; from telemetry.journal import directory; "
+    command = [sys.executable, "-c", f"{prelude}{code}; print(flush=True); time.sleep(60)", *map(str, arguments)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "\n"
+        yield process
+        process.kill()
+
+
+def test_processes_of_a_run_share_its_directory(tmp_path: Path) -> None:
+    first, second = join(tmp_path), join(tmp_path)
+    assert first.path == second.path
+    assert first.number == 0
+    assert first.path.stat().st_mode & 0o777 == 0o700
+    assert first.path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_two_runs_at_once_have_directories_of_their_own(tmp_path: Path) -> None:
+    old, new = join(tmp_path, "1"), join(tmp_path, "2")
+    assert (old.number, new.number) == (0, 1)
+    old.leave()
+    assert join(tmp_path, "3").number == 0
+
+
+@pytest.mark.parametrize("other", [{"service": "other"}, {"place": "127.0.0.1:2"}])
+def test_services_and_places_are_kept_apart(tmp_path: Path, other: dict[str, str]) -> None:
+    assert join(tmp_path).path.parent != join(tmp_path, **other).path.parent
+
+
+def test_restarted_service_continues_what_a_killed_one_left(tmp_path: Path) -> None:
+    code = "run = directory.RunDirectory.join(Path(sys.argv[1]), 'shop', '127.0.0.1:1', 'killed'); run.take_slot()"
+    with other_process(code, tmp_path) as process:
+        assert join(tmp_path).number == 1
+        process.kill()
+        process.wait()
+        run = join(tmp_path, "3")
+        assert run.number == 0
+        assert run.take_slot()[0] == 0
+
+
+def test_slot_belongs_to_one_process_until_it_ends(tmp_path: Path) -> None:
+    run = join(tmp_path)
+    code = "run = directory.RunDirectory.join(Path(sys.argv[1]), 'shop', '127.0.0.1:1', '1'); run.take_slot()"
+    with other_process(code, tmp_path) as process:
+        assert run.take_slot()[0] == 1
+        assert directory.is_alive(run.path)
+        process.kill()
+        process.wait()
+        slot, descriptor = run.take_slot()
+        assert slot == 0
+        os.close(descriptor)
+
+
+def test_directory_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    parent = directory.service_directory(tmp_path, "shop", "127.0.0.1:1")
+    parent.mkdir(0o755)
+    with pytest.raises(PermissionError, match="this user alone"):
+        join(tmp_path)
+
+
+def test_link_in_place_of_a_directory_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir(0o700)
+    directory.service_directory(tmp_path, "shop", "127.0.0.1:1").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(PermissionError):
+        join(tmp_path)
+
+
+def test_directory_is_removed_when_nobody_holds_it(tmp_path: Path) -> None:
+    run = join(tmp_path)
+    assert not directory.remove(run.path)
+    run.leave()
+    assert directory.remove(run.path)
+    assert not run.path.parent.exists()
+
+
+def test_removal_of_one_run_leaves_the_other(tmp_path: Path) -> None:
+    old, new = join(tmp_path, "1"), join(tmp_path, "2")
+    old.leave()
+    assert directory.remove(old.path)
+    assert new.path.exists()
+    assert not new.is_gone
+
+
+def test_removed_directory_is_noticed(tmp_path: Path) -> None:
+    run = join(tmp_path)
+    assert not run.is_gone
+    (run.path / "lock").unlink()
+    assert run.is_gone
+
+
+def test_looking_at_a_lock_does_not_stand_in_its_way(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    held = directory.lock(path, fcntl.LOCK_EX)
+    assert held is not None
+    assert directory.is_held(path)
+    os.close(held)
+    assert not directory.is_held(path)
+    assert not directory.is_held(tmp_path / "none")
+
+
+def test_service_is_described_for_the_exporter(tmp_path: Path) -> None:
+    run = join(tmp_path)
+    run.describe({"version": "1", "place": "x"})
+    assert directory.read_service(run.path) == {"version": "1", "place": "x"}
+    before = (run.path / "service").stat().st_ino
+    run.describe({"version": "1", "place": "x"})
+    assert (run.path / "service").stat().st_ino == before

@@ -1,0 +1,197 @@
+"""What was answered is delivered and counted, exactly, whatever is killed at whatever moment under load."""
+
+import os
+import random
+import signal
+from collections import Counter
+from collections.abc import Callable
+from http.client import HTTPException
+from pathlib import Path
+from threading import Event, Thread
+from time import sleep
+from typing import Any, Self
+
+import psutil
+import pytest
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from telemetry.console.server import Console
+from telemetry.status import read_statuses
+from tests.support.routes import Route
+from tests.support.service import Service, wait_until
+
+StartService = Callable[..., Service]
+CLIENTS = 3
+KILLS = 4
+_SEED = 7
+
+
+class Load:
+    """Requests by several clients at once. `answered` are those with an answer; `broken` have none."""
+
+    def __init__(self, service: Service) -> None:
+        self.answered = self.broken = 0
+        self._service = service
+        self._stop = Event()
+        self._threads = [Thread(target=self._ask) for _ in range(CLIENTS)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _ask(self) -> None:
+        while not self._stop.is_set():
+            try:
+                status, _, _ = self._service.request("GET", "/users")
+            except (OSError, HTTPException):
+                self.broken += 1
+                sleep(0.02)
+            else:
+                assert status == 200
+                self.answered += 1
+
+    def more(self, requests: int) -> None:
+        """Wait for so many more answers."""
+        target = self.answered + requests
+        wait_until(lambda: self.answered >= target, 60, "answers")
+
+
+def exporter(service: Service) -> psutil.Process:
+    status = wait_until(service.status, 30, "the exporter's status")
+    assert status
+    return psutil.Process(status["pid"])
+
+
+def kill(what: str, service: Service, chance: random.Random) -> None:
+    if what == "worker":
+        chance.choice(service.workers()).kill()
+    elif what == "exporter":
+        exporter(service).kill()
+    else:
+        for process in [psutil.Process(service.process.pid), *service.workers(), exporter(service)]:
+            process.kill()
+        service.process.wait(30)
+        service.start()
+
+
+def counted(console: Console, service: Service, mode: str) -> float:
+    if mode == "direct":
+        families = parse_text(service.get("/metrics")[2].decode())
+        samples = [s for f in families if f.name == "http_server_request_duration_seconds" for s in f.samples]
+        return sum(s.value for s in samples if s.name.endswith("_count"))
+    service.stop()
+    series = console.store.series("http.server.request.duration", points=1)
+    return float(sum(points[0].decode().data["count"] for _, points in series))
+
+
+KILLED = [
+    pytest.param("collector", "grpc", ["worker"], id="collector-worker"),
+    pytest.param("collector", "http/protobuf", ["exporter", "worker"], id="collector-exporter"),
+    pytest.param("direct", "http/protobuf", ["worker", "exporter"], id="direct-worker-exporter"),
+    pytest.param("direct", "grpc", ["everything", "worker"], id="direct-everything"),
+]
+
+
+@pytest.mark.parametrize(("mode", "protocol", "what"), KILLED)
+def test_kills_cost_nothing_that_was_answered(
+    start_service: StartService, tmp_path: Path, mode: str, protocol: str, what: list[str]
+) -> None:
+    chance = random.Random(_SEED)  # noqa: S311  (no secret)
+    with Console(grpc_port=0, http_port=0, api_port=0) as console:
+        spool = {"TELEMETRY_SPOOL_DIR": str(tmp_path / "spool")}
+        service = start_service("--workers=2", **Route(mode, protocol).env(console), **spool)
+        with Load(service) as load:
+            load.more(20)
+            for number in range(KILLS):
+                sleep(chance.uniform(0.0, 0.4))
+                kill(what[number % len(what)], service, chance)
+                load.more(20)
+        counts = counted(console, service, mode)
+        if service.process.poll() is None:
+            service.stop()
+        spans = Counter(span.span_id for span in console.store.spans() if span.kind == "server")
+        records = [record for record in console.store.logs() if record.scope.name == "userapi.access"]
+        most = load.answered + load.broken
+        assert load.answered <= len(spans) <= most
+        assert load.answered <= len({record.span_id for record in records}) <= most
+        assert load.answered <= counts <= most
+        assert len(spans) == counts
+        if "exporter" not in what and "everything" not in what:
+            assert set(spans.values()) == {1}
+            assert len(records) == len(spans)
+
+
+def test_counts_never_go_back(console: Console, start_service: StartService) -> None:
+    service = start_service("--workers=2", **Route("direct", "http/protobuf").env(console))
+    chance, seen = random.Random(_SEED), 0.0  # noqa: S311  (no secret)
+    with Load(service) as load:
+        for number in range(KILLS):
+            kill(["worker", "exporter"][number % 2], service, chance)
+            load.more(10)
+            now = counted(console, service, "direct")
+            assert now >= seen
+            seen = now
+
+
+def test_exporter_is_replaced_while_requests_are_served(console: Console, start_service: StartService) -> None:
+    service = start_service("--workers=1", **Route("direct", "http/protobuf").env(console))
+    before = exporter(service)
+    before.kill()
+    before.wait(10)
+
+    def replaced() -> dict[str, Any] | None:
+        service.get("/users")
+        status = service.status()
+        return status if status and status["pid"] != before.pid else None
+
+    status = wait_until(replaced, 30, "a new exporter")
+    assert status
+    assert status["starts"] == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_stop_leaves_nothing_behind(console: Console, start_service: StartService, number: int) -> None:
+    service = start_service("--workers=2", **Route("collector", "http/protobuf").env(console))
+    service.get("/users")
+    process = exporter(service)
+    status = service.status()
+    assert status
+    run = Path(status["directory"])
+    service.stop(number)
+    wait_until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, 30, "the exporter's end")
+    wait_until(lambda: not run.exists(), 30, "the end of the directory")
+    assert [span.kind for span in console.store.spans()].count("server") == 1
+
+
+def test_killed_server_takes_its_exporter_with_it(console: Console, start_service: StartService) -> None:
+    service = start_service("--workers=2", **Route("collector", "http/protobuf").env(console))
+    service.get("/users")
+    process = exporter(service)
+    service.process.kill()
+    service.process.wait(30)
+    wait_until(lambda: not process.is_running(), 60, "the exporter's end")
+    assert [span.kind for span in console.store.spans()].count("server") == 1
+
+
+def test_two_generations_are_two_instances(console: Console, start_service: StartService) -> None:
+    """USR2: the new master's workers count in a directory of their own."""
+    service = start_service("--workers=1", script=True, **Route("direct", "http/protobuf").env(console))
+    service.get("/users")
+    old = service.process
+
+    def generations() -> list[dict[str, Any]]:
+        runs = {old.pid, *(child.pid for child in psutil.Process(old.pid).children())}
+        found = [status for status in read_statuses() if status["run"] in runs and "error" not in status]
+        return found if len(found) == 2 else []
+
+    service.send_signal(signal.SIGUSR2)
+    both = wait_until(generations, 60, "two generations")
+    assert len({status["instance"] for status in both}) == 2
+    (new,) = {status["run"] for status in both} - {old.pid}
+    os.kill(new, signal.SIGTERM)

@@ -1,0 +1,335 @@
+"""A request is one record, with its queries and quiet log records inside; and no error of ours reaches it."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.db import connections
+from django.db.backends.signals import connection_created
+from django.http import HttpRequest, HttpResponse
+from django.test import RequestFactory
+from django.test.client import AsyncRequestFactory
+from opentelemetry import trace
+from opentelemetry.metrics import Observation
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+
+from telemetry.journal.records import LOG, MEASUREMENT, OBSERVATIONS, QUERY, REQUEST, items_of
+from telemetry.logs import OTLPHandler
+from telemetry.recording import logs as logs_module
+from telemetry.recording import middleware as middleware_module
+from telemetry.recording import queries as queries_module
+from telemetry.recording.incoming import IncomingContextReader
+from telemetry.recording.journal import journal
+from telemetry.recording.logs import LogRecorder
+from telemetry.recording.meters import RecordingMeterProvider
+from telemetry.recording.middleware import RequestMiddleware
+from telemetry.recording.queries import QueryRecorders
+from tests.recording.conftest import Recorded
+
+logger = logging.getLogger("tests.recording.shop")
+
+CONTEXT, START, DURATION, METHOD, ROUTE, STATUS, ERROR, ENVIRON, TOUCHED, QUERIES, LOGS = range(1, 12)
+
+
+@pytest.fixture(autouse=True)
+def _connected(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(RequestMiddleware, "incoming", IncomingContextReader("trust"), raising=False)
+    monkeypatch.setattr(RequestMiddleware, "process", Process(), raising=False)
+    OTLPHandler.connect(LogRecorder())
+    yield
+    OTLPHandler.connect(None)
+
+
+@pytest.fixture
+def query(django_db_blocker: Any) -> Iterator[Callable[[str], Any]]:
+    """A function that sends a query on a recorded connection."""
+    recorders = QueryRecorders()
+    recorders.install()
+    with django_db_blocker.unblock():
+        connection = connections.create_connection("default")
+        connection.settings_dict = {**connection.settings_dict, "NAME": ":memory:"}
+
+        def send(sql: str, parameters: Any = None) -> Any:
+            with connection.cursor() as cursor:
+                cursor.execute(sql, parameters)
+                return cursor.fetchall() if cursor.description else None
+
+        yield send
+        connection.close()
+    connection_created.disconnect(dispatch_uid=queries_module.__name__)
+
+
+def answer(view: Callable[[HttpRequest], HttpResponse], path: str = "/shop", **headers: str) -> HttpResponse:
+    request = RequestFactory().get(path, headers=headers)
+    response: HttpResponse = RequestMiddleware(view)(request)
+    return response
+
+
+def test_request_is_one_record(recorded: Recorded, query: Callable[..., Any]) -> None:
+    def view(_: HttpRequest) -> HttpResponse:
+        logger.info("sold %s", "a book", extra={"price": 5, "request": object()})
+        query("SELECT 1")
+        query("SELECT 2")
+        return HttpResponse("ok")
+
+    assert answer(view).status_code == 200
+    (record,) = recorded()
+    assert (record[0], record[METHOD], record[ROUTE], record[STATUS], record[ERROR]) == (
+        REQUEST,
+        "GET",
+        None,
+        200,
+        None,
+    )
+    assert record[DURATION] > 0
+    assert [(q[0], q[1], q[6]) for q in record[QUERIES][-2:]] == [
+        (("sqlite", None, None, None), "SELECT 1", None),
+        (("sqlite", None, None, None), "SELECT 2", None),
+    ]
+    (log,) = record[LOGS]
+    assert (log[0], log[2], log[4], log[5], log[6], log[7]) == (
+        logger.name,
+        logging.INFO,
+        "sold a book",
+        "sold %s",
+        {"price": 5},
+        None,
+    )
+    assert items_of(record) == (1 + len(record[QUERIES]), 1, 1 + len(record[QUERIES]))
+
+
+def test_warning_is_a_record_at_once(recorded: Recorded) -> None:
+    seen: list[Any] = []
+
+    def view(_: HttpRequest) -> HttpResponse:
+        logger.warning("the shelf is empty")
+        seen.extend(recorded())
+        return HttpResponse("ok")
+
+    answer(view)
+    (log,) = seen
+    (request,) = recorded()
+    assert (log[0], log[5]) == (LOG, "the shelf is empty")
+    assert log[8] == (request[CONTEXT][0], request[CONTEXT][1], request[CONTEXT][3])
+    assert request[LOGS] is None
+
+
+def test_log_record_outside_of_requests_is_a_record(recorded: Recorded) -> None:
+    logger.info("outside")
+    (log,) = recorded()
+    assert (log[0], log[5], log[8]) == (LOG, "outside", ())
+
+
+def test_exceptions_and_stacks_are_kept(recorded: Recorded) -> None:
+    try:
+        int("a fault")
+    except ValueError:
+        logger.exception("it failed", stack_info=True)
+    (log,) = recorded()
+    kind, message, stack = (log[7][f"exception.{key}"] for key in ("type", "message", "stacktrace"))
+    assert (kind, message) == ("ValueError", "invalid literal for int() with base 10: 'a fault'")
+    assert stack.startswith("Traceback")
+    assert "test_exceptions_and_stacks_are_kept" in log[7]["code.stacktrace"]
+
+
+def test_query_outside_of_requests_is_a_record(recorded: Recorded, query: Callable[..., Any]) -> None:
+    query("SELECT 3")
+    record = recorded()[-1]
+    assert (record[0], record[2]) == (QUERY, "SELECT 3")
+    assert len(record[7][0]) == 16
+    assert record[7][2] is None
+
+
+def test_failed_query_keeps_the_drivers_error(recorded: Recorded, query: Callable[..., Any]) -> None:
+    with pytest.raises(Exception, match="no such table"):
+        query("SELECT * FROM nowhere")
+    short, kind, message, stack = recorded()[-1][6]
+    assert (short, kind) == ("OperationalError", "sqlite3.OperationalError")
+    assert message == "no such table: nowhere"
+    assert "Traceback" in stack
+
+
+def test_trusted_parent_is_continued(recorded: Recorded) -> None:
+    trace_id, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+    answer(lambda _: HttpResponse("ok"), traceparent=f"00-{trace_id}-{parent}-01")
+    (record,) = recorded()
+    assert record[CONTEXT][0].hex() == trace_id
+    assert record[CONTEXT][2].hex() == parent
+    assert record[CONTEXT][4] is True
+
+
+def test_unsampled_request_is_counted_without_its_environment(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RequestMiddleware, "sampler", ALWAYS_OFF)
+    answer(lambda _: HttpResponse("ok"))
+    (record,) = recorded()
+    assert record[CONTEXT][3] & 1 == 0
+    assert record[ENVIRON] is None
+
+
+def test_aborted_request_leaves_no_record(recorded: Recorded) -> None:
+    def view(_: HttpRequest) -> HttpResponse:
+        raise SystemExit(1)
+
+    with pytest.raises(SystemExit):
+        answer(view)
+    assert recorded() == []
+    assert not any(recorded.ring.levels)
+
+
+def test_active_requests_are_counted_in_the_header(recorded: Recorded) -> None:
+    seen: list[int] = []
+
+    def view(_: HttpRequest) -> HttpResponse:
+        seen.extend(recorded.ring.levels)
+        return HttpResponse("ok")
+
+    answer(view)
+    assert sum(seen) == 1
+    assert not any(recorded.ring.levels)
+
+
+def test_async_requests_have_records_of_their_own(recorded: Recorded) -> None:
+    async def view(request: HttpRequest) -> HttpResponse:
+        logger.info("at %s", request.path)
+        trace.get_current_span().set_attribute("path", request.path)
+        await asyncio.sleep(0.01)
+        return HttpResponse("ok")
+
+    async def ask_all() -> None:
+        middleware = RequestMiddleware(view)
+        await asyncio.gather(*(middleware(AsyncRequestFactory().get(f"/{n}")) for n in range(5)))
+
+    asyncio.run(ask_all())
+    records = recorded()
+    assert len({record[CONTEXT][0] for record in records}) == 5
+    for record in records:
+        (log,) = record[LOGS]
+        assert log[4] == f"at {record[TOUCHED][2]['path']}"
+
+
+def test_cancelled_request_leaves_no_record(recorded: Recorded) -> None:
+    async def view(_: HttpRequest) -> HttpResponse:
+        await asyncio.sleep(60)
+        return HttpResponse("late")
+
+    async def cancel() -> None:
+        task = asyncio.ensure_future(RequestMiddleware(view)(AsyncRequestFactory().get("/")))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancel())
+    assert recorded() == []
+    assert not any(recorded.ring.levels)
+
+
+def test_child_of_a_fork_records_nothing_into_its_parents_ring(recorded: Recorded) -> None:
+    child = os.fork()
+    if child == 0:
+        logger.warning("from the child")
+        answer(lambda _: HttpResponse("from the child"))
+        os._exit(0 if journal.ring is None else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    logger.warning("from the parent")
+    assert [record[5] for record in recorded()] == ["from the parent"]
+
+
+class Process:
+    """A process that has nothing to do but what the journal needs."""
+
+    def join(self) -> None:
+        pass
+
+    def after_request(self, now: int) -> None:
+        pass
+
+
+class BrokenError(Exception):
+    pass
+
+
+def break_it(*_: Any, **__: Any) -> Any:
+    raise BrokenError("on purpose")
+
+
+BREAKS = {
+    "begin": (RequestMiddleware, "_begun"),
+    "incoming context": (IncomingContextReader, "read"),
+    "method": (middleware_module, "known_method"),
+    "finish": (RequestMiddleware, "_finished"),
+    "route": (middleware_module, "matched_route"),
+    "environment": (middleware_module, "_environ"),
+    "write": (journal, "write"),
+    "query": (queries_module.QueryRecorder, "_record"),
+    "statement": (queries_module, "_text"),
+    "log record": (LogRecorder, "_write"),
+    "attributes": (logs_module, "attributes_of"),
+    "join": (Process, "join"),
+    "after the request": (Process, "after_request"),
+}
+
+
+@pytest.mark.usefixtures("recorded")
+@pytest.mark.parametrize("part", BREAKS)
+def test_what_breaks_costs_no_request(
+    part: str,
+    query: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def view(_: HttpRequest) -> HttpResponse:
+        logger.info("in the request")
+        return HttpResponse(str(query("SELECT 7")))
+
+    place, name = BREAKS[part]
+    if part == "join":
+        monkeypatch.setattr(journal, "ring", None)
+    monkeypatch.setattr(place, name, staticmethod(break_it) if isinstance(place, type) else break_it)
+    for _ in range(3):
+        assert answer(view).content == b"[(7,)]"
+    monkeypatch.undo()
+    problems = [record for record in caplog.records if record.name == "telemetry.recording.journal"]
+    assert 1 <= len(problems) <= 2, "one log record for each part that notices it"
+    assert "further ones of this kind are only counted" in problems[0].getMessage()
+    assert journal.errors >= 3
+    assert trace.get_current_span() is trace.INVALID_SPAN
+
+
+def test_instruments_record_what_they_are_given(recorded: Recorded) -> None:
+    meter = RecordingMeterProvider().get_meter("shop", "1")
+    meter.create_counter("orders", "{order}", "Orders.").add(2, {"kind": "book"})
+    meter.create_counter("orders").add(-1)
+    meter.create_up_down_counter("stock").add(-3)
+    meter.create_histogram("weight", "kg", explicit_bucket_boundaries_advisory=[1, 2]).record(1.5)
+    meter.create_histogram("weight").record(float("nan"))
+    records = recorded()
+    assert [(record[0], record[1][0], record[1][1], record[2], record[3]) for record in records] == [
+        (MEASUREMENT, "counter", "orders", 2, {"kind": "book"}),
+        (MEASUREMENT, "updowncounter", "stock", -3, {}),
+        (MEASUREMENT, "histogram", "weight", 1.5, {}),
+    ]
+    assert records[0][1] == ("counter", "orders", "{order}", "Orders.", "shop", "1", "", None)
+    assert records[2][1][-1] == (1.0, 2.0)
+
+
+def test_observables_are_asked_together_and_one_may_fail(recorded: Recorded) -> None:
+    provider = RecordingMeterProvider()
+    meter = provider.get_meter("shop")
+    meter.create_observable_gauge("temperature", [lambda _: [Observation(21.5, {"room": "a"})]])
+    meter.create_observable_counter("broken", [break_it])
+    provider.observe()
+    problem, (kind, time, observed, process) = recorded()
+    assert problem[0] == LOG
+    assert (kind, process) == (OBSERVATIONS, os.getpid())
+    assert time > 0
+    assert [(instrument[1], points) for instrument, points in observed] == [
+        ("temperature", ((21.5, {"room": "a"}),)),
+        ("broken", ()),
+    ]
+    assert journal.errors == 1

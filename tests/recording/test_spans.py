@@ -1,0 +1,166 @@
+"""The spans that telemetry starts itself are the SDK's in all that user code can do to them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.trace import SpanContext, Status, StatusCode, TraceFlags
+from opentelemetry.trace.span import TraceState
+
+from telemetry.journal.records import SPAN
+from telemetry.recording.spans import RecordedSpan, RequestSpan, SpanRecorder
+from tests.recording.conftest import Recorded
+
+Action = Callable[[Any], object]
+ODD: Any = object()
+OTHER = SpanContext(5, 6, is_remote=True, trace_flags=TraceFlags(1), trace_state=TraceState([("a", "b")]))
+
+
+def raise_within(span: Any) -> None:
+    try:
+        int("within")
+    except ValueError as error:
+        span.record_exception(error, {"more": 1}, escaped=True)
+
+
+ACTIONS: dict[str, Action] = {
+    "attribute": lambda span: span.set_attribute("user.plan", "free"),
+    "attributes": lambda span: span.set_attributes({"a": 1, "b": [True, False], "c": (1.5, 2.5)}),
+    "odd attributes": lambda span: span.set_attributes({"": 1, "odd": ODD, "mixed": [1, "a"], "nothing": None}),
+    "event": lambda span: span.add_event("cache.miss", {"key": "k"}, 17),
+    "link": lambda span: span.add_link(OTHER, {"why": "test"}),
+    "name": lambda span: span.update_name("another"),
+    "status": lambda span: span.set_status(StatusCode.ERROR, "it was bad"),
+    "status object": lambda span: span.set_status(Status(StatusCode.ERROR, "bad")),
+    "ok is final": lambda span: (span.set_status(StatusCode.OK), span.set_status(StatusCode.ERROR, "late")),
+    "unset changes nothing": lambda span: (span.set_status(StatusCode.ERROR, "x"), span.set_status(StatusCode.UNSET)),
+    "exception": raise_within,
+    "many attributes": lambda span: span.set_attributes({f"key.{n}": n for n in range(200)}),
+    "many events": lambda span: [span.add_event(f"event {n}", timestamp=n) for n in range(200)],
+    "many links": lambda span: [span.add_link(OTHER) for _ in range(200)],
+}
+
+
+class Ended(SpanProcessor):
+    def __init__(self) -> None:
+        self.spans: list[ReadableSpan] = []
+
+    def on_end(self, span: ReadableSpan) -> None:
+        self.spans.append(span)
+
+
+def of_sdk(action: Action) -> tuple[Any, ...]:
+    """What a span of the SDK keeps of an action, as records have it."""
+    provider, ended = TracerProvider(shutdown_on_exit=False), Ended()
+    provider.add_span_processor(ended)
+    started = provider.get_tracer("test").start_span("", Context())
+    action(started)
+    started.end()
+    (span,) = ended.spans
+    return (
+        span.name,
+        None if span.status.is_unset else (span.status.status_code.value, span.status.description),
+        dict(span.attributes or {}),
+        [(event.name, dict(event.attributes or {}), event.dropped_attributes) for event in span.events],
+        [(link.context.span_id, dict(link.attributes or {})) for link in span.links],
+        (span.dropped_attributes, span.dropped_events, span.dropped_links),
+    )
+
+
+@pytest.mark.parametrize("what", ACTIONS)
+def test_span_takes_what_the_sdk_takes(what: str) -> None:
+    span = RequestSpan()
+    ACTIONS[what](span)
+    assert span.touched is not None
+    name, status, attributes, events, links, dropped = span.touched
+    events = [(named, given, gone) for _, named, given, gone in events]
+    links = [(int.from_bytes(link[1]), link[3]) for link in links]
+    assert (name, status, attributes, events, links, dropped) == of_sdk(ACTIONS[what])
+
+
+def test_untouched_span_keeps_nothing() -> None:
+    assert RequestSpan().touched is None
+
+
+@pytest.mark.parametrize("what", ACTIONS)
+def test_ended_span_takes_nothing(what: str) -> None:
+    span = RequestSpan()
+    assert span.is_recording()
+    span.end()
+    ACTIONS[what](span)
+    assert not span.is_recording()
+    assert span.touched is None
+
+
+@pytest.mark.parametrize("what", ACTIONS)
+def test_unsampled_span_takes_nothing(what: str) -> None:
+    span = RequestSpan()
+    span.flags = 0
+    ACTIONS[what](span)
+    assert not span.is_recording()
+    assert span.touched is None
+
+
+def test_context_of_a_span_is_that_of_its_record() -> None:
+    span = RequestSpan()
+    context = span.get_span_context()
+    assert context.is_valid
+    assert context.trace_id.to_bytes(16) == span.ids[0]
+    assert context.span_id.to_bytes(8) == span.ids[1]
+    assert context.trace_flags.sampled
+    assert context.trace_flags.random_trace_id
+    assert span.get_span_context() is context
+
+
+def test_ids_differ() -> None:
+    spans = [RequestSpan() for _ in range(1000)]
+    assert len({span.trace_id for span in spans}) == len({span.span_id for span in spans}) == 1000
+
+
+def test_our_span_works_as_the_current_one() -> None:
+    span: RecordedSpan = RequestSpan()
+    with trace.use_span(span, end_on_exit=True):
+        trace.get_current_span().set_attribute("inside", 1)
+        child = TracerProvider(shutdown_on_exit=False).get_tracer("test").start_span("child")
+        assert child.get_span_context().trace_id.to_bytes(16) == span.trace_id
+    assert span.ended
+    assert span.touched
+    assert span.touched[2] == {"inside": 1}
+
+
+def test_spans_of_user_code_become_records(recorded: Recorded) -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SpanRecorder())
+    tracer = provider.get_tracer("shop", "1.2", "https://schema", {"a": "b"})
+    with tracer.start_as_current_span("outer", attributes={"n": 1}, links=[trace.Link(OTHER, {"l": 2})]) as outer:
+        outer.add_event("event", {"e": 3}, 99)
+        with tracer.start_as_current_span("inner"):
+            pass
+    inner_record, outer_record = recorded()
+    kind, scope, ids, name, span_kind, start, end, attributes, status, events, links, dropped = outer_record
+    assert (kind, scope, name, span_kind) == (SPAN, ("shop", "1.2", "https://schema", {"a": "b"}), "outer", 0)
+    assert ids[2] is None
+    assert inner_record[2][0] == ids[0]
+    assert inner_record[2][2] == ids[1]
+    assert 0 < start <= end
+    assert (attributes, status, dropped) == ({"n": 1}, None, (0, 0, 0))
+    assert events == ((99, "event", {"e": 3}, 0),)
+    ids_of_link = OTHER.trace_id.to_bytes(16), OTHER.span_id.to_bytes(8)
+    assert links == ((*ids_of_link, True, {"l": 2}, 0),)
+
+
+def test_unsampled_spans_of_user_code_leave_nothing(recorded: Recorded) -> None:
+    provider = TracerProvider(sampler=trace_off(), shutdown_on_exit=False)
+    provider.add_span_processor(SpanRecorder())
+    with provider.get_tracer("shop").start_as_current_span("outer"):
+        pass
+    assert recorded() == []
+
+
+def trace_off() -> Any:
+    from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+
+    return ALWAYS_OFF
