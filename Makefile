@@ -51,7 +51,7 @@ dashboards: $(VENV)/.installed-dev ## Write Grafana's dashboards from deploy/gra
 	$(BIN)/python -m deploy.grafana.source
 
 report: $(VENV)/.installed-dev ## Put the published comparison (docs/comparison) into the README
-	@$(BIN)/python -m telemetry.compare.report
+	@$(BIN)/python -m telemetry.tools.compare.report
 
 screenshots: $(VENV)/.installed-dev ## Run a demo and take docs/images/console-*.png of its console (needs Chromium)
 	@$(BIN)/python -m tests.screenshots $(ARGS)

@@ -20,11 +20,11 @@ def main(arguments: list[str]) -> None:
     """Run the command that `arguments` name; a wrong variable or an unusable database ends it with one line."""
     command = "help" if {"--help", "-h"} & {*arguments} else "".join(arguments[1:2])
     if command == "demo":
-        from telemetry.demo.environment import prepare
+        from telemetry.tools.demo.environment import prepare
 
         prepare(arguments[2:])
     if command == "compare":
-        from telemetry.compare.environment import prepare as prepare_comparison
+        from telemetry.tools.compare.environment import prepare as prepare_comparison
 
         prepare_comparison()
     if not _needs_key(command, arguments) and not os.environ.get("DJANGO_SECRET_KEY", "").strip():

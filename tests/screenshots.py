@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from telemetry.demo.client import call
-from telemetry.demo.ports import MODES, Ports, busy_port
-from tests.console.browser import Chromium, chromium
+from telemetry.tools.demo.client import call
+from telemetry.tools.demo.ports import MODES, Ports, busy_port
 from tests.support.service import ROOT, wait_until
+from tests.tools.console.browser import Chromium, chromium
 
 IMAGES = ROOT / "docs" / "images"
 SIZE = {"width": 1280, "height": 860}

@@ -3,6 +3,7 @@
 import os
 import sys
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,8 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "telemetry",
+    # An image may leave the tools out.
+    *(["telemetry.tools"] if find_spec("telemetry.tools") else []),
     "userapi",
     "userapi.accounts",
     "userapi.users",

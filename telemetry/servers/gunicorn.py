@@ -32,7 +32,7 @@ def on_exit(server: Any) -> None:
         hold.release(lifecycle.load_config().flush_timeout)
 
 
-def post_fork(server: Any, worker: Any) -> None:  # noqa: ARG001
+def post_fork(server: Any, worker: Any) -> None:
     """Redact what gunicorn logs: a reload may have set up new handlers."""
     RedactingFormatter.install(logging.getLogger("gunicorn.error"))
 

@@ -33,8 +33,8 @@ from time import perf_counter, sleep
 import psutil
 
 import tests.support.environment  # noqa: F401  (the service's settings need it)
-from telemetry.compare.faults_proxy import PASS, Fault, FaultProxy
-from telemetry.console.server import Console
+from telemetry.tools.compare.faults_proxy import PASS, Fault, FaultProxy
+from telemetry.tools.console.server import Console
 from tests.conftest import migrate
 from tests.support.routes import Route
 from tests.support.service import Service, wait_until

@@ -21,11 +21,11 @@ import grpc
 from django.conf import settings
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from telemetry.console.ingest import SIGNALS
-from telemetry.console.receiver import Receiver
-from telemetry.console.server import Console
-from telemetry.console.store import Store
-from tests.console.client import attributes, request
+from telemetry.tools.console.ingest import SIGNALS
+from telemetry.tools.console.receiver import Receiver
+from telemetry.tools.console.server import Console
+from telemetry.tools.console.store import Store
+from tests.tools.console.client import attributes, request
 
 TRACES = SIGNALS["traces"]
 BATCH = 512

@@ -5,7 +5,7 @@
 Times are CPU time of this thread, the median of the rounds. A measurement is one of a request's duration by the series
 that the translation keeps; `record` finds the series by its attributes first, as for instruments of the service's own.
 Exemplars are those of sampled spans: in every second bucket that counts. Fails when a snapshot of 1,000 series takes
-longer than the aim. `python -m telemetry.compare.scrape` holds a scrape against prometheus_client.
+longer than the aim. `python -m telemetry.tools.compare.scrape` holds a scrape against prometheus_client.
 """
 
 import argparse

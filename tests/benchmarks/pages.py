@@ -23,8 +23,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 from tests.benchmarks.ingest import batch
-from tests.console.client import attributes, post, request, resource
 from tests.support.service import ROOT
+from tests.tools.console.client import attributes, post, request, resource
 
 MOST_MS = 200.0
 LOGS = 512

@@ -23,7 +23,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 from tests.benchmarks.pages import console
-from tests.console.client import attributes, post, request, resource
+from tests.tools.console.client import attributes, post, request, resource
 
 SPANS, RECORDS, SERIES = 500, 50, 20
 PAGES = ("/", "/traces?limit=500", "/traces?q=nothing+like+it", "/metrics", "/logs", "/modes", "/api/summary")

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import tests.support.environment  # noqa: F401  (the service's settings need it)
-from telemetry.console.server import Console
+from telemetry.tools.console.server import Console
 from tests.conftest import migrate
 from tests.support.routes import LAZY, ROUTES, Route, black_hole, send
 from tests.support.service import Service, free_port

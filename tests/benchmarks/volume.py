@@ -29,8 +29,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 import tests.support.environment  # noqa: F401  (the service's settings need it)
-from telemetry.demo.client import CountingClient
-from telemetry.demo.traffic import story
+from telemetry.tools.demo.client import CountingClient
+from telemetry.tools.demo.traffic import story
 from tests.conftest import migrate
 from tests.support.service import Service
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from telemetry.compare.faults_proxy import PASS, Fault, FaultProxy
-from telemetry.console.server import Console
+from telemetry.tools.compare.faults_proxy import PASS, Fault, FaultProxy
+from telemetry.tools.console.server import Console
 from tests.support.routes import Route
 from tests.support.service import Service, free_port, wait_until
 

@@ -9,10 +9,10 @@ from typing import Any
 from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from telemetry.console.metrics import Series
-from telemetry.console.points import Point
-from telemetry.console.records import LogRecord, Span
-from telemetry.console.server import Console
+from telemetry.tools.console.metrics import Series
+from telemetry.tools.console.points import Point
+from telemetry.tools.console.records import LogRecord, Span
+from telemetry.tools.console.server import Console
 from tests.support.routes import Route
 from tests.support.service import Service, wait_until
 

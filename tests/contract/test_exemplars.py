@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from telemetry.console.server import Console
+from telemetry.tools.console.server import Console
 from tests.support.prometheus import Prometheus
 from tests.support.routes import Route, send
 from tests.support.service import Service, wait_until

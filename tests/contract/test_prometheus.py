@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from telemetry.console.server import Console
 from telemetry.exposition.names import Translation
+from telemetry.tools.console.server import Console
 from tests.contract.differences import merge, unexplained
 from tests.contract.reference import blocks
 from tests.contract.round import ENVIRONMENT, Round, send

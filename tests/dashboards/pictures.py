@@ -19,8 +19,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from deploy.grafana.source import DASHBOARDS
 from deploy.grafana.source.model import Dashboard
-from tests.console.browser import CHROMIUM, FLAGS
 from tests.support.service import ROOT
+from tests.tools.console.browser import CHROMIUM, FLAGS
 
 IMAGES = ROOT / "docs" / "images"
 # So wide that a panel of a third of the page can be read.

@@ -13,7 +13,7 @@ from django.core.management import get_commands, load_command_class
 from telemetry.config import TelemetryConfig
 from telemetry.config.values import SIGNALS
 from telemetry.config.variables import VARIABLES
-from telemetry.demo.ports import MODES, Ports
+from telemetry.tools.demo.ports import MODES, Ports
 from tests.documents.documents import Document, documents
 from tests.support.service import ROOT
 

@@ -12,16 +12,16 @@ from typing import Any
 
 import pytest
 
-from telemetry.compare.faults_proxy import FaultProxy
 from telemetry.config import Signal, SignalConfig, TelemetryConfig
-from telemetry.console.receiver import Refusal
-from telemetry.console.server import Console
 from telemetry.exporting import outage
 from telemetry.exporting.delivery import Delivery
 from telemetry.exporting.encoding import LogData, RequestBuilder, ScopeData, SpanData, encode_log, encode_span
 from telemetry.exporting.sender import Sender, Stopped
 from telemetry.exporting.transports import make_transport
 from telemetry.journal.spool import Spool
+from telemetry.tools.compare.faults_proxy import FaultProxy
+from telemetry.tools.console.receiver import Refusal
+from telemetry.tools.console.server import Console
 from tests.support.service import free_port, wait_until
 
 PROTOCOLS = ["grpc", "http/protobuf"]

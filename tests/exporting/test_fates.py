@@ -6,11 +6,11 @@ from time import monotonic
 
 import pytest
 
-from telemetry.compare.faults_proxy import Fault, FaultProxy
 from telemetry.config import Signal
-from telemetry.console.faults import Faults
-from telemetry.console.server import Console
 from telemetry.journal.spool import Spool
+from telemetry.tools.compare.faults_proxy import Fault, FaultProxy
+from telemetry.tools.console.faults import Faults
+from telemetry.tools.console.server import Console
 from tests.exporting.conftest import Line, StartLine
 from tests.support.service import free_port, wait_until
 

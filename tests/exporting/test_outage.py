@@ -6,14 +6,14 @@ from time import monotonic
 
 import pytest
 
-from telemetry.compare.faults_proxy import Fault, FaultProxy
-from telemetry.console.faults import Faults
-from telemetry.console.server import Console
 from telemetry.exporting import delivery as delivery_module
 from telemetry.exporting.delivery import Delivery
 from telemetry.exporting.outage import Outage, without_credentials
 from telemetry.exporting.transports import Answer
 from telemetry.journal.spool import Evicted
+from telemetry.tools.compare.faults_proxy import Fault, FaultProxy
+from telemetry.tools.console.faults import Faults
+from telemetry.tools.console.server import Console
 from tests.exporting.conftest import StartLine
 from tests.support.service import free_port, wait_until
 

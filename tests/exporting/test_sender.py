@@ -12,12 +12,12 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-from telemetry.console.faults import Faults
-from telemetry.console.server import Console
 from telemetry.exporting.delivery import Delivery
 from telemetry.exporting.encoding import RequestBuilder
 from telemetry.exporting.sender import Sender
 from telemetry.exporting.transports import Answer
+from telemetry.tools.console.faults import Faults
+from telemetry.tools.console.server import Console
 from tests.exporting.conftest import SCOPE, Line, StartLine, encoded
 from tests.exporting.test_transports import grpc_backend
 from tests.support.service import wait_until

@@ -25,11 +25,11 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-from telemetry.console.server import Console
 from telemetry.exporting.transports import Answer, make_transport
 from telemetry.exporting.transports.answers import shorten
 from telemetry.exporting.transports.otlp_grpc import failure
 from telemetry.exporting.transports.otlp_http import retry_after
+from telemetry.tools.console.server import Console
 from tests.exporting.conftest import batch, signal_config
 from tests.support.service import wait_until
 

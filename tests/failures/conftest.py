@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from telemetry.console.server import Console
+from telemetry.tools.console.server import Console
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from time import monotonic
 
 import pytest
 
-from telemetry.compare.faults_proxy import Fault, FaultProxy
+from telemetry.tools.compare.faults_proxy import Fault, FaultProxy
 from tests.support.service import free_port, wait_until
 
 

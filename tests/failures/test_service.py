@@ -12,11 +12,11 @@ from typing import Any
 import psutil
 import pytest
 
-from telemetry.compare.faults_proxy import Fault, FaultProxy
-from telemetry.console.faults import Faults
-from telemetry.console.server import Console
 from telemetry.status import read_statuses
 from telemetry.status_report import as_text
+from telemetry.tools.compare.faults_proxy import Fault, FaultProxy
+from telemetry.tools.console.faults import Faults
+from telemetry.tools.console.server import Console
 from tests.support.routes import Route, send
 from tests.support.service import ROOT, Service, free_port, wait_until
 

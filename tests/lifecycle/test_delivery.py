@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from telemetry.console.server import Console
+from telemetry.tools.console.server import Console
 from tests.support.routes import LAZY, Route, expect, scraped_requests, send
 from tests.support.service import Service, wait_until
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from telemetry.console.server import Console
+from telemetry.tools.console.server import Console
 from tests.support.routes import LAZY, Route, expect, send
 from tests.support.service import Service, free_port, listens, wait_until
 

@@ -15,8 +15,8 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from telemetry.console.server import Console
 from telemetry.status import read_statuses
+from telemetry.tools.console.server import Console
 from tests.support.routes import Route
 from tests.support.service import Service, wait_until
 

@@ -11,7 +11,7 @@ from time import sleep
 import psutil
 import pytest
 
-from telemetry.console.server import Console
+from telemetry.tools.console.server import Console
 from tests.support.routes import LAZY, Route, expect, send
 from tests.support.service import ROOT, Service, free_port, wait_until
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from telemetry.console.server import Console
+from telemetry.tools.console.server import Console
 from tests.support.routes import LAZY, Route
 from tests.support.service import Service
 

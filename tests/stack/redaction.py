@@ -12,7 +12,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeL
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
 
-from telemetry.console.server import Console
+from telemetry.tools.console.server import Console
 from tests.privacy.canaries import Canaries
 from tests.stack.servers import Binaries, Stack
 

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from time import sleep
 
-from telemetry.compare.route import Route as ComparedRoute
-from telemetry.console.server import Console
+from telemetry.tools.compare.route import Route as ComparedRoute
+from telemetry.tools.console.server import Console
 from tests.support.service import Service
 
 # Long enough that nothing is sent before a stop, so that the flush is what is tested.

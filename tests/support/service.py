@@ -15,9 +15,9 @@ from typing import Any, Self
 
 import psutil
 
-from telemetry.compare.sockets import listens, wait_until
 from telemetry.journal import directory
 from telemetry.status import read_statuses
+from telemetry.tools.compare.sockets import listens, wait_until
 from tests.support.ports import free_port
 
 __all__ = ["ROOT", "Service", "free_port", "listens", "wait_until"]

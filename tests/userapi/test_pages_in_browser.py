@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.console.browser import Chromium, chromium, chromium_is_missing
 from tests.support.service import ROOT, Service
+from tests.tools.console.browser import Chromium, chromium, chromium_is_missing
 
 pytestmark = pytest.mark.skipif(chromium_is_missing(), reason="Chromium is not installed")
 PASSWORD = "a password of admin"

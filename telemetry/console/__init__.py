@@ -1,4 +1,0 @@
-"""The embedded telemetry receiver: OTLP and Prometheus scrapes in, a bounded store, web pages and a JSON API.
-
-`telemetry.console.server.Console` runs it inside a process (tests, the demo); `manage.py console` runs it alone.
-"""

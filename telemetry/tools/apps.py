@@ -1,0 +1,8 @@
+from django.apps import AppConfig
+
+
+class ToolsAppConfig(AppConfig):
+    """The commands console, demo, doctor, compare and traffic. A production image can leave this package out."""
+
+    name = "telemetry.tools"
+    label = "telemetry_tools"

@@ -1,0 +1,182 @@
+"""The embedded console's JSON API (docs in `telemetry.tools.console.views`): what has arrived of all three signals."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, ClassVar
+from urllib.parse import quote
+
+from telemetry.tools.backends.http import Backend
+
+_NOT_FOUND = 404
+
+
+@dataclass(frozen=True, slots=True)
+class ModeTotals:
+    """What has arrived of one mode since the console's start; each span is counted once."""
+
+    spans: int
+    server_spans: int
+    duplicate_spans: int
+    log_records: int
+    access_records: int
+    data_points: int
+    scraped_samples: int
+    requests_otlp: int
+    requests_scraped: int
+
+
+_TOTALS = tuple(each.name for each in fields(ModeTotals))
+
+
+@dataclass(frozen=True, slots=True)
+class KeptSpan:
+    """A span that the console keeps."""
+
+    trace_id: str
+    span_id: str
+    parent_id: str
+    name: str
+    kind: str
+    service: str
+    mode: str
+    attributes: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptLog:
+    """A log record that the console keeps."""
+
+    body: str
+    severity: str
+    logger: str
+    service: str
+    mode: str
+    trace_id: str
+    attributes: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptTrace:
+    """A trace with its log records; both empty if the console does not have it."""
+
+    spans: list[KeptSpan]
+    logs: list[KeptLog]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptExemplar:
+    """An exemplar; `time` is in seconds since the epoch, 0 if it has none."""
+
+    trace_id: str
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class KeptSeries:
+    """A series with the value of its newest point, and the exemplars of those asked for; `source` is otlp or scrape."""
+
+    source: str
+    sample: str
+    mode: str
+    service: str
+    attributes: Mapping[str, Any]
+    value: float
+    exemplars: tuple[KeptExemplar, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ScrapeTarget:
+    """A target that the console scrapes."""
+
+    url: str
+    ok: bool
+    error: str
+
+
+class Console(Backend):
+    """The embedded console (`manage.py console`)."""
+
+    name: ClassVar[str] = "the console"
+    variable: ClassVar[str] = "TELEMETRY_CONSOLE_URL"
+    default_url: ClassVar[str] = "http://localhost:3000"
+    ready_path: ClassVar[str] = "/healthz"
+
+    def totals(self) -> dict[str, ModeTotals]:
+        """Return what has arrived since the start, by mode."""
+        modes = self._get("/api/summary")["modes"]
+        return {mode: ModeTotals(**{name: answer[name] for name in _TOTALS}) for mode, answer in modes.items()}
+
+    def trace(self, trace_id: str) -> KeptTrace:
+        """Return the spans of a trace and the log records that belong to it."""
+        answer = self._get(f"/api/traces/{trace_id}", accepted=(_NOT_FOUND,))
+        if answer is None:
+            return KeptTrace([], [])
+        return KeptTrace([_span(one) for one in answer["spans"]], [_log(one) for one in answer["logs"]])
+
+    def logs(self, trace_id: str | None = None, limit: int = 50) -> list[KeptLog]:
+        """Return the newest log records, those of one trace if its id is given."""
+        parameters: dict[str, object] = {"limit": limit} | ({"trace_id": trace_id} if trace_id else {})
+        return [_log(one) for one in self._get("/api/logs", parameters)["logs"]]
+
+    def series(self, metric: str, points: int = 100) -> list[KeptSeries]:
+        """Return the series of a metric such as `http.server.request.duration` (scraped: `http_server_..._seconds`)."""
+        answer = self._get(f"/api/metrics/{quote(metric)}", {"points": points}, accepted=(_NOT_FOUND,))
+        return [] if answer is None else [_series(one) for one in answer["series"] if one["points"]]
+
+    def targets(self) -> list[ScrapeTarget]:
+        """Return the targets that it scrapes."""
+        answer = self._get("/api/summary")["scrape_targets"]
+        return [ScrapeTarget(one["url"], bool(one["up"]), one["last_error"]) for one in answer]
+
+    def _get(self, path: str, parameters: Mapping[str, object] | None = None, accepted: tuple[int, ...] = ()) -> Any:
+        answer = self.get_json(path, parameters, accepted)
+        if answer is not None and not isinstance(answer, dict):
+            raise self.error(f"{self.base}{path}", "the answer is not the console's")
+        return answer
+
+
+def _span(answer: Mapping[str, Any]) -> KeptSpan:
+    return KeptSpan(
+        trace_id=answer["trace_id"],
+        span_id=answer["span_id"],
+        parent_id=answer["parent_span_id"] or "",
+        name=answer["name"],
+        kind=answer["kind"],
+        service=answer["service"],
+        mode=answer["mode"],
+        attributes=answer["attributes"],
+    )
+
+
+def _log(answer: Mapping[str, Any]) -> KeptLog:
+    return KeptLog(
+        body=str(answer["body"]),
+        severity=answer["severity"],
+        logger=answer["logger"],
+        service=answer["service"],
+        mode=answer["mode"],
+        trace_id=answer["trace_id"] or "",
+        attributes=answer["attributes"],
+    )
+
+
+def _series(answer: Mapping[str, Any]) -> KeptSeries:
+    newest = answer["points"][-1]
+    return KeptSeries(
+        source=answer["source"],
+        sample=answer["sample"] or "",
+        mode=answer["mode"],
+        service=answer["service"],
+        attributes=answer["attributes"],
+        value=float(newest.get("count", newest.get("value", 0))),
+        exemplars=tuple(
+            KeptExemplar(exemplar["trace_id"] or "", _seconds(exemplar["time"]))
+            for point in answer["points"]
+            for exemplar in point["exemplars"]
+        ),
+    )
+
+
+def _seconds(time: str | None) -> float:
+    return datetime.fromisoformat(time).timestamp() if time else 0.0

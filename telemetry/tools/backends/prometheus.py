@@ -1,0 +1,108 @@
+"""Prometheus: values, exemplars, scrape targets. https://prometheus.io/docs/prometheus/latest/querying/api/."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from telemetry.tools.backends.http import Backend
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One value of an instant query. `time` is in seconds since the epoch: that of the query, not of the scrape."""
+
+    labels: Mapping[str, str]
+    value: float
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Exemplar:
+    """One exemplar; `series` are the labels of its series, `time` is in seconds since the epoch."""
+
+    series: Mapping[str, str]
+    labels: Mapping[str, str]
+    value: float
+    time: float
+
+    @property
+    def trace_id(self) -> str:
+        """The id of the trace that it links to; empty if it has none."""
+        return self.labels.get("trace_id", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One target that is scraped. `health` is up, down or unknown (not scraped yet); `last_duration` is in seconds."""
+
+    job: str
+    url: str
+    health: str
+    last_error: str
+    last_duration: float
+    labels: Mapping[str, str]
+
+
+class Prometheus(Backend):
+    """A Prometheus, or what speaks its API (Mimir, Thanos: with their path in the URL)."""
+
+    name: ClassVar[str] = "Prometheus"
+    variable: ClassVar[str] = "TELEMETRY_PROMETHEUS_URL"
+    default_url: ClassVar[str] = "http://localhost:9090"
+    ready_path: ClassVar[str] = "/-/ready"
+
+    def query(self, expression: str, time: float | None = None) -> list[Sample]:
+        """Return the samples of a vector or scalar expression at `time` (seconds since the epoch; default: now)."""
+        parameters: dict[str, object] = {"query": expression}
+        if time is not None:
+            parameters["time"] = f"{time:.3f}"
+        data = self._data("query", parameters)
+        result, kind = data.get("result", []), data.get("resultType")
+        if kind == "scalar":
+            return [Sample({}, float(result[1]), float(result[0]))]
+        if kind != "vector":
+            raise self.error(f"{self.base}/api/v1/query", f"the result is a {kind}, not a vector or scalar")
+        return [Sample(one["metric"], float(one["value"][1]), float(one["value"][0])) for one in result]
+
+    def value(self, expression: str, time: float | None = None) -> float | None:
+        """Return the sum of what `expression` finds, or None where it finds nothing."""
+        samples = self.query(expression, time)
+        return sum(sample.value for sample in samples) if samples else None
+
+    def exemplars(self, selector: str, start: float, end: float) -> list[Exemplar]:
+        """Return the exemplars of the series that `selector` finds, between two times (seconds since the epoch)."""
+        parameters = {"query": selector, "start": f"{start:.3f}", "end": f"{end:.3f}"}
+        return list(self._exemplars(self._data("query_exemplars", parameters) or []))
+
+    def targets(self) -> list[Target]:
+        """Return the active scrape targets."""
+        return [
+            Target(
+                job=one.get("labels", {}).get("job", one.get("scrapePool", "")),
+                url=one.get("scrapeUrl", ""),
+                health=one.get("health", "unknown"),
+                last_error=one.get("lastError", ""),
+                last_duration=float(one.get("lastScrapeDuration", 0.0)),
+                labels=one.get("labels", {}),
+            )
+            for one in self._data("targets", {"state": "active"}).get("activeTargets", ())
+        ]
+
+    def flags(self) -> dict[str, str]:
+        """Return the flags it was started with, defaults included."""
+        flags: dict[str, str] = self._data("status/flags", {})
+        return flags
+
+    def _data(self, path: str, parameters: Mapping[str, object]) -> Any:
+        answer = self.get_json(f"/api/v1/{path}", parameters)
+        if not isinstance(answer, dict) or answer.get("status") != "success":
+            raise self.error(f"{self.base}/api/v1/{path}", "the answer is not that of its API")
+        return answer.get("data")
+
+    @staticmethod
+    def _exemplars(data: Any) -> Iterator[Exemplar]:
+        for series in data:
+            for one in series.get("exemplars", ()):
+                yield Exemplar(
+                    series.get("seriesLabels", {}), one["labels"], float(one["value"]), float(one["timestamp"])
+                )

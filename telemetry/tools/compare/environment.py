@@ -1,0 +1,30 @@
+"""The environment of a comparison: nothing of the caller's configuration may colour it. Imports no Django."""
+
+import os
+import secrets
+import sys
+from collections.abc import MutableMapping
+
+from telemetry.tools.demo.environment import LOOPBACK, set_aside
+
+
+def prepare(environ: MutableMapping[str, str] = os.environ) -> None:
+    """Give `environ` what Django's settings need, and remove what is meant for another service.
+
+    To be called before Django's settings load.
+    """
+    left_out = set_aside(environ)
+    if left_out:
+        print(f"compare: ignoring these environment variables: {', '.join(left_out)}", file=sys.stderr)  # noqa: T201
+    environ.update(
+        {
+            "DATABASE_URL": "sqlite:////nonexistent/compare-has-a-database-for-each-run",
+            "DJANGO_ALLOWED_HOSTS": ",".join(LOOPBACK),
+            "DJANGO_HTTPS": "false",
+            "DJANGO_SECRET_KEY": secrets.token_urlsafe(50),
+            "TELEMETRY_MODE": "off",
+        }
+    )
+    # The exporters obey proxies, and no proxy reaches this machine's loopback.
+    for name in ("NO_PROXY", "no_proxy"):
+        environ[name] = ",".join([*filter(None, [environ.get(name)]), *LOOPBACK])

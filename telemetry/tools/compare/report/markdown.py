@@ -1,0 +1,125 @@
+"""The table for the README, and its place there."""
+
+import sys
+from pathlib import Path
+
+from telemetry.tools.compare.report import words
+from telemetry.tools.compare.report.words import Report
+
+BEGIN, END = "<!-- comparison -->", "<!-- /comparison -->"
+_COLUMNS = ("cpu", "throughput", "p50", "p99", "memory")
+
+
+def as_markdown(report: Report) -> str:
+    """Return tables of cost, loss and goals with the facts that they depend on."""
+    parts = [_warning(report), _cost(report), _loss(report), _goals(report), _facts(report)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _warning(report: Report) -> str:
+    warnings = []
+    if not report["complete"]:
+        warnings.append(f"**Partial: stopped during “{report['stopped_during']}”.**")
+    if not report["ok"]:
+        warnings.append(f"**Counts do not add up ({len(report['problems'])} problems): these figures are void.**")
+    return " ".join(warnings)
+
+
+def _cost(report: Report) -> str:
+    variants = [one for one in report.get("cost", {}).get("variants", ()) if one["runs"]]
+    if not variants:
+        return ""
+    names = [words.COLUMNS[name] for name in _COLUMNS]
+    lines = [f"| Set-up | {' | '.join(names)} | off ÷ set-up, CPU | bytes per request |", "|-" * (len(names) + 3) + "|"]
+    for one in variants:
+        if one["key"] == "off":
+            cells = [words.value(name, one["median"][name]) for name in _COLUMNS]
+            lines.append(f"| {one['title']} (absolute) | {' | '.join(cells)} | 1 | 0 B |")
+            continue
+        cells = [words.ratio(one["ratio"].get(name)) for name in _COLUMNS]
+        bytes_sent = words.value("sent_bytes", one["median"]["sent_bytes"])
+        lines.append(
+            f"| {one['title']} | {' | '.join(cells)} | {words.inverse(one['ratio'].get('cpu'))} | {bytes_sent} |"
+        )
+    return "\n".join(lines)
+
+
+def _loss(report: Report) -> str:
+    runs = report.get("loss", {}).get("runs", ())
+    if not runs:
+        return ""
+    titles = list(dict.fromkeys(run["variant"] for run in runs))
+    lines = [
+        "Lost of what was sent (spans / log records / counts):",
+        "",
+        f"| Fault | {' | '.join(titles)} |",
+        "|-" * (len(titles) + 1) + "|",
+    ]
+    for fault in dict.fromkeys(run["title"] for run in runs):
+        found = {run["variant"]: run for run in runs if run["title"] == fault}
+        lines.append(f"| {fault} | {' | '.join(_shares(found.get(title)) for title in titles)} |")
+    return "\n".join(lines)
+
+
+def _goals(report: Report) -> str:
+    """Return the goals with a figure of their own; what was lost stands in the table before."""
+    lines = [line for line in report.get("goals", ()) if line["unit"] != "items"]
+    if not lines:
+        return ""
+    rows = [
+        f"| {line['goal']} | {line['variant']} | {words.goal(line, 'value')} | {words.goal(line, 'least')} | "
+        f"{words.goal(line, 'aim')} | {words.verdict(line)} |"
+        for line in lines
+    ]
+    return "\n".join(["| Goal | Set-up | found | at least | aim | |", "|-" * 6 + "|", *rows])
+
+
+def _shares(run: Report | None) -> str:
+    if run is None:
+        return "-"
+    accounts = [account for account in run["accounts"] if not account["signal"].startswith("all ")]
+    if not any(account["lost"] for account in accounts):
+        return "0"
+    return f"{' / '.join(str(account['lost']) for account in accounts)} of {run['requests']}"
+
+
+def _facts(report: Report) -> str:
+    setup = report["setup"]
+    rounds = report.get("cost", {}).get("rounds", 0)
+    return (
+        f"Ratios to off with 95 % intervals from {rounds} paired rounds; ≈: no significant difference from 1. "
+        f"Latencies at {setup['rate']:g} requests/s, from the moment a request was due. "
+        f"Collector: {words.collector(report)}. {words.machine(report)}; {words.placement(report)}. "
+        f"Made by `{report['command']}`."
+    )
+
+
+def update(readme: Path, text: str) -> None:
+    """Put `text` between the markers; raises ValueError where there are none."""
+    before = readme.read_text(encoding="utf-8")
+    start, end = before.find(BEGIN), before.find(END)
+    if start < 0 or end < start:
+        raise ValueError(f"{readme.name} lacks {BEGIN} and {END}")
+    readme.write_text(before[: start + len(BEGIN)] + f"\n{text}" + before[end:], encoding="utf-8")
+
+
+def between_markers(readme: Path) -> str:
+    """Return what is between the markers."""
+    return readme.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0].lstrip("\n")
+
+
+def main(root: Path) -> int:
+    """Put the published report into the README."""
+    import json
+
+    from telemetry.tools.compare.report import write
+
+    folder = root / "docs" / "comparison"
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    write(report, folder)
+    try:
+        update(root / "README.md", as_markdown(report))
+    except ValueError as error:
+        print(f"report: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    return 0

@@ -1,0 +1,232 @@
+"""One comparison from the first check to the report, whole or as far as it came."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from telemetry.tools.compare import machine
+from telemetry.tools.compare.advice import advice
+from telemetry.tools.compare.context import Context, Scenario, Step, StoppedError
+from telemetry.tools.compare.cost import Cost
+from telemetry.tools.compare.database import database
+from telemetry.tools.compare.freshness import Freshness
+from telemetry.tools.compare.goals import goals
+from telemetry.tools.compare.intervals import rounded
+from telemetry.tools.compare.load import LoadError
+from telemetry.tools.compare.loss import Loss
+from telemetry.tools.compare.mix import DESCRIPTION
+from telemetry.tools.compare.options import Options
+from telemetry.tools.compare.profile import Profile, ProfileError
+from telemetry.tools.compare.progress import Progress
+from telemetry.tools.compare.run import Run
+from telemetry.tools.compare.scale import Scale, ScaleError
+from telemetry.tools.compare.service import ServiceError
+from telemetry.tools.demo.interruption import Interruption
+from telemetry.tools.demo.processes import ChildEndedError, Processes
+
+SCHEMA = 2
+"""Of report.json; it grows when a reader of the former one would be wrong."""
+
+_KINDS: Mapping[str, type[Scenario]] = {
+    "cost": Cost,
+    "freshness": Freshness,
+    "loss": Loss,
+    "scale": Scale,
+    "profile": Profile,
+}
+# Of all cores, before anything is started.
+_BUSY = 0.2
+_CALIBRATION_SECONDS = 3.0
+_CALIBRATION_AROUND = 8.0
+_RATE_BEFORE_CALIBRATION = 10.0
+# Of the throughput of a set-up that exports: far enough from saturation that queues do not make the latencies.
+_SHARE_OF_SATURATION = 0.4
+
+
+# What one step may fail with, while the others go on.
+_TROUBLE = (ServiceError, LoadError, ScaleError, ProfileError, ChildEndedError, OSError)
+
+
+class Session:
+    """Runs once. `migrate` fills a database with tables, `application` is the service's WSGI name.
+
+    `save` gets the report after each step, as far as it has come.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        progress: Progress,
+        migrate: Callable[[str], None],
+        application: str,
+        save: Callable[[dict[str, Any]], object],
+    ) -> None:
+        self._options = options
+        self._save = save
+        self._progress = progress
+        self._migrate = migrate
+        self._application = application
+        self._scenarios: list[Scenario] = []
+        self._unfinished = ""
+        self._failed_steps: list[str] = []
+        self._facts: dict[str, Any] = {}
+
+    def run(self) -> dict[str, Any]:
+        """Return the report, partial after Ctrl-C; leaves nothing running."""
+        facts = machine.facts()
+        if facts["busy"] > _BUSY:
+            load = ", ".join(f"{value:g}" for value in facts["load_average"])
+            self._progress.say(
+                f"this machine is busy: other processes use {facts['busy']:.0%} of its CPU time (load average {load}); "
+                "expect wide intervals, or wait until it is idle"
+            )
+        started = datetime.now(UTC)
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="compare-")))
+            interruption = stack.enter_context(Interruption())
+            processes = stack.enter_context(Processes(folder))
+            place = stack.enter_context(database(self._options.database, folder, self._migrate))
+            cores = self._divide(stack)
+            context = Context(
+                self._options, processes, folder, interruption, self._progress, place, self._application, cores
+            )
+            context.rate = self._options.rate or _RATE_BEFORE_CALIBRATION
+            self._work(context, lambda: self._save(self._report(context, started, facts)))
+            facts["load_average_after"] = machine.load_average()
+            return self._report(context, started, facts)
+
+    def _divide(self, stack: ExitStack) -> list[int]:
+        """Keep this process and what it starts off the service's cores; return those."""
+        divided = machine.divided_cores()
+        if divided is None:
+            return []
+        before = os.sched_getaffinity(0)  # type: ignore[attr-defined,unused-ignore]
+        os.sched_setaffinity(0, divided[1])  # type: ignore[attr-defined,unused-ignore]
+        stack.callback(os.sched_setaffinity, 0, before)  # type: ignore[attr-defined,unused-ignore]
+        return divided[0]
+
+    def _work(self, context: Context, save: Callable[[], object]) -> None:
+        steps = [] if self._options.rate else [self._calibration(context)]
+        self._scenarios = [_KINDS[key](context) for key in self._options.scenarios]
+        steps += [step for scenario in self._scenarios for step in scenario.steps()]
+        self._progress.plan([(step.name, step.seconds) for step in steps])
+        following = [*(step.name for step in steps[1:]), ""]
+        for step, name_of_next in zip(steps, following, strict=False):
+            self._unfinished = step.name
+            self._progress.begin(step.name)
+            try:
+                context.check()
+                step.run()
+            except StoppedError:
+                self._progress.say(f"stopped during: {step.name}; the report has what was measured before")
+                return
+            except _TROUBLE as error:
+                self._failed_steps.append(f"{step.name}: {error}")
+                self._progress.say(f"FAILED: {step.name}: {error}")
+            self._progress.end()
+            self._unfinished = name_of_next
+            save()
+
+    def _calibration(self, context: Context) -> Step:
+        def calibrate() -> None:
+            variant = (context.exporting or context.variants)[0]
+            with Run(context, variant) as run:
+                run.seed(100)
+                load = run.load("closed", _CALIBRATION_SECONDS)
+                load.go()
+                done = run.done(load)
+                context.rate = float(max(1, int(_SHARE_OF_SATURATION * done.responses / done.seconds)))
+            self._progress.say(f"the fixed rate is {context.rate:g} requests/s")
+
+        return Step("calibration of the fixed rate", _CALIBRATION_SECONDS + _CALIBRATION_AROUND, calibrate)
+
+    def _report(self, context: Context, started: datetime, facts: dict[str, Any]) -> dict[str, Any]:
+        options = self._options
+        problems = [*self._failed_steps]
+        problems += [problem for scenario in self._scenarios for problem in scenario.problems]
+        report: dict[str, Any] = {
+            "schema": SCHEMA,
+            "made": started.isoformat(timespec="seconds"),
+            "seconds": round((datetime.now(UTC) - started).total_seconds()),
+            "commit": _commit(),
+            "command": options.command,
+            "complete": not self._unfinished,
+            "stopped_during": self._unfinished,
+            "ok": not problems,
+            "problems": problems,
+            "machine": facts,
+            "setup": {
+                "database": context.database.description,
+                "collector": _collector_title(self._scenarios, options),
+                "backend": _backend_title(options),
+                "service_cores": len(context.cores),
+                "other_cores": facts["usable_cores"] - len(context.cores),
+                "workers": options.workers,
+                "clients": options.clients,
+                "rate": rounded(context.rate),
+                "duration": options.duration,
+                "rounds": options.rounds,
+                "outage": options.outage,
+                "metric_interval": options.interval,
+                "mix": DESCRIPTION,
+                "service_environment": dict(options.service_env),
+            },
+        }
+        for scenario in self._scenarios:
+            if found := scenario.result():
+                report[scenario.key] = found
+        report["goals"] = goals(report)
+        report["advice"] = advice(report)
+        return report
+
+
+def _backend_title(options: Options) -> str:
+    given = options.backends
+    if not given.given:
+        return "embedded console"
+    names = [name.title() for name in ("prometheus", "tempo", "jaeger", "loki") if getattr(given, name)]
+    return f"real ones: {', '.join(names)}"
+
+
+def _collector_title(scenarios: list[Scenario], options: Options) -> str:
+    """Return the name of the collector that really ran, as a run has noted it."""
+    for scenario in scenarios:
+        found = scenario.result()
+        for run in [*found.get("variants", ()), *found.get("runs", ())]:
+            if run.get("collector"):
+                return str(run["collector"])
+    if options.backends.given:
+        return f"the one at {options.backends.otlp or 'localhost:4317'}"
+    return "none" if options.collector == "none" else ""
+
+
+def _commit() -> str:
+    """Return the commit of the code, empty where it is no checkout."""
+    try:
+        answer = subprocess.run(
+            ["git", "rev-parse", "--short=12", "HEAD"],  # noqa: S607
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+            cwd=Path(__file__).parent,
+        )
+    except OSError:
+        return ""
+    return answer.stdout.strip() if answer.returncode == 0 else ""
+
+
+def migrate(url: str) -> None:
+    """Fill a database with the service's tables, in a process of its own."""
+    subprocess.run(
+        [sys.executable, "manage.py", "migrate", "--verbosity=0"],
+        cwd=Path(__file__).resolve().parents[3],
+        env={**os.environ, "DATABASE_URL": url},
+        check=True,
+    )

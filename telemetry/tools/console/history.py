@@ -1,0 +1,151 @@
+"""How requests went over time, by mode: a ring of short slots that server spans are counted into as they arrive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from telemetry.tools.console.distribution import added_up, bucket_of, new_counts, quantile
+from telemetry.tools.console.records import STATUS_ERROR
+
+if TYPE_CHECKING:
+    from telemetry.tools.console.records import StoredSpan
+
+SLOT_SECONDS = 2
+SLOTS = 900
+_SLOT_NS = SLOT_SECONDS * 10**9
+_MOST_MODES = 8
+_OTHER = "(other)"
+#: Spans end in batches that are under way for a while; the rates of the last moments are not complete yet.
+_RECENT_SLOTS = 30
+_SHORTEST_DELAY, _LONGEST_DELAY = 2.0, 15.0
+
+
+class Slot:
+    """What ended within two seconds: requests, failed ones, their durations, and how late their spans came."""
+
+    __slots__ = ("delays", "durations", "errors", "number", "requests")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.requests = 0
+        self.errors = 0
+        self.durations = new_counts()
+        self.delays = new_counts()
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What happened in a span of time that begins at `start` (seconds since the epoch); durations in seconds."""
+
+    start: float
+    seconds: float
+    requests: int
+    errors: int
+    durations: list[int]
+    delays: list[int]
+
+    @property
+    def rate(self) -> float:
+        """Requests per second."""
+        return self.requests / self.seconds
+
+    @property
+    def error_ratio(self) -> float | None:
+        """The share of failed requests, None without requests."""
+        return self.errors / self.requests if self.requests else None
+
+    def duration(self, share: float) -> float | None:
+        """A quantile of the durations of requests."""
+        return quantile(self.durations, share)
+
+    def delay(self, share: float) -> float | None:
+        """A quantile of the time from the end of a request to the arrival of its span."""
+        return quantile(self.delays, share)
+
+
+class ModeHistory:
+    """The ring of one mode. Not thread-safe: the `Store` holds the lock."""
+
+    def __init__(self) -> None:
+        self._slots: list[Slot | None] = [None] * SLOTS
+        self._first: int | None = None
+
+    def add(self, span: StoredSpan, now_ns: int) -> None:
+        """Count a server span in the slot of its end; one that ended before the ring's time is left out."""
+        # A sender whose clock is ahead must not clear the slots of later times.
+        end_ns = min(span.end_ns, now_ns)
+        slot = self._slot(end_ns // _SLOT_NS)
+        if slot is None:
+            return
+        if self._first is None:
+            self._first = slot.number
+        slot.requests += 1
+        if span.status == STATUS_ERROR:
+            slot.errors += 1
+        slot.durations[bucket_of(max(span.end_ns - span.start_ns, 0))] += 1
+        slot.delays[bucket_of(now_ns - end_ns)] += 1
+
+    def _slot(self, number: int) -> Slot | None:
+        place = number % SLOTS
+        slot = self._slots[place]
+        if slot is None or slot.number < number:
+            slot = self._slots[place] = Slot(number)
+        return slot if slot.number == number else None
+
+    def figures(self, end: int, slots: int, steps: int) -> list[Figures]:
+        """`steps` spans of `slots` slots each, the last of which ends before slot number `end`."""
+        first = end - slots * steps
+        return [self._figures(first + step * slots, slots) for step in range(steps)]
+
+    def recent(self, end: int, slots: int) -> Figures:
+        """The last `slots` slots that end before slot number `end`, or fewer: the time since the first span."""
+        known = slots if self._first is None else min(max(end - self._first, 1), slots)
+        return self._figures(end - known, known)
+
+    def _figures(self, first: int, slots: int) -> Figures:
+        numbers = range(first, first + slots)
+        present = [slot for number in numbers if (slot := self._slots[number % SLOTS]) and slot.number == number]
+        return Figures(
+            start=first * SLOT_SECONDS,
+            seconds=slots * SLOT_SECONDS,
+            requests=sum(slot.requests for slot in present),
+            errors=sum(slot.errors for slot in present),
+            durations=added_up(slot.durations for slot in present),
+            delays=added_up(slot.delays for slot in present),
+        )
+
+
+class History:
+    """The rings of all modes, at most eight. Not thread-safe: the `Store` holds the lock."""
+
+    def __init__(self) -> None:
+        self._modes: dict[str, ModeHistory] = {}
+
+    def mode(self, name: str) -> ModeHistory:
+        """The ring of a mode, to be added to."""
+        found = self._modes.get(name)
+        if found is None:
+            name = name if len(self._modes) < _MOST_MODES - 1 else _OTHER
+            found = self._modes.setdefault(name, ModeHistory())
+        return found
+
+    def figures(self, seconds: int, steps: int, now: float) -> dict[str, list[Figures]]:
+        """The last `seconds` in at most `steps` equal parts, by mode, up to where what ended should have arrived."""
+        slots = max(round(seconds / steps / SLOT_SECONDS), 1)
+        steps = round(seconds / slots / SLOT_SECONDS)
+        # All modes end at the same time, and each part holds the same slots while time goes on.
+        end = min((self._end(ring, now) for ring in self._modes.values()), default=0) // slots * slots
+        return {name: ring.figures(end, slots, steps) for name, ring in self._modes.items()}
+
+    def recent(self, seconds: int, now: float) -> dict[str, Figures]:
+        """The last `seconds`, by mode; less where a mode's first span has come since."""
+        slots = seconds // SLOT_SECONDS
+        return {name: ring.recent(self._end(ring, now), slots) for name, ring in self._modes.items()}
+
+    @staticmethod
+    def _end(ring: ModeHistory, now: float) -> int:
+        current = int(now // SLOT_SECONDS)
+        recent = ring.recent(current, _RECENT_SLOTS)
+        delay = min(max(recent.delay(0.99) or 0.0, _SHORTEST_DELAY), _LONGEST_DELAY)
+        return int((now - delay) // SLOT_SECONDS)

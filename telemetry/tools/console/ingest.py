@@ -1,0 +1,215 @@
+"""OTLP requests into the store: taken apart on the wire, and decoded record by record."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
+from opentelemetry.proto.logs.v1 import logs_pb2
+from opentelemetry.proto.metrics.v1 import metrics_pb2
+from opentelemetry.proto.trace.v1 import trace_pb2
+
+from telemetry.tools.console.metrics import Instrument
+from telemetry.tools.console.points import POINT_CLASSES
+from telemetry.tools.console.records import NO_SPAN_ID, NO_TRACE_ID, StoredLog, StoredSpan
+from telemetry.tools.console.store import IncomingPoint
+from telemetry.tools.console.values import digest
+from telemetry.tools.console.wire import Splitter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from google.protobuf.message import Message
+
+    from telemetry.tools.console.origin import Origin
+    from telemetry.tools.console.store import Store
+
+#: Fields of the messages around records, the same ones for all signals.
+_RESOURCES = _POINTS = {1}
+_SCOPES = _RECORDS = {2}
+_KINDS = {field.number: field.name for field in metrics_pb2.Metric.DESCRIPTOR.oneofs_by_name["data"].fields}
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One signal of OTLP: its messages, its HTTP path, its gRPC service, and how its requests get into the store.
+
+    `ingest` takes the store, the bytes of a request, and how many of its last records to refuse. It raises DecodeError
+    and TooLargeError, in which case nothing of the request is stored.
+    """
+
+    name: str
+    path: str
+    grpc_service: str
+    request_class: type[Message]
+    response_class: type[Message]
+    rejected_field: str
+    ingest: Callable[[Store, bytes, int], Rejection]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """How many records of a request were not stored, and why."""
+
+    records: int = 0
+    reason: str = ""
+
+
+class _Request:
+    """One request; counts what is rejected."""
+
+    def __init__(self, store: Store, data: bytes) -> None:
+        self._store = store
+        self._data = memoryview(data)
+        self._longest = store.limits.record_bytes
+        self._splitter = Splitter(store.limits.message_records, self._longest)
+        self._rejected: Counter[str] = Counter()
+
+    def parts(self) -> Iterator[tuple[Origin, memoryview]]:
+        """The spans, log records or metrics, each with its origin."""
+        _, resources = self._splitter.split(self._data, _RESOURCES)
+        for _, resource in resources:
+            resource_head, scopes = self._splitter.split(resource, _SCOPES)
+            for _, scope in scopes:
+                scope_head, records = self._splitter.split(scope, _RECORDS)
+                origin = self._store.origins.get(resource_head, scope_head)
+                for _, record in records:
+                    yield origin, record
+
+    def split(self, message: memoryview, numbers: set[int]) -> tuple[bytes, list[tuple[int, memoryview]]]:
+        """Take a message inside of the request apart."""
+        return self._splitter.split(message, numbers)
+
+    def fits(self, record: memoryview) -> bool:
+        """Whether the record may be decoded; one that may not is rejected."""
+        if len(record) > self._longest:
+            self.reject(f"larger than {self._longest} bytes")
+        return len(record) <= self._longest
+
+    def reject(self, reason: str, records: int = 1) -> None:
+        """Count records that are not stored."""
+        self._rejected[reason] += records
+
+    def accept(self, records: list[Any], refuse: int) -> list[Any]:
+        """The records without the last `refuse`, which are rejected as a backend with a quota would."""
+        refused = min(refuse, len(records))
+        if refused:
+            self.reject("refused on demand", refused)
+        return records[: len(records) - refused]
+
+    @property
+    def rejection(self) -> Rejection:
+        """What was rejected."""
+        reasons = "; ".join(f"{count} {reason}" for reason, count in self._rejected.items())
+        return Rejection(self._rejected.total(), reasons)
+
+
+def ingest_spans(store: Store, data: bytes, refuse: int = 0) -> Rejection:
+    """Store the spans, except invalid ones and the last `refuse`."""
+    request = _Request(store, data)
+    spans: list[StoredSpan] = []
+    for origin, part in request.parts():
+        if request.fits(part):
+            raw = bytes(part)
+            message = trace_pb2.Span.FromString(raw)
+            if _has_ids(message):
+                spans.append(StoredSpan(message, raw, origin))
+            else:
+                request.reject("without valid ids (16 bytes for the trace, 8 for the span and its parent)")
+    store.add_spans(request.accept(spans, refuse))
+    return request.rejection
+
+
+def _has_ids(span: trace_pb2.Span) -> bool:
+    return (
+        len(span.trace_id) == len(NO_TRACE_ID)
+        and len(span.span_id) == len(NO_SPAN_ID)
+        and len(span.parent_span_id) in {0, len(NO_SPAN_ID)}
+        and span.trace_id != NO_TRACE_ID
+        and span.span_id != NO_SPAN_ID
+    )
+
+
+def ingest_logs(store: Store, data: bytes, refuse: int = 0) -> Rejection:
+    """Store the log records, except the last `refuse`."""
+    request = _Request(store, data)
+    records: list[StoredLog] = []
+    for origin, part in request.parts():
+        if request.fits(part):
+            raw = bytes(part)
+            records.append(StoredLog(logs_pb2.LogRecord.FromString(raw), raw, origin))
+    store.add_logs(request.accept(records, refuse))
+    return request.rejection
+
+
+def ingest_metrics(store: Store, data: bytes, refuse: int = 0) -> Rejection:
+    """Store the data points, except those without a metric name and the last `refuse`."""
+    request = _Request(store, data)
+    points: list[IncomingPoint] = []
+    for origin, metric in request.parts():
+        head, kinds = request.split(metric, set(_KINDS))
+        if not kinds:
+            continue
+        # Of several kinds, which protobuf allows on the wire, the last one counts.
+        number, body = kinds[-1]
+        kind = _KINDS[number]
+        rest, parts = request.split(body, _POINTS)
+        described = metrics_pb2.Metric.FromString(head)
+        if not described.name:
+            request.reject("without a metric name", len(parts))
+            continue
+        options: Any = metrics_pb2.Sum.FromString(rest)  # histograms have their temporality in the same field
+        delta = options.aggregation_temporality == metrics_pb2.AGGREGATION_TEMPORALITY_DELTA
+        type_ = kind if kind != "sum" else "counter" if options.is_monotonic else "up_down_counter"
+        instrument = Instrument(described.name, "otlp", type_, described.unit, described.description)
+        for _, part in parts:
+            if request.fits(part):
+                raw = bytes(part)
+                points.append(_point(instrument, origin, kind, raw, delta=delta))
+    store.add_points(request.accept(points, refuse))
+    return request.rejection
+
+
+def _point(instrument: Instrument, origin: Origin, kind: str, raw: bytes, *, delta: bool) -> IncomingPoint:
+    message: Any = POINT_CLASSES[kind].FromString(raw)
+    value = (message.as_int or message.as_double) if kind in {"gauge", "sum"} else message.count
+    attributes = digest(*sorted(item.SerializeToString() for item in message.attributes))
+    times = message.time_unix_nano, message.start_time_unix_nano
+    return IncomingPoint(instrument, origin, kind, raw, delta, *times, value, attributes)
+
+
+_PACKAGE = "opentelemetry.proto.collector"
+
+SIGNALS: dict[str, Signal] = {
+    "traces": Signal(
+        "traces",
+        "/v1/traces",
+        f"{_PACKAGE}.trace.v1.TraceService",
+        trace_service_pb2.ExportTraceServiceRequest,
+        trace_service_pb2.ExportTraceServiceResponse,
+        "rejected_spans",
+        ingest_spans,
+    ),
+    "metrics": Signal(
+        "metrics",
+        "/v1/metrics",
+        f"{_PACKAGE}.metrics.v1.MetricsService",
+        metrics_service_pb2.ExportMetricsServiceRequest,
+        metrics_service_pb2.ExportMetricsServiceResponse,
+        "rejected_data_points",
+        ingest_metrics,
+    ),
+    "logs": Signal(
+        "logs",
+        "/v1/logs",
+        f"{_PACKAGE}.logs.v1.LogsService",
+        logs_service_pb2.ExportLogsServiceRequest,
+        logs_service_pb2.ExportLogsServiceResponse,
+        "rejected_log_records",
+        ingest_logs,
+    ),
+}

@@ -1,0 +1,57 @@
+"""The log records of the store, linked to traces by their ids."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from telemetry.tools.console.retention import BoundedQueue, Retained
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from telemetry.tools.console.limits import SignalLimits
+    from telemetry.tools.console.records import StoredLog
+
+#: What the index takes for each trace (measured on CPython 3.11; bytes).
+TRACE_OVERHEAD = 250
+
+#: The lowest severity number of each level, as the log data model has it.
+SEVERITIES = {"trace": 1, "debug": 5, "info": 9, "warn": 13, "error": 17, "fatal": 21}
+
+
+class LogStore:
+    """Keeps the newest log records and finds them by trace. Not thread-safe: the `Store` holds the lock."""
+
+    def __init__(self, limits: SignalLimits) -> None:
+        self._queue: BoundedQueue[StoredLog] = BoundedQueue(limits, self._forget)
+        # Lists, because most traces have few records and an empty deque takes ten times as much memory.
+        self._by_trace: dict[bytes, list[StoredLog]] = {}
+
+    def add(self, record: StoredLog) -> None:
+        """Keep the record."""
+        if record.trace_id:
+            # Before the append: a limit smaller than this record evicts it at once.
+            linked = self._by_trace.setdefault(record.trace_id, [])
+            if not linked:
+                self._queue.charge(TRACE_OVERHEAD)
+            linked.append(record)
+        self._queue.share(record.origin)
+        self._queue.append(record)
+
+    def _forget(self, record: StoredLog) -> None:
+        self._queue.release(record.origin)
+        if record.trace_id:
+            linked = self._by_trace[record.trace_id]
+            linked.pop(0)  # both are in order of arrival
+            if not linked:
+                del self._by_trace[record.trace_id]
+                self._queue.charge(-TRACE_OVERHEAD)
+
+    def latest(self, trace_id: bytes | None = None) -> Iterator[StoredLog]:
+        """The records, the newest first; only those of one trace if its id is given."""
+        return reversed(self._queue) if trace_id is None else reversed(self._by_trace.get(trace_id, []))
+
+    @property
+    def retained(self) -> Retained:
+        """What is kept and what was evicted."""
+        return self._queue.retained

@@ -1,0 +1,58 @@
+"""OTLP's JSON encoding: protobuf's JSON mapping, except that trace and span ids are hexadecimal."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+from google.protobuf import json_format
+
+from telemetry.tools.console.receiver import Refusal
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+    from telemetry.tools.console.ingest import Signal
+
+#: Each one takes up to 500 bytes once it is decoded.
+_MOST_OBJECTS = 100_000
+_ID_FIELDS = frozenset({"traceId", "spanId", "parentSpanId"})
+
+
+def json_to_protobuf(signal: Signal, data: bytes) -> bytes:
+    """Translate a request; unknown fields are ignored, as OTLP asks for. Raises Refusal(400) or Refusal(413)."""
+    if data.count(b"{") + data.count(b"[") > _MOST_OBJECTS:
+        raise Refusal(413, f"the message holds more than {_MOST_OBJECTS} JSON objects and lists")
+    try:
+        document = json.loads(data, object_hook=_ids_to_base64)
+        _check_object(document)
+        message: bytes = json_format.ParseDict(
+            document, signal.request_class(), ignore_unknown_fields=True
+        ).SerializeToString()
+    except (ValueError, TypeError, json_format.ParseError, RecursionError) as error:
+        name = signal.request_class.DESCRIPTOR.full_name
+        reason = str(error) or type(error).__name__
+        raise Refusal(400, f"not the JSON encoding of {name}: {reason[:500]}") from None
+    return message
+
+
+def _check_object(document: object) -> None:
+    if not isinstance(document, dict):
+        raise TypeError("not a JSON object")
+
+
+def encode_json(message: Message) -> bytes:
+    """The JSON encoding of an answer."""
+    return json.dumps(json_format.MessageToDict(message), separators=(",", ":")).encode()
+
+
+def _ids_to_base64(item: dict[str, Any]) -> dict[str, Any]:
+    # Attributes cannot be mistaken for ids: their keys are values in OTLP's JSON ({"key": ..., "value": ...}).
+    for name in _ID_FIELDS & item.keys():
+        if isinstance(item[name], str):
+            try:
+                item[name] = base64.b64encode(bytes.fromhex(item[name])).decode("ascii")
+            except ValueError:
+                raise ValueError(f"{name} is {item[name][:64]!r}; expected hexadecimal digits") from None
+    return item

@@ -1,0 +1,192 @@
+"""How the pages write numbers, durations, sizes and times, as filters of their templates."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from django import template
+
+if TYPE_CHECKING:
+    from collections.abc import Sized
+
+    from telemetry.tools.console.records import LogRecord
+    from telemetry.tools.console.values import PlainValue
+
+register = template.Library()
+
+#: Units of bytes, in OpenTelemetry and in Prometheus.
+BYTES = frozenset({"By", "bytes"})
+NOTHING = "\N{EN DASH}"
+_LAST_NS = 253_402_300_799 * 10**9
+_DURATIONS = ((1.0, 1.0, "s"), (1e-3, 1e3, "ms"), (1e-6, 1e6, "\N{MICRO SIGN}s"), (1e-9, 1e9, "ns"))
+_BYTES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+_MANY = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
+_SMALLEST, _LARGEST = 1e-6, 1e15
+_TEXT_LENGTH = 4096
+_MOST_ITEMS = 100
+_LINE_LENGTH = 60
+
+
+def digits(value: float) -> str:
+    """Three significant digits: 12.3, 0.0456, 1,234, 1.2e-300."""
+    if not math.isfinite(value) or not (value == 0 or _SMALLEST <= abs(value) < _LARGEST):
+        return f"{value:.3g}"
+    if value == 0 or abs(value) >= 100:  # noqa: PLR2004 (three digits)
+        return f"{value:,.0f}"
+    places = max(2 - math.floor(math.log10(abs(value))), 0)
+    return f"{value:.{places}f}".rstrip("0").rstrip(".")
+
+
+@register.filter
+def number(value: float | None) -> str:
+    """A number with three significant digits; a dash for None."""
+    return NOTHING if value is None else digits(value)
+
+
+@register.filter
+def count(value: int | None) -> str:
+    """A whole number with commas; a dash for None."""
+    return NOTHING if value is None else f"{value:,}"
+
+
+@register.filter
+def seconds(value: float | None) -> str:
+    """A duration in seconds with its best unit."""
+    if value is None:
+        return NOTHING
+    if value >= 100:  # noqa: PLR2004 (from here on minutes read better)
+        return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"  # noqa: PLR2004
+    for least, factor, unit in _DURATIONS:
+        # What rounds up to the next unit is written in it.
+        if value >= least * 0.9995:
+            return f"{digits(value * factor)} {unit}"
+    return f"{digits(value)} s" if value > 0 else "0 ms"
+
+
+@register.filter
+def nanoseconds(value: int) -> str:
+    """A duration in nanoseconds with its best unit."""
+    return seconds(value / 1e9)
+
+
+@register.filter
+def percent(value: float | None) -> str:
+    """A share as per cent."""
+    return NOTHING if value is None else f"{digits(value * 100)} %"
+
+
+@register.filter
+def per_cent_of_width(value: float) -> str:
+    """A length as SVG has it, whatever the language of the process."""
+    return f"{value:.3f}%"
+
+
+@register.filter
+def size(value: float) -> str:
+    """Bytes with their best unit."""
+    for least, unit in _BYTES:
+        if value >= least:
+            return f"{digits(value / least)} {unit}"
+    return f"{digits(value)} B"
+
+
+def in_unit(value: float | None, unit: str) -> str:
+    """A value of a metric with its unit of OpenTelemetry or Prometheus."""
+    if value is None:
+        return NOTHING
+    if unit in {"s", "seconds"}:
+        return seconds(value) if value >= 0 else digits(value)
+    if unit in BYTES:
+        return size(value) if value >= 0 else digits(value)
+    for least, letter in _MANY:
+        if abs(value) >= least * 10:
+            return f"{digits(value / least)} {letter}"
+    return digits(value)
+
+
+def _utc(time_ns: int) -> datetime | None:
+    if not 0 < time_ns <= _LAST_NS:
+        return None
+    whole, rest = divmod(time_ns, 10**9)
+    return datetime.fromtimestamp(whole, UTC).replace(microsecond=rest // 1000)
+
+
+@register.filter
+def clock(time_ns: int) -> str:
+    """The time of day in UTC with milliseconds."""
+    time = _utc(time_ns)
+    return NOTHING if time is None else time.strftime("%H:%M:%S.") + f"{time.microsecond // 1000:03d}"
+
+
+def time_of_day(time: float) -> str:
+    """Seconds since the epoch as the time of day in UTC."""
+    return datetime.fromtimestamp(time, UTC).strftime("%H:%M:%S") if math.isfinite(time) else NOTHING
+
+
+@register.filter
+def moment(time_ns: int) -> str:
+    """Date and time in UTC to the second."""
+    time = _utc(time_ns)
+    return NOTHING if time is None else time.strftime("%Y-%m-%d %H:%M:%S")
+
+
+@register.filter
+def iso(time_ns: int) -> str:
+    """The time for machines."""
+    time = _utc(time_ns)
+    return "" if time is None else time.isoformat()
+
+
+@register.filter
+def short(text: Any, length: int = 8) -> str:
+    """The beginning of an id."""
+    return str(text)[:length]
+
+
+@register.filter
+def plain(value: PlainValue) -> str:
+    """An attribute's value as text: texts as they are, everything else as JSON."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _TEXT_LENGTH else f"{text[:_TEXT_LENGTH]}\N{HORIZONTAL ELLIPSIS}"
+
+
+@register.filter
+def message(record: LogRecord) -> str:
+    """What a log record says: its body, or its event's name if it has none."""
+    return plain(record.event_name if record.body is None else record.body)
+
+
+@register.filter
+def some(items: Any) -> list[Any]:
+    """The first 100 items."""
+    return list(islice(items, _MOST_ITEMS))
+
+
+@register.filter
+def left_out(items: Sized) -> int:
+    """How many items `some` leaves out."""
+    return max(len(items) - _MOST_ITEMS, 0)
+
+
+@register.filter
+def spaced(name: str) -> str:
+    """A name of ours in words."""
+    return name.replace("_", " ")
+
+
+@register.filter
+def is_long(value: PlainValue) -> bool:
+    """Whether an attribute's value needs a line of its own."""
+    text = plain(value)
+    return len(text) > _LINE_LENGTH or "\n" in text
+
+
+@register.filter
+def plural(number_of: int, one: str) -> str:
+    """`3|plural:"span"` is "3 spans"."""
+    many = one if one.endswith("series") else f"{one}es" if one.endswith("s") else f"{one}s"
+    return f"{number_of:,} {one if number_of == 1 else many}"

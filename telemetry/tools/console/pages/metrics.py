@@ -1,0 +1,169 @@
+"""The list of metrics, and one metric over time: by label, as quantiles, as a heat map, with its exemplars."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.http import Http404
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from telemetry.exposition.names import label_name
+from telemetry.tools.console.catalogue import Entry, entries, entry_of
+from telemetry.tools.console.pages.charts import Chart
+from telemetry.tools.console.pages.formats import in_unit
+from telemetry.tools.console.pages.heatmap import heat_map
+from telemetry.tools.console.pages.metric_charts import exemplar_dots, label_chart, quantile_chart
+from telemetry.tools.console.pages.overview import WINDOWS, usual_window
+from telemetry.tools.console.pages.rendering import page
+from telemetry.tools.console.pages.shown_modes import colour_of, ordered
+from telemetry.tools.console.parameters import Parameters
+from telemetry.tools.console.timeline import Grid, Track, groups, tracks
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from django.http import HttpResponse
+
+    from telemetry.tools.console.application import ConsoleRequest
+    from telemetry.tools.console.points import Exemplar
+    from telemetry.tools.console.store import Store
+    from telemetry.tools.console.timeline import Group
+
+#: More series are drawn in fewer steps, because each step of each has to be decoded.
+_MOST_STEPS, _FEWEST_STEPS = 60, 12
+_MOST_DECODED = 2400
+_MOST_TRACKS = _MOST_DECODED // _FEWEST_STEPS
+_MOST_EXEMPLARS = 40
+_MOST_LABELS = 100
+_MOST_LISTED = 500
+_MODE = "mode"
+
+
+@dataclass(frozen=True, slots=True)
+class ExemplarRow:
+    """An exemplar with the page of its trace; `kept` says whether a span of that is still kept."""
+
+    exemplar: Exemplar
+    value: str
+    mode: str
+    labels: str
+    kept: bool
+
+    @property
+    def url(self) -> str:
+        """The trace."""
+        return reverse("traces-one", args=[self.exemplar.trace_id])
+
+
+@require_safe
+def metrics(request: ConsoleRequest) -> HttpResponse:
+    """All metrics by name."""
+    parameters = Parameters(request, "text", "mode", blank=True)
+    text, mode = parameters.text("text"), parameters.text("mode")
+    store = request.console.store
+    every = entries(store.metrics())
+    modes = ordered({mode for entry in every for mode in entry.modes})
+    found = [
+        entry
+        for entry in every
+        if (mode is None or mode in entry.modes)
+        and (text is None or any(text.lower() in words.lower() for words in (*entry.names, entry.first.description)))
+    ]
+    rows = [
+        (entry, [(name, colour_of(name, modes)) for name in ordered(entry.modes)]) for entry in found[:_MOST_LISTED]
+    ]
+    context = {
+        "rows": rows, "found": len(found), "entries": len(every), "text": text or "", "mode": mode, "modes": modes,
+        "filtered": bool(text or mode), "kept": store.retained()["points"],
+    }  # fmt: skip
+    return page(request, "metrics", context)
+
+
+@require_safe
+def metric(request: ConsoleRequest, name: str) -> HttpResponse:
+    """One metric over time."""
+    parameters = Parameters(request, "window", "by", "mode", blank=True)
+    store = request.console.store
+    window = parameters.choice("window", WINDOWS) or usual_window(store)
+    entry = entry_of(name, store.metrics())
+    if entry is None:
+        raise Http404(f"no points of a metric {name} are kept")
+    mode = parameters.text("mode")
+    grid, found, left_out = _tracks(store, entry, 60 * int(window), mode)
+    by = parameters.text("by") or _MODE
+    labels = [_MODE, *sorted((_differing(found) | {by}) - {_MODE})[:_MOST_LABELS]]
+    context: dict[str, Any] = {
+        "entry": entry, "name": name, "window": window, "windows": WINDOWS, "by": by, "labels": labels,
+        "mode": mode, "modes": ordered(entry.modes), "left_out": left_out, "tracks": len(found),
+        "charts": _charts(entry, found, grid, by, mode), "exemplars": _exemplars(store, entry, found),
+        "heat": heat_map(found, grid, entry.unit) if entry.shape == "histogram" else None,
+        "apis": [(known, reverse("api-metric", args=[known])) for known in entry.names],
+    }  # fmt: skip
+    return page(request, "metric", context)
+
+
+def _grid(window: int, groups: int) -> Grid:
+    steps = min(max(_MOST_DECODED // max(groups, 1), _FEWEST_STEPS), _MOST_STEPS)
+    width = window / steps
+    # Whole steps: a point must not wander from one to the next while the page renews itself.
+    return Grid((time.time() // width - steps) * width, width, steps)
+
+
+def _tracks(store: Store, entry: Entry, window: int, mode: str | None) -> tuple[Grid, list[Track], int]:
+    """The metric's tracks from all sources, their grid, and how many were left out."""
+    names: dict[str, str] = {"service_name": "service.name", "export_mode": _MODE}
+    grouped: list[list[Group]] = []
+    for instrument in entry.instruments:
+        every = store.series(instrument.name, mode)
+        series = [
+            (each, points)
+            for each, points in every
+            if each.instrument.source == instrument.source and each.shape == entry.shape
+        ]
+        if instrument.source == "otlp":
+            names |= {label_name(key): key for each, _ in series for key in each.attributes}
+        grouped.append(groups(series))
+    count = sum(map(len, grouped))
+    grid = _grid(window, count)
+    share = _MOST_TRACKS // len(grouped)
+    found = [track for several in grouped for track in tracks(several[:share], grid, names)]
+    for track in found:
+        track.labels[_MODE] = track.mode
+    return grid, found, count - len(found)
+
+
+def _differing(found: Sequence[Track]) -> set[str]:
+    """The labels whose values differ between tracks."""
+    names = {label for track in found for label in track.labels}
+    return {name for name in names if len({track.labels[name] for track in found if name in track.labels}) > 1}
+
+
+def _charts(entry: Entry, found: Sequence[Track], grid: Grid, by: str, mode: str | None) -> list[Chart]:
+    unit = entry.unit
+    charts = [label_chart(entry, found, grid, by)]
+    if entry.shape == "histogram":
+        modes = [mode] if mode else ordered({track.mode for track in found})
+        for each in modes:
+            chosen = [track for track in found if track.mode == each]
+            dots = exemplar_dots(chosen, grid, unit)
+            charts.append(quantile_chart(f"Quantiles, {each}", chosen, grid, unit, dots))
+    return charts
+
+
+def _exemplars(store: Store, entry: Entry, found: Sequence[Track]) -> list[ExemplarRow]:
+    pairs = [(exemplar, track) for track in found for exemplar in track.exemplars]
+    pairs.sort(key=lambda pair: pair[0].time_ns, reverse=True)
+    differing = _differing(found) - {_MODE, "service.instance.id"}
+    return [
+        ExemplarRow(
+            exemplar,
+            in_unit(exemplar.value, entry.unit),
+            track.mode,
+            ", ".join(value for name, value in sorted(track.labels.items()) if name in differing),
+            store.has_trace(exemplar.trace_id),
+        )
+        for exemplar, track in pairs[:_MOST_EXEMPLARS]
+    ]

@@ -1,0 +1,179 @@
+"""The first page: both modes side by side, now and over the last minutes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.views.decorators.http import require_safe
+
+from telemetry.tools.console.fates import Fates
+from telemetry.tools.console.pages.charts import Chart, Line
+from telemetry.tools.console.pages.formats import number, percent, seconds
+from telemetry.tools.console.pages.rendering import page
+from telemetry.tools.console.pages.shown_modes import colour_of, shown_modes
+from telemetry.tools.console.parameters import Parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from django.http import HttpResponse
+
+    from telemetry.tools.console.application import ConsoleRequest
+    from telemetry.tools.console.history import Figures
+    from telemetry.tools.console.store import Store
+    from telemetry.tools.console.totals import ModeTotals
+
+#: Minutes that charts show, by what the address says.
+WINDOWS = {"1": "1 min", "5": "5 min", "15": "15 min", "30": "30 min"}
+_STEPS = 75
+_YOUNG_SECONDS = 90
+#: Metrics are pushed every 15 seconds by default, spans sooner.
+_UNDER_WAY_SECONDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class SignalCount:
+    """One signal of one mode: what its senders report, and what arrived. `confirmed` is None without a report."""
+
+    name: str
+    confirmed: int | None
+    arrived: int
+    lost: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ModePanel:
+    """What the page shows of one mode."""
+
+    name: str
+    colour: int
+    recent: Figures | None
+    totals: ModeTotals
+    signals: list[SignalCount]
+    workers: int
+    silent: int
+    dropped: int
+
+    @property
+    def rate(self) -> float | None:
+        """Requests per second in the window, None before the first server span."""
+        return self.recent.rate if self.recent else None
+
+    @property
+    def error_ratio(self) -> float | None:
+        """The share of failed requests in the window."""
+        return self.recent.error_ratio if self.recent else None
+
+    @property
+    def quantiles(self) -> list[tuple[str, float | None]]:
+        """Durations of the window's requests, in seconds."""
+        recent = self.recent
+        return [(f"p{share * 100:.0f}", recent.duration(share) if recent else None) for share in (0.5, 0.95, 0.99)]
+
+    @property
+    def freshness(self) -> float | None:
+        """The median of how late the window's spans came, in seconds."""
+        return self.recent.delay(0.5) if self.recent else None
+
+    @property
+    def freshness_worst(self) -> float | None:
+        """The 99th percentile of the same."""
+        return self.recent.delay(0.99) if self.recent else None
+
+    @property
+    def apart(self) -> int:
+        """By how many requests spans, log records and metrics differ."""
+        counts = self.totals.server_spans, self.totals.access_records, self.totals.requests
+        return max(counts) - min(counts)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the three agree, except for what may still be on its way."""
+        return self.apart <= (self.rate or 0) * _UNDER_WAY_SECONDS
+
+
+@require_safe
+def overview(request: ConsoleRequest) -> HttpResponse:
+    """Both modes side by side; updates by itself."""
+    parameters = Parameters(request, "window", blank=True)
+    store = request.console.store
+    window = parameters.choice("window", WINDOWS) or usual_window(store)
+    modes = shown_modes(store)
+    history = store.history(60 * int(window), _STEPS)
+    drawn = {mode: history[mode] for mode in modes if mode in history}
+    context = {
+        "panels": _panels(request, modes, 60 * int(window)),
+        "charts": _charts(drawn, modes, store.started_ns / 1e9),
+        "window": window,
+        "windows": WINDOWS,
+        "targets": request.console.scraper.targets,
+        "retained": {name: asdict(kept) for name, kept in store.retained().items()},
+        "answers": [(*key, count) for key, count in sorted(request.console.receiver.answers.items())],
+        "started_ns": store.started_ns,
+        "now_ns": time.time_ns(),
+    }
+    return page(request, "overview", context)
+
+
+def usual_window(store: Store) -> str:
+    """The default: a minute while the console is young, then five."""
+    return "1" if time.time() - store.started_ns / 1e9 < _YOUNG_SECONDS else "5"
+
+
+def _panels(request: ConsoleRequest, modes: Sequence[str], window: int) -> list[ModePanel]:
+    store = request.console.store
+    recent = store.recent(window)
+    totals, fates, senders = store.totals(), store.fates(), store.senders()
+    now_ns = time.time_ns()
+    panels = []
+    for mode in modes:
+        reported = fates.get(mode, Fates())
+        active = [sender for sender in senders if sender.mode == mode]
+        silent = [sender for sender in active if sender.is_silent(now_ns)]
+        panels.append(
+            ModePanel(
+                name=mode,
+                colour=colour_of(mode, modes),
+                recent=recent.get(mode),
+                totals=totals[mode],
+                signals=_signals(totals[mode], reported),
+                workers=len(active) - len(silent),
+                silent=len(silent),
+                dropped=reported.dropped,
+            )
+        )
+    return panels
+
+
+def _signals(totals: ModeTotals, reported: Fates) -> list[SignalCount]:
+    arrived = {"spans": totals.spans, "log records": totals.log_records, "data points": totals.data_points}
+    signals = [
+        SignalCount(name, reported.delivered(name), count, reported.lost(name)) for name, count in arrived.items()
+    ]
+    if totals.scraped_samples:
+        signals[-1] = SignalCount("scraped samples", None, totals.scraped_samples, {})
+    return signals
+
+
+def _charts(history: Mapping[str, list[Figures]], modes: Sequence[str], began: float) -> list[Chart]:
+    if not history:
+        return []
+    times = [figures.start for figures in next(iter(history.values()))]
+    shown = [(mode, history[mode], colour_of(mode, modes)) for mode in modes if mode in history]
+
+    def chart(title: str, read: Callable[[Figures], float | None], write: Callable[[Any], str], note: str) -> Chart:
+        # What happened before the console started is unknown, which is not 0.
+        lines = [
+            Line(mode, [read(part) if part.start + part.seconds > began else None for part in found], colour)
+            for mode, found, colour in shown
+        ]
+        return Chart(title, times, lines, write, note=note)
+
+    return [
+        chart("Requests per second", lambda part: part.rate, number, "from server spans, by end time"),
+        chart("Duration, 95th percentile", lambda part: part.duration(0.95), seconds, "of server spans"),
+        chart("Failed requests", lambda part: part.error_ratio, percent, "requests whose server span has an error"),
+        chart("Freshness, 95th percentile", lambda part: part.delay(0.95), seconds, "from a span's end to its arrival"),
+    ]

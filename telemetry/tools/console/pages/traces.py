@@ -1,0 +1,104 @@
+"""The list of traces, and the redirect from a pasted id to its trace."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.http import HttpResponseRedirect
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from telemetry.tools.console.pages.rendering import page, with_query
+from telemetry.tools.console.pages.shown_modes import colour_of, services_of, shown_modes
+from telemetry.tools.console.parameters import Parameters
+from telemetry.tools.console.query import STATUSES, TRACE_FIELDS
+from telemetry.tools.console.request_counts import OTLP_METRIC, SCRAPED_FAMILY
+from telemetry.tools.console.spans import TraceSummary, summarize
+
+if TYPE_CHECKING:
+    from django.http import HttpResponse
+
+    from telemetry.tools.console.application import ConsoleRequest
+    from telemetry.tools.console.records import StoredSpan
+    from telemetry.tools.console.store import Store
+
+LISTED = 50
+_MOST_LISTED = 500
+_MOST_CHOICES = 200
+_TRACE_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
+
+
+@dataclass(frozen=True, slots=True)
+class TraceRow:
+    """One line of the list; `share` is its duration compared to the longest one, in per cent."""
+
+    summary: TraceSummary
+    colour: int
+    share: float
+
+    @property
+    def url(self) -> str:
+        """The page of the trace."""
+        return reverse("traces-one", args=[self.summary.trace_id])
+
+
+@require_safe
+def traces(request: ConsoleRequest) -> HttpResponse:
+    """The latest traces that match."""
+    parameters = Parameters(request, *TRACE_FIELDS, "q", "limit", blank=True)
+    limit = parameters.integer("limit", LISTED, _MOST_LISTED)
+    query = parameters.query(TRACE_FIELDS)
+    store = request.console.store
+    found = query.find_traces(store.stored_traces(), limit + 1)
+    modes = shown_modes(store)
+    more = with_query(reverse("traces"), **{**parameters.given, "limit": str(min(limit * 2, _MOST_LISTED))})
+    context = {
+        "rows": _rows(found[:limit], modes),
+        "more": more if len(found) > limit and limit < _MOST_LISTED else None,
+        "wanted": parameters.given,
+        "filtered": bool(query.terms),
+        "kept": store.retained()["spans"],
+        "modes": modes,
+        "services": services_of(store),
+        "routes": _routes(store),
+        "statuses": STATUSES,
+    }
+    return page(request, "traces", context)
+
+
+def _rows(found: list[list[StoredSpan]], modes: list[str]) -> list[TraceRow]:
+    # They arrive in batches of several workers, each in its own order.
+    summaries = sorted(map(summarize, found), key=lambda summary: summary.start_ns, reverse=True)
+    longest = max((summary.duration_ns for summary in summaries), default=0) or 1
+    return [
+        TraceRow(summary, colour_of(summary.mode, modes), 100 * summary.duration_ns / longest) for summary in summaries
+    ]
+
+
+def _routes(store: Store) -> list[str]:
+    """The routes in the metrics of requests."""
+    found = {
+        str(route)
+        for name, label in ((OTLP_METRIC, "http.route"), (SCRAPED_FAMILY, "http_route"))
+        for series, _ in store.series(name, points=1)
+        if (route := series.attributes.get(label))
+    }
+    return sorted(found)[:_MOST_CHOICES]
+
+
+def trace_id_in(text: str) -> str | None:
+    """The trace id in a text, in lower case: bare, in a `traceparent`, in a line of a log, with or without dashes."""
+    found = _TRACE_ID.search(text.lower()) or _TRACE_ID.search(text.lower().replace("-", ""))
+    return found[0] if found else None
+
+
+@require_safe
+def find(request: ConsoleRequest) -> HttpResponse:
+    """Redirect to the trace whose id is in the text, or else to the traces that match it as a filter."""
+    text = (Parameters(request, "q", blank=True).text("q") or "").strip()
+    trace_id = trace_id_in(text)
+    if trace_id:
+        return HttpResponseRedirect(reverse("traces-one", args=[trace_id]))
+    return HttpResponseRedirect(with_query(reverse("traces"), q=text))

@@ -1,0 +1,104 @@
+"""Query parameters of pages and JSON API, read strictly: a typing error is reported, not ignored."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from telemetry.tools.console.query import Query, QueryError, parse, query_of, term
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from django.http import HttpRequest
+
+Read = TypeVar("Read")
+
+_TRACE_ID = re.compile(r"[0-9a-f]{32}")
+
+
+class ParameterError(ValueError):
+    """A bad parameter; the message names it, its value and what is expected."""
+
+    def __init__(self, parameter: str, value: str, expected: str) -> None:
+        super().__init__(f"{parameter} is {value!r}; expected {expected}")
+        self.parameter = parameter
+        self.value = value
+        self.expected = expected
+
+
+class Parameters:
+    """The query parameters of a request, all of which must be among `names` and given once.
+
+    `blank` says that an empty value means none: a form sends all its fields.
+    """
+
+    def __init__(self, request: HttpRequest, *names: str, blank: bool = False) -> None:
+        self._values: dict[str, str] = {}
+        for name, values in request.GET.lists():
+            if blank and values == [""]:
+                continue
+            if name not in names:
+                raise ParameterError(name, str(values[-1]), f"the parameters {', '.join(names) or '(none)'}")
+            if len(values) > 1:
+                raise ParameterError(name, ", ".join(map(str, values)), "one value")
+            self._values[name] = str(values[0])
+
+    def text(self, name: str) -> str | None:
+        """A text, None if absent; an empty one is an error."""
+        value = self._values.get(name)
+        if value == "":
+            raise ParameterError(name, value, "a text that is not empty")
+        return value
+
+    @property
+    def given(self) -> dict[str, str]:
+        """The parameters that are set, as they were sent."""
+        return dict(self._values)
+
+    def query(self, fields: Mapping[str, tuple[str, str]]) -> Query:
+        """The terms in `q` and in the parameters that stand for one."""
+        terms = list(_checked("q", self._values.get("q", ""), parse)) if "q" in self._values else []
+        for field, (name, sign) in fields.items():
+            value = self.text(field)
+            if value is not None:
+                terms.append(_checked(field, value, partial(term, name, sign)))
+        return query_of(terms)
+
+    def integer(self, name: str, default: int, highest: int) -> int:
+        """An integer from 1 to `highest`."""
+        value = self._values.get(name)
+        if value is None:
+            return default
+        if not (value.isascii() and value.isdigit() and len(value) < len(str(highest)) + 1) or not (
+            1 <= int(value) <= highest
+        ):
+            raise ParameterError(name, value, f"an integer from 1 to {highest}")
+        return int(value)
+
+    def choice(self, name: str, choices: Collection[str]) -> str | None:
+        """One of the choices, None if absent."""
+        value = self._values.get(name)
+        if value is not None and value not in choices:
+            raise ParameterError(name, value, ", ".join(choices))
+        return value
+
+    def trace_id(self, name: str) -> str | None:
+        """A trace id in lower-case hex, None if absent."""
+        value = self._values.get(name)
+        return None if value is None else checked_trace_id(name, value)
+
+
+def _checked(name: str, value: str, read: Callable[[str], Read]) -> Read:
+    try:
+        return read(value)
+    except QueryError as error:
+        raise ParameterError(name, value, str(error)) from None
+
+
+def checked_trace_id(name: str, value: str) -> str:
+    """The trace id in lower case; raises ParameterError."""
+    if not _TRACE_ID.fullmatch(value.lower()):
+        raise ParameterError(name, value, "32 hexadecimal digits")
+    return value.lower()

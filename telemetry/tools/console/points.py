@@ -1,0 +1,162 @@
+"""Metric data points: as stored, and as decoded for readers."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.proto.metrics.v1 import metrics_pb2
+
+from telemetry.tools.console.records import hex_ids
+from telemetry.tools.console.values import PlainValue, plain_attributes, size_of, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from google.protobuf.message import Message
+    from prometheus_client.samples import Exemplar as SampleExemplar
+
+    from telemetry.tools.console.metrics import Series
+
+#: What a stored point takes in memory beyond its OTLP bytes or exemplar (measured on CPython 3.11; bytes).
+OTLP_POINT_OVERHEAD = 200
+SAMPLE_POINT_SIZE = 120
+
+_TRACE_ID = re.compile(r"[0-9a-f]{32}")
+_SPAN_ID = re.compile(r"[0-9a-f]{16}")
+
+POINT_CLASSES: dict[str, type[Message]] = {
+    "gauge": metrics_pb2.NumberDataPoint,
+    "sum": metrics_pb2.NumberDataPoint,
+    "histogram": metrics_pb2.HistogramDataPoint,
+    "exponential_histogram": metrics_pb2.ExponentialHistogramDataPoint,
+    "summary": metrics_pb2.SummaryDataPoint,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Exemplar:
+    """A sample measurement of a point; ids in hex, empty if it has no valid ones."""
+
+    value: float
+    time_ns: int
+    trace_id: str
+    span_id: str
+    attributes: dict[str, PlainValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A decoded point: `data` holds `value`, or `count` and `sum` and what else its kind of metric has."""
+
+    time_ns: int
+    start_ns: int
+    data: dict[str, Any]
+    exemplars: tuple[Exemplar, ...]
+
+
+class OtlpPoint:
+    """A point received by OTLP; `kind` is a key of POINT_CLASSES."""
+
+    __slots__ = ("kind", "raw", "series", "size", "time_ns")
+
+    def __init__(self, series: Series, kind: str, time_ns: int, raw: bytes) -> None:
+        self.series = series
+        self.kind = kind
+        self.time_ns = time_ns
+        self.raw = raw
+        self.size = len(raw) + OTLP_POINT_OVERHEAD
+
+    def message(self) -> Any:
+        """The OTLP message."""
+        return POINT_CLASSES[self.kind].FromString(self.raw)
+
+    def decode(self) -> Point:
+        """Read everything that the point holds."""
+        message = self.message()
+        exemplars = () if self.kind == "summary" else tuple(read_exemplar(item) for item in message.exemplars)
+        return Point(self.time_ns, message.start_time_unix_nano, _READERS[self.kind](message), exemplars)
+
+
+class SamplePoint:
+    """A scraped sample, at the time of the scrape."""
+
+    __slots__ = ("exemplar", "series", "size", "time_ns", "value")
+
+    def __init__(self, series: Series, time_ns: int, value: float, exemplar: SampleExemplar | None) -> None:
+        self.series = series
+        self.time_ns = time_ns
+        self.value = value
+        self.exemplar = exemplar
+        self.size = SAMPLE_POINT_SIZE + (0 if exemplar is None else size_of(tuple(exemplar)))
+
+    def decode(self) -> Point:
+        """The sample's value with its exemplar, if it has one."""
+        exemplars: tuple[Exemplar, ...] = ()
+        if self.exemplar is not None:
+            labels = dict(self.exemplar.labels)
+            ids = labels.pop("trace_id", ""), labels.pop("span_id", "")
+            if not (_TRACE_ID.fullmatch(ids[0]) and _SPAN_ID.fullmatch(ids[1])):
+                ids = "", ""
+            time_ns = whole(float(self.exemplar.timestamp or 0) * 1e9)
+            exemplars = (Exemplar(self.exemplar.value, time_ns, *ids, dict(labels)),)
+        return Point(self.time_ns, 0, {"value": self.value}, exemplars)
+
+
+StoredPoint = OtlpPoint | SamplePoint
+
+
+def _number(message: Any) -> float:
+    kind = message.WhichOneof("value")
+    value: float = getattr(message, kind) if kind else 0
+    return value
+
+
+def read_exemplar(message: metrics_pb2.Exemplar) -> Exemplar:
+    """Read everything that an exemplar holds."""
+    return Exemplar(
+        _number(message), message.time_unix_nano, *hex_ids(message), plain_attributes(message.filtered_attributes)
+    )
+
+
+def _read_number(message: metrics_pb2.NumberDataPoint) -> dict[str, Any]:
+    return {"value": _number(message)}
+
+
+def _optional(message: Any, names: Sequence[str]) -> dict[str, Any]:
+    return {name: getattr(message, name) if message.HasField(name) else None for name in names}
+
+
+def _read_histogram(message: metrics_pb2.HistogramDataPoint) -> dict[str, Any]:
+    return {
+        "count": message.count,
+        **_optional(message, ("sum", "min", "max")),
+        "bounds": list(message.explicit_bounds),
+        "bucket_counts": list(message.bucket_counts),
+    }
+
+
+def _read_exponential(message: metrics_pb2.ExponentialHistogramDataPoint) -> dict[str, Any]:
+    return {
+        "count": message.count,
+        **_optional(message, ("sum", "min", "max")),
+        "scale": message.scale,
+        "zero_count": message.zero_count,
+        "positive": {"offset": message.positive.offset, "bucket_counts": list(message.positive.bucket_counts)},
+        "negative": {"offset": message.negative.offset, "bucket_counts": list(message.negative.bucket_counts)},
+    }
+
+
+def _read_summary(message: metrics_pb2.SummaryDataPoint) -> dict[str, Any]:
+    quantiles = [{"quantile": item.quantile, "value": item.value} for item in message.quantile_values]
+    return {"count": message.count, "sum": message.sum, "quantiles": quantiles}
+
+
+_READERS: dict[str, Any] = {
+    "gauge": _read_number,
+    "sum": _read_number,
+    "histogram": _read_histogram,
+    "exponential_histogram": _read_exponential,
+    "summary": _read_summary,
+}

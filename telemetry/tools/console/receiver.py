@@ -1,0 +1,92 @@
+"""Receives OTLP requests of any protocol: injects faults on demand, stores the records, answers."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from google.protobuf.message import DecodeError, Message
+
+from telemetry.tools.console.faults import Faults
+from telemetry.tools.console.wire import TooLargeError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from telemetry.tools.console.ingest import Signal
+    from telemetry.tools.console.store import Store
+
+
+class Refusal(Exception):  # noqa: N818 (a refusal is an answer, not an error of ours)
+    """An OTLP request that is answered with an HTTP status, or the gRPC code that goes with it."""
+
+    def __init__(self, status: int, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.retry_after = retry_after
+
+
+class Receiver:
+    """Takes OTLP requests into the store.
+
+    `faults` may be replaced at any time and applies to requests that begin after that. `answers` counts the answers by
+    (protocol, signal, HTTP status), refusals included, 200 for success; protocol is "grpc", "http/protobuf" or
+    "http/json".
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.faults = Faults()
+        self._answers: Counter[tuple[str, str, int]] = Counter()
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+
+    @property
+    def answers(self) -> dict[tuple[str, str, int], int]:
+        """A copy of the counts of answers."""
+        with self._lock:
+            return dict(self._answers)
+
+    def start(self) -> None:
+        """Let delays last again, after a stop."""
+        self._stopping.clear()
+
+    def stop(self) -> None:
+        """End delays; requests that still wait are refused with 503."""
+        self._stopping.set()
+
+    def receive(self, signal: Signal, protocol: str, read: Callable[[], bytes]) -> Message:
+        """Answer one request, which `read` returns as protobuf, with its Export*ServiceResponse; raises Refusal."""
+        status = 500
+        try:
+            response = self._receive(signal, read)
+            status = 200
+        except Refusal as refusal:
+            status = refusal.status
+            raise
+        finally:
+            with self._lock:
+                self._answers[protocol, signal.name, status] += 1
+        return response
+
+    def _receive(self, signal: Signal, read: Callable[[], bytes]) -> Message:
+        faults = self.faults if signal.name in self.faults.signals else Faults()
+        request = read()
+        if faults.delay and self._stopping.wait(faults.delay):
+            raise Refusal(503, "the console is stopping")
+        if faults.status is not None:
+            raise Refusal(faults.status, f"refused on demand with status {faults.status}", faults.retry_after)
+        try:
+            rejection = signal.ingest(self.store, request, faults.partial_reject)
+        except DecodeError as error:
+            raise Refusal(400, f"not a protobuf {signal.request_class.DESCRIPTOR.full_name}: {error}") from None
+        except TooLargeError as error:
+            raise Refusal(413, str(error)) from None
+        response: Any = signal.response_class()
+        if rejection.records:
+            setattr(response.partial_success, signal.rejected_field, rejection.records)
+            response.partial_success.error_message = rejection.reason
+        answer: Message = response
+        return answer

@@ -1,0 +1,82 @@
+"""OTLP over gRPC."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import grpc
+
+from telemetry.tools.console.ingest import SIGNALS, Signal
+from telemetry.tools.console.receiver import Receiver, Refusal
+from telemetry.tools.console.rpc_status import retry_info, rpc_code, rpc_status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from google.protobuf.message import Message
+
+_THREADS = 8
+_CALLS = 64
+_STOP_SECONDS = 1.0
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+
+class OtlpGrpcServer:
+    """Serves the three Export methods; `port` is the real one after `start`."""
+
+    def __init__(self, receiver: Receiver, address: str, message_bytes: int) -> None:
+        self._receiver = receiver
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="otlp-grpc")
+        self._server = grpc.server(
+            self._threads,
+            # What waits for a thread is in memory already.
+            maximum_concurrent_rpcs=_CALLS,
+            options=[
+                # By default two servers may share a port, and a busy one would go unnoticed.
+                ("grpc.so_reuseport", 0),
+                ("grpc.max_receive_message_length", message_bytes),
+            ],
+        )
+        for signal in SIGNALS.values():
+            self._server.add_generic_rpc_handlers((self._handler(signal),))
+        self.port = self._server.add_insecure_port(address)
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._server.start()
+
+    def stop(self) -> None:
+        """Finish what runs, for at most a second, and free the port."""
+        self._server.stop(_STOP_SECONDS).wait(_STOP_SECONDS + 0.5)
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def _handler(self, signal: Signal) -> grpc.GenericRpcHandler[bytes, Message]:
+        method = grpc.unary_unary_rpc_method_handler(
+            self._export(signal),
+            request_deserializer=None,  # bytes: an undecodable request is to be answered by us, not by grpc
+            response_serializer=lambda message: message.SerializeToString(),
+        )
+        return grpc.method_handlers_generic_handler(signal.grpc_service, {"Export": method})
+
+    def _export(self, signal: Signal) -> Callable[[bytes, grpc.ServicerContext], Message]:
+        def export(request: bytes, context: grpc.ServicerContext) -> Message:
+            try:
+                return self._receiver.receive(signal, "grpc", lambda: request)
+            except Refusal as refusal:
+                _abort(context, refusal)
+
+        return export
+
+
+def _abort(context: grpc.ServicerContext, refusal: Refusal) -> NoReturn:
+    if refusal.retry_after is not None:
+        retry = retry_info(refusal.retry_after)
+        metadata: Any = (
+            ("grpc-status-details-bin", rpc_status(refusal.status, refusal.message, retry).SerializeToString()),
+            # OpenTelemetry's Python exporter reads this one.
+            ("google.rpc.retryinfo-bin", retry.SerializeToString()),
+        )
+        context.set_trailing_metadata(metadata)
+    context.abort(_CODES[rpc_code(refusal.status)], refusal.message)
+    raise AssertionError("abort returned")  # pragma: no cover (grpc's abort always raises)

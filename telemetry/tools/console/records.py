@@ -1,0 +1,220 @@
+"""Spans and log records: as stored (few fields read, the rest as bytes) and as decoded for readers.
+
+Ingestion has to keep up with thousands of records per second while few of them are ever looked at. So a stored record
+holds the fields that indexes, filters and lists need, and the OTLP bytes; `decode()` reads everything else on demand.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from opentelemetry.proto.logs.v1 import logs_pb2
+from opentelemetry.proto.trace.v1 import trace_pb2
+
+from telemetry.tools.console.values import PlainValue, plain_attributes, plain_value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from opentelemetry.proto.common.v1.common_pb2 import KeyValue
+    from opentelemetry.proto.metrics.v1 import metrics_pb2
+
+    from telemetry.tools.console.origin import Origin, Resource, Scope
+
+#: What a stored record takes in memory beyond its OTLP bytes and name (measured on CPython 3.11; bytes).
+SPAN_OVERHEAD = 400
+LOG_OVERHEAD = 250
+
+SPAN_KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
+SPAN_STATUSES = ("unset", "ok", "error")
+KIND_SERVER = trace_pb2.Span.SPAN_KIND_SERVER
+STATUS_ERROR = trace_pb2.Status.STATUS_CODE_ERROR
+
+#: Ids that OTLP takes for none.
+NO_TRACE_ID = bytes(16)
+NO_SPAN_ID = bytes(8)
+
+
+@dataclass(frozen=True, slots=True)
+class SpanEvent:
+    """Something that happened during a span; time in nanoseconds since the epoch."""
+
+    name: str
+    time_ns: int
+    attributes: dict[str, PlainValue]
+
+
+@dataclass(frozen=True, slots=True)
+class SpanLink:
+    """A span's reference to another one, ids in hex (empty if they are invalid)."""
+
+    trace_id: str
+    span_id: str
+    attributes: dict[str, PlainValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A decoded span; ids in hex, times in nanoseconds since the epoch."""
+
+    trace_id: str
+    span_id: str
+    parent_span_id: str
+    name: str
+    kind: str
+    start_ns: int
+    end_ns: int
+    status: str
+    status_message: str
+    attributes: dict[str, PlainValue]
+    events: tuple[SpanEvent, ...]
+    links: tuple[SpanLink, ...]
+    resource: Resource
+    scope: Scope
+
+
+@dataclass(frozen=True, slots=True)
+class LogRecord:
+    """A decoded log record; ids in hex (empty without a trace), times in nanoseconds since the epoch."""
+
+    time_ns: int
+    observed_time_ns: int
+    severity_number: int
+    severity: str
+    body: PlainValue
+    event_name: str
+    trace_id: str
+    span_id: str
+    attributes: dict[str, PlainValue]
+    resource: Resource
+    scope: Scope
+
+
+class _Stored:
+    """What stored records have in common; `size` is the record's share of the store's bytes."""
+
+    __slots__ = ("origin", "raw", "size")
+
+    origin: Origin
+    raw: bytes
+    size: int
+
+    @property
+    def resource(self) -> Resource:
+        """The resource that sent the record."""
+        return self.origin.resource
+
+    @property
+    def scope(self) -> Scope:
+        """The instrumentation scope that made the record."""
+        return self.origin.scope
+
+
+def _values_of(name: str, attributes: Iterable[KeyValue]) -> Iterator[PlainValue]:
+    return (plain_value(attribute.value) for attribute in attributes if attribute.key == name)
+
+
+class StoredSpan(_Stored):
+    """A span as the store keeps it; `status_code` is that of a request's answer, else 0."""
+
+    __slots__ = (
+        "end_ns", "kind", "name", "parent_id", "span_id", "start_ns", "status", "status_code", "trace_id",
+    )  # fmt: skip
+
+    def __init__(self, message: trace_pb2.Span, raw: bytes, origin: Origin) -> None:
+        self.trace_id = message.trace_id
+        self.span_id = message.span_id
+        self.parent_id = message.parent_span_id
+        self.name = sys.intern(message.name)
+        self.kind = message.kind
+        self.start_ns = message.start_time_unix_nano
+        self.end_ns = message.end_time_unix_nano
+        self.status = message.status.code
+        self.status_code = 0
+        if self.kind == KIND_SERVER or not self.parent_id:
+            for attribute in message.attributes:
+                if attribute.key == "http.response.status_code":
+                    self.status_code = attribute.value.int_value
+        self.origin = origin
+        self.raw = raw
+        self.size = len(raw) + SPAN_OVERHEAD + sys.getsizeof(self.name)
+
+    def values_of(self, name: str) -> Iterator[PlainValue]:
+        """The values of the attribute of that name, of the span and its events; cheaper than to decode all of it."""
+        message = trace_pb2.Span.FromString(self.raw)
+        yield from _values_of(name, message.attributes)
+        for event in message.events:
+            yield from _values_of(name, event.attributes)
+
+    def decode(self) -> Span:
+        """Read everything that the span holds."""
+        message = trace_pb2.Span.FromString(self.raw)
+        return Span(
+            trace_id=self.trace_id.hex(),
+            span_id=self.span_id.hex(),
+            parent_span_id=self.parent_id.hex(),
+            name=self.name,
+            kind=_named(SPAN_KINDS, self.kind),
+            start_ns=self.start_ns,
+            end_ns=self.end_ns,
+            status=_named(SPAN_STATUSES, self.status),
+            status_message=message.status.message,
+            attributes=plain_attributes(message.attributes),
+            events=tuple(
+                SpanEvent(event.name, event.time_unix_nano, plain_attributes(event.attributes))
+                for event in message.events
+            ),
+            links=tuple(SpanLink(*hex_ids(link), plain_attributes(link.attributes)) for link in message.links),
+            resource=self.resource,
+            scope=self.scope,
+        )
+
+
+class StoredLog(_Stored):
+    """A log record as the store keeps it."""
+
+    __slots__ = ("severity_number", "trace_id")
+
+    def __init__(self, message: logs_pb2.LogRecord, raw: bytes, origin: Origin) -> None:
+        # The SDK writes zeros where a record belongs to no trace; OTLP takes every other invalid id for none, too.
+        valid = len(message.trace_id) == len(NO_TRACE_ID) and message.trace_id != NO_TRACE_ID
+        self.trace_id = message.trace_id if valid else b""
+        self.severity_number = message.severity_number
+        self.origin = origin
+        self.raw = raw
+        self.size = len(raw) + LOG_OVERHEAD
+
+    def values_of(self, name: str) -> Iterator[PlainValue]:
+        """The values of the attribute of that name."""
+        return _values_of(name, logs_pb2.LogRecord.FromString(self.raw).attributes)
+
+    def decode(self) -> LogRecord:
+        """Read everything that the log record holds."""
+        message = logs_pb2.LogRecord.FromString(self.raw)
+        return LogRecord(
+            time_ns=message.time_unix_nano or message.observed_time_unix_nano,
+            observed_time_ns=message.observed_time_unix_nano,
+            severity_number=message.severity_number,
+            severity=message.severity_text,
+            body=plain_value(message.body),
+            event_name=message.event_name,
+            trace_id=self.trace_id.hex(),
+            span_id=message.span_id.hex() if self.trace_id and len(message.span_id) == len(NO_SPAN_ID) else "",
+            attributes=plain_attributes(message.attributes),
+            resource=self.resource,
+            scope=self.scope,
+        )
+
+
+def hex_ids(message: trace_pb2.Span.Link | metrics_pb2.Exemplar) -> tuple[str, str]:
+    """Trace and span id of a reference in hex, both empty unless both are valid."""
+    trace_id, span_id = message.trace_id, message.span_id
+    valid = len(trace_id) == len(NO_TRACE_ID) and trace_id != NO_TRACE_ID and len(span_id) == len(NO_SPAN_ID)
+    return (trace_id.hex(), span_id.hex()) if valid else ("", "")
+
+
+def _named(names: tuple[str, ...], number: int) -> str:
+    """The name of an enumeration's value; an unknown one, which OTLP allows, is its number."""
+    return names[number] if 0 <= number < len(names) else str(number)

@@ -1,0 +1,108 @@
+"""A first-in first-out queue that is bounded by number and by bytes."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from telemetry.tools.console.limits import SignalLimits
+    from telemetry.tools.console.origin import Origin
+
+
+class Sized(Protocol):
+    """What knows how many bytes of the store it takes."""
+
+    @property
+    def size(self) -> int: ...
+
+
+SizedT = TypeVar("SizedT", bound=Sized)
+
+#: What one page or answer decodes at most (bytes as stored).
+_ONE_ANSWER = 4 << 20
+
+
+def affordable(records: Iterable[SizedT], most: int) -> Iterator[SizedT]:
+    """The first `most` records, or fewer if they are large: what they become in an answer takes many times as much."""
+    left = _ONE_ANSWER
+    for record in islice(records, most):
+        left -= record.size
+        if left < 0:
+            return
+        yield record
+
+
+@dataclass(frozen=True, slots=True)
+class Retained:
+    """What is kept of one signal, what may be kept, and how many records were evicted since the start."""
+
+    records: int
+    bytes: int
+    limit_records: int
+    limit_bytes: int
+    evicted: int
+
+
+class BoundedQueue(Generic[SizedT]):
+    """Keeps the newest records; `on_evict` is called with each one that is evicted. Not thread-safe.
+
+    What records share (an origin, a trace's index entry, a series) is charged for as long as one of them is kept.
+    """
+
+    def __init__(self, limits: SignalLimits, on_evict: Callable[[SizedT], None]) -> None:
+        self._limits = limits
+        self._on_evict = on_evict
+        self._records: deque[SizedT] = deque()
+        self._bytes = 0
+        self._evicted = 0
+        self._shares: dict[Origin, int] = {}
+
+    def append(self, record: SizedT) -> None:
+        """Add the newest record, and evict the oldest ones until both limits hold."""
+        self._records.append(record)
+        self._bytes += record.size
+        while len(self._records) > self._limits.records or self._bytes > self._limits.bytes:
+            oldest = self._records.popleft()
+            self._bytes -= oldest.size
+            self._evicted += 1
+            self._on_evict(oldest)
+
+    def charge(self, size: int) -> None:
+        """Add to the bytes what several records share, or subtract it when the last of them is evicted."""
+        self._bytes += size
+
+    def share(self, origin: Origin) -> None:
+        """Count a record of the origin, which is charged with the first one."""
+        count = self._shares.get(origin, 0)
+        self._shares[origin] = count + 1
+        if not count:
+            self._bytes += origin.size
+
+    def release(self, origin: Origin) -> None:
+        """Count one record of the origin less."""
+        count = self._shares[origin] - 1
+        if count:
+            self._shares[origin] = count
+        else:
+            del self._shares[origin]
+            self._bytes -= origin.size
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __iter__(self) -> Iterator[SizedT]:
+        return iter(self._records)
+
+    def __reversed__(self) -> Iterator[SizedT]:
+        return reversed(self._records)
+
+    @property
+    def retained(self) -> Retained:
+        """The state of the queue now."""
+        limits = self._limits
+        return Retained(len(self._records), self._bytes, limits.records, limits.bytes, self._evicted)

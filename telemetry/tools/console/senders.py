@@ -1,0 +1,90 @@
+"""The senders: each worker process with its resource, the time of its last record, and its start record."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from telemetry.tools.console.values import size_of
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable
+
+    from telemetry.tools.console.origin import Resource
+    from telemetry.tools.console.records import StoredLog
+    from telemetry.tools.console.values import PlainValue
+
+#: The logger of the record with which a worker reports its start, and the beginning of its body.
+SERVER_LOGGER = "telemetry.server"
+_START = "Starting"
+_MOST_SENDERS = 256
+#: Larger resources and reports are not kept (bytes in memory).
+_LARGEST = 8 << 10
+_SILENT_NS = 30 * 10**9
+
+
+@dataclass(slots=True)
+class Sender:
+    """One process, or one scrape target; times in nanoseconds since the epoch.
+
+    `signals` has the time at which each signal came last. `report` are the attributes of its start record, None if
+    that never came; `report_ns` is when it started.
+    """
+
+    mode: str
+    service: str
+    instance: str
+    resource: dict[str, PlainValue]
+    first_ns: int
+    last_ns: int
+    signals: dict[str, int] = field(default_factory=dict)
+    report: dict[str, PlainValue] | None = None
+    report_ns: int = 0
+
+    def is_silent(self, now_ns: int) -> bool:
+        """Whether nothing has come of it for half a minute."""
+        return now_ns - self.last_ns > _SILENT_NS
+
+
+class Senders:
+    """The known processes, at most 256: the one that has been silent longest is removed. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self._senders: OrderedDict[Hashable, Sender] = OrderedDict()
+
+    def hear(self, resources: Iterable[Resource], signal: str, now_ns: int) -> None:
+        """Record that a signal came from these resources."""
+        for resource in resources:
+            if resource.size <= _LARGEST:
+                self._sender(resource, now_ns).signals[signal] = now_ns
+
+    def hear_start(self, record: StoredLog, now_ns: int) -> None:
+        """Keep a worker's report of itself, if the record is one of a start."""
+        if record.resource.size > _LARGEST:
+            return
+        decoded = record.decode()
+        starts = isinstance(decoded.body, str) and decoded.body.startswith(_START)
+        if starts and size_of(decoded.attributes) <= _LARGEST:
+            sender = self._sender(record.resource, now_ns)
+            sender.report, sender.report_ns = decoded.attributes, decoded.time_ns
+
+    def _sender(self, resource: Resource, now_ns: int) -> Sender:
+        key = (resource.mode, resource.instance)
+        sender = self._senders.get(key)
+        if sender is None:
+            instance = str(resource.attributes.get("service.instance.id", ""))
+            sender = Sender(resource.mode, resource.service, instance, resource.attributes, now_ns, now_ns)
+            self._senders[key] = sender
+            if len(self._senders) > _MOST_SENDERS:
+                self._senders.popitem(last=False)
+        else:
+            self._senders.move_to_end(key)
+            sender.resource = resource.attributes
+            sender.last_ns = now_ns
+        return sender
+
+    def all(self) -> list[Sender]:
+        """Copies, by mode, service and instance."""
+        copies = [replace(sender, signals=dict(sender.signals)) for sender in self._senders.values()]
+        return sorted(copies, key=lambda sender: (sender.mode, sender.service, sender.instance))

@@ -1,0 +1,121 @@
+"""The console as a whole: three listeners, a scraper and the store behind them."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Self
+
+from telemetry.tools.console.application import ConsoleApplication
+from telemetry.tools.console.context import ConsoleContext
+from telemetry.tools.console.limits import Limits
+from telemetry.tools.console.listener import HttpListener, PortError, bind
+from telemetry.tools.console.receiver import Receiver
+from telemetry.tools.console.receiver_grpc import OtlpGrpcServer
+from telemetry.tools.console.receiver_http import OtlpHttpApplication
+from telemetry.tools.console.scraper import Scraper, ScrapeTarget
+from telemetry.tools.console.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_OTLP_THREADS = 8
+_API_THREADS = 4
+
+
+class Console:
+    """Receives OTLP, scrapes targets and serves the JSON API; a context manager.
+
+    Port 0 takes a free port; after `start` the attributes `grpc_port`, `http_port` and `api_port` have the real ones.
+    Works on one instance of `store`, `receiver` (with its `faults`) and `scraper`, which stay readable after `stop`.
+    After `stop` it can be started again, on the same ports with the same store, like a backend that comes back.
+    Needs configured Django settings, whatever they are, and changes none.
+    """
+
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        grpc_port: int = 4317,
+        http_port: int = 4318,
+        api_port: int = 3000,
+        *,
+        scrape_targets: Sequence[ScrapeTarget] = (),
+        scrape_interval: float = 5.0,
+        limits: Limits | None = None,
+        allow_faults: bool = False,
+    ) -> None:
+        self.host = host
+        self.grpc_port = grpc_port
+        self.http_port = http_port
+        self.api_port = api_port
+        self.limits = limits or Limits()
+        self.store = Store(self.limits)
+        self.receiver = Receiver(self.store)
+        self.scraper = Scraper(self.store, scrape_targets, scrape_interval)
+        self._context = ConsoleContext(self.store, self.receiver, self.scraper, allow_faults)
+        self._running = contextlib.ExitStack()
+
+    @property
+    def grpc_endpoint(self) -> str:
+        """For OTEL_EXPORTER_OTLP_ENDPOINT with gRPC."""
+        return f"http://{self._netloc(self.grpc_port)}"
+
+    @property
+    def http_endpoint(self) -> str:
+        """For OTEL_EXPORTER_OTLP_ENDPOINT with HTTP; the signals' paths are below it."""
+        return f"http://{self._netloc(self.http_port)}"
+
+    @property
+    def url(self) -> str:
+        """Of the pages and the JSON API, without a slash at the end."""
+        return f"http://{self._netloc(self.api_port)}"
+
+    def _netloc(self, port: int) -> str:
+        return f"[{self.host}]:{port}" if ":" in self.host else f"{self.host}:{port}"
+
+    def start(self) -> None:
+        """Listen; raises PortError, with nothing left running, if a port cannot be had."""
+        with contextlib.ExitStack() as started:
+            # All ports first: a busy one is reported before anything runs.
+            http_socket = started.enter_context(bind("http_port", self.host, self.http_port))
+            api_socket = started.enter_context(bind("api_port", self.host, self.api_port))
+            grpc_server = self._bind_grpc()
+            started.callback(grpc_server.stop)
+            self.grpc_port = grpc_server.port
+
+            otlp = OtlpHttpApplication(self.receiver, self.limits.message_bytes)
+            http = HttpListener("otlp-http", http_socket, otlp, _OTLP_THREADS)
+            started.callback(http.stop)
+            self.http_port = http.port
+            pages = ConsoleApplication(self._context, self.host)
+            api = HttpListener("console-api", api_socket, pages, _API_THREADS)
+            started.callback(api.stop)
+            self.api_port = api.port
+
+            self.receiver.start()
+            grpc_server.start()
+            http.start()
+            api.start()
+            started.callback(self.scraper.stop)
+            self.scraper.start()
+            started.callback(self.receiver.stop)
+            self._running = started.pop_all()
+
+    def _bind_grpc(self) -> OtlpGrpcServer:
+        # grpc reports a busy port by lines on stderr; a socket raises an error.
+        with bind("grpc_port", self.host, self.grpc_port):
+            pass
+        try:
+            return OtlpGrpcServer(self.receiver, self._netloc(self.grpc_port), self.limits.message_bytes)
+        except RuntimeError as error:
+            raise PortError("grpc_port", self.host, self.grpc_port, str(error)) from None
+
+    def stop(self) -> None:
+        """Finish what runs, for at most about two seconds, and free the ports; stopping twice does no harm."""
+        self._running.close()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()

@@ -1,0 +1,95 @@
+"""A plain HTTP client for local services, and one that keeps count of what it sent."""
+
+import http.client
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from telemetry.tools.demo.ports import HOST
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer; `body` is the decoded JSON object, empty if there is none."""
+
+    status: int
+    body: dict[str, Any]
+
+
+def call(port: int, method: str, path: str, body: Any = None, timeout: float = 10.0, *, host: str = HOST) -> Answer:
+    """Send one request over a connection of its own; raises OSError where there is no answer."""
+    connection = http.client.HTTPConnection(host, port, timeout=timeout)
+    headers = {"Connection": "close", "User-Agent": "user-api-demo"}
+    if body is not None:
+        headers["Content-Type"] = "application/json"
+    try:
+        connection.request(method, path, None if body is None else json.dumps(body), headers)
+        response = connection.getresponse()
+        content = response.read()
+    except http.client.HTTPException as error:
+        raise OSError(f"no complete answer: {error!r}") from error
+    finally:
+        connection.close()
+    try:
+        decoded = json.loads(content or b"{}")
+    except ValueError:
+        decoded = {}
+    return Answer(response.status, decoded if isinstance(decoded, dict) else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What one client has sent.
+
+    `statuses` counts the answers by status, `failures` the requests without one, `expected_errors` the server errors
+    that the request was meant to bring about.
+    """
+
+    requests: int
+    statuses: dict[int, int]
+    failures: int
+    last_failure: str
+    expected_errors: int = 0
+
+    @property
+    def answered(self) -> int:
+        """The number of answers."""
+        return sum(self.statuses.values())
+
+    @property
+    def server_errors(self) -> int:
+        """The number of unexpected server errors."""
+        errors = sum(count for status, count in self.statuses.items() if status >= http.client.INTERNAL_SERVER_ERROR)
+        return errors - self.expected_errors
+
+
+class CountingClient:
+    """Calls one service. One thread sends, others may read the counts."""
+
+    def __init__(self, port: int, host: str = HOST) -> None:
+        self._host = host
+        self._port = port
+        self._requests = 0
+        self._statuses: Counter[int] = Counter()
+        self._failures = 0
+        self._last_failure = ""
+        self._expected_errors = 0
+
+    @property
+    def sent(self) -> Sent:
+        """The counts of this moment."""
+        return Sent(self._requests, self._statuses.copy(), self._failures, self._last_failure, self._expected_errors)
+
+    def send(self, method: str, path: str, body: Any = None, *, expected: int | None = None) -> Answer:
+        """Send one request and count it; without an answer the status is 0. `expected` is a server error to come."""
+        self._requests += 1
+        try:
+            answer = call(self._port, method, path, body, host=self._host)
+        except OSError as error:
+            self._failures += 1
+            self._last_failure = f"{method} {path.partition('?')[0]}: {error}"
+            return Answer(0, {})
+        self._statuses[answer.status] += 1
+        self._expected_errors += answer.status == expected
+        return answer

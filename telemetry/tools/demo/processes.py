@@ -1,0 +1,152 @@
+"""The processes of a demo or a comparison: started with a log file each, watched, stopped, and never left behind."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Self
+
+from telemetry.tools.demo.environment import ROOT
+
+_POLL = 0.05
+_LAST_LINES = 12
+_LINE_LENGTH = 400
+
+
+class ChildEndedError(Exception):
+    """A process ended without being stopped; `log` holds its last lines."""
+
+    def __init__(self, child: "Child", code: int) -> None:
+        super().__init__(f"{child.name} ended by itself with {_described(code)}; its log is {child.log}")
+        self.child = child
+        self.log = child.last_lines()
+
+
+class Child:
+    """One process, the leader of its own session: a Ctrl-C at the terminal does not reach it."""
+
+    def __init__(self, name: str, command: Sequence[str], env: Mapping[str, str], log: Path) -> None:
+        self.name = name
+        self.log = log
+        with log.open("wb") as opened:
+            self._process = subprocess.Popen(  # noqa: S603  (the demo's own commands)
+                command,
+                cwd=ROOT,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=opened,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.pid = self._process.pid
+        self.cpu_seconds = 0.0
+        """CPU time of its whole life and of those that it waited for, in seconds; 0 until it has ended by itself."""
+
+    @property
+    def code(self) -> int | None:
+        """The exit code, None while it runs."""
+        if self._process.returncode is None:
+            # Not `poll`, which forgets what the process has used.
+            pid, status, usage = os.wait4(self.pid, os.WNOHANG)
+            if pid:
+                self._process.returncode = os.waitstatus_to_exitcode(status)
+                self.cpu_seconds = usage.ru_utime + usage.ru_stime
+        return self._process.returncode
+
+    def check(self) -> None:
+        """Raise ChildEndedError unless it runs."""
+        code = self.code
+        if code is not None:
+            raise ChildEndedError(self, code)
+
+    def stop(self) -> None:
+        """Ask it to stop; returns at once."""
+        if self.code is None:
+            self._process.terminate()
+
+    def wait(self, timeout: float, hurry: Callable[[], bool]) -> str | None:
+        """Wait until it has ended; kill it after `timeout` seconds or on hurry.
+
+        Returns None after an orderly end, else what happened.
+        """
+        deadline = monotonic() + timeout
+        while self.code is None:
+            if hurry() or monotonic() > deadline:
+                self.kill()
+                return f"{self.name} was killed before it had stopped"
+            sleep(_POLL)
+        return None if self.code == 0 else f"{self.name} stopped with {_described(self.code)}"
+
+    def kill(self) -> None:
+        """End it and all that it started, at once."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def last_lines(self) -> list[str]:
+        """Return the end of its log."""
+        lines = self.log.read_text(errors="replace").splitlines()
+        return [line[:_LINE_LENGTH] for line in lines[-_LAST_LINES:]]
+
+
+class Processes:
+    """Everything that the demo has started. At the end of its block nothing of it runs, nor after `kill -9`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._children: list[Child] = []
+
+    def __enter__(self) -> Self:
+        self._guard = subprocess.Popen(
+            [sys.executable, "-m", "telemetry.tools.demo.guard"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+            text=True,
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for child in reversed(self._children):
+            child.kill()
+            self._tell_guard(f"-{child.pid}")
+        assert self._guard.stdin is not None  # noqa: S101  (a pipe was asked for)
+        with contextlib.suppress(BrokenPipeError):
+            self._guard.stdin.close()
+        self._guard.wait()
+
+    def start(self, name: str, log: str, arguments: Sequence[str], env: Mapping[str, str]) -> Child:
+        """Run Python with `arguments`, and with `env` added to this process's environment; `log` is a file's name."""
+        return self.execute(name, log, [sys.executable, *arguments], env)
+
+    def execute(self, name: str, log: str, command: Sequence[str], env: Mapping[str, str]) -> Child:
+        """Run `command`, otherwise like `start`."""
+        child = Child(name, command, os.environ | env, self._folder / log)
+        self._children.append(child)
+        self._tell_guard(f"+{child.pid}")
+        return child
+
+    def forget(self, child: Child) -> None:
+        """Drop a child that has ended, so that a long run does not accumulate them."""
+        self._children.remove(child)
+        self._tell_guard(f"-{child.pid}")
+
+    def check(self) -> None:
+        """Raise ChildEndedError for the first process that does not run."""
+        for child in self._children:
+            child.check()
+
+    def _tell_guard(self, line: str) -> None:
+        assert self._guard.stdin is not None  # noqa: S101  (a pipe was asked for)
+        with contextlib.suppress(BrokenPipeError):
+            self._guard.stdin.write(f"{line}\n")
+            self._guard.stdin.flush()
+
+
+def _described(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

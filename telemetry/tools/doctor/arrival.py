@@ -1,0 +1,158 @@
+"""Whether the request arrived: its trace, its log record, its count and its exemplar."""
+
+from collections.abc import Sequence
+from time import time
+from urllib.parse import urlsplit
+
+from telemetry.config import TelemetryConfig
+from telemetry.tools.doctor.collector import FILE as ALLOY_FILE
+from telemetry.tools.doctor.service import Followed, Service
+from telemetry.tools.doctor.stores import PROMETHEUS_FILE, LogStore, MetricStore, Scraped, Series, Span, TraceStore
+from telemetry.tools.doctor.walk import Finding, HopError, State, Walk
+
+
+def trace(store: TraceStore, followed: Followed, config: TelemetryConfig, walk: Walk) -> Finding:
+    """Wait for the request's server span."""
+    sampler = config.sources.get("sampler", "OTEL_TRACES_SAMPLER").replace("default", "OTEL_TRACES_SAMPLER")
+    if not followed.recorded:
+        share = "" if config.sampler_arg is None else f" {config.sampler_arg:g}"
+        raise HopError(
+            f"sampled out: {config.sampler}{share} does not record it",
+            f"set {sampler} to a sampler that records some traces (always_on records all)",
+        )
+
+    def server() -> Sequence[Span] | None:
+        spans = store.spans(followed.trace_id)
+        return spans if any(span.kind.lower() == "server" for span in spans) else None
+
+    found = walk.until(server)
+    if not found:
+        partly = store.spans(followed.trace_id)
+        found_spans = f"{len(partly)} spans of it, but no server span" if partly else "no span of it"
+        raise HopError(
+            f"{found_spans} within {walk.wait:g} s",
+            f"see {store.label}'s log; check that {sampler} of the running service records it, and that no tail "
+            f"sampling leaves it out ({ALLOY_FILE})",
+        )
+    root = next(span for span in found if span.kind.lower() == "server")
+    detail = f"{len(found)} spans, {root.name!r} of {root.service}{_after(followed)}"
+    if root.mode and root.mode != config.mode:
+        return Finding(
+            f"{detail}, from mode {root.mode}",
+            State.WARNING,
+            f"the service at this address runs in mode {root.mode}: give this shell its TELEMETRY_MODE",
+        )
+    return Finding(detail)
+
+
+def log(store: LogStore, followed: Followed, config: TelemetryConfig, walk: Walk) -> Finding:
+    """Wait for a log record of the request."""
+    found = walk.until(lambda: store.of_trace(followed.trace_id, followed.moment))
+    if found:
+        return Finding(f"{found} of the trace{_after(followed)}")
+    recent = store.recent()
+    if recent:
+        raise HopError(
+            f"{recent} of {config.service_name} in the last minutes, but none of this trace within {walk.wait:g} s",
+            f"check that trace_id is kept with each record (structured metadata in {store.label}), and OTEL_BLRP_* for "
+            "delays",
+        )
+    raise HopError(
+        f"none of {config.service_name} at all within {walk.wait:g} s",
+        f"see {store.label}'s log, and check its index label service_name (deploy/loki/loki.yaml)",
+    )
+
+
+def scrape(store: MetricStore, service: Service, config: TelemetryConfig, walk: Walk) -> Finding:
+    """Wait until the service is a target that is scraped."""
+    found: list[Scraped] = []
+
+    def up() -> Scraped | None:
+        found[:] = _likely(store.targets(), service, config.service_name)
+        return next((target for target in found if target.up), None)
+
+    target = walk.until(up)
+    if target:
+        return Finding(f"{target.url} is scraped")
+    if not found:
+        raise HopError(
+            f"it scrapes nothing that could be {service.base}",
+            f"add the service to scrape_configs in {PROMETHEUS_FILE} (docs/signals.md has the block to copy)",
+        )
+    remedies = {
+        "401": "give it METRICS_TOKEN as the credentials of `authorization`",
+        "404": "set TELEMETRY_MODE=direct for the service",
+        "refused": "correct host and port of the target",
+        "no such host": "correct the name of the target",
+    }
+    error = found[0].error or "not scraped yet"
+    remedy = next((remedy for sign, remedy in remedies.items() if sign in error), "see the error")
+    raise HopError(f"{found[0].url} is down: {error}", f"{remedy} in {PROMETHEUS_FILE}")
+
+
+def _likely(targets: list[Scraped], service: Service, name: str) -> list[Scraped]:
+    """Return the targets that could be the service: at its address, else by its name, else at its port."""
+    wanted = urlsplit(service.base)
+    found = []
+    for target in targets:
+        parts = urlsplit(target.url)
+        if parts.path == "/metrics" and (parts.netloc == wanted.netloc or name in (parts.hostname or "")):
+            found.append(target)
+    if found:
+        return found
+    return [one for one in targets if urlsplit(one.url).port == wanted.port and urlsplit(one.url).path == "/metrics"]
+
+
+def sample(store: MetricStore, before: Series, followed: Followed, config: TelemetryConfig, walk: Walk) -> Finding:
+    """Wait until the count of requests has changed."""
+    pushed = config.metrics.exporter == "otlp"
+    if pushed:
+        store.check_pushed()
+    latest: Series = {}
+
+    def changed() -> bool:
+        nonlocal latest
+        latest = store.requests()
+        return any(before.get(series) != value for series, value in latest.items())
+
+    if walk.until(changed):
+        total = sum(latest.values())
+        return Finding(f"{total:.0f} requests counted, {len(latest)} series{_after(followed)}")
+    if latest:
+        what, remedy = (
+            "its counts of requests did not change",
+            "OTEL_METRIC_EXPORT_INTERVAL" if pushed else "scrape_interval",
+        )
+        raise HopError(f"{what} within {walk.wait:g} s", f"compare {remedy} with --wait, and see {store.label}'s log")
+    wanted = f'service_name="{config.service_name}", export_mode="{config.mode}"'
+    where = ALLOY_FILE if pushed else PROMETHEUS_FILE
+    raise HopError(
+        f"no request is counted with {wanted} within {walk.wait:g} s",
+        f"check that the resource's attributes become labels ({where}, docs/signals.md), and see {store.label}'s log",
+    )
+
+
+def exemplar(store: MetricStore, followed: Followed, walk: Walk) -> Finding:
+    """Wait for an exemplar that links to the request's trace, or to that of a later one."""
+    store.check_exemplars()
+    others: set[str] = set()
+
+    def ours() -> bool:
+        found = store.exemplars(followed.moment)
+        others.update(found)
+        # A bucket keeps one: another request of the same kind may have taken the place.
+        return bool(found)
+
+    if not walk.until(ours):
+        raise HopError(
+            f"none since the request within {walk.wait:g} s",
+            "set OTEL_METRICS_EXEMPLAR_FILTER=trace_based for the service; Alloy's remote write needs send_exemplars "
+            f"({ALLOY_FILE}), a scrape the OpenMetrics format",
+        )
+    if followed.trace_id in others:
+        return Finding("one links to the trace of the request")
+    return Finding("one links to the trace of a later request, which replaced it")
+
+
+def _after(followed: Followed) -> str:
+    return f", {max(time() - followed.moment, 0):.1f} s after the request"

@@ -1,0 +1,114 @@
+"""Alloy between the service and the backends: whether it is ready, and whether its counters moved."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from telemetry.config import Signal
+from telemetry.tools.backends import Alloy
+from telemetry.tools.backends.alloy import HEALTHY, Count, total
+from telemetry.tools.doctor.walk import Finding, HopError, State, Walk
+
+#: The file that configures it, in this project.
+FILE = "deploy/alloy/config.alloy"
+
+_ITEMS: Mapping[Signal, str] = {"traces": "spans", "metrics": "metric_points", "logs": "log_records"}
+_REMOTE_WRITE = "prometheus_remote_storage_samples"
+_NEWEST_SENT = "prometheus_remote_storage_queue_highest_sent_timestamp_seconds"
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """Alloy's own counters at one moment."""
+
+    samples: Sequence[Count]
+
+    def received(self, signal: Signal) -> float:
+        return total([*self.samples], f"otelcol_receiver_accepted_{_ITEMS[signal]}_total")
+
+    def refused(self, signal: Signal) -> float:
+        return total([*self.samples], f"otelcol_receiver_refused_{_ITEMS[signal]}_total")
+
+    def sent(self, signal: Signal) -> float:
+        """A number that grows with what left: by exporters, and metrics by remote write too."""
+        left = total([*self.samples], f"otelcol_exporter_sent_{_ITEMS[signal]}_total")
+        # Its count of samples counts attempts; this time moves with the newest sample that was taken.
+        return left + (total([*self.samples], _NEWEST_SENT) if signal == "metrics" else 0)
+
+    def failed(self, signal: Signal) -> float:
+        """What could not leave and is given up."""
+        items = _ITEMS[signal]
+        lost = sum(
+            total([*self.samples], f"otelcol_exporter_{kind}_failed_{items}_total") for kind in ("send", "enqueue")
+        )
+        return lost + (total([*self.samples], f"{_REMOTE_WRITE}_failed_total") if signal == "metrics" else 0)
+
+    def waiting(self) -> dict[str, int]:
+        """What waits to be sent, by exporter or remote write; those with nothing are left out."""
+        queues = {
+            one.labels.get("exporter", one.labels.get("component_id", "?")): int(one.value)
+            for one in self.samples
+            if one.name == "otelcol_exporter_queue_size" and one.value
+        }
+        if pending := total([*self.samples], f"{_REMOTE_WRITE}_pending"):
+            queues["prometheus.remote_write"] = int(pending)
+        return queues
+
+
+def health(alloy: Alloy) -> Finding:
+    """Return how Alloy's components are; it must be ready."""
+    components = alloy.components()
+    ill = [one for one in components if one.health != HEALTHY]
+    if ill:
+        detail = "; ".join(f"{one.id} is {one.health}: {one.message}" for one in ill)
+        return Finding(detail, State.WARNING, f"see Alloy's log, and these components in {FILE}")
+    return Finding(f"ready, {len(components)} components are healthy")
+
+
+def received(alloy: Alloy, before: Counters, signals: Sequence[Signal], walk: Walk) -> Finding:
+    """Wait until the counters of its receivers have moved for each signal."""
+    latest = before
+
+    def moved() -> bool:
+        nonlocal latest
+        latest = Counters(alloy.metrics())
+        return all(latest.received(signal) > before.received(signal) for signal in signals)
+
+    if walk.until(moved):
+        gains = (f"{signal} +{latest.received(signal) - before.received(signal):.0f}" for signal in signals)
+        return Finding(", ".join(gains))
+    refused = [signal for signal in signals if latest.refused(signal) > before.refused(signal)]
+    if refused:
+        raise HopError(
+            f"{', '.join(refused)} refused by its pipeline",
+            f"see its memory limit (otelcol.processor.memory_limiter in {FILE}) and its log",
+        )
+    still = [signal for signal in signals if latest.received(signal) <= before.received(signal)]
+    raise HopError(
+        f"no {' and '.join(still)} more than before at {alloy.base}",
+        f"check that this Alloy is the one that the service sends to ({alloy.variable}), and the output of "
+        f"otelcol.receiver.otlp in {FILE}",
+    )
+
+
+def sent(alloy: Alloy, before: Counters, signals: Sequence[Signal], walk: Walk) -> Finding:
+    """Wait until the counters of its exporters have moved for each signal."""
+    latest = before
+
+    def moved() -> bool:
+        nonlocal latest
+        latest = Counters(alloy.metrics())
+        return all(latest.sent(signal) > before.sent(signal) for signal in signals)
+
+    arrived = walk.until(moved)
+    failed = [signal for signal in signals if latest.failed(signal) > before.failed(signal)]
+    if failed:
+        raise HopError(f"its exporters gave up {', '.join(failed)}", f"see Alloy's log, and the exporters in {FILE}")
+    if arrived:
+        return Finding(f"{', '.join(signals)} left it")
+    still = " and ".join(signal for signal in signals if latest.sent(signal) <= before.sent(signal))
+    # Items or bytes, as the queue's `sizer` has it.
+    waiting = ", ".join(f"{queue} ({count})" for queue, count in latest.waiting().items())
+    raise HopError(
+        f"no {still} left it" + (f"; it waits in {waiting}" if waiting else ""),
+        f"see Alloy's log, and the address of the backend in {FILE}",
+    )

@@ -1,0 +1,227 @@
+"""The way to an OTLP receiver, below OTLP: its name, a connection, TLS, and what is spoken at its port."""
+
+import socket
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from threading import Thread
+from typing import Literal
+from urllib.parse import urlsplit
+
+import requests
+
+from telemetry.config import Signal, SignalConfig
+from telemetry.config.endpoint import OTLP_GRPC_PORT, OTLP_HTTP_PORT
+from telemetry.tools.backends.names import unresolved_remedy
+from telemetry.tools.doctor.walk import Finding, HopError, State
+
+Spoken = Literal["gRPC", "HTTP", "TLS", "nothing"]
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_GET = b"GET / HTTP/1.1\r\nHost: %b\r\nConnection: close\r\n\r\n"
+# https://www.rfc-editor.org/rfc/rfc9113#name-http-2-connection-preface, with an empty SETTINGS frame
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+_SETTINGS = 4
+_FRAME_HEADER = 9
+_TLS_ALERT = b"\x15\x03"
+_ANSWER_BYTES = 512
+_MOST_ADDRESSES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """Where some signals are sent: `variable` is what decides it."""
+
+    host: str
+    port: int
+    config: SignalConfig
+    signals: tuple[Signal, ...]
+    variable: str
+
+    @property
+    def address(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_local(self) -> bool:
+        return self.host in {"localhost", "127.0.0.1", "::1"}
+
+    @property
+    def hint_of_containers(self) -> str:
+        return " (inside a container localhost is the container itself)" if self.is_local else ""
+
+
+def receivers(signals: Mapping[Signal, SignalConfig], variables: Mapping[Signal, str]) -> list[Receiver]:
+    """Return the distinct receivers of the signals that leave by OTLP."""
+    found: dict[tuple[str, int, bool, str], Receiver] = {}
+    for signal, config in signals.items():
+        parts = urlsplit(config.endpoint)
+        host, port = parts.hostname or "", parts.port or _DEFAULT_PORTS[parts.scheme]
+        key = host, port, config.insecure, config.protocol
+        others = found[key].signals if key in found else ()
+        variable = found[key].variable if key in found else variables[signal]
+        found[key] = Receiver(host, port, config, (*others, signal), variable)
+    return list(found.values())
+
+
+def port_offset(found: Sequence[Receiver]) -> int:
+    """Return by how much all local receivers' ports differ from the usual ones; 0 where they do not agree."""
+    usual = {"grpc": OTLP_GRPC_PORT, "http/protobuf": OTLP_HTTP_PORT}
+    offsets = {receiver.port - usual[receiver.config.protocol] for receiver in found if receiver.is_local}
+    (offset,) = offsets if len(offsets) == 1 else (0,)
+    return max(offset, 0)
+
+
+def proxy_between(receiver: Receiver) -> str | None:
+    """Return the variable of the proxy that applies to a receiver, None for none: the exporters obey it."""
+    scheme = "http" if receiver.config.insecure else "https"
+    proxies = requests.utils.get_environ_proxies(f"{scheme}://{receiver.address}")
+    return next((f"{kind.upper()}_PROXY" for kind in (scheme, "all") if kind in proxies), None)
+
+
+def resolve(receiver: Receiver, timeout: float) -> Finding:
+    """Find the addresses of the receiver's name."""
+    found: list[str] = []
+    errors: list[OSError] = []
+
+    def ask() -> None:
+        try:
+            entries = socket.getaddrinfo(receiver.host, receiver.port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            errors.append(error)
+        else:
+            found.extend(dict.fromkeys(str(entry[4][0]) for entry in entries))
+
+    # The resolver has time-outs of its own, of many seconds.
+    thread = Thread(target=ask, name="doctor-resolver", daemon=True)
+    thread.start()
+    thread.join(timeout)
+    if found:
+        more = f" and {len(found) - _MOST_ADDRESSES} more" if len(found) > _MOST_ADDRESSES else ""
+        return Finding(", ".join(found[:_MOST_ADDRESSES]) + more)
+    reason = errors[0].strerror if errors and errors[0].strerror else f"no answer within {timeout:g} s"
+    raise HopError(
+        f"the name {receiver.host} cannot be resolved: {reason}", unresolved_remedy(receiver.host, receiver.variable)
+    )
+
+
+def connect(receiver: Receiver, timeout: float) -> Finding:
+    """Open a connection to the receiver's port."""
+    try:
+        with socket.create_connection((receiver.host, receiver.port), timeout) as connection:
+            return Finding(f"connected to {connection.getpeername()[0]}")
+    except TimeoutError:
+        raise HopError(
+            f"no connection within {timeout:g} s",
+            f"check firewalls, and host and port in {receiver.variable}",
+        ) from None
+    except OSError as error:
+        raise HopError(
+            f"{(error.strerror or type(error).__name__).lower()}",
+            f"start what should listen at {receiver.address}{receiver.hint_of_containers}, or correct host and port "
+            f"in {receiver.variable}",
+        ) from None
+
+
+def handshake(receiver: Receiver, timeout: float) -> Finding:
+    """Make a TLS connection as the exporter does: with the same authorities and the same client certificate."""
+    config = receiver.config
+    context = ssl.create_default_context(cafile=config.certificate)
+    if config.client_certificate:
+        context.load_cert_chain(config.client_certificate, config.client_key)
+    context.set_alpn_protocols(["h2"] if config.protocol == "grpc" else ["http/1.1"])
+    try:
+        with (
+            socket.create_connection((receiver.host, receiver.port), timeout) as plain,
+            context.wrap_socket(plain, server_hostname=receiver.host) as connection,
+        ):
+            version, chosen = connection.version(), connection.selected_alpn_protocol()
+    except ssl.SSLCertVerificationError as error:
+        raise HopError(
+            f"the certificate is not accepted: {error.verify_message}",
+            _certificate_remedy(receiver, error),
+        ) from None
+    except (ssl.SSLError, OSError) as error:
+        if _spoken(receiver, _GET, timeout) in {"HTTP", "gRPC"}:
+            raise HopError(
+                "the receiver speaks plaintext, and TLS was meant",
+                f"write http:// instead of https:// into {receiver.variable}, or give the receiver a certificate",
+            ) from None
+        reason = getattr(error, "reason", None) or error.strerror or type(error).__name__
+        raise HopError(
+            f"no TLS connection: {reason}", "see the receiver's log; it may want a client certificate"
+        ) from None
+    if config.protocol == "grpc" and chosen != "h2":
+        raise HopError(
+            f"{version}, but no HTTP/2, which gRPC needs",
+            f"name the port for gRPC in {receiver.variable}, or set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
+        )
+    return Finding(f"{version}, certificate accepted")
+
+
+def protocol(receiver: Receiver, timeout: float) -> Finding:
+    """Find out what is spoken at a port that is to be reached in plaintext."""
+    wanted: Spoken = "gRPC" if receiver.config.protocol == "grpc" else "HTTP"
+    spoken = _spoken(receiver, _PREFACE if wanted == "gRPC" else _GET, timeout)
+    if spoken == wanted:
+        return Finding(f"{spoken} is spoken there")
+    if spoken == "TLS" or (spoken == "nothing" and _takes_tls(receiver, timeout)):
+        raise HopError(
+            "the receiver wants TLS, and plaintext was meant",
+            f"write https:// in front of the host in {receiver.variable} "
+            "(and OTEL_EXPORTER_OTLP_CERTIFICATE for an authority of your own)",
+        )
+    if spoken == "nothing":
+        return Finding(
+            f"nothing was answered, neither as gRPC nor as HTTP, within {timeout:g} s",
+            State.WARNING,
+            f"check that an OTLP receiver is what listens at {receiver.address}",
+        )
+    right = {"gRPC": "grpc", "HTTP": "http/protobuf"}[spoken]
+    port = {"gRPC": OTLP_GRPC_PORT, "HTTP": OTLP_HTTP_PORT}[wanted]
+    raise HopError(
+        f"{spoken} is spoken there, and {wanted} was meant",
+        f"set OTEL_EXPORTER_OTLP_PROTOCOL={right}, or the port for {wanted} (usually {port}) in {receiver.variable}",
+    )
+
+
+def _certificate_remedy(receiver: Receiver, error: ssl.SSLCertVerificationError) -> str:
+    if "mismatch" in error.verify_message or "not valid for" in error.verify_message:
+        return f"use a name in {receiver.variable} that the certificate is made for"
+    return "set OTEL_EXPORTER_OTLP_CERTIFICATE to the file of the authority that signed it"
+
+
+def _spoken(receiver: Receiver, question: bytes, timeout: float) -> Spoken:
+    """Return what the answer to the first bytes of a plaintext protocol looks like."""
+    if question is _GET:
+        question = _GET % receiver.address.encode()
+    try:
+        with socket.create_connection((receiver.host, receiver.port), timeout) as connection:
+            connection.sendall(question)
+            answer = connection.recv(_ANSWER_BYTES)
+    except OSError:
+        return "nothing"
+    # Go's servers say it in plaintext, others by an alert.
+    if answer.startswith(_TLS_ALERT) or b"HTTPS server" in answer or b"plain HTTP request was sent to HTTPS" in answer:
+        return "TLS"
+    if answer.startswith(b"HTTP/"):
+        return "HTTP"
+    return "gRPC" if len(answer) >= _FRAME_HEADER and answer[3] == _SETTINGS else "nothing"
+
+
+def _takes_tls(receiver: Receiver, timeout: float) -> bool:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # it is only asked whether TLS is spoken; nothing is sent
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    try:
+        with (
+            socket.create_connection((receiver.host, receiver.port), timeout) as plain,
+            context.wrap_socket(plain, server_hostname=receiver.host),
+        ):
+            return True
+    except ssl.SSLError as error:
+        # An alert is TLS as well: it may want a client certificate.
+        return "ALERT" in (error.reason or "")
+    except OSError:
+        return False

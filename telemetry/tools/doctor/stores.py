@@ -1,0 +1,251 @@
+"""What keeps traces, logs and metrics, in the same words whether it is a server of its own or the console."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from time import time
+from typing import Protocol
+
+from telemetry.config import TelemetryConfig
+from telemetry.tools.backends import BackendError, Console, Jaeger, Loki, Prometheus, Tempo
+from telemetry.tools.doctor.places import Places
+from telemetry.tools.doctor.walk import HopError
+
+_HISTOGRAM = "http_server_request_duration_seconds"
+_OTLP_HISTOGRAM = "http.server.request.duration"
+_MARGIN = 60.0
+"""Seconds around the request in which is looked: clocks differ."""
+_RECENT = 600.0
+
+PROMETHEUS_FILE = "deploy/prometheus/prometheus.yml"
+
+Series = Mapping[tuple[tuple[str, str], ...], float]
+
+
+class Span(Protocol):
+    """A span, as every store has it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def service(self) -> str: ...
+    @property
+    def mode(self) -> str: ...
+
+
+class Store(Protocol):
+    """What all stores have in common."""
+
+    @property
+    def label(self) -> str:
+        """What it is called."""
+
+    @property
+    def base(self) -> str:
+        """Its address."""
+
+    def check_ready(self) -> None:
+        """Raise BackendError unless it is ready."""
+
+
+class TraceStore(Store, Protocol):
+    """Keeps traces."""
+
+    def spans(self, trace_id: str) -> Sequence[Span]:
+        """Return the spans of a trace."""
+
+
+class LogStore(Store, Protocol):
+    """Keeps log records."""
+
+    def of_trace(self, trace_id: str, moment: float) -> int:
+        """Return how many records belong to a trace of that moment."""
+
+    def recent(self) -> int:
+        """Return how many records of the service came in the last minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scraped:
+    """A scrape target that could be the service."""
+
+    url: str
+    up: bool
+    error: str
+
+
+class MetricStore(Store, Protocol):
+    """Keeps metrics."""
+
+    def requests(self) -> Series:
+        """Return the counts of requests of the service, by series."""
+
+    def exemplars(self, moment: float) -> set[str]:
+        """Return the trace ids that exemplars since `moment` lead to."""
+
+    def targets(self) -> list[Scraped]:
+        """Return what it scrapes."""
+
+    def check_pushed(self) -> None:
+        """Raise HopError where it is known to take no pushed metrics."""
+
+    def check_exemplars(self) -> None:
+        """Raise HopError where it is known to keep no exemplars."""
+
+
+class Traces:
+    """Tempo or Jaeger."""
+
+    def __init__(self, backend: Tempo | Jaeger) -> None:
+        self._backend = backend
+        self.label = backend.name
+        self.base = backend.base
+
+    def check_ready(self) -> None:
+        self._backend.check_ready()
+
+    def spans(self, trace_id: str) -> Sequence[Span]:
+        return self._backend.trace(trace_id)
+
+
+class LokiLogs:
+    """Loki."""
+
+    def __init__(self, loki: Loki, service: str) -> None:
+        self._loki = loki
+        self._selector = f"{{service_name={json.dumps(service)}}}"
+        self.label = loki.name
+        self.base = loki.base
+
+    def check_ready(self) -> None:
+        self._loki.check_ready()
+
+    def of_trace(self, trace_id: str, moment: float) -> int:
+        query = f'{self._selector} | trace_id="{trace_id}"'
+        return len(self._loki.lines(query, moment - _MARGIN, time() + _MARGIN))
+
+    def recent(self) -> int:
+        return self._loki.count(self._selector, time() - _RECENT, time())
+
+
+class PrometheusMetrics:
+    """Prometheus."""
+
+    def __init__(self, prometheus: Prometheus, service: str, mode: str) -> None:
+        self._prometheus = prometheus
+        self._labels = f"{{service_name={json.dumps(service)},export_mode={json.dumps(mode)}}}"
+        self.label = prometheus.name
+        self.base = prometheus.base
+
+    def check_ready(self) -> None:
+        self._prometheus.check_ready()
+
+    def requests(self) -> Series:
+        samples = self._prometheus.query(f"{_HISTOGRAM}_count{self._labels}")
+        return {tuple(sorted(sample.labels.items())): sample.value for sample in samples}
+
+    def exemplars(self, moment: float) -> set[str]:
+        selector = f"{_HISTOGRAM}_bucket{self._labels}"
+        found = self._prometheus.exemplars(selector, moment, time() + _MARGIN)
+        return {exemplar.trace_id for exemplar in found if exemplar.trace_id}
+
+    def targets(self) -> list[Scraped]:
+        return [Scraped(one.url, one.health == "up", one.last_error) for one in self._prometheus.targets()]
+
+    def check_pushed(self) -> None:
+        flags = self._flags()
+        receivers = [flags.get(f"web.enable-{kind}-receiver") for kind in ("remote-write", "otlp")]
+        if "true" not in receivers and "false" in receivers:
+            raise HopError(
+                "it takes no pushed metrics: its receivers are off",
+                "start Prometheus with --web.enable-remote-write-receiver (Alloy's remote write) or "
+                "--web.enable-otlp-receiver",
+            )
+
+    def check_exemplars(self) -> None:
+        features = self._flags().get("enable-feature")
+        if features is not None and "exemplar-storage" not in features:
+            raise HopError("it keeps no exemplars", "start Prometheus with --enable-feature=exemplar-storage")
+
+    def _flags(self) -> dict[str, str]:
+        try:
+            return self._prometheus.flags()
+        except BackendError:  # Mimir and others have none
+            return {}
+
+
+class ConsoleStores:
+    """The embedded console, which stands in for all of them."""
+
+    def __init__(self, console: Console, service: str, mode: str, *, scraped: bool) -> None:
+        self._console = console
+        self._service = service
+        self._mode = mode
+        self._metric = _HISTOGRAM if scraped else _OTLP_HISTOGRAM
+        self._sample = f"{_HISTOGRAM}_count" if scraped else ""
+        self.label = "the console"
+        self.base = console.base
+
+    def check_ready(self) -> None:
+        self._console.totals()
+
+    def spans(self, trace_id: str) -> Sequence[Span]:
+        return self._console.trace(trace_id).spans
+
+    def of_trace(self, trace_id: str, moment: float) -> int:  # noqa: ARG002  (a trace id is enough)
+        return len(self._console.trace(trace_id).logs)
+
+    def recent(self) -> int:
+        return sum(record.service == self._service for record in self._console.logs(limit=1000))
+
+    def requests(self) -> Series:
+        counts: Counter[tuple[tuple[str, str], ...]] = Counter()
+        for one in self._console.series(self._metric, points=1):
+            if one.mode == self._mode and one.sample == self._sample:
+                # Those of several workers have the same attributes.
+                counts[tuple(sorted((key, str(value)) for key, value in one.attributes.items()))] += round(one.value)
+        return counts
+
+    def exemplars(self, moment: float) -> set[str]:
+        return {
+            exemplar.trace_id
+            for one in self._console.series(self._metric)
+            if one.mode == self._mode
+            for exemplar in one.exemplars
+            if exemplar.trace_id and exemplar.time >= moment - 1
+        }
+
+    def targets(self) -> list[Scraped]:
+        return [Scraped(one.url, one.ok, one.error) for one in self._console.targets()]
+
+    def check_pushed(self) -> None:
+        """It takes them."""
+
+    def check_exemplars(self) -> None:
+        """It keeps them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What keeps each signal; None where there is nothing to ask."""
+
+    traces: TraceStore | None
+    logs: LogStore | None
+    metrics: MetricStore | None
+
+    @classmethod
+    def of(cls, places: Places, config: TelemetryConfig, console: Console | None) -> "Stores":
+        """Return the console where there is one, else the servers that are not left out."""
+        name, mode = config.service_name, config.mode
+        if console:
+            all_in_one = ConsoleStores(console, name, mode, scraped=config.metrics.exporter == "prometheus")
+            return cls(all_in_one, all_in_one, all_in_one)
+        traces = places.traces()
+        return cls(
+            traces=None if traces is None else Traces(traces),
+            logs=None if places.left_out("loki") else LokiLogs(places.loki(), name),
+            metrics=None if places.left_out("prometheus") else PrometheusMetrics(places.prometheus(), name, mode),
+        )

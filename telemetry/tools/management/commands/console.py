@@ -1,0 +1,116 @@
+"""`manage.py console`: run the embedded telemetry receiver until it is stopped."""
+
+from __future__ import annotations
+
+import gc
+import ipaddress
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from telemetry.tools.console.listener import PortError
+from telemetry.tools.console.scraper import ScrapeTarget
+from telemetry.tools.console.server import Console
+
+if TYPE_CHECKING:
+    from django.core.management.base import CommandParser
+
+_PORTS = {"grpc_port": 4317, "http_port": 4318, "api_port": 3000}
+
+
+class Command(BaseCommand):
+    """Starts a Console, prints its endpoints and waits for SIGINT or SIGTERM; touches no database."""
+
+    help = "Receive, keep and show telemetry: OTLP over gRPC and HTTP, scraped metrics; web pages and a JSON API."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """The command's options."""
+        parser.add_argument("--host", default="127.0.0.1", help="address to bind (default: %(default)s)")
+        parser.add_argument("--grpc-port", type=int, default=_PORTS["grpc_port"], help="OTLP/gRPC (%(default)s)")
+        parser.add_argument("--http-port", type=int, default=_PORTS["http_port"], help="OTLP/HTTP (%(default)s)")
+        parser.add_argument("--api-port", type=int, default=_PORTS["api_port"], help="pages and JSON API (%(default)s)")
+        parser.add_argument("--port-offset", type=int, default=0, metavar="N", help="added to every port that is not 0")
+        parser.add_argument(
+            "--scrape",
+            nargs="+",
+            action="extend",
+            default=[],
+            metavar="NAME=URL",
+            help="Prometheus endpoints to scrape, e.g. direct=http://127.0.0.1:8081/metrics",
+        )
+        parser.add_argument("--scrape-interval", type=float, default=5.0, metavar="SECONDS", help="(%(default)s)")
+        parser.add_argument(
+            "--scrape-token-file", type=Path, metavar="PATH", help="a file with the bearer token of the scrape targets"
+        )
+        parser.add_argument(
+            "--allow-faults", action="store_true", help="let the JSON API make the receiver slow or refusing (tests)"
+        )
+
+    def handle(self, **options: Any) -> None:
+        """Run until a signal comes."""
+        stopped = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # Event.set() takes a lock that the interrupted thread may hold.
+            signal.signal(number, lambda *_: threading.Thread(target=stopped.set).start())
+        console = _console(options)
+        try:
+            console.start()
+        except PortError as error:
+            option = f"--{error.parameter.replace('_', '-')}"
+            raise CommandError(
+                f"port {error.port} on {error.host} cannot be used: {error.reason}; "
+                f"choose another with {option} or --port-offset"
+            ) from None
+        _collect_rarely()
+        try:
+            self._print_endpoints(console)
+            stopped.wait()
+        finally:
+            console.stop()
+
+    def _print_endpoints(self, console: Console) -> None:
+        if not _is_loopback(console.host):
+            self.stderr.write(f"{console.host} is not a loopback address: others can read and write without a password")
+        lines = [("OTLP/gRPC", console.grpc_endpoint), ("OTLP/HTTP", console.http_endpoint), ("Console", console.url)]
+        lines += [(f"Scrapes {target.name}", target.url) for target in console.scraper.targets]
+        for name, url in lines:
+            self.stdout.write(f"{name:<20} {url}")
+        self.stdout.flush()
+
+
+def _collect_rarely() -> None:
+    """Look for cycles less often: a full store holds 300,000 objects, and a walk over all of them stops every page."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
+
+
+def _console(options: dict[str, Any]) -> Console:
+    offset = options["port_offset"]
+    ports: dict[str, Any] = {name: options[name] + offset if options[name] else 0 for name in _PORTS}
+    try:
+        token = options["scrape_token_file"].read_text().strip() if options["scrape_token_file"] else None
+        return Console(
+            host=options["host"],
+            **ports,
+            scrape_targets=[_target(text, token) for text in options["scrape"]],
+            scrape_interval=options["scrape_interval"],
+            allow_faults=options["allow_faults"],
+        )
+    except (ValueError, OSError) as error:
+        raise CommandError(str(error)) from None
+
+
+def _target(text: str, token: str | None) -> ScrapeTarget:
+    name, _, url = text.partition("=")
+    return ScrapeTarget(name, url, token)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,90 @@
+"""`manage.py doctor`: follow one request from the service to Grafana, and say where it stops."""
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from telemetry.tools.doctor.doctor import Doctor
+from telemetry.tools.doctor.places import KINDS, NONE, Places
+from telemetry.tools.doctor.report import as_data, passed
+from telemetry.tools.doctor.screen import Screen
+from telemetry.tools.doctor.service import PATH
+from telemetry.tools.doctor.walk import Walk
+
+_MOST_SECONDS = 3600
+_INTERRUPTED = 130
+
+
+class Command(BaseCommand):
+    """Exit code 0 if no hop failed, 1 if one did, 2 for a wrong command line or URL, 130 after Ctrl-C."""
+
+    help = (
+        "Send one request to the running service and look for it at every hop of the current mode; "
+        "say where it stops and what to change."
+    )
+    # It is what people run when the checks fail.
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """The command's options."""
+        for name, kind in KINDS.items():
+            default = f"{kind.variable}, else {Places({}, 0).url(name)}"
+            parser.add_argument(f"--{name}", metavar="URL", help=f"where {kind.name} is ({default}; {NONE}: not there)")
+        parser.add_argument("--path", default=PATH, help="what to request; it should write nothing (%(default)s)")
+        parser.add_argument(
+            "--wait", type=_seconds, metavar="SECONDS", help="how long things may take to arrive (by the configuration)"
+        )
+        parser.add_argument(
+            "--timeout", type=_seconds, default=5.0, metavar="SECONDS", help="for each question (%(default)s)"
+        )
+        parser.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
+
+    def handle(self, **options: Any) -> None:
+        """Check every hop, and end with the exit code."""
+        try:
+            places = Places.read({name: options[name] for name in KINDS}, options["timeout"])
+        except ValueError as error:
+            print(f"doctor: {error}", file=sys.stderr)
+            sys.exit(2)
+        screen = Screen(None if options["json"] else sys.stdout)
+        walk = Walk(screen)
+        doctor = Doctor(places, walk, options["path"], options["wait"])
+        # The doctor reports failures itself; what exporters and clients log would mix with that.
+        logging.disable(logging.CRITICAL)
+        before = signal.signal(signal.SIGINT, _leave)
+        try:
+            doctor.run()
+        finally:
+            signal.signal(signal.SIGINT, before)
+            screen.close()
+            logging.disable(logging.NOTSET)
+        if options["json"]:
+            service = doctor.service.base if doctor.service else ""
+            data = as_data(walk.results, mode=doctor.mode, service=service, trace_id=doctor.trace_id)
+            print(json.dumps(data, indent=2))
+        else:
+            screen.summary(walk.results, doctor.trace_id)
+        sys.exit(not passed(walk.results))
+
+
+def _leave(*_: object) -> None:
+    """End at once; a KeyboardInterrupt would be lost where Python runs a finalizer, and the doctor would wait on."""
+    if sys.stderr.isatty():
+        os.write(sys.stderr.fileno(), b"\n")  # the progress stays in its line
+    os._exit(_INTERRUPTED)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= _MOST_SECONDS:
+        raise argparse.ArgumentTypeError(f"invalid value {text!r}; expected seconds above 0, up to {_MOST_SECONDS}")
+    return value

@@ -1,0 +1,76 @@
+"""Advice follows the figures: turned round, they turn the advice."""
+
+from typing import Any
+
+import pytest
+
+from telemetry.tools.compare.advice import advice
+from tests.tools.compare.conftest import cost_runs
+
+
+def costs(direct: list[float], collector: list[float]) -> dict[str, Any]:
+    variants = {"direct": direct, "collector-grpc": collector}
+    return {
+        "cost": {
+            "variants": [
+                {
+                    "key": key,
+                    "title": key,
+                    "collector": "Rotel" if key.startswith("collector") else "",
+                    "median": {**cost_runs(sorted(values)[len(values) // 2])[0]},
+                    "runs": cost_runs(*values),
+                }
+                for key, values in variants.items()
+            ]
+        }
+    }
+
+
+def losses(direct: int, collector: int) -> dict[str, Any]:
+    runs = [
+        {"fault": "gone", "key": key, "collector": name, "accounts": [{"signal": "spans", "sent": 100, "lost": lost}]}
+        for key, name, lost in (("direct", "", direct), ("collector-grpc", "Rotel", collector))
+    ]
+    return {"loss": {"runs": runs}}
+
+
+def chosen(report: dict[str, Any], when: str) -> str:
+    (line,) = [line for line in advice(report) if line["when"].startswith(when)]
+    return line["choose"]
+
+
+@pytest.mark.parametrize(
+    ("direct", "collector", "choose"),
+    [
+        ([1.0, 1.01, 0.99], [1.5, 1.52, 1.49], "direct"),
+        ([1.5, 1.52, 1.49], [1.0, 1.01, 0.99], "collector"),
+        ([1.0, 1.4, 0.9], [1.2, 0.9, 1.3], "either"),
+        ([1.0], [2.0], "either"),
+    ],
+)
+def test_cost_decides_only_where_it_is_significant(direct: list[float], collector: list[float], choose: str) -> None:
+    assert chosen(costs(direct, collector), "CPU time matters") == choose
+
+
+def test_more_throughput_is_better() -> None:
+    assert chosen(costs([1.0, 1.01, 0.99], [1.5, 1.52, 1.49]), "one worker must serve") == "collector"
+
+
+@pytest.mark.parametrize(("direct", "collector", "choose"), [(30, 0, "collector"), (0, 30, "direct")])
+def test_loss_decides_by_what_was_lost(direct: int, collector: int, choose: str) -> None:
+    assert chosen(losses(direct, collector), "a backend may be down") == choose
+
+
+@pytest.mark.parametrize(("direct", "collector"), [(5, 5), (40, 45), (3, 0), (20, 90), (90, 20)])
+def test_losses_of_both_or_by_chance_give_no_line(direct: int, collector: int) -> None:
+    assert [line["choose"] for line in advice(losses(direct, collector))] == ["either"]
+
+
+def test_every_line_has_its_figure() -> None:
+    lines = advice(costs([1.0, 1.01, 0.99], [1.5, 1.52, 1.49]) | losses(30, 0))
+    assert lines
+    assert all(any(letter.isdigit() for letter in line["figure"]) for line in lines)
+
+
+def test_nothing_measured_gives_no_advice() -> None:
+    assert advice({}) == []

@@ -1,0 +1,47 @@
+"""Before it measures, a comparison says that other processes are at work."""
+
+import io
+import multiprocessing
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from telemetry.tools.compare import machine
+from telemetry.tools.compare.options import Options
+from telemetry.tools.compare.progress import Progress
+from telemetry.tools.compare.session import Session
+
+
+def _burn() -> None:
+    while True:
+        pass
+
+
+@pytest.fixture
+def busy() -> Iterator[None]:
+    """Processes that use every core."""
+    processes = [multiprocessing.Process(target=_burn, daemon=True) for _ in machine.usable_cores()]
+    for process in processes:
+        process.start()
+    yield
+    for process in processes:
+        process.kill()
+
+
+@pytest.mark.usefixtures("busy")
+def test_busy_machine_is_measured() -> None:
+    assert machine.facts()["busy"] > 0.5
+
+
+@pytest.mark.parametrize(("busy_share", "said"), [(0.63, True), (0.05, False)])
+def test_busy_machine_is_reported_before_anything_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, busy_share: float, said: bool
+) -> None:
+    monkeypatch.setattr(machine, "facts", lambda: {"busy": busy_share, "load_average": [3.0, 1, 1], "usable_cores": 2})
+    options = Options(tmp_path, scenarios=(), variants=("off",), rate=1.0)
+    stream = io.StringIO()
+    report = Session(options, Progress(stream), lambda _: None, "none.wsgi", lambda _: None).run()
+    assert report["complete"]
+    expected = "this machine is busy: other processes use 63% of its CPU time (load average 3, 1, 1)"
+    assert stream.getvalue().startswith(expected) is said

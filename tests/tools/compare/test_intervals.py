@@ -1,0 +1,69 @@
+"""Ratios and intervals against data whose answer is known."""
+
+import math
+import statistics
+
+import pytest
+from scipy import stats
+
+from telemetry.tools.compare.intervals import paired_ratio, rounded
+
+
+def test_ratio_of_pairs_that_agree_has_no_width() -> None:
+    ratio = paired_ratio([2.0, 4.0, 8.0], [1.0, 2.0, 4.0])
+    assert (ratio.value, ratio.low, ratio.high) == pytest.approx((2, 2, 2))
+    assert ratio.significant
+    assert ratio.inverse.value == pytest.approx(0.5)
+
+
+def test_ratio_is_students_t_on_logarithms() -> None:
+    values, baseline = [1.31, 1.52, 1.44, 1.39, 1.61, 1.47], [1.0, 1.02, 0.97, 1.01, 1.05, 0.99]
+    ratio = paired_ratio(values, baseline)
+    logs = [math.log(a / b) for a, b in zip(values, baseline, strict=True)]
+    expected = stats.ttest_1samp(logs, 0).confidence_interval(0.95)
+    assert ratio.value == pytest.approx(statistics.geometric_mean(values) / statistics.geometric_mean(baseline))
+    assert (math.log(ratio.low or 0), math.log(ratio.high or 0)) == pytest.approx((expected.low, expected.high))
+
+
+def test_ratio_by_hand() -> None:
+    """Two pairs with logarithms 0 and 0.2: mean 0.1, standard error 0.1, and t(0.975, 1) is 12.706."""
+    ratio = paired_ratio([1.0, math.exp(0.2)], [1.0, 1.0])
+    assert math.log(ratio.value) == pytest.approx(0.1)
+    assert math.log(ratio.high or 0) == pytest.approx(0.1 + 1.2706, abs=1e-4)
+    assert not ratio.significant
+
+
+@pytest.mark.parametrize("rounds", [3, 6])
+def test_interval_covers_the_truth_as_often_as_it_says(rounds: int) -> None:
+    generator = stats.lognorm(s=0.1)
+    trials, covered = 2000, 0
+    samples = generator.rvs(size=(trials, 2 * rounds), random_state=7)
+    for sample in samples:
+        ratio = paired_ratio([1.3 * value for value in sample[:rounds]], list(sample[rounds:]))
+        assert ratio.low is not None
+        assert ratio.high is not None
+        covered += ratio.low <= 1.3 <= ratio.high
+    assert covered / trials == pytest.approx(0.95, abs=0.015)
+
+
+def test_one_pair_has_no_interval_and_tells_nothing() -> None:
+    ratio = paired_ratio([3.0], [1.0])
+    assert ratio.value == pytest.approx(3)
+    assert ratio.low is ratio.high is None
+    assert not ratio.significant
+
+
+@pytest.mark.parametrize(("values", "baseline"), [([], []), ([1.0], [1.0, 2.0]), ([0.0], [1.0])])
+def test_ratio_of_what_makes_no_pairs_is_refused(values: list[float], baseline: list[float]) -> None:
+    with pytest.raises(ValueError, match="accepted"):
+        paired_ratio(values, baseline)
+
+
+def test_rounded_keeps_significant_digits() -> None:
+    assert [rounded(value) for value in (0.00123456, 1234567.0, 0.0, None, "a")] == [
+        0.001235,
+        1235000.0,
+        0.0,
+        None,
+        "a",
+    ]

@@ -1,0 +1,104 @@
+"""The report's forms, and the README's agreement with the published one."""
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from telemetry.tools.compare.report import write
+from telemetry.tools.compare.report.markdown import BEGIN, END, as_markdown, between_markers, main, update
+from telemetry.tools.compare.session import SCHEMA
+from tests.support.service import ROOT
+
+PUBLISHED = ROOT / "docs" / "comparison"
+
+
+@pytest.fixture
+def report() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((PUBLISHED / "report.json").read_text())
+    return found
+
+
+class Links(HTMLParser):
+    """Collects what a browser would fetch, and the ids."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fetched: list[str] = []
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        names = {"src", "href", "xlink:href"}
+        self.fetched += [value for name, value in attrs if name in names and value and not value.startswith("#")]
+
+
+def test_readme_tells_what_the_published_report_tells(report: dict[str, Any], tmp_path: Path) -> None:
+    """Where the README has a place for the table, `make report` has filled it with this one."""
+    readme = tmp_path / "README.md"
+    shutil.copy(ROOT / "README.md", readme)
+    if BEGIN not in readme.read_text():
+        readme.write_text(f"{readme.read_text()}\n{BEGIN}\n{END}\n")
+        update(readme, as_markdown(report))
+    assert between_markers(readme) == as_markdown(report)
+    assert (PUBLISHED / "report.md").read_text() == as_markdown(report)
+
+
+def test_published_report_is_whole_and_adds_up(report: dict[str, Any]) -> None:
+    assert report["schema"] == SCHEMA
+    assert report["complete"]
+    assert report["ok"]
+    assert report["command"].startswith("manage.py compare")
+    assert {"cost", "freshness", "loss", "scale", "profile"} <= report.keys()
+    text = (PUBLISHED / "report.json").read_text()
+    assert not re.search(r"/(work|root|home|tmp|opt)/", text)
+
+
+def test_page_needs_nothing_else(report: dict[str, Any], tmp_path: Path) -> None:
+    write(report, tmp_path)
+    text = (tmp_path / "report.html").read_text()
+    links = Links()
+    links.feed(text)
+    assert links.fetched == []
+    assert "script" not in links.tags
+    assert "svg" in links.tags
+    assert "currentColor" in text
+    assert 'name="viewport"' in text
+    assert "prefers-color-scheme: dark" in text
+    for line in report["advice"]:
+        assert line["when"].replace("'", "&#39;") in text
+
+
+def test_report_that_does_not_add_up_says_so_everywhere(report: dict[str, Any], tmp_path: Path) -> None:
+    report |= {"ok": False, "problems": ["spans: 3 of <b>9</b> are missing"], "complete": False, "stopped_during": "x"}
+    write(report, tmp_path)
+    text = (tmp_path / "report.html").read_text()
+    assert "3 of &lt;b&gt;9&lt;/b&gt; are missing" in text
+    assert "Partial: stopped during" in text
+    markdown = (tmp_path / "report.md").read_text()
+    assert "figures are void" in markdown
+    assert "Partial" in markdown
+
+
+@pytest.mark.parametrize("part", ["cost", "freshness", "loss", "scale", "profile", "advice"])
+def test_report_without_a_part_can_be_written(report: dict[str, Any], tmp_path: Path, part: str) -> None:
+    report[part] = []
+    if part != "advice":
+        del report[part]
+    assert len(write(report, tmp_path)) == 3
+
+
+def test_readme_is_renewed_between_its_markers(tmp_path: Path, report: dict[str, Any]) -> None:
+    shutil.copytree(PUBLISHED, tmp_path / "docs" / "comparison")
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    assert main(tmp_path) == 0
+    assert readme.read_text() == f"before\n{BEGIN}\n{as_markdown(report)}{END}\nafter\n"
+    readme.write_text("no markers\n")
+    assert main(tmp_path) == 1
+    with pytest.raises(ValueError, match=r"README\.md lacks"):
+        update(readme, "text")

@@ -1,0 +1,134 @@
+"""Short comparisons from the command to the report, with real processes."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from telemetry.tools.compare.collectors import Rotel
+from tests.support.service import ROOT
+from tests.tools.compare.conftest import Ended, command
+
+Compare = Callable[..., Ended]
+
+# Seconds; on a busy machine each starts its processes slowly.
+pytestmark = pytest.mark.timeout(400)
+needs_rotel = pytest.mark.skipif(not Rotel.is_installed(), reason="rotel has no wheel for this Python")
+
+
+@pytest.mark.timing
+def test_cost_of_all_processes(compare: Compare) -> None:
+    ended = compare("--scenarios", "cost", "--variants", "off", "direct", "--collector", "none")
+    assert ended.code == 0, ended.output
+    off, direct = (variant["runs"][0] for variant in ended.report["cost"]["variants"])
+    assert (off["exporter_cpu"], off["exporter_memory"]) == (None, None)
+    assert 0 < direct["exporter_cpu"] < direct["cpu"]
+    assert 5 * 2**20 < direct["exporter_memory"] < 100 * 2**20
+    assert {line["goal"] for line in ended.report["goals"]} >= {
+        "memory of the exporter",
+        "memory of a worker above off",
+    }
+
+
+@pytest.mark.timing
+@needs_rotel
+def test_cost_and_freshness_of_a_real_service(compare: Compare) -> None:
+    ended = compare("--scenarios", "cost", "freshness", "--variants", "off", "collector-grpc")
+    assert ended.code == 0, ended.output
+    report = ended.report
+    assert (report["ok"], report["complete"], report["problems"]) == (True, True, [])
+    off, collector = report["cost"]["variants"]
+    assert off["counts"] == {}
+    (run,) = collector["runs"]
+    for signal_name in ("spans", "log records", "counter"):
+        counts = collector["counts"][signal_name]
+        assert counts["sent"] == counts["stored"] > run["requests"]
+        assert counts["lost"] == 0
+    assert collector["collector"].startswith("Rotel")
+    assert run["collector_cpu"] > 0
+    assert run["sent_bytes"] > 100
+    assert run["cpu"] > 0.0005
+    assert 0 < run["p50"] <= run["p95"] <= run["p99"]
+    assert run["memory"] > off["runs"][0]["memory"]
+    ratio = collector["ratio"]["cpu"]
+    assert ratio["value"] == pytest.approx(run["cpu"] / off["runs"][0]["cpu"], rel=0.01)
+    assert ratio["pairs"] == 1
+    assert ratio["low"] is None
+    (fresh,) = report["freshness"]["variants"]
+    assert fresh["signals"].keys() == {"spans", "log records", "counter"}
+    assert fresh["signals"]["counter"]["median"] < 2.0
+    assert report["machine"]["packages"]["gunicorn"]
+    assert report["setup"]["rate"] == 20
+
+
+FAULTS = ("killed", "exporter-killed", "everything-killed", "stop", "stop-and-start")
+NOTHING_LOST = {"killed", "exporter-killed", "everything-killed", "stop-and-start"}
+
+
+def test_faults_are_counted_with_their_reasons(compare: Compare) -> None:
+    arguments = ("--scenarios", "loss", "--faults", *FAULTS, "--variants", "off", "direct", "collector-http")
+    ended = compare(*arguments, "--collector", "none", "--duration", "2", "--workers", "2")
+    assert ended.code == 0, ended.output
+    runs = {(run["fault"], run["key"]): run for run in ended.report["loss"]["runs"]}
+    assert len(runs) == 2 * len(FAULTS)
+    for (fault, _), run in runs.items():
+        assert run["requests"] > 10
+        for account in run["accounts"]:
+            assert account["unexplained"] == 0
+            assert bool(account["reasons"]) is bool(account["lost"])
+            assert account["lost"] == 0 or fault not in NOTHING_LOST
+    lost = [line for line in ended.report["goals"] if line["goal"].startswith("lost: ")]
+    assert len(lost) == 2 * len(NOTHING_LOST)
+    assert all(line["met"] for line in lost)
+
+
+def test_killed_comparison_has_left_what_it_had_measured(tmp_path: Path) -> None:
+    arguments = ("--scenarios", "cost", "--variants", "off", "--duration", "1", "--rounds", "5", "--rate", "20")
+    process = subprocess.Popen(command(tmp_path, *arguments), cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    seen = ""
+    while "[3/5]" not in seen:
+        line = process.stderr.readline()
+        assert line, seen
+        seen += line
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.communicate(timeout=60)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert (report["complete"], len(report["cost"]["variants"][0]["runs"])) == (False, 2)
+    assert report["stopped_during"] == "cost, round 3 of 5, off"
+    assert not (tmp_path / "report.html").exists()
+    drawn = subprocess.run([sys.executable, "-m", "telemetry.tools.compare.report", tmp_path], cwd=ROOT, check=False)
+    assert drawn.returncode == 0
+    assert "Partial: stopped during “cost, round 3 of 5, off”" in (tmp_path / "report.html").read_text()
+    _, alive = psutil.wait_procs(children, 30)
+    assert alive == []
+
+
+def test_interrupt_gives_a_partial_report_and_leaves_nothing_running(tmp_path: Path) -> None:
+    arguments = ("--scenarios", "cost", "--variants", "off", "--duration", "1", "--rounds", "5", "--rate", "20")
+    process = subprocess.Popen(command(tmp_path, *arguments), cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    told = ""
+    while "[2/5]" not in told:
+        line = process.stderr.readline()
+        assert line, told
+        told += line
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=120)
+    assert process.returncode == 130, rest
+    html = (tmp_path / "report.html").read_text()
+    stopped = re.search("Partial: stopped during “cost, round [2-5] of 5, off”", html)
+    assert stopped
+    assert f"**{stopped[0]}.**" in (tmp_path / "report.md").read_text()
+    assert '"complete": false' in (tmp_path / "report.json").read_text()
+    assert {path.name for path in tmp_path.iterdir()} == {"report.json", "report.md", "report.html"}
+    _, alive = psutil.wait_procs(children, 30)
+    assert alive == []

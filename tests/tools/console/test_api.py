@@ -1,0 +1,288 @@
+"""The JSON API, over HTTP."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.urls import get_urlconf
+
+from telemetry.tools.console.faults import Faults
+from telemetry.tools.console.server import Console
+from tests.tools.console.client import (
+    JSON,
+    SPAN_ID,
+    TRACE_ID,
+    Answer,
+    attributes,
+    logs,
+    many_ids,
+    one_span,
+    post,
+    request,
+    requests_total,
+    traces,
+)
+
+
+@pytest.fixture
+def filled(console: Console) -> Console:
+    """A console with a few records of both modes."""
+    base = console.http_endpoint
+    for message in (traces(many_ids(3)), one_span("direct", attributes=attributes({"http.route": "/users"}))):
+        assert post(f"{base}/v1/traces", message).status == 200
+    post(f"{base}/v1/logs", logs(2))
+    post(f"{base}/v1/logs", logs(1, mode="direct", trace_id=bytes.fromhex(TRACE_ID), span_id=bytes.fromhex(SPAN_ID)))
+    post(f"{base}/v1/logs", logs(1, logger="django", mode="direct", severity_number=17, severity_text="ERROR"))
+    for count in (3, 8):
+        post(f"{base}/v1/metrics", requests_total(count, time_ns=1_700_000_000_000_000_000 + count))
+    return console
+
+
+def get(console: Console, path: str) -> Any:
+    answer = request(console.url + path)
+    assert answer.status == 200, answer.body
+    assert answer.headers["content-type"] == JSON
+    return answer.json
+
+
+def test_summary_shows_counts_by_mode(filled: Console) -> None:
+    summary = get(filled, "/api/summary")
+    assert summary["modes"]["collector"] == {
+        "spans": 3,
+        "server_spans": 3,
+        "duplicate_spans": 0,
+        "log_records": 2,
+        "access_records": 2,
+        "data_points": 2,
+        "scraped_samples": 0,
+        "requests_otlp": 8,
+        "requests_scraped": 0,
+        "requests": 8,
+        "server_spans_by_service": {"user-api": 3},
+    }
+    assert summary["modes"]["direct"]["access_records"] == 1
+    assert summary["retained"]["spans"]["records"] == 4
+    assert summary["retained"]["spans"]["evicted"] == 0
+    assert summary["scrape_targets"] == []
+    assert {"protocol": "http/protobuf", "signal": "traces", "status": 200, "count": 2} in summary["answers"]
+
+
+def test_traces_are_listed_latest_first(filled: Console) -> None:
+    listed = get(filled, "/api/traces")["traces"]
+    assert [trace["trace_id"] for trace in listed] == [TRACE_ID, *(ids[0] for ids in reversed(many_ids(3)))]
+    first = listed[0]
+    assert first.pop("start").endswith("+00:00")
+    assert first == {
+        "trace_id": TRACE_ID,
+        "root_name": "GET",
+        "service": "user-api",
+        "mode": "direct",
+        "duration_ms": 2.0,
+        "spans": 1,
+        "status": "ok",
+        "failed": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("query", "count"), [("limit=2", 2), ("mode=collector", 3), ("service=user-api", 4), ("service=x", 0)]
+)
+def test_traces_are_filtered(filled: Console, query: str, count: int) -> None:
+    assert len(get(filled, f"/api/traces?{query}")["traces"]) == count
+
+
+def test_trace_has_spans_and_log_records(filled: Console) -> None:
+    trace = get(filled, f"/api/traces/{TRACE_ID.upper()}")
+    [span], [record] = trace["spans"], trace["logs"]
+    assert (trace["trace_id"], span["span_id"], span["parent_span_id"]) == (TRACE_ID, SPAN_ID, None)
+    assert (span["kind"], span["status"], span["duration_ms"], span["mode"]) == ("server", "unset", 2.0, "direct")
+    assert span["attributes"] == {"http.route": "/users"}
+    assert span["resource"]["service.name"] == "user-api"
+    assert (record["body"], record["span_id"], record["logger"]) == ("GET /users 200", SPAN_ID, "userapi.access")
+
+
+def test_metrics_are_listed_by_name(filled: Console) -> None:
+    assert get(filled, "/api/metrics")["metrics"] == [
+        {
+            "name": "http.server.request.duration",
+            "source": "otlp",
+            "type": "histogram",
+            "unit": "s",
+            "description": "Duration",
+            "modes": ["collector"],
+            "series": 1,
+        }
+    ]
+
+
+def test_metric_has_series_with_points_over_time(filled: Console) -> None:
+    metric = get(filled, "/api/metrics/http.server.request.duration?mode=collector")
+    [series] = metric["series"]
+    assert series["attributes"] == {"http.route": "/users"}
+    assert [point["count"] for point in series["points"]] == [3, 8]
+    assert series["points"][1]["bucket_counts"] == [0, 8, 0]
+    assert series["points"][1]["time"] == "2023-11-14T22:13:20+00:00"
+    assert get(filled, "/api/metrics/http.server.request.duration?points=1")["series"][0]["points"][0]["count"] == 8
+    assert get(filled, "/api/metrics/http.server.request.duration?mode=direct")["series"] == []
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ("", 4),
+        ("limit=1", 1),
+        ("mode=direct", 2),
+        ("severity=error", 1),
+        ("severity=info", 4),
+        ("severity=fatal", 0),
+        (f"trace_id={TRACE_ID}", 1),
+        (f"trace_id={TRACE_ID}&mode=collector", 0),
+    ],
+)
+def test_logs_are_filtered(filled: Console, query: str, count: int) -> None:
+    assert len(get(filled, f"/api/logs?{query}")["logs"]) == count
+
+
+@pytest.mark.parametrize(
+    ("path", "parameter", "value", "expected"),
+    [
+        ("/api/traces?limit=0", "limit", "0", "an integer from 1 to 1000"),
+        ("/api/traces?limit=1001", "limit", "1001", "an integer from 1 to 1000"),
+        ("/api/traces?limit=-1", "limit", "-1", "an integer from 1 to 1000"),
+        ("/api/traces?limit=1e2", "limit", "1e2", "an integer from 1 to 1000"),
+        ("/api/traces?limit=%D9%A3", "limit", "\u0663", "an integer from 1 to 1000"),
+        ("/api/traces?limit=" + "9" * 5000, "limit", "9" * 5000, "an integer from 1 to 1000"),
+        ("/api/traces?limit=1&limit=2", "limit", "1, 2", "one value"),
+        ("/api/traces?mode=", "mode", "", "a text that is not empty"),
+        ("/api/traces?modus=x", "modus", "x", "the parameters mode, service, route, status, min_ms, q, limit"),
+        ("/api/traces/xyz", "trace_id", "xyz", "32 hexadecimal digits"),
+        ("/api/logs?trace_id=" + "g" * 32, "trace_id", "g" * 32, "32 hexadecimal digits"),
+        ("/api/logs?severity=loud", "severity", "loud", "trace, debug, info, warn, error, fatal"),
+        ("/api/summary?x=1", "x", "1", "the parameters (none)"),
+        ("/api/metrics/x?points=x", "points", "x", "an integer from 1 to 10000"),
+    ],
+)
+def test_bad_parameter_is_reported(console: Console, path: str, parameter: str, value: str, expected: str) -> None:
+    answer = request(console.url + path)
+    assert answer.status == 400
+    error = answer.json["error"]
+    assert (error["parameter"], error["value"], error["expected"]) == (parameter, value, expected)
+    assert error["message"].startswith(f"{parameter} is ")
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/api", "/api/traces/" + "0" * 32, "/api/metrics/unknown.metric"])
+def test_missing_thing_is_not_found_in_json(console: Console, path: str) -> None:
+    answer = request(console.url + path)
+    assert answer.status == 404
+    assert answer.json["error"]["message"]
+
+
+@pytest.mark.parametrize("path", ["/%ff", "/api/metrics/%ff", "/api/traces?mode=%ff", "/" + "a" * 10_000])
+def test_odd_path_is_no_server_error(console: Console, path: str) -> None:
+    assert request(console.url + path).status < 500
+
+
+def test_other_method_is_refused(console: Console) -> None:
+    answer = request(console.url + "/api/summary", "DELETE")
+    assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
+
+
+def test_head_has_no_body(console: Console) -> None:
+    answer = request(console.url + "/api/summary", "HEAD")
+    assert (answer.status, answer.body) == (200, b"")
+
+
+def test_numbers_that_json_lacks_are_texts(console: Console) -> None:
+    message = one_span()
+    [span] = message.resource_spans[0].scope_spans[0].spans
+    for name, value in (("nan", float("nan")), ("inf", float("inf"))):
+        span.attributes.add(key=name).value.double_value = value
+    post(console.http_endpoint + "/v1/traces", message)
+    assert get(console, f"/api/traces/{TRACE_ID}")["spans"][0]["attributes"] == {"nan": "NaN", "inf": "Infinity"}
+
+
+def test_largest_time_is_no_server_error(console: Console) -> None:
+    last = (1 << 64) - 1
+    post(console.http_endpoint + "/v1/traces", one_span(start_time_unix_nano=last, end_time_unix_nano=0))
+    [span] = get(console, f"/api/traces/{TRACE_ID}")["spans"]
+    assert (span["start"][:4], span["start_unix_nano"], span["duration_ms"]) == ("2554", str(last), 0)
+
+
+def test_health_is_ok(console: Console) -> None:
+    assert get(console, "/healthz") == {"status": "ok"}
+
+
+def test_index_links_the_api_under_a_strict_policy(console: Console) -> None:
+    answer = request(console.url + "/")
+    assert (answer.status, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert b'<a href="/api/summary">' in answer.body
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert "unsafe" not in answer.headers["content-security-policy"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:3000", "127.0.0.1:80", "127.9.9.9", "[::1]:3000"])
+def test_loopback_host_is_served(console: Console, host: str) -> None:
+    assert request(console.url + "/healthz", headers={"Host": host}).status == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "localhost.evil.example", "192.168.1.9", "127.0.0.1.evil.example", "", "[", "a b", "x@[::1"],
+)
+def test_other_host_is_refused(console: Console, host: str) -> None:
+    answer = request(console.url + "/healthz", headers={"Host": host})
+    assert answer.status == 400
+    assert "expected localhost" in answer.json["error"]["message"]
+
+
+def send_json(console: Console, method: str, data: object, **headers: str) -> Answer:
+    body = json.dumps(data).encode()
+    return request(console.url + "/api/faults", method, body, {"Content-Type": JSON, **headers})
+
+
+def test_faults_cannot_be_set_without_the_option(console: Console) -> None:
+    answer = send_json(console, "PUT", {"status": 503})
+    assert answer.status == 403
+    assert "--allow-faults" in answer.json["error"]["message"]
+    assert console.receiver.faults == Faults()
+
+
+@pytest.fixture
+def faulty() -> Iterator[Console]:
+    with Console(grpc_port=0, http_port=0, api_port=0, allow_faults=True) as running:
+        yield running
+
+
+def test_faults_are_set_and_taken_back(faulty: Console) -> None:
+    assert send_json(faulty, "PUT", {"status": 503, "signals": ["logs"]}).json["faults"]["status"] == 503
+    assert faulty.receiver.faults == Faults(status=503, signals=("logs",))
+    assert get(faulty, "/api/faults")["faults"]["signals"] == ["logs"]
+    assert request(faulty.url + "/api/faults", "DELETE").status == 200
+    assert faulty.receiver.faults == Faults()
+
+
+@pytest.mark.parametrize("data", [{"status": 7}, [], {"x": 1}])
+def test_bad_faults_are_reported(faulty: Console, data: object) -> None:
+    answer = send_json(faulty, "PUT", data)
+    assert answer.status == 400
+    assert faulty.receiver.faults == Faults()
+
+
+def test_write_from_another_site_is_refused(faulty: Console) -> None:
+    assert send_json(faulty, "PUT", {}, Origin="http://evil.example").status == 403
+    assert send_json(faulty, "PUT", {}, Origin=faulty.url).status == 200
+
+
+def test_scrape_on_demand_returns_the_targets(console: Console) -> None:
+    answer = request(console.url + "/api/scrape", "POST")
+    assert (answer.status, answer.json) == (200, {"scrape_targets": []})
+
+
+def test_console_leaves_the_process_settings_alone(console: Console) -> None:
+    before = settings.ROOT_URLCONF, get_urlconf()
+    get(console, "/api/summary")
+    assert (settings.ROOT_URLCONF, get_urlconf()) == before
+    assert settings.ROOT_URLCONF != "telemetry.tools.console.urls"

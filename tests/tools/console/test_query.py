@@ -1,0 +1,165 @@
+"""The filter of pages and API, term by term."""
+
+from typing import Any
+
+import pytest
+from drf_spectacular.validation import validate_schema
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+
+from telemetry.tools.console.ingest import SIGNALS
+from telemetry.tools.console.openapi import ENDPOINTS
+from telemetry.tools.console.query import QueryError, parse, query_of
+from telemetry.tools.console.server import Console
+from telemetry.tools.console.store import Store
+from tests.tools.console.client import attributes, logs, one_span, post, request, traces
+
+MS = 10**6
+OTHER = "34" * 16
+
+
+def attribute(key: str, **value: object) -> KeyValue:
+    return KeyValue(key=key, value=AnyValue(**value))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def store() -> Store:
+    """One trace with a bit of everything, and one with next to nothing."""
+    message = one_span(
+        "direct", name="POST /users", start_time_unix_nano=1, end_time_unix_nano=1 + 250 * MS,
+        attributes=[
+            *attributes({"http.route": "/users", "user.agent": 'say "hi" \\ bye'}),
+            attribute("http.response.status_code", int_value=503),
+            attribute("ratio", double_value=0.25),
+            attribute("cached", bool_value=False),
+        ],
+    )  # fmt: skip
+    [span] = message.resource_spans[0].scope_spans[0].spans
+    span.status.code = 2
+    span.attributes.add(key="tags").value.array_value.values.add(string_value="blue")
+    sizes = span.attributes.add(key="sizes").value.array_value.values
+    for size in (7, 301):
+        sizes.add(int_value=size)
+    span.events.add(name="exception", attributes=attributes({"exception.type": "ValueError"}))
+    found = Store()
+    records = logs(1, logger="app.mail", mode="direct", body="Mail sent", severity_number=13)
+    records.resource_logs[0].scope_logs[0].log_records[0].attributes.extend(attributes({"recipient.kind": "admin"}))
+    for signal, sent in (
+        ("traces", message),
+        ("traces", traces([(OTHER, "01" * 8)], service="other", name="tick", kind=1, end_time_unix_nano=0)),
+        ("logs", records),
+        ("logs", logs(1, mode="collector")),
+    ):
+        SIGNALS[signal].ingest(found, sent.SerializeToString(), 0)
+    return found
+
+
+BOTH, FIRST, SECOND = ["POST /users", "tick"], ["POST /users"], ["tick"]
+TRACE_QUERIES = {
+    "": BOTH,
+    "http.route=/users": FIRST,
+    "http.route!=/users": SECOND,
+    "http.route=/user": [],
+    "http.response.status_code=503": FIRST,
+    "http.response.status_code>=500 http.response.status_code<600": FIRST,
+    "http.response.status_code>503": [],
+    "ratio<0.3": FIRST,
+    "cached=false": FIRST,
+    "cached=true": [],
+    "tags=blue": FIRST,
+    "sizes=7": FIRST,
+    "sizes>300": FIRST,
+    "sizes>301": [],
+    "user.agent>1": [],
+    "exception.type=ValueError": FIRST,
+    "service.name=other": SECOND,
+    "service=user-api mode=direct": FIRST,
+    "mode!=direct": SECOND,
+    "name=tick": SECOND,
+    'name="POST /users"': FIRST,
+    "kind=internal": SECOND,
+    "status=error": FIRST,
+    "status=failed": FIRST,
+    "status=ok": SECOND,
+    "status!=ok": FIRST,
+    "status=5xx": FIRST,
+    "duration>200ms": FIRST,
+    "duration>=0.25s": FIRST,
+    "duration>250ms": [],
+    "duration<1us": SECOND,
+    "valueerror": FIRST,
+    "valueerror status=ok": [],
+    '"say \\"hi\\" \\\\ bye"': FIRST,
+    'user.agent="say \\"hi\\" \\\\ bye"': FIRST,
+    'a"b': [],
+    "=x": [],
+}
+
+
+@pytest.mark.parametrize(("query", "names"), TRACE_QUERIES.items())
+def test_traces_are_found(store: Store, query: str, names: list[str]) -> None:
+    found = query_of(parse(query)).find_traces(store.stored_traces(), 10)
+    assert sorted(trace[0].name for trace in found) == names
+
+
+LOG_QUERIES = {
+    "": 2,
+    "logger=app.mail": 1,
+    "severity>=warn": 1,
+    "severity<warn": 1,
+    "severity=warn": 1,
+    "recipient.kind=admin mail": 1,
+    "recipient.kind!=admin": 1,
+    "mode=direct service=user-api": 1,
+    "export.mode=collector": 1,
+    '"mail sent"': 1,
+}
+
+
+@pytest.mark.parametrize(("query", "count"), LOG_QUERIES.items())
+def test_log_records_are_found(store: Store, query: str, count: int) -> None:
+    assert len(query_of(parse(query)).find_logs(store.stored_logs(), 10)) == count
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("duration>fast", "a duration such as 200ms"),
+        ("status=fine", "ok, error, failed, 2xx"),
+        ("status>ok", "ok, error, failed, 2xx"),
+        ("severity>=loud", "trace, debug, info"),
+        ("size>big", "a number after size>"),
+        ("a " * 21, "at most 20 terms"),
+    ],
+)
+def test_bad_query_names_what_is_expected(query: str, expected: str) -> None:
+    with pytest.raises(QueryError, match=expected):
+        parse(query)
+
+
+def test_pages_and_api_filter_alike(console: Console) -> None:
+    for mode in ("direct", "collector"):
+        message = one_span(mode, attributes=attributes({"http.route": f"/{mode}"}))
+        message.resource_spans[0].scope_spans[0].spans[0].trace_id = mode.encode().ljust(16)
+        assert post(f"{console.http_endpoint}/v1/traces", message).status == 200
+        assert post(f"{console.http_endpoint}/v1/logs", logs(1, logger=mode, mode=mode)).status == 200
+    for query in ("mode=direct", "route=/direct", "q=http.route%3D/direct", "q=export.mode%3Ddirect&min_ms=1"):
+        assert [trace["mode"] for trace in request(f"{console.url}/api/traces?{query}").json["traces"]] == ["direct"]
+        assert request(f"{console.url}/traces?{query}").body.count(b"<tr>") == 2  # with the head
+    for query in ("mode=direct", "logger=direct", "q=logger%3Ddirect", "severity=info&q=export.mode%3Ddirect"):
+        assert [record["mode"] for record in request(f"{console.url}/api/logs?{query}").json["logs"]] == ["direct"]
+        assert request(f"{console.url}/logs?{query}").body.count(b'<tr class="level-info">') == 1
+
+
+def test_document_describes_the_api(console: Console) -> None:
+    document = request(f"{console.url}/api/openapi.json").json
+    validate: Any = validate_schema
+    validate(document)
+    assert len(document["paths"]) == len(ENDPOINTS)
+    values = {"status": "ok", "severity": "info", "min_ms": "1", "limit": "1", "points": "1", "trace_id": "12" * 16}
+    for path, operations in document["paths"].items():
+        parameters = operations["get"]["parameters"]
+        if any(parameter["in"] == "path" for parameter in parameters):
+            continue
+        query = "&".join(f"{each['name']}={values.get(each['name'], 'x')}" for each in parameters)
+        assert request(f"{console.url}{path}?{query}").status == 200, path
+        assert request(f"{console.url}{path}?unknown=1").status == 400, path

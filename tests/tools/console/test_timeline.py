@@ -1,0 +1,166 @@
+"""Metrics over time, whichever way they came: gains, quantiles, values, names."""
+
+import math
+from typing import Any
+
+import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from prometheus_client.parser import text_string_to_metric_families
+
+from telemetry.tools.console.buckets import Buckets, added, between, gain, of_cumulative, of_message, of_value, quantile
+from telemetry.tools.console.catalogue import entries, entry_of
+from telemetry.tools.console.ingest import SIGNALS
+from telemetry.tools.console.store import Store
+from telemetry.tools.console.timeline import Grid, Track, groups, tracks
+from tests.tools.console.client import DELTA, requests_total
+
+NAME = "http.server.request.duration"
+BEGIN = 1_700_000_000
+GRID = Grid(BEGIN, 10.0, 6)
+NS = 10**9
+
+
+def counted(store: Store, *points: tuple[float, int], **values: Any) -> None:
+    """Points of the service's histogram: seconds after the grid's begin, and the count by then."""
+    for seconds, count in points:
+        message = requests_total(count, time_ns=BEGIN * NS + int(seconds * NS), **values)
+        SIGNALS["metrics"].ingest(store, message.SerializeToString(), 0)
+
+
+def scraped(store: Store, seconds: float, *lines: str) -> None:
+    text = "\n".join([*lines, ""])
+    store.add_samples("direct", text_string_to_metric_families(text), BEGIN * NS + int(seconds * NS))
+
+
+def found(store: Store, name: str = NAME) -> list[Track]:
+    return tracks(groups(store.series(name)), GRID, {})
+
+
+def totals(track: Track) -> list[float | None]:
+    return [None if step is None else round(step.total, 6) for step in track.gains]
+
+
+def test_gain_is_spread_over_the_steps_between_two_points() -> None:
+    store = Store()
+    counted(store, (-5, 10), (15, 30), (35, 30), (55, 50))
+    [track] = found(store)
+    assert totals(track) == [10, 5, 0, 5, 10, None]
+    assert track.pending == 5
+
+
+def test_series_that_appears_counts_from_nothing() -> None:
+    store = Store()
+    counted(store, (-10, 1), (60, 1))
+    counted(store, (25, 3), (60, 3), start_ns=(BEGIN + 22) * NS, route="/new")
+    track = next(track for track in found(store) if track.labels["http.route"] == "/new")
+    assert totals(track) == [None, None, 3, 0, 0, 0]
+
+
+def test_series_that_was_there_before_the_console_counts_from_its_first_point() -> None:
+    store = Store()
+    counted(store, (5, 1000), (60, 1055), start_ns=(BEGIN - 3600) * NS)
+    [track] = found(store)
+    assert totals(track) == [None, 10, 10, 10, 10, 10]
+
+
+def test_restart_counts_from_nothing() -> None:
+    store = Store()
+    counted(store, (0, 90), (20, 100), (30, 4), (60, 4))
+    [track] = found(store)
+    assert totals(track) == [5, 5, 4, 0, 0, 0]
+
+
+def test_deltas_are_added_up_by_step() -> None:
+    store = Store()
+    counted(store, (3, 2), (7, 3), (21, 4), temporality=DELTA)
+    [track] = found(store)
+    assert totals(track) == [5, 0, 4, 0, 0, 0]
+
+
+def test_scraped_buckets_are_one_histogram() -> None:
+    store = Store()
+    for seconds, low, high in ((0, 0, 0), (60, 12, 18)):
+        scraped(
+            store,
+            seconds,
+            "# TYPE wait_seconds histogram",
+            f'wait_seconds_bucket{{export_mode="direct",le="0.1"}} {low}',
+            f'wait_seconds_bucket{{export_mode="direct",le="+Inf"}} {high}',
+            f'wait_seconds_count{{export_mode="direct"}} {high}',
+            f'wait_seconds_sum{{export_mode="direct"}} {high}',
+        )
+    [track] = found(store, "wait_seconds")
+    assert track.mode == "direct"
+    assert track.labels == {"export_mode": "direct"}
+    assert totals(track) == [3] * 6
+    assert track.gains[0] == Buckets((0.1, math.inf), [2.0, 1.0])
+
+
+def test_scraped_counter_and_gauge_are_drawn() -> None:
+    store = Store()
+    for seconds, value in ((0, 0), (60, 6)):
+        counter = "# TYPE jobs_total counter", f"jobs_total {value}"
+        scraped(store, seconds, *counter, "# TYPE heat gauge", f"heat {value}")
+    [jobs], [gauge] = found(store, "jobs"), found(store, "heat")
+    assert totals(jobs) == [1] * 6
+    assert gauge.values == [0, 0, 0, 0, 0, 6]
+
+
+def test_gauge_that_is_not_renewed_ends() -> None:
+    store = Store()
+    scraped(store, -55, "heat 3")
+    [gauge] = found(store, "heat")
+    assert gauge.values == [None] * 6
+    scraped(store, -45, "heat 3")
+    [gauge] = found(store, "heat")
+    assert gauge.values == [3, None, None, None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("counts", "share", "expected"),
+    [
+        ((0.0, 10.0, 0.0), 0.5, 0.55),
+        ((10.0, 0.0, 0.0), 0.9, 0.09),
+        ((0.0, 0.0, 4.0), 0.5, 1.0),
+        ((0.0, 0.0, 0.0), 0.5, None),
+    ],
+)
+def test_quantile_is_interpolated_as_prometheus_does(
+    counts: tuple[float, ...], share: float, expected: float | None
+) -> None:
+    assert quantile(Buckets((0.1, 1.0, math.inf), counts), share) == (expected and pytest.approx(expected))
+
+
+def test_buckets_of_different_bounds_add_up() -> None:
+    both = added([Buckets((1.0, math.inf), (2.0, 1.0)), Buckets((2.0, math.inf), (3.0, 0.0))])
+    assert both == Buckets((1.0, 2.0, math.inf), [2.0, 3.0, 1.0])
+    assert gain(Buckets((1.0,), (2.0,)), Buckets((1.0, 2.0), (3.0, 4.0))).counts == [1.0, 4.0]
+    assert between(of_value(2), of_value(4), 0.5) == Buckets((math.inf,), [3.0])
+    assert of_cumulative({math.inf: 5, 1.0: 3}).counts == [3, 2]
+
+
+def test_exponential_histogram_has_bounds_of_its_scale() -> None:
+    message = ExportMetricsServiceRequest()
+    metric: Any = message.resource_metrics.add().scope_metrics.add().metrics.add(name="x")
+    point = metric.exponential_histogram.data_points.add(count=6, scale=0, zero_count=1)
+    point.positive.offset = 1
+    point.positive.bucket_counts.extend([2, 0, 3])
+    buckets = of_message("exponential_histogram", point)
+    assert buckets == Buckets((0.0, 2.0, 4.0, 8.0, 16.0), [1.0, 0.0, 2.0, 0.0, 3.0])
+    assert quantile(buckets, 1.0) == 16
+    point.scale = -10
+    point.positive.offset = 1 << 20
+    assert of_message("exponential_histogram", point) == of_value(6)
+
+
+def test_metric_of_both_ways_is_one_entry() -> None:
+    store = Store()
+    counted(store, (0, 1))
+    family = "http_server_request_duration_seconds"
+    text = f'# TYPE {family} histogram\n{family}_bucket{{export_mode="direct",le="+Inf"}} 1\n'
+    store.add_samples("direct", text_string_to_metric_families(text), BEGIN * NS)
+    [entry] = entries(store.metrics())
+    assert (entry.first.name, entry.names) == (NAME, [NAME, family])
+    assert (entry.unit, entry.modes, entry.series) == ("s", {"collector", "direct"}, 2)
+    assert entry_of(family, store.metrics()) == entry
+    assert entry_of("other", store.metrics()) is None

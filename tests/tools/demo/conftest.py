@@ -1,0 +1,125 @@
+"""A real demo on free ports, in a folder of its own."""
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+import pytest
+
+from telemetry.tools.demo.arrivals import Arrivals
+from telemetry.tools.demo.ports import MODES, Mode, Ports, busy_port
+from tests.support.service import ROOT, wait_until
+
+
+class RunningDemo:
+    """`manage.py demo --json` with `arguments`; at the end of its block nothing of it is left."""
+
+    def __init__(self, folder: Path, offset: int, *arguments: str) -> None:
+        self.folder = folder
+        self.ports = Ports(offset)
+        self._stderr = folder.with_suffix(".stderr")
+        self._stdout = folder.with_suffix(".stdout")
+        command = [sys.executable, "manage.py", "demo", "--json", "--folder", str(folder), "--port-offset", str(offset)]
+        with self._stdout.open("wb") as out, self._stderr.open("wb") as err:
+            self._process = subprocess.Popen(
+                [*command, *arguments], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=err
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        wait_until(lambda: not self.processes(), 60, "processes of the demo")
+
+    @property
+    def errors(self) -> str:
+        return self._stderr.read_text()
+
+    @property
+    def output(self) -> str:
+        return self._stdout.read_text()
+
+    @property
+    def runs(self) -> bool:
+        """Whether the command has not ended."""
+        return self._process.poll() is None
+
+    def processes(self) -> list[psutil.Process]:
+        """Return all that runs of this demo, the command itself too."""
+        return [process for process in psutil.process_iter() if self._is_ours(process)]
+
+    def _is_ours(self, process: psutil.Process) -> bool:
+        try:
+            arguments = process.cmdline()
+            return str(self.folder) in arguments or str(self.folder) in process.environ().get("DATABASE_URL", "")
+        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+            return False
+
+    def part(self, argument: str) -> psutil.Process:
+        """Return the first process with `argument` on its command line that is not a child of another such."""
+        found = [process for process in self.processes() if argument in process.cmdline()]
+        return min(found, key=lambda process: process.create_time())
+
+    def wait_for_traffic(self) -> None:
+        """Wait until the links are printed, after which traffic begins."""
+        wait_until(lambda: "Try:" in self.errors or self._process.poll() is not None, 120, "the demo's links")
+        assert self._process.poll() is None, self.errors
+
+    def wait_for_arrivals(self, mode: Mode, requests: int = 1) -> None:
+        """Wait until the console has so many requests of `mode`."""
+        arrivals = Arrivals(self.ports.console)
+        wait_until(
+            lambda: arrivals.refresh() is None and arrivals.of(mode).server_spans >= requests, 60, "requests' spans"
+        )
+
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def wait(self, timeout: float = 120) -> int:
+        """Return the exit code; nothing may be running then."""
+        code = self._process.wait(timeout)
+        # What was killed takes a moment to be gone, and its exporter delivers for as long as TELEMETRY_FLUSH_TIMEOUT.
+        wait_until(lambda: not self.processes(), 20, f"processes of the demo after its end ({self.errors})")
+        assert busy_port(self.ports.used(MODES)) is None
+        return code
+
+    def tally(self) -> dict[str, Any]:
+        """Return the last line of standard output."""
+        decoded: dict[str, Any] = json.loads(self.output.splitlines()[-1])
+        return decoded
+
+
+StartDemo = Callable[..., RunningDemo]
+
+
+@pytest.fixture
+def offset() -> int:
+    """An offset at which all ports are free, below those of other tests and those that the system gives out."""
+    offsets = (random.Random(os.urandom(8)).randrange(2_000, 11_000) for _ in range(1_000))  # noqa: S311
+    return next(offset for offset in offsets if busy_port(Ports(offset).used(MODES)) is None)
+
+
+@pytest.fixture
+def start_demo(tmp_path: Path, offset: int) -> Iterator[StartDemo]:
+    """A function that starts the demo: `start_demo("--for", "4")`."""
+    with ExitStack() as stack:
+        yield lambda *arguments: stack.enter_context(RunningDemo(tmp_path / "demo", offset, *arguments))
+
+
+@contextmanager
+def occupied(port: int) -> Iterator[None]:
+    """Have somebody else listen on `port`."""
+    with socket.create_server(("127.0.0.1", port)):
+        yield

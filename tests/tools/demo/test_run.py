@@ -1,0 +1,210 @@
+"""The demo as one runs it: real processes, every count exact, nothing left running."""
+
+import signal
+from functools import partial
+from time import monotonic, sleep
+
+import pytest
+
+from telemetry.tools.demo.client import call
+from telemetry.tools.demo.ports import MODES, Mode
+from tests.support.service import wait_until
+from tests.tools.demo.conftest import RunningDemo, StartDemo, occupied
+
+# Seconds; on a busy machine each starts its processes slowly.
+pytestmark = pytest.mark.timeout(400)
+
+STATUSES = {"200", "201", "204", "400", "404", "409", "500"}
+
+
+def assert_exact(mode: str, tally: dict[str, int]) -> None:
+    """Check that each request is in every signal, once, and that nobody else's is."""
+    assert tally["sent"] > 0
+    counts = {tally[name] for name in ("sent", "answered", "server_spans", "access_records", "requests")}
+    assert counts == {tally["sent"]}
+    assert [tally[name] for name in ("visitors", "failed", "dropped", "duplicate_spans")] == [0, 0, 0, 0]
+    assert tally["spans"] > tally["server_spans"]
+    assert tally["log_records"] >= tally["access_records"]
+    points = tally["data_points"] > 0, tally["scraped_samples"] > 0
+    assert points == ((True, False) if mode == "collector" else (False, True))
+
+
+def test_demo_counts_are_exact(start_demo: StartDemo) -> None:
+    demo = start_demo("--for", "8", "--rate", "20")
+    assert demo.wait() == 0, demo.errors
+    tally = demo.tally()
+    assert tally["ok"]
+    assert tally["reasons"] == []
+    assert set(tally["modes"]) == set(MODES)
+    for mode, counts in tally["modes"].items():
+        assert_exact(mode, counts)
+        assert set(counts["statuses"]) == STATUSES
+        assert abs(counts["statuses"]["500"] - counts["sent"] / 100) <= 1
+    assert demo.output.count("\n") == 1
+    assert "name admin, password " in demo.errors
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_demo_of_one_mode_leaves_other_port_alone(start_demo: StartDemo, mode: Mode) -> None:
+    demo = start_demo("--mode", mode)
+    other = demo.ports.direct if mode == "collector" else demo.ports.collector
+    with occupied(other):
+        demo.wait_for_traffic()
+        demo.wait_for_arrivals(mode)
+        assert call(getattr(demo.ports, mode), "GET", "/livez").status == 200
+        demo.signal(signal.SIGINT)
+        # `wait` finds the occupied port busy, so only the process is waited for here.
+        wait_until(lambda: not demo.processes(), 120, "the demo's end")
+    assert demo.wait() == 0, demo.errors
+    assert set(demo.tally()["modes"]) == {mode}
+    assert_exact(mode, demo.tally()["modes"][mode])
+
+
+def test_demo_second_run_keeps_data(start_demo: StartDemo) -> None:
+    first = start_demo("--for", "0.5", "--mode", "collector")
+    assert first.wait() == 0, first.errors
+    secret = (first.folder / "secret-key").read_text()
+    second = start_demo("--mode", "collector")
+    second.wait_for_traffic()
+    answer = call(second.ports.collector, "GET", "/users?page_size=100")
+    assert len([user for user in answer.body["results"] if user["email"].endswith("@example.com")]) == 20
+    second.signal(signal.SIGTERM)
+    assert second.wait() == 0, second.errors
+    assert "sample users" not in second.errors
+    assert (second.folder / "secret-key").read_text() == secret
+
+
+def test_demo_interrupted_tells_of_visitors(start_demo: StartDemo) -> None:
+    demo = start_demo()
+    demo.wait_for_traffic()
+    demo.wait_for_arrivals("collector")
+    visits = {"collector": 3, "direct": 4}
+    for port, count in ((demo.ports.collector, 3), (demo.ports.direct, 4)):
+        for _ in range(count):
+            assert call(port, "GET", "/users").status == 200
+    demo.signal(signal.SIGINT)
+    assert demo.wait() == 0, demo.errors
+    tally = demo.tally()
+    assert {mode: counts["visitors"] for mode, counts in tally["modes"].items()} == visits
+    assert demo.errors.index("Stopping") < demo.errors.index("Everything that was sent arrived")
+
+
+def _has_error_record(demo: RunningDemo, trace_id: str) -> bool:
+    logs = call(demo.ports.console, "GET", f"/api/traces/{trace_id}").body["logs"]
+    return any(log["severity"].lower() == "error" for log in logs)
+
+
+def test_demo_shows_failing_requests_with_their_exceptions(start_demo: StartDemo) -> None:
+    demo = start_demo("--rate", "20")
+    demo.wait_for_traffic()
+    failed: dict[str, str] = {}
+
+    def arrived() -> bool:
+        for mode in MODES:
+            traces = call(demo.ports.console, "GET", f"/api/traces?mode={mode}&limit=500").body["traces"]
+            failed.update((mode, trace["trace_id"]) for trace in traces if trace["root_name"] == "GET /demo/failure")
+        return set(failed) == set(MODES)
+
+    wait_until(arrived, 60, "the failing requests")
+    for mode, trace_id in failed.items():
+        trace = call(demo.ports.console, "GET", f"/api/traces/{trace_id}").body
+        (span,) = [span for span in trace["spans"] if span["kind"] == "server"]
+        (exception,) = [event for event in span["events"] if event["name"] == "exception"]
+        assert exception["attributes"]["exception.type"] == "telemetry.tools.demo.urls.PriceError", mode
+        assert "KeyError" in exception["attributes"]["exception.stacktrace"]
+        wait_until(partial(_has_error_record, demo, trace_id), 30, "the exception's log record")
+    missing = call(demo.ports.collector, "GET", "/nowhere")
+    assert (missing.status, missing.body["status"]) == (404, 404)
+    demo.signal(signal.SIGINT)
+    assert demo.wait() == 0, demo.errors
+
+
+def test_demo_with_busy_port_starts_nothing(start_demo: StartDemo, offset: int) -> None:
+    port = 8081 + offset
+    with occupied(port):
+        demo = start_demo("--for", "1")
+        wait_until(lambda: not demo.processes(), 60, "the demo's end")
+    assert demo.wait() == 1
+    lines = [line for line in demo.errors.splitlines() if "ignoring these" not in line]
+    assert len(lines) == 1
+    assert str(port) in lines[0]
+    assert "--port-offset" in lines[0]
+    assert demo.output == ""
+    assert not list(demo.folder.glob("*.log"))
+
+
+def test_demo_with_port_taken_meanwhile_names_it(start_demo: StartDemo) -> None:
+    demo = start_demo("--for", "5")
+    wait_until(lambda: "Starting" in demo.errors, 60, "the demo's start")
+    with occupied(demo.ports.direct):
+        wait_until(lambda: not demo.processes(), 120, "the demo's end")
+    assert demo.wait() == 1
+    assert f"port {demo.ports.direct} for the service in direct mode is busy" in demo.errors
+    assert "--port-offset" in demo.errors
+
+
+def test_demo_fails_when_console_dies(start_demo: StartDemo) -> None:
+    demo = start_demo()
+    demo.wait_for_traffic()
+    demo.wait_for_arrivals("collector")
+    demo.part("console").kill()
+    assert demo.wait() == 1
+    assert any(reason.startswith("the console ended by itself") for reason in demo.tally()["reasons"])
+    assert not demo.tally()["ok"]
+
+
+def test_demo_fails_when_service_dies(start_demo: StartDemo) -> None:
+    demo = start_demo("--mode", "direct")
+    demo.wait_for_traffic()
+    demo.wait_for_arrivals("direct")
+    demo.part("gunicorn").kill()
+    assert demo.wait() == 1
+    assert any("in direct mode ended by itself" in reason for reason in demo.tally()["reasons"])
+
+
+def test_demo_fails_when_telemetry_is_lost(start_demo: StartDemo) -> None:
+    demo = start_demo("--mode", "collector", "--rate", "60")
+    demo.wait_for_traffic()
+    demo.wait_for_arrivals("collector", 60)
+    sleep(0.5)
+    exporter = demo.part("telemetry.exporting")
+    exporter.suspend()
+    sleep(1)
+    demo.signal(signal.SIGINT)
+    wait_until(lambda: not demo.runs, 60, "the demo's end")
+    exporter.kill()
+    assert demo.wait() == 1
+    assert any("did not arrive" in reason for reason in demo.tally()["reasons"])
+
+
+@pytest.mark.timing
+def test_demo_second_interrupt_hurries(start_demo: StartDemo) -> None:
+    demo = start_demo("--mode", "collector")
+    demo.wait_for_traffic()
+    demo.wait_for_arrivals("collector")
+    service = demo.part("gunicorn")
+    for process in [service, *service.children()]:
+        process.suspend()
+    started = monotonic()
+    # Two of the same kind that come at once would be one.
+    demo.signal(signal.SIGINT)
+    demo.signal(signal.SIGTERM)
+    assert demo.wait() == 1
+    # Without hurry it takes forty seconds until the service is killed.
+    assert monotonic() - started < 30
+
+
+def test_demo_killed_leaves_nothing_running(start_demo: StartDemo) -> None:
+    demo = start_demo()
+    demo.wait_for_traffic()
+    demo.signal(signal.SIGKILL)
+    wait_until(lambda: not demo.processes(), 60, "the demo's processes")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--port-offset", "x"), ("--port-offset", "99999"), ("--rate", "0"), ("--for", "-1")]
+)
+def test_demo_with_bad_option_is_usage_error(start_demo: StartDemo, option: str, value: str) -> None:
+    demo = start_demo(f"{option}={value}")
+    assert demo.wait() == 2
+    assert "expected" in demo.errors

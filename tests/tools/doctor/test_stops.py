@@ -1,0 +1,247 @@
+"""Each hop of the service's own side broken on purpose: the doctor says where it stops, and goes on where it can."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from telemetry.tools.console.faults import Faults
+from telemetry.tools.console.server import Console
+from tests.support.routes import Route
+from tests.support.service import ROOT, Service, free_port
+from tests.tools.doctor.conftest import Pair, diagnose, run_doctor
+
+COLLECTOR = Route("collector", "grpc")
+NOWHERE = {"service": "http://127.0.0.1:1", "console": "http://127.0.0.1:1"}
+
+
+@pytest.fixture(scope="module")
+def collected(pair: Callable[..., Pair]) -> Pair:
+    return pair(COLLECTOR)
+
+
+@pytest.fixture(params=["grpc", "http/protobuf"], scope="module")
+def either(request: pytest.FixtureRequest, pair: Callable[..., Pair]) -> Pair:
+    """A service in collector mode over each protocol."""
+    return pair(Route("collector", request.param))
+
+
+@pytest.fixture
+def faults(either: Pair) -> Iterator[Console]:
+    yield either.console
+    either.console.receiver.faults = Faults()
+
+
+def test_configuration_wrong() -> None:
+    """One line for all variables that are wrong; what comes after cannot be checked; no secret is shown."""
+    environ = {"TELEMETRY_MODE": "colector", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://user:hush@alloy:4317"}
+    found = diagnose(NOWHERE, environ)
+    configuration = found.hop("configuration")
+    assert configuration["state"] == "failed"
+    assert "TELEMETRY_MODE: 'colector' is not accepted" in configuration["detail"]
+    assert configuration["remedy"] == "correct TELEMETRY_MODE, OTEL_EXPORTER_OTLP_ENDPOINT"
+    others = [hop for hop in found.told["hops"] if hop["hop"] != "configuration"]
+    assert {hop["state"] for hop in others} == {"not checked"}
+    assert {hop["detail"] for hop in others} == {"because of: configuration"}
+    assert "hush" not in found.text
+
+
+@pytest.mark.parametrize("off", [{"TELEMETRY_MODE": "off"}, {"OTEL_SDK_DISABLED": "true"}])
+def test_mode_off(off: dict[str, str]) -> None:
+    found = diagnose(NOWHERE, off)
+    assert (found.told["stops_at"], found.told["mode"]) == ("configuration", "off")
+    assert found.hop("configuration")["remedy"] == (
+        f"set TELEMETRY_MODE=collector or direct ({next(iter(off))} says off) and start the service again"
+    )
+
+
+def test_mode_off_in_the_service(pair: Callable[..., Pair]) -> None:
+    """The shell says otherwise; the answer without a trace id gives it away."""
+    examined = pair(COLLECTOR, TELEMETRY_MODE="off")
+    found = examined.diagnose(TELEMETRY_MODE="collector")
+    assert found.told["stops_at"] == "request", found.text
+    assert "its telemetry is off or did not start" in found.hop("request")["detail"]
+    assert found.hop("status")["state"] == "warning"
+    assert found.hop("otlp", "traces")["state"] == "ok"
+    assert found.hop("trace")["detail"] == "because of: request"
+
+
+def test_proxy_in_between(collected: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://user:hush@127.0.0.1:1")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    found = collected.diagnose()
+    assert "HTTP_PROXY is used for 127.0.0.1: name it in NO_PROXY" in found.hop("configuration")["remedy"]
+    assert found.hop("tcp")["detail"] == "not looked at: HTTP_PROXY is in between"
+    assert found.hop("otlp", "traces")["state"] == "failed"
+    assert "hush" not in found.text
+
+
+def test_service_down(collected: Pair) -> None:
+    """The way beyond it is looked at all the same."""
+    port = free_port()
+    found = diagnose({**collected.places, "service": f"http://127.0.0.1:{port}"}, collected.env, wait=1)
+    assert found.failed == [f"service http://127.0.0.1:{port}"]
+    assert found.hop("service")["detail"] == f"http://127.0.0.1:{port}/livez: connection refused"
+    assert "TELEMETRY_SERVICE_URL" in found.hop("service")["remedy"]
+    states = found.states()
+    assert (states["otlp traces"], states["ready the console"], states["request"]) == ("ok", "ok", "not checked")
+
+
+def test_service_without_migrations(tmp_path: Path, collected: Pair) -> None:
+    """Not ready is no reason not to follow the request: what it becomes is telemetry too."""
+    database = f"sqlite:///{tmp_path}/empty.sqlite3"
+    env = {"USERAPI_OPEN_ACCESS": "true", **collected.env}
+    with Service(tmp_path, database, env) as service:
+        found = diagnose({**collected.places, "service": f"http://127.0.0.1:{service.port}"}, collected.env)
+    assert found.failed == ["database"], found.text
+    assert "not applied: run manage.py migrate" in found.hop("database")["detail"]
+    assert (found.hop("request")["state"], found.hop("trace")["state"]) == ("warning", "ok")
+
+
+@pytest.mark.parametrize(
+    ("status", "remedy"),
+    [(401, "check the credentials in OTEL_EXPORTER_OTLP_HEADERS"), (404, None), (503, None)],
+)
+def test_export_refused(either: Pair, faults: Console, status: int, remedy: str | None) -> None:
+    faults.receiver.faults = Faults(status=status, signals=("traces",))
+    found = either.diagnose()
+    assert found.failed == ["otlp traces"], found.text
+    assert found.hop("otlp", "traces")["remedy"]
+    assert remedy in {None, found.hop("otlp", "traces")["remedy"]}
+    assert found.hop("trace")["detail"] == "because of: otlp traces"
+    assert (found.hop("log")["state"], found.hop("metric")["state"]) == ("ok", "ok")
+
+
+def test_export_rejected(either: Pair, faults: Console) -> None:
+    faults.receiver.faults = Faults(partial_reject=1, signals=("logs",))
+    found = either.diagnose()
+    assert found.failed == ["otlp logs"], found.text
+    assert found.hop("otlp", "logs")["detail"].startswith("taken, but a log record was rejected")
+
+
+@pytest.mark.timing
+def test_export_without_answer(either: Pair, faults: Console) -> None:
+    """Bounded by the time-out of the configuration, and of the command."""
+    faults.receiver.faults = Faults(delay=30, signals=("metrics",))
+    found = diagnose(either.places, {**either.env, "OTEL_EXPORTER_OTLP_TIMEOUT": "4000"}, timeout=25)
+    assert found.failed == ["otlp metrics"], found.text
+    assert found.hop("otlp", "metrics")["detail"].startswith("timeout: ")
+    assert found.hop("otlp", "metrics")["seconds"] < 20
+
+
+def test_protocol_mixed_up(pair: Callable[..., Pair], collected: Pair) -> None:
+    """gRPC to the port of HTTP, in the service itself."""
+    endpoint = f"http://127.0.0.1:{collected.console.http_port}"
+    examined = pair(COLLECTOR, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint)
+    found = examined.diagnose()
+    assert found.told["stops_at"] == f"protocol 127.0.0.1:{collected.console.http_port}", found.text
+    assert found.hop("request")["state"] == "ok"
+    assert {found.hop(name)["state"] for name in ("otlp", "trace", "log", "metric", "exemplar")} == {"not checked"}
+
+
+def test_path_wrong(pair: Callable[..., Pair]) -> None:
+    """404 of the receiver itself."""
+    examined = pair(
+        Route("collector", "http/protobuf"), OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="http://localhost:1/v1/traces"
+    )
+    url = f"http://127.0.0.1:{examined.console.http_port}/v1/spans"
+    found = diagnose(
+        {**examined.places, "service": "http://127.0.0.1:1"},
+        {**examined.env, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": url},
+    )
+    assert found.hop("otlp", "traces")["detail"] == "refused: HTTP 404 Not Found"
+    assert found.hop("otlp", "traces")["remedy"] == "check the endpoint's path"
+
+
+@pytest.mark.timing
+def test_sampled_out(pair: Callable[..., Pair]) -> None:
+    """Known before it is waited for; its log record and its count arrive nevertheless."""
+    found = pair(COLLECTOR, OTEL_TRACES_SAMPLER="always_off").diagnose()
+    assert found.failed == ["trace the console"], found.text
+    assert found.hop("trace")["detail"] == "sampled out: always_off does not record it"
+    assert found.hop("trace")["remedy"].startswith("set OTEL_TRACES_SAMPLER to a sampler")
+    assert found.hop("trace")["seconds"] < 10
+    assert found.hop("exemplar")["detail"] == "its trace is sampled out"
+    assert (found.hop("log")["state"], found.hop("metric")["state"]) == ("ok", "ok")
+
+
+def test_sampled_out_unknown_to_the_shell(pair: Callable[..., Pair]) -> None:
+    examined = pair(COLLECTOR, OTEL_TRACES_SAMPLER="always_off")
+    found = diagnose(examined.places, {**examined.env, "OTEL_TRACES_SAMPLER": "always_on"}, wait=2)
+    assert found.hop("trace")["detail"] == "no span of it within 2 s"
+    assert "check that OTEL_TRACES_SAMPLER of the running service records it" in found.hop("trace")["remedy"]
+
+
+def test_logs_on_standard_output(pair: Callable[..., Pair]) -> None:
+    """No failure: it is what the configuration says."""
+    found = pair(Route("direct", "grpc"), OTEL_LOGS_EXPORTER="console").diagnose()
+    assert found.passed, found.text
+    assert (found.hop("otlp", "logs")["state"], found.hop("log")["detail"]) == (
+        "not checked",
+        "OTEL_LOGS_EXPORTER is console",
+    )
+
+
+def test_metrics_without_their_token(pair: Callable[..., Pair]) -> None:
+    examined = pair(Route("direct", "grpc"), METRICS_TOKEN="hush-hush")
+    found = examined.diagnose(METRICS_TOKEN="")
+    assert found.failed == ["metrics /metrics"], found.text
+    assert found.hop("metrics")["detail"] == "HTTP 401"
+    assert "METRICS_TOKEN" in found.hop("metrics")["remedy"]
+    assert found.hop("metric")["detail"] == "because of: metrics /metrics"
+
+
+@pytest.mark.timing
+def test_wrong_receiver_behind_it(collected: Pair) -> None:
+    """Everything is taken, and nothing is found: another console is asked."""
+    with Console(grpc_port=0, http_port=0, api_port=0) as other:
+        found = diagnose({**collected.places, "console": other.url}, collected.env, wait=4)
+    assert found.failed == ["trace the console", "log the console", "metric the console"], found.text
+    assert found.hop("trace")["detail"] == "no span of it within 4 s"
+    assert found.hop("log")["detail"] == "none of user-api at all within 4 s"
+    assert 'service_name="user-api", export_mode="collector"' in found.hop("metric")["detail"]
+    assert sum(hop["seconds"] for hop in found.told["hops"]) < 11  # they wait together
+
+
+def test_command_exit_code_of_a_failure() -> None:
+    ended = run_doctor("--service=http://127.0.0.1:1", "--console=http://127.0.0.1:1", TELEMETRY_MODE="off")
+    assert (ended.returncode, ended.stderr) == (1, "")
+    assert "\nIt stops at: configuration\n" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "told"),
+    [
+        (["--tempo=tempo:3200"], {}, "doctor: --tempo: invalid URL 'tempo:3200'"),
+        ([], {"TELEMETRY_LOKI_URL": "http://u:hush@/"}, "doctor: TELEMETRY_LOKI_URL: invalid URL 'http:///'"),
+        (["--wait=0"], {}, "invalid value '0'; expected seconds above 0"),
+    ],
+)
+def test_command_line_wrong(arguments: list[str], env: dict[str, str], told: str) -> None:
+    ended = run_doctor(*arguments, **env)
+    assert (ended.returncode, told in ended.stderr, "hush" in ended.stderr) == (2, True, False), ended.stderr
+
+
+def test_command_interrupted(collected: Pair) -> None:
+    """Ctrl-C while it waits."""
+    with Console(grpc_port=0, http_port=0, api_port=0) as other:
+        arguments = [f"--service={collected.places['service']}", f"--console={other.url}"]
+        with subprocess.Popen(
+            [sys.executable, "manage.py", "doctor", *arguments],
+            cwd=ROOT,
+            env={**os.environ, **collected.env},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stdout
+            while not process.stdout.readline().startswith("ok          request"):
+                pass
+            process.send_signal(signal.SIGINT)
+            output, errors = process.communicate(timeout=60)
+            assert (process.returncode, errors) == (130, ""), output
