@@ -81,7 +81,7 @@ class Sender(Thread):
                 logger.exception("%s: a request failed", self.delivery.signal)
                 with self._lock:
                     if not self._abandoned:
-                        self.spool.put_back(batches)
+                        self.delivery.evicted(self.spool.put_back(batches))
                 self._back_off(Answer())
 
     def _wait(self) -> bool:
@@ -120,11 +120,11 @@ class Sender(Thread):
         with self._lock:
             if self._abandoned:  # these are counted already
                 return
+            self.delivery.answered(items, len(data), answer)
             if answer.retryable:
-                self.spool.put_back(batches)
+                self.delivery.evicted(self.spool.put_back(batches))
             else:
                 self.spool.remove(batches)
-            self.delivery.answered(items, len(data), answer)
         if answer.reason:
             self._back_off(answer)
         else:

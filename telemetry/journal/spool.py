@@ -90,7 +90,8 @@ class Spool:
     @property
     def waiting_items(self) -> int:
         """The number of published items, without those that are being sent."""
-        return self._items
+        with self._condition:
+            return self._items
 
     @property
     def waiting_bytes(self) -> int:
@@ -189,13 +190,12 @@ class Spool:
                 self._items += batch.items
                 self._size += batch.size
                 self._space[batch.folder] += batch.space
-            self._enforce()
-            evicted, self._evicted = self._evicted, []
             if new:
                 self._condition.notify_all()
-            return evicted
+            return self._enforce()
 
-    def _enforce(self) -> None:
+    def _enforce(self) -> list[Evicted]:
+        """Evict what is over the bounds; return that, and what was evicted or could not be written before."""
         while self.max_items is not None and self._waiting and self._items > self.max_items:
             self._evict(self._waiting[0], "items")
         while self._waiting and self._space.total() > self.max_bytes:
@@ -203,8 +203,10 @@ class Spool:
         while self._fallback and self._space[self._fallback] > self._fallback_bytes:
             oldest = next((batch for batch in self._waiting if batch.folder == self._fallback), None)
             if oldest is None:
-                return
+                break
             self._evict(oldest, "bytes")
+        evicted, self._evicted = self._evicted, []
+        return evicted
 
     def _evict(self, batch: Batch, bound: str) -> None:
         self._waiting.remove(batch)
@@ -256,12 +258,13 @@ class Spool:
                 self._size -= batch.size
             return list(self._taken)
 
-    def put_back(self, batches: list[Batch]) -> None:
-        """Let `batches`, which were taken, wait again."""
+    def put_back(self, batches: list[Batch]) -> list[Evicted]:
+        """Let `batches`, which were taken, wait again; return what had to go because others took their room."""
         with self._condition:
             self._taken = []
             self._waiting.extendleft(reversed(batches))
             self._count_waiting()
+            return self._enforce()
 
     def remove(self, batches: list[Batch]) -> None:
         """Delete `batches`, which were taken: the backend has them, or will not have them."""
