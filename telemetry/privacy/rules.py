@@ -78,6 +78,30 @@ _BY_NEEDLE: tuple[Rule, ...] = (
     ),
     rule("JSON web token", ["eyj"], r"\beyJ[\w-]{8,}+(?:\.[\w-]*+)*+", MASK),
     rule("key of a cloud account", ["akia", "asia"], r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b", MASK),
+    rule(
+        "token of a service",
+        [
+            *(
+                "ghp_",
+                "gho_",
+                "ghu_",
+                "ghs_",
+                "ghr_",
+                "github_pat_",
+                "glpat-",
+                "glsa_",
+                "xox",
+                "_live_",
+                "_test_",
+                "sk-",
+            ),
+            *("npm_", "pypi-", "hf_", "dop_v1_", "shpat_", "hvs.", "dckr_pat_", "aiza"),
+        ],
+        r"""(?<![a-z0-9]) (?: (?:gh[opusr]|glsa|[rs]k_(?:live|test)|npm|hf|dop_v1|shpat)_[a-z0-9]{16,}
+            | github_pat_\w{16,}
+            | (?:(?:glpat|xox[a-z]|pypi)-|dckr_pat_|aiza|hvs\.)[\w-]{20,} | sk-(?=[a-z_-]*[0-9])[\w-]{20,} )""",
+        MASK,
+    ),
     *DATABASE_RULES,
     # Django's admin and its log entries put the names of objects between these.
     rule("name of an object", ["\N{LEFT DOUBLE QUOTATION MARK}"], "“[^”]*+(?:”|\\Z)", f"“{MASK}”"),

@@ -158,6 +158,10 @@ TOKENS: dict[str, Callable[[], str]] = {
     "password reset": lambda: f"{_characters(LOWER, 6)}-{secrets.token_hex(16)}",
     "session id": lambda: _characters(LOWER, 32),
     "GitHub": lambda: "ghp_" + _characters(string.ascii_letters + string.digits, 36),
+    "GitHub, letters alone": lambda: "ghp_" + _characters(string.ascii_letters, 36),
+    "GitLab": lambda: "glpat-" + _characters(string.ascii_letters, 20),
+    "Slack": lambda: "xoxb-" + _characters(string.digits, 12) + "-" + _characters(string.ascii_letters, 24),
+    "Stripe": lambda: "sk_live_" + _characters(string.ascii_letters, 24),
     "AWS": lambda: "AKIA" + _characters(string.ascii_uppercase + "234567", 16),
 }
 
