@@ -17,9 +17,11 @@ if __name__ == "__main__":
     from pathlib import Path
 
     from telemetry.journal import directory
+    from telemetry.journal.signals import IGNORED
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, IGNORED)
     path = Path(sys.argv[1])
     try:
         lock = directory.lock(directory.lock_of_exporter(path), fcntl.LOCK_EX)

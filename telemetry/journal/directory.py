@@ -30,14 +30,34 @@ _LOCK, _SERVER, _EXPORTER = "lock", "server.lock", "exporter.lock"
 _SOCKET, _SERVICE = "socket", "service"
 
 
-def bases() -> list[Path]:
-    """Return where directories may be made, the best first."""
-    found = [Path(tempfile.gettempdir())]
-    with suppress(OSError):
-        free = os.statvfs(_MEMORY)
-        if os.access(_MEMORY, os.W_OK | os.X_OK) and free.f_bavail * free.f_frsize >= _LEAST_FREE_BYTES:
-            found.insert(0, _MEMORY)
-    return found
+def bases(service: str, place: str, run: str, user: int | None = None) -> list[Path]:
+    """Return where the run may be joined: where it is, else where it may begin, the best first.
+
+    All processes of a run meet in one place, even if its file system has filled up since: one exporter covers them.
+    """
+    temporary = Path(tempfile.gettempdir())
+    free = _free_bytes(_MEMORY)  # before looking for the run, whose own rings may be what takes the room
+    for base in (_MEMORY, temporary):
+        if any(_holder(path / _LOCK) == run for path in service_directory(base, service, place, user).glob("run-*")):
+            return [base]
+    return [_MEMORY, temporary] if free >= _LEAST_FREE_BYTES else [temporary]
+
+
+def _free_bytes(folder: Path) -> int:
+    """Return the space that this user can take there, 0 where it cannot write."""
+    try:
+        free = os.statvfs(folder)
+    except OSError:
+        return 0
+    return free.f_bavail * free.f_frsize if os.access(folder, os.W_OK | os.X_OK) else 0
+
+
+def _holder(path: Path) -> str | None:
+    """Return the run that took the directory of this lock last."""
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def service_directory(base: Path, service: str, place: str, user: int | None = None) -> Path:

@@ -3,6 +3,7 @@
 Whatever fails here is counted and logged once; the caller goes on as if telemetry were off.
 """
 
+import errno
 import logging
 import os
 from contextlib import suppress
@@ -16,6 +17,8 @@ from telemetry.journal.records import items_of, plain
 from telemetry.journal.ring import RingFormatError, RingWriter
 
 logger = logging.getLogger(__name__)
+
+_LEAST_BYTES = 64 << 10
 
 
 class Journal:
@@ -35,7 +38,7 @@ class Journal:
             slot, descriptor = directory.take_slot()
             try:
                 if os.fstat(descriptor).st_size == 0:
-                    ring.create(descriptor, capacity, time_ns())
+                    _create(descriptor, capacity)
                 writer = RingWriter(descriptor, time_ns(), items_of)
             except RingFormatError as error:
                 path = ring_path(directory.path, slot)
@@ -98,6 +101,23 @@ class Journal:
         """Forget what belongs to the parent, in the child of a fork."""
         self._lock = Lock()
         self.close()
+
+
+def _create(descriptor: int, capacity: int) -> None:
+    """Make a ring of `capacity` bytes, or of less where the file system has less. Raises OSError."""
+    size = capacity
+    while True:
+        try:
+            ring.create(descriptor, size, time_ns())
+        except OSError as error:
+            if error.errno not in {errno.ENOSPC, errno.EDQUOT} or size // 4 < _LEAST_BYTES:
+                raise
+            size //= 4
+        else:
+            break
+    if size < capacity:
+        text = "there is room for %d of the %d bytes of a journal (TELEMETRY_JOURNAL_BYTES): bursts may not fit"
+        logger.warning(text, size, capacity)
 
 
 journal = Journal()

@@ -69,7 +69,7 @@ class Process(Protocol):
         """Begin to record, where this process does not yet."""
 
     def after_request(self, now: int) -> None:
-        """Do what is due when a request's record is written; `now` in nanoseconds."""
+        """Do what is due when a request's record is written; `now` of `perf_counter_ns`."""
 
 
 class RequestMiddleware:
@@ -195,13 +195,14 @@ class RequestMiddleware:
             journal.failed("request", problem)
 
     def _finished(self, begun: _Request, request: HttpRequest, status: int, error: str | None) -> None:
-        duration = perf_counter_ns() - begun.started
+        now = perf_counter_ns()
+        duration = now - begun.started
         span, method = begun.span, begun.method
         environ = _environ(request, method) if span.flags & 1 else None
         happened = span.touched, span.queries, span.logs
         known = method, matched_route(request), status, error
         journal.write((REQUEST, span.ids, begun.start, duration, *known, environ, *happened))
-        self.process.after_request(begun.start + duration)
+        self.process.after_request(now)
 
 
 def _span_name(method: str) -> str:

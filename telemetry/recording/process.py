@@ -8,12 +8,13 @@ import hashlib
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from threading import Lock
-from time import time_ns
+from time import perf_counter_ns
 from typing import Any
 
 from opentelemetry import metrics, propagate, trace
@@ -26,6 +27,7 @@ from telemetry.config import TelemetryConfig
 from telemetry.journal import directory
 from telemetry.journal.asking import NoAnswerError, ask
 from telemetry.journal.directory import RunDirectory, run_of
+from telemetry.journal.signals import IGNORED
 from telemetry.logs import OTLPHandler, ReadableFormatter
 from telemetry.recording.incoming import BoundedBaggagePropagator
 from telemetry.recording.journal import journal
@@ -54,14 +56,14 @@ class Recording:
         self._metric_attributes: Mapping[str, Collection[str]] = {}
         self._meters: RecordingMeterProvider | None = None
         self._exporter: subprocess.Popen[bytes] | None = None
-        self._next_look = self._next_observation = 0
+        self._next_look = self._next_observation = self._next_join = 0
         self._lock = Lock()
         os.register_at_fork(after_in_child=self._forked)
 
     def _forked(self) -> None:
         self._lock = Lock()
         self._exporter = None
-        self._next_look = self._next_observation = 0
+        self._next_look = self._next_observation = self._next_join = 0
 
     def patch(self) -> None:
         """Put the recorders into Django, before its application is built; needs DJANGO_SETTINGS_MODULE, or raises.
@@ -100,21 +102,27 @@ class Recording:
         observe_runtime()
 
     def join(self) -> None:
-        """Take a slot, unless this process has one, and see to it that there is an exporter; never raises."""
+        """Take a slot, unless this process has one, and see to it that there is an exporter; never raises.
+
+        Where that fails, it is tried again after a second at the earliest.
+        """
         with self._lock:
-            if journal.ring is not None:
+            now = perf_counter_ns()
+            if journal.ring is not None or now < self._next_join:
                 return
+            self._next_join = now + _LOOK_AFTER_NS
             try:
                 self.slot = self._open()
             except OSError as error:
                 journal.failed("join", error)
-        self.look_after(time_ns())
+        self.look_after(perf_counter_ns())
 
     def _open(self) -> int:
         problem: OSError | None = None
-        for base in directory.bases():
+        run_of_service = self._config.service_name, self._place or _command(), _run()
+        for base in directory.bases(*run_of_service):
             try:
-                run = RunDirectory.join(base, self._config.service_name, self._place or _command(), _run())
+                run = RunDirectory.join(base, *run_of_service)
                 try:
                     run.describe(self.describe())
                     return journal.open(run, self._config.journal_bytes)
@@ -142,13 +150,13 @@ class Recording:
         }
 
     def after_request(self, now: int) -> None:
-        """Do what is due when a request's record is written; `now` in nanoseconds."""
+        """Do what is due when a request's record is written; `now` of `perf_counter_ns`."""
         if now >= self._next_look:
             self.look_after(now)
 
     def after_answer(self) -> None:
         """Do what is due when a request has been answered: nobody waits for it."""
-        now = time_ns()
+        now = perf_counter_ns()
         if now >= self._next_observation:
             self.observe(now)
 
@@ -162,7 +170,7 @@ class Recording:
     def scrape(self, accept: str, timeout: float) -> tuple[bytes, str]:
         """Return the answer to a scrape and its content type. Raises NoAnswerError after `timeout` seconds."""
         self.join()
-        now = time_ns()
+        now = perf_counter_ns()
         self.observe(now)
         self.look_after(now)
         if journal.directory is None:
@@ -179,6 +187,7 @@ class Recording:
             if journal.is_gone:
                 logger.warning("the telemetry's files were removed; this process begins new ones")
                 journal.close()
+                self._next_join = 0
                 self.join()
             elif journal.directory is not None:
                 self._start_exporter(journal.directory.path)
@@ -197,6 +206,8 @@ class Recording:
             start(path)
             return
         paths = [str(_PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])]
+        # What stops the service stops its children, too; the exporter ignores it as soon as it runs.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, IGNORED)
         try:
             self._exporter = subprocess.Popen(  # noqa: S603  (this Python, this package)
                 [sys.executable, "-m", "telemetry.exporting", str(path)],
@@ -209,6 +220,8 @@ class Recording:
             from telemetry.exporting.thread import start
 
             start(path)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def set_propagators(names: tuple[str, ...]) -> None:

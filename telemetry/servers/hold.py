@@ -25,9 +25,10 @@ def hold(service: str, place: str, owner: tuple[int, int] | None = None) -> "Hol
     `place` is where the server listens; `owner` (user and group) who its workers run as, where that is another.
     """
     problem: OSError | None = None
-    for base in directory.bases():
+    run = run_of(os.getpid())
+    for base in directory.bases(service, place, run, owner[0] if owner else None):
         try:
-            return Hold(RunDirectory.join(base, service, place, run_of(os.getpid()), owner=owner))
+            return Hold(RunDirectory.join(base, service, place, run, owner=owner))
         except OSError as error:
             problem = error
     logger.warning("the server's end will not wait for the last delivery: %s", problem)
