@@ -8,13 +8,13 @@ import pytest
 
 from telemetry.tools.console.server import Console
 from tests.support.routes import LAZY, Route, expect, scraped_requests, send
-from tests.support.service import Service, wait_until
+from tests.support.service import NO_PRELOAD, Service, wait_until
 
 StartService = Callable[..., Service]
 
 
 def test_delivery_at_stop(console: Console, start_service: StartService, route: Route) -> None:
-    service = start_service("--workers=2", **route.env(console), **LAZY)
+    service = start_service("--workers=2", NO_PRELOAD, **route.env(console), **LAZY)
     send(service, 30)
     if route.mode == "direct":
         assert scraped_requests(service) == 30
@@ -25,7 +25,7 @@ def test_delivery_at_stop(console: Console, start_service: StartService, route: 
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("--worker-class=sync", "--threads=1"),
+        (NO_PRELOAD, "--worker-class=sync", "--threads=1"),
         ("--preload",),
         ("--preload", "--worker-class=sync", "--threads=1"),
     ],

@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from telemetry.status import read_statuses
 from telemetry.tools.console.server import Console
 from tests.support.routes import Route
-from tests.support.service import Service, wait_until
+from tests.support.service import NO_PRELOAD, Service, wait_until
 
 StartService = Callable[..., Service]
 CLIENTS = 3
@@ -105,7 +105,7 @@ def test_kills_cost_nothing_that_was_answered(
     chance = random.Random(_SEED)  # noqa: S311  (no secret)
     with Console(grpc_port=0, http_port=0, api_port=0) as console:
         spool = {"TELEMETRY_SPOOL_DIR": str(tmp_path / "spool")}
-        service = start_service("--workers=2", **Route(mode, protocol).env(console), **spool)
+        service = start_service("--workers=2", NO_PRELOAD, **Route(mode, protocol).env(console), **spool)
         with Load(service) as load:
             load.more(20)
             for number in range(KILLS):

@@ -13,7 +13,7 @@ import pytest
 
 from telemetry.tools.console.server import Console
 from tests.support.routes import LAZY, Route, expect, send
-from tests.support.service import ROOT, Service, free_port, wait_until
+from tests.support.service import NO_PRELOAD, ROOT, Service, free_port, wait_until
 
 StartService = Callable[..., Service]
 GUNICORN = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "--bind=127.0.0.1:0", "userapi.wsgi"]
@@ -26,7 +26,7 @@ def run(command: list[str], **env: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_start_announces_each_worker_first(console: Console, start_service: StartService) -> None:
-    service = start_service("--workers=2", **Route("collector", "grpc").env(console))
+    service = start_service("--workers=2", NO_PRELOAD, **Route("collector", "grpc").env(console))
     send(service, 10)
     wait_until(lambda: service.output.count("Starting User API server") == 2, what="both workers")
     service.stop()

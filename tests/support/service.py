@@ -20,10 +20,12 @@ from telemetry.status import read_statuses
 from telemetry.tools.compare.sockets import listens, wait_until
 from tests.support.ports import free_port
 
-__all__ = ["ROOT", "Service", "free_port", "listens", "wait_until"]
+__all__ = ["NO_PRELOAD", "ROOT", "Service", "free_port", "listens", "wait_until"]
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
+NO_PRELOAD = "no preload"
+"""An argument for `Service`: each worker imports the application by itself, as gunicorn does by default."""
 
 
 def _forget_former(port: int) -> None:
@@ -41,13 +43,20 @@ class Service:
     """
 
     def __init__(self, folder: Path, database: str, env: Mapping[str, str], *args: str, script: bool = False) -> None:
-        """`script` runs gunicorn's command, not its module, which cannot be executed anew (USR2)."""
+        """`script` runs gunicorn's command, not its module, which cannot be executed anew (USR2).
+
+        The application is imported once, before the fork, unless the arguments say what happens then (`NO_PRELOAD`).
+        """
         self.port = free_port()
         self._log = folder / f"service-{self.port}.log"
         module = [sys.executable, "-m", "gunicorn"]
         self._command = [str(Path(sys.executable).with_name("gunicorn"))] if script else module
         self._command += ["-c", "deploy/gunicorn.conf.py"]
-        self._command += ["--bind", f"127.0.0.1:{self.port}", *args, "userapi.wsgi"]
+        # Before the fork the settings know no number of threads, which is the size of PostgreSQL's pool.
+        own = script or "--preload" in args or NO_PRELOAD in args or database.startswith("postgres")
+        preload = [] if own else ["--preload"]
+        options = [*preload, *(argument for argument in args if argument != NO_PRELOAD)]
+        self._command += ["--bind", f"127.0.0.1:{self.port}", *options, "userapi.wsgi"]
         self._env = {**os.environ, "DATABASE_URL": database, **env}
         self._process: subprocess.Popen[bytes] | None = None
         _forget_former(self.port)
