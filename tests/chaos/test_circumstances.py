@@ -22,6 +22,7 @@ StartService = Callable[..., Service]
 QUICK = {"OTEL_BSP_SCHEDULE_DELAY": "200", "OTEL_BLRP_SCHEDULE_DELAY": "200", "OTEL_METRIC_EXPORT_INTERVAL": "1000"}
 HASTY = QUICK | {"TELEMETRY_FLUSH_TIMEOUT": "1"}
 SILENT = {"OTEL_TRACES_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "console"}
+FAULTS = Fault("refuse"), Fault("close_mid_answer"), Fault("garbage")
 STEPPING = """
 import time
 _time, _time_ns, _monotonic = time.time, time.time_ns, time.monotonic
@@ -135,7 +136,7 @@ def test_backend_that_comes_and_goes_gets_everything(
         client = Thread(target=ask, args=(service,))
         client.start()
         for number in range(16):
-            proxy.fault = Fault(["refuse", "close_mid_answer", "garbage"][number % 3]) if number % 2 == 0 else PASS
+            proxy.fault = FAULTS[number // 2 % 3] if number % 2 == 0 else PASS
             sleep(0.5)
         ended.set()
         client.join()
