@@ -89,8 +89,8 @@ def services(choice: Choice, **variables: str) -> dict[str, dict[str, Any]]:
 
 def everything() -> dict[str, dict[str, Any]]:
     """Return every service of both files by its name."""
-    compare = services(Choice("docker-compose.yml", "compare,load"))
-    return services(Choice("docker-compose.direct.yml", "jaeger,load")) | compare
+    compare = services(Choice("docker-compose.yml", "compare,load,proxy"))
+    return services(Choice("docker-compose.direct.yml", "jaeger,load,proxy")) | compare
 
 
 def variables() -> dict[str, set[str]]:

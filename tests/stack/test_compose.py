@@ -32,6 +32,7 @@ PORTS = {
     "grafana-jaeger": {3000},
     "jaeger": {16686},
     "postgres": {5432},
+    "proxy": {8088},
 }
 PORT_VARIABLES = {
     "USER_API_PORT": 20001,
@@ -45,6 +46,7 @@ PORT_VARIABLES = {
     "GRAFANA_PORT": 20009,
     "JAEGER_PORT": 20010,
     "POSTGRES_PORT": 20011,
+    "PROXY_PORT": 20012,
 }
 GIB = 1 << 30
 OWN_IMAGE = "user-api:local"
@@ -75,8 +77,8 @@ def test_compose_ports_on_loopback(choice: Choice) -> None:
 
 def test_compose_ports_by_variables() -> None:
     variables = {name: str(port) for name, port in PORT_VARIABLES.items()}
-    main = services(Choice("docker-compose.yml", "compare"), **variables)
-    direct = services(Choice("docker-compose.direct.yml", "jaeger"), **variables)
+    main = services(Choice("docker-compose.yml", "compare,proxy"), **variables)
+    direct = services(Choice("docker-compose.direct.yml", "jaeger,proxy"), **variables)
     moved = {port for found in (main, direct) for service in found.values() for port in published(service)}
     assert moved == set(PORT_VARIABLES.values())
     assert published(direct["user-api-direct"]) == {PORT_VARIABLES["USER_API_PORT"]}
@@ -102,7 +104,7 @@ def test_compose_images_pinned() -> None:
     for name, service in everything().items():
         if service["image"] != OWN_IMAGE:
             assert "build" not in service, name
-            assert re.fullmatch(r"[a-z/]+:v?\d+\.\d+(\.\d+)?", service["image"]), name
+            assert re.fullmatch(r"[a-z/-]+:v?\d+\.\d+(\.\d+)?", service["image"]), name
 
 
 @each_choice

@@ -76,7 +76,7 @@ def test_prometheus_scrapes_every_component() -> None:
     assert looked_up == {"alloy": 12345, "tempo": 3200, "jaeger": 8888}
     # In every profile, or looked up: a part of another profile is no target that is down.
     assert set(static) | set(looked_up) == set(everything()) - {
-        "user-api", "user-api-direct", "migrate", "load", "postgres", "grafana-jaeger",
+        "user-api", "user-api-direct", "migrate", "load", "postgres", "grafana-jaeger", "proxy",
     }  # fmt: skip
     assert user_api["dns_sd_configs"][0]["names"] == ["user-api-direct"]
 

@@ -58,7 +58,7 @@ def test_document_port_variables() -> None:
 def choice_with(name: str) -> Choice:
     if name == "jaeger":
         return Choice("docker-compose.direct.yml", "jaeger")
-    return Choice("docker-compose.yml", "compare")
+    return Choice("docker-compose.yml", "compare,proxy")
 
 
 def test_variables_are_in_files_example_and_document() -> None:
@@ -91,7 +91,7 @@ def test_document_volumes() -> None:
 
 def test_document_commands_are_valid() -> None:
     found = re.findall(r"`docker compose(?: -f (\S+))?((?: --profile [a-z]+)*) up -d`", DOCUMENT)
-    assert len(found) == 6
+    assert len(found) == 7
     for file, profiles in found:
         choice = Choice(file or "docker-compose.yml", ",".join(re.findall(r"--profile (\w+)", profiles)) or "collector")
         assert services(choice)

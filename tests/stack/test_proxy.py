@@ -1,0 +1,64 @@
+"""The profile `proxy`: a real nginx with the stack's file before the real service."""
+
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from tests.support.ports import free_port
+from tests.support.service import ROOT, Service, listens, wait_until
+
+TEMPLATE = ROOT / "deploy" / "nginx" / "user-api.conf.template"
+MAIN = """
+daemon off; error_log {folder}/error.log; pid {folder}/nginx.pid; worker_processes 1; events {{}}
+http {{ access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+include {folder}/server.conf; }}
+"""
+
+
+@pytest.fixture
+def proxied(tmp_path: Path, start_service: Callable[..., Service]) -> Iterator[Service]:
+    """The service as clients reach it through nginx, which gives slow ones a second instead of ten."""
+    nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    if nginx is None:
+        pytest.skip("nginx is not installed (Debian: apt-get install nginx-light)")
+    service = start_service("--workers=1", TELEMETRY_MODE="direct", OTEL_TRACES_EXPORTER="none")
+    outside = Service(tmp_path, "", {})
+    text = TEMPLATE.read_text(encoding="utf-8").replace("${UPSTREAM}", f"127.0.0.1:{service.port}")
+    outside.port = free_port()
+    text = text.replace("listen 8080", f"listen 127.0.0.1:{outside.port}").replace("_timeout 10s", "_timeout 1s")
+    (tmp_path / "server.conf").write_text(text)
+    (tmp_path / "nginx.conf").write_text(MAIN.format(folder=tmp_path))
+    process = subprocess.Popen([nginx, "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf")])
+    try:
+        wait_until(lambda: listens(outside.port), 30, "nginx")
+        yield outside
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def test_proxy_passes_on_what_it_should(proxied: Service) -> None:
+    assert proxied.get("/users")[0] == 200
+    assert proxied.request("POST", "/users", {"name": "Ann", "email": "ann@example.com"})[0] == 201
+    assert proxied.get("/metrics")[0] == 404
+    assert proxied.request("POST", "/users", {"name": "x" * 70_000, "email": "b@example.com"})[0] == 413
+    _, headers, _ = proxied.get("/users/", Host=f"127.0.0.1:{proxied.port}")
+    assert headers["location"].startswith("/users")
+
+
+@pytest.mark.parametrize(
+    "begun", [b"GET /users HT", b"POST /users HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20\r\n\r\n{"]
+)
+def test_proxy_ends_clients_that_stop_sending(proxied: Service, begun: bytes) -> None:
+    started = monotonic()
+    with socket.create_connection(("127.0.0.1", proxied.port), timeout=30) as client:
+        client.sendall(begun)
+        answer = client.recv(1000)
+    assert answer == b"" or b" 408 " in answer
+    assert 0.5 < monotonic() - started < 20
