@@ -5,7 +5,7 @@ import re
 import subprocess
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from shutil import which
 from typing import Any, Self
@@ -31,17 +31,35 @@ def prometheus_is_missing() -> bool:
 
 
 class Prometheus:
-    """`prometheus` with storage for exemplars, scraping one target every second. A context manager."""
+    """`prometheus` with storage for exemplars, scraping one target. A context manager."""
 
-    def __init__(self, folder: Path, target: str, token: str | None = None) -> None:
-        """`token` is what the target wants (METRICS_TOKEN)."""
+    def __init__(
+        self,
+        folder: Path,
+        target: str,
+        token: str | None = None,
+        *,
+        alloy: str = "",
+        rules: Sequence[Path] = (),
+        interval: str = "1s",
+    ) -> None:
+        """`token` is what the target wants (METRICS_TOKEN), `alloy` a target whose `/alloy` is scraped as that.
+
+        `rules` are files of rules; scrapes and evaluations of rules are every `interval`.
+        """
         self._folder = folder
         self._port = free_port()
         configuration = scrape_configuration()
         (job,) = configuration["scrape_configs"]
-        job |= {"static_configs": [{"targets": [target]}], "scrape_interval": "1s"}
+        job |= {"static_configs": [{"targets": [target]}], "scrape_interval": interval}
         if token:
             job["authorization"] = {"credentials": token}
+        if alloy:
+            targets = [{"targets": [alloy], "labels": {"component": "alloy"}}]
+            pipeline = {"job_name": "pipeline", "metrics_path": "/alloy", "scrape_interval": interval}
+            configuration["scrape_configs"].append({**pipeline, "static_configs": targets})
+        if rules:
+            configuration |= {"rule_files": list(map(str, rules)), "global": {"evaluation_interval": interval}}
         (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration))
 
     def __enter__(self) -> Self:

@@ -1,8 +1,9 @@
-"""`manage.py telemetry`: the configuration that the environment gives, and the status of the running service."""
+"""`manage.py telemetry`: the configuration that the environment gives, the running service's status, and the audit."""
 
 import json
 from typing import Any
 
+from django.core.management import call_command, get_commands
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from telemetry.config import TelemetryConfig
@@ -24,7 +25,19 @@ class Command(BaseCommand):
             help="ask the running service instead: journals, spools, losses, last success and last error by signal",
         )
 
+        parser.add_argument(
+            "--audit",
+            action="store_true",
+            help="hold what was recorded against what the backends store (manage.py audit --help has all options)",
+        )
+        parser.add_argument("--window", metavar="TIME", help="of the audit: the last 15m, 1h, 2d (1h)")
+
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
+        if options["window"] and not options["audit"]:
+            raise CommandError("--window belongs to --audit")
+        if options["audit"]:
+            self._audit(options)
+            return
         if options["status"]:
             self._status(as_json=options["json"])
             return
@@ -41,3 +54,11 @@ class Command(BaseCommand):
                 "TELEMETRY_MODE other than off"
             )
         self.stdout.write(json.dumps({"services": statuses}, indent=2) if as_json else status_as_text(statuses))
+
+    @staticmethod
+    def _audit(options: dict[str, Any]) -> None:
+        # By name: an image may leave the tools out, and nothing imports them.
+        if "audit" not in get_commands():
+            raise CommandError('--audit needs "telemetry.tools" in INSTALLED_APPS')
+        given = [f"--window={options['window']}"] if options["window"] else []
+        call_command("audit", *given, *(["--json"] if options["json"] else []))

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 from urllib.parse import quote
 
+from telemetry.tools.account import Account, from_data
 from telemetry.tools.backends.http import Backend
 
 _NOT_FOUND = 404
@@ -106,6 +107,12 @@ class Console(Backend):
         """Return what has arrived since the start, by mode."""
         modes = self._get("/api/summary")["modes"]
         return {mode: ModeTotals(**{name: answer[name] for name in _TOTALS}) for mode, answer in modes.items()}
+
+    def accounts(self) -> tuple[float, dict[str, list[Account]]]:
+        """Return since when it counts (seconds since the epoch), and by mode the account of each signal so far."""
+        answer = self._get("/api/summary")
+        accounts = {mode: [from_data(one) for one in totals["accounts"]] for mode, totals in answer["modes"].items()}
+        return _seconds(answer["started"]), accounts
 
     def trace(self, trace_id: str) -> KeptTrace:
         """Return the spans of a trace and the log records that belong to it."""

@@ -1,6 +1,6 @@
 """Prometheus: values, exemplars, scrape targets. https://prometheus.io/docs/prometheus/latest/querying/api/."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,6 +14,14 @@ class Sample:
     labels: Mapping[str, str]
     value: float
     time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The raw samples of one series: time (seconds since the epoch) and value, the oldest first."""
+
+    labels: Mapping[str, str]
+    values: Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +76,19 @@ class Prometheus(Backend):
         """Return the sum of what `expression` finds, or None where it finds nothing."""
         samples = self.query(expression, time)
         return sum(sample.value for sample in samples) if samples else None
+
+    def ranges(self, expression: str, time: float | None = None) -> list[Range]:
+        """Return the raw samples that a selector with a range (`up[5m]`) finds at `time` (default: now)."""
+        parameters: dict[str, object] = {"query": expression}
+        if time is not None:
+            parameters["time"] = f"{time:.3f}"
+        data = self._data("query", parameters)
+        if data.get("resultType") != "matrix":
+            raise self.error(f"{self.base}/api/v1/query", f"the result is a {data.get('resultType')}, not a matrix")
+        return [
+            Range(one["metric"], [(float(time), float(value)) for time, value in one["values"]])
+            for one in data.get("result", [])
+        ]
 
     def exemplars(self, selector: str, start: float, end: float) -> list[Exemplar]:
         """Return the exemplars of the series that `selector` finds, between two times (seconds since the epoch)."""

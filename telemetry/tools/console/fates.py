@@ -4,20 +4,34 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from prometheus_client import Metric
 
 DELIVERED = ""
 _MOST_MODES = 64
 _MOST_REASONS = 32
 _LONGEST_REASON = 100
 _OTHER = "(other)"
+_JOURNAL_FULL = "journal_full"
+_OF_JOURNAL = {"traces": "spans", "logs": "log records"}
 
-#: Counters of the SDK: which signal they count, and whether what they count without `error.type` has been delivered.
-_COUNTERS = {
-    "otel.sdk.exporter.span.exported": ("spans", True),
-    "otel.sdk.exporter.log.exported": ("log records", True),
-    "otel.sdk.exporter.metric_data_point.exported": ("data points", True),
-    "otel.sdk.processor.span.processed": ("spans", False),
-    "otel.sdk.processor.log.processed": ("log records", False),
+Role = Literal["recorded", "ended", "dropped", "journal"]
+
+#: Counters of the SDK and of the journal: which signal they count, and what: items that were recorded, that ended
+#: (delivered without an `error.type`), that were dropped before (with one), or that found no room in a journal.
+_COUNTERS: dict[str, tuple[str, Role]] = {
+    "otel.sdk.span.started": ("spans", "recorded"),
+    "otel.sdk.log.created": ("log records", "recorded"),
+    "otel.sdk.exporter.span.exported": ("spans", "ended"),
+    "otel.sdk.exporter.log.exported": ("log records", "ended"),
+    "otel.sdk.exporter.metric_data_point.exported": ("data points", "ended"),
+    "otel.sdk.processor.span.processed": ("spans", "dropped"),
+    "otel.sdk.processor.log.processed": ("log records", "dropped"),
+    "telemetry.journal.dropped": ("", "journal"),
 }
 #: The same by their names in a scrape.
 FATE_METRICS = _COUNTERS | {f"{name.replace('.', '_')}_total": counter for name, counter in _COUNTERS.items()}
@@ -25,9 +39,15 @@ FATE_METRICS = _COUNTERS | {f"{name.replace('.', '_')}_total": counter for name,
 
 @dataclass(slots=True)
 class Fates:
-    """What became of one mode's records: by signal, how many were delivered (key "") or lost, by reason."""
+    """What became of one mode's records: by signal, how many were delivered (key "") or lost, by reason.
+
+    `made` is how many were recorded, and `before` how many had arrived when the first count of a sender came that is
+    older than the console: what it had counted by then is not in `made`.
+    """
 
     signals: dict[str, Counter[str]] = field(default_factory=dict)
+    made: Counter[str] = field(default_factory=Counter)
+    before: dict[str, int] = field(default_factory=dict)
 
     def delivered(self, signal: str) -> int | None:
         """How many the backends have confirmed, None if no sender reported it."""
@@ -51,20 +71,62 @@ class FateCounts:
     def __init__(self) -> None:
         self._modes: dict[str, Fates] = {}
 
-    def add(self, mode: str, metric: str, reason: str, gain: int) -> None:
-        """Count what a series of `metric` (a key of FATE_METRICS) has gained; `reason` is its `error.type`."""
-        signal, is_delivery = FATE_METRICS[metric]
-        reason = reason[:_LONGEST_REASON]
+    def add(self, mode: str, metric: str, labels: Mapping[str, object], gain: int) -> None:
+        """Count what a series of `metric` (a key of FATE_METRICS) has gained.
+
+        `labels` are its attributes, by their names in OpenTelemetry or in a scrape.
+        """
+        signal, role = FATE_METRICS[metric]
+        reason = _label(labels, "error.type")[:_LONGEST_REASON]
+        if role == "journal":
+            signal, reason = _OF_JOURNAL.get(_label(labels, "telemetry.signal"), ""), _JOURNAL_FULL
+        if not signal or not (gain or role == "ended"):
+            return
+        fates = self._of(mode)
+        if role in {"recorded", "journal"}:
+            if _label(labels, "otel.span.sampling_result") in {"", "RECORD_AND_SAMPLE"}:
+                fates.made[signal] += gain
+            if role == "recorded":
+                return
+        if role == "dropped" and not reason:
+            return
+        counts = fates.signals.setdefault(signal, Counter())
+        counts[reason if reason in counts or len(counts) < _MOST_REASONS else _OTHER] += gain
+
+    def begin(self, mode: str, metric: str, arrived: Mapping[str, int]) -> None:
+        """Note that a series of `metric` is older than the console: `arrived` is what it has by signal."""
+        signal, role = FATE_METRICS[metric]
+        if role == "recorded":
+            fates = self._of(mode)
+            fates.before.setdefault(signal, arrived[signal])
+            fates.made.setdefault(signal, 0)
+
+    def _of(self, mode: str) -> Fates:
         if mode not in self._modes and len(self._modes) >= _MOST_MODES:
             mode = _OTHER
-        counts = self._modes.setdefault(mode, Fates()).signals.setdefault(signal, Counter())
-        if not (reason or is_delivery):
-            return
-        counts[reason if reason in counts or len(counts) < _MOST_REASONS else _OTHER] += gain
+        return self._modes.setdefault(mode, Fates())
 
     def snapshot(self) -> dict[str, Fates]:
         """A copy by mode."""
         return {
-            mode: Fates({signal: counts.copy() for signal, counts in fates.signals.items()})
+            mode: Fates(
+                {signal: counts.copy() for signal, counts in fates.signals.items()},
+                fates.made.copy(),
+                fates.before.copy(),
+            )
             for mode, fates in self._modes.items()
         }
+
+
+def started_at(family: Metric) -> dict[frozenset[tuple[str, str]], float]:
+    """Return since when the series of a scraped counter count (seconds since the epoch), by their labels."""
+    return {
+        frozenset(sample.labels.items()): sample.value
+        for sample in family.samples
+        if sample.name == f"{family.name}_created"
+    }
+
+
+def _label(labels: Mapping[str, object], name: str) -> str:
+    value = labels.get(name)
+    return str(labels.get(name.replace(".", "_"), "") if value is None else value)

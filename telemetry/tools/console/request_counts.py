@@ -24,6 +24,10 @@ class RequestCounts:
         self._tracked = tracked_series
         self._last: OrderedDict[bytes, tuple[int, int]] = OrderedDict()
 
+    def knows(self, series: bytes) -> bool:
+        """Whether there was a value of the series."""
+        return series in self._last
+
     def gain(self, series: bytes, time_ns: int, count: int, *, resets: bool) -> int:
         """What the series has gained since its last value.
 

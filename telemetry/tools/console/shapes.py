@@ -11,6 +11,9 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from telemetry.tools.account import as_data
+from telemetry.tools.console.accounts import accounts
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -51,9 +54,13 @@ def finite(value: Any) -> Any:
 def summary_json(console: ConsoleContext) -> Json:
     """The answer of /api/summary."""
     answers = sorted(console.receiver.answers.items())
+    counted = accounts(console.store, console.scraper.targets)
     return {
         "started": iso_time(console.store.started_ns),
-        "modes": {name: mode_json(totals) for name, totals in sorted(console.store.totals().items())},
+        "modes": {
+            name: mode_json(totals) | {"accounts": list(map(as_data, counted.get(name, ())))}
+            for name, totals in sorted(console.store.totals().items())
+        },
         "retained": {name: asdict(retained) for name, retained in console.store.retained().items()},
         "scrape_targets": [target_json(target) for target in console.scraper.targets],
         "answers": [

@@ -7,7 +7,7 @@ import time
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from telemetry.tools.console.fates import FATE_METRICS, FateCounts, Fates
+from telemetry.tools.console.fates import FATE_METRICS, FateCounts, Fates, started_at
 from telemetry.tools.console.history import Figures, History
 from telemetry.tools.console.limits import Limits
 from telemetry.tools.console.logs import LogStore
@@ -22,7 +22,7 @@ from telemetry.tools.console.totals import ModeTotals, Totals
 from telemetry.tools.console.values import digest, plain_attributes, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from prometheus_client import Metric
     from prometheus_client.samples import Sample
@@ -129,11 +129,14 @@ class Store:
             if not point.delta:
                 start_ns = point.start_ns
                 counted = digest(instrument.name, *identity, str(start_ns), point.attributes)
+                is_first = not self._requests.knows(counted)
                 gain = self._requests.gain(counted, point.time_ns, gain, resets=start_ns == 0)
+                if is_first and not is_requests:
+                    gain = self._since_start(resource.mode, instrument.name, start_ns, gain)
             if is_requests:
                 totals.requests_otlp += gain
             else:
-                self._fates.add(resource.mode, instrument.name, str(series.attributes.get("error.type", "")), gain)
+                self._fates.add(resource.mode, instrument.name, series.attributes, gain)
         self._metrics.add(OtlpPoint(series, kind, point.time_ns, point.raw))
 
     def add_samples(self, target: str, families: Iterable[Metric], time_ns: int) -> int:
@@ -142,13 +145,21 @@ class Store:
         with self._changed:
             for family in families:
                 instrument = Instrument(family.name, "scrape", family.type, family.unit, family.documentation)
+                created = started_at(family) if f"{family.name}_total" in FATE_METRICS else {}
                 for sample in family.samples:
-                    self._add_sample(target, instrument, sample, time_ns)
+                    self._add_sample(target, instrument, sample, time_ns, created)
                     added += 1
             self._changed.notify_all()
         return added
 
-    def _add_sample(self, target: str, instrument: Instrument, sample: Sample, time_ns: int) -> None:
+    def _add_sample(
+        self,
+        target: str,
+        instrument: Instrument,
+        sample: Sample,
+        time_ns: int,
+        created: Mapping[frozenset[tuple[str, str]], float],
+    ) -> None:
         labels = sample.labels
         key = digest(target, sample.name, *(text for item in sorted(labels.items()) for text in item))
         mode = (labels.get("export_mode") or UNKNOWN_MODE)[:LONGEST_NAME]
@@ -159,12 +170,24 @@ class Store:
         totals = self._totals.mode(mode)
         totals.scraped_samples += 1
         if sample.name == SCRAPED_SAMPLE or sample.name in FATE_METRICS:
+            is_first = not self._requests.knows(key)
             gain = self._requests.gain(key, time_ns, whole(sample.value), resets=True)
             if sample.name == SCRAPED_SAMPLE:
                 totals.requests_scraped += gain
             else:
-                self._fates.add(mode, sample.name, labels.get("error_type", ""), gain)
+                if is_first:
+                    start_ns = int(created.get(frozenset(labels.items()), 0.0) * 1e9)
+                    gain = self._since_start(mode, sample.name, start_ns, gain)
+                self._fates.add(mode, sample.name, labels, gain)
         self._metrics.add(SamplePoint(series, time_ns, sample.value, sample.exemplar))
+
+    def _since_start(self, mode: str, metric: str, start_ns: int, count: int) -> int:
+        """Return what of a series' first count came since the console's start: all or nothing."""
+        if not 0 < start_ns < self.started_ns:
+            return count
+        totals = self._totals.mode(mode)
+        self._fates.begin(mode, metric, {"spans": totals.spans, "log records": totals.log_records})
+        return 0
 
     # Reading
 

@@ -61,6 +61,7 @@ def test_summary_shows_counts_by_mode(filled: Console) -> None:
         "requests_scraped": 0,
         "requests": 8,
         "server_spans_by_service": {"user-api": 3},
+        "accounts": [],
     }
     assert summary["modes"]["direct"]["access_records"] == 1
     assert summary["retained"]["spans"]["records"] == 4

@@ -163,6 +163,7 @@ def exported(
 
 def test_fates_add_up_over_restarts_by_reason() -> None:
     store = Store()
+    store.started_ns = 0
     for count, time_ns, start_ns in ((5, 10, 1), (9, 20, 1), (3, 30, 25)):
         take(store, "metrics", exported(count, time_ns, start_ns))
         take(store, "metrics", exported(2, time_ns, start_ns, reason="refused"))

@@ -1,0 +1,170 @@
+"""The audit: where the counts come from and where the items are, and an account for each signal."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from time import time
+from typing import Any, TypeVar
+
+from telemetry.config import Signal, TelemetryConfig
+from telemetry.config.values import SIGNALS
+from telemetry.status import read_statuses
+from telemetry.tools.account import Account, Recorded, Stored
+from telemetry.tools.audit.collector import CollectorCounts
+from telemetry.tools.audit.counters import Window
+from telemetry.tools.audit.service_counts import ServiceCounts, from_status
+from telemetry.tools.audit.stores import Discards, data_points, log_records, spans
+from telemetry.tools.backends import BackendError, Console, Prometheus
+from telemetry.tools.doctor.configuration import effective, from_environment, otlp_receivers, running_services
+from telemetry.tools.doctor.network import port_offset
+from telemetry.tools.doctor.places import Places
+from telemetry.tools.doctor.walk import HopError
+
+T = TypeVar("T")
+
+_IN_RINGS: Mapping[Signal, str] = {"traces": "spans", "logs": "logs"}
+
+
+class AuditError(Exception):
+    """Why nothing can be audited, in one line."""
+
+
+@dataclass(slots=True)
+class Audit:
+    """What was found out. `unknown` says for each signal without an account why there is none."""
+
+    service: str
+    mode: str
+    source: str
+    """Where the service's counts come from."""
+    window: Window
+    accounts: list[Account] = field(default_factory=list)
+    unknown: dict[Signal, str] = field(default_factory=dict)
+    left_out: dict[Signal, str] = field(default_factory=dict)
+    """Signals that are not exported, and why."""
+
+    def meets(self, objective: float) -> bool:
+        """Whether each signal is known to be stored to that share."""
+        shares = [account.completeness for account in self.accounts]
+        return not self.unknown and all(share is None or share >= objective for share in shares)
+
+
+def audit(places: Places, seconds: float, environ: Mapping[str, str] = os.environ) -> Audit:
+    """Hold what the service of this environment recorded in the last `seconds` against what is stored.
+
+    Raises AuditError where there is nothing to hold against each other.
+    """
+    try:
+        config = from_environment(environ)
+    except HopError as error:
+        raise AuditError(str(error)) from None
+    statuses = read_statuses()
+    services = running_services(statuses)
+    running = next((one for one in services if one.mode == config.mode), services[0] if len(services) == 1 else None)
+    config, _ = effective(config, running)
+    if config.mode == "off":
+        raise AuditError("telemetry is off: nothing is recorded; set TELEMETRY_MODE=collector or direct")
+    if console := places.console(port_offset(otlp_receivers(config))):
+        return _of_console(console, config)
+    status = next(
+        (one for one in statuses if running and one.get("address", "").split(",")[0] in running.addresses), None
+    )
+    return _Servers(places, config, time() - seconds, status).audit()
+
+
+class _Servers:
+    """The audit with servers of their own: Prometheus, Tempo or Jaeger, Loki, and Alloy between."""
+
+    def __init__(self, places: Places, config: TelemetryConfig, start: float, status: Mapping[str, Any] | None) -> None:
+        """`status` is what the exporter of the running service reports, None where it cannot be asked."""
+        self._places = places
+        self._config = config
+        self._start = start
+        self._status = status
+        self._prometheus: Prometheus | None = None if places.left_out("prometheus") else places.prometheus()
+        self._trouble = "Prometheus is left out (none)"
+        self._counts = self._ask(lambda server: ServiceCounts(server, config.service_name, config.mode, start))
+
+    def audit(self) -> Audit:
+        """Account for each signal."""
+        if self._counts:
+            window, source = self._counts.window, "its own metrics in Prometheus"
+        else:
+            window, source = self._since_start(), "its exporter's status"
+        collects = self._config.mode == "collector" and not self._places.left_out("alloy")
+        collector = self._ask(lambda server: CollectorCounts(server, window.start)) if collects else None
+        discards = self._ask(lambda server: Discards(server, window.start))
+        found = Audit(self._config.service_name, self._config.mode, source, window)
+        for signal in SIGNALS:
+            exporter = getattr(self._config, signal).exporter
+            if exporter not in {"otlp", "prometheus"}:
+                found.left_out[signal] = f"not exported (OTEL_{signal.upper()}_EXPORTER is {exporter})"
+                continue
+            passed = collector.passed(signal) if collector and exporter == "otlp" else None
+            try:
+                recorded, stored = self._hold(signal, window, discards.of(signal) if discards else {})
+            except (BackendError, LookupError) as error:
+                found.unknown[signal] = str(error)
+            else:
+                found.accounts.append(Account(signal, recorded, passed, stored))
+        return found
+
+    def _ask(self, make: Callable[[Prometheus], T]) -> T | None:
+        """Return what Prometheus' samples give, None where it has none; the reason is kept."""
+        if self._prometheus is None:
+            return None
+        try:
+            return make(self._prometheus)
+        except BackendError as error:
+            self._trouble = str(error)
+        except LookupError:
+            name, mode = self._config.service_name, self._config.mode
+            self._trouble = f"Prometheus at {self._prometheus.base} has no counts of {name} in mode {mode} in this time"
+        return None
+
+    def _since_start(self) -> Window:
+        """Return the time that the exporter's status covers; AuditError where that is not known."""
+        if self._status is None or "started" not in self._status:
+            raise AuditError(f"{self._trouble}; and no running service of this user and code can be asked instead")
+        if self._status["starts"] != 1:
+            raise AuditError(f"{self._trouble}; and the exporter was started again, so its status has no known begin")
+        joined = [ring["joined"] for ring in self._status["rings"]]
+        return Window(min([self._status["started"], *joined]), time())
+
+    def _hold(self, signal: Signal, window: Window, discarded: Mapping[str, int]) -> tuple[Recorded, Stored]:
+        config = self._config
+        if signal == "metrics":
+            if self._counts is None or self._prometheus is None:
+                raise LookupError(self._trouble)
+            if config.metrics.exporter == "prometheus":
+                recorded, brought = self._counts.scraped()
+                return recorded, data_points(self._prometheus, self._counts, scraped=brought)
+            return self._counts.recorded(signal), data_points(self._prometheus, self._counts, scraped=None)
+        recorded = self._recorded(signal)
+        if signal == "logs":
+            if self._places.left_out("loki"):
+                raise LookupError("Loki is left out (none)")
+            loki = self._places.loki()
+            return recorded, log_records(loki, config.service_name, config.mode, window, discarded)
+        traces = self._places.traces()
+        if traces is None:
+            raise LookupError("Tempo and Jaeger are left out (none)")
+        return recorded, spans(traces, config.service_name, config.mode, window, discarded)
+
+    def _recorded(self, signal: Signal) -> Recorded:
+        if self._counts:
+            return self._counts.recorded(signal)
+        assert self._status is not None  # noqa: S101  (for the type checker: _since_start has looked)
+        return from_status(self._status["signals"][signal], self._status["rings"], _IN_RINGS[signal])
+
+
+def _of_console(console: Console, config: TelemetryConfig) -> Audit:
+    """Return the accounts that the console keeps of what it has received, since its start."""
+    started, by_mode = console.accounts()
+    accounts = by_mode.get(config.mode)
+    if accounts is None:
+        raise AuditError(f"the console at {console.base} has received nothing of mode {config.mode}")
+    found = Audit(config.service_name, config.mode, "its own metrics in the console", Window(started, time()), accounts)
+    missing = set(SIGNALS) - {account.signal for account in accounts}
+    found.unknown = {signal: "the console has no count of the service's own" for signal in SIGNALS if signal in missing}
+    return found

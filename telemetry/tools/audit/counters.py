@@ -1,0 +1,109 @@
+"""Cumulative counters over a window, from the raw samples that Prometheus has of them: no rate is extrapolated."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import ceil
+
+from telemetry.tools.backends.prometheus import Range
+
+_SLACK = 2.0
+"""Seconds by which the moment of counting an item and the moment that it is stored under may differ."""
+_MOST_GAP = 60.0
+_EARLIER = 300.0
+"""Seconds before the window in which the sample is looked for that a series begins with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """From `start` to `end`, in seconds since the epoch: moments of real samples."""
+
+    start: float
+    end: float
+
+    @property
+    def seconds(self) -> float:
+        return self.end - self.start
+
+
+def selection(names: Iterable[str], matchers: str, seconds: float) -> str:
+    """Return the query for the raw samples of several metrics, enough for a window of `seconds`."""
+    return f'{{__name__=~"{"|".join(names)}",{matchers}}}[{ceil(seconds + _EARLIER)}s]'
+
+
+class Counters:
+    """The counters of one source (the service, or a collector) over a window of their own samples."""
+
+    def __init__(self, ranges: Sequence[Range], start: float) -> None:
+        """`ranges` are the raw samples, `start` is where the window is to begin at the earliest.
+
+        It begins at the first sample from there on and ends at the last one. A series that has no sample by its begin
+        began at 0: the source was seen without it. Raises LookupError where there are not two samples in the window.
+        """
+        moments = sorted({time for one in ranges for time, _ in one.values if time >= start})
+        if len(moments) < 2:  # noqa: PLR2004
+            raise LookupError("fewer than two samples")
+        self.window = Window(moments[0], moments[-1])
+        self._ranges = [_Counter(one, self.window) for one in ranges]
+
+    def gain(self, name: str, **labels: str) -> int:
+        """Return what a counter has gained, over the series with these labels ("" also where there is no such one)."""
+        return round(sum(one.gain for one in self._found(name, labels)))
+
+    def by(self, label: str, name: str, **labels: str) -> dict[str, int]:
+        """Return the same by a label's values, without those that gained nothing."""
+        found: dict[str, float] = {}
+        for one in self._found(name, labels):
+            value = one.labels.get(label, "")
+            found[value] = found.get(value, 0.0) + one.gain
+        return {value: round(gain) for value, gain in found.items() if round(gain) > 0}
+
+    def last(self, name: str, **labels: str) -> int:
+        """Return the sum of the newest values, of the series that are still there."""
+        return round(sum(one.last for one in self._found(name, labels) if one.is_alive))
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a metric."""
+        return any(True for _ in self._found(name, {}))
+
+    def margin(self, name: str, **labels: str) -> int:
+        """Return how much of a counter's gain may lie on either side of the window's ends."""
+        return ceil(sum(one.margin for one in self._found(name, labels)))
+
+    def labels(self) -> list[Mapping[str, str]]:
+        """Return the labels of every series."""
+        return [one.labels for one in self._ranges]
+
+    def _found(self, name: str, labels: Mapping[str, str]) -> Iterable["_Counter"]:
+        matches: Callable[[Mapping[str, str]], bool] = lambda has: all(has.get(k, "") == v for k, v in labels.items())  # noqa: E731
+        return (one for one in self._ranges if one.labels.get("__name__") == name and matches(one.labels))
+
+
+class _Counter:
+    """One series in the window."""
+
+    def __init__(self, samples: Range, window: Window) -> None:
+        self.labels = samples.labels
+        before = [(time, value) for time, value in samples.values if time <= window.start]
+        inside = [(time, value) for time, value in samples.values if time > window.start]
+        base = before[-1] if before else (inside[0][0], 0.0)
+        self._points = [base, *inside]
+        steps = list(pairwise(self._points))
+        self.gain = sum(_step(one[1], two[1]) for one, two in steps)
+        self.last = self._points[-1][1]
+        gap_at_end = min(window.end - self._points[-1][0], _MOST_GAP)
+        self.is_alive = window.end - self._points[-1][0] < _MOST_GAP
+        self.margin = 0.0
+        if steps:
+            gap_at_start = min(window.start - base[0], _MOST_GAP) if before else 0.0
+            self.margin += _rate(*steps[0]) * (_SLACK + gap_at_start)
+            self.margin += _rate(*steps[-1]) * (_SLACK + gap_at_end) if self.is_alive else 0.0
+
+
+def _step(before: float, after: float) -> float:
+    """Return a gain; a counter that goes back has begun again at 0."""
+    return after - before if after >= before else after
+
+
+def _rate(one: tuple[float, float], two: tuple[float, float]) -> float:
+    return _step(one[1], two[1]) / max(two[0] - one[0], 1.0)

@@ -1,0 +1,91 @@
+"""What the audit found, as text and as data."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from time import time
+from typing import Any
+
+from telemetry.tools.account import Account, as_data
+from telemetry.tools.audit.audit import Audit
+
+_SIGNAL_WIDTH = 8
+_MINUTE, _HOUR = 60, 3600
+
+
+def report_data(audit: Audit, objective: float) -> dict[str, Any]:
+    """Return everything for programs. Shares are from 0 to 1, times seconds since the epoch."""
+    return {
+        "complete": audit.meets(objective),
+        "objective": objective,
+        "service": audit.service,
+        "mode": audit.mode,
+        "counts_from": audit.source,
+        "start": audit.window.start,
+        "end": audit.window.end,
+        "signals": {account.signal: as_data(account) for account in audit.accounts},
+        "unknown": dict(audit.unknown),
+        "left_out": dict(audit.left_out),
+    }
+
+
+def report_text(audit: Audit, objective: float) -> str:
+    """Return it for people."""
+    start, end = (datetime.fromtimestamp(moment).astimezone() for moment in (audit.window.start, audit.window.end))
+    period = f"{start:%Y-%m-%d %H:%M:%S} to {end:%H:%M:%S} ({duration(audit.window.seconds)})"
+    lines = [f"{audit.service}, mode {audit.mode}, {period}, counted by {audit.source}", ""]
+    for account in audit.accounts:
+        lines += _account(account, objective)
+    lines += [f"{signal:{_SIGNAL_WIDTH}} UNKNOWN: {reason}" for signal, reason in audit.unknown.items()]
+    lines += [f"{signal:{_SIGNAL_WIDTH}} {reason}" for signal, reason in audit.left_out.items()]
+    verdict = (
+        f"Each signal is stored to {objective:.4g} % or more."
+        if audit.meets(objective / 100)
+        else _verdict(audit, objective)
+    )
+    return "\n".join([*lines, "", verdict])
+
+
+def _verdict(audit: Audit, objective: float) -> str:
+    below = [
+        one.signal for one in audit.accounts if one.completeness is not None and one.completeness < objective / 100
+    ]
+    parts = [f"below {objective:.4g} %: {', '.join(below)}"] if below else []
+    parts += [f"not known: {', '.join(audit.unknown)}"] if audit.unknown else []
+    return "; ".join(parts).capitalize() + "."
+
+
+def _account(account: Account, objective: float) -> Iterator[str]:
+    share = account.completeness
+    mark = "LOSS" if share is not None and share < objective / 100 else ""
+    stored = "nothing recorded" if share is None else f"{percent(share)} stored"
+    recorded = account.recorded
+    parts = [f"{recorded.items} {account.unit} recorded, {account.distinct} in {account.stored.name}"]
+    parts += [f"{account.on_its_way} on their way"] if account.on_its_way else []
+    parts += [f"{account.lost} missing"] if account.lost else []
+    parts += [f"{account.twice} arrived twice"] if account.twice else []
+    if account.stored.newest is not None:
+        parts.append(f"newest {duration(max(time() - account.stored.newest, 0.0))} old")
+    yield f"{account.signal:{_SIGNAL_WIDTH}} {stored:16} {'; '.join(parts)}{mark and f'  {mark}'}"
+    if passed := account.passed:
+        counts = [f"{passed.received} received", f"{passed.sent} sent on"]
+        counts += [f"{passed.refused} refused (and sent again)"] if passed.refused else []
+        counts += [f"{items} {reason}" for reason, items in passed.lost.items()]
+        yield f"{'':{_SIGNAL_WIDTH}} through {passed.name}, of all its senders: {', '.join(counts)}"
+    for one in account.missing():
+        yield f"{'':{_SIGNAL_WIDTH}} missing: {one.items} {account.unit}, {one.where}: {one.reason}"
+    if recorded.margin and recorded.items:
+        yield f"{'':{_SIGNAL_WIDTH}} {recorded.margin} may lie on either side of the ends of this time"
+
+
+def percent(share: float) -> str:
+    """Return a share as a percentage that never rounds a loss away."""
+    if share == 1:
+        return "100 %"
+    return f"{min(share * 100, 99.9999):.4f} %"
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in its best unit."""
+    if seconds < 2 * _MINUTE:
+        return f"{seconds:.0f} s"
+    return f"{seconds / _MINUTE:.0f} min" if seconds < 2 * _HOUR else f"{seconds / _HOUR:.1f} h"

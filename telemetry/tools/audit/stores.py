@@ -1,0 +1,92 @@
+"""What Tempo or Jaeger, Loki and Prometheus have of one service and mode in a window."""
+
+import json
+from collections.abc import Mapping
+from time import time
+
+from telemetry.config import Signal
+from telemetry.tools.account import Stored
+from telemetry.tools.audit.counters import Counters, Window, selection
+from telemetry.tools.audit.service_counts import ServiceCounts, milliseconds
+from telemetry.tools.backends import Jaeger, Loki, Prometheus, Tempo
+from telemetry.tools.backends.otlp_json import StoredSpan
+
+_MOST_TRACES = 50_000
+_NEWEST_TRACES = 20
+_RECENT = 600.0
+_DISCARDED: Mapping[Signal, str] = {"traces": "tempo_discarded_spans_total", "logs": "loki_discarded_samples_total"}
+# One sample a data point: the others are a histogram's further ones, and what was made in Prometheus or of resources.
+_NOT_POINTS = r"(.+_(bucket|sum|min|max)|target_info|otel_scope_info|traces_.+|ALERTS.*|.*:.*|up|scrape_.+)"
+_COUNTED = "http_server_request_duration_seconds_count"
+
+
+def spans(backend: Tempo | Jaeger, service: str, mode: str, window: Window, discarded: Mapping[str, int]) -> Stored:
+    """Count the spans; Jaeger tells those that came twice."""
+    if isinstance(backend, Tempo):
+        query = f"{{ resource.service.name = {json.dumps(service)} && resource.export.mode = {json.dumps(mode)} }}"
+        items = backend.count(query, window.start, window.end)
+        recent = max(window.start, time() - _RECENT)
+        newest = backend.search(f"{query} with (most_recent=true)", recent, time(), _NEWEST_TRACES) if items else []
+        moments = [one.start_ns for one in newest]
+        twice = None
+    else:
+        found = [span for span in jaeger_spans(backend, service, window) if span.mode == mode]
+        items = len({(span.trace_id, span.span_id) for span in found})
+        twice = len(found) - items
+        moments = [span.start_ns for span in found]
+    return Stored(backend.name, items, twice, max(moments) / 1e9 if moments else None, discarded)
+
+
+def jaeger_spans(jaeger: Jaeger, service: str, window: Window) -> list[StoredSpan]:
+    """Return the spans begun in the window; BackendError where there are too many traces to be counted."""
+    found = jaeger.search(service, window.start, window.end, _MOST_TRACES)
+    if len({span.trace_id for span in found}) >= _MOST_TRACES:
+        path = f"{jaeger.base}/api/v3/traces"
+        raise jaeger.error(path, f"more than {_MOST_TRACES} traces", remedy="ask for a shorter --window")
+    inside = (window.start * 1e9, window.end * 1e9)
+    return [span for span in found if span.service == service and inside[0] <= span.start_ns <= inside[1]]
+
+
+def log_records(loki: Loki, service: str, mode: str, window: Window, discarded: Mapping[str, int]) -> Stored:
+    """Count the log records."""
+    selector = f"{{service_name={json.dumps(service)}, export_mode={json.dumps(mode)}}}"
+    items = loki.count(selector, window.start, window.end)
+    newest = loki.lines(selector, max(window.start, time() - _RECENT), time(), limit=1) if items else []
+    return Stored(loki.name, items, None, newest[0].time_ns / 1e9 if newest else None, discarded)
+
+
+def data_points(prometheus: Prometheus, counts: ServiceCounts, *, scraped: int | None) -> Stored:
+    """Count the samples that stand for pushed data points; of a service that is scraped, the scrapes that succeeded."""
+    window = counts.window
+    newest = prometheus.value(f"max(timestamp({_COUNTED}{{{counts.matchers}}}))")
+    if scraped is None:
+        return Stored(prometheus.name, _samples(prometheus, counts.matchers, window), None, newest)
+    return Stored(prometheus.name, scraped, None, newest)
+
+
+def _samples(prometheus: Prometheus, matchers: str, window: Window) -> int:
+    """Count the samples from the window's start on, without those of its end: the next push counts that one."""
+    time = f"[{milliseconds(window.seconds)}]"
+    end = window.end - 0.001
+    found = f'last_over_time({{__name__!~"{_NOT_POINTS}",{matchers}}}{time})'
+    names = [sample.labels["__name__"] for sample in prometheus.query(f"count by (__name__) ({found})", end)]
+    # One by one: without their names, series of different metrics have the same labels.
+    counts = (prometheus.value(f"sum(count_over_time({name}{{{matchers}}}{time}))", end) for name in names)
+    return round(sum(count or 0.0 for count in counts))
+
+
+class Discards:
+    """What the backends have refused in the window, by reason: their own metrics, where Prometheus scrapes them."""
+
+    def __init__(self, prometheus: Prometheus, start: float) -> None:
+        now = prometheus.query("time()")[0].value
+        self._counters: Counters | None
+        try:
+            ranges = prometheus.ranges(selection(("up", *_DISCARDED.values()), 'component=~"tempo|loki"', now - start))
+            self._counters = Counters(ranges, start)
+        except LookupError:
+            self._counters = None
+
+    def of(self, signal: Signal) -> Mapping[str, int]:
+        """Return them by reason."""
+        return self._counters.by("reason", _DISCARDED[signal]) if self._counters else {}

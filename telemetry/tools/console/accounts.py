@@ -1,0 +1,75 @@
+"""How much of what the senders recorded has arrived, by mode and signal, in the form of `manage.py audit`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from telemetry.tools.account import ITEMS, Account, Recorded, Stored
+from telemetry.tools.console.fates import Fates
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from telemetry.config import Signal
+    from telemetry.tools.console.scraper import TargetState
+    from telemetry.tools.console.senders import Sender
+    from telemetry.tools.console.store import Store
+    from telemetry.tools.console.totals import ModeTotals
+
+_NAME = "the console"
+
+
+def accounts(store: Store, targets: Sequence[TargetState]) -> dict[str, list[Account]]:
+    """Return the accounts of each mode; a signal that no sender counts has none.
+
+    The senders' counts come with their metrics, later than the items. What has arrived beyond them is left out, so an
+    account is of the moment of the last metrics.
+    """
+    totals, fates, senders = store.totals(), store.fates(), store.senders()
+    return {
+        mode: list(_of_mode(counted, fates.get(mode, Fates()), [one for one in senders if one.mode == mode], targets))
+        for mode, counted in totals.items()
+    }
+
+
+def _of_mode(totals: ModeTotals, fates: Fates, senders: list[Sender], targets: Sequence[TargetState]) -> list[Account]:
+    arrived: dict[Signal, tuple[int, int | None]] = {
+        "traces": (totals.spans, totals.duplicate_spans),
+        "logs": (totals.log_records, None),
+    }
+    found = []
+    for signal, (items, twice) in arrived.items():
+        name = ITEMS[signal]
+        if name in fates.made:
+            stored = Stored(_NAME, items - fates.before.get(name, 0), twice, _newest(senders, signal))
+            found.append(_account(signal, fates, fates.made[name], stored))
+    ended = fates.signals.get(ITEMS["metrics"])
+    if ended is not None:
+        stored = Stored(_NAME, totals.data_points, None, _newest(senders, "metrics"))
+        found.append(_account("metrics", fates, ended.total(), stored))
+    elif totals.scraped_samples and targets:
+        found.append(_scraped(targets))
+    return found
+
+
+def _account(signal: Signal, fates: Fates, made: int, stored: Stored) -> Account:
+    name = ITEMS[signal]
+    confirmed, lost = fates.delivered(name) or 0, fates.lost(name)
+    waiting = max(made - confirmed - sum(lost.values()), 0)
+    account = Account(signal, Recorded(made, confirmed, lost, waiting), None, stored)
+    return replace(account, stored=replace(stored, items=account.distinct))
+
+
+def _scraped(targets: Sequence[TargetState]) -> Account:
+    tried, failed = sum(target.scrapes for target in targets), sum(target.failures for target in targets)
+    newest = max((target.last_scrape_ns for target in targets if target.up), default=0) / 1e9
+    lost = {"scrape failed": failed} if failed else {}
+    stored = Stored(_NAME, tried - failed, None, newest or None)
+    return Account("metrics", Recorded(tried, tried - failed, lost, unit="scrapes"), None, stored)
+
+
+def _newest(senders: list[Sender], signal: Signal) -> float | None:
+    """Return when the signal came last, in seconds since the epoch."""
+    newest = max((sender.signals.get(signal, 0) for sender in senders), default=0)
+    return newest / 1e9 or None

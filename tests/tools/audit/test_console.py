@@ -1,0 +1,129 @@
+"""The audit with the console in place of the backends: complete without a loss, and each loss with its reason."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from telemetry.tools.console.faults import Faults
+from telemetry.tools.console.scraper import ScrapeTarget
+from telemetry.tools.console.server import Console
+from tests.support.routes import Route, send
+from tests.support.service import ROOT, Service, free_port, wait_until
+from tests.tools.audit.conftest import EAGER, Auditor, missing
+
+StartService = Callable[..., Service]
+
+REFUSING = Faults(status=400, signals=("traces",))
+AWAY = Faults(status=503, retry_after=0.2, signals=("traces",))
+PARTLY = Faults(partial_reject=1, signals=("traces",))
+
+
+def command(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("mode", ["collector", "direct"])
+def test_losses_of_the_service(start_service: StartService, mode: str) -> None:
+    """The backend takes all, refuses, rejects a part, and is away for longer than the spool has room."""
+    grpc_port, http_port = free_port(), free_port()
+    env = {**Route(mode, "http/protobuf").env_for(grpc_port, http_port), **EAGER, "OTEL_BSP_MAX_QUEUE_SIZE": "80"}
+    service = start_service("--workers=1", **env)
+    target = ScrapeTarget("service", f"http://127.0.0.1:{service.port}/metrics")
+    with Console(
+        grpc_port=grpc_port,
+        http_port=http_port,
+        api_port=0,
+        scrape_targets=[target] if mode == "direct" else [],
+        scrape_interval=0.2,
+    ) as console:
+        send(service, 10)
+        auditor = Auditor({"console": console.url}, env)
+        found = auditor.until(lambda one: len(one) == 3 and one["traces"].recorded.items >= 10, "complete")
+        assert [account.completeness for account in found.values()] == [1, 1, 1]
+        spans = found["traces"].recorded.items
+        assert console.store.mode(mode).spans == spans
+
+        console.receiver.faults = REFUSING
+        send(service, 10)
+        found = auditor.until(lambda one: sum(one["traces"].recorded.lost.values()) >= 10, "refused")
+        refused = found["traces"].lost
+        assert missing(found["traces"]) == {("the service", "refused"): refused}
+        assert found["traces"].recorded.items == spans + refused
+        assert found["traces"].completeness == pytest.approx(spans / (spans + refused))
+        assert found["logs"].completeness == 1
+
+        console.receiver.faults = AWAY
+        send(service, 90)
+        wait_until(lambda: losses(service).get("queue_full"), 30, "a spool that overflows")
+        console.receiver.faults = Faults()
+        full = wait_until(lambda: losses(service, delivered=True), 30, "the rest")["queue_full"]
+        found = auditor.until(lambda one: one["traces"].recorded.lost.get("queue_full") == full, "overflown")
+        assert missing(found["traces"]) == {("the service", "refused"): refused, ("the service", "queue_full"): full}
+
+        told = command("telemetry", "--audit", "--json", **env, TELEMETRY_CONSOLE_URL=console.url)
+        report = json.loads(told.stdout)
+        assert (told.returncode, report["complete"], report["mode"]) == (1, False, mode), told
+        assert report["signals"]["traces"]["lost"] == refused + full
+        told = command("audit", f"--console={console.url}", "--objective=1", **env)
+        assert told.returncode == 0, told
+        assert f"missing: {full} spans, the service: queue_full" in told.stdout
+
+
+def losses(service: Service, *, delivered: bool = False) -> dict[str, int]:
+    """Return the lost spans by reason, nothing unless all others are `delivered`."""
+    status = service.status()
+    if status is None:
+        return {}
+    traces = status["signals"]["traces"]
+    found: dict[str, int] = traces["losses"]
+    return {} if delivered and traces["queue"] + traces["in_flight"] else found
+
+
+def test_older_service_is_counted_from_the_console_on(start_service: StartService) -> None:
+    """What it has recorded before is not missing."""
+    grpc_port, http_port = free_port(), free_port()
+    env = {**Route("collector", "http/protobuf").env_for(grpc_port, http_port), **EAGER}
+    with Console(grpc_port=grpc_port, http_port=http_port, api_port=0) as first:
+        service = start_service("--workers=1", **env)
+        send(service, 12)
+        wait_until(lambda: first.store.mode("collector").requests_otlp == 12, 30, "the first requests")
+    with Console(grpc_port=grpc_port, http_port=http_port, api_port=0) as second:
+        auditor = Auditor({"console": second.url}, env)
+        auditor.until(lambda one: len(one) == 3, "heard of")
+        send(service, 6)
+        found = auditor.until(lambda one: one["logs"].recorded.items >= 6, "counted")
+        assert [account.completeness for account in found.values()] == [1, 1, 1], found
+        assert found["logs"].recorded.items < 12
+
+
+def test_wrong_configuration_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("TELEMETRY_MODE", "sideways")
+    with pytest.raises(SystemExit, match="1"):
+        call_command("telemetry", "--audit")
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "TELEMETRY_MODE" in told.err
+    assert "sideways" in told.err
+
+
+def test_wrong_options_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        call_command("audit", "--tempo=tempo:3200")
+    assert capsys.readouterr().err.startswith("audit: --tempo: invalid URL")
+    with pytest.raises(CommandError, match=r"argument --window: invalid value '1y'; expected 10s to 7d"):
+        call_command("telemetry", "--audit", "--window=1y")
+    with pytest.raises(CommandError, match="--window belongs to --audit"):
+        call_command("telemetry", "--window=1h")

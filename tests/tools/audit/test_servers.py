@@ -1,0 +1,122 @@
+"""The audit with a real Prometheus: each hop that loses on purpose is found, and nothing is missing without one."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from telemetry.tools.console.faults import Faults
+from telemetry.tools.console.server import Console
+from tests.support.answering import Answering
+from tests.support.prometheus import Prometheus, prometheus_is_missing
+from tests.support.routes import Route, send
+from tests.support.service import Service
+from tests.tools.audit.conftest import EAGER, Auditor, missing
+from tests.tools.audit.hop import Hop
+from tests.tools.audit.servers import backends, exposition
+
+StartService = Callable[..., Service]
+
+pytestmark = pytest.mark.skipif(
+    prometheus_is_missing(), reason="Prometheus is not installed (Debian: apt-get install prometheus)"
+)
+
+
+@dataclass
+class Collected:
+    """A service that sends through a collector to a console, with a Prometheus that scrapes the collector."""
+
+    service: Service
+    hop: Hop
+    console: Console
+    auditor: Auditor
+
+    def lose(self, loss: str, requests: int) -> None:
+        """Begin a window in which the collector treats the spans of that many requests as `loss` says."""
+        self.auditor.begin()
+        self.hop.loss = loss  # type: ignore[assignment]
+        send(self.service, requests)
+        self.auditor.rest()
+        self.hop.loss = "none"
+
+
+@pytest.fixture
+def collected(start_service: StartService, console: Console, tmp_path: Path) -> Iterator[Collected]:
+    with (
+        Hop(f"http://127.0.0.1:{console.http_port}") as hop,
+        Answering({"/metrics": lambda _: exposition(console), "/alloy": lambda _: hop.metrics()}) as scraped,
+        Prometheus(
+            tmp_path, f"127.0.0.1:{scraped.port}", alloy=f"127.0.0.1:{scraped.port}", interval="250ms"
+        ) as prometheus,
+        backends(console, "collector") as urls,
+    ):
+        env = {**EAGER, **Route("collector", "http/protobuf").env_for(hop.port, hop.port)}
+        service = start_service("--workers=1", **env)
+        send(service, 3)
+        yield Collected(service, hop, console, Auditor({**urls, "prometheus": prometheus.url}, env, prometheus))
+
+
+def test_collector_loses(collected: Collected) -> None:
+    collected.lose("none", 12)
+    found = collected.auditor.until(lambda one: one["traces"].recorded.items >= 12, "complete")
+    assert {signal: account.completeness for signal, account in found.items()} == dict.fromkeys(found, 1)
+    assert set(found) == {"traces", "logs", "metrics"}, collected.auditor.audit().unknown
+    assert [(account.lost, account.twice) for account in found.values()] == [(0, 0)] * 3, found
+    traces = found["traces"]
+    assert traces.passed
+    assert traces.passed.received == traces.passed.sent == traces.recorded.confirmed == traces.stored.items
+    assert found["logs"].stored.newest == pytest.approx(traces.stored.newest, abs=30)
+
+    collected.lose("counted", 9)
+    found = collected.auditor.until(lambda one: one["traces"].passed and one["traces"].passed.lost, "counted")
+    lost = found["traces"].recorded.items
+    assert missing(found["traces"]) == {("Alloy", "send_failed"): lost}, found["traces"]
+    assert (found["traces"].completeness, found["logs"].completeness) == (0, 1)
+
+    collected.lose("silent", 9)
+    found = collected.auditor.until(lambda one: one["traces"].lost, "silent")
+    lost = found["traces"].recorded.items
+    assert lost >= 9
+    assert missing(found["traces"]) == {("between Alloy and Tempo", "confirmed and not stored"): lost}
+
+
+def test_scraped_service_loses(start_service: StartService, console: Console, tmp_path: Path) -> None:
+    """Mode direct: the backend rejects a part; nothing counts it but the exporter."""
+    env = {**EAGER, **Route("direct", "grpc").env(console)}
+    service = start_service("--workers=1", **env)
+    with (
+        Prometheus(tmp_path, f"127.0.0.1:{service.port}", interval="250ms") as prometheus,
+        backends(console, "direct") as urls,
+    ):
+        send(service, 3)
+        auditor = Auditor({**urls, "prometheus": prometheus.url}, env, prometheus)
+        auditor.begin()
+        send(service, 12)
+        auditor.rest()
+        found = auditor.until(lambda one: one["traces"].recorded.items >= 12, "complete")
+        assert {signal: account.completeness for signal, account in found.items()} == dict.fromkeys(found, 1), found
+        assert (found["metrics"].unit, found["metrics"].lost) == ("scrapes", 0)
+        assert found["metrics"].recorded.items >= 3
+
+        auditor.begin()
+        console.receiver.faults = Faults(partial_reject=1, signals=("logs",))
+        send(service, 12)
+        auditor.rest()
+        found = auditor.until(lambda one: one["logs"].recorded.lost, "rejected")
+        rejected = sum(found["logs"].recorded.lost.values())
+        assert missing(found["logs"]) == {("the service", "rejected"): rejected}
+        assert found["logs"].completeness == pytest.approx(1 - rejected / found["logs"].recorded.items)
+        assert found["traces"].completeness == 1
+
+
+def test_prometheus_is_away(start_service: StartService, console: Console) -> None:
+    """Spans and log records are held against what the exporter itself reports."""
+    env = {**EAGER, **Route("direct", "grpc").env(console)}
+    service = start_service("--workers=1", **env)
+    with backends(console, "direct") as urls:
+        send(service, 9)
+        auditor = Auditor({**urls, "prometheus": "http://127.0.0.1:1"}, env)
+        found = auditor.until(lambda one: one["traces"].distinct >= 9, "stored")
+        assert {signal: account.completeness for signal, account in found.items()} == {"traces": 1, "logs": 1}
+        assert auditor.audit().unknown["metrics"].startswith("Prometheus at http://127.0.0.1:1")
