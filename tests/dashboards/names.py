@@ -13,6 +13,8 @@ _HISTOGRAM = ("_bucket", "_sum", "_count")
 # Labels that Prometheus gives to every series that it scrapes, and what prometheus.yml adds to those of the stack.
 _OF_SCRAPE = {"job", "instance", "component"}
 _PUSHED = {"job", "instance"}
+# What rules group the counts of the signals by.
+_OF_SIGNALS = {"telemetry_signal"}
 _MADE_BY_RULES = {"ALERTS": {"alertname", "alertstate", "severity"}}
 
 
@@ -90,4 +92,8 @@ def _of_components() -> dict[str, set[str]]:
 
 def _of_rules() -> dict[str, set[str]]:
     promoted = {label_name(key) for key in PROMOTED}
-    return {rule["record"]: promoted for _, rule in rules() if "record" in rule}
+    found: dict[str, set[str]] = defaultdict(set)
+    for _, rule in rules():
+        if "record" in rule:
+            found[rule["record"]] |= promoted | set(rule.get("labels", ())) | _OF_SIGNALS
+    return found

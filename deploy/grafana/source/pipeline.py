@@ -5,6 +5,7 @@ pipeline does not.
 """
 
 from deploy.grafana.source.backends import LOKI, PROMETHEUS, TEMPO
+from deploy.grafana.source.completeness import STORED
 from deploy.grafana.source.model import Dashboard, Panel, Query, Row
 from deploy.grafana.source.parts import (
     DASHED,
@@ -287,5 +288,5 @@ DASHBOARD = Dashboard(
     "Pipeline",
     "Each hop of the telemetry, in and out: read from top to bottom, the first red panel is where it stops.",
     [SERVICE, MODE, ENVIRONMENT],
-    [_OVERVIEW, _SERVICE, _ALLOY, PROMETHEUS, TEMPO, LOKI],
+    [_OVERVIEW, STORED, _SERVICE, _ALLOY, PROMETHEUS, TEMPO, LOKI],
 )
