@@ -34,6 +34,10 @@ _KINDS: dict[str, tuple[str, Any, Callable[[Any], int]]] = {
 }
 
 
+def _labels(counter: str) -> str:
+    return 'component_id="otelcol.exporter.otlp.tempo"' if counter.endswith("_spans_total") else ""
+
+
 class Hop:
     """Passes requests on to `target` (a base URL), answers them, and counts items; a context manager.
 
@@ -80,7 +84,7 @@ class Hop:
     def metrics(self) -> str:
         """Its counters, in Prometheus' text format."""
         with self._lock:
-            lines = [f'{name}{{transport="http"}} {count}' for name, count in sorted(self.counts.items())]
+            lines = [f"{name}{{{_labels(name)}}} {count}" for name, count in sorted(self.counts.items())]
         return "\n".join([*lines, "otelcol_exporter_queue_size 0", ""])
 
     def _take(self, path: str, body: bytes, headers: dict[str, str]) -> int:
