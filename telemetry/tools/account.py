@@ -152,6 +152,11 @@ class Account:
         yield Missing("unknown", "no reason counted", service.items)
 
 
+def percent(share: float) -> str:
+    """Return a share as a percentage that never rounds a loss away."""
+    return "100 %" if share == 1 else f"{min(share * 100, 99.9999):.4f} %"
+
+
 def as_data(account: Account) -> dict[str, Any]:
     """Return everything for programs. `completeness` is a share from 0 to 1, `newest` seconds since the epoch."""
     recorded, stored = account.recorded, account.stored

@@ -5,7 +5,7 @@ from datetime import datetime
 from time import time
 from typing import Any
 
-from telemetry.tools.account import Account, as_data
+from telemetry.tools.account import Account, as_data, percent
 from telemetry.tools.audit.audit import Audit
 
 _SIGNAL_WIDTH = 8
@@ -75,13 +75,6 @@ def _account(account: Account, objective: float) -> Iterator[str]:
         yield f"{'':{_SIGNAL_WIDTH}} missing: {one.items} {account.unit}, {one.where}: {one.reason}"
     if recorded.margin and recorded.items:
         yield f"{'':{_SIGNAL_WIDTH}} {recorded.margin} may lie on either side of the ends of this time"
-
-
-def percent(share: float) -> str:
-    """Return a share as a percentage that never rounds a loss away."""
-    if share == 1:
-        return "100 %"
-    return f"{min(share * 100, 99.9999):.4f} %"
 
 
 def duration(seconds: float) -> str:

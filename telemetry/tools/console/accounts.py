@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from telemetry.tools.account import ITEMS, Account, Recorded, Stored
+from telemetry.tools.account import ITEMS, Account, Recorded, Stored, percent
 from telemetry.tools.console.fates import Fates
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 _NAME = "the console"
 
 
-def accounts(store: Store, targets: Sequence[TargetState]) -> dict[str, list[Account]]:
-    """Return the accounts of each mode; a signal that no sender counts has none.
+def accounts(store: Store, targets: Sequence[TargetState] = ()) -> dict[str, list[Account]]:
+    """Return the accounts of each mode; a signal that no sender counts has none, nor scrapes without `targets`.
 
     The senders' counts come with their metrics, later than the items. What has arrived beyond them is left out, so an
     account is of the moment of the last metrics.
@@ -31,6 +31,13 @@ def accounts(store: Store, targets: Sequence[TargetState]) -> dict[str, list[Acc
         mode: list(_of_mode(counted, fates.get(mode, Fates()), [one for one in senders if one.mode == mode], targets))
         for mode, counted in totals.items()
     }
+
+
+def stored_share(found: Sequence[Account]) -> str | None:
+    """Return the share that is stored of the signal of which least is, as a percentage; None where nothing is known."""
+    shares = [account.completeness for account in found]
+    known = [share for share in shares if share is not None]
+    return percent(min(known)) if known else None
 
 
 def _of_mode(totals: ModeTotals, fates: Fates, senders: list[Sender], targets: Sequence[TargetState]) -> list[Account]:

@@ -37,6 +37,10 @@ def stored(prometheus: Prometheus, signal: str) -> float | None:
     return prometheus.value(f'service:telemetry_stored:ratio1h{{telemetry_signal="{signal}"}}')
 
 
+def all_stored(prometheus: Prometheus) -> bool:
+    return all(stored(prometheus, signal) == 1 for signal in ("traces", "logs", "metrics"))
+
+
 def firing(prometheus: Prometheus) -> set[str]:
     """Return the signals whose alert fires."""
     alerts = prometheus.series('ALERTS{alertname="TelemetryIncomplete", alertstate="firing"}')
@@ -50,8 +54,7 @@ def test_backend_rejects(start_service: StartService, console: Console, tmp_path
         tmp_path, f"127.0.0.1:{service.port}", rules=rules_at_once(tmp_path), interval="250ms"
     ) as prometheus:
         send(service, 12)
-        for signal in ("traces", "logs", "metrics"):
-            wait_until(lambda signal=signal: stored(prometheus, signal) == 1, 30, f"{signal} stored")
+        wait_until(lambda: all_stored(prometheus), 30, "all signals stored")
         assert firing(prometheus) == set()
 
         console.receiver.faults = Faults(partial_reject=1, signals=("logs",))
@@ -85,8 +88,7 @@ def test_collector_drops_what_nobody_counts(start_service: StartService, console
         route = Route("collector", "http/protobuf").env_for(hop.port, hop.port)
         service = start_service("--workers=1", **EAGER, **route)
         send(service, 12)
-        for signal in ("traces", "logs", "metrics"):
-            wait_until(lambda signal=signal: stored(prometheus, signal) == 1, 30, f"{signal} stored")
+        wait_until(lambda: all_stored(prometheus), 30, "all signals stored")
         assert firing(prometheus) == set()
 
         hop.loss = "silent"

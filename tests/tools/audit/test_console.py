@@ -9,12 +9,14 @@ from collections.abc import Callable
 import pytest
 from django.core.management import CommandError, call_command
 
+from telemetry.tools.account import percent
 from telemetry.tools.console.faults import Faults
 from telemetry.tools.console.scraper import ScrapeTarget
 from telemetry.tools.console.server import Console
 from tests.support.routes import Route, send
 from tests.support.service import ROOT, Service, free_port, wait_until
 from tests.tools.audit.conftest import EAGER, Auditor, missing
+from tests.tools.console.client import request
 
 StartService = Callable[..., Service]
 
@@ -33,6 +35,11 @@ def command(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         timeout=60,
         check=False,
     )
+
+
+def overview(console: Console) -> str:
+    """Return the console's first page."""
+    return request(console.url + "/").body.decode()
 
 
 @pytest.mark.parametrize("mode", ["collector", "direct"])
@@ -55,6 +62,7 @@ def test_losses_of_the_service(start_service: StartService, mode: str) -> None:
         assert [account.completeness for account in found.values()] == [1, 1, 1]
         spans = found["traces"].recorded.items
         assert console.store.mode(mode).spans == spans
+        assert "100 % stored" in overview(console)
 
         console.receiver.faults = REFUSING
         send(service, 10)
@@ -64,6 +72,7 @@ def test_losses_of_the_service(start_service: StartService, mode: str) -> None:
         assert found["traces"].recorded.items == spans + refused
         assert found["traces"].completeness == pytest.approx(spans / (spans + refused))
         assert found["logs"].completeness == 1
+        assert f"{percent(spans / (spans + refused))} stored" in overview(console)
 
         console.receiver.faults = AWAY
         send(service, 90)

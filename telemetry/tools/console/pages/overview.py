@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.views.decorators.http import require_safe
 
+from telemetry.tools.console.accounts import accounts, stored_share
 from telemetry.tools.console.fates import Fates
 from telemetry.tools.console.pages.charts import Chart, Line
 from telemetry.tools.console.pages.formats import number, percent, seconds
@@ -55,6 +56,7 @@ class ModePanel:
     workers: int
     silent: int
     dropped: int
+    stored: str | None
 
     @property
     def rate(self) -> float | None:
@@ -128,6 +130,7 @@ def _panels(request: ConsoleRequest, modes: Sequence[str], window: int) -> list[
     totals, fates, senders = store.totals(), store.fates(), store.senders()
     now_ns = time.time_ns()
     panels = []
+    counted = accounts(store)
     for mode in modes:
         reported = fates.get(mode, Fates())
         active = [sender for sender in senders if sender.mode == mode]
@@ -142,6 +145,7 @@ def _panels(request: ConsoleRequest, modes: Sequence[str], window: int) -> list[
                 workers=len(active) - len(silent),
                 silent=len(silent),
                 dropped=reported.dropped,
+                stored=stored_share(counted.get(mode, ())),
             )
         )
     return panels
