@@ -11,8 +11,10 @@ from types import MappingProxyType
 from typing import Any, Self
 
 from telemetry.config import variables
+from telemetry.config.limits import LimitsConfig, read_limits
 from telemetry.config.otlp import OTLPReader
 from telemetry.config.reader import DEFAULT, Environment, derived_from
+from telemetry.config.unused import unused
 from telemetry.config.values import (
     MASK,
     SIGNALS,
@@ -91,6 +93,13 @@ class TelemetryConfig:
     """A share from 0 to 1; None for samplers that take none."""
     propagators: tuple[str, ...]
     incoming_context: IncomingContext
+    excluded_urls: tuple[str, ...]
+    """Regular expressions of the URLs whose requests are not recorded."""
+    response_headers: tuple[str, ...]
+    view_names: bool
+    limits: LimitsConfig
+    metric_temporality: str
+    metric_histograms: str
     exemplar_filter: ExemplarFilter
     log_level: LogLevel
     """Level of telemetry's own messages."""
@@ -124,8 +133,8 @@ class TelemetryConfig:
     def most_waiting(self, signal: Signal) -> int | None:
         """Return how many spans or log records may wait for their backend; None where bytes alone bound them."""
         name = {"traces": "span_batch", "logs": "log_batch"}.get(signal)
-        set_by = {variables.SPAN_BATCH.max_queue_size.name, variables.LOG_BATCH.max_queue_size.name}
-        if name is None or self.sources[f"{name}.max_queue_size"] not in set_by:
+        source = DEFAULT if name is None else self.sources[f"{name}.max_queue_size"]
+        if name is None or source == DEFAULT or source.startswith(derived_from("")):
             return None
         batch: BatchConfig = getattr(self, name)
         return batch.max_queue_size
@@ -157,6 +166,9 @@ class TelemetryConfig:
         interval, export_timeout = _metric_times(environment)
         sampler, sampler_arg = _sampler(environment)
         spool_dir, spool_bytes = _spool(environment)
+        environment.given(variables.EXCLUDED_URLS_OF_ALL)
+        exporters = {signal: each.exporter for signal, each in signals.items()}
+        idle = unused(environment.environ, mode, exporters, ())
         return cls(
             mode=mode,
             service_name=service_name,
@@ -170,6 +182,12 @@ class TelemetryConfig:
             sampler_arg=sampler_arg,
             propagators=value("propagators", variables.PROPAGATORS),
             incoming_context=value("incoming_context", variables.INCOMING_CONTEXT),
+            excluded_urls=value("excluded_urls", variables.EXCLUDED_URLS, variables.EXCLUDED_URLS_OF_ALL),
+            response_headers=value("response_headers", variables.RESPONSE_HEADERS),
+            view_names=value("view_names", variables.VIEW_NAMES),
+            limits=read_limits(environment),
+            metric_temporality=value("metric_temporality", variables.TEMPORALITY),
+            metric_histograms=value("metric_histograms", variables.HISTOGRAMS),
             exemplar_filter=value("exemplar_filter", variables.EXEMPLAR_FILTER),
             log_level=value("log_level", variables.LOG_LEVEL),
             flush_timeout=value("flush_timeout", variables.FLUSH_TIMEOUT),
@@ -181,7 +199,7 @@ class TelemetryConfig:
             privacy=value("privacy", variables.PRIVACY),
             redact=value("redact", variables.REDACT),
             sources=MappingProxyType(environment.sources),
-            warnings=environment.warnings,
+            warnings=(*environment.warnings, *idle),
         )
 
 

@@ -25,10 +25,13 @@ class Patterns(Parser[tuple[str, ...]]):
     )
 
     def __call__(self, text: str) -> tuple[str, ...]:
-        patterns = tuple(text.split())
+        patterns = self._split(text)
         for number, pattern in enumerate(patterns, 1):
             self._check(number, pattern)
         return patterns
+
+    def _split(self, text: str) -> tuple[str, ...]:
+        return tuple(text.split())
 
     def _check(self, number: int, pattern: str) -> None:
         if len(pattern) > _LONGEST:
@@ -44,6 +47,17 @@ class Patterns(Parser[tuple[str, ...]]):
             raise RefusalError(f"matches the empty text with pattern {number}")
         if nested:
             raise RefusalError(f"repeats a repetition or an alternative in pattern {number}")
+
+
+class UrlPatterns(Patterns):
+    """Expressions between commas, as contrib's instrumentations read them."""
+
+    accepted = (
+        "regular expressions (Python's) between commas, none with a repetition or an alternative inside of a repetition"
+    )
+
+    def _split(self, text: str) -> tuple[str, ...]:
+        return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _explodes(parsed: Any, times: int) -> bool:

@@ -48,7 +48,7 @@ class Environment:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.sources: dict[str, str] = {}
-        self._environ = environ
+        self.environ = environ
         self._parsed: dict[str, Any] = {}
         self._errors: dict[str, ConfigError] = {}
         self._warnings: dict[str, None] = {}
@@ -65,7 +65,7 @@ class Environment:
 
     def text(self, variable: Variable[Any]) -> str | None:
         """Return the text of `variable`; None where it is unset or empty, which the specification holds to be equal."""
-        text = self._environ.get(variable.name, "")
+        text = self.environ.get(variable.name, "")
         return (text.strip() if variable.trimmed else text) or None
 
     def given(self, variable: Variable[T]) -> T | None:

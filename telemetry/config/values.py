@@ -105,6 +105,24 @@ class OneOf(Parser[T_co]):
         return words[text.lower()]
 
 
+@dataclass(frozen=True)
+class Fixed(Parser[str]):
+    """The one word that is supported; `others` are known and refused with `reason`, a predicate."""
+
+    value: str
+    others: Sequence[str]
+    reason: str
+
+    @property
+    def accepted(self) -> str:
+        return self.value
+
+    def __call__(self, text: str) -> str:
+        if text.lower() != self.value:
+            raise RefusalError(self.reason) if text.lower() in self.others else RefusalError
+        return self.value
+
+
 class Switch(Parser[bool]):
     """true or false, in upper or lower case."""
 
@@ -132,14 +150,15 @@ class WholeNumber(Parser[int]):
 
     maximum: int
     unit: str = ""
+    minimum: int = 1
 
     @property
     def accepted(self) -> str:
-        return f"a whole number{self.unit} from 1 to {self.maximum}"
+        return f"a whole number{self.unit} from {self.minimum} to {self.maximum}"
 
     def __call__(self, text: str) -> int:
         # int() would also take signs, underscores and the digits of other scripts.
-        if not re.fullmatch(r"[0-9]{1,18}", text) or not 1 <= int(text) <= self.maximum:
+        if not re.fullmatch(r"[0-9]{1,18}", text) or not self.minimum <= int(text) <= self.maximum:
             raise RefusalError
         return int(text)
 

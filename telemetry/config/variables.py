@@ -4,12 +4,13 @@ The standard variables have their standard meaning (https://opentelemetry.io/doc
 https://opentelemetry.io/docs/specs/otel/protocol/exporter/); `help` tells where a default is ours.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, get_args
 
 from telemetry.config.endpoint import Endpoint, EndpointParser
 from telemetry.config.exporters import EXPORTERS
-from telemetry.config.patterns import Patterns
+from telemetry.config.limits import LIMITS
+from telemetry.config.patterns import Patterns, UrlPatterns
 from telemetry.config.reader import Variable
 from telemetry.config.sizes import Bytes, Folder
 from telemetry.config.values import (
@@ -18,6 +19,7 @@ from telemetry.config.values import (
     Decimal,
     ExemplarFilter,
     ExporterPlace,
+    Fixed,
     Headers,
     IncomingContext,
     LenientSwitch,
@@ -186,6 +188,11 @@ class BatchVariables:
     max_export_batch_size: Variable[int]
     export_timeout: Variable[float]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the four."""
+        return tuple(getattr(self, each.name).name for each in fields(self))
+
 
 def _batch_variables(prefix: str, field: str, what: str, specified: str) -> BatchVariables:
     size = WholeNumber(_LARGEST_QUEUE)
@@ -249,6 +256,63 @@ EXEMPLAR_FILTER: Variable[ExemplarFilter] = Variable(
     "trace_based",
     "Which measurements may become exemplars.",
 )
+TEMPORALITY = Variable(
+    "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+    "metric_temporality",
+    Fixed(
+        "cumulative",
+        ("delta", "lowmemory"),
+        "would lose counts with every push that fails for good, and leave nothing to scrape",
+    ),
+    "cumulative",
+    "What a pushed count says: the total so far. A backend that wants deltas gets them from a collector "
+    "(`cumulativetodelta`).",
+)
+HISTOGRAMS = Variable(
+    "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+    "metric_histograms",
+    Fixed(
+        "explicit_bucket_histogram",
+        ("base2_exponential_bucket_histogram",),
+        "is not supported: both modes have the same buckets",
+    ),
+    "explicit_bucket_histogram",
+    "How durations and sizes are counted.",
+)
+EXCLUDED_URLS: Variable[tuple[str, ...]] = Variable(
+    "OTEL_PYTHON_DJANGO_EXCLUDED_URLS",
+    "excluded_urls",
+    UrlPatterns(),
+    None,
+    "Requests that leave neither a span nor a measurement: those with an expression anywhere in their URL (scheme, "
+    "host and path). Their log records and queries stay.",
+    "`OTEL_PYTHON_EXCLUDED_URLS`",
+)
+EXCLUDED_URLS_OF_ALL: Variable[tuple[str, ...]] = Variable(
+    "OTEL_PYTHON_EXCLUDED_URLS",
+    "excluded_urls",
+    UrlPatterns(),
+    "",
+    "The same for requests and for outgoing calls of what `TELEMETRY_INSTRUMENT` names.",
+)
+RESPONSE_HEADERS = Variable(
+    "TELEMETRY_RESPONSE_HEADERS",
+    "response_headers",
+    Names(("traceresponse", "server-timing", "x-request-id")),
+    "none",
+    "Headers of each answer: its trace (W3C's `traceresponse`, or `Server-Timing`, which browsers show to scripts), "
+    "and `X-Request-ID`: the client's, up to 128 characters, else trace and span; the span has it too.",
+)
+VIEW_NAMES = Variable(
+    "TELEMETRY_VIEW_NAMES",
+    "view_names",
+    Switch(),
+    "false",
+    "Whether a request's span names the function that answered it (`code.function.name`).",
+)
+FIXED_CONVENTIONS = "OTEL_SEMCONV_STABILITY_OPT_IN", "http,database"
+"""What contrib's instrumentations are told: the stable conventions."""
+
 LOG_LEVEL: Variable[LogLevel] = Variable(
     "OTEL_LOG_LEVEL",
     "log_level",
@@ -347,6 +411,10 @@ VARIABLES: tuple[Variable[Any], ...] = (
     SAMPLER_ARG,
     PROPAGATORS,
     INCOMING_CONTEXT,
+    EXCLUDED_URLS,
+    EXCLUDED_URLS_OF_ALL,
+    RESPONSE_HEADERS,
+    VIEW_NAMES,
     SPAN_BATCH.schedule_delay,
     SPAN_BATCH.max_queue_size,
     SPAN_BATCH.max_export_batch_size,
@@ -358,4 +426,7 @@ VARIABLES: tuple[Variable[Any], ...] = (
     METRIC_EXPORT_INTERVAL,
     METRIC_EXPORT_TIMEOUT,
     EXEMPLAR_FILTER,
+    TEMPORALITY,
+    HISTOGRAMS,
+    *LIMITS,
 )

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from struct import Struct
 from typing import Any
 
-from opentelemetry.sdk.trace import SpanLimits
-
+from telemetry.config.limits import LimitsConfig
 from telemetry.exporting.encoding import Encoded, encode_attributes
 from telemetry.exporting.encoding.logs import ATTRIBUTE as LOG_ATTRIBUTE
 from telemetry.exporting.encoding.spans import ATTRIBUTE as SPAN_ATTRIBUTE
@@ -89,22 +88,38 @@ def _path(path: str, route: str | None) -> tuple[str, str, dict[str, Any]]:
     return "url.path", path, {} if route is None else {"http.route": route}
 
 
-class Limited:
-    """Attributes of spans, within OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT and ..._VALUE_LENGTH_LIMIT, and of log records."""
+def _latest(attributes: Mapping[str, Any], most: int) -> tuple[Mapping[str, Any], int]:
+    """Return the last `most` attributes, and how many were dropped: the oldest go, as in the SDK."""
+    dropped = len(attributes) - most
+    return (dict(list(attributes.items())[dropped:]), dropped) if dropped > 0 else (attributes, 0)
 
-    def __init__(self, redactor: Redactor) -> None:
+
+def _cut(value: Any, longest: int) -> Any:
+    if isinstance(value, str):
+        return value[:longest]
+    if isinstance(value, (list, tuple)):
+        return tuple(_cut(each, longest) for each in value)
+    return value
+
+
+class Limited:
+    """Attributes of spans, their events and links, and of log records, within the standard limits.
+
+    A value is cut after it was redacted: half a secret would not be recognised.
+    """
+
+    def __init__(self, redactor: Redactor, limits: LimitsConfig) -> None:
         self._redactor = redactor
         self._spans = _Attributes(redactor, SPAN_ATTRIBUTE)
         self._logs = _Attributes(redactor, LOG_ATTRIBUTE)
-        limits = SpanLimits()
-        self._most = limits.max_span_attributes
-        self._longest = limits.max_span_attribute_length
+        self.limits = limits
 
     @property
     def has_room(self) -> bool:
         """Whether the attributes that requests have by themselves are within the limits, and none goes."""
-        fits = self._most is None or self._most >= _MOST_ATTRIBUTES
-        return fits and self._longest is None and not self._redactor.strict
+        limits = self.limits
+        fits = limits.span_attribute_count >= _MOST_ATTRIBUTES and limits.span_attribute_length is None
+        return fits and not self._redactor.strict
 
     def of_request(self, path: str | None, port: int | None, route: str | None) -> bytes:
         """Return the attributes that differ from request to request: `url.path` and `client.port`."""
@@ -115,16 +130,31 @@ class Limited:
 
     def of_span(self, attributes: Mapping[str, Any]) -> tuple[Encoded, int]:
         """Return a span's attributes without secrets, and how many were dropped."""
-        dropped = 0
-        if self._most is not None and len(attributes) > self._most:
-            dropped = len(attributes) - self._most
-            attributes = dict(list(attributes.items())[dropped:])  # the oldest go, as in the SDK
-        if (longest := self._longest) is not None:
-            attributes = {
-                key: value[:longest] if isinstance(value, str) else value for key, value in attributes.items()
-            }
+        attributes, dropped = _latest(attributes, self.limits.span_attribute_count)
+        if (longest := self.limits.span_attribute_length) is not None:
+            return encode_attributes(SPAN_ATTRIBUTE, self._shortened(attributes, longest)), dropped
         return self._spans.encoded(attributes), dropped
 
-    def of_log(self, attributes: Mapping[str, Any]) -> Encoded:
-        """Return a log record's attributes without secrets."""
-        return self._logs.encoded(attributes)
+    def of_event(self, attributes: Mapping[str, Any]) -> tuple[Mapping[str, Any], int]:
+        """Return an event's attributes without secrets, and how many were dropped."""
+        return self._inside(attributes, self.limits.event_attribute_count)
+
+    def of_link(self, attributes: Mapping[str, Any]) -> tuple[Mapping[str, Any], int]:
+        """Return a link's attributes without secrets, and how many were dropped."""
+        return self._inside(attributes, self.limits.link_attribute_count)
+
+    def of_log(self, attributes: Mapping[str, Any]) -> tuple[Encoded, int]:
+        """Return a log record's attributes without secrets, and how many were dropped."""
+        attributes, dropped = _latest(attributes, self.limits.log_attribute_count)
+        if (longest := self.limits.log_attribute_length) is not None:
+            return encode_attributes(LOG_ATTRIBUTE, self._shortened(attributes, longest)), dropped
+        return self._logs.encoded(attributes), dropped
+
+    def _inside(self, attributes: Mapping[str, Any], most: int) -> tuple[Mapping[str, Any], int]:
+        attributes, dropped = _latest(attributes, most)
+        if (longest := self.limits.attribute_length) is not None:
+            return self._shortened(attributes, longest), dropped
+        return self._redactor.attributes(attributes), dropped
+
+    def _shortened(self, attributes: Mapping[str, Any], longest: int) -> dict[str, Any]:
+        return {key: _cut(value, longest) for key, value in self._redactor.attributes(attributes).items()}

@@ -86,6 +86,7 @@ def _loop(
     outlets = Outlets(config, _ways(config), path, disk, resource, service["metric_attributes"], state)
     translator = Translator(
         redactor=privacy.redactor(),
+        limits=config.limits,
         aggregation=outlets.aggregation,
         spans=outlets.spans,
         logs=outlets.logs,

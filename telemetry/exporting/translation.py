@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from random import getrandbits
 from typing import Any
 
+from telemetry.config.limits import DEFAULT_LIMITS, LimitsConfig
 from telemetry.exporting import request_spans
 from telemetry.exporting.aggregation import Aggregation, Series
 from telemetry.exporting.batches import Batches
@@ -48,12 +49,13 @@ class Translator:
         spans: Batches | None,
         logs: Batches | None,
         methods: set[str],
+        limits: LimitsConfig = DEFAULT_LIMITS,
     ) -> None:
         """`methods` takes the methods of the requests."""
         self.errors = 0
         self._methods = methods
         self._redactor = redactor
-        self._limited = Limited(redactor)
+        self._limited = Limited(redactor, limits)
         self._aggregation = aggregation
         self._spans = spans
         self._logs = logs
@@ -230,6 +232,9 @@ class Translator:
         redactor = self._redactor
         trace_id, span_id, parent_id, _flags, remote = ids
         kept, over = self._limited.of_span(attributes)
+        limits = self._limited.limits
+        events, links = tuple(events), tuple(links)
+        past, unlinked = max(0, len(events) - limits.span_event_count), max(0, len(links) - limits.span_link_count)
         if status is not None and status[1]:
             status = status[0], redactor.description(status[1])
         span = SpanData(
@@ -244,9 +249,9 @@ class Translator:
             end,
             kept,
             status,
-            [self._event(event, vetted=vetted) for event in events],
-            [LinkData(to[0], to[1], "", to[2], redactor.attributes(to[3]), to[4]) for to in links],
-            (dropped[0] + over, dropped[1], dropped[2]),
+            [self._event(event, vetted=vetted) for event in events[past:]],
+            [self._link(link) for link in links[unlinked:]],
+            (dropped[0] + over, dropped[1] + past, dropped[2] + unlinked),
         )
         if self._spans is not None:
             self._spans.add(scope, encode_span(span))
@@ -254,7 +259,13 @@ class Translator:
     def _event(self, event: tuple[Any, ...], *, vetted: bool) -> EventData:
         time, name, attributes, dropped = event
         named = self._redactor.name(name, constant=vetted or name == "exception")
-        return EventData(time, named, self._redactor.attributes(attributes), dropped)
+        kept, over = self._limited.of_event(attributes)
+        return EventData(time, named, kept, dropped + over)
+
+    def _link(self, link: tuple[Any, ...]) -> LinkData:
+        trace_id, span_id, remote, attributes, dropped = link
+        kept, over = self._limited.of_link(attributes)
+        return LinkData(trace_id, span_id, "", remote, kept, dropped + over)
 
     def _log(self, log: tuple[Any, ...], request: tuple[Any, ...] | None) -> None:
         name, time, number, level, body, template, attributes, context = log
@@ -271,9 +282,11 @@ class Translator:
                 self._scopes.clear()
             scope = self._scopes[name] = ScopeData(redactor.name(name, constant=True))
         severity = _SEVERITIES.get(number, level)
-        kept = self._limited.of_log(attributes) if attributes else _NO_ATTRIBUTES
+        kept, over = self._limited.of_log(attributes) if attributes else (_NO_ATTRIBUTES, 0)
         text = redactor.body(body, template)
-        log_data = LogData(time, time, _severity(number), severity, text, kept, trace_id, span_id, flags & 255)
+        log_data = LogData(
+            time, time, _severity(number), severity, text, kept, trace_id, span_id, flags & 255, dropped=over
+        )  # fmt: skip
         self._logs.add(scope, encode_log(log_data))
 
     def _measurement(self, record: tuple[Any, ...], _: Any) -> None:

@@ -72,7 +72,16 @@ _NAMED: dict[str, Policy] = {
     "user_agent.original": Policy.TEXT,
 }
 _HEADERS_SHOWN = frozenset(
-    {"accept", "accept-encoding", "accept-language", "content-length", "content-type", "user-agent", "retry-after"}
+    {
+        "accept",
+        "accept-encoding",
+        "accept-language",
+        "content-length",
+        "content-type",
+        "retry-after",
+        "user-agent",
+        "x-request-id",
+    }
 )
 _HEADER = re.compile(r"http\.(?:request|response)\.header\.(.+)")
 _HIDDEN = re.compile(

@@ -6,8 +6,10 @@ from django.conf import settings
 from django.core.signals import request_finished
 
 from telemetry.config import TelemetryConfig
+from telemetry.config.variables import FIXED_CONVENTIONS
 from telemetry.recording.incoming import IncomingContextReader
 from telemetry.recording.middleware import RequestMiddleware
+from telemetry.recording.options import options_of
 from telemetry.recording.process import Recording
 from telemetry.recording.queries import QueryRecorders
 from telemetry.recording.sampling import request_sampler
@@ -20,15 +22,16 @@ def install(config: TelemetryConfig, recording: Recording) -> None:
     """
     if not settings.configured and "DJANGO_SETTINGS_MODULE" not in os.environ:
         raise RuntimeError("DJANGO_SETTINGS_MODULE is not set: set it before telemetry is instrumented")
-    # The stable conventions, for what instrumentations the service adds.
-    os.environ["OTEL_SEMCONV_STABILITY_OPT_IN"] = "http,database"
+    name, value = FIXED_CONVENTIONS
+    os.environ[name] = value
     RequestMiddleware.incoming = IncomingContextReader(config.incoming_context)
     RequestMiddleware.sampler = request_sampler(config)
     RequestMiddleware.process = recording
     # A service may answer probes before anything else looks at the request.
     position = getattr(settings, "TELEMETRY_MIDDLEWARE_POSITION", 0)
     middleware = list(settings.MIDDLEWARE)
-    middleware.insert(position, f"{RequestMiddleware.__module__}.{RequestMiddleware.__qualname__}")
+    chosen = options_of(config)
+    middleware.insert(position, f"{chosen.__module__}.{chosen.__qualname__}")
     settings.MIDDLEWARE = middleware
     QueryRecorders().install()
     request_finished.connect(lambda **_: recording.after_answer(), weak=False, dispatch_uid=__name__)

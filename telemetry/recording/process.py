@@ -35,7 +35,7 @@ from telemetry.recording.logs import LogRecorder
 from telemetry.recording.meters import RecordingMeterProvider
 from telemetry.recording.runtime import observe_runtime
 from telemetry.recording.sampling import build_sampler
-from telemetry.recording.spans import SpanRecorder
+from telemetry.recording.spans import SpanRecorder, keep_within, span_limits
 from telemetry.status import PROJECT
 
 logger = logging.getLogger(__name__)
@@ -93,7 +93,9 @@ class Recording:
         config = self._config
         self._meters = RecordingMeterProvider()
         metrics.set_meter_provider(self._meters)
-        tracer_provider = TracerProvider(sampler=build_sampler(config), shutdown_on_exit=False)
+        limits = span_limits(config.limits)
+        keep_within(limits)
+        tracer_provider = TracerProvider(sampler=build_sampler(config), shutdown_on_exit=False, span_limits=limits)
         tracer_provider.add_span_processor(SpanRecorder())
         trace.set_tracer_provider(tracer_provider)
         set_propagators(config.propagators)

@@ -5,16 +5,16 @@ of the SDK, made when it is needed, so that all of the SDK's rules hold: valid a
 """
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from random import getrandbits
 from threading import Lock
 from typing import Any
 
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Decision, Sampler
 from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
+from telemetry.config.limits import LimitsConfig
 from telemetry.journal.records import SPAN
 from telemetry.privacy import MASK, Constants, redactor
 from telemetry.privacy.constants import is_module
@@ -31,10 +31,37 @@ Touched = tuple[Any, ...]
 Ids = tuple[bytes, bytes, bytes | None, int, bool]
 
 
-@cache
+def span_limits(config: LimitsConfig) -> SpanLimits:
+    """Return the limits of the SDK's spans. Values are cut in the exporter: half a secret would not be recognised."""
+    return SpanLimits(
+        max_attributes=config.attribute_count,
+        max_events=config.span_event_count,
+        max_links=config.span_link_count,
+        max_span_attributes=config.span_attribute_count,
+        max_event_attributes=config.event_attribute_count,
+        max_link_attributes=config.link_attribute_count,
+        max_attribute_length=SpanLimits.UNSET,
+        max_span_attribute_length=SpanLimits.UNSET,
+    )
+
+
+class _Touching:
+    """The tracer of spans that only keep what user code does to ours."""
+
+    limits: SpanLimits | None = None
+    tracer: Any = None
+
+
+def keep_within(limits: SpanLimits) -> None:
+    """Let the spans of requests and queries keep what user code does to them within `limits`."""
+    _Touching.limits, _Touching.tracer = limits, None
+
+
 def _touching() -> Any:
-    """Return the tracer of spans that only keep what user code does to ours."""
-    return TracerProvider(sampler=ALWAYS_ON, shutdown_on_exit=False).get_tracer(__name__)
+    if _Touching.tracer is None:
+        provider = TracerProvider(sampler=ALWAYS_ON, shutdown_on_exit=False, span_limits=_Touching.limits)
+        _Touching.tracer = provider.get_tracer(__name__)
+    return _Touching.tracer
 
 
 class RecordedSpan(Span):

@@ -1,0 +1,87 @@
+"""The standard limits of what a span or a log record may hold.
+
+https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#attribute-limits
+"""
+
+from dataclasses import dataclass, fields
+
+from telemetry.config.reader import DEFAULT, Environment, Variable, derived_from
+from telemetry.config.values import WholeNumber
+
+_LARGEST = 2_147_483_647
+_COUNT = WholeNumber(_LARGEST, minimum=0)
+_LENGTH = WholeNumber(_LARGEST, unit=" of characters", minimum=0)
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsConfig:
+    """How many attributes, events and links an item keeps, and how many characters of a value; None: no limit."""
+
+    attribute_count: int
+    attribute_length: int | None
+    span_attribute_count: int
+    span_attribute_length: int | None
+    span_event_count: int
+    span_link_count: int
+    event_attribute_count: int
+    link_attribute_count: int
+    log_attribute_count: int
+    log_attribute_length: int | None
+
+
+DEFAULT_LIMITS = LimitsConfig(128, None, 128, None, 128, 128, 128, 128, 128, None)
+
+
+def _count(name: str, field: str, what: str, default: str | None = "128", note: str = "") -> Variable[int]:
+    return Variable(name, f"limits.{field}", _COUNT, default, what, note)
+
+
+def _length(name: str, field: str, what: str, note: str) -> Variable[int | None]:
+    return Variable(name, f"limits.{field}", _LENGTH, None, what, note)
+
+
+_GENERAL_COUNT, _GENERAL_LENGTH = "OTEL_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"
+_AS_COUNT, _AS_LENGTH = f"`{_GENERAL_COUNT}`", f"`{_GENERAL_LENGTH}`"
+ATTRIBUTE_COUNT = _count(
+    _GENERAL_COUNT, "attribute_count", "How many attributes a span, event, link or log record keeps."
+)
+ATTRIBUTE_LENGTH = _length(
+    _GENERAL_LENGTH,
+    "attribute_length",
+    "How many characters of a text in an attribute are kept; it is cut after redaction.",
+    "no limit",
+)
+_EVENTS = _count("OTEL_SPAN_EVENT_COUNT_LIMIT", "span_event_count", "How many events a span keeps: the latest.")
+_LINKS = _count("OTEL_SPAN_LINK_COUNT_LIMIT", "span_link_count", "How many links a span keeps: the latest.")
+_OWN_COUNTS = tuple(
+    _count(f"OTEL_{prefix}_ATTRIBUTE_COUNT_LIMIT", f"{kind}_attribute_count", what, None, _AS_COUNT)
+    for prefix, kind, what in (
+        ("SPAN", "span", "The same for spans alone."),
+        ("EVENT", "event", "The same for events of spans alone."),
+        ("LINK", "link", "The same for links of spans alone."),
+        ("LOGRECORD", "log", "The same for log records alone."),
+    )
+)
+_OWN_LENGTHS = tuple(
+    _length(f"OTEL_{prefix}_ATTRIBUTE_VALUE_LENGTH_LIMIT", f"{kind}_attribute_length", what, _AS_LENGTH)
+    for prefix, kind, what in (
+        ("SPAN", "span", "The same for spans alone."),
+        ("LOGRECORD", "log", "The same for log records alone."),
+    )
+)
+LIMITS = (ATTRIBUTE_COUNT, *_OWN_COUNTS, _EVENTS, _LINKS, ATTRIBUTE_LENGTH, *_OWN_LENGTHS)
+
+
+def read_limits(environment: Environment) -> LimitsConfig:
+    """Return the limits: for each the variable of its own where that is set, else the general one."""
+    values: dict[str, int | None] = {}
+    for variable in (ATTRIBUTE_COUNT, ATTRIBUTE_LENGTH, _EVENTS, _LINKS):
+        values[variable.field] = environment.value(variable.field, variable)
+    for general, own in ((ATTRIBUTE_COUNT, _OWN_COUNTS), (ATTRIBUTE_LENGTH, _OWN_LENGTHS)):
+        for variable in own:
+            value = environment.value(variable.field, variable)
+            if environment.sources[variable.field] == DEFAULT:
+                environment.sources[variable.field] = derived_from(environment.sources[general.field])
+                value = values[general.field]
+            values[variable.field] = value
+    return LimitsConfig(**{each.name: values[f"limits.{each.name}"] for each in fields(LimitsConfig)})  # type: ignore[arg-type]

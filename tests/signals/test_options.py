@@ -1,0 +1,65 @@
+"""Limits, excluded URLs and headers of answers in a real service, as they arrive."""
+
+from collections.abc import Callable
+
+import pytest
+
+from telemetry.tools.console.server import Console
+from tests.signals.test_requests import logged, server_spans
+from tests.signals.test_user_code import named
+from tests.support.service import Service
+
+Start = Callable[..., Service]
+
+
+@pytest.mark.parametrize("mode", ["collector", "direct"])
+def test_limits_are_obeyed(console: Console, start: Start, mode: str) -> None:
+    service = start(
+        mode=mode,
+        OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT="4",
+        OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT="5",
+        OTEL_SPAN_EVENT_COUNT_LIMIT="1",
+        OTEL_SPAN_LINK_COUNT_LIMIT="0",
+        OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT="2",
+        OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT="1",
+        OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT="3",
+    )
+    assert service.get("/touch")[0] == 200
+    service.get("/queries")
+    service.stop()
+    (span,) = (span for span in server_spans(console) if span.name == "GET /touch")
+    # The latest stay, cut: what user code has set, and what the answer adds.
+    assert {**span.attributes, "user.tags": list(span.attributes["user.tags"])} == {
+        "user.plan": "free",
+        "user.age": 7,
+        "user.tags": ["a", "b"],
+        "http.response.status_code": 200,
+        "http.route": "/tou",
+    }
+    assert (len(span.events), len(span.links)) == (1, 0)
+    assert set(span.events[0].attributes.values()) <= {"Fals", "Valu", "Trac", "caug"}
+    assert len(span.events[0].attributes) == 2
+    assert named(console, "child").attributes == {"in": "chil"}
+    failed = next(span for span in console.store.spans() if span.status == "error" and "nowhere" in span.status_message)
+    assert len(failed.events[0].attributes) == 2
+    assert max(len(str(value)) for value in failed.attributes.values()) <= 4
+    accesses = logged(console, "userapi.access")
+    assert accesses
+    assert all(len(record.attributes) == 1 for record in accesses)
+    assert all(len(value) <= 3 for each in accesses for value in each.attributes.values() if isinstance(value, str))
+
+
+def test_excluded_urls_and_headers(console: Console, start: Start) -> None:
+    service = start(
+        OTEL_PYTHON_DJANGO_EXCLUDED_URLS="/touch$",
+        TELEMETRY_RESPONSE_HEADERS="traceresponse,x-request-id",
+        TELEMETRY_VIEW_NAMES="true",
+    )
+    assert "traceresponse" not in service.get("/touch")[1]
+    _, headers, _ = service.get("/users?page_size=1", **{"X-Request-ID": "4711"})
+    service.stop()
+    (span,) = server_spans(console)
+    assert headers["traceresponse"] == f"00-{span.trace_id}-{span.span_id}-03"
+    assert headers["x-request-id"] == "4711"
+    assert list(span.attributes["http.request.header.x-request-id"]) == ["4711"]
+    assert span.attributes["code.function.name"] == "userapi.users.views.UserList.get"
