@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, Self
 
 from telemetry.config import variables
+from telemetry.config.declarative import source_of
 from telemetry.config.limits import LimitsConfig, read_limits
 from telemetry.config.otlp import OTLPReader
 from telemetry.config.reader import DEFAULT, Environment, derived_from
@@ -78,6 +79,8 @@ class TelemetryConfig:
     """All that telemetry takes from the environment. Times are in seconds."""
 
     mode: Mode
+    config_file: str | None
+    """OTEL_CONFIG_FILE, whose values are then those of this configuration."""
     service_name: str
     resource_attributes: Pairs
     """Those of OTEL_RESOURCE_ATTRIBUTES without `service.name`, which is `service_name`."""
@@ -142,21 +145,27 @@ class TelemetryConfig:
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
         """Return the configuration that `environ` describes; raise `ConfigError` for its first bad value."""
-        environment = Environment(environ)
-        config = cls._read(environment)
-        if environment.errors:
-            raise environment.errors[0]
+        config, errors = cls._read_all(environ)
+        if errors:
+            raise errors[0]
         return config
 
     @classmethod
     def errors(cls, environ: Mapping[str, str] = os.environ) -> list[ConfigError]:
         """Return one error for each bad value in `environ`."""
-        environment = Environment(environ)
-        cls._read(environment)
-        return environment.errors
+        return cls._read_all(environ)[1]
 
     @classmethod
-    def _read(cls, environment: Environment) -> Self:
+    def _read_all(cls, environ: Mapping[str, str]) -> tuple[Self, list[ConfigError]]:
+        source = source_of(environ)
+        environment = Environment(source.environ, source.origins, source.errors)
+        # What the file has made void is named once, whatever else could be said of it.
+        left = {name: value for name, value in environ.items() if name not in source.replaced}
+        void = tuple(f"{name} has no effect: {variables.CONFIG_FILE.name} is set" for name in sorted(source.replaced))
+        return cls._read(environment, left, void), environment.errors
+
+    @classmethod
+    def _read(cls, environment: Environment, left: Mapping[str, str], void: tuple[str, ...]) -> Self:
         value = environment.value
         mode = _mode(environment)
         service_name, resource_attributes = _resource(environment)
@@ -168,9 +177,10 @@ class TelemetryConfig:
         spool_dir, spool_bytes = _spool(environment)
         environment.given(variables.EXCLUDED_URLS_OF_ALL)
         exporters = {signal: each.exporter for signal, each in signals.items()}
-        idle = unused(environment.environ, mode, exporters, ())
+        idle = unused(left, mode, exporters, ())
         return cls(
             mode=mode,
+            config_file=value("config_file", variables.CONFIG_FILE),
             service_name=service_name,
             resource_attributes=resource_attributes,
             **signals,
@@ -199,7 +209,7 @@ class TelemetryConfig:
             privacy=value("privacy", variables.PRIVACY),
             redact=value("redact", variables.REDACT),
             sources=MappingProxyType(environment.sources),
-            warnings=(*environment.warnings, *idle),
+            warnings=(*environment.warnings, *void, *idle),
         )
 
 
@@ -211,7 +221,7 @@ def masked_headers(headers: Pairs) -> Pairs:
 def _mode(environment: Environment) -> Mode:
     mode = environment.value("mode", variables.MODE)
     if environment.given(variables.SDK_DISABLED):
-        environment.sources["mode"] = variables.SDK_DISABLED.name
+        environment.sources["mode"] = environment.named(variables.SDK_DISABLED)
         return "off"
     return mode
 
@@ -223,7 +233,7 @@ def _resource(environment: Environment) -> tuple[str, Pairs]:
     named_there = attributes.pop("service.name", "")
     if named_there and environment.sources["service_name"] == DEFAULT:
         name = named_there
-        environment.sources["service_name"] = variables.RESOURCE_ATTRIBUTES.name
+        environment.sources["service_name"] = environment.named(variables.RESOURCE_ATTRIBUTES)
     return name, tuple(attributes.items())
 
 
@@ -231,10 +241,10 @@ def _batch(environment: Environment, prefix: str, names: variables.BatchVariable
     queue = environment.value(f"{prefix}.max_queue_size", names.max_queue_size)
     size = environment.value(f"{prefix}.max_export_batch_size", names.max_export_batch_size)
     if size > queue and environment.sources[f"{prefix}.max_export_batch_size"] == DEFAULT:
-        environment.sources[f"{prefix}.max_export_batch_size"] = derived_from(names.max_queue_size.name)
+        environment.sources[f"{prefix}.max_export_batch_size"] = derived_from(environment.named(names.max_queue_size))
         size = queue
     elif size > queue and environment.sources[f"{prefix}.max_queue_size"] == DEFAULT:
-        environment.sources[f"{prefix}.max_queue_size"] = derived_from(names.max_export_batch_size.name)
+        environment.sources[f"{prefix}.max_queue_size"] = derived_from(environment.named(names.max_export_batch_size))
         queue = size
     elif size > queue and not environment.has_error(names.max_queue_size):
         environment.refuse(

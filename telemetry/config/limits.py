@@ -4,6 +4,7 @@ https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables
 """
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 from telemetry.config.reader import DEFAULT, Environment, Variable, derived_from
 from telemetry.config.values import WholeNumber
@@ -69,19 +70,21 @@ _OWN_LENGTHS = tuple(
         ("LOGRECORD", "log", "The same for log records alone."),
     )
 )
-LIMITS = (ATTRIBUTE_COUNT, *_OWN_COUNTS, _EVENTS, _LINKS, ATTRIBUTE_LENGTH, *_OWN_LENGTHS)
+LIMITS: tuple[Variable[Any], ...] = (ATTRIBUTE_COUNT, *_OWN_COUNTS, _EVENTS, _LINKS, ATTRIBUTE_LENGTH, *_OWN_LENGTHS)
 
 
 def read_limits(environment: Environment) -> LimitsConfig:
     """Return the limits: for each the variable of its own where that is set, else the general one."""
-    values: dict[str, int | None] = {}
-    for variable in (ATTRIBUTE_COUNT, ATTRIBUTE_LENGTH, _EVENTS, _LINKS):
+    values: dict[str, Any] = {}
+    alone: tuple[Variable[Any], ...] = (ATTRIBUTE_COUNT, ATTRIBUTE_LENGTH, _EVENTS, _LINKS)
+    for variable in alone:
         values[variable.field] = environment.value(variable.field, variable)
-    for general, own in ((ATTRIBUTE_COUNT, _OWN_COUNTS), (ATTRIBUTE_LENGTH, _OWN_LENGTHS)):
+    pairs: tuple[tuple[Variable[Any], tuple[Variable[Any], ...]], ...]
+    pairs = (ATTRIBUTE_COUNT, _OWN_COUNTS), (ATTRIBUTE_LENGTH, _OWN_LENGTHS)
+    for general, own in pairs:
         for variable in own:
-            value = environment.value(variable.field, variable)
+            values[variable.field] = environment.value(variable.field, variable)
             if environment.sources[variable.field] == DEFAULT:
                 environment.sources[variable.field] = derived_from(environment.sources[general.field])
-                value = values[general.field]
-            values[variable.field] = value
-    return LimitsConfig(**{each.name: values[f"limits.{each.name}"] for each in fields(LimitsConfig)})  # type: ignore[arg-type]
+                values[variable.field] = values[general.field]
+    return LimitsConfig(**{each.name: values[f"limits.{each.name}"] for each in fields(LimitsConfig)})

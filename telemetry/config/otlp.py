@@ -75,11 +75,11 @@ class OTLPReader:
         if wanted is not None and wanted not in rule.accepted:
             environment.refuse(variable, exporters.PROMETHEUS_ELSEWHERE, ", ".join(rule.accepted))
         if wanted is not None and not rule.forced:
-            self._sources("exporter", variable.name)
+            self._sources("exporter", environment.named(variable))
             return wanted
         own_endpoint = variables.ENDPOINT.for_signal(self._signal)
         if rule.default_with_own_endpoint and environment.text(own_endpoint):
-            self._sources("exporter", derived_from(own_endpoint.name))
+            self._sources("exporter", derived_from(environment.named(own_endpoint)))
             return rule.default_with_own_endpoint
         self._sources("exporter", derived_from(environment.sources["mode"]))
         return rule.default

@@ -1,6 +1,6 @@
 """Reading variables from an environment: values with their sources, and everything that is wrong with them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar, cast
 
@@ -46,11 +46,15 @@ class Environment:
     After an error the default stands in. Nothing that was read may be used once `errors` has an entry.
     """
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, environ: Mapping[str, str], origins: Mapping[str, str] | None = None, errors: Iterable[ConfigError] = ()
+    ) -> None:
+        """`origins` names variables that are from a file, `errors` are what was wrong with it."""
         self.sources: dict[str, str] = {}
-        self.environ = environ
+        self._environ = environ
+        self._origins = origins or {}
         self._parsed: dict[str, Any] = {}
-        self._errors: dict[str, ConfigError] = {}
+        self._errors = {str(error): error for error in errors}
         self._warnings: dict[str, None] = {}
 
     @property
@@ -63,9 +67,13 @@ class Environment:
         """The warnings so far, each once, in the order of reading."""
         return tuple(self._warnings)
 
+    def named(self, variable: Variable[Any]) -> str:
+        """Return where the value of `variable` is from: its name, or a place in the configuration file."""
+        return self._origins.get(variable.name, variable.name)
+
     def text(self, variable: Variable[Any]) -> str | None:
         """Return the text of `variable`; None where it is unset or empty, which the specification holds to be equal."""
-        text = self.environ.get(variable.name, "")
+        text = self._environ.get(variable.name, "")
         return (text.strip() if variable.trimmed else text) or None
 
     def given(self, variable: Variable[T]) -> T | None:
@@ -81,7 +89,7 @@ class Environment:
         """Return the value of the first of `variables` that is set, else the last one's default; note its source."""
         for variable in variables:
             if self.text(variable) is not None:
-                self.sources[field] = variable.name
+                self.sources[field] = self.named(variable)
                 value = self.given(variable)
                 return variable.default_value if value is None else value
         self.sources[field] = DEFAULT
@@ -90,16 +98,18 @@ class Environment:
     def refuse(self, variable: Variable[Any], reason: str, accepted: str | None = None) -> None:
         """Note that the value of `variable` is wrong: in itself, or beside other values."""
         masked = variable.parse.mask(self.text(variable) or "")
-        error = ConfigError(variable.name, masked, accepted or variable.parse.accepted, reason)
+        error = ConfigError(self.named(variable), masked, accepted or variable.parse.accepted, reason)
         self._errors.setdefault(str(error), error)
 
     def warn(self, variable: Variable[Any], predicate: str) -> None:
         """Note that the value of `variable` is probably not what was meant."""
-        self._warnings[f"{variable.name}: {shown(variable.parse.mask(self.text(variable) or ''))} {predicate}"] = None
+        self._warnings[
+            f"{self.named(variable)}: {shown(variable.parse.mask(self.text(variable) or ''))} {predicate}"
+        ] = None
 
     def has_error(self, variable: Variable[Any]) -> bool:
         """Tell whether `variable` was refused."""
-        return any(error.variable == variable.name for error in self._errors.values())
+        return any(error.variable == self.named(variable) for error in self._errors.values())
 
     def _parse(self, variable: Variable[T], text: str) -> T | None:
         try:

@@ -87,7 +87,9 @@ def _why(name: str, all_known: set[str]) -> str:
     similar = get_close_matches(name, sorted(all_known), n=1, cutoff=_CLOSER if of_one else _CLOSE)
     if similar:
         return f"; did you mean {similar[0]}?"
-    return f": no instrumentation named {of_one['name'].lower()} runs (TELEMETRY_INSTRUMENT)" if of_one else ""
+    if of_one is None:
+        return ""
+    return f": no instrumentation named {of_one['name'].lower()} runs (TELEMETRY_INSTRUMENT)"
 
 
 def _is_of_instrumentation(name: str, value: str, instrumented: Collection[str]) -> bool:
@@ -96,7 +98,7 @@ def _is_of_instrumentation(name: str, value: str, instrumented: Collection[str])
     if _OF_INSTRUMENTATIONS.fullmatch(name):
         return bool(instrumented)
     of_one = _OF_ONE.fullmatch(name)
-    return bool(of_one) and any(of_one["name"] == one.upper().replace("_", "") for one in instrumented)
+    return of_one is not None and any(of_one["name"] == one.upper().replace("_", "") for one in instrumented)
 
 
 def _mistyped_family(name: str, all_known: set[str]) -> str | None:
@@ -110,7 +112,7 @@ def _mistyped_family(name: str, all_known: set[str]) -> str | None:
 def _is_of_kubernetes(name: str, environ: Mapping[str, str]) -> bool:
     """Tell whether Kubernetes set `name` for a Service such as `otel-collector`, as it does in every container."""
     found = _KUBERNETES.fullmatch(name)
-    return bool(found) and f"{found['service']}_SERVICE_HOST" in environ
+    return found is not None and f"{found['service']}_SERVICE_HOST" in environ
 
 
 def _idle(names: set[str], exporters: Mapping[Signal, Exporter]) -> Iterator[str]:

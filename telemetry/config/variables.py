@@ -55,7 +55,14 @@ MODE: Variable[Mode] = Variable(
 SDK_DISABLED = Variable(
     "OTEL_SDK_DISABLED", "mode", LenientSwitch(), "false", "`true` means the same as `TELEMETRY_MODE=off`, and wins."
 )
-
+CONFIG_FILE: Variable[str | None] = Variable(
+    "OTEL_CONFIG_FILE",
+    "config_file",
+    _FILE,
+    None,
+    "A file of OpenTelemetry's [declarative configuration](#a-file-instead-of-variables), which decides instead of the "
+    "standard variables.",
+)
 
 ENDPOINT: Variable[Endpoint | None] = Variable(
     "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -386,6 +393,7 @@ REDACT = Variable(
 VARIABLES: tuple[Variable[Any], ...] = (
     MODE,
     SDK_DISABLED,
+    CONFIG_FILE,
     EXPORTER,
     FLUSH_TIMEOUT,
     JOURNAL_BYTES,

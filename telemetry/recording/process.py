@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from time import perf_counter_ns
@@ -235,6 +236,9 @@ def set_propagators(names: tuple[str, ...]) -> None:
 def environment_of(environ: Mapping[str, str]) -> str:
     """Return a fingerprint of what the exporter takes from the environment."""
     ours = {name: value for name, value in environ.items() if name.startswith(("OTEL_", "TELEMETRY_", "METRICS_"))}
+    if path := environ.get("OTEL_CONFIG_FILE", "").strip():
+        with suppress(OSError):
+            ours[path] = hashlib.sha256(Path(path).read_bytes()).hexdigest()
     return hashlib.sha256(json.dumps(ours, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -1,6 +1,8 @@
 """Limits, excluded URLs and headers of answers in a real service, as they arrive."""
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -63,3 +65,21 @@ def test_excluded_urls_and_headers(console: Console, start: Start) -> None:
     assert headers["x-request-id"] == "4711"
     assert list(span.attributes["http.request.header.x-request-id"]) == ["4711"]
     assert span.attributes["code.function.name"] == "userapi.users.views.UserList.get"
+
+
+def test_configuration_file(console: Console, start: Start, tmp_path: Path) -> None:
+    """The exporter, a process of its own, reads it too."""
+    exporter = {"otlp_http": {"endpoint": f"http://127.0.0.1:{console.http_port}/v1/traces"}}
+    document = {
+        "file_format": "1.0",
+        "resource": {"attributes": [{"name": "service.name", "value": "from-a-file"}]},
+        "tracer_provider": {"processors": [{"batch": {"exporter": exporter}}]},
+    }
+    path = tmp_path / "otel.json"
+    path.write_text(json.dumps(document), encoding="utf-8")
+    service = start(OTEL_CONFIG_FILE=str(path))
+    service.get("/users")
+    service.stop()
+    (span,) = server_spans(console)
+    assert span.resource.attributes["service.name"] == "from-a-file"
+    assert console.store.logs() == []
