@@ -96,6 +96,8 @@ class TelemetryConfig:
     """A share from 0 to 1; None for samplers that take none."""
     propagators: tuple[str, ...]
     incoming_context: IncomingContext
+    instrument: tuple[str, ...]
+    """Names of the instrumentations of other packages that run."""
     excluded_urls: tuple[str, ...]
     """Regular expressions of the URLs whose requests are not recorded."""
     response_headers: tuple[str, ...]
@@ -175,9 +177,10 @@ class TelemetryConfig:
         interval, export_timeout = _metric_times(environment)
         sampler, sampler_arg = _sampler(environment)
         spool_dir, spool_bytes = _spool(environment)
+        instrument = value("instrument", variables.INSTRUMENT)
         environment.given(variables.EXCLUDED_URLS_OF_ALL)
         exporters = {signal: each.exporter for signal, each in signals.items()}
-        idle = unused(left, mode, exporters, ())
+        idle = unused(left, mode, exporters, instrument)
         return cls(
             mode=mode,
             config_file=value("config_file", variables.CONFIG_FILE),
@@ -192,6 +195,7 @@ class TelemetryConfig:
             sampler_arg=sampler_arg,
             propagators=value("propagators", variables.PROPAGATORS),
             incoming_context=value("incoming_context", variables.INCOMING_CONTEXT),
+            instrument=instrument,
             excluded_urls=value("excluded_urls", variables.EXCLUDED_URLS, variables.EXCLUDED_URLS_OF_ALL),
             response_headers=value("response_headers", variables.RESPONSE_HEADERS),
             view_names=value("view_names", variables.VIEW_NAMES),

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from telemetry.config.endpoint import Endpoint, EndpointParser
 from telemetry.config.exporters import EXPORTERS
+from telemetry.config.instrumentations import Instrumentations
 from telemetry.config.limits import LIMITS
 from telemetry.config.patterns import Patterns, UrlPatterns
 from telemetry.config.reader import Variable
@@ -302,6 +303,14 @@ EXCLUDED_URLS_OF_ALL: Variable[tuple[str, ...]] = Variable(
     "",
     "The same for requests and for outgoing calls of what `TELEMETRY_INSTRUMENT` names.",
 )
+INSTRUMENT: Variable[tuple[str, ...]] = Variable(
+    "TELEMETRY_INSTRUMENT",
+    "instrument",
+    Instrumentations(),
+    "none",
+    "What else is traced and counted, by the packages `opentelemetry-instrumentation-...` of these names: outgoing "
+    "calls, caches, queues. They carry the trace on, and read their own variables.",
+)
 RESPONSE_HEADERS = Variable(
     "TELEMETRY_RESPONSE_HEADERS",
     "response_headers",
@@ -419,6 +428,7 @@ VARIABLES: tuple[Variable[Any], ...] = (
     SAMPLER_ARG,
     PROPAGATORS,
     INCOMING_CONTEXT,
+    INSTRUMENT,
     EXCLUDED_URLS,
     EXCLUDED_URLS_OF_ALL,
     RESPONSE_HEADERS,

@@ -10,6 +10,8 @@ from threading import Event, Lock, Thread
 from time import monotonic, sleep
 from typing import Any, NamedTuple
 
+from opentelemetry.context import attach, set_value
+
 from telemetry.exporting.delivery import Delivery
 from telemetry.exporting.transports import Answer, Transport
 from telemetry.journal.spool import Batch, Spool
@@ -71,6 +73,8 @@ class Sender(Thread):
 
     def run(self) -> None:
         """Send until a stop has nothing left to do."""
+        # In a thread of a serving process, its instrumentations would trace the delivery of traces.
+        attach(set_value("suppress_instrumentation", True))
         while self._wait():
             batches: list[Batch] = []
             try:

@@ -23,6 +23,7 @@ _DEFAULT = tuple(
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _IN_SECONDS = frozenset(
     {
+        "flower.task.runtime.seconds",
         "db.client.operation.duration",
         "otel.sdk.exporter.operation.duration",
         "otel.sdk.metric_reader.collection.duration",
@@ -31,7 +32,37 @@ _IN_SECONDS = frozenset(
 _QUERY = {"db.system.name", "db.operation.name", "error.type"}
 _COMPONENT = {"otel.component.name", "otel.component.type"}
 _EXPORTER = {*_COMPONENT, "server.address", "server.port"}
+_PEER = {"server.address", "server.port"}
+_HTTP_CLIENT = {*_PEER, "http.request.method", "url.scheme", "url.template"}
+_HTTP_ANSWER = {*_HTTP_CLIENT, "http.response.status_code", "error.type", "network.protocol.version"}
+_RPC = {*_PEER, "rpc.system", "rpc.system.name", "rpc.service", "rpc.method", "rpc.response.status_code", "error.type"}
+_MESSAGING = {
+    *_PEER,
+    "messaging.system",
+    "messaging.operation.name",
+    "messaging.destination.name",
+    "messaging.destination.template",
+    "messaging.consumer.group.name",
+    "error.type",
+}
+# https://opentelemetry.io/docs/specs/semconv/general/metrics/: what instrumentations of other packages measure.
+_OF_INSTRUMENTATIONS: Attributes = {
+    "http.client.request.duration": _HTTP_ANSWER,
+    "http.client.request.body.size": _HTTP_ANSWER,
+    "http.client.response.body.size": _HTTP_ANSWER,
+    "http.client.active_requests": _HTTP_CLIENT,
+    "http.client.open_connections": {*_PEER, "http.connection.state", "network.protocol.version", "url.scheme"},
+    "http.client.connection.duration": {*_PEER, "network.protocol.version", "url.scheme"},
+    "rpc.client.call.duration": _RPC,
+    "rpc.client.duration": {*_RPC, "rpc.grpc.status_code"},
+    "messaging.client.operation.duration": _MESSAGING,
+    "messaging.client.sent.messages": _MESSAGING,
+    "messaging.client.consumed.messages": _MESSAGING,
+    "messaging.process.duration": _MESSAGING,
+    "flower.task.runtime.seconds": {"task", "worker"},
+}
 _ATTRIBUTES: Attributes = {
+    **_OF_INSTRUMENTATIONS,
     "http.server.request.duration": {
         "http.request.method",
         "http.response.status_code",

@@ -8,6 +8,7 @@ from django.core.signals import request_finished
 from telemetry.config import TelemetryConfig
 from telemetry.config.variables import FIXED_CONVENTIONS
 from telemetry.recording.incoming import IncomingContextReader
+from telemetry.recording.instrumentations import instrument
 from telemetry.recording.middleware import RequestMiddleware
 from telemetry.recording.options import options_of
 from telemetry.recording.process import Recording
@@ -34,4 +35,5 @@ def install(config: TelemetryConfig, recording: Recording) -> None:
     middleware.insert(position, f"{chosen.__module__}.{chosen.__qualname__}")
     settings.MIDDLEWARE = middleware
     QueryRecorders().install()
+    instrument(config.instrument)
     request_finished.connect(lambda **_: recording.after_answer(), weak=False, dispatch_uid=__name__)

@@ -49,7 +49,7 @@ current_request: ContextVar[RequestSpan | None] = ContextVar("telemetry_request"
 GetResponse = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
 
 
-class BegunRequest:
+class _Request:
     """One request on its way."""
 
     __slots__ = ("level", "method", "span", "start", "started", "tokens")
@@ -126,17 +126,17 @@ class RequestMiddleware:
         self._finish(begun, request, response)
         return response
 
-    def _begin(self, request: HttpRequest) -> BegunRequest | None:
+    def _begin(self, request: HttpRequest) -> _Request | None:
         try:
             return self._begun(request)
         except Exception as error:  # noqa: BLE001  (the request goes on as if telemetry were off)
             journal.failed("request", error)
             return None
 
-    def _begun(self, request: HttpRequest) -> BegunRequest:
+    def _begun(self, request: HttpRequest) -> _Request:
         if journal.ring is None:
             self.process.join()
-        begun = BegunRequest(known_method(request))
+        begun = _Request(known_method(request))
         span, method = begun.span, begun.method
         context, links = self.incoming.read(request.META)
         if context or links or self.sampler is not None:
@@ -161,12 +161,12 @@ class RequestMiddleware:
         for link in links:
             span.add_link(link.context, link.attributes)
 
-    def _drop(self, begun: BegunRequest) -> None:
+    def _drop(self, begun: _Request) -> None:
         begun.span.over = begun.span.ended = True
         self._detach(begun)
 
     @staticmethod
-    def _detach(begun: BegunRequest) -> None:
+    def _detach(begun: _Request) -> None:
         """End the request's context; whatever else fails, nothing that comes later belongs to it."""
         context, ours = begun.tokens
         detach(context)
@@ -178,7 +178,7 @@ class RequestMiddleware:
             journal.failed("request", error)
 
     def _finish(
-        self, begun: BegunRequest, request: HttpRequest, response: HttpResponseBase | None, error: str | None = None
+        self, begun: _Request, request: HttpRequest, response: HttpResponseBase | None, error: str | None = None
     ) -> None:
         try:
             if response is not None and response.status_code >= HTTPStatus.BAD_REQUEST:
@@ -194,7 +194,7 @@ class RequestMiddleware:
         except Exception as problem:  # noqa: BLE001
             journal.failed("request", problem)
 
-    def _finished(self, begun: BegunRequest, request: HttpRequest, status: int, error: str | None) -> None:
+    def _finished(self, begun: _Request, request: HttpRequest, status: int, error: str | None) -> None:
         now = perf_counter_ns()
         duration = now - begun.started
         span, method = begun.span, begun.method

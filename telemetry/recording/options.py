@@ -14,7 +14,7 @@ from django.http.response import HttpResponseBase
 
 from telemetry.config import TelemetryConfig
 from telemetry.recording.journal import journal
-from telemetry.recording.middleware import BegunRequest, RequestMiddleware
+from telemetry.recording.middleware import RequestMiddleware
 from telemetry.recording.spans import RequestSpan
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._~+/=:@-]{1,128}")
@@ -33,7 +33,7 @@ class OptionsMiddleware(RequestMiddleware):
             return self._get_response(request)
         return super().__call__(request)
 
-    def _begin(self, request: HttpRequest) -> BegunRequest | None:
+    def _begin(self, request: HttpRequest) -> Any:
         begun = super()._begin(request)
         if begun is not None and "x-request-id" in self.headers:
             given = request.META.get(_REQUEST_ID_KEY, "")
@@ -45,7 +45,7 @@ class OptionsMiddleware(RequestMiddleware):
         return begun
 
     def _finish(
-        self, begun: BegunRequest, request: HttpRequest, response: HttpResponseBase | None, error: str | None = None
+        self, begun: Any, request: HttpRequest, response: HttpResponseBase | None, error: str | None = None
     ) -> None:
         try:
             if self.view_names and (name := view_name(request)):
@@ -100,12 +100,12 @@ def _traceparent(span: RequestSpan) -> str:
     return f"00-{span.trace_id.hex()}-{span.span_id.hex()}-{span.flags:02x}"
 
 
-def _trace_response(begun: BegunRequest, _: HttpRequest, response: HttpResponseBase) -> None:
+def _trace_response(begun: Any, _: HttpRequest, response: HttpResponseBase) -> None:
     # https://www.w3.org/TR/trace-context-2/#traceresponse-header
     response["traceresponse"] = _traceparent(begun.span)
 
 
-def _server_timing(begun: BegunRequest, _: HttpRequest, response: HttpResponseBase) -> None:
+def _server_timing(begun: Any, _: HttpRequest, response: HttpResponseBase) -> None:
     """Add duration and trace to what the service itself has timed; scripts of the same origin can read them."""
     spent = (perf_counter_ns() - begun.started) / 1e6
     ours = f'total;dur={spent:.1f}, traceparent;desc="{_traceparent(begun.span)}"'
@@ -113,11 +113,11 @@ def _server_timing(begun: BegunRequest, _: HttpRequest, response: HttpResponseBa
     response["Server-Timing"] = f"{theirs}, {ours}" if theirs else ours
 
 
-def _request_id(_: BegunRequest, request: HttpRequest, response: HttpResponseBase) -> None:
+def _request_id(_: Any, request: HttpRequest, response: HttpResponseBase) -> None:
     response["X-Request-ID"] = request.META[_REQUEST_ID_KEY]
 
 
-_HEADERS: dict[str, Callable[[BegunRequest, HttpRequest, Any], None]] = {
+_HEADERS: dict[str, Callable[[Any, HttpRequest, Any], None]] = {
     "traceresponse": _trace_response,
     "server-timing": _server_timing,
     "x-request-id": _request_id,

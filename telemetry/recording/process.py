@@ -97,7 +97,7 @@ class Recording:
         limits = span_limits(config.limits)
         keep_within(limits)
         tracer_provider = TracerProvider(sampler=build_sampler(config), shutdown_on_exit=False, span_limits=limits)
-        tracer_provider.add_span_processor(SpanRecorder())
+        tracer_provider.add_span_processor(SpanRecorder(self))
         trace.set_tracer_provider(tracer_provider)
         set_propagators(config.propagators)
         if config.logs.exporter == "otlp":

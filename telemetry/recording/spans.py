@@ -7,7 +7,7 @@ of the SDK, made when it is needed, so that all of the SDK's rules hold: valid a
 from collections.abc import Mapping, Sequence
 from random import getrandbits
 from threading import Lock
-from typing import Any
+from typing import Any, Protocol
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor, TracerProvider
@@ -195,14 +195,32 @@ def decide(  # noqa: PLR0917
     return (_SAMPLED if sampled else 0) | _RANDOM, result.trace_state
 
 
+class Process(Protocol):
+    """The recording of this process, as spans need it where no request is served: in a worker of a queue."""
+
+    def join(self) -> None:
+        """Begin to record, where this process does not yet."""
+
+    def after_request(self, now: int) -> None:
+        """Do what is due when a record is written; `now` in nanoseconds."""
+
+
 class SpanRecorder(SpanProcessor):
     """Writes a record of each sampled span that the SDK's tracers made."""
+
+    def __init__(self, process: Process | None = None) -> None:
+        self._process = process
 
     def on_end(self, span: ReadableSpan) -> None:
         try:
             context = span.context
             if context is not None and context.trace_flags.sampled:
+                process = self._process
+                if process is not None and journal.ring is None:
+                    process.join()
                 journal.write(_record(span, context))
+                if process is not None and span.end_time is not None:
+                    process.after_request(span.end_time)
         except Exception as error:  # noqa: BLE001  (user code ends its spans in its requests)
             journal.failed("span", error)
 

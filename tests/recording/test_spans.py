@@ -1,6 +1,7 @@
 """The spans that telemetry starts itself are the SDK's in all that user code can do to them."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from opentelemetry.trace.span import TraceState
 
 from telemetry.journal.records import SPAN
 from telemetry.recording.spans import RecordedSpan, RequestSpan, SpanRecorder
-from tests.recording.conftest import Recorded
+from tests.recording.conftest import Recorded, close_journal, open_journal
 
 Action = Callable[[Any], object]
 ODD: Any = object()
@@ -164,3 +165,31 @@ def trace_off() -> Any:
     from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
     return ALWAYS_OFF
+
+
+class Process:
+    def __init__(self, folder: Path) -> None:
+        self.recorded: Recorded | None = None
+        self.looked: list[int] = []
+        self._folder = folder
+
+    def join(self) -> None:
+        self.recorded = open_journal(self._folder)
+
+    def after_request(self, now: int) -> None:
+        self.looked.append(now)
+
+
+def test_spans_outside_of_requests(tmp_path: Path) -> None:
+    """A worker of a queue serves no request: its spans make it join, and look after the exporter."""
+    process = Process(tmp_path)
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SpanRecorder(process))
+    try:
+        with provider.get_tracer(__name__).start_as_current_span("a task"):
+            pass
+        assert process.recorded is not None
+        ((kind, _, _, name, *_),) = process.recorded()
+        assert (kind, name, len(process.looked)) == (SPAN, "a task", 1)
+    finally:
+        close_journal()

@@ -4,6 +4,8 @@ import logging
 from contextlib import suppress
 from typing import Any
 
+import requests
+import urllib3
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from opentelemetry import propagate, trace
@@ -54,3 +56,11 @@ def queries(_request: HttpRequest) -> HttpResponse:
             cursor.execute("SELECT 3")
     list(User.objects.iterator(chunk_size=1))
     return HttpResponse("done")
+
+
+def call(request: HttpRequest, library: str) -> HttpResponse:
+    """Call this service, as user code calls another, and hand on what it answered."""
+    url = f"http://127.0.0.1:{request.META['SERVER_PORT']}/users?page_size=1&search=alice@example.com"
+    if library == "requests":
+        return HttpResponse(requests.get(url, timeout=10).text)
+    return HttpResponse(urllib3.request("GET", url, timeout=10).data)
