@@ -68,7 +68,7 @@ class ConsoleApplication:
         if environ["REQUEST_METHOD"] == "HEAD":
             return []
         # Not the response itself: its close() would send request_finished to the other site's code.
-        return [response.content] if isinstance(response, HttpResponse) else response
+        return [response.content] if isinstance(response, HttpResponse) else iter(response)
 
     def _respond(self, environ: WSGIEnvironment) -> HttpResponseBase:
         host = environ.get("HTTP_HOST", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,13 @@ _KINDS = {
     "histogram": "histogram",
     "exponential_histogram": "histogram",
 }
+
+
+#: Groups of metrics by the first word of their names, in order; what is in none is the service's own.
+GROUPS = ("The service's own", "HTTP", "Database", "Process and runtime", "Telemetry itself")
+_GROUP_OF = {"http": 1, "db": 2, "otel": 4, "telemetry": 4, "target": 4, "scrape": 4, "up": 4} | dict.fromkeys(
+    ("process", "cpython", "python", "system", "jvm", "go", "nodejs", "dotnet"), 3
+)
 
 
 @dataclass(slots=True)
@@ -50,6 +58,16 @@ class Entry:
         """How it is drawn: "counter", "histogram" or "gauge"."""
         return shape_of(self.first.type)
 
+    @property
+    def group(self) -> int:
+        """Its group's place in GROUPS."""
+        return _GROUP_OF.get(re.split(r"[._]", self.first.name)[0], 0)
+
+    @property
+    def group_name(self) -> str:
+        """Its group."""
+        return GROUPS[self.group]
+
     def add(self, metric: MetricSummary) -> None:
         """Add another instrument of this metric."""
         self.instruments.append(metric.instrument)
@@ -63,7 +81,7 @@ def _unit_in(entry: Entry) -> str:
 
 
 def entries(metrics: Iterable[MetricSummary]) -> list[Entry]:
-    """All entries by name."""
+    """All entries by group and name."""
     known = list(metrics)
     found: list[Entry] = []
     by_scraped_name: dict[str, Entry] = {}
@@ -79,7 +97,7 @@ def entries(metrics: Iterable[MetricSummary]) -> list[Entry]:
             if twin is None:
                 found.append(twin := Entry())
             twin.add(metric)
-    return sorted(found, key=lambda entry: entry.first.name)
+    return sorted(found, key=lambda entry: (entry.group, entry.first.name))
 
 
 def entry_of(name: str, metrics: Iterable[MetricSummary]) -> Entry | None:

@@ -10,9 +10,10 @@ from telemetry.tools.console.retention import BoundedQueue, Retained
 from telemetry.tools.console.values import digest, size_of
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Iterator
 
     from telemetry.tools.console.limits import SignalLimits
+    from telemetry.tools.console.origin import Origin
     from telemetry.tools.console.points import StoredPoint
     from telemetry.tools.console.values import PlainValue
 
@@ -50,8 +51,9 @@ class Series:
     """The points of one metric with the same attributes and origin.
 
     `sample` is the sample's name where the series was scraped (`..._bucket`), else empty; `service` is the service's or
-    the scrape target's name; `instance` the process's id, empty where one series covers all. `delta` says that points
-    hold what came since the one before. `size` is what it takes in memory without its points.
+    the scrape target's name; `instance` the process's id, empty where one series covers all; `origin` is None of a
+    scrape. `delta` says that points hold what came since the one before. `size` is what it takes in memory without its
+    points.
 
     Series of the same `track` are drawn as one (the buckets of a scraped histogram); without one it is not drawn.
     """
@@ -64,6 +66,7 @@ class Series:
     attributes: dict[str, PlainValue]
     instance: str = ""
     delta: bool = False
+    origin: Origin | None = None
     points: deque[StoredPoint] = field(default_factory=deque)
     track: Hashable | None = field(init=False)
     size: int = field(init=False)
@@ -116,6 +119,8 @@ class MetricStore:
         series = point.series
         if not series.points:
             self._queue.charge(series.size)
+            if series.origin is not None:
+                self._queue.share(series.origin)
             self._series[series.key] = series
             self._by_name.setdefault(series.instrument.name, {})[series.key] = series
         series.points.append(point)
@@ -126,6 +131,8 @@ class MetricStore:
         series.points.popleft()  # the series and the queue are in the same order
         if not series.points:
             self._queue.charge(-series.size)
+            if series.origin is not None:
+                self._queue.release(series.origin)
             del self._series[series.key]
             named = self._by_name[series.instrument.name]
             del named[series.key]
@@ -152,6 +159,9 @@ class MetricStore:
     def named(self, name: str) -> list[Series]:
         """The series of one metric, in order of appearance."""
         return list(self._by_name.get(name, {}).values())
+
+    def __iter__(self) -> Iterator[StoredPoint]:
+        return iter(self._queue)
 
     @property
     def retained(self) -> Retained:

@@ -41,11 +41,15 @@ class Scope(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Origin:
-    """Resource and scope, shared by all records that came with the same ones; `size` is charged once for them all."""
+    """Resource and scope, shared by all records that came with the same ones; `size` is charged once for them all.
+
+    `raw` are the ResourceSpans and ScopeSpans (or those of logs and metrics) that they came in, without records.
+    """
 
     resource: Resource
     scope: Scope
     size: int
+    raw: tuple[bytes, bytes]
 
 
 class OriginCache:
@@ -65,7 +69,7 @@ class OriginCache:
                 decoded = _decode(resource)
                 message = trace_pb2.ScopeSpans.FromString(scope).scope
                 name = Scope(message.name, message.version)
-                origin = Origin(decoded, name, decoded.size + size_of(name) + size_of(key))
+                origin = Origin(decoded, name, decoded.size + size_of(name) + size_of(key), key)
                 self._origins[key] = origin
             return origin
 

@@ -20,10 +20,10 @@ _MOST_OBJECTS = 100_000
 _ID_FIELDS = frozenset({"traceId", "spanId", "parentSpanId"})
 
 
-def json_to_protobuf(signal: Signal, data: bytes) -> bytes:
+def json_to_protobuf(signal: Signal, data: bytes, most_objects: int = _MOST_OBJECTS) -> bytes:
     """Translate a request; unknown fields are ignored, as OTLP asks for. Raises Refusal(400) or Refusal(413)."""
-    if data.count(b"{") + data.count(b"[") > _MOST_OBJECTS:
-        raise Refusal(413, f"the message holds more than {_MOST_OBJECTS} JSON objects and lists")
+    if data.count(b"{") + data.count(b"[") > most_objects:
+        raise Refusal(413, f"the message holds more than {most_objects} JSON objects and lists")
     try:
         document = json.loads(data, object_hook=_ids_to_base64)
         _check_object(document)
@@ -44,7 +44,12 @@ def _check_object(document: object) -> None:
 
 def encode_json(message: Message) -> bytes:
     """The JSON encoding of an answer."""
-    return json.dumps(json_format.MessageToDict(message), separators=(",", ":")).encode()
+    return compact_json(json_format.MessageToDict(message))
+
+
+def compact_json(document: Any) -> bytes:
+    """A JSON document without blanks."""
+    return json.dumps(document, separators=(",", ":")).encode()
 
 
 def _ids_to_base64(item: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from telemetry.tools.console.query import Query, QueryError, parse, query_of, term
+from telemetry.tools.console.query import Query, QueryError, label_term, parse, query_of, term
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Read = TypeVar("Read")
 
+_MOST_SKIPPED = 1_000_000
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -59,12 +60,16 @@ class Parameters:
 
     def query(self, fields: Mapping[str, tuple[str, str]]) -> Query:
         """The terms in `q` and in the parameters that stand for one."""
-        terms = list(_checked("q", self._values.get("q", ""), parse)) if "q" in self._values else []
+        terms = list(_checked("q", self._values.get("q", ""), parse))
         for field, (name, sign) in fields.items():
             value = self.text(field)
             if value is not None:
                 terms.append(_checked(field, value, partial(term, name, sign)))
         return query_of(terms)
+
+    def labels(self) -> Query:
+        """The terms in `q`, about the labels of a metric."""
+        return query_of(_checked("q", self._values.get("q", ""), partial(parse, make=label_term)))
 
     def integer(self, name: str, default: int, highest: int) -> int:
         """An integer from 1 to `highest`."""
@@ -76,6 +81,10 @@ class Parameters:
         ):
             raise ParameterError(name, value, f"an integer from 1 to {highest}")
         return int(value)
+
+    def listing(self, usual: int, most: int) -> tuple[int, int]:
+        """`limit` and `skip` of a list."""
+        return self.integer("limit", usual, most), self.integer("skip", 0, _MOST_SKIPPED)
 
     def choice(self, name: str, choices: Collection[str]) -> str | None:
         """One of the choices, None if absent."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import operator
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -21,17 +22,18 @@ from telemetry.tools.console.search import holds_text
 from telemetry.tools.console.spans import has_failed, root_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from telemetry.tools.console.values import PlainValue
 
 #: The parameters that stand for terms, which forms have as fields: name and operator of each.
 TRACE_FIELDS = {
     "mode": ("mode", "="), "service": ("service", "="), "route": ("http.route", "="), "status": ("status", "="),
-    "min_ms": ("duration", ">="),
+    "min_ms": ("duration", ">="), "from": ("time", ">="), "to": ("time", "<="),
 }  # fmt: skip
 LOG_FIELDS = {
     "mode": ("mode", "="), "service": ("service", "="), "logger": ("logger", "="), "severity": ("severity", ">="),
+    "from": ("time", ">="), "to": ("time", "<="),
 }  # fmt: skip
 
 #: Values of `status`: no error in any span, one in any, one in a request; the status of the answer.
@@ -83,13 +85,17 @@ class Query:
 
     terms: tuple[Term, ...] = ()
 
-    def find_traces(self, traces: Iterable[list[StoredSpan]], limit: int) -> list[list[StoredSpan]]:
-        """The first `limit` traces that match."""
-        return list(islice(filter(self.matches_trace, traces), limit))
+    def find_traces(
+        self, traces: Iterable[list[StoredSpan]], limit: int, *, skip: int = 0, sort: str = "start"
+    ) -> list[list[StoredSpan]]:
+        """The `limit` traces that match after the first `skip`, the latest or the longest first."""
+        # Sorted before they are filtered, which is what costs: no more are looked into than are asked for.
+        ordered = sorted(traces, key=SORTS[sort], reverse=True)
+        return list(islice(filter(self.matches_trace, ordered), skip, skip + limit))
 
-    def find_logs(self, records: Iterable[StoredLog], limit: int) -> list[StoredLog]:
-        """The first `limit` log records that match, or fewer if they are large."""
-        return list(affordable(filter(self.matches_log, records), limit))
+    def find_logs(self, records: Iterable[StoredLog], limit: int, *, skip: int = 0) -> list[StoredLog]:
+        """The `limit` log records that match after the first `skip`, or fewer if they are large."""
+        return list(affordable(islice(filter(self.matches_log, records), skip, None), limit))
 
     def matches_trace(self, trace: list[StoredSpan]) -> bool:
         """Whether each term matches a span of the trace (not all of them the same one)."""
@@ -99,15 +105,19 @@ class Query:
         """Whether each term matches the log record."""
         return all(_matches_log(term, record) for term in self.terms)
 
+    def matches_labels(self, labels: Mapping[str, str]) -> bool:
+        """Whether each term matches a label of a metric's series."""
+        return all(_matches_labels(term, labels) for term in self.terms)
 
-def parse(text: str) -> tuple[Term, ...]:
-    """Read the terms of a query; raises QueryError."""
+
+def parse(text: str, make: Callable[[str, str, str], Term] | None = None) -> tuple[Term, ...]:
+    """Read the terms of a query, each made by `term` or `make`; raises QueryError."""
     terms = []
     for found in _TERM.finditer(text):
         value = found["value"]
         if _QUOTED.fullmatch(value):
             value = re.sub(r"\\(.)", r"\1", value[1:-1])
-        terms.append(term(found["name"] or _TEXT, found["operator"] or "=", value))
+        terms.append((make or term)(found["name"] or _TEXT, found["operator"] or "=", value))
     if len(terms) > _MOST_TERMS:
         raise QueryError(f"at most {_MOST_TERMS} terms")
     return tuple(terms)
@@ -115,7 +125,7 @@ def parse(text: str) -> tuple[Term, ...]:
 
 def term(name: str, sign: str, value: str) -> Term:
     """A condition; raises QueryError if the value cannot be compared like that."""
-    number = _number(value)
+    number = None
     if name == "duration":
         found = _DURATION.fullmatch(value)
         if found is None:
@@ -125,11 +135,29 @@ def term(name: str, sign: str, value: str) -> Term:
         if value.lower() not in SEVERITIES:
             raise QueryError(", ".join(SEVERITIES))
         number = SEVERITIES[value.lower()]
+    elif name == "time":
+        # A time is written in microseconds at best, and includes all that is in the last one.
+        number = _nanoseconds(value) + (999 if sign in {"<=", ">"} else 0)
     elif name == "status" and (sign not in {"=", "!="} or value not in STATUSES):
         raise QueryError(", ".join(STATUSES))
-    elif sign not in {"=", "!="} and number is None:
+    return label_term(name, sign, value) if number is None else Term(name, sign, value, number)
+
+
+def label_term(name: str, sign: str, value: str) -> Term:
+    """A condition on an attribute of any name; raises QueryError if the value cannot be compared like that."""
+    number = _number(value)
+    if sign not in {"=", "!="} and number is None:
         raise QueryError(f"a number after {name}{sign}")
     return Term(name, sign, value, number)
+
+
+def _nanoseconds(value: str) -> int:
+    """An ISO 8601 time, UTC if it names no zone, in nanoseconds since the epoch."""
+    try:
+        time = datetime.fromisoformat(value)
+        return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1e6) * 1000
+    except (ValueError, OverflowError):
+        raise QueryError("a time such as 2026-11-28T09:30:00, in UTC") from None
 
 
 def _number(value: str) -> float | None:
@@ -172,6 +200,13 @@ def _matches_log(term: Term, record: StoredLog) -> bool:
     return _OF_LOG.get(term.name, _attribute)(term, record) != (term.operator == "!=")
 
 
+def _matches_labels(term: Term, labels: Mapping[str, str]) -> bool:
+    if term.name == _TEXT:
+        return any(term.value.lower() in text.lower() for text in labels.values())
+    value = labels.get(term.name, "")
+    return (_is(term, value) or _is(term, _number(value))) != (term.operator == "!=")
+
+
 def _status(term: Term, trace: list[StoredSpan]) -> bool:
     if term.value in {"ok", "error", "failed"}:
         errors = [span for span in trace if span.status == STATUS_ERROR]
@@ -186,6 +221,15 @@ def duration_of(trace: list[StoredSpan]) -> int:
     if len(trace) == 1:
         return max(trace[0].end_ns - trace[0].start_ns, 0)
     return max(max(span.end_ns for span in trace) - min(span.start_ns for span in trace), 0)
+
+
+def start_of(trace: list[StoredSpan]) -> int:
+    """The first start, in nanoseconds since the epoch."""
+    return trace[0].start_ns if len(trace) == 1 else min(span.start_ns for span in trace)
+
+
+#: What traces are sorted by.
+SORTS: dict[str, Callable[[list[StoredSpan]], int]] = {"start": start_of, "duration": duration_of}
 
 
 def _kind(span: StoredSpan) -> str:
@@ -207,6 +251,7 @@ def _text(term: Term, record: StoredSpan | StoredLog) -> bool:
 _OF_TRACE: dict[str, Callable[[Term, list[StoredSpan]], bool]] = {
     "status": _status,
     "duration": lambda term, trace: _is(term, duration_of(trace)),
+    "time": lambda term, trace: _is(term, start_of(trace)),
 }
 _OF_SPAN: dict[str, Callable[[Term, StoredSpan], bool]] = {
     "mode": lambda term, span: term.value == span.resource.mode,
@@ -221,5 +266,6 @@ _OF_LOG: dict[str, Callable[[Term, StoredLog], bool]] = {
     "service": lambda term, record: term.value == record.resource.service,
     "logger": lambda term, record: term.value == record.scope.name,
     "severity": lambda term, record: _is(term, record.severity_number),
+    "time": lambda term, record: _is(term, record.time_ns),
     _TEXT: _text,
 }

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 #: What a stored record takes in memory beyond its OTLP bytes and name (measured on CPython 3.11; bytes).
 SPAN_OVERHEAD = 400
-LOG_OVERHEAD = 250
+LOG_OVERHEAD = 290
 
 SPAN_KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
 SPAN_STATUSES = ("unset", "ok", "error")
@@ -175,13 +175,14 @@ class StoredSpan(_Stored):
 class StoredLog(_Stored):
     """A log record as the store keeps it."""
 
-    __slots__ = ("severity_number", "trace_id")
+    __slots__ = ("severity_number", "time_ns", "trace_id")
 
     def __init__(self, message: logs_pb2.LogRecord, raw: bytes, origin: Origin) -> None:
         # The SDK writes zeros where a record belongs to no trace; OTLP takes every other invalid id for none, too.
         valid = len(message.trace_id) == len(NO_TRACE_ID) and message.trace_id != NO_TRACE_ID
         self.trace_id = message.trace_id if valid else b""
         self.severity_number = message.severity_number
+        self.time_ns = message.time_unix_nano or message.observed_time_unix_nano
         self.origin = origin
         self.raw = raw
         self.size = len(raw) + LOG_OVERHEAD
@@ -194,7 +195,7 @@ class StoredLog(_Stored):
         """Read everything that the log record holds."""
         message = logs_pb2.LogRecord.FromString(self.raw)
         return LogRecord(
-            time_ns=message.time_unix_nano or message.observed_time_unix_nano,
+            time_ns=self.time_ns,
             observed_time_ns=message.observed_time_unix_nano,
             severity_number=message.severity_number,
             severity=message.severity_text,

@@ -17,11 +17,14 @@ from telemetry.tools.console.accounts import accounts
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from telemetry.tools.console.calls import Calls
     from telemetry.tools.console.context import ConsoleContext
     from telemetry.tools.console.metrics import MetricSummary, Series
+    from telemetry.tools.console.pages.overview import ModePanel
     from telemetry.tools.console.points import Point, StoredPoint
     from telemetry.tools.console.records import LogRecord, Span
     from telemetry.tools.console.scraper import TargetState
+    from telemetry.tools.console.senders import Sender
     from telemetry.tools.console.spans import TraceSummary
     from telemetry.tools.console.totals import ModeTotals
 
@@ -79,6 +82,44 @@ def target_json(target: TargetState) -> Json:
     """The state of a scrape target."""
     shape = asdict(target)
     return {**shape, "last_scrape": iso_time(shape.pop("last_scrape_ns"))}
+
+
+def sender_json(sender: Sender) -> Json:
+    """One process of /api/services."""
+    return {
+        "service": sender.service,
+        "mode": sender.mode,
+        "instance": sender.instance,
+        "first": iso_time(sender.first_ns),
+        "last": iso_time(sender.last_ns),
+        "signals": {signal: iso_time(time_ns) for signal, time_ns in sender.signals.items()},
+    }
+
+
+def panel_json(panel: ModePanel) -> Json:
+    """One mode of /api/modes; durations in seconds, None where nothing is known."""
+    return {
+        "mode": panel.name,
+        "requests_per_second": panel.rate,
+        "failed_ratio": panel.error_ratio,
+        "duration_seconds": dict(panel.quantiles),
+        "freshness_seconds": {"p50": panel.freshness, "p99": panel.freshness_worst},
+        "processes": panel.workers,
+        "silent_processes": panel.silent,
+        "signals": [asdict(signal) for signal in panel.signals],
+        "counts_agree": panel.agrees,
+    }
+
+
+def calls_json(calls: Calls) -> Json:
+    """One line of /api/calls."""
+    return {
+        "caller": calls.caller,
+        "callee": calls.callee,
+        "calls_per_second": calls.rate,
+        "error_ratio": calls.error_ratio,
+        "p95_seconds": calls.p95,
+    }
 
 
 def trace_summary_json(trace: TraceSummary) -> Json:

@@ -7,8 +7,9 @@ import time
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from telemetry.tools.console.calls import Calls, calls_between
 from telemetry.tools.console.fates import FATE_METRICS, FateCounts, Fates, started_at
-from telemetry.tools.console.history import Figures, History
+from telemetry.tools.console.history import SLOT_SECONDS, Figures, History
 from telemetry.tools.console.limits import Limits
 from telemetry.tools.console.logs import LogStore
 from telemetry.tools.console.metrics import Instrument, MetricStore, MetricSummary, Series
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 ACCESS_LOGGER = "userapi.access"
 
 _ALL = 1 << 62
+#: Figures leave out the last moments, which of what is replayed are complete.
+_SHOWN_AFTER_NS = 2 * SLOT_SECONDS * 10**9
 
 
 class IncomingPoint(NamedTuple):
@@ -68,12 +71,33 @@ class Store:
         self._history = History()
         self._senders = Senders()
         self._fates = FateCounts()
+        self._replays = False
+        self._latest_ns = 0
+
+    def now_ns(self) -> int:
+        """The time that pages are about, in nanoseconds since the epoch: now, or the end of what was replayed."""
+        return self._latest_ns + _SHOWN_AFTER_NS if self._latest_ns else time.time_ns()
 
     # Writing
 
+    def replay(self) -> None:
+        """From now on, what is added is old: the time is the latest that was added."""
+        self._replays = True
+
+    def _arrival_ns(self, times: Iterable[int]) -> int:
+        """When records with these times arrive: now, or the latest time of what is replayed."""
+        now_ns = time.time_ns()
+        if not self._replays:
+            return now_ns
+        known = [each for each in times if 0 < each <= now_ns]
+        if known:
+            self.started_ns = min(self.started_ns, *known)
+            self._latest_ns = max(self._latest_ns, *known)
+        return self._latest_ns or now_ns
+
     def add_spans(self, spans: Sequence[StoredSpan]) -> None:
         """Keep and count spans; one whose ids are kept already is counted as a duplicate and left out."""
-        now_ns = time.time_ns()
+        now_ns = self._arrival_ns(span.end_ns for span in spans)
         with self._changed:
             self._senders.hear({span.resource for span in spans}, "traces", now_ns)
             for span in spans:
@@ -84,12 +108,12 @@ class Store:
                 totals.spans += 1
                 if span.kind == KIND_SERVER:
                     totals.count_server_span(span.resource.service)
-                    self._history.mode(span.resource.mode).add(span, now_ns)
+                    self._history.mode(span.resource.mode).add(span, span.end_ns if self._replays else now_ns)
             self._changed.notify_all()
 
     def add_logs(self, records: Sequence[StoredLog]) -> None:
         """Keep and count log records."""
-        now_ns = time.time_ns()
+        now_ns = self._arrival_ns(record.time_ns for record in records)
         with self._changed:
             self._senders.hear({record.resource for record in records}, "logs", now_ns)
             for record in records:
@@ -104,7 +128,7 @@ class Store:
 
     def add_points(self, points: Sequence[IncomingPoint]) -> None:
         """Keep and count data points received by OTLP."""
-        now_ns = time.time_ns()
+        now_ns = self._arrival_ns(point.time_ns for point in points)
         with self._changed:
             self._senders.hear({point.origin.resource for point in points}, "metrics", now_ns)
             for point in points:
@@ -120,7 +144,9 @@ class Store:
             message: Any = POINT_CLASSES[kind].FromString(point.raw)
             attributes = plain_attributes(message.attributes)
             instance = str(resource.attributes.get("service.instance.id", ""))
-            series = Series(key, instrument, resource.mode, resource.service, "", attributes, instance, point.delta)
+            series = Series(
+                key, instrument, resource.mode, resource.service, "", attributes, instance, point.delta, point.origin
+            )
         totals = self._totals.mode(resource.mode)
         totals.data_points += 1
         is_requests = instrument.name == OTLP_METRIC and kind in {"histogram", "exponential_histogram"}
@@ -203,12 +229,17 @@ class Store:
     def history(self, seconds: int, steps: int) -> dict[str, list[Figures]]:
         """How requests went in the last `seconds`, in `steps` equal parts, by mode."""
         with self._changed:
-            return self._history.figures(seconds, steps, time.time())
+            return self._history.figures(seconds, steps, self.now_ns() / 1e9)
 
     def recent(self, seconds: int) -> dict[str, Figures]:
         """How requests went in the last `seconds`, by mode."""
         with self._changed:
-            return self._history.recent(seconds, time.time())
+            return self._history.recent(seconds, self.now_ns() / 1e9)
+
+    def calls(self, seconds: int) -> list[Calls]:
+        """Which service called which in the last `seconds`; nothing while a single one sends."""
+        several = len({sender.service for sender in self.senders()}) > 1
+        return calls_between(self.stored_traces(), seconds, self.now_ns()) if several else []
 
     def senders(self) -> list[Sender]:
         """The known processes."""
@@ -293,6 +324,11 @@ class Store:
             if (mode is None or record.resource.mode == mode) and record.severity_number >= minimum_severity
         )
         return [record.decode() for record in islice(found, limit)]
+
+    def stored_points(self) -> list[OtlpPoint]:
+        """The points that came by OTLP, undecoded, in order of arrival."""
+        with self._changed:
+            return [point for point in self._metrics if isinstance(point, OtlpPoint)]
 
     def metrics(self) -> list[MetricSummary]:
         """All metrics of which points are kept, by name."""

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
-from django.http import Http404, HttpResponse, JsonResponse
-from django.urls import reverse
-from django.utils.html import format_html, format_html_join
+from django.http import Http404, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from telemetry.exposition.names import label_value
 from telemetry.tools.console.application import error_response
 from telemetry.tools.console.faults import Faults
-from telemetry.tools.console.openapi import ENDPOINTS, document
+from telemetry.tools.console.files import lines_of
+from telemetry.tools.console.openapi import ENDPOINTS, OTLP_LINES, WINDOWS, document, path_of
+from telemetry.tools.console.pages.overview import mode_panels
+from telemetry.tools.console.pages.rendering import page
 from telemetry.tools.console.parameters import Parameters, checked_trace_id
-from telemetry.tools.console.query import LOG_FIELDS, TRACE_FIELDS
+from telemetry.tools.console.query import LOG_FIELDS, SORTS, TRACE_FIELDS
 from telemetry.tools.console.retention import affordable
 from telemetry.tools.console.shapes import (
+    calls_json,
     log_json,
     metric_json,
+    panel_json,
+    sender_json,
     series_json,
     span_json,
     summary_json,
@@ -29,7 +35,7 @@ from telemetry.tools.console.shapes import (
 from telemetry.tools.console.spans import summarize
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from telemetry.tools.console.application import ConsoleRequest
     from telemetry.tools.console.metrics import Series
@@ -62,20 +68,9 @@ def _parameters(request: ConsoleRequest, name: str) -> Parameters:
 
 @require_safe
 def index(request: ConsoleRequest) -> HttpResponse:
-    """The API's links."""
+    """The API's endpoints."""
     Parameters(request)
-    rows = (
-        (reverse(name), reverse(name), "; ".join([endpoint.summary, *endpoint.parameters]))
-        for name, endpoint in ENDPOINTS.items()
-        if not endpoint.path_parameter
-    )
-    links = format_html_join("\n", '<li><a href="{}">{}</a>: {}</li>', rows)
-    page = format_html(
-        '<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8"><title>JSON API</title></head>\n'
-        "<body>\n<h1>JSON API</h1>\n<ul>\n{}\n</ul>\n</body>\n</html>\n",
-        links,
-    )
-    return HttpResponse(page, content_type="text/html; charset=utf-8")
+    return page(request, "api", {"endpoints": [(path_of(name), endpoint) for name, endpoint in ENDPOINTS.items()]})
 
 
 @require_safe
@@ -100,11 +95,20 @@ def summary(request: ConsoleRequest) -> HttpResponse:
 
 
 @require_safe
+def services(request: ConsoleRequest) -> HttpResponse:
+    """The processes that have sent something."""
+    Parameters(request)
+    return JsonResponse({"services": list(map(sender_json, request.console.store.senders()))})
+
+
+@require_safe
 def traces(request: ConsoleRequest) -> HttpResponse:
     """The latest traces."""
     parameters = _parameters(request, "api-traces")
-    limit = parameters.integer("limit", _LISTED, _MOST_LISTED)
-    found = parameters.query(TRACE_FIELDS).find_traces(request.console.store.stored_traces(), limit)
+    limit, skip = parameters.listing(_LISTED, _MOST_LISTED)
+    sort = parameters.choice("sort", SORTS) or "start"
+    kept = request.console.store.stored_traces()
+    found = parameters.query(TRACE_FIELDS).find_traces(kept, limit, skip=skip, sort=sort)
     return JsonResponse({"traces": [trace_summary_json(summarize(trace)) for trace in found]})
 
 
@@ -150,7 +154,12 @@ def metric(request: ConsoleRequest, name: str) -> HttpResponse:
     described = [metric_json(item) for item in store.metrics() if item.instrument.name == name]
     if not described:
         raise Http404(f"no points of metric {name} are kept; /api/metrics has the names")
-    every = [SeriesPart(*item) for item in store.series(name, parameters.text("mode"), points)]
+    query = parameters.labels()
+    every = [
+        SeriesPart(series, kept)
+        for series, kept in store.series(name, parameters.text("mode"), points)
+        if query.matches_labels({key: label_value(value) for key, value in series.attributes.items()})
+    ]
     series = [series_json(part.series, part.points) for part in affordable(every, limit)]
     return JsonResponse(
         {"name": name, "metrics": described, "series": series, "series_left_out": len(every) - len(series)}
@@ -161,10 +170,70 @@ def metric(request: ConsoleRequest, name: str) -> HttpResponse:
 def logs(request: ConsoleRequest) -> HttpResponse:
     """The latest log records."""
     parameters = _parameters(request, "api-logs")
-    limit = parameters.integer("limit", _LISTED, _MOST_LISTED)
+    limit, skip = parameters.listing(_LISTED, _MOST_LISTED)
     kept = request.console.store.stored_logs(parameters.trace_id("trace_id"))
-    found = parameters.query(LOG_FIELDS).find_logs(kept, limit)
+    found = parameters.query(LOG_FIELDS).find_logs(kept, limit, skip=skip)
     return JsonResponse({"logs": [log_json(record.decode()) for record in found]})
+
+
+@require_safe
+def modes(request: ConsoleRequest) -> HttpResponse:
+    """The figures of each mode, side by side."""
+    window = _window(_parameters(request, "api-modes"))
+    return JsonResponse(
+        {"window_seconds": window, "modes": list(map(panel_json, mode_panels(request.console, window)))}
+    )
+
+
+@require_safe
+def calls(request: ConsoleRequest) -> HttpResponse:
+    """Which service calls which."""
+    window = _window(_parameters(request, "api-calls"))
+    return JsonResponse({"window_seconds": window, "calls": list(map(calls_json, request.console.store.calls(window)))})
+
+
+def _window(parameters: Parameters) -> int:
+    return 60 * int(parameters.choice("window", WINDOWS) or "5")
+
+
+@require_safe
+def save(request: ConsoleRequest) -> HttpResponseBase:
+    """Everything that is kept."""
+    Parameters(request)
+    store = request.console.store
+    parts: list[tuple[str, Callable[[], Iterable[Any]]]] = [
+        ("traces", lambda: chain.from_iterable(reversed(store.stored_traces()))),
+        ("logs", lambda: reversed(store.stored_logs())),
+        ("metrics", store.stored_points),
+    ]
+    return _download("telemetry", (line for signal, read in parts for line in lines_of(signal, read())))
+
+
+@require_safe
+def save_traces(request: ConsoleRequest) -> HttpResponseBase:
+    """The spans and log records of the traces that match."""
+    parameters = _parameters(request, "api-save-traces")
+    store, trace_id = request.console.store, parameters.trace_id("trace_id")
+    traces = [spans for spans in [store.stored_trace(trace_id)] if spans] if trace_id else store.stored_traces()
+    found = parameters.query(TRACE_FIELDS).find_traces(traces, len(traces))
+    ids = [spans[0].trace_id.hex() for spans in found] or ([trace_id] if trace_id else [])
+    records = chain.from_iterable(reversed(store.stored_logs(each)) for each in ids)
+    name = f"trace-{trace_id}" if trace_id else "traces"
+    return _download(name, chain(lines_of("traces", chain.from_iterable(found)), lines_of("logs", records)))
+
+
+@require_safe
+def save_logs(request: ConsoleRequest) -> HttpResponseBase:
+    """The log records that match."""
+    parameters = _parameters(request, "api-save-logs")
+    query = parameters.query(LOG_FIELDS)
+    kept = reversed(request.console.store.stored_logs(parameters.trace_id("trace_id")))
+    return _download("logs", lines_of("logs", (record for record in kept if query.matches_log(record))))
+
+
+def _download(name: str, lines: Iterable[bytes]) -> HttpResponseBase:
+    disposition = {"Content-Disposition": f'attachment; filename="{name}.jsonl"'}
+    return StreamingHttpResponse(lines, content_type=OTLP_LINES, headers=disposition)
 
 
 @require_POST

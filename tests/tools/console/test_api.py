@@ -146,6 +146,9 @@ def test_logs_are_filtered(filled: Console, query: str, count: int) -> None:
     assert len(get(filled, f"/api/logs?{query}")["logs"]) == count
 
 
+TRACE_PARAMETERS = "the parameters mode, service, route, status, min_ms, from, to, q, sort, skip, limit"
+
+
 @pytest.mark.parametrize(
     ("path", "parameter", "value", "expected"),
     [
@@ -157,7 +160,12 @@ def test_logs_are_filtered(filled: Console, query: str, count: int) -> None:
         ("/api/traces?limit=" + "9" * 5000, "limit", "9" * 5000, "an integer from 1 to 1000"),
         ("/api/traces?limit=1&limit=2", "limit", "1, 2", "one value"),
         ("/api/traces?mode=", "mode", "", "a text that is not empty"),
-        ("/api/traces?modus=x", "modus", "x", "the parameters mode, service, route, status, min_ms, q, limit"),
+        (
+            "/api/traces?modus=x",
+            "modus",
+            "x",
+            TRACE_PARAMETERS,
+        ),
         ("/api/traces/xyz", "trace_id", "xyz", "32 hexadecimal digits"),
         ("/api/logs?trace_id=" + "g" * 32, "trace_id", "g" * 32, "32 hexadecimal digits"),
         ("/api/logs?severity=loud", "severity", "loud", "trace, debug, info, warn, error, fatal"),

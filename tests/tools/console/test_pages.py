@@ -22,7 +22,7 @@ def trace_ids(both_modes: BothModes, mode: str, name: str) -> list[str]:
 
 
 def rows(page: Page) -> list[str]:
-    return page.locator("table.rows tbody tr").all_inner_texts()
+    return page.locator("table.rows tbody tr:not(.group)").all_inner_texts()
 
 
 def test_overview_has_both_modes_side_by_side(browser: Chromium, url: str, both_modes: BothModes) -> None:

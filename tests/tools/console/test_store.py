@@ -64,7 +64,7 @@ def test_evicted_series_leave_no_bytes_behind() -> None:
     store = Store(Limits(points=SignalLimits(1, 1 << 30)))
     for number in range(50):
         take(store, "metrics", requests_total(1, time_ns=number, route=f"/{number}"))
-    assert store.retained()["points"].bytes < 3000
+    assert store.retained()["points"].bytes < 4500
 
 
 def test_record_larger_than_the_limit_is_not_kept() -> None:

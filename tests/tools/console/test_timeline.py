@@ -91,7 +91,7 @@ def test_scraped_buckets_are_one_histogram() -> None:
         )
     [track] = found(store, "wait_seconds")
     assert track.mode == "direct"
-    assert track.labels == {"export_mode": "direct"}
+    assert track.labels == {"export_mode": "direct", "mode": "direct"}
     assert totals(track) == [3] * 6
     assert track.gains[0] == Buckets((0.1, math.inf), [2.0, 1.0])
 

@@ -27,7 +27,7 @@ _LINES = 4
 #: Larger values are in the table only.
 _LARGEST = 1e300
 _SCRIPTED_LAYERS = frozenset({"titles", "plot text-overlay", "plot tooltip-overlay"})
-_TIME_STEPS = (10, 20, 30, 60, 120, 300, 600, 1200)
+_TIME_STEPS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 3600, 7200, 14400, 43200, 86400)
 _TIME_LABELS = 5
 _NOT_XML = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 
@@ -49,6 +49,7 @@ class Dot:
     value: float
     title: str
     href: str
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,11 @@ class Chart:
     def empty(self) -> bool:
         """Whether there is nothing to draw."""
         return not self.dots and all(value is None for line in self.lines for value in line.values)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a dot stands for something that failed."""
+        return any(dot.failed for dot in self.dots)
 
     @property
     def rows(self) -> list[tuple[str, list[str]]]:
@@ -127,6 +133,7 @@ class Chart:
         for link, dot in zip(root.iter("a"), dots, strict=False):
             link.attrib.clear()
             link.set("href", dot.href)
+            link.set("class", "failed" if dot.failed else "")
             link.set("aria-label", _xml_text(dot.title))
             for name in link.findall("desc"):
                 link.remove(name)
@@ -175,6 +182,6 @@ def _ticks(lowest: float, highest: float, base: int) -> list[float]:
 
 
 def _time_labels(first: float, last: float) -> list[float]:
-    step = next((step for step in _TIME_STEPS if (last - first) / step <= _TIME_LABELS), _TIME_STEPS[-1])
+    step = next((step for step in _TIME_STEPS if (last - first) / step <= _TIME_LABELS), (last - first) / 2)
     begin = math.ceil(first / step) * step
     return [float(begin + index * step) for index in range(int((last - begin) // step) + 1)]

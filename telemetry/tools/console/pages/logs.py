@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,16 +11,19 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from telemetry.tools.console.logs import SEVERITIES
-from telemetry.tools.console.pages.rendering import page, with_query
+from telemetry.tools.console.openapi import ENDPOINTS
+from telemetry.tools.console.pages.rendering import page, saving, turning
 from telemetry.tools.console.pages.shown_modes import colour_of, services_of, shown_modes
 from telemetry.tools.console.parameters import Parameters
 from telemetry.tools.console.query import LOG_FIELDS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from django.http import HttpResponse
 
     from telemetry.tools.console.application import ConsoleRequest
-    from telemetry.tools.console.records import LogRecord
+    from telemetry.tools.console.records import LogRecord, StoredLog
 
 _LISTED = 100
 _MOST_LISTED = 500
@@ -26,9 +31,10 @@ _MOST_LISTED = 500
 
 @dataclass(frozen=True, slots=True)
 class LogRow:
-    """One line: the record, the level that its severity belongs to, and its mode's colour."""
+    """One line: the record, its id on the page, the level that its severity belongs to, and its mode's colour."""
 
     record: LogRecord
+    id: str
     level: str
     colour: int
 
@@ -42,21 +48,18 @@ class LogRow:
 @require_safe
 def logs(request: ConsoleRequest) -> HttpResponse:
     """The latest log records that match."""
-    parameters = Parameters(request, *LOG_FIELDS, "q", "limit", blank=True)
-    limit = parameters.integer("limit", _LISTED, _MOST_LISTED)
+    parameters = Parameters(request, *ENDPOINTS["api-logs"].parameters, blank=True)
+    limit, skip = parameters.listing(_LISTED, _MOST_LISTED)
     query = parameters.query(LOG_FIELDS)
     store = request.console.store
     modes = shown_modes(store)
-    found = [record.decode() for record in query.find_logs(store.stored_logs(), limit + 1)]
+    found = query.find_logs(store.stored_logs(parameters.trace_id("trace_id")), limit + 1, skip=skip)
     # They come in batches of several workers, each in its own order.
-    rows = [
-        LogRow(each, level_of(each), colour_of(each.resource.mode, modes))
-        for each in sorted(found[:limit], key=lambda record: record.time_ns, reverse=True)
-    ]
-    more = with_query(reverse("logs"), **{**parameters.given, "limit": str(min(limit * 2, _MOST_LISTED))})
+    latest_first = sorted(found[:limit], key=lambda record: record.time_ns, reverse=True)
     context = {
-        "rows": rows,
-        "more": more if len(found) > limit and limit < _MOST_LISTED else None,
+        "rows": rows_of(latest_first, modes),
+        **turning("logs", parameters, limit, skip, more=len(found) > limit, now_ns=store.now_ns()),
+        "save": saving("logs", parameters),
         "wanted": parameters.given,
         "severities": SEVERITIES,
         "filtered": bool(query.terms),
@@ -65,6 +68,19 @@ def logs(request: ConsoleRequest) -> HttpResponse:
         "services": services_of(store),
     }
     return page(request, "logs", context)
+
+
+def rows_of(records: Iterable[StoredLog], modes: list[str]) -> list[LogRow]:
+    """A line for each record, whose id stays the same when the page is renewed."""
+    same: Counter[str] = Counter()
+    rows = []
+    for stored in records:
+        name = f"log-{stored.time_ns}-{zlib.crc32(stored.raw):x}"
+        same[name] += 1
+        record = stored.decode()
+        number = f"-{same[name]}" if same[name] > 1 else ""
+        rows.append(LogRow(record, name + number, level_of(record), colour_of(record.resource.mode, modes)))
+    return rows
 
 
 def level_of(record: LogRecord) -> str:

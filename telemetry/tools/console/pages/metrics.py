@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +11,16 @@ from django.views.decorators.http import require_safe
 
 from telemetry.exposition.names import label_name
 from telemetry.tools.console.catalogue import Entry, entries, entry_of
+from telemetry.tools.console.openapi import WINDOWS
 from telemetry.tools.console.pages.charts import Chart
 from telemetry.tools.console.pages.formats import in_unit
 from telemetry.tools.console.pages.heatmap import heat_map
 from telemetry.tools.console.pages.metric_charts import exemplar_dots, label_chart, quantile_chart
-from telemetry.tools.console.pages.overview import WINDOWS, usual_window
+from telemetry.tools.console.pages.overview import usual_window
 from telemetry.tools.console.pages.rendering import page
 from telemetry.tools.console.pages.shown_modes import colour_of, ordered
 from telemetry.tools.console.parameters import Parameters
-from telemetry.tools.console.timeline import Grid, Track, groups, tracks
+from telemetry.tools.console.timeline import Grid, Track, groups, labels_of, tracks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from telemetry.tools.console.application import ConsoleRequest
     from telemetry.tools.console.points import Exemplar
+    from telemetry.tools.console.query import Query
     from telemetry.tools.console.store import Store
     from telemetry.tools.console.timeline import Group
 
@@ -60,7 +61,7 @@ class ExemplarRow:
 
 @require_safe
 def metrics(request: ConsoleRequest) -> HttpResponse:
-    """All metrics by name."""
+    """All metrics, by group and name."""
     parameters = Parameters(request, "text", "mode", blank=True)
     text, mode = parameters.text("text"), parameters.text("mode")
     store = request.console.store
@@ -85,18 +86,19 @@ def metrics(request: ConsoleRequest) -> HttpResponse:
 @require_safe
 def metric(request: ConsoleRequest, name: str) -> HttpResponse:
     """One metric over time."""
-    parameters = Parameters(request, "window", "by", "mode", blank=True)
+    parameters = Parameters(request, "window", "by", "mode", "q", blank=True)
     store = request.console.store
     window = parameters.choice("window", WINDOWS) or usual_window(store)
     entry = entry_of(name, store.metrics())
     if entry is None:
         raise Http404(f"no points of a metric {name} are kept")
     mode = parameters.text("mode")
-    grid, found, left_out = _tracks(store, entry, 60 * int(window), mode)
+    grid, found, left_out = _tracks(store, entry, 60 * int(window), mode, parameters.labels())
     by = parameters.text("by") or _MODE
     labels = [_MODE, *sorted((_differing(found) | {by}) - {_MODE})[:_MOST_LABELS]]
     context: dict[str, Any] = {
         "entry": entry, "name": name, "window": window, "windows": WINDOWS, "by": by, "labels": labels,
+        "q": parameters.given.get("q", ""),
         "mode": mode, "modes": ordered(entry.modes), "left_out": left_out, "tracks": len(found),
         "charts": _charts(entry, found, grid, by, mode), "exemplars": _exemplars(store, entry, found),
         "heat": heat_map(found, grid, entry.unit) if entry.shape == "histogram" else None,
@@ -105,15 +107,15 @@ def metric(request: ConsoleRequest, name: str) -> HttpResponse:
     return page(request, "metric", context)
 
 
-def _grid(window: int, groups: int) -> Grid:
+def _grid(now: float, window: int, groups: int) -> Grid:
     steps = min(max(_MOST_DECODED // max(groups, 1), _FEWEST_STEPS), _MOST_STEPS)
     width = window / steps
     # Whole steps: a point must not wander from one to the next while the page renews itself.
-    return Grid((time.time() // width - steps) * width, width, steps)
+    return Grid((now // width - steps) * width, width, steps)
 
 
-def _tracks(store: Store, entry: Entry, window: int, mode: str | None) -> tuple[Grid, list[Track], int]:
-    """The metric's tracks from all sources, their grid, and how many were left out."""
+def _tracks(store: Store, entry: Entry, window: int, mode: str | None, query: Query) -> tuple[Grid, list[Track], int]:
+    """The metric's tracks from all sources whose labels match, their grid, and how many were left out."""
     names: dict[str, str] = {"service_name": "service.name", "export_mode": _MODE}
     grouped: list[list[Group]] = []
     for instrument in entry.instruments:
@@ -125,13 +127,11 @@ def _tracks(store: Store, entry: Entry, window: int, mode: str | None) -> tuple[
         ]
         if instrument.source == "otlp":
             names |= {label_name(key): key for each, _ in series for key in each.attributes}
-        grouped.append(groups(series))
+        grouped.append([group for group in groups(series) if query.matches_labels(labels_of(group[0][0], names))])
     count = sum(map(len, grouped))
-    grid = _grid(window, count)
+    grid = _grid(store.now_ns() / 1e9, window, count)
     share = _MOST_TRACKS // len(grouped)
     found = [track for several in grouped for track in tracks(several[:share], grid, names)]
-    for track in found:
-        track.labels[_MODE] = track.mode
     return grid, found, count - len(found)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -75,19 +74,20 @@ def modes(request: ConsoleRequest) -> HttpResponse:
         services.setdefault((sender.mode, sender.service), []).append(sender)
     present = ordered({mode for mode, _ in services})
     panels = [
-        _panel(mode, service, services[mode, service], totals.get(mode), colour_of(mode, present))
+        _panel(mode, service, services[mode, service], totals.get(mode), colour_of(mode, present), store.now_ns())
         for mode in present
         for _, service in sorted(key for key in services if key[0] == mode)
     ]
-    context = {"panels": panels, "targets": request.console.scraper.targets, "now_ns": time.time_ns()}
+    context = {"panels": panels, "targets": request.console.scraper.targets}
     return page(request, "modes", context)
 
 
-def _panel(mode: str, service: str, senders: Sequence[Sender], totals: ModeTotals | None, colour: int) -> ServicePanel:
+def _panel(  # noqa: PLR0917
+    mode: str, service: str, senders: Sequence[Sender], totals: ModeTotals | None, colour: int, now_ns: int
+) -> ServicePanel:
     latest = max(senders, key=lambda sender: sender.last_ns)
     reports = [sender for sender in senders if sender.report is not None]
     report = max(reports, key=lambda sender: sender.report_ns).report if reports else None
-    now_ns = time.time_ns()
     workers = [
         WorkerRow(sender, (sender.report or {}).get("worker.slot"), sender.is_silent(now_ns)) for sender in senders
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ from django.views.decorators.http import require_safe
 
 from telemetry.tools.console.accounts import accounts, stored_share
 from telemetry.tools.console.fates import Fates
+from telemetry.tools.console.openapi import WINDOWS
 from telemetry.tools.console.pages.charts import Chart, Line
 from telemetry.tools.console.pages.formats import number, percent, seconds
 from telemetry.tools.console.pages.rendering import page
@@ -22,14 +22,13 @@ if TYPE_CHECKING:
     from django.http import HttpResponse
 
     from telemetry.tools.console.application import ConsoleRequest
+    from telemetry.tools.console.context import ConsoleContext
     from telemetry.tools.console.history import Figures
     from telemetry.tools.console.store import Store
     from telemetry.tools.console.totals import ModeTotals
 
-#: Minutes that charts show, by what the address says.
-WINDOWS = {"1": "1 min", "5": "5 min", "15": "15 min", "30": "30 min"}
 _STEPS = 75
-_YOUNG_SECONDS = 90
+_YOUNG_NS = 90 * 10**9
 #: Metrics are pushed every 15 seconds by default, spans sooner.
 _UNDER_WAY_SECONDS = 20
 
@@ -106,7 +105,8 @@ def overview(request: ConsoleRequest) -> HttpResponse:
     history = store.history(60 * int(window), _STEPS)
     drawn = {mode: history[mode] for mode in modes if mode in history}
     context = {
-        "panels": _panels(request, modes, 60 * int(window)),
+        "panels": mode_panels(request.console, 60 * int(window)),
+        "calls": store.calls(60 * int(window)),
         "charts": _charts(drawn, modes, store.started_ns / 1e9),
         "window": window,
         "windows": WINDOWS,
@@ -114,21 +114,22 @@ def overview(request: ConsoleRequest) -> HttpResponse:
         "retained": {name: asdict(kept) for name, kept in store.retained().items()},
         "answers": [(*key, count) for key, count in sorted(request.console.receiver.answers.items())],
         "started_ns": store.started_ns,
-        "now_ns": time.time_ns(),
     }
     return page(request, "overview", context)
 
 
 def usual_window(store: Store) -> str:
     """The default: a minute while the console is young, then five."""
-    return "1" if time.time() - store.started_ns / 1e9 < _YOUNG_SECONDS else "5"
+    return "1" if store.now_ns() - store.started_ns < _YOUNG_NS else "5"
 
 
-def _panels(request: ConsoleRequest, modes: Sequence[str], window: int) -> list[ModePanel]:
-    store = request.console.store
+def mode_panels(console: ConsoleContext, window: int) -> list[ModePanel]:
+    """The figures of each mode in the last `window` seconds."""
+    store = console.store
+    modes = shown_modes(store)
     recent = store.recent(window)
     totals, fates, senders = store.totals(), store.fates(), store.senders()
-    now_ns = time.time_ns()
+    now_ns = store.now_ns()
     panels = []
     counted = accounts(store)
     for mode in modes:

@@ -10,10 +10,13 @@ from django.http import HttpResponseRedirect
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from telemetry.tools.console.pages.rendering import page, with_query
+from telemetry.tools.console.openapi import ENDPOINTS
+from telemetry.tools.console.pages.charts import Chart, Dot
+from telemetry.tools.console.pages.formats import seconds
+from telemetry.tools.console.pages.rendering import page, saving, turning, with_query
 from telemetry.tools.console.pages.shown_modes import colour_of, services_of, shown_modes
 from telemetry.tools.console.parameters import Parameters
-from telemetry.tools.console.query import STATUSES, TRACE_FIELDS
+from telemetry.tools.console.query import SORTS, STATUSES, TRACE_FIELDS
 from telemetry.tools.console.request_counts import OTLP_METRIC, SCRAPED_FAMILY
 from telemetry.tools.console.spans import TraceSummary, summarize
 
@@ -46,17 +49,22 @@ class TraceRow:
 
 @require_safe
 def traces(request: ConsoleRequest) -> HttpResponse:
-    """The latest traces that match."""
-    parameters = Parameters(request, *TRACE_FIELDS, "q", "limit", blank=True)
-    limit = parameters.integer("limit", LISTED, _MOST_LISTED)
+    """The traces that match, and a scatter of their durations."""
+    parameters = Parameters(request, *ENDPOINTS["api-traces"].parameters, blank=True)
+    limit, skip = parameters.listing(LISTED, _MOST_LISTED)
+    sort = parameters.choice("sort", SORTS) or "start"
     query = parameters.query(TRACE_FIELDS)
     store = request.console.store
-    found = query.find_traces(store.stored_traces(), limit + 1)
+    found = query.find_traces(store.stored_traces(), limit + 1, skip=skip, sort=sort)
     modes = shown_modes(store)
-    more = with_query(reverse("traces"), **{**parameters.given, "limit": str(min(limit * 2, _MOST_LISTED))})
+    rows = _rows(found[:limit], modes)
     context = {
-        "rows": _rows(found[:limit], modes),
-        "more": more if len(found) > limit and limit < _MOST_LISTED else None,
+        "rows": rows,
+        "chart": _scatter(rows),
+        "sort": sort,
+        "sorts": [(name, with_query(reverse("traces"), **parameters.given | {"sort": name})) for name in SORTS],
+        **turning("traces", parameters, limit, skip, more=len(found) > limit, now_ns=store.now_ns()),
+        "save": saving("traces", parameters),
         "wanted": parameters.given,
         "filtered": bool(query.terms),
         "kept": store.retained()["spans"],
@@ -69,12 +77,26 @@ def traces(request: ConsoleRequest) -> HttpResponse:
 
 
 def _rows(found: list[list[StoredSpan]], modes: list[str]) -> list[TraceRow]:
-    # They arrive in batches of several workers, each in its own order.
-    summaries = sorted(map(summarize, found), key=lambda summary: summary.start_ns, reverse=True)
+    summaries = list(map(summarize, found))
     longest = max((summary.duration_ns for summary in summaries), default=0) or 1
     return [
         TraceRow(summary, colour_of(summary.mode, modes), 100 * summary.duration_ns / longest) for summary in summaries
     ]
+
+
+def _words(summary: TraceSummary) -> str:
+    return f"{summary.root_name[:100]}, {seconds(summary.duration_ns / 1e9)}"
+
+
+def _scatter(rows: list[TraceRow]) -> Chart:
+    """Duration over time: a point for each trace of the list, which is its table."""
+    starts = [row.summary.start_ns / 1e9 for row in rows] or [0.0]
+    dots = [
+        Dot(start, summary.duration_ns / 1e9, _words(summary), row.url, failed=summary.failed)
+        for row, start in zip(rows, starts, strict=False)
+        for summary in (row.summary,)
+    ]
+    return Chart("Duration over time", [min(starts), max(*starts, min(starts) + 1)], (), seconds, dots)
 
 
 def _routes(store: Store) -> list[str]:

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from telemetry.tools.console.pages.logs import level_of
-from telemetry.tools.console.pages.rendering import page
+from telemetry.tools.console.pages.logs import rows_of as rows_of_logs
+from telemetry.tools.console.pages.rendering import page, with_query
 from telemetry.tools.console.pages.shown_modes import colour_of, ordered, shown_modes
 from telemetry.tools.console.parameters import Parameters, checked_trace_id
 from telemetry.tools.console.records import STATUS_ERROR
 from telemetry.tools.console.retention import affordable
 from telemetry.tools.console.search import linking_to
 from telemetry.tools.console.spans import summarize
+from telemetry.tools.console.statements import REPEATED, statement_of, table_of, title_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -75,8 +76,36 @@ class ShownRow:
 
     row: Row
     span: Span
+    title: str
     records: list[LogRecord]
     marks: list[tuple[float, SpanEvent]]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One line of the waterfall: a span, or several with the same statement and parent, folded."""
+
+    rows: list[ShownRow]
+
+    @property
+    def first(self) -> ShownRow:
+        """The span that began first."""
+        return self.rows[0]
+
+    @property
+    def repeated(self) -> int:
+        """How many spans are folded, 0 for a single one."""
+        return len(self.rows) if len(self.rows) > 1 else 0
+
+    @property
+    def duration_ns(self) -> int:
+        """How long the spans took together."""
+        return sum(shown.row.duration_ns for shown in self.rows)
+
+    @property
+    def failed(self) -> bool:
+        """Whether one of them has the status error."""
+        return any(shown.row.failed for shown in self.rows)
 
 
 @require_safe
@@ -87,25 +116,28 @@ def trace(request: ConsoleRequest, trace_id: str) -> HttpResponse:
     store = request.console.store
     spans = store.stored_trace(trace_id)
     stored_records = list(reversed(store.stored_logs(trace_id)))
-    records = [record.decode() for record in affordable(stored_records, _MOST_RECORDS)]
     modes = shown_modes(store)
+    records = rows_of_logs(affordable(stored_records, _MOST_RECORDS), modes)
     context = {
         "trace_id": trace_id,
-        "rows": [],
+        "shown": [],
         "spans": len(spans),
-        "records": [(record, level_of(record)) for record in records],
+        "records": records,
         "record_count": len(stored_records),
         "linking": [
             (span.trace_id.hex(), span.name, reverse("traces-one", args=[span.trace_id.hex()]))
             for span in linking_to(trace_id, store.stored_traces(), _MOST_LINKING)
         ],
         "api": reverse("api-trace", args=[trace_id]),
+        "save": with_query(reverse("api-save-traces"), trace_id=trace_id),
     }
     if spans:
         summary = summarize(spans)
         rows = rows_of(spans)
+        shown = _shown(rows, [row.record for row in records], summary)
         context |= {
-            "rows": _shown(rows, records, summary),
+            "shown": _folded(shown),
+            "spans_shown": len(shown),
             "root": rows[0].stored,
             "summary": summary,
             "errors": sum(row.failed for row in rows),
@@ -146,8 +178,24 @@ def _shown(rows: Sequence[Row], records: Sequence[LogRecord], summary: TraceSumm
         span = row.stored.decode()
         total = summary.duration_ns or 1
         marks = [(_share(event.time_ns - summary.start_ns, total), event) for event in span.events[:_MOST_MARKS]]
-        shown.append(ShownRow(row, span, by_span.get(span.span_id, []), marks))
+        shown.append(ShownRow(row, span, title_of(span), by_span.get(span.span_id, []), marks))
     return shown
+
+
+def _folded(rows: Sequence[ShownRow]) -> list[Shown]:
+    """The lines, with the spans of one parent that repeat a statement as one where the first of them is."""
+    parents = {shown.span.parent_span_id for shown in rows}
+    same: dict[object, list[ShownRow]] = {}
+    for shown in rows:
+        span = shown.span
+        folds = table_of(span) and span.span_id not in parents
+        key = (span.parent_span_id, span.name, statement_of(span)) if folds else span.span_id
+        same.setdefault(key, []).append(shown)
+    lines = []
+    for several in same.values():
+        lines += [Shown(several)] if len(several) >= REPEATED else [Shown([one]) for one in several]
+    place = {shown.span.span_id: index for index, shown in enumerate(rows)}
+    return sorted(lines, key=lambda line: place[line.first.span.span_id])
 
 
 def _share(part: int, total: int) -> float:

@@ -32,7 +32,19 @@ function addressOf(element) {
   return label ? `[aria-label="${CSS.escape(label)}"]` : null;
 }
 
+// What is at the top of the window stays there, whatever comes above it.
+function anchorIn(area) {
+  return scrollY <= area.offsetTop ? null : [...area.querySelectorAll("tr[id], li > details[id]")].find((row) => row.getBoundingClientRect().bottom > 0);
+}
+
+// A list of the latest that is scrolled stands still: what is read in it must not move out of it.
+function stands() {
+  return "hold" in live.dataset && scrollY > live.offsetTop;
+}
+
 function replace(markup) {
+  const anchor = anchorIn(live);
+  const place = anchor?.getBoundingClientRect().top;
   const focused = addressOf(document.activeElement);
   const open = [...live.querySelectorAll("details[open][id]")].map((details) => details.id);
   const scrolled = [...live.querySelectorAll(".scroll")].map((area) => [area.scrollLeft, area.scrollTop]);
@@ -43,6 +55,8 @@ function replace(markup) {
     if (scrolled[index]) [area.scrollLeft, area.scrollTop] = scrolled[index];
   });
   if (focused) live.querySelector(focused)?.focus({ preventScroll: true });
+  const moved = anchor && document.getElementById(anchor.id);
+  if (moved) scrollBy({ top: moved.getBoundingClientRect().top - place, behavior: "instant" });
 }
 
 function report(text, isLost) {
@@ -54,20 +68,22 @@ function report(text, isLost) {
 }
 
 async function update() {
-  if (paused || inUse()) return;
+  if (paused || inUse()) return undefined;
+  if (stands()) return report("Stands still while it is scrolled", false);
   try {
     const answer = await fetch(location.href, {
       headers: { "X-Console-Part": "live", Accept: "text/html" },
       signal: AbortSignal.timeout(10000),
     });
     const markup = await answer.text();
-    if (paused || inUse()) return;
+    if (paused || inUse() || stands()) return undefined;
     // A trace that has not arrived yet is 404, and the page says so.
     if (answer.ok) replace(markup);
     report(`Updated ${new Date().toISOString().slice(11, 19)}`, false);
   } catch {
     report("The console does not answer; retrying", true);
   }
+  return undefined;
 }
 
 function showPause() {
@@ -126,7 +142,7 @@ for (const form of document.forms) {
 function openTarget() {
   const target = location.hash.length > 1 ? document.getElementById(location.hash.slice(1)) : null;
   if (target?.tagName === "DETAILS") {
-    target.open = true;
+    for (let around = target; around; around = around.parentElement.closest("details")) around.open = true;
     target.scrollIntoView({ block: "center" });
   }
 }

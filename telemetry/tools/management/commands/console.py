@@ -11,12 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from telemetry.tools.backends.console import Console as BackendConsole
+from telemetry.tools.backends.http import BackendError
+from telemetry.tools.console.files import FileError, read_file
 from telemetry.tools.console.listener import PortError
 from telemetry.tools.console.scraper import ScrapeTarget
 from telemetry.tools.console.server import Console
 
 if TYPE_CHECKING:
-    from django.core.management.base import CommandParser
+    from collections.abc import Callable
+
+    from django.core.management.base import CommandParser, OutputWrapper
+    from mcp.server import MCPServer
 
 _PORTS = {"grpc_port": 4317, "http_port": 4318, "api_port": 3000}
 
@@ -47,39 +53,88 @@ class Command(BaseCommand):
             "--scrape-token-file", type=Path, metavar="PATH", help="a file with the bearer token of the scrape targets"
         )
         parser.add_argument(
+            "--open", nargs="+", action="extend", default=[], type=Path, metavar="FILE", dest="files",
+            help="show files of OTLP JSON lines, gzip or plain: saved by a console or by OpenTelemetry's file exporter",
+        )  # fmt: skip
+        parser.add_argument(
+            "--mcp",
+            action="store_true",
+            help="answer an assistant over standard input and output (Model Context Protocol), from the console that "
+            "runs at these ports, else from one of its own",
+        )
+        parser.add_argument(
             "--allow-faults", action="store_true", help="let the JSON API make the receiver slow or refusing (tests)"
         )
 
     def handle(self, **options: Any) -> None:
         """Run until a signal comes."""
+        serve = _mcp_server() if options["mcp"] else None
         stopped = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
-            # Event.set() takes a lock that the interrupted thread may hold.
-            signal.signal(number, lambda *_: threading.Thread(target=stopped.set).start())
+            # Event.set() takes a lock that the interrupted thread may hold. An assistant's input cannot be interrupted.
+            stop = signal.SIG_DFL if serve else lambda *_: threading.Thread(target=stopped.set).start()
+            signal.signal(number, stop)
         console = _console(options)
+        _collect_rarely()
+        self._read(console, options["files"])
         try:
             console.start()
         except PortError as error:
+            if serve and not options["files"] and _answers(console.url):
+                serve(console.url).run()
+                return
             option = f"--{error.parameter.replace('_', '-')}"
             raise CommandError(
                 f"port {error.port} on {error.host} cannot be used: {error.reason}; "
                 f"choose another with {option} or --port-offset"
             ) from None
-        _collect_rarely()
         try:
-            self._print_endpoints(console)
-            stopped.wait()
+            self._print_endpoints(console, self.stderr if serve else self.stdout)
+            if serve:
+                serve(console.url).run()
+            else:
+                stopped.wait()
         finally:
             console.stop()
 
-    def _print_endpoints(self, console: Console) -> None:
+    def _read(self, console: Console, files: list[Path]) -> None:
+        if files:
+            console.store.replay()
+        try:
+            left_out = [read_file(console.store, path) for path in files]
+        except FileError as error:
+            raise CommandError(str(error)) from None
+        retained = console.store.retained().items() if files else ()
+        left_out += [
+            f"{kept.evicted:,} {name} found no room; the latest are shown" for name, kept in retained if kept.evicted
+        ]
+        for line in filter(None, left_out):
+            self.stderr.write(line)
+
+    def _print_endpoints(self, console: Console, output: OutputWrapper) -> None:
         if not _is_loopback(console.host):
             self.stderr.write(f"{console.host} is not a loopback address: others can read and write without a password")
         lines = [("OTLP/gRPC", console.grpc_endpoint), ("OTLP/HTTP", console.http_endpoint), ("Console", console.url)]
         lines += [(f"Scrapes {target.name}", target.url) for target in console.scraper.targets]
         for name, url in lines:
-            self.stdout.write(f"{name:<20} {url}")
-        self.stdout.flush()
+            output.write(f"{name:<20} {url}")
+        output.flush()
+
+
+def _mcp_server() -> Callable[[str], MCPServer]:
+    try:
+        from telemetry.tools.console.assistant import server
+    except ModuleNotFoundError as missing:
+        raise CommandError(f"--mcp needs the package {missing.name}: pip install 'mcp~=2.3'") from None
+    return server
+
+
+def _answers(url: str) -> bool:
+    try:
+        BackendConsole(url).check_ready()
+    except BackendError:
+        return False
+    return True
 
 
 def _collect_rarely() -> None:

@@ -1,0 +1,58 @@
+"""Which service calls which: counted from the spans whose parent is another service's."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from telemetry.tools.console.records import STATUS_ERROR
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from telemetry.tools.console.records import StoredSpan
+
+_MOST_EDGES = 200
+
+
+@dataclass(slots=True)
+class Calls:
+    """The calls of one service by another one within `seconds`; durations, in nanoseconds, as the callee took them."""
+
+    caller: str
+    callee: str
+    seconds: int
+    errors: int = 0
+    durations: list[int] = field(default_factory=list)
+
+    @property
+    def rate(self) -> float:
+        """Calls per second."""
+        return len(self.durations) / self.seconds
+
+    @property
+    def error_ratio(self) -> float:
+        """The share of calls whose span has an error."""
+        return self.errors / len(self.durations)
+
+    @property
+    def p95(self) -> float:
+        """The 95th percentile of the durations, in seconds."""
+        return sorted(self.durations)[math.ceil(0.95 * len(self.durations)) - 1] / 1e9
+
+
+def calls_between(traces: Iterable[list[StoredSpan]], seconds: int, now_ns: int) -> list[Calls]:
+    """The calls that ended in the last `seconds` and whose spans are kept, the most frequent first."""
+    begin_ns = now_ns - seconds * 10**9
+    found: dict[tuple[str, str], Calls] = {}
+    for trace in (trace for trace in traces if len(trace) > 1):
+        services = {span.span_id: span.resource.service for span in trace}
+        for span in trace:
+            edge = services.get(span.parent_id, span.resource.service), span.resource.service
+            if edge[0] == edge[1] or span.end_ns < begin_ns or (edge not in found and len(found) >= _MOST_EDGES):
+                continue
+            calls = found.setdefault(edge, Calls(*edge, seconds))
+            calls.errors += span.status == STATUS_ERROR
+            calls.durations.append(max(span.end_ns - span.start_ns, 0))
+    return sorted(found.values(), key=lambda calls: len(calls.durations), reverse=True)

@@ -1,0 +1,139 @@
+"""Files of OTLP JSON lines, as OpenTelemetry's file exporter writes them: made of what is kept, and read to be shown.
+
+Each line is the JSON encoding of a TracesData, LogsData or MetricsData.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import re
+import zlib
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from google.protobuf import json_format
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.metrics.v1 import metrics_pb2
+
+from telemetry.tools.console.ingest import SIGNALS
+from telemetry.tools.console.otlp_json import compact_json, json_to_protobuf
+from telemetry.tools.console.points import OtlpPoint
+from telemetry.tools.console.receiver import Refusal
+from telemetry.tools.console.wire import TooLargeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from google.protobuf.message import Message
+
+    from telemetry.tools.console.origin import Origin
+    from telemetry.tools.console.records import StoredLog, StoredSpan
+    from telemetry.tools.console.store import Store
+
+_RECORDS_IN_LINE = 200
+#: The file exporter's lines hold a batch of a collector, 8,192 records by default.
+_LONGEST_LINE = 32 << 20
+_MOST_OBJECTS = 1_000_000
+_GZIP = b"\x1f\x8b"
+_BEGIN = re.compile(rb'\s*\{\s*"resource(Spans|Logs|Metrics)"\s*:')
+_SIGNAL_OF = {b"Spans": SIGNALS["traces"], b"Logs": SIGNALS["logs"], b"Metrics": SIGNALS["metrics"]}
+#: Within a JSON text, the quotes of a text are escaped, so nothing that was sent can look like this.
+_ID = re.compile(rb'"(traceId|spanId|parentSpanId)":"([A-Za-z0-9+/=]*)"')
+
+
+class FileError(Exception):
+    """A file that cannot be shown; one line with its name, the line's number and the reason."""
+
+
+def lines_of(signal: str, records: Iterable[StoredSpan | StoredLog | OtlpPoint]) -> Iterator[bytes]:
+    """The records in lines of some hundred, with their resources and scopes."""
+    left = iter(records)
+    while some := list(islice(left, _RECORDS_IN_LINE)):
+        message = SIGNALS[signal].request_class()
+        parents: dict[Any, Any] = {}
+        for record in some:
+            if isinstance(record, OtlpPoint):
+                parent = _data_of(message, parents, record)
+            else:
+                parent = _scope_of(message, parents, record.origin)
+            _added(parent, 1 if isinstance(record, OtlpPoint) else 2, record.raw)
+        document = compact_json(json_format.MessageToDict(message, use_integers_for_enums=True))
+        yield _ID.sub(_hexadecimal, document) + b"\n"
+
+
+def _added(parent: Message, number: int, raw: bytes) -> Any:
+    """A new message, decoded from its bytes, in the repeated field of that number."""
+    added = getattr(parent, parent.DESCRIPTOR.fields_by_number[number].name).add()
+    added.MergeFromString(raw)
+    return added
+
+
+def _scope_of(message: Message, parents: dict[Any, Any], origin: Origin) -> Any:
+    """The ScopeSpans, ScopeLogs or ScopeMetrics of the origin."""
+    if origin not in parents:
+        resource, scope = origin.raw
+        parents[origin] = _added(_added(message, 1, resource), 2, scope)
+    return parents[origin]
+
+
+def _data_of(message: Message, parents: dict[Any, Any], point: OtlpPoint) -> Any:
+    """The Gauge, Sum or histogram in which the point belongs."""
+    series = point.series
+    key = series.origin, series.instrument, point.kind, series.delta
+    if key not in parents and series.origin is not None:
+        described = series.instrument
+        metric = _scope_of(message, parents, series.origin).metrics.add(
+            name=described.name, unit=described.unit, description=described.description
+        )
+        data = parents[key] = getattr(metric, point.kind)
+        data.SetInParent()
+        if point.kind in {"sum", "histogram", "exponential_histogram"}:
+            data.aggregation_temporality = (
+                metrics_pb2.AGGREGATION_TEMPORALITY_DELTA
+                if series.delta
+                else metrics_pb2.AGGREGATION_TEMPORALITY_CUMULATIVE
+            )
+        if point.kind == "sum":
+            data.is_monotonic = described.type == "counter"
+    return parents[key]
+
+
+def _hexadecimal(found: re.Match[bytes]) -> bytes:
+    return b'"%b":"%b"' % (found[1], base64.b64decode(found[2]).hex().encode())
+
+
+def read_file(store: Store, path: Path) -> str:
+    """Take a file into the store, gzip or plain; returns what was left out, empty if nothing. Raises FileError."""
+    left_out, reasons = 0, set()
+    number = 0
+    try:
+        with path.open("rb") as plain:
+            packed = plain.read(len(_GZIP)) == _GZIP
+            plain.seek(0)
+            with gzip.open(plain) if packed else plain as file:
+                while line := file.readline(_LONGEST_LINE + 1):
+                    number += 1
+                    records, reason = _read_line(store, line)
+                    left_out += records
+                    reasons.add(reason)
+    except (OSError, EOFError, zlib.error, DecodeError, TooLargeError, Refusal, FileError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else "") or str(error)
+        raise FileError(f"{path}, line {max(number, 1)}: {reason}") from None
+    return f"{path}: {left_out:,} records are left out: {'; '.join(filter(None, reasons))}" if left_out else ""
+
+
+def _read_line(store: Store, line: bytes) -> tuple[int, str]:
+    if len(line) > _LONGEST_LINE:
+        raise FileError(f"longer than {_LONGEST_LINE} bytes")
+    if not line.strip():
+        return 0, ""
+    found = _BEGIN.match(line)
+    if found is None:
+        raise FileError(
+            'expected OTLP JSON lines, each beginning with {"resourceSpans", "resourceLogs" or "resourceMetrics"'
+        )
+    signal = _SIGNAL_OF[found[1]]
+    rejection = signal.ingest(store, json_to_protobuf(signal, line, _MOST_OBJECTS), 0)
+    return rejection.records, rejection.reason
