@@ -40,6 +40,8 @@ PAGES = (
     "/?window=30",
     "/traces",
     "/traces?limit=500",
+    "/traces?sort=duration",
+    "/traces?skip=5000&from=2026-01-01",
     "/traces?mode=direct",
     "/traces?route=/nowhere",
     "/traces?status=5xx",
@@ -53,6 +55,7 @@ PAGES = (
     f"{METRIC}?by=http.route&window=30",
     "/logs",
     "/logs?severity=fatal",
+    "/logs?skip=5000&to=2126-01-01",
     "/logs?q=nothing+like+it",
     "/modes",
 )

@@ -103,16 +103,53 @@ def test_hostile_parameter_is_text(browser: Chromium, filled: Console) -> None:
         expect(page).to_have_url(re.compile(r"/traces\?q=%3Cscript%3E"))
 
 
+@pytest.fixture(scope="module")
+def empty() -> Iterator[Console]:
+    """A console to which nothing has been sent."""
+    with Console(grpc_port=0, http_port=0, api_port=0) as console:
+        yield console
+
+
+def sideways(page: Page) -> list[str]:
+    """What reaches beyond the window's edge and is not inside of an area that scrolls for itself."""
+    found: list[str] = page.evaluate(
+        """() => [...document.querySelectorAll("body *")]
+            .filter((one) => !one.closest(".scroll, .top nav, .unseen, .skip, svg") && one.checkVisibility())
+            .filter((one) => one.getBoundingClientRect().right > innerWidth + 1)
+            .map((one) => one.outerHTML.slice(0, 200))"""
+    )
+    return found
+
+
+WIDTHS = (390, 768, 1280, 1920)
+
+
 @pytest.mark.parametrize(("scheme", "rules"), [("light", ALL_RULES), ("dark", ("color-contrast",))])
 def test_pages_have_no_barriers(browser: Chromium, filled: Console, scheme: str, rules: Sequence[str]) -> None:
     with browser.page(filled.url, color_scheme=scheme) as watched:
-        for path in PAGES:
+        for path in (*PAGES, "/api/"):
             page = watched.go(path)
             open_everything(page)
             assert watched.barriers(rules) == [], path
+            for width in WIDTHS:
+                page.set_viewport_size({"width": width, "height": 900})
+                assert page.evaluate("document.documentElement.scrollWidth") == width, (path, width)
+                assert sideways(page) == [], (path, width)
         background = page.evaluate("getComputedStyle(document.body).backgroundColor")
         brightness = sum(map(int, re.findall(r"\d+", background)[:3]))
         assert brightness > 600 if scheme == "light" else brightness < 150
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_without_data_and_errors_fit_every_width(browser: Chromium, empty: Console, scheme: str) -> None:
+    with browser.page(empty.url, color_scheme=scheme) as watched:
+        for path, status in (*((path, 200) for path in PAGES[:2]), ("/traces?status=x", 400), (f"/{'x' * 300}", 404)):
+            page = watched.go(path, status)
+            for width in WIDTHS:
+                page.set_viewport_size({"width": width, "height": 900})
+                assert page.evaluate("document.documentElement.scrollWidth") == width, (path, width)
+                assert sideways(page) == [], (path, width)
+            assert watched.barriers(ALL_RULES if scheme == "light" else ("color-contrast",)) == [], path
 
 
 def test_pages_fit_a_phone(browser: Chromium, filled: Console) -> None:
@@ -158,7 +195,7 @@ def test_losses_are_visible_on_a_phone(browser: Chromium, filled: Console) -> No
         assert page.locator("#signals-direct .scroll").evaluate("area => area.scrollWidth <= area.clientWidth")
 
 
-@pytest.mark.parametrize("width", [390, 768, 1280, 1920])
+@pytest.mark.parametrize("width", WIDTHS)
 def test_axis_text_has_one_size(browser: Chromium, filled: Console, width: int) -> None:
     assert post(f"{filled.http_endpoint}/v1/metrics", metric_of("heat", 5, {})).status == 200
     sizes = set()
