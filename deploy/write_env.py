@@ -20,7 +20,7 @@ def filled(example: str) -> str:
     for name, length in _LENGTHS.items():
         example, found = re.subn(rf"^{name}=$", f"{name}={secrets.token_urlsafe(length)}", example, flags=re.MULTILINE)
         if found != 1:
-            raise ValueError(f"{name} is {found} times empty in .env.example; accepted: once")
+            raise ValueError(f"{name} is {found} times empty in .env.example; expected once")
     return example
 
 

@@ -94,7 +94,7 @@ def main() -> None:
         size = picture.stat().st_size
         print(f"{picture} {size:,} bytes")  # noqa: T201
         if size > MOST_BYTES:
-            sys.exit(f"{picture} has {size:,} bytes; accepted: at most {MOST_BYTES:,}")
+            sys.exit(f"{picture} has {size:,} bytes; expected at most {MOST_BYTES:,}")
 
 
 if __name__ == "__main__":

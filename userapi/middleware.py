@@ -115,7 +115,7 @@ class RequestGuardMiddleware:
         length = request.META.get("CONTENT_LENGTH") or "0"
         limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         if length.isdigit() and int(length) > limit:
-            detail = f"The body has {length} bytes; accepted: at most {limit}."
+            detail = f"The body has {length} bytes; expected at most {limit}."
             return problem_response(request, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
         # Django reads no body of unknown length: it would find the fields missing.
         if "HTTP_TRANSFER_ENCODING" in request.META and not request.META.get("CONTENT_LENGTH"):

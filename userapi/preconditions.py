@@ -56,5 +56,5 @@ def matches(request: Request, etag: str) -> bool:
 
 def _tags(header: str, value: str) -> list[str]:
     if not _TAGS.fullmatch(value):
-        raise ParseError(f'{header} holds no list of entity tags; accepted: * or quoted tags such as "1a2b".')
+        raise ParseError(f'{header} holds no list of entity tags; expected * or quoted tags such as "1a2b".')
     return re.findall(_TAG, value)

@@ -23,7 +23,7 @@ class Values:
         self.texts[variable] = text
         self.origins[variable] = f"{FILE}: {path}" if path else FILE
 
-    def refuse(self, path: str, value: Any, accepted: str, reason: str = "is not accepted") -> None:
+    def refuse(self, path: str, value: Any, accepted: str, reason: str = "") -> None:
         """Note that what stands at `path` is wrong."""
         seen = MASK if _MASKED in path else "" if value is None else value if isinstance(value, str) else repr(value)
         self.errors.append(ConfigError(f"{FILE}: {path}" if path else FILE, seen, accepted, reason))

@@ -26,7 +26,7 @@ def renewed(document: str) -> str:
     """Return `document` with the current table between its markers; raise ValueError where it has none."""
     text, count = _BETWEEN_MARKERS.subn(lambda markers: f"{markers[1]}{markdown()}{markers[2]}", document)
     if count != 1:
-        raise ValueError(f"the document has {count} pairs of markers <!-- configuration -->; accepted: one")
+        raise ValueError(f"the document has {count} pairs of markers <!-- configuration -->; expected one")
     return text
 
 

@@ -43,12 +43,13 @@ class ConfigError(ValueError):
     accepted values. `value` is the masked text too: the error holds no secret at all.
     """
 
-    def __init__(self, variable: str, value: str, accepted: str, reason: str = "is not accepted") -> None:
+    def __init__(self, variable: str, value: str, accepted: str, reason: str = "") -> None:
         self.variable = variable
         self.value = value
         self.accepted = accepted
         self.reason = reason
-        super().__init__(f"{variable}: {shown(value)} {reason}; accepted: {accepted}")
+        found = f"{shown(value)} {reason}" if reason else f"invalid value {shown(value)}"
+        super().__init__(f"{variable}: {found}; expected {accepted}")
 
     def __reduce__(self) -> tuple[type["ConfigError"], tuple[str, str, str, str]]:
         return type(self), (self.variable, self.value, self.accepted, self.reason)
@@ -57,7 +58,7 @@ class ConfigError(ValueError):
 class RefusalError(ValueError):
     """A parser does not take a text; the message is a predicate ("holds a query") and never quotes the text."""
 
-    def __init__(self, reason: str = "is not accepted") -> None:
+    def __init__(self, reason: str = "") -> None:
         super().__init__(reason)
 
 

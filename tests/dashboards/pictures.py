@@ -107,7 +107,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=IMAGES, help="where they go (default: docs/images)")
     options = parser.parse_args()
     if unknown := set(options.pages) - set(pages):
-        parser.error(f"there is no page {', '.join(sorted(unknown))}; accepted: {', '.join(pages)}")
+        parser.error(f"there is no page {', '.join(sorted(unknown))}; expected {', '.join(pages)}")
     options.folder.mkdir(parents=True, exist_ok=True)
     found = 0
     with sync_playwright() as playwright:

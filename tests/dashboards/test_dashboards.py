@@ -132,7 +132,7 @@ def test_documents_tell_of_every_dashboard_and_image() -> None:
     for image in re.findall(r"\]\((images/[^)]+)\)", text):
         path = ROOT / "docs" / image
         assert path.is_file(), f"docs/dashboards.md shows {image}, which is not there"
-        assert path.stat().st_size < 200_000, f"{image} has {path.stat().st_size} bytes; accepted: below 200000"
+        assert path.stat().st_size < 200_000, f"{image} has {path.stat().st_size} bytes; expected below 200000"
 
 
 def _references(value: Any) -> Iterator[dict[str, Any]]:

@@ -34,4 +34,4 @@ def test_height_grows_with_the_rows(dashboard: Dashboard) -> None:
 def test_unknown_page_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     with mock.patch.object(sys, "argv", ["pictures", "services"]), pytest.raises(SystemExit):
         main()
-    assert "there is no page services; accepted: service, compare" in capsys.readouterr().err
+    assert "there is no page services; expected service, compare" in capsys.readouterr().err

@@ -182,7 +182,7 @@ def test_proxy_leaves_nothing_behind(echo: int) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"kind": "nap"}, "kind is 'nap'; accepted: pass, refuse, "),
+        ({"kind": "nap"}, "kind is 'nap'; expected pass, refuse, "),
         ({"kind": "delay", "seconds": -1}, "seconds is -1"),
         ({"kind": "close_mid_answer", "answer_bytes": -1}, "answer_bytes is -1"),
         ({"kind": "throttle", "bytes_per_second": 0}, "bytes_per_second is 0"),

@@ -40,7 +40,7 @@ def render(folder: Path) -> list[Document]:
     """
     (kustomization,) = load(folder / "kustomization.yaml")
     if unknown := set(kustomization) - _KNOWN:
-        raise ValueError(f"{folder}: {sorted(unknown)}; accepted: {sorted(_KNOWN)}")
+        raise ValueError(f"{folder}: {sorted(unknown)}; expected {sorted(_KNOWN)}")
     documents: list[Document] = []
     for resource in kustomization.get("resources", ()):
         path = folder / resource
@@ -62,7 +62,7 @@ def overlay(name: str) -> list[Document]:
 
 def _generate(folder: Path, generator: Document, documents: list[Document]) -> None:
     if unknown := set(generator) - _KNOWN_OF_GENERATOR:
-        raise ValueError(f"{folder}: {sorted(unknown)}; accepted: {sorted(_KNOWN_OF_GENERATOR)}")
+        raise ValueError(f"{folder}: {sorted(unknown)}; expected {sorted(_KNOWN_OF_GENERATOR)}")
     data = dict(_data(folder, generator))
     if generator.get("behavior", "create") == "merge":
         of_name = [

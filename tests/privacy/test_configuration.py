@@ -72,4 +72,4 @@ def test_redact_bad_pattern_stops_the_start_with_one_line(mode: str) -> None:
         "telemetry: TELEMETRY_REDACT: 'good (bad' has no regular expression in pattern 2 (missing ), "
         "unterminated subpattern"
     )
-    assert "; accepted: regular expressions (Python's) between blanks" in lines[0]
+    assert "; expected regular expressions (Python's) between blanks" in lines[0]

@@ -155,7 +155,7 @@ def test_error_bad_value_of_every_variable() -> None:
 
 def test_error_text() -> None:
     assert str(error(TELEMETRY_MODE="colector")) == (
-        "TELEMETRY_MODE: 'colector' is not accepted; accepted: collector, direct, off"
+        "TELEMETRY_MODE: invalid value 'colector'; expected collector, direct, off"
     )
 
 

@@ -276,17 +276,17 @@ def test_refused_by_name(write: Write, document: Any, place: str) -> None:
 )
 def test_no_document(write: Write, text: str, reason: str) -> None:
     (first, *_) = errors(write(text))
-    assert f" {reason}; accepted: the path of a readable file" in first
+    assert f" {reason}; expected the path of a readable file" in first
 
 
 @pytest.mark.parametrize("document", ["- a list", "a text", "5"])
 def test_document_of_another_kind(write: Write, document: str) -> None:
-    assert any("accepted: a mapping" in error for error in errors(write(document)))
+    assert any("expected a mapping" in error for error in errors(write(document)))
 
 
 def test_file_that_is_not_there() -> None:
     (error,) = errors({"OTEL_CONFIG_FILE": "/does/not/exist.yaml"})
-    assert error.startswith("OTEL_CONFIG_FILE: '/does/not/exist.yaml' does not exist; accepted: ")
+    assert error.startswith("OTEL_CONFIG_FILE: '/does/not/exist.yaml' does not exist; expected ")
 
 
 def test_secrets_are_not_shown(write: Write) -> None:

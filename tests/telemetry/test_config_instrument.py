@@ -38,7 +38,7 @@ def test_names(text: str, names: tuple[str, ...]) -> None:
 def test_refused(text: str, reason: str) -> None:
     assert named(text) == (
         f"TELEMETRY_INSTRUMENT: {text!r} {reason}; "
-        "accepted: names of installed instrumentations between commas, such as requests,httpx,redis, or none"
+        "expected names of installed instrumentations between commas, such as requests,httpx,redis, or none"
     )
 
 

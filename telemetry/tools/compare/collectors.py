@@ -222,7 +222,7 @@ def alloy_binary(given: str) -> Path:
     """Return the executable that `--alloy` names; raises FileNotFoundError."""
     found = shutil.which(given)
     if found is None:
-        raise FileNotFoundError(f"--alloy {given} is no executable file; accepted: the path of Grafana Alloy's binary")
+        raise FileNotFoundError(f"--alloy {given} is no executable file; expected the path of Grafana Alloy's binary")
     if not CONFIGURATION.is_dir():
         raise FileNotFoundError(f"{CONFIGURATION.relative_to(ROOT)} is missing: the configuration of Alloy")
     return Path(found).resolve()

@@ -45,13 +45,13 @@ class Fault:
 
     def __post_init__(self) -> None:
         if self.kind not in _KINDS:
-            raise ValueError(f"kind is {self.kind!r}; accepted: {', '.join(_KINDS)}")
+            raise ValueError(f"kind is {self.kind!r}; expected {', '.join(_KINDS)}")
         if self.seconds < 0:
-            raise ValueError(f"seconds is {self.seconds!r}; accepted: a number from 0")
+            raise ValueError(f"seconds is {self.seconds!r}; expected a number from 0")
         if self.answer_bytes < 0:
-            raise ValueError(f"answer_bytes is {self.answer_bytes!r}; accepted: an integer from 0")
+            raise ValueError(f"answer_bytes is {self.answer_bytes!r}; expected an integer from 0")
         if self.bytes_per_second <= 0:
-            raise ValueError(f"bytes_per_second is {self.bytes_per_second!r}; accepted: a number above 0")
+            raise ValueError(f"bytes_per_second is {self.bytes_per_second!r}; expected a number above 0")
 
 
 PASS = Fault()

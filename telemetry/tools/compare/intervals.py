@@ -46,10 +46,10 @@ def paired_ratio(values: Sequence[float], baseline: Sequence[float]) -> Ratio:
     """Return values / baseline, pair by pair; raises ValueError unless there are pairs of positive numbers."""
     if len(values) != len(baseline) or not values:
         raise ValueError(
-            f"{len(values)} values and {len(baseline)} of the baseline; accepted: as many, and one at least"
+            f"{len(values)} values and {len(baseline)} of the baseline; expected as many, and one at least"
         )
     if min(*values, *baseline) <= 0:
-        raise ValueError(f"a value is {min(*values, *baseline)}; accepted: numbers above 0")
+        raise ValueError(f"a value is {min(*values, *baseline)}; expected numbers above 0")
     logs = [math.log(value / base) for value, base in zip(values, baseline, strict=True)]
     mean = statistics.fmean(logs)
     if len(logs) < _LEAST_PAIRS:

@@ -239,7 +239,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="with living workers alone, as an object")
     options = parser.parse_args()
     if options.workers < 1 or options.series < 100 or options.rounds < 2:
-        parser.error("accepted: at least 1 worker, 100 series and 2 rounds")
+        parser.error("expected at least 1 worker, 100 series and 2 rounds")
     shared_memory = "/dev/shm"  # noqa: S108 - both sides on the same file system
     base = shared_memory if Path(shared_memory).is_dir() else None
     directory = tempfile.mkdtemp(prefix="benchmark-scrape-", dir=base)

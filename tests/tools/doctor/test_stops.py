@@ -42,7 +42,7 @@ def test_configuration_wrong() -> None:
     found = diagnose(NOWHERE, environ)
     configuration = found.hop("configuration")
     assert configuration["state"] == "failed"
-    assert "TELEMETRY_MODE: 'colector' is not accepted" in configuration["detail"]
+    assert "TELEMETRY_MODE: invalid value 'colector'" in configuration["detail"]
     assert configuration["remedy"] == "correct TELEMETRY_MODE, OTEL_EXPORTER_OTLP_ENDPOINT"
     others = [hop for hop in found.told["hops"] if hop["hop"] != "configuration"]
     assert {hop["state"] for hop in others} == {"not checked"}

@@ -19,7 +19,7 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, username: str, hours: int, **_options: Any) -> None:
         if hours < 0:
-            raise CommandError(f"--hours has the value {hours}; accepted: 0 or more.")
+            raise CommandError(f"--hours has the value {hours}; expected 0 or more.")
         model = get_user_model()
         try:
             account = model.objects.get_by_natural_key(username)
