@@ -41,7 +41,7 @@ audit: $(VENV)/.installed-dev ## Look the locked packages up among known vulnera
 
 SBOM ?= sbom.cdx.json
 sbom: $(VENV)/.installed-dev ## Write an SBOM (CycloneDX) of what the service is locked to into sbom.cdx.json
-	@$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --output-file $(SBOM) \
+	@$(BIN)/cyclonedx-py requirements --pyproject deploy/service.toml --output-reproducible --output-file $(SBOM) \
 		--of JSON requirements.txt
 
 snapshots: $(VENV)/.installed-dev ## Renew the contract of both modes and docs/signals.md, for review with git diff
@@ -56,11 +56,13 @@ report: $(VENV)/.installed-dev ## Put the published comparison (docs/comparison)
 screenshots: $(VENV)/.installed-dev ## Run a demo and take docs/images/console-*.png of its console (needs Chromium)
 	@$(BIN)/python -m tests.screenshots $(ARGS)
 
+# The service: telemetry, what its extras console and contrib add, and the group of the service's own.
+LOCKED = --extra console --extra contrib --group service
 lock: $(VENV)/.installed-dev ## Renew requirements*.txt from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --custom-compile-command "make lock" \
-		--output-file requirements.txt pyproject.toml
+		--output-file requirements.txt $(LOCKED) pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --custom-compile-command "make lock" \
-		--constraints requirements.txt --group dev --output-file requirements-dev.txt pyproject.toml
+		--constraints requirements.txt $(LOCKED) --group dev --output-file requirements-dev.txt pyproject.toml
 
 secrets: ## Write .env for Docker Compose, with fresh secrets; never over one that is there
 	@$(PYTHON) deploy/write_env.py

@@ -11,8 +11,6 @@ from django.core.management import execute_from_command_line
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, OperationalError, ProgrammingError, connections
 from django.db.migrations.executor import MigrationExecutor
 
-from telemetry import lifecycle
-
 _COMMANDS_THAT_SIGN = ("runserver", "shell", "testserver")
 
 
@@ -34,8 +32,6 @@ def main(arguments: list[str]) -> None:
         _ = settings.INSTALLED_APPS
     except ImproperlyConfigured as error:
         sys.exit(f"{arguments[0]}: {error}")
-    if command == "runserver":
-        lifecycle.load_config()  # the reloader would wait for a better value for ever
     try:
         execute_from_command_line(arguments)
     except (OperationalError, ProgrammingError) as error:

@@ -1,3 +1,4 @@
+import sys
 from contextlib import suppress
 
 from django.apps import AppConfig
@@ -9,14 +10,37 @@ class TelemetryAppConfig(AppConfig):
     def ready(self) -> None:
         from telemetry import (
             checks,  # noqa: F401  (importing registers them)
+            lifecycle,
             privacy,
         )
         from telemetry.config import ConfigError, TelemetryConfig
         from telemetry.logs import guard_failures
 
         guard_failures()
+        lifecycle.project()
+
+        if sys.argv[1:2] == ["runserver"]:
+            lifecycle.load_config()  # its reloader would wait for a better value for ever
 
         # For commands, which log without ever starting telemetry. A bad value is the check's and the start's business.
         with suppress(ConfigError):
             config = TelemetryConfig.from_env()
             privacy.configure(config.redact, strict=config.privacy == "strict")
+            if not config.records:
+                return
+        add_middleware()
+
+
+def add_middleware() -> None:
+    """Put the middleware first in MIDDLEWARE, but for what the project lists by itself.
+
+    Whoever builds an application from them serves; nothing is patched or started before.
+    """
+    from django.conf import settings
+
+    middleware = list(settings.MIDDLEWARE)
+    if (requests := "telemetry.middleware.requests") not in middleware:
+        middleware.insert(0, requests)
+    if (access := "telemetry.middleware.access_log") not in middleware:
+        middleware.insert(middleware.index(requests) + 1, access)
+    settings.MIDDLEWARE = middleware

@@ -12,6 +12,11 @@ from telemetry.journal.asking import NoAnswerError
 _ANSWER_SECONDS = 5.0
 
 
+def is_scraped() -> bool:
+    """Return whether this service answers scrapes."""
+    return lifecycle.load_config().metrics.exporter == "prometheus"
+
+
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
     """Answer with the metrics of all processes, as Prometheus text or OpenMetrics by the Accept header.
@@ -20,7 +25,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     503 where the exporter does not answer, so that no counter seems to have gone back.
     """
     config = lifecycle.load_config()
-    if config.metrics.exporter != "prometheus":
+    if not is_scraped():
         return HttpResponseNotFound("This service does not answer /metrics: it does with TELEMETRY_MODE=direct.\n")
     token = config.metrics_token
     if token and not _bears(request, token):

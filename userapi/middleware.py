@@ -1,10 +1,8 @@
-"""What happens around every request: probes, hosts, the access record, guards, static files."""
+"""What happens around every request: probes, hosts, guards, static files."""
 
-import logging
 from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
-from time import perf_counter
 
 from csp.middleware import CSPMiddleware
 from django.conf import settings
@@ -13,7 +11,6 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from whitenoise.middleware import WhiteNoiseMiddleware
 
-from telemetry.routes import UNMATCHED, known_method, matched_route
 from telemetry.views import metrics
 from userapi import health
 from userapi.problems import problem_response
@@ -22,8 +19,6 @@ GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 _PROBES = {"/livez": health.livez, "/readyz": health.readyz, "/metrics": metrics}
 _CHARSETS = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
-
-access_logger = logging.getLogger("userapi.access")
 
 
 class ProbeMiddleware:
@@ -87,19 +82,6 @@ class HostMiddleware:
         return self._get_response(request)
 
 
-class AccessLogMiddleware:
-    """Writes one INFO record for each request: method, route, status, duration. Never a path, a query or a name."""
-
-    def __init__(self, get_response: GetResponse) -> None:
-        self._get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        start = perf_counter()
-        response = self._get_response(request)
-        _record(request, response, perf_counter() - start)
-        return response
-
-
 class RequestGuardMiddleware:
     """Refuses requests that Django would read without a limit or answer with a 500."""
 
@@ -136,21 +118,3 @@ class StaticFilesMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]  # Whit
     def add_files(self, root: str | Path, prefix: str | None = None) -> None:
         if Path(root).is_dir():
             super().add_files(root, prefix)
-
-
-def _record(request: HttpRequest, response: HttpResponseBase, duration: float) -> None:
-    """Write the access record; the duration is in seconds."""
-    method = known_method(request)
-    route = matched_route(request) or UNMATCHED
-    access_logger.info(
-        "%s %s %d",
-        method,
-        route,
-        response.status_code,
-        extra={
-            "http.request.method": method,
-            "http.route": route,
-            "http.response.status_code": response.status_code,
-            "http.server.request.duration": duration,
-        },
-    )

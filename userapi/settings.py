@@ -9,6 +9,7 @@ from typing import Any
 
 from csp import constants as csp
 
+from telemetry.log_config import logging_config
 from userapi import __version__
 from userapi.databases import database, threads
 from userapi.environment import Environment
@@ -105,8 +106,8 @@ MIDDLEWARE = [
     "userapi.middleware.HeadMiddleware",
     "userapi.middleware.ContentSecurityPolicyMiddleware",
     "userapi.middleware.ProbeMiddleware",
-    # OpenTelemetry's is put in here.
-    "userapi.middleware.AccessLogMiddleware",
+    "telemetry.middleware.requests",
+    "telemetry.middleware.access_log",
     "userapi.middleware.HostMiddleware",
     "userapi.middleware.RequestGuardMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -120,8 +121,6 @@ MIDDLEWARE = [
     "userapi.accounts.middleware.ThrottledMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
-
-TELEMETRY_MIDDLEWARE_POSITION = MIDDLEWARE.index("userapi.middleware.AccessLogMiddleware")
 
 ROOT_URLCONF = "userapi.urls"
 WSGI_APPLICATION = "userapi.wsgi.application"
@@ -245,25 +244,15 @@ SPECTACULAR_SETTINGS = {
 
 # --- Logging --------------------------------------------------------------------------------------------------------
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "console": {"()": "telemetry.logs.ReadableFormatter" if DEBUG else "telemetry.logs.JsonFormatter"},
-    },
-    "filters": {"route": {"()": "telemetry.routes.RouteInsteadOfPath"}},
-    "handlers": {
-        "console": {"class": "telemetry.logs.ConsoleHandler", "formatter": "console", "stream": "ext://sys.stdout"},
-        "otlp": {"class": "telemetry.logs.OTLPHandler"},
-    },
-    "root": {"handlers": ["console", "otlp"], "level": "INFO"},
-    "loggers": {
-        "django": {"handlers": [], "level": "INFO", "propagate": True},
-        # Their messages end with the path, which may hold anything, an email address too.
-        "django.request": {"filters": ["route"]},
-        "django.security.csrf": {"filters": ["route"]},
-        "axes": {"level": "WARNING"},
-        # runserver's line for a request shows the query string, and the access record says the same without it.
-        "django.server": {"handlers": [], "level": "CRITICAL", "propagate": True},
-    },
+LOGGING = logging_config(readable=DEBUG)
+LOGGING["loggers"]["axes"] = {"level": "WARNING"}
+
+# --- Telemetry ------------------------------------------------------------------------------------------------------
+
+TELEMETRY = {
+    "SERVICE_NAME": "user-api",
+    "SERVICE_VERSION": __version__,
+    "METRIC_ATTRIBUTES": {"users.created": (), "users.updated": (), "users.deleted": ()},
+    "ACCESS_LOGGER": "userapi.access",
+    "METRICS_PATH": None,  # ProbeMiddleware answers it
 }

@@ -1,4 +1,4 @@
-"""The WSGI application: instrumented before Django builds its middleware chain."""
+"""The WSGI application."""
 
 import os
 import sys
@@ -6,14 +6,9 @@ import sys
 from django.core.exceptions import ImproperlyConfigured
 from django.core.wsgi import get_wsgi_application
 
-from telemetry import lifecycle
-from userapi import __version__
-from userapi.users import metrics
-
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "userapi.settings")
 
 try:
-    lifecycle.instrument()
     application = get_wsgi_application()
 except ImproperlyConfigured as error:
     if "gunicorn" not in sys.modules:
@@ -21,4 +16,3 @@ except ImproperlyConfigured as error:
     from gunicorn.errors import AppImportError
 
     raise AppImportError(str(error)) from None  # gunicorn's word for: one line, no other try
-lifecycle.serve("User API", __version__, metrics.ATTRIBUTES)

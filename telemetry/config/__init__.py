@@ -132,6 +132,11 @@ class TelemetryConfig:
         """Whether anything is recorded at all."""
         return any(each.exporter != "none" for each in (self.traces, self.metrics, self.logs))
 
+    @property
+    def named(self) -> str:
+        """The service's name if the environment has one, "" otherwise: what a server knows before its application."""
+        return "" if self.sources["service_name"] == DEFAULT else self.service_name
+
     def __repr__(self) -> str:
         return _representation(self, metrics_token=self.metrics_token and MASK, sources=dict(self.sources))
 

@@ -138,9 +138,9 @@ SERVICE_NAME = Variable(
     "OTEL_SERVICE_NAME",
     "service_name",
     Text(),
-    "user-api",
+    "unknown_service",
     "`service.name` of everything sent.",
-    "`service.name` in `OTEL_RESOURCE_ATTRIBUTES`, else `user-api`",
+    "`service.name` in `OTEL_RESOURCE_ATTRIBUTES`, else `TELEMETRY['SERVICE_NAME']`, else the settings' package",
 )
 RESOURCE_ATTRIBUTES: Variable[Pairs] = Variable(
     "OTEL_RESOURCE_ATTRIBUTES",

@@ -7,6 +7,7 @@ import os
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from time import time
 from typing import Any
@@ -45,7 +46,7 @@ def export(path: Path, lock: int, stop: Callable[[], bool] | None = None) -> Non
         logger.info("removed the journals of %d former runs that no service has continued for a day", len(forgotten))
     try:
         service = directory.read_service(path)
-        config = TelemetryConfig.from_env()
+        config = replace(TelemetryConfig.from_env(), service_name=service["service"])
         own_records: deque[tuple[Any, ...]] = deque(maxlen=1000)
         if stop is None:
             with suppress(OSError):

@@ -12,15 +12,18 @@ its middleware:
 """
 
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from functools import lru_cache
 from http import HTTPStatus
 from time import perf_counter_ns, time_ns
+from types import MappingProxyType
 from typing import Any, ClassVar, Protocol, cast
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.conf import settings
+from django.core import mail
 from django.core.signals import got_request_exception
 from django.http import HttpRequest, HttpResponse
 from django.http.request import split_domain_port, validate_host
@@ -31,14 +34,12 @@ from opentelemetry.context import Context, attach, detach
 from opentelemetry.sdk.trace.sampling import Sampler
 from opentelemetry.trace import SpanKind
 
+from telemetry.answers import is_streamed, when_over
 from telemetry.journal.records import METHODS, OTHER_METHOD, REQUEST
 from telemetry.recording.incoming import IncomingContextReader
 from telemetry.recording.journal import journal
 from telemetry.recording.spans import RequestSpan, decide
 from telemetry.routes import known_method, matched_route
-
-# Probes and scrapes; also left alone where a service answers them before this middleware.
-UNTRACED_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
 
 _LONGEST_ATTRIBUTE = 1024  # characters; servers limit a header to 8 KB or more
 _LONGEST_PORT = 5  # digits
@@ -47,25 +48,38 @@ current_request: ContextVar[RequestSpan | None] = ContextVar("telemetry_request"
 """The span of the request that is being answered."""
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
+View = Callable[[HttpRequest], HttpResponseBase]
 
 
 class _Request:
     """One request on its way."""
 
-    __slots__ = ("level", "method", "span", "start", "started", "tokens")
+    __slots__ = ("context", "entered", "level", "method", "span", "start", "started", "tokens")
 
     def __init__(self, method: str) -> None:
         self.method = method
         self.level = METHODS[method]
         self.start, self.started = time_ns(), perf_counter_ns()
         self.span = RequestSpan()
+        self.context: Context
         self.tokens: tuple[Any, Token[RequestSpan | None]]
+        self.entered = False
+
+    @contextmanager
+    def within(self) -> Iterator[None]:
+        """Run what belongs to the request after its view has returned."""
+        tokens = attach(self.context), current_request.set(self.span)
+        try:
+            yield
+        finally:
+            current_request.reset(tokens[1])
+            detach(tokens[0])
 
 
 class Process(Protocol):
     """The recording of this process, as the middleware needs it."""
 
-    def join(self) -> None:
+    def begin(self) -> None:
         """Begin to record, where this process does not yet."""
 
     def after_request(self, now: int) -> None:
@@ -81,9 +95,13 @@ class RequestMiddleware:
     sampler: ClassVar[Sampler | None] = None
     """None where every trace that begins here is sampled."""
     process: ClassVar[Process]
+    untraced: ClassVar[Collection[str]] = frozenset()
+    """Paths that are not recorded."""
 
-    def __init__(self, get_response: GetResponse) -> None:
+    def __init__(self, get_response: GetResponse, answers: Mapping[str, View] = MappingProxyType({})) -> None:
+        """`answers` has the views of paths that are answered here, before anything else looks at the request."""
         self._get_response = get_response
+        self._answers = answers
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
@@ -92,38 +110,35 @@ class RequestMiddleware:
     def __call__(self, request: HttpRequest) -> Any:
         if self._is_async:
             return self._respond(request)
-        if request.path_info in UNTRACED_PATHS:
-            return self._get_response(request)
+        if request.path_info in self.untraced:
+            return self._answers.get(request.path_info, self._get_response)(request)
         begun = self._begin(request)
         if begun is None:
             return self._get_response(request)
         try:
             response = cast("HttpResponseBase", self._get_response(request))
         except Exception as error:  # DEBUG_PROPAGATE_EXCEPTIONS
-            self._finish(begun, request, None, type(error).__qualname__)
+            self._finish(begun, request, None, error)
             raise
         except BaseException:  # an aborted worker: no record, as there is no access record and no count
             self._drop(begun)
             raise
-        self._finish(begun, request, response)
+        self._answered(begun, request, response)
         return response
 
     async def _respond(self, request: HttpRequest) -> HttpResponseBase:
         get_response = cast("Callable[[HttpRequest], Awaitable[HttpResponseBase]]", self._get_response)
-        if request.path_info in UNTRACED_PATHS:
-            return await get_response(request)
-        begun = self._begin(request)
+        if request.path_info in self._answers:
+            return await sync_to_async(self._answers[request.path_info], thread_sensitive=False)(request)
+        begun = None if request.path_info in self.untraced else self._begin(request)
         if begun is None:
             return await get_response(request)
         try:
             response = await get_response(request)
-        except Exception as error:
-            self._finish(begun, request, None, type(error).__qualname__)
+        except BaseException as error:  # a cancelled request, too: its client has gone
+            self._finish(begun, request, None, error)
             raise
-        except BaseException:  # a cancelled request
-            self._drop(begun)
-            raise
-        self._finish(begun, request, response)
+        self._answered(begun, request, response)
         return response
 
     def _begin(self, request: HttpRequest) -> _Request | None:
@@ -134,16 +149,18 @@ class RequestMiddleware:
             return None
 
     def _begun(self, request: HttpRequest) -> _Request:
-        if journal.ring is None:
-            self.process.join()
+        if journal.ring is None and not _is_tested(request):
+            self.process.begin()
         begun = _Request(known_method(request))
         span, method = begun.span, begun.method
         context, links = self.incoming.read(request.META)
         if context or links or self.sampler is not None:
             self._place(span, context, _span_name(method), links)
-        begun.tokens = attach(trace.set_span_in_context(span, context)), current_request.set(span)
+        begun.context = trace.set_span_in_context(span, context)
+        begun.tokens = attach(begun.context), current_request.set(span)
         if journal.ring is not None:
             journal.ring.enter(begun.level)
+            begun.entered = True
         return begun
 
     def _place(self, span: RequestSpan, context: Context, name: str, links: Any) -> None:
@@ -164,6 +181,7 @@ class RequestMiddleware:
     def _drop(self, begun: _Request) -> None:
         begun.span.over = begun.span.ended = True
         self._detach(begun)
+        self._leave(begun)
 
     @staticmethod
     def _detach(begun: _Request) -> None:
@@ -172,25 +190,56 @@ class RequestMiddleware:
         detach(context)
         try:
             current_request.reset(ours)
-            if journal.ring is not None:
-                journal.ring.leave(begun.level)
         except Exception as error:  # noqa: BLE001
             journal.failed("request", error)
 
-    def _finish(
-        self, begun: _Request, request: HttpRequest, response: HttpResponseBase | None, error: str | None = None
-    ) -> None:
+    @staticmethod
+    def _leave(begun: _Request) -> None:
+        """Count one active request less, if it was counted."""
+        ring = journal.ring
+        if ring is None or not begun.entered:
+            return
         try:
-            if response is not None and response.status_code >= HTTPStatus.BAD_REQUEST:
+            ring.leave(begun.level)
+        except Exception as error:  # noqa: BLE001
+            journal.failed("request", error)
+
+    def _answered(self, begun: _Request, request: HttpRequest, response: HttpResponseBase) -> None:
+        """Finish a request whose answer is ready, or let a streamed answer's end do so."""
+        try:
+            if response.status_code >= HTTPStatus.BAD_REQUEST:
                 # What Django's handler would do next, outside of the span; it does not log a response twice.
                 answer = cast("HttpResponse", response)
                 log_response("%s: %s", answer.reason_phrase, request.path, response=answer, request=request)
+            if is_streamed(response):
+                when_over(response, lambda error: self._sent(begun, request, response, error), begun.within)
+                self._detach(begun)
+                return
         except Exception as problem:  # noqa: BLE001
             journal.failed("request", problem)
-        self._drop(begun)
+        self._finish(begun, request, response)
+
+    def _finish(
+        self,
+        begun: _Request,
+        request: HttpRequest,
+        response: HttpResponseBase | None,
+        error: BaseException | None = None,
+    ) -> None:
+        self._detach(begun)
+        self._sent(begun, request, response, error)
+
+    def _sent(
+        self, begun: _Request, request: HttpRequest, response: HttpResponseBase | None, error: BaseException | None
+    ) -> None:
+        """Write the record of a request that is over; never raises."""
         try:
+            if error is not None and response is not None:  # of a body; Django reports those of views
+                begun.span.record_exception(error)
+            begun.span.over = begun.span.ended = True
+            self._leave(begun)
             status = 0 if response is None else response.status_code
-            self._finished(begun, request, status, error)
+            self._finished(begun, request, status, type(error).__qualname__ if error else None)
         except Exception as problem:  # noqa: BLE001
             journal.failed("request", problem)
 
@@ -203,6 +252,11 @@ class RequestMiddleware:
         known = method, matched_route(request), status, error
         journal.write((REQUEST, span.ids, begun.start, duration, *known, environ, *happened))
         self.process.after_request(now)
+
+
+def _is_tested(request: HttpRequest) -> bool:
+    """Return whether Django's tests send the request: they set up the outbox, and name their server so."""
+    return hasattr(mail, "outbox") or request.META.get("SERVER_NAME") == "testserver"
 
 
 def _span_name(method: str) -> str:

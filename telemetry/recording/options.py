@@ -44,17 +44,23 @@ class OptionsMiddleware(RequestMiddleware):
             begun.span.set_attribute("http.request.header.x-request-id", (given,))
         return begun
 
-    def _finish(
-        self, begun: Any, request: HttpRequest, response: HttpResponseBase | None, error: str | None = None
+    def _answered(self, begun: Any, request: HttpRequest, response: HttpResponseBase) -> None:
+        try:
+            for header in self.headers:
+                _HEADERS[header](begun, request, response)
+        except Exception as problem:  # noqa: BLE001  (the answer goes out as if telemetry were off)
+            journal.failed("request", problem)
+        super()._answered(begun, request, response)
+
+    def _sent(
+        self, begun: Any, request: HttpRequest, response: HttpResponseBase | None, error: BaseException | None
     ) -> None:
         try:
             if self.view_names and (name := view_name(request)):
                 begun.span.set_attribute("code.function.name", name)
-            for header in self.headers if response is not None else ():
-                _HEADERS[header](begun, request, response)
-        except Exception as problem:  # noqa: BLE001  (the answer goes out as if telemetry were off)
+        except Exception as problem:  # noqa: BLE001
             journal.failed("request", problem)
-        super()._finish(begun, request, response, error)
+        super()._sent(begun, request, response, error)
 
 
 def options_of(config: TelemetryConfig) -> type[RequestMiddleware]:

@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
@@ -30,6 +30,8 @@ from telemetry.journal.asking import NoAnswerError, ask
 from telemetry.journal.directory import RunDirectory, run_of
 from telemetry.journal.signals import IGNORED
 from telemetry.logs import OTLPHandler, ReadableFormatter
+from telemetry.project import Project
+from telemetry.recording.announcement import announce
 from telemetry.recording.incoming import BoundedBaggagePropagator
 from telemetry.recording.journal import journal
 from telemetry.recording.logs import LogRecorder
@@ -37,6 +39,7 @@ from telemetry.recording.meters import RecordingMeterProvider
 from telemetry.recording.runtime import observe_runtime
 from telemetry.recording.sampling import build_sampler
 from telemetry.recording.spans import SpanRecorder, keep_within, span_limits
+from telemetry.root_handler import attach_to_root
 from telemetry.status import PROJECT
 
 logger = logging.getLogger(__name__)
@@ -47,27 +50,28 @@ _PACKAGE = Path(__file__).resolve().parents[2]
 
 
 class Recording:
-    """The recording of one process; `config` says what of."""
+    """The recording of one process; `config` and `project` say what of."""
 
-    def __init__(self, config: TelemetryConfig) -> None:
+    def __init__(self, config: TelemetryConfig, project: Project) -> None:
         self.slot = 0
         self._config = config
+        self._project = project
         self._patched = False
-        self._place = self._address = self._version = ""
-        self._metric_attributes: Mapping[str, Collection[str]] = {}
+        self._place = self._address = ""
+        self._started = 0  # the process that was started last: a forked child has not been
         self._meters: RecordingMeterProvider | None = None
         self._exporter: subprocess.Popen[bytes] | None = None
         self._next_look = self._next_observation = self._next_join = 0
-        self._lock = Lock()
+        self._lock, self._starting = Lock(), Lock()
         os.register_at_fork(after_in_child=self._forked)
 
     def _forked(self) -> None:
-        self._lock = Lock()
+        self._lock, self._starting = Lock(), Lock()
         self._exporter = None
         self._next_look = self._next_observation = self._next_join = 0
 
     def patch(self) -> None:
-        """Put the recorders into Django, before its application is built; needs DJANGO_SETTINGS_MODULE, or raises.
+        """Put the recorders into Django, while its application is built.
 
         Makes neither a thread nor a connection, so it may happen before a fork.
         """
@@ -76,19 +80,29 @@ class Recording:
         self._patched = True
         from telemetry.recording.django import install
 
-        install(self._config, self)
+        install(self._config, self._project, self)
 
-    def start(self, place: str, address: str, version: str, metric_attributes: Mapping[str, Collection[str]]) -> None:
+    def start(self, place: str = "", address: str = "") -> None:
         """Record from now on; never raises. `place` is where the server was told to listen, `address` where it does."""
-        self._place, self._address = place, address
-        self._version, self._metric_attributes = version, metric_attributes
-        try:
-            if self._meters is None:
-                self._set_providers()
+        with self._starting:
+            if self._started == os.getpid():
+                return
+            self._started = os.getpid()
+            self._place, self._address = place, address
+            try:
+                if self._meters is None:
+                    self._set_providers()
+                self.join()
+            except Exception:
+                # A server would take an error of one process for one of all and halt.
+                logger.exception("telemetry did not start; this process serves without it")
+            announce(self._config, self._project, self.slot)
+
+    def begin(self) -> None:
+        """Record, in a process that serves, where it does not yet; never raises."""
+        self.start()
+        if journal.ring is None:
             self.join()
-        except Exception:
-            # A server would take an error of one process for one of all and halt.
-            logger.exception("telemetry did not start; this process serves without it")
 
     def _set_providers(self) -> None:
         config = self._config
@@ -102,6 +116,7 @@ class Recording:
         set_propagators(config.propagators)
         if config.logs.exporter == "otlp":
             OTLPHandler.connect(LogRecorder())
+            attach_to_root()
         observe_runtime()
 
     def join(self) -> None:
@@ -122,7 +137,7 @@ class Recording:
 
     def _open(self) -> int:
         problem: OSError | None = None
-        run_of_service = self._config.service_name, self._place or _command(), _run()
+        run_of_service = self._config.named, self._place or _command(), _run()
         for base in directory.bases(*run_of_service):
             try:
                 run = RunDirectory.join(base, *run_of_service)
@@ -138,12 +153,12 @@ class Recording:
 
     def describe(self) -> dict[str, Any]:
         """Return what the exporter must know of the service."""
-        lists = {name: sorted(names) for name, names in self._metric_attributes.items()}
+        lists = {name: sorted(names) for name, names in self._project.metric_attributes.items()}
         return {
             "project": PROJECT,
             "service": self._config.service_name,
             "mode": self._config.mode,
-            "version": self._version,
+            "version": self._project.service_version,
             "address": self._address,
             "place": self._place or _command(),
             "metric_attributes": lists,

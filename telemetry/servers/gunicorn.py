@@ -1,6 +1,6 @@
 """gunicorn's hooks: workers join when they are ready, and the master's end waits for the last delivery.
 
-Use them by importing all names into a gunicorn configuration file.
+`gunicorn -c python:telemetry.servers.gunicorn`, or import all names into a configuration file of your own.
 """
 
 import logging
@@ -13,7 +13,6 @@ from telemetry.logs import RedactingFormatter
 __all__ = ["on_exit", "on_starting", "post_fork", "post_worker_init"]
 
 lifecycle.load_config()
-lifecycle.leave_start_to_server()
 
 
 def on_starting(server: Any) -> None:
@@ -23,7 +22,7 @@ def on_starting(server: Any) -> None:
     if lifecycle.load_config().records:
         from telemetry.servers.hold import hold
 
-        server.telemetry_hold = hold(lifecycle.load_config().service_name, _place(server.cfg), _owner(server.cfg))
+        server.telemetry_hold = hold(lifecycle.load_config().named, _place(server.cfg), _owner(server.cfg))
 
 
 def on_exit(server: Any) -> None:

@@ -12,8 +12,9 @@ from telemetry.exporting.otlp_metrics import collect
 from telemetry.exporting.views import Views
 from telemetry.exposition import Exposition
 from tests.exporting.sdk import instrument
-from userapi.users.metrics import ATTRIBUTES
+from userapi.settings import TELEMETRY
 
+ATTRIBUTES: dict[str, Any] = TELEMETRY["METRIC_ATTRIBUTES"]  # type: ignore[assignment]
 ROOT = Path(__file__).parents[2]
 CONTRACT: dict[str, Any] = yaml.safe_load((ROOT / "tests/contract/contract.yaml").read_text())["metrics"]
 LEAK = {"user.email": "alice@example.com", "odd": 1}

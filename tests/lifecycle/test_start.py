@@ -28,17 +28,17 @@ def run(command: list[str], **env: str) -> subprocess.CompletedProcess[str]:
 def test_start_announces_each_worker_first(console: Console, start_service: StartService) -> None:
     service = start_service("--workers=2", NO_PRELOAD, **Route("collector", "grpc").env(console))
     send(service, 10)
-    wait_until(lambda: service.output.count("Starting User API server") == 2, what="both workers")
+    wait_until(lambda: service.output.count("Starting user-api server") == 2, what="both workers")
     service.stop()
     lines = [json.loads(line) for line in service.output.splitlines() if line.startswith("{")]
-    starts = [line for line in lines if line["body"] == "Starting User API server"]
+    starts = [line for line in lines if line["body"] == "Starting user-api server"]
     assert lines[0] in starts
     assert {start["attributes"]["worker.slot"] for start in starts} == {0, 1}
     assert starts[0]["attributes"]["telemetry.mode"] == "collector"
     assert starts[0]["attributes"]["service.version"] == "0.1.0"
     assert starts[0]["attributes"]["telemetry.traces"].endswith(f"127.0.0.1:{console.grpc_port}")
     received = [record.body for record in console.store.logs()]
-    assert received.count("Starting User API server") == 2
+    assert received.count("Starting user-api server") == 2
 
 
 def test_access_record_is_written_inside_its_trace(console: Console, start_service: StartService) -> None:

@@ -85,7 +85,7 @@ SECRETS = [
 ]
 HARMLESS = [
     "GET /users/{id} 200",
-    "Starting User API server",
+    "Starting user-api server",
     "The database does not answer",
     "trace 5d41402abc4b2a76b9719d911017c592",
     "user 3f2504e0-4f89-11d3-9a0c-0305e82c3301 is gone",

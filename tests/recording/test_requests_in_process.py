@@ -3,13 +3,15 @@
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core import mail
 from django.db import connections
 from django.db.backends.signals import connection_created
-from django.http import HttpRequest, HttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import RequestFactory
 from django.test.client import AsyncRequestFactory
 from opentelemetry import trace
@@ -63,7 +65,7 @@ def query(django_db_blocker: Any) -> Iterator[Callable[[str], Any]]:
 
 
 def answer(view: Callable[[HttpRequest], HttpResponse], path: str = "/shop", **headers: str) -> HttpResponse:
-    request = RequestFactory().get(path, headers=headers)
+    request = RequestFactory(SERVER_NAME="shop.example").get(path, headers=headers)
     response: HttpResponse = RequestMiddleware(view)(request)
     return response
 
@@ -212,7 +214,7 @@ def test_async_requests_have_records_of_their_own(recorded: Recorded) -> None:
         assert log[4] == f"at {record[TOUCHED][2]['path']}"
 
 
-def test_cancelled_request_leaves_no_record(recorded: Recorded) -> None:
+def test_cancelled_request_is_a_record_without_a_status(recorded: Recorded) -> None:
     async def view(_: HttpRequest) -> HttpResponse:
         await asyncio.sleep(60)
         return HttpResponse("late")
@@ -225,8 +227,93 @@ def test_cancelled_request_leaves_no_record(recorded: Recorded) -> None:
             await task
 
     asyncio.run(cancel())
+    (record,) = recorded()
+    assert (record[STATUS], record[ERROR]) == (0, "CancelledError")
+    assert not any(recorded.ring.levels)
+
+
+def parts(query: Callable[..., Any]) -> Iterator[bytes]:
+    yield str(query("SELECT 1")).encode()
+    logger.info("between")
+    yield str(query("SELECT 2")).encode()
+
+
+def test_streamed_answer_is_over_with_its_body(recorded: Recorded, query: Callable[..., Any]) -> None:
+    response: Any = answer(lambda _: StreamingHttpResponse(parts(query)))  # type: ignore[arg-type,return-value]
+    assert recorded() == []
+    assert [*recorded.ring.levels].count(1) == 1
+    assert trace.get_current_span() is trace.INVALID_SPAN
+    assert b"".join(response) == b"[(1,)][(2,)]"
+    (record,) = recorded()
+    assert ([q[1] for q in record[QUERIES]][-2:], [log[4] for log in record[LOGS]]) == (
+        ["SELECT 1", "SELECT 2"],
+        ["between"],
+    )
+    assert (record[STATUS], record[ERROR]) == (200, None)
+    response.close()
     assert recorded() == []
     assert not any(recorded.ring.levels)
+    assert trace.get_current_span() is trace.INVALID_SPAN
+
+
+@pytest.mark.usefixtures("query")
+def test_streamed_answer_that_is_given_up_is_over_when_it_is_closed(recorded: Recorded) -> None:
+    response: Any = answer(lambda _: StreamingHttpResponse(iter([b"a", b"b"])))  # type: ignore[arg-type,return-value]
+    assert next(iter(response)) == b"a"
+    assert recorded() == []
+    response.close()
+    response.close()
+    (record,) = recorded()
+    assert (record[STATUS], record[ERROR]) == (200, None)
+
+
+@pytest.mark.usefixtures("query")
+def test_streamed_answer_that_fails_has_the_error(recorded: Recorded) -> None:
+    def failing() -> Iterator[bytes]:
+        yield b"a"
+        raise BrokenError("on purpose")
+
+    response: Any = answer(lambda _: StreamingHttpResponse(failing()))  # type: ignore[arg-type,return-value]
+    with pytest.raises(BrokenError):
+        b"".join(response)
+    response.close()
+    (record,) = recorded()
+    assert (record[STATUS], record[ERROR]) == (200, "BrokenError")
+    assert record[TOUCHED][3][0][2]["exception.message"] == "on purpose"
+
+
+@pytest.mark.usefixtures("query")
+def test_file_is_still_the_servers_to_send(recorded: Recorded, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    response: Any = answer(lambda _: FileResponse((tmp_path / "file").open("rb")))  # type: ignore[arg-type,return-value]
+    assert response.file_to_stream is not None
+    assert recorded() == []
+    response.close()
+    (record,) = recorded()
+    assert record[STATUS] == 200
+
+
+def test_asynchronous_body_belongs_to_its_request(recorded: Recorded) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        for number in range(3):
+            await asyncio.sleep(0)
+            logger.info("part %d", number)
+            yield b"."
+
+    async def view(_: HttpRequest) -> StreamingHttpResponse:
+        return StreamingHttpResponse(body())
+
+    async def ask() -> bytes:
+        response: Any = await RequestMiddleware(view)(AsyncRequestFactory().get("/"))
+        return b"".join([part async for part in response])
+
+    async def ask_twice() -> list[bytes]:
+        return [*await asyncio.gather(ask(), ask())]
+
+    assert asyncio.run(ask_twice()) == [b"...", b"..."]
+    first, second = recorded()
+    assert [log[4] for log in first[LOGS]] == [log[4] for log in second[LOGS]] == ["part 0", "part 1", "part 2"]
+    assert first[CONTEXT][0] != second[CONTEXT][0]
 
 
 def test_child_of_a_fork_records_nothing_into_its_parents_ring(recorded: Recorded) -> None:
@@ -243,7 +330,7 @@ def test_child_of_a_fork_records_nothing_into_its_parents_ring(recorded: Recorde
 class Process:
     """A process that has nothing to do but what the journal needs."""
 
-    def join(self) -> None:
+    def begin(self) -> None:
         pass
 
     def after_request(self, now: int) -> None:
@@ -270,7 +357,7 @@ BREAKS = {
     "statement": (queries_module, "_text"),
     "log record": (LogRecorder, "_write"),
     "attributes": (logs_module, "attributes_of"),
-    "join": (Process, "join"),
+    "join": (Process, "begin"),
     "after the request": (Process, "after_request"),
 }
 
@@ -290,6 +377,7 @@ def test_what_breaks_costs_no_request(
     place, name = BREAKS[part]
     if part == "join":
         monkeypatch.setattr(journal, "ring", None)
+        monkeypatch.delattr(mail, "outbox")  # by which a process that runs tests is known
     monkeypatch.setattr(place, name, staticmethod(break_it) if isinstance(place, type) else break_it)
     for _ in range(3):
         assert answer(view).content == b"[(7,)]"

@@ -100,7 +100,7 @@ def test_every_value_has_a_variable_of_the_configuration() -> None:
 
 
 def test_command_default(capsys: pytest.CaptureFixture[str]) -> None:
-    assert line(output(capsys), "OTEL_SERVICE_NAME") == ["OTEL_SERVICE_NAME", "user-api", "default"]
+    assert line(output(capsys), "OTEL_SERVICE_NAME") == ["OTEL_SERVICE_NAME", "unknown_service", "default"]
 
 
 def test_command_header_masked(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

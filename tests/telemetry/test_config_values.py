@@ -23,7 +23,7 @@ def error(**environ: str) -> ConfigError:
 @pytest.mark.parametrize(
     ("environ", "name", "source"),
     [
-        ({}, "user-api", "default"),
+        ({}, "unknown_service", "default"),
         ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=a"}, "a", "OTEL_RESOURCE_ATTRIBUTES"),
         ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=a", "OTEL_SERVICE_NAME": "b"}, "b", "OTEL_SERVICE_NAME"),
     ],

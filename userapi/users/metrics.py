@@ -4,7 +4,6 @@ Signals, so that the admin's changes count like the API's; `bulk_create` and `up
 An id or an email must never become an attribute.
 """
 
-from collections.abc import Collection, Mapping
 from typing import Any
 
 from django.db import transaction
@@ -17,9 +16,6 @@ _meter = metrics.get_meter("userapi.users")
 CREATED = _meter.create_counter("users.created", unit="{user}", description="User records created.")
 UPDATED = _meter.create_counter("users.updated", unit="{user}", description="User records changed.")
 DELETED = _meter.create_counter("users.deleted", unit="{user}", description="User records deleted.")
-
-# Which attributes each may carry.
-ATTRIBUTES: Mapping[str, Collection[str]] = {"users.created": (), "users.updated": (), "users.deleted": ()}
 
 
 def count_save(*, created: bool, raw: bool, using: str, **_: Any) -> None:

@@ -6,4 +6,5 @@ from userapi import settings
 from userapi.settings import *  # noqa: F403
 
 LOGGING = copy.deepcopy(settings.LOGGING)
-LOGGING["root"]["handlers"].remove("otlp")  # type: ignore[index]
+LOGGING["root"]["handlers"].remove("otlp")
+LOGGING["loggers"]["axes"]["handlers"] = ["otlp"]  # without any, telemetry would add one

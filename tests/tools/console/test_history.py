@@ -111,7 +111,7 @@ def test_senders_are_told_by_instance_with_their_signals() -> None:
 
 def test_sender_keeps_what_it_said_at_its_start() -> None:
     store = Store()
-    message = logs(1, logger="telemetry.server", body="Starting User API server")
+    message = logs(1, logger="telemetry.server", body="Starting user-api server")
     record = message.resource_logs[0].scope_logs[0].log_records[0]
     record.attributes.extend(attributes({"telemetry.traces": "grpc http://alloy:4317"}))
     take(store, "logs", message)

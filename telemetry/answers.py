@@ -1,0 +1,102 @@
+"""The end of an answer: an answer whose body is streamed is over when its body is, not when its view returns."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+from django.http import StreamingHttpResponse
+from django.http.response import HttpResponseBase
+
+Over = Callable[[BaseException | None], None]
+Within = Callable[[], AbstractContextManager[Any]]
+
+
+def is_streamed(response: HttpResponseBase) -> bool:
+    """Return whether the body of `response` is made while it is sent."""
+    return bool(getattr(response, "streaming", False))
+
+
+def when_over(response: HttpResponseBase, over: Over, within: Within) -> None:
+    """Call `over` once, when the body of a streamed response was sent, or was given up.
+
+    It gets the error that ended the body, None where there was none. Each part of the body is made inside of
+    `within()`. A file that the server sends by itself remains such a file.
+    """
+    body = _Body(response, over, within)
+    if isinstance(response, StreamingHttpResponse) and getattr(response, "file_to_stream", None) is None:
+        content: Any = response.streaming_content
+        kind = _AsyncParts if response.is_async else _Parts
+        response.streaming_content = kind(content, body)
+    response.close = body.close  # type: ignore[method-assign]  # the server calls it, whatever became of the body
+
+
+class _Body:
+    """The body of one response."""
+
+    def __init__(self, response: HttpResponseBase, over: Over, within: Within) -> None:
+        self.within = within
+        self._close = response.close
+        self._over: Over | None = over
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Report the end, once."""
+        over, self._over = self._over, None
+        if over is not None:
+            over(error)
+
+    def close(self) -> None:
+        """Close the response; what its body does at its end belongs to it."""
+        if self._over is None:
+            self._close()
+            return
+        try:
+            with self.within():
+                self._close()
+        finally:
+            self.end()
+
+
+class _Parts:
+    """The parts of a body, made one by one in a thread."""
+
+    def __init__(self, content: Any, body: _Body) -> None:
+        self._content = iter(content)
+        self._body = body
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            with self._body.within():
+                part: bytes = next(self._content)
+        except StopIteration:
+            self._body.end()
+            raise
+        except BaseException as error:
+            self._body.end(error)
+            raise
+        return part
+
+
+class _AsyncParts:
+    """The parts of a body, made one by one in a task."""
+
+    def __init__(self, content: Any, body: _Body) -> None:
+        self._content = aiter(content)
+        self._body = body
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            with self._body.within():
+                part: bytes = await anext(self._content)
+        except StopAsyncIteration:
+            self._body.end()
+            raise
+        except BaseException as error:
+            self._body.end(error)
+            raise
+        return part

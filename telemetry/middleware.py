@@ -1,0 +1,37 @@
+"""The middleware of telemetry, which it puts first in MIDDLEWARE by itself.
+
+A project may list them, to have them elsewhere: `"telemetry.middleware.requests"`, `"telemetry.middleware.access_log"`.
+"""
+
+from typing import Any
+
+from django.core.exceptions import MiddlewareNotUsed
+from django.utils.decorators import sync_and_async_middleware
+
+from telemetry import lifecycle
+
+
+@sync_and_async_middleware
+def requests(get_response: Any) -> Any:
+    """Record each request, and answer scrapes in direct mode; not used where telemetry is off."""
+    recording = lifecycle.recording()
+    if recording is None:
+        raise MiddlewareNotUsed
+    recording.patch()
+    from telemetry import views
+    from telemetry.recording.options import options_of
+
+    path = lifecycle.project().metrics_path
+    answers = {} if path is None or not views.is_scraped() else {path: views.metrics}
+    return options_of(lifecycle.load_config())(get_response, answers)
+
+
+@sync_and_async_middleware
+def access_log(get_response: Any) -> Any:
+    """Write the access record of each request, whatever the mode; inside of `requests`, so that it has its trace."""
+    from telemetry.access import AccessLogMiddleware
+
+    project = lifecycle.project()
+    if project.access_logger is None:
+        raise MiddlewareNotUsed
+    return AccessLogMiddleware(get_response, project.access_logger, project.untraced)

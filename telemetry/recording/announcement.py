@@ -1,0 +1,27 @@
+"""What a process says in its log when it begins to serve."""
+
+import logging
+
+from telemetry.config import SignalConfig, TelemetryConfig
+from telemetry.project import Project
+
+# The service's start is logged whatever OTEL_LOG_LEVEL says.
+_announcer = logging.getLogger("telemetry.server")
+
+
+def announce(config: TelemetryConfig, project: Project, slot: int) -> None:
+    """Log that this process, which records into `slot`, serves."""
+    for name in ("opentelemetry", "telemetry"):
+        logging.getLogger(name).setLevel(config.log_level.upper())
+    _announcer.setLevel(logging.INFO)
+    ways = {"traces": config.traces, "metrics": config.metrics, "logs": config.logs}
+    _announcer.info(
+        "Starting %s server",
+        config.service_name,
+        extra={"telemetry.mode": config.mode, "service.version": project.service_version, "worker.slot": slot}
+        | {f"telemetry.{name}": _destination(way) for name, way in ways.items()},
+    )
+
+
+def _destination(config: SignalConfig) -> str:
+    return f"{config.protocol} {config.endpoint}" if config.exporter == "otlp" else config.exporter

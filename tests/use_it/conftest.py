@@ -1,0 +1,53 @@
+"""The wheel, built once and installed into a folder of its own, and projects that use it."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from telemetry.tools.console.server import Console
+from tests.support.service import ROOT
+from tests.support.shared import made_once
+from tests.use_it.project import make_project
+
+_PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
+
+
+@pytest.fixture(scope="session")
+def wheel(run_folder: Path) -> Path:
+    """The wheel of this checkout, built without a network."""
+
+    def build() -> Path:
+        folder = run_folder / "wheel"
+        options = ("--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", str(folder))
+        subprocess.run([*_PIP, "wheel", *options, str(ROOT)], check=True)
+        (file,) = folder.glob("*.whl")
+        return file
+
+    return made_once(run_folder, "wheel", build)
+
+
+@pytest.fixture(scope="session")
+def site(wheel: Path, run_folder: Path) -> Path:
+    """A folder with what the wheel installs, and nothing else of this checkout."""
+
+    def install() -> Path:
+        folder = run_folder / "site"
+        subprocess.run([*_PIP, "install", "--no-deps", "--no-index", "--target", str(folder), str(wheel)], check=True)
+        return folder
+
+    return made_once(run_folder, "site", install)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project with three views of its own."""
+    return make_project(tmp_path / "project")
+
+
+@pytest.fixture
+def console() -> Iterator[Console]:
+    with Console(grpc_port=0, http_port=0, api_port=0) as console:
+        yield console
