@@ -9,7 +9,7 @@ endif
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help demo compare dev test lint audit sbom snapshots dashboards lock secrets verify clean report screenshots
+.PHONY: help demo compare dev test lint audit sbom snapshots dashboards lock secrets verify clean publish report screenshots
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -18,7 +18,7 @@ help: ## List the targets
 demo: $(VENV)/.installed ## Run the console and the service in both modes, with traffic (ARGS="--for 20 --json")
 	@$(BIN)/python manage.py demo $(ARGS)
 
-compare: $(VENV)/.installed-dev ## Measure off, collector and direct on this machine (ARGS="--quick" for five minutes)
+compare: $(VENV)/.installed-dev ## Measure off, collector, direct and others on this machine (ARGS="--quick" for five minutes)
 	@$(BIN)/python manage.py compare $(ARGS)
 
 dev: $(VENV)/.installed-dev ## Prepare this checkout for work: everything that tests, lint and compare need
@@ -49,6 +49,9 @@ snapshots: $(VENV)/.installed-dev ## Renew the contract of both modes and docs/s
 
 dashboards: $(VENV)/.installed-dev ## Write Grafana's dashboards from deploy/grafana/source, for review with git diff
 	$(BIN)/python -m deploy.grafana.source
+
+publish: $(VENV)/.installed-dev ## Measure and publish the comparison (hours of an idle machine; ARGS="--alloy PATH")
+	@$(BIN)/python -m tests.benchmarks.publish $(ARGS)
 
 report: $(VENV)/.installed-dev ## Put the published comparison (docs/comparison) into the README
 	@$(BIN)/python -m telemetry.tools.compare.report

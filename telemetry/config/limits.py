@@ -77,14 +77,13 @@ def read_limits(environment: Environment) -> LimitsConfig:
     """Return the limits: for each the variable of its own where that is set, else the general one."""
     values: dict[str, Any] = {}
     alone: tuple[Variable[Any], ...] = (ATTRIBUTE_COUNT, ATTRIBUTE_LENGTH, _EVENTS, _LINKS)
-    for variable in alone:
+    for each in alone:
+        values[each.field] = environment.value(each.field, each)
+    own: list[tuple[Variable[Any], Variable[Any]]] = [(ATTRIBUTE_COUNT, each) for each in _OWN_COUNTS]
+    own += [(ATTRIBUTE_LENGTH, each) for each in _OWN_LENGTHS]
+    for general, variable in own:
         values[variable.field] = environment.value(variable.field, variable)
-    pairs: tuple[tuple[Variable[Any], tuple[Variable[Any], ...]], ...]
-    pairs = (ATTRIBUTE_COUNT, _OWN_COUNTS), (ATTRIBUTE_LENGTH, _OWN_LENGTHS)
-    for general, own in pairs:
-        for variable in own:
-            values[variable.field] = environment.value(variable.field, variable)
-            if environment.sources[variable.field] == DEFAULT:
-                environment.sources[variable.field] = derived_from(environment.sources[general.field])
-                values[variable.field] = values[general.field]
+        if environment.sources[variable.field] == DEFAULT:
+            environment.sources[variable.field] = derived_from(environment.sources[general.field])
+            values[variable.field] = values[general.field]
     return LimitsConfig(**{each.name: values[f"limits.{each.name}"] for each in fields(LimitsConfig)})

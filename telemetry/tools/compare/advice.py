@@ -1,13 +1,21 @@
-"""“Choose direct when ..., choose a collector when ...”: each line only if a figure of this very report says so."""
+"""“Choose direct when ..., choose a collector when ...”: each line only if a figure of this very report says so.
 
+A difference counts where its interval excludes 1 and its size matters: 5 % at least, and more than the control of the
+same report, `off` against `off`, shows without any difference.
+"""
+
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from telemetry.tools.compare.intervals import Ratio, paired_ratio
+from telemetry.tools.compare.route import CONTROL
 
 DIRECT, COLLECTOR, EITHER = "direct", "collector", "either"
 _SIGNIFICANT = 0.05
 _SIGNIFICANT_LOSS = 0.001
+MATTERS = 1.05
+"""The ratio below which a difference is none that a reader should act on."""
 
 Report = Mapping[str, Any]
 Line = dict[str, str]
@@ -30,12 +38,12 @@ def shown(ratio: Ratio) -> str:
 
 # metric, whether less is better, what the winner is good for
 _COSTS = (
-    ("cpu", True, "CPU time matters", "CPU per request"),
+    ("total_cpu", True, "CPU time matters", "CPU per request, service and collector"),
     ("throughput", False, "one worker must serve as many requests as it can", "requests per second"),
     ("p99", True, "the slowest requests matter", "p99"),
-    ("memory", True, "memory per worker matters", "memory per worker"),
+    ("total_memory", True, "memory matters", "memory of service and collector"),
     ("start", True, "workers must start fast", "start-up time"),
-    ("sent_bytes", True, "network traffic matters", "bytes sent per request"),
+    ("total_bytes", True, "network traffic matters", "bytes per request on every hop"),
 )
 
 
@@ -45,13 +53,13 @@ def _cost(report: Report) -> list[Line]:
     lines = []
     if "direct" in runs and collectors:
         for metric, less_is_better, when, name in _COSTS:
-            better = (min if less_is_better else max)(collectors, key=lambda one, m=metric: one["median"][m])  # type: ignore[misc]
+            better = (min if less_is_better else max)(collectors, key=lambda one, m=metric: one["median"].get(m, 0.0))  # type: ignore[misc]
             if ratio := _between(runs["direct"], better, metric):
                 figure = f"{name}, direct / {better['title']}: {shown(ratio)}"
-                lines.append(_decided(ratio, when, figure, less_is_better=less_is_better))
+                lines.append(_decided(ratio, noise(report, metric), when, figure, less_is_better=less_is_better))
     if {"direct", "direct-stdout"} <= runs.keys() and (ratio := _between(runs["direct-stdout"], runs["direct"], "cpu")):
         figure = f"CPU per request, logs on stdout / by OTLP: {shown(ratio)}"
-        if ratio.significant and ratio.value < 1:
+        if matters(ratio, noise(report, "cpu")) and ratio.value < 1:
             lines.append(_line(DIRECT, "something collects standard output anyway: its logs cost nothing more", figure))
         else:
             lines.append(_line(EITHER, "logs go to stdout: no measurable saving", figure))
@@ -60,12 +68,34 @@ def _cost(report: Report) -> list[Line]:
 
 def _between(one: Report, other: Report, metric: str) -> Ratio | None:
     pairs = list(zip(one["runs"], other["runs"], strict=False))
-    values = [(a[metric], b[metric]) for a, b in pairs if a[metric] and b[metric]]
+    values = [(a[metric], b[metric]) for a, b in pairs if a.get(metric) and b.get(metric)]
     return paired_ratio([a for a, _ in values], [b for _, b in values]) if values else None
 
 
-def _decided(ratio: Ratio, when: str, figure: str, *, less_is_better: bool) -> Line:
-    if not ratio.significant:
+def noise(report: Report, metric: str) -> float:
+    """Return the ratio (1 or above) that the control of a report reaches with no difference at all."""
+    control = next((one for one in report.get("cost", {}).get("variants", ()) if one["key"] == CONTROL.key), None)
+    # The totals of a service without a collector are its own.
+    ratio = control["ratio"].get(metric.replace("total_", "")) if control else None
+    ends = [end for name in ("low", "high") if ratio and (end := ratio[name])]
+    return max((max(end, 1 / end) for end in ends), default=1.0)
+
+
+def matters(ratio: Ratio, noise: float = 1.0) -> bool:
+    """Return whether a difference is significant, large enough to act on, and larger than the noise."""
+    return ratio.significant and abs(math.log(ratio.value)) >= math.log(max(MATTERS, noise))
+
+
+def mark(report: Report) -> None:
+    """Note in every ratio to `off` of a report whether it matters."""
+    for one in report.get("cost", {}).get("variants", ()):
+        for metric, ratio in one["ratio"].items():
+            found = Ratio(*(ratio[name] for name in ("value", "low", "high", "pairs")))
+            ratio["matters"] = one["key"] != CONTROL.key and matters(found, noise(report, metric))
+
+
+def _decided(ratio: Ratio, noise: float, when: str, figure: str, *, less_is_better: bool) -> Line:
+    if not matters(ratio, noise):
         return _line(EITHER, f"{when}: no measurable difference", figure)
     return _line(DIRECT if (ratio.value < 1) is less_is_better else COLLECTOR, when, figure)
 
@@ -74,6 +104,8 @@ def _collector(report: Report) -> list[Line]:
     for one in report.get("cost", {}).get("variants", ()):
         if one.get("collector") and one["median"].get("collector_cpu"):
             figure = f"{one['collector']} takes {one['median']['collector_cpu'] * 1e6:.0f} us of CPU per request"
+            if memory := one["median"].get("collector_memory"):
+                figure += f" and {memory / 2**20:.0f} MiB"
             return [_line(DIRECT, "there is no room for one more process", f"{figure} ({one['title']})")]
     return []
 
@@ -118,7 +150,7 @@ _FAULTS: dict[str, str] = {
 
 
 def _losses(report: Report) -> list[Line]:
-    runs: list[Report] = report.get("loss", {}).get("runs", [])
+    runs = [run for run in report.get("loss", {}).get("runs", []) if run["key"].startswith((DIRECT, COLLECTOR))]
     lines = []
     for fault, when in _FAULTS.items():
         of_fault = [run for run in runs if run["fault"] == fault]

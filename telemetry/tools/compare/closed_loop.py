@@ -11,14 +11,14 @@ from locust.env import Environment
 from locust.exception import StopUser
 
 from telemetry.tools.compare.load import Done, Job, serve
-from telemetry.tools.compare.mix import Mix
+from telemetry.tools.compare.mix import Mix, is_right
 
 
 class _Tally:
     """What all users together have done until the deadline."""
 
     def __init__(self, job: Job) -> None:
-        self.mix = Mix(job.users)
+        self.mix = Mix(job.users, job.given)
         self.numbers = count()
         self.deadline = perf_counter() + job.seconds
         self.latencies: list[float] = []
@@ -50,7 +50,7 @@ def _user(tally: _Tally, port: int) -> type[FastHttpUser]:
                 response.success()  # the statuses are counted here, against what is expected
             tally.begins.append(begin)
             tally.ends.append(time())
-            if response.status_code == request.expected:
+            if is_right(response.status_code, request.expected):
                 tally.latencies.append(perf_counter() - began)
             elif response.status_code:
                 tally.wrong[str(response.status_code)] += 1

@@ -16,6 +16,7 @@ import psutil
 import requests
 
 from telemetry.tools.compare.sockets import free_port, listens, wait_until
+from telemetry.tools.compare.usage import memory_of
 from telemetry.tools.demo.environment import ROOT
 from telemetry.tools.demo.processes import Child, Processes
 
@@ -41,6 +42,9 @@ class Collector(Protocol):
 
     def cpu_seconds(self) -> float:
         """CPU time of all its runs."""
+
+    def memory(self) -> float:
+        """Bytes of memory of the one that runs, 0 if none does."""
 
     def losses(self, item: Literal["spans", "log records"]) -> Counter[str]:
         """What it could not deliver, by its own counter; empty where it has none."""
@@ -98,6 +102,12 @@ class _Process:
                 times = psutil.Process(self._child.pid).cpu_times()
                 return self._past_cpu + times.user + times.system
         return self._past_cpu
+
+    def memory(self) -> float:
+        if self._child is not None:
+            with suppress(psutil.NoSuchProcess):
+                return memory_of(psutil.Process(self._child.pid))[1]
+        return 0.0
 
 
 class BackendPorts(NamedTuple):

@@ -1,6 +1,7 @@
 """What all scenarios share: processes, folder, database, cores, and the wish to stop."""
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -10,11 +11,13 @@ from telemetry.tools.compare.collectors import Alloy, BackendPorts, Collector, R
 from telemetry.tools.compare.database import Database
 from telemetry.tools.compare.options import Options
 from telemetry.tools.compare.progress import Progress
+from telemetry.tools.compare.project import Project
 from telemetry.tools.compare.route import VARIANTS, Variant
 from telemetry.tools.demo.interruption import Interruption
 from telemetry.tools.demo.processes import Processes
 
 _AT_ONCE = 4
+_AT_ONCE_QUICK = 6
 
 
 class StoppedError(Exception):
@@ -23,9 +26,9 @@ class StoppedError(Exception):
 
 @dataclass
 class Context:
-    """One comparison. `application` is the service's WSGI name; `rate` is set by the calibration.
+    """One comparison of one project. `rate` is set by the calibration.
 
-    `cores` are those of the service, none if it shares them with everything else.
+    `stack` ends with it. `cores` are those of the service, none if it shares them with everything else.
     """
 
     options: Options
@@ -34,7 +37,8 @@ class Context:
     interruption: Interruption
     progress: Progress
     database: Database
-    application: str
+    project: Project
+    stack: ExitStack
     cores: Sequence[int] = ()
     rate: float = 0.0
     numbers: Any = field(default_factory=lambda: count(1))
@@ -47,6 +51,11 @@ class Context:
     @property
     def exporting(self) -> list[Variant]:
         """Those that export."""
+        return [variant for variant in self.variants if variant.exports]
+
+    @property
+    def ours(self) -> list[Variant]:
+        """Those that export with our own telemetry."""
         return [variant for variant in self.variants if variant.route]
 
     def wait(self, seconds: float) -> None:
@@ -71,7 +80,9 @@ class Context:
     @property
     def at_once(self) -> int:
         """How many set-ups may run at once, where the figures allow it; a given port is there only once."""
-        return 1 if self.options.service_port else _AT_ONCE
+        if self.options.service_port:
+            return 1
+        return _AT_ONCE_QUICK if self.options.quick else _AT_ONCE
 
     def collector(self, folder: Path, protocol: str, backend: BackendPorts) -> Collector | None:
         """Return the collector of collector mode, None for none; it takes `protocol`."""
@@ -105,6 +116,10 @@ class Scenario:
     def steps(self) -> list[Step]:
         """Return what is to be done, in order."""
         raise NotImplementedError
+
+    def found_problems(self) -> list[str]:
+        """Return whatever did not add up so far."""
+        return self.problems
 
     def result(self) -> dict[str, Any]:
         """Return what was found so far, in the form of report.json; empty if nothing was."""

@@ -25,6 +25,18 @@ def prepare(environ: MutableMapping[str, str] = os.environ) -> None:
             "TELEMETRY_MODE": "off",
         }
     )
-    # The exporters obey proxies, and no proxy reaches this machine's loopback.
+    _reach_loopback(environ)
+
+
+def isolate(environ: MutableMapping[str, str] = os.environ) -> None:
+    """Remove from `environ` what would colour the comparison of a reader's project, and keep what the project needs."""
+    for name in [name for name in environ if name.startswith(("OTEL_", "TELEMETRY_", "PROMETHEUS_", "COMPARE_"))]:
+        del environ[name]
+        print(f"compare: ignoring the environment variable {name}", file=sys.stderr)  # noqa: T201
+    _reach_loopback(environ)
+
+
+def _reach_loopback(environ: MutableMapping[str, str]) -> None:
+    """The exporters obey proxies, and no proxy reaches this machine's loopback."""
     for name in ("NO_PROXY", "no_proxy"):
         environ[name] = ",".join([*filter(None, [environ.get(name)]), *LOOPBACK])

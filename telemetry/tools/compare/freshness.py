@@ -95,9 +95,11 @@ class _Watch:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._count = run.responses
-        self._waiting: dict[str, deque[tuple[int, float]]] = {name: deque() for name in _SIGNALS}
+        self._waiting: dict[str, deque[tuple[int, float]]] = {
+            name: deque() for name in _SIGNALS if name in run.exported
+        }
         self.ages: dict[str, list[float]] = {name: [] for name in _SIGNALS}
-        for name in _SIGNALS:
+        for name in self._waiting:
             self._waiting[name].append((self._count, monotonic()))
 
     def asked(self) -> None:
@@ -110,9 +112,8 @@ class _Watch:
         """Look what is there; returns False."""
         stored = self._run.read()
         now = monotonic()
-        for name, attribute in _SIGNALS.items():
-            waiting = self._waiting[name]
-            while waiting and getattr(stored, attribute) >= waiting[0][0]:
+        for name, waiting in self._waiting.items():
+            while waiting and getattr(stored, _SIGNALS[name]) >= waiting[0][0]:
                 self.ages[name].append(now - waiting.popleft()[1])
         return False
 

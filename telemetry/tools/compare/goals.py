@@ -4,6 +4,8 @@ import statistics
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from telemetry.tools.compare.route import VARIANTS
+
 Report = Mapping[str, Any]
 Line = dict[str, Any]
 
@@ -23,6 +25,11 @@ def goals(report: Report) -> list[Line]:
     an incomplete report those lines that its parts allow.
     """
     return [line for part in (_cost, _freshness, _losses, _scrapes) for line in part(report)]
+
+
+def _is_ours(key: str) -> bool:
+    """Return whether a set-up exports with our own telemetry: what others do is not for us to promise."""
+    return key in VARIANTS and VARIANTS[key].route is not None
 
 
 def _line(  # noqa: PLR0917
@@ -57,6 +64,8 @@ def _cost(report: Report) -> Iterator[Line]:
     variants = report.get("cost", {}).get("variants", ())
     off = next((one for one in variants if one["key"] == "off"), None)
     for one in variants:
+        if not _is_ours(one["key"]):
+            continue
         title = one["title"]
         if cpu := one["ratio"].get("cpu"):
             ends = tuple(1 / cpu[end] if cpu[end] else None for end in ("high", "low"))
@@ -72,6 +81,8 @@ def _cost(report: Report) -> Iterator[Line]:
 
 def _freshness(report: Report) -> Iterator[Line]:
     for one in report.get("freshness", {}).get("variants", ()):
+        if not _is_ours(one["key"]):
+            continue
         for signal in ("spans", "log records"):
             if ages := one["signals"].get(signal):
                 yield _line(f"median age of {signal} at the backend", one["title"], ages["median"], 1.0, 0.5, "s")
@@ -80,6 +91,8 @@ def _freshness(report: Report) -> Iterator[Line]:
 def _losses(report: Report) -> Iterator[Line]:
     for run in report.get("loss", {}).get("runs", ()):
         is_direct = run["key"].startswith("direct")
+        if not _is_ours(run["key"]):
+            continue
         if run["fault"] in _HARMLESS or (is_direct and run["fault"] in _HARMLESS_DIRECT):
             lost = sum(account["lost"] for account in run["accounts"] if account["signal"] in _SIGNALS)
             yield _line(f"lost: {run['title']}", run["variant"], float(lost), 0.0, 0.0, "items")

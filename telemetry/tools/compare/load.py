@@ -13,6 +13,7 @@ from pathlib import Path
 from time import sleep
 from typing import Any, Literal
 
+from telemetry.tools.compare.mix import Request
 from telemetry.tools.demo.processes import Child, Processes
 
 _POLL = 0.01
@@ -26,7 +27,7 @@ _PERCENT = 100
 class Job:
     """What a generator is to do: `clients` at once, for `seconds`, `rate` per second (open loop only).
 
-    `users` are paths of users that exist.
+    `users` are paths of users that exist; `given` are requests in the place of the service's own mix.
     """
 
     port: int
@@ -34,6 +35,7 @@ class Job:
     seconds: float
     clients: int
     rate: float = 0.0
+    given: Sequence[Request] = ()
 
     @property
     def requests(self) -> int:
@@ -58,6 +60,8 @@ class Done:
     begins: Sequence[float] = ()
     ends: Sequence[float] = ()
     late: float = 0.0
+    waits: Sequence[float] = ()
+    """The latency of each request of an open loop, in the order of `begins`, unanswered ones included."""
 
     @property
     def responses(self) -> int:
@@ -142,7 +146,7 @@ def serve(job_file: str, run: Callable[[Job], Done]) -> None:
     go = path.with_suffix(".go")
     while not go.exists():
         sleep(_POLL)
-    done = run(Job(**given))
+    done = run(Job(**{**given, "given": [Request(*one) for one in given["given"]]}))
     written = path.with_suffix(".writing")
     written.write_text(json.dumps({name: getattr(done, name) for name in Done.__slots__}))
     written.rename(path.with_suffix(".done"))

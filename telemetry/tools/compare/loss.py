@@ -10,6 +10,7 @@ from telemetry.tools.compare.ledger import Account
 from telemetry.tools.compare.loss_faults import CLOCK_MARGIN, LEAD, Kind, Playing, kinds
 from telemetry.tools.compare.route import Variant
 from telemetry.tools.compare.run import Run
+from telemetry.tools.compare.timeline import latencies, timeline
 
 _AROUND = 16.0
 _MOST_RATE = 20.0
@@ -52,7 +53,8 @@ class Loss(Scenario):
         """In a quick run one of each mode."""
         found = self.context.exporting
         if self.context.options.quick:
-            return list({variant.mode: variant for variant in reversed(found) if variant.sends_logs}.values())
+            wanted = (variant for variant in reversed(found) if variant.sends_logs or variant.upstream)
+            return list({variant.key if variant.upstream else variant.mode: variant for variant in wanted}.values())
         return found
 
     def _variants(self, kind: Kind) -> list[Variant]:
@@ -60,7 +62,8 @@ class Loss(Scenario):
         return [
             variant
             for variant in self._set_ups
-            if not kind.needs_collector or (variant.mode == "collector" and with_collector)
+            if (not kind.needs_collector or (variant.uses_collector and with_collector))
+            and not (kind.needs_exporter and variant.upstream)
         ]
 
     def _run(self, group: list[Kind]) -> None:
@@ -74,18 +77,26 @@ class Loss(Scenario):
             run.exporter_survives = kind.exporter_survives
             if run.store is not None:
                 run.store.scrape()  # as a backend would have done long before
+            before = run.responses
             load = run.load("open", kind.seconds, self._rate)
             playing = Playing(run, kind)
             load.go()
             playing.wait(kind.seconds / 2 if kind.seconds <= self.context.options.duration else LEAD)
-            kind.play(playing)
+            playing.play()
             done = run.done(load, self._watching(run, kind))
             run.bounds = playing.bounds(done)
             found = run.account() if kind.ends_service else run.finish()
             for problem in run.problems(found, may_fail=kind.may_fail, may_lose=kind.may_lose):
                 self.problems.append(f"loss, {kind.title}, {problem}")
                 self.context.progress.say(f"DOES NOT ADD UP: loss, {kind.title}, {problem}")
-            return self._result(kind, run, found)
+            run.sample()
+            start = min(done.begins)
+            return {
+                **self._result(kind, run, found),
+                "fault_at": [round(moment - start, 1) for moment in (playing.began, playing.ended)],
+                "timeline": timeline(done, before, run.samples, run.exported),
+                "latency": latencies(done),
+            }
 
     def _watching(self, run: Run, kind: Kind) -> Callable[[float], object]:
         """Wait, and from time to time keep what the service reports."""
@@ -97,6 +108,7 @@ class Loss(Scenario):
             waited += seconds
             if waited > CLOCK_MARGIN and not kind.ends_service:
                 waited = 0.0
+                run.sample()
                 run.service.status()
 
         return wait

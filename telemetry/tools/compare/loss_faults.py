@@ -4,13 +4,13 @@ import signal
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import time
 
 from telemetry.tools.compare.faults_proxy import PASS, Fault
 from telemetry.tools.compare.load import Done
 from telemetry.tools.compare.run import Run
 from telemetry.tools.compare.sockets import wait_until
 from telemetry.tools.compare.store import ConsoleStore
-from telemetry.tools.console.faults import Faults
 
 LEAD = 2.0
 CLOCK_MARGIN = 0.5
@@ -27,7 +27,8 @@ class Kind:
     """One fault. `play` lets it happen while the load runs, and returns what sets the bounds of its losses.
 
     `remote` is whether it can be played with real backends, `may_fail` whether requests may stay without an answer,
-    `may_lose` whether anything may be lost, if for a reason. `ends_service` is whether nothing runs afterwards.
+    `may_lose` whether anything may be lost, if for a reason. `ends_service` is whether nothing runs afterwards,
+    `needs_collector` and `needs_exporter` whether it is about one.
     """
 
     key: str
@@ -41,6 +42,7 @@ class Kind:
     ends_service: bool = False
     remote: bool = True
     needs_collector: bool = False
+    needs_exporter: bool = False
 
 
 class Playing:
@@ -49,12 +51,21 @@ class Playing:
     def __init__(self, run: Run, kind: Kind) -> None:
         self.run = run
         self.kind = kind
+        self.began = self.ended = 0.0
+        """When the fault began and ended, since the epoch."""
+
+    def play(self) -> None:
+        """Let the fault happen."""
+        self.began = time()
+        self.kind.play(self)
+        self.ended = time()
 
     def wait(self, seconds: float) -> None:
         """Wait, and keep what the service reports meanwhile: it may be gone soon."""
         while seconds > 0:
             step = min(0.5, seconds)
             self.run.context.wait(step)
+            self.run.sample()
             self.run.service.status()
             seconds -= step
 
@@ -72,9 +83,9 @@ class Playing:
         """Let the backend refuse for a while."""
         if not isinstance(self.run.store, ConsoleStore):
             raise TypeError("a refusal needs the embedded console")
-        self.run.store.console.receiver.faults = Faults(status=_REFUSAL)
+        self.run.store.refuse(_REFUSAL)
         self.wait(seconds)
-        self.run.store.console.receiver.faults = Faults()
+        self.run.store.refuse(None)
 
     def kill_worker(self) -> None:
         """Kill a worker without a warning; gunicorn starts the next."""
@@ -105,7 +116,7 @@ class Playing:
         service, workers = self.run.service, self.run.workers
 
         def replaced() -> bool:
-            recorders = service.recorders()
+            recorders = service.recorders() if service.exports else {worker.pid for worker in service.workers()}
             return len(recorders) == workers and not recorders & gone
 
         wait_until(replaced, _REPLACED_SECONDS, "workers in place of those that have gone")
@@ -139,7 +150,7 @@ class Playing:
 
     def bounds(self, done: Done) -> dict[str, Counter[str]]:
         """Return what the fault itself may have cost at most: at a stop, the counts since the last scrape."""
-        if self.kind.ends_service and self.run.variant.mode == "direct":
+        if self.kind.ends_service and self.run.variant.is_scraped:
             scraped = self.run.store.last_scrape if isinstance(self.run.store, ConsoleStore) else 0.0
             return {"counter": Counter({"ended after the last scrape": done.ended_after(scraped - CLOCK_MARGIN)})}
         return {}
@@ -191,6 +202,7 @@ def _kills(duration: float) -> list[Kind]:
             duration,
             Playing.kill_exporter,
             exporter_survives=False,
+            needs_exporter=True,
             remote=False,
         ),
         Kind(

@@ -10,6 +10,9 @@ from typing import Any
 import psutil
 
 _BUSY_SECONDS = 2.0
+PUBLISH_BUSY = 0.05
+PUBLISH_LOAD = 0.5
+"""The most that other processes may do beside a comparison that is to be published: of all cores, and for a minute."""
 _PACKAGES = (
     "django",
     "djangorestframework",
@@ -34,8 +37,23 @@ def facts() -> dict[str, Any]:
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "packages": {name: found for name in _PACKAGES if (found := _version(name))},
         "load_average": load_average(),
-        "busy": psutil.cpu_percent(_BUSY_SECONDS) / 100,
+        "busy": busy(),
     }
+
+
+def busy(seconds: float = _BUSY_SECONDS) -> float:
+    """Return the share of all cores that is used, measured for `seconds`."""
+    return float(psutil.cpu_percent(seconds)) / 100
+
+
+def unfit_to_publish(busy_share: float, load: float) -> str:
+    """Return why figures made beside such a load must not be published, empty where they may."""
+    if busy_share > PUBLISH_BUSY or load > PUBLISH_LOAD:
+        return (
+            f"other processes use {busy_share:.0%} of this machine and its load average is {load:g}; accepted for a "
+            f"published comparison: at most {PUBLISH_BUSY:.0%} and {PUBLISH_LOAD:g}"
+        )
+    return ""
 
 
 def load_average() -> list[float]:

@@ -21,17 +21,40 @@ class Request(NamedTuple):
     path: str
     body: str
     expected: int
+    """The status that it must get, 0 for any below 400."""
+
+    @property
+    def is_numbered(self) -> bool:
+        """Whether each of it differs: `{n}` stands for what is different."""
+        return "{n}" in self.path + self.body
+
+    def numbered(self, number: str) -> "Request":
+        """Return it with `number` in the place of `{n}`."""
+        if not self.is_numbered:
+            return self
+        return self._replace(path=self.path.replace("{n}", number), body=self.body.replace("{n}", number))
+
+
+def is_right(status: int, expected: int) -> bool:
+    """Return whether an answer has the status that it must have."""
+    return status == expected if expected else 0 < status < HTTPStatus.BAD_REQUEST
 
 
 class Mix:
-    """The requests of one load, by number. `users` are paths of users that exist, such as `/users/{id}`."""
+    """The requests of one load, by number. `users` are paths of users that exist, such as `/users/{id}`.
 
-    def __init__(self, users: Sequence[str]) -> None:
+    `given` takes the place of the service's own mix.
+    """
+
+    def __init__(self, users: Sequence[str], given: Sequence[Request] = ()) -> None:
         self._users = users
+        self._given = given
         self._run = uuid.uuid4().hex[:12]
 
     def request(self, number: int) -> Request:
         """Return the request with that number; emails are unique over all loads."""
+        if self._given:
+            return self._given[number % len(self._given)].numbered(f"{self._run}-{number}")
         match number % PERIOD:
             case 0 | 10:
                 body = {"name": "Test User", "email": f"user.{self._run}.{number}@example.com"}

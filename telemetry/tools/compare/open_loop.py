@@ -14,7 +14,7 @@ from time import perf_counter, sleep, time
 from typing import NamedTuple
 
 from telemetry.tools.compare.load import Done, Job, serve
-from telemetry.tools.compare.mix import Mix, Request
+from telemetry.tools.compare.mix import Mix, Request, is_right
 
 _TIMEOUT = 30.0
 _LEAD = 0.1
@@ -33,7 +33,7 @@ class _Outcome(NamedTuple):
 
 def run(job: Job) -> Done:
     """Send all requests of the job; return when the last one has ended."""
-    mix = Mix(job.users)
+    mix = Mix(job.users, job.given)
     start = perf_counter() + _LEAD
 
     def one(number: int) -> _Outcome:
@@ -46,8 +46,10 @@ def run(job: Job) -> Done:
 
     with ThreadPoolExecutor(job.clients) as clients:
         outcomes = list(clients.map(one, range(job.requests)))
-    answered = [outcome for outcome in outcomes if outcome.status == outcome.expected]
-    wrong = Counter(str(outcome.status) for outcome in outcomes if outcome.status not in (0, outcome.expected))
+    answered = [outcome for outcome in outcomes if is_right(outcome.status, outcome.expected)]
+    wrong = Counter(
+        str(outcome.status) for outcome in outcomes if outcome.status and not is_right(outcome.status, outcome.expected)
+    )
     return Done(
         seconds=perf_counter() - start,
         answered=len(answered),
@@ -57,6 +59,7 @@ def run(job: Job) -> Done:
         begins=[outcome.begin for outcome in outcomes],
         ends=[outcome.end for outcome in outcomes],
         late=max(outcome.late for outcome in outcomes),
+        waits=[outcome.latency for outcome in outcomes],
     )
 
 

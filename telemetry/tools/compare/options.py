@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-Scenario = Literal["cost", "freshness", "loss", "scale", "profile"]
-SCENARIOS: tuple[Scenario, ...] = ("cost", "freshness", "loss", "scale", "profile")
-DEFAULT_SCENARIOS: tuple[Scenario, ...] = ("cost", "freshness", "loss", "scale")
+Scenario = Literal["cost", "conditions", "freshness", "loss", "scrapes", "scale", "profile"]
+SCENARIOS: tuple[Scenario, ...] = ("cost", "conditions", "freshness", "loss", "scrapes", "scale", "profile")
+DEFAULT_SCENARIOS: tuple[Scenario, ...] = ("cost", "freshness", "loss", "scrapes", "scale")
 LOSS_KINDS = (
     "calm",
     "gone",
@@ -53,7 +53,9 @@ class Options:
     """The command line, checked. Times in seconds, `rate` in requests per second (0: found by a calibration).
 
     `collector` is `rotel`, `none` (the service sends to the backend itself) or the path of Alloy's binary.
-    `service_env` is added to the service's environment. `command` is the command line that makes the report again.
+    `service_env` is added to the service's environment. `keep_data` writes every latency beside the report. With
+    `publish` a machine that is busy with other things is refused. `command` is the command line that makes the report
+    again.
     """
 
     output: Path
@@ -68,9 +70,12 @@ class Options:
     outage: float = 60.0
     interval: float = 5.0
     database: str = "sqlite"
+    postgres: str = ""
     collector: str = "rotel"
     backends: Backends = field(default_factory=Backends)
     service_env: Mapping[str, str] = field(default_factory=dict)
     service_port: int = 0
     quick: bool = False
+    publish: bool = False
+    keep_data: bool = False
     command: str = ""

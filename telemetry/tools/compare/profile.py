@@ -121,6 +121,7 @@ class Profile(Scenario):
         return [
             Step(f"profile, {v.title}", self._seconds + _AROUND, partial(self._profile, v))
             for v in self.context.variants
+            if not v.upstream
         ]
 
     def _profile(self, variant: Variant) -> None:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from telemetry.tools.compare.upstream import CONTRIB, CONTRIB_DIRECT, DJANGO_PROMETHEUS, SENTRY, Signal, Upstream
+
 Mode = Literal["collector", "direct", "off"]
 
 
@@ -38,6 +40,29 @@ class Variant:
     title: str
     route: Route | None
     sends_logs: bool = True
+    upstream: Upstream | None = None
+
+    @property
+    def exports(self) -> bool:
+        """Whether it has any telemetry."""
+        return bool(self.route or self.upstream)
+
+    @property
+    def signals(self) -> frozenset[Signal]:
+        """What it has of the three signals."""
+        if self.upstream:
+            return self.upstream.signals
+        return frozenset({"spans", "log records", "counter"}) if self.route else frozenset()
+
+    @property
+    def is_scraped(self) -> bool:
+        """Whether its metrics are fetched."""
+        return self.mode == "direct" or bool(self.upstream and self.upstream.metrics_path)
+
+    @property
+    def uses_collector(self) -> bool:
+        """Whether a collector stands between it and the backend, if there is any."""
+        return self.mode == "collector" or bool(self.upstream and self.upstream.through_collector)
 
     @property
     def mode(self) -> str:
@@ -47,10 +72,19 @@ class Variant:
     @property
     def protocol(self) -> str:
         """The transport of OTLP, empty if none is used."""
+        if self.upstream:
+            return "grpc" if self.upstream.sink == "otlp" else ""
         return self.route.protocol if self.route else ""
 
     def env(self, port: int) -> dict[str, str]:
         """Return the environment of a service that sends to `port` of the loopback address."""
+        if self.upstream:
+            endpoint = {
+                "otlp": {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}"},
+                "sentry": {"COMPARE_SENTRY_DSN": f"http://key@127.0.0.1:{port}/1"},
+                "": {},
+            }[self.upstream.sink]
+            return {"TELEMETRY_MODE": "off", **self.upstream.environment, **endpoint}
         if self.route is None:
             return {"TELEMETRY_MODE": "off"}
         env = self.route.env_for(port, port)
@@ -60,7 +94,9 @@ class Variant:
 
 
 OFF = Variant("off", "off", None)
-VARIANTS = {
+CONTROL = Variant("off-control", "off again (control)", None)
+"""The same as `off`: what is measured between the two is the noise of the machine."""
+VARIANTS: dict[str, Variant] = {
     variant.key: variant
     for variant in (
         OFF,
@@ -68,5 +104,11 @@ VARIANTS = {
         Variant("collector-http", "collector, HTTP", Route("collector", "http/protobuf")),
         Variant("direct", "direct", Route("direct", "http/protobuf")),
         Variant("direct-stdout", "direct, logs on stdout", Route("direct", "http/protobuf"), sends_logs=False),
+        Variant("contrib", "OpenTelemetry contrib", None, upstream=CONTRIB),
+        Variant("contrib-direct", "contrib, Prometheus reader", None, upstream=CONTRIB_DIRECT),
+        Variant("django-prometheus", "django-prometheus", None, upstream=DJANGO_PROMETHEUS),
+        Variant("sentry", "Sentry SDK", None, upstream=SENTRY),
     )
 }
+DEFAULT_VARIANTS = tuple(VARIANTS)
+QUICK_VARIANTS = ("off", "collector-grpc", "direct", "contrib")

@@ -47,7 +47,7 @@ class Scale(Scenario):
             )
             for workers, series in self._sizes
         ]
-        exporting = self.context.exporting[:1] + [v for v in self.context.exporting if v.key == "direct"]
+        exporting = self.context.ours[:1] + [v for v in self.context.ours if v.key == "direct"]
         variants = dict.fromkeys([v for v in self.context.variants if v is OFF] + exporting)
         estimate = len(self._shares) * (self._seconds + self.context.options.interval) + _AROUND
         if self.context.options.quick:

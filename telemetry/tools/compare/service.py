@@ -17,6 +17,7 @@ from telemetry.status import read_statuses
 from telemetry.tools.compare.sockets import listens
 from telemetry.tools.compare.usage import Exporters, memory_of, seconds_of_server, workers_of
 from telemetry.tools.demo.client import call
+from telemetry.tools.demo.environment import ROOT
 from telemetry.tools.demo.processes import Child, Processes
 
 _POLL = 0.02
@@ -24,7 +25,7 @@ _START_SECONDS = 60.0
 _STOP_SECONDS = 45.0
 _REPORT_SECONDS = 30.0
 """Under full load an exporter may be slow to answer, and a killed one must be replaced first."""
-_OK = 200
+_PROBE_SECONDS = 30.0
 _DROPPED = re.compile(r"telemetry dropped at stop: ([^;]*);")
 _COUNTED = re.compile(r"(\d+) (spans|log records|data points)")
 _SIGNALS = {"spans": "traces", "log records": "logs"}
@@ -36,10 +37,10 @@ class ServiceError(Exception):
 
 
 class Service:
-    """`python -m gunicorn -c deploy/gunicorn.conf.py APPLICATION` on a port of the loopback address.
+    """`python -m gunicorn ARGUMENTS` on a port of the loopback address.
 
-    It may be started again when it has ended. `cores` are those that it is held to, none for all. Its log has the
-    access record of every request.
+    It is started in `folder`, and may be started again when it has ended; it is up when it answers `probe`. `cores`
+    are those that it is held to, none for all. Its log has the access record of every request.
     """
 
     def __init__(  # noqa: PLR0917
@@ -50,11 +51,16 @@ class Service:
         arguments: Sequence[str],
         env: Mapping[str, str],
         cores: Sequence[int] = (),
+        probe: str = "/livez",
+        folder: Path = ROOT,
     ) -> None:
         self.port = port
+        self._probe = probe
+        self._folder = folder
+        self.probes_answered = 0
         self._processes = processes
         self._log = Path(log)
-        self._arguments = ["-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "--bind", f"127.0.0.1:{port}", *arguments]
+        self._arguments = ["-m", "gunicorn", "--bind", f"127.0.0.1:{port}", *arguments]
         self._env = env
         self._cores = cores
         self._children: list[Child] = []
@@ -86,7 +92,7 @@ class Service:
             raise ServiceError(f"port {self.port} is in use; --service-port must be free")
         started = monotonic()
         log = f"{self._log.stem}-{len(self._children)}{self._log.suffix}"
-        self._children.append(self._processes.start("the service", log, self._arguments, self._env))
+        self._children.append(self._processes.start("the service", log, self._arguments, self._env, self._folder))
         if self._cores and sys.platform == "linux":
             with suppress(psutil.NoSuchProcess):
                 psutil.Process(self.child.pid).cpu_affinity(list(self._cores))  # all that it starts inherit it
@@ -98,9 +104,11 @@ class Service:
 
     def _answers(self) -> bool:
         try:
-            return call(self.port, "GET", "/livez", timeout=2.0).status == _OK
+            call(self.port, "GET", self._probe, timeout=_PROBE_SECONDS)
         except OSError:
             return False
+        self.probes_answered += 1
+        return True
 
     def workers(self) -> list[psutil.Process]:
         """Return the living worker processes."""

@@ -1,8 +1,8 @@
 """One comparison from the first check to the report, whole or as far as it came."""
 
 import os
+import statistics
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -11,32 +11,37 @@ from pathlib import Path
 from typing import Any
 
 from telemetry.tools.compare import machine
-from telemetry.tools.compare.advice import advice
+from telemetry.tools.compare.advice import advice, mark
+from telemetry.tools.compare.conditions import Conditions
 from telemetry.tools.compare.context import Context, Scenario, Step, StoppedError
+from telemetry.tools.compare.contradictions import Contradictions
 from telemetry.tools.compare.cost import Cost
-from telemetry.tools.compare.database import database
 from telemetry.tools.compare.freshness import Freshness
 from telemetry.tools.compare.goals import goals
 from telemetry.tools.compare.intervals import rounded
 from telemetry.tools.compare.load import LoadError
 from telemetry.tools.compare.loss import Loss
-from telemetry.tools.compare.mix import DESCRIPTION
 from telemetry.tools.compare.options import Options
 from telemetry.tools.compare.profile import Profile, ProfileError
 from telemetry.tools.compare.progress import Progress
+from telemetry.tools.compare.project import Project
 from telemetry.tools.compare.run import Run
 from telemetry.tools.compare.scale import Scale, ScaleError
 from telemetry.tools.compare.service import ServiceError
 from telemetry.tools.demo.interruption import Interruption
 from telemetry.tools.demo.processes import ChildEndedError, Processes
 
-SCHEMA = 2
+SCHEMA = 3
 """Of report.json; it grows when a reader of the former one would be wrong."""
+READABLE = (2, 3)
+"""The schemas that are drawn and merged: what 3 has more is not there in 2."""
 
 _KINDS: Mapping[str, type[Scenario]] = {
     "cost": Cost,
+    "conditions": Conditions,
     "freshness": Freshness,
     "loss": Loss,
+    "scrapes": Contradictions,
     "scale": Scale,
     "profile": Profile,
 }
@@ -53,8 +58,15 @@ _SHARE_OF_SATURATION = 0.4
 _TROUBLE = (ServiceError, LoadError, ScaleError, ProfileError, ChildEndedError, OSError)
 
 
+_BUSY_BETWEEN_SECONDS = 0.5
+
+
+class BusyError(Exception):
+    """Other processes use so much of the machine that the figures must not be published; one line."""
+
+
 class Session:
-    """Runs once. `migrate` fills a database with tables, `application` is the service's WSGI name.
+    """Runs once, with one project.
 
     `save` gets the report after each step, as far as it has come.
     """
@@ -63,23 +75,23 @@ class Session:
         self,
         options: Options,
         progress: Progress,
-        migrate: Callable[[str], None],
-        application: str,
+        project: Project,
         save: Callable[[dict[str, Any]], object],
     ) -> None:
         self._options = options
         self._save = save
         self._progress = progress
-        self._migrate = migrate
-        self._application = application
+        self._project = project
         self._scenarios: list[Scenario] = []
         self._unfinished = ""
         self._failed_steps: list[str] = []
-        self._facts: dict[str, Any] = {}
+        self._busy: list[float] = []
 
     def run(self) -> dict[str, Any]:
-        """Return the report, partial after Ctrl-C; leaves nothing running."""
+        """Return the report, partial after Ctrl-C; leaves nothing running. Raises BusyError before anything runs."""
         facts = machine.facts()
+        if self._options.publish and (reason := machine.unfit_to_publish(facts["busy"], facts["load_average"][0])):
+            raise BusyError(reason)
         if facts["busy"] > _BUSY:
             load = ", ".join(f"{value:g}" for value in facts["load_average"])
             self._progress.say(
@@ -91,14 +103,16 @@ class Session:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="compare-")))
             interruption = stack.enter_context(Interruption())
             processes = stack.enter_context(Processes(folder))
-            place = stack.enter_context(database(self._options.database, folder, self._migrate))
+            place = stack.enter_context(self._project.database(self._options.database, folder))
             cores = self._divide(stack)
             context = Context(
-                self._options, processes, folder, interruption, self._progress, place, self._application, cores
+                self._options, processes, folder, interruption, self._progress, place, self._project, stack, cores
             )
             context.rate = self._options.rate or _RATE_BEFORE_CALIBRATION
             self._work(context, lambda: self._save(self._report(context, started, facts)))
             facts["load_average_after"] = machine.load_average()
+            if self._busy:
+                facts["busy_between_steps"] = rounded(statistics.median(self._busy))
             return self._report(context, started, facts)
 
     def _divide(self, stack: ExitStack) -> list[int]:
@@ -122,6 +136,8 @@ class Session:
             self._progress.begin(step.name)
             try:
                 context.check()
+                if self._options.publish:  # nothing of ours runs between two steps
+                    self._busy.append(machine.busy(_BUSY_BETWEEN_SECONDS))
                 step.run()
             except StoppedError:
                 self._progress.say(f"stopped during: {step.name}; the report has what was measured before")
@@ -135,7 +151,7 @@ class Session:
 
     def _calibration(self, context: Context) -> Step:
         def calibrate() -> None:
-            variant = (context.exporting or context.variants)[0]
+            variant = (context.ours or context.variants)[0]
             with Run(context, variant) as run:
                 run.seed(100)
                 load = run.load("closed", _CALIBRATION_SECONDS)
@@ -149,7 +165,7 @@ class Session:
     def _report(self, context: Context, started: datetime, facts: dict[str, Any]) -> dict[str, Any]:
         options = self._options
         problems = [*self._failed_steps]
-        problems += [problem for scenario in self._scenarios for problem in scenario.problems]
+        problems += [problem for scenario in self._scenarios for problem in scenario.found_problems()]
         report: dict[str, Any] = {
             "schema": SCHEMA,
             "made": started.isoformat(timespec="seconds"),
@@ -174,13 +190,20 @@ class Session:
                 "rounds": options.rounds,
                 "outage": options.outage,
                 "metric_interval": options.interval,
-                "mix": DESCRIPTION,
+                "mix": self._project.mix,
                 "service_environment": dict(options.service_env),
+                "sources": [
+                    {"variant": variant.title, "sentence": source.sentence, "url": source.url}
+                    for variant in context.variants
+                    if variant.upstream
+                    for source in variant.upstream.sources
+                ],
             },
         }
         for scenario in self._scenarios:
             if found := scenario.result():
                 report[scenario.key] = found
+        mark(report)
         report["goals"] = goals(report)
         report["advice"] = advice(report)
         return report
@@ -220,13 +243,3 @@ def _commit() -> str:
     except OSError:
         return ""
     return answer.stdout.strip() if answer.returncode == 0 else ""
-
-
-def migrate(url: str) -> None:
-    """Fill a database with the service's tables, in a process of its own."""
-    subprocess.run(
-        [sys.executable, "manage.py", "migrate", "--verbosity=0"],
-        cwd=Path(__file__).resolve().parents[3],
-        env={**os.environ, "DATABASE_URL": url},
-        check=True,
-    )

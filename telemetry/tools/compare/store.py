@@ -6,6 +6,7 @@ from typing import Protocol, Self
 
 from telemetry.tools.compare.ledger import Stored
 from telemetry.tools.compare.route import Variant
+from telemetry.tools.console.faults import Faults
 from telemetry.tools.console.limits import MEBIBYTE, Limits, SignalLimits
 from telemetry.tools.console.scraper import ScrapeTarget
 from telemetry.tools.console.server import Console
@@ -73,6 +74,10 @@ class ConsoleStore:
 
     def scrape(self) -> None:
         self.console.scraper.scrape()
+
+    def refuse(self, status: int | None) -> None:
+        """Answer with that status from now on, None for what is right."""
+        self.console.receiver.faults = Faults(status=status)
 
     def read(self) -> Stored:
         totals = self.console.store.mode(self._mode)

@@ -29,13 +29,15 @@ class ChildEndedError(Exception):
 class Child:
     """One process, the leader of its own session: a Ctrl-C at the terminal does not reach it."""
 
-    def __init__(self, name: str, command: Sequence[str], env: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str], env: Mapping[str, str], log: Path, folder: Path = ROOT
+    ) -> None:
         self.name = name
         self.log = log
         with log.open("wb") as opened:
             self._process = subprocess.Popen(  # noqa: S603  (the demo's own commands)
                 command,
-                cwd=ROOT,
+                cwd=folder,
                 env=env,
                 stdin=subprocess.DEVNULL,
                 stdout=opened,
@@ -120,13 +122,20 @@ class Processes:
             self._guard.stdin.close()
         self._guard.wait()
 
-    def start(self, name: str, log: str, arguments: Sequence[str], env: Mapping[str, str]) -> Child:
-        """Run Python with `arguments`, and with `env` added to this process's environment; `log` is a file's name."""
-        return self.execute(name, log, [sys.executable, *arguments], env)
+    def start(
+        self, name: str, log: str, arguments: Sequence[str], env: Mapping[str, str], folder: Path = ROOT
+    ) -> Child:
+        """Run Python with `arguments` in `folder`, and with `env` added to this process's environment.
 
-    def execute(self, name: str, log: str, command: Sequence[str], env: Mapping[str, str]) -> Child:
+        `log` is a file's name.
+        """
+        return self.execute(name, log, [sys.executable, *arguments], env, folder)
+
+    def execute(
+        self, name: str, log: str, command: Sequence[str], env: Mapping[str, str], folder: Path = ROOT
+    ) -> Child:
         """Run `command`, otherwise like `start`."""
-        child = Child(name, command, os.environ | env, self._folder / log)
+        child = Child(name, command, os.environ | env, self._folder / log, folder)
         self._children.append(child)
         self._tell_guard(f"+{child.pid}")
         return child

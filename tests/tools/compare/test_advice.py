@@ -46,10 +46,20 @@ def chosen(report: dict[str, Any], when: str) -> str:
         ([1.5, 1.52, 1.49], [1.0, 1.01, 0.99], "collector"),
         ([1.0, 1.4, 0.9], [1.2, 0.9, 1.3], "either"),
         ([1.0], [2.0], "either"),
+        ([1.0, 1.001, 0.999], [1.02, 1.021, 1.019], "either"),
     ],
 )
 def test_cost_decides_only_where_it_is_significant(direct: list[float], collector: list[float], choose: str) -> None:
     assert chosen(costs(direct, collector), "CPU time matters") == choose
+
+
+@pytest.mark.parametrize(("noise", "choose"), [(1.02, "direct"), (1.2, "either"), (1.6, "either")])
+def test_cost_decides_only_above_what_the_control_shows(noise: float, choose: str) -> None:
+    report = costs([1.0, 1.01, 0.99], [1.15, 1.16, 1.14])
+    ratio = {"value": 1.0, "low": 1 / noise, "high": 1.01}
+    control = {"key": "off-control", "title": "off again", "ratio": {"cpu": ratio}, "median": {}, "runs": []}
+    report["cost"]["variants"].append(control)
+    assert chosen(report, "CPU time matters") == choose
 
 
 def test_more_throughput_is_better() -> None:

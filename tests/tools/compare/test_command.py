@@ -17,6 +17,7 @@ from tests.tools.compare.conftest import Ended
         (("--rounds", "0"), "invalid value '0'; expected a whole number from 1 to 100"),
         (("--set", "NONSENSE"), "invalid value 'NONSENSE'; expected NAME=VALUE"),
         (("--variants", "elsewhere"), "invalid choice: 'elsewhere'"),
+        (("--quick", "--publish"), "--quick and --publish exclude each other"),
     ],
 )
 def test_command_line_that_cannot_be_is_refused(

@@ -5,7 +5,7 @@ from pathlib import Path
 import psycopg
 
 from telemetry.tools.compare.database import Database, database
-from telemetry.tools.compare.session import migrate
+from telemetry.tools.compare.project import migrate
 from tests.support.postgres import postgres_server
 
 

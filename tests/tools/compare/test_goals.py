@@ -69,11 +69,12 @@ def test_nothing_may_be_lost_in_a_kill_nor_in_direct_mode_with_a_backend_that_is
 
 def test_ages_and_scrapes_have_goals() -> None:
     fresh = {
+        "key": "direct",
         "title": "direct",
         "signals": {"spans": {"median": 0.7}, "log records": {"median": 1.2}, "counter": {"median": 9}},
     }
     sizes = [{"workers": w, "series": 1000, "p95_ms": 2.0, "their_p95_ms": 10.0} for w in (4, 8)]
-    lines = goals({"freshness": {"variants": [fresh]}, "scale": {"scrape": sizes}})
+    lines = goals({"freshness": {"variants": [fresh, {**fresh, "key": "contrib"}]}, "scale": {"scrape": sizes}})
     assert [(line["value"], line["met"]) for line in lines] == [(0.7, True), (1.2, False), (0.2, True)]
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from telemetry.tools.compare.report import write
 from telemetry.tools.compare.report.markdown import BEGIN, END, as_markdown, between_markers, main, update
-from telemetry.tools.compare.session import SCHEMA
+from telemetry.tools.compare.session import READABLE
 from tests.support.service import ROOT
 
 PUBLISHED = ROOT / "docs" / "comparison"
@@ -49,7 +49,7 @@ def test_readme_tells_what_the_published_report_tells(report: dict[str, Any], tm
 
 
 def test_published_report_is_whole_and_adds_up(report: dict[str, Any]) -> None:
-    assert report["schema"] == SCHEMA
+    assert report["schema"] in READABLE
     assert report["complete"]
     assert report["ok"]
     assert report["command"].startswith("manage.py compare")

@@ -26,7 +26,8 @@ needs_rotel = pytest.mark.skipif(not Rotel.is_installed(), reason="rotel has no 
 def test_cost_of_all_processes(compare: Compare) -> None:
     ended = compare("--scenarios", "cost", "--variants", "off", "direct", "--collector", "none")
     assert ended.code == 0, ended.output
-    off, direct = (variant["runs"][0] for variant in ended.report["cost"]["variants"])
+    off, control, direct = (variant["runs"][0] for variant in ended.report["cost"]["variants"])
+    assert control["cpu"] > 0
     assert (off["exporter_cpu"], off["exporter_memory"]) == (None, None)
     assert 0 < direct["exporter_cpu"] < direct["cpu"]
     assert 5 * 2**20 < direct["exporter_memory"] < 100 * 2**20
@@ -43,8 +44,9 @@ def test_cost_and_freshness_of_a_real_service(compare: Compare) -> None:
     assert ended.code == 0, ended.output
     report = ended.report
     assert (report["ok"], report["complete"], report["problems"]) == (True, True, [])
-    off, collector = report["cost"]["variants"]
-    assert off["counts"] == {}
+    off, control, collector = report["cost"]["variants"]
+    assert off["counts"] == control["counts"] == {}
+    assert control["ratio"]["cpu"]["pairs"] == 1
     (run,) = collector["runs"]
     for signal_name in ("spans", "log records", "counter"):
         counts = collector["counts"][signal_name]
@@ -52,6 +54,9 @@ def test_cost_and_freshness_of_a_real_service(compare: Compare) -> None:
         assert counts["lost"] == 0
     assert collector["collector"].startswith("Rotel")
     assert run["collector_cpu"] > 0
+    assert run["total_cpu"] == pytest.approx(run["cpu"] + run["collector_cpu"], rel=0.01)
+    assert run["total_memory"] > run["memory"] + run["exporter_memory"] + run["collector_memory"] - 1024
+    assert run["total_bytes"] > run["sent_bytes"]
     assert run["sent_bytes"] > 100
     assert run["cpu"] > 0.0005
     assert 0 < run["p50"] <= run["p95"] <= run["p99"]
@@ -93,7 +98,7 @@ def test_killed_comparison_has_left_what_it_had_measured(tmp_path: Path) -> None
     process = subprocess.Popen(command(tmp_path, *arguments), cwd=ROOT, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     seen = ""
-    while "[3/5]" not in seen:
+    while "[3/10]" not in seen:
         line = process.stderr.readline()
         assert line, seen
         seen += line
@@ -101,12 +106,12 @@ def test_killed_comparison_has_left_what_it_had_measured(tmp_path: Path) -> None
     process.kill()
     process.communicate(timeout=60)
     report = json.loads((tmp_path / "report.json").read_text())
-    assert (report["complete"], len(report["cost"]["variants"][0]["runs"])) == (False, 2)
-    assert report["stopped_during"] == "cost, round 3 of 5, off"
+    assert (report["complete"], report["cost"]["rounds"]) == (False, 1)
+    assert report["stopped_during"].startswith("cost, round 2 of 5, off")
     assert not (tmp_path / "report.html").exists()
     drawn = subprocess.run([sys.executable, "-m", "telemetry.tools.compare.report", tmp_path], cwd=ROOT, check=False)
     assert drawn.returncode == 0
-    assert "Partial: stopped during “cost, round 3 of 5, off”" in (tmp_path / "report.html").read_text()
+    assert f"Partial: stopped during “{report['stopped_during']}”" in (tmp_path / "report.html").read_text()
     _, alive = psutil.wait_procs(children, 30)
     assert alive == []
 
@@ -116,7 +121,7 @@ def test_interrupt_gives_a_partial_report_and_leaves_nothing_running(tmp_path: P
     process = subprocess.Popen(command(tmp_path, *arguments), cwd=ROOT, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     told = ""
-    while "[2/5]" not in told:
+    while "[3/10]" not in told:
         line = process.stderr.readline()
         assert line, told
         told += line
@@ -125,7 +130,7 @@ def test_interrupt_gives_a_partial_report_and_leaves_nothing_running(tmp_path: P
     _, rest = process.communicate(timeout=120)
     assert process.returncode == 130, rest
     html = (tmp_path / "report.html").read_text()
-    stopped = re.search("Partial: stopped during “cost, round [2-5] of 5, off”", html)
+    stopped = re.search(r"Partial: stopped during “cost, round [2-5] of 5, off( again \(control\))?”", html)
     assert stopped
     assert f"**{stopped[0]}.**" in (tmp_path / "report.md").read_text()
     assert '"complete": false' in (tmp_path / "report.json").read_text()

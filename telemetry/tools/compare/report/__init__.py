@@ -17,6 +17,14 @@ def save(report: Mapping[str, Any], folder: Path) -> Path:
     return unfinished.replace(path)
 
 
+def publish(report: Mapping[str, Any], root: Path) -> None:
+    """Write the report into docs/comparison below `root`, and its table into the README."""
+    from telemetry.tools.compare.report.markdown import main
+
+    save(report, root / "docs" / "comparison")
+    main(root)
+
+
 def write(report: Mapping[str, Any], folder: Path) -> list[Path]:
     """Write report.json, report.md and report.html into `folder`, in this order; return their paths."""
     from telemetry.tools.compare.report.page import as_html

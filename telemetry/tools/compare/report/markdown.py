@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from telemetry.tools.compare.report import words
+from telemetry.tools.compare.report.summary import of_others
 from telemetry.tools.compare.report.words import Report
 
 BEGIN, END = "<!-- comparison -->", "<!-- /comparison -->"
@@ -12,7 +13,8 @@ _COLUMNS = ("cpu", "throughput", "p50", "p99", "memory")
 
 def as_markdown(report: Report) -> str:
     """Return tables of cost, loss and goals with the facts that they depend on."""
-    parts = [_warning(report), _cost(report), _loss(report), _goals(report), _facts(report)]
+    parts = [_warning(report), _cost(report), _conditions(report), _loss(report), _scrapes(report)]
+    parts += ["\n".join(f"- {sentence}" for sentence in of_others(report)), _goals(report), _facts(report)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -45,20 +47,42 @@ def _cost(report: Report) -> str:
 
 
 def _loss(report: Report) -> str:
-    runs = report.get("loss", {}).get("runs", ())
-    if not runs:
+    titles, rows = words.loss_table(report)
+    if not rows:
         return ""
-    titles = list(dict.fromkeys(run["variant"] for run in runs))
     lines = [
         "Lost of what was sent (spans / log records / counts):",
         "",
         f"| Fault | {' | '.join(titles)} |",
         "|-" * (len(titles) + 1) + "|",
     ]
-    for fault in dict.fromkeys(run["title"] for run in runs):
-        found = {run["variant"]: run for run in runs if run["title"] == fault}
-        lines.append(f"| {fault} | {' | '.join(_shares(found.get(title)) for title in titles)} |")
+    lines += [f"| {fault} | {' | '.join(cells)} |" for fault, cells in rows]
     return "\n".join(lines)
+
+
+def _conditions(report: Report) -> str:
+    columns = report.get("conditions", {}).get("columns", ())
+    if not columns:
+        return ""
+    names = [name for column in columns for name in (f"{column['title']}, CPU", "p99")]
+    lines = ["Under other conditions, each with its own off:", "", f"| Set-up | {' | '.join(names)} |"]
+    lines += ["|-" * (len(names) + 1) + "|"]
+    lines += [f"| {title} | {' | '.join(cells)} |" for title, cells in words.conditions(report)]
+    return "\n".join(lines)
+
+
+def _scrapes(report: Report) -> str:
+    found = report.get("scrapes", {}).get("variants", ())
+    if not found:
+        return ""
+    rows = [
+        f"| {one['title']} | {len(one['scrapes'])} | {one['short']} | {one['went_back']} | "
+        f"{100 * one['worst_missing']:.0f} % |"
+        for one in found
+    ]
+    head = ["| Set-up | scrapes | too low | went back | missing at worst |", "|-|-|-|-|-|"]
+    text = f"What scrapes count of the requests made before them, {found[0]['workers']} workers:"
+    return "\n".join([text, "", *head, *rows])
 
 
 def _goals(report: Report) -> str:
@@ -74,20 +98,11 @@ def _goals(report: Report) -> str:
     return "\n".join(["| Goal | Set-up | found | at least | aim | |", "|-" * 6 + "|", *rows])
 
 
-def _shares(run: Report | None) -> str:
-    if run is None:
-        return "-"
-    accounts = [account for account in run["accounts"] if not account["signal"].startswith("all ")]
-    if not any(account["lost"] for account in accounts):
-        return "0"
-    return f"{' / '.join(str(account['lost']) for account in accounts)} of {run['requests']}"
-
-
 def _facts(report: Report) -> str:
     setup = report["setup"]
     rounds = report.get("cost", {}).get("rounds", 0)
     return (
-        f"Ratios to off with 95 % intervals from {rounds} paired rounds; ≈: no significant difference from 1. "
+        f"Ratios to off with 95 % intervals from {rounds} paired rounds; ≈: no measurable difference from 1. "
         f"Latencies at {setup['rate']:g} requests/s, from the moment a request was due. "
         f"Collector: {words.collector(report)}. {words.machine(report)}; {words.placement(report)}. "
         f"Made by `{report['command']}`."

@@ -1,6 +1,7 @@
 """Plots as SVG that takes its colours from the page, so that they fit light and dark."""
 
 import io
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,8 +13,14 @@ from matplotlib.figure import Figure
 
 # Stands in the file for the colour of the page's text.
 _INK = "#010203"
-_COLOURS = ("#3b82c4", "#e07b39", "#4a9d5b", "#a55bb0", "#c0504d")
-_WIDTH = 6.4
+_COLOURS = ("#3b82c4", "#e07b39", "#4a9d5b", "#a55bb0", "#c0504d", "#8a8f98", "#c9a227", "#2a9d8f", "#b5838d")
+_WIDTH = 4.8
+# By how wide the scale is at most, its end divided by its beginning.
+_TICKS = {
+    1.6: (0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.3, 1.4, 1.5),
+    4.0: (0.3, 0.5, 0.75, 1, 1.25, 1.5, 2, 3),
+    math.inf: (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50),
+}
 
 # Text stays text: it scales with the page and can be searched.
 mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "compare", "font.size": 10, "font.family": "sans-serif"})
@@ -22,17 +29,26 @@ mpl.rcParams.update(
 )
 
 
-def ratios(title: str, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
-    """Return ratios with their intervals, one row for each set-up, and a line at 1."""
+def ratios(title: str, rows: Sequence[tuple[str, Mapping[str, Any]]], limits: tuple[float, float]) -> str:
+    """Return ratios with their intervals, one row for each set-up, and a line at 1.
+
+    Plots that are compared by eye have the same `limits`; the scale is logarithmic, so half is as far as double.
+    """
     figure, axes = _figure(0.9 + 0.42 * len(rows))
     for position, (_, ratio) in enumerate(reversed(rows)):
         value = ratio["value"]
         low, high = ratio["low"] or value, ratio["high"] or value
-        colour = _COLOURS[0] if ratio["significant"] else "#8a8f98"
+        colour = _COLOURS[0] if ratio.get("matters", ratio["significant"]) else "#8a8f98"
         axes.errorbar(
             value, position, xerr=[[value - low], [high - value]], fmt="o", color=colour, capsize=4, markersize=6
         )
     axes.axvline(1, color=_INK, linewidth=1, linestyle=":")
+    axes.set_xscale("log")
+    axes.set_xlim(*limits)
+    wanted = next(ticks for width, ticks in _TICKS.items() if limits[1] / limits[0] <= width)
+    ticks = [tick for tick in wanted if limits[0] <= tick <= limits[1]]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_xticks([], minor=True)
     axes.set_yticks(range(len(rows)), [name for name, _ in reversed(rows)])
     axes.set_ylim(-0.6, len(rows) - 0.4)
     axes.set_title(title, loc="left", fontsize=11)
@@ -49,6 +65,20 @@ def lines(title: str, x: str, y: str, series: Mapping[str, Sequence[tuple[float,
     axes.set_ylim(bottom=0)
     axes.set_title(title, loc="left", fontsize=11)
     axes.legend(frameon=False, labelcolor=_INK)
+    return _svg(figure, title)
+
+
+def over_time(title: str, y: str, series: Mapping[str, Sequence[tuple[float, float]]], fault: Sequence[float]) -> str:
+    """Return one line for each set-up over the seconds of a load; the time of the fault is shaded."""
+    figure, axes = _figure(2.6)
+    axes.axvspan(fault[0], max(fault[1], fault[0] + 0.2), color=_INK, alpha=0.08)
+    for (name, points), colour in zip(series.items(), _COLOURS * len(series), strict=False):
+        axes.plot([a for a, _ in points], [b for _, b in points], color=colour, label=name, linewidth=1.4)
+    axes.set_xlabel("seconds")
+    axes.set_ylabel(y)
+    axes.set_ylim(bottom=0)
+    axes.set_title(title, loc="left", fontsize=10)
+    axes.legend(frameon=False, labelcolor=_INK, fontsize=7)
     return _svg(figure, title)
 
 

@@ -18,21 +18,21 @@ COLUMNS = {
 
 _UNITS: dict[str, tuple[float, str]] = {
     "cpu": (1e6, "{:,.0f} µs"),
-    **dict.fromkeys(("collector_cpu", "exporter_cpu"), (1e6, "{:,.0f} µs")),
+    **dict.fromkeys(("collector_cpu", "exporter_cpu", "total_cpu"), (1e6, "{:,.0f} µs")),
     **dict.fromkeys(("p50", "p95", "p99"), (1e3, "{:,.1f} ms")),
-    **dict.fromkeys(("memory", "exporter_memory"), (2**-20, "{:,.0f} MiB")),
+    **dict.fromkeys(("memory", "exporter_memory", "collector_memory", "total_memory"), (2**-20, "{:,.0f} MiB")),
     **dict.fromkeys(("start", "stop"), (1, "{:.2f} s")),
-    "sent_bytes": (1, "{:,.0f} B"),
+    **dict.fromkeys(("sent_bytes", "total_bytes"), (1, "{:,.0f} B")),
 }
 
 
 def ratio(given: Mapping[str, Any] | None) -> str:
-    """Return a ratio with its interval; `≈` marks one that does not differ significantly from 1."""
+    """Return a ratio with its interval; `≈` marks one that does not differ measurably from 1."""
     if not given:
         return "-"
     if given["low"] is None:
         return f"{given['value']:.2f}"
-    mark = "" if given["significant"] else "≈ "
+    mark = "" if given.get("matters", given["significant"]) else "≈ "
     return f"{mark}{given['value']:.2f} [{given['low']:.2f}-{given['high']:.2f}]"
 
 
@@ -103,3 +103,38 @@ def loss(run: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         for account in run["accounts"]
         if not account["signal"].startswith("all ")
     ]
+
+
+def loss_table(report: Report) -> tuple[list[str], list[tuple[str, list[str]]]]:
+    """Return the set-ups, and for each fault what each of them lost of what was sent: spans / log records / counts."""
+    runs = report.get("loss", {}).get("runs", ())
+    titles = list(dict.fromkeys(run["variant"] for run in runs))
+    rows = []
+    for fault in dict.fromkeys(run["title"] for run in runs):
+        found = {run["variant"]: run for run in runs if run["title"] == fault}
+        rows.append((fault, [_shares(found.get(title)) for title in titles]))
+    return titles, rows
+
+
+def _shares(run: Report | None) -> str:
+    if run is None:
+        return "-"
+    accounts = {one["signal"]: one["lost"] for one in run["accounts"] if not one["signal"].startswith("all ")}
+    if not any(accounts.values()):
+        return "0"
+    lost = [str(accounts.get(signal, "-")) for signal in ("spans", "log records", "counter")]
+    return f"{' / '.join(lost)} of {run['requests']}"
+
+
+def conditions(report: Report) -> list[tuple[str, list[str]]]:
+    """Return each set-up with the ratios of CPU per request and p99 to off, under each condition."""
+    columns = report["conditions"]["columns"]
+    titles = dict.fromkeys(one["title"] for column in columns for one in column["variants"] if one["ratio"])
+    rows = []
+    for title in titles:
+        cells = []
+        for column in columns:
+            found = next((one["ratio"] for one in column["variants"] if one["title"] == title), {})
+            cells += [ratio(found.get("cpu")), ratio(found.get("p99"))]
+        rows.append((title, cells))
+    return rows

@@ -1,0 +1,61 @@
+"""`python -m telemetry.tools.compare`: the comparison of a reader's own Django project.
+
+Started in the project's folder; the project has the package's two lines in its WSGI module.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from telemetry.tools.compare.arguments import UsageError, add_arguments, options_of
+from telemetry.tools.compare.environment import isolate
+from telemetry.tools.compare.program import ProgramError, check_packages, run
+from telemetry.tools.compare.project import OwnProject
+from telemetry.tools.compare.requests_file import ACCEPTED, RequestsError, read_requests
+
+_PROGRAM = "python -m telemetry.tools.compare"
+
+
+def main() -> int:
+    """Compare, and return the exit code."""
+    parser = argparse.ArgumentParser(
+        _PROGRAM, description="Compare off, collector and direct with what people run today, on your Django project."
+    )
+    parser.add_argument("--wsgi", required=True, metavar="MODULE[:NAME]", help="your WSGI application: shop.wsgi")
+    parser.add_argument("--settings", required=True, metavar="MODULE", help="your settings: shop.settings")
+    parser.add_argument("--requests", required=True, type=Path, metavar="FILE", help=f"a request a line: {ACCEPTED}")
+    parser.add_argument("--gunicorn", default="", metavar="FILE", help="your gunicorn configuration")
+    parser.add_argument(
+        "--gunicorn-options", default="", metavar="OPTIONS", help="such as '--worker-class gthread --threads 4'"
+    )
+    parser.add_argument("--metrics-path", default="/metrics", metavar="PATH", help="of direct mode (%(default)s)")
+    add_arguments(parser)
+    given = vars(parser.parse_args())
+    if given["gunicorn"] and not Path(given["gunicorn"]).is_file():
+        parser.error(f"--gunicorn {given['gunicorn']} is no file; accepted: the path of a gunicorn configuration")
+    sys.path.insert(0, str(Path.cwd()))
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH", "")]))
+    try:
+        requests = read_requests(given["requests"])
+        check_packages(given)
+        options = options_of(given, _PROGRAM)
+    except (UsageError, RequestsError, ProgramError) as error:
+        parser.error(str(error))
+    isolate()
+    project = OwnProject(
+        given["wsgi"],
+        given["settings"],
+        requests,
+        str(Path(given["gunicorn"]).absolute()) if given["gunicorn"] else "",
+        given["gunicorn_options"].split(),
+        given["metrics_path"],
+    )
+    try:
+        return run(options, project)
+    except ProgramError as error:
+        parser.error(str(error))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

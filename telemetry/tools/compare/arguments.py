@@ -1,0 +1,214 @@
+"""The command line of a comparison, for this service and for any other project. Imports no Django."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from telemetry.tools.compare.collectors import alloy_binary
+from telemetry.tools.compare.options import DEFAULT_SCENARIOS, LOSS_KINDS, SCENARIOS, Backends, Options
+from telemetry.tools.compare.route import DEFAULT_VARIANTS, QUICK_VARIANTS, VARIANTS
+from telemetry.tools.compare.targets import TargetError, check_target
+
+_URLS = ("prometheus", "tempo", "loki", "jaeger")
+
+
+class UsageError(Exception):
+    """A command line that cannot be; one line."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what every comparison takes."""
+    parser.add_argument("--output", type=Path, default=Path("comparison"), metavar="DIR", help="(%(default)s)")
+    parser.add_argument("--quick", action="store_true", help="a whole report within five minutes on two cores")
+    parser.add_argument(
+        "--scenarios",
+        nargs="+",
+        choices=SCENARIOS,
+        default=DEFAULT_SCENARIOS,
+        metavar="SCENARIO",
+        help=f"of {', '.join(SCENARIOS)} ({', '.join(DEFAULT_SCENARIOS)})",
+    )
+    parser.add_argument(
+        "--variants",
+        nargs="+",
+        choices=VARIANTS,
+        metavar="SET-UP",
+        help=f"set-ups, of {', '.join(VARIANTS)} (all that are installed; quick: {', '.join(QUICK_VARIANTS)})",
+    )
+    parser.add_argument(
+        "--faults",
+        nargs="+",
+        choices=LOSS_KINDS,
+        default=LOSS_KINDS,
+        metavar="FAULT",
+        help=f"of loss: {', '.join(LOSS_KINDS)} (all)",
+    )
+    parser.add_argument("--rounds", type=_whole(1, 100), help="paired rounds of cost (6; quick: 3)")
+    parser.add_argument("--duration", type=_seconds, help="seconds of each load (10; quick: 2)")
+    parser.add_argument("--outage", type=_seconds, help="seconds that the backend is gone (60; quick: 12)")
+    parser.add_argument("--rate", type=_rate, default=0.0, help="requests/s of the open loop (40%% of saturation)")
+    parser.add_argument(
+        "--interval", type=_seconds, default=5.0, help="seconds between pushes or scrapes (%(default)s)"
+    )
+    parser.add_argument("--workers", type=_whole(1, 32), default=2, help="gunicorn's workers (%(default)s)")
+    parser.add_argument("--clients", type=_whole(1, 256), default=8, help="of the closed loop (%(default)s)")
+    parser.add_argument(
+        "--collector", choices=("rotel", "none"), default="rotel", help="for collector mode (%(default)s)"
+    )
+    parser.add_argument("--alloy", metavar="PATH", help="Grafana Alloy's binary, to use as the collector instead")
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        type=_variable,
+        metavar="NAME=VALUE",
+        help="service's environment",
+    )
+    parser.add_argument("--keep-data", action="store_true", help="write every latency into DIR/latencies-*.json")
+    parser.add_argument("--allow-remote", action="store_true", help="let targets be on other machines")
+
+
+def add_service_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what a comparison of this service takes, too."""
+    parser.add_argument(
+        "--merge", nargs="+", type=Path, metavar="REPORT", help="print one table of these reports, and measure nothing"
+    )
+    parser.add_argument(
+        "--publish",
+        action="store_true",
+        help="all set-ups and scenarios into docs/comparison and the README; refused on a busy machine",
+    )
+    parser.add_argument(
+        "--database", default="sqlite", help="sqlite, or postgres://USER:PASSWORD@HOST/NAME (%(default)s)"
+    )
+    parser.add_argument(
+        "--postgres", default="", metavar="URL", help="a PostgreSQL for one of the conditions, beside --database"
+    )
+    for name in _URLS:
+        parser.add_argument(f"--{name}", default="", metavar="URL", help="count there instead of in the console")
+    parser.add_argument("--otlp", default="", metavar="HOST:PORT", help="the running collector before these (gRPC)")
+    parser.add_argument("--otlp-traces", default="", metavar="HOST:PORT", help="where direct mode sends spans (gRPC)")
+    parser.add_argument("--service-port", type=_whole(0, 65535), default=0, help="for a Prometheus that scrapes it")
+
+
+def options_of(given: dict[str, Any], program: str) -> Options:
+    """Return the options of a command line. Raises UsageError."""
+    quick, publish = given["quick"], given.get("publish", False)
+    if quick and publish:
+        raise UsageError("--quick and --publish exclude each other")
+    if given["alloy"] and given["collector"] == "none":
+        raise UsageError("--alloy and --collector none exclude each other")
+    if not given["allow_remote"]:
+        _check_targets(given)
+    backends = Backends(**{name: given.get(name, "") for name in Backends.__slots__})
+    variants = _variants(given["variants"], quick=quick, backends=backends)
+    _check_backends(backends, variants, given.get("service_port", 0))
+    try:
+        collector = str(alloy_binary(given["alloy"])) if given["alloy"] else given["collector"]
+    except FileNotFoundError as error:
+        raise UsageError(str(error)) from None
+    return Options(
+        output=given["output"],
+        scenarios=SCENARIOS if publish else given["scenarios"],
+        variants=variants,
+        faults=given["faults"],
+        rounds=given["rounds"] or (3 if quick else 6),
+        duration=given["duration"] or (2.0 if quick else 10.0),
+        rate=given["rate"],
+        workers=given["workers"],
+        clients=given["clients"],
+        outage=given["outage"] or (12.0 if quick else 60.0),
+        interval=given["interval"],
+        database=given.get("database", ""),
+        postgres=given.get("postgres", ""),
+        collector=collector,
+        backends=backends,
+        service_env=dict(given["set"]),
+        service_port=given.get("service_port", 0),
+        quick=quick,
+        publish=publish,
+        keep_data=given["keep_data"],
+        command=_shown_command(program),
+    )
+
+
+def _variants(given: list[str] | None, *, quick: bool, backends: Backends) -> list[str]:
+    """Return the set-ups to compare: of those that were not named only what is installed."""
+    missing = {key: one.upstream.missing for key, one in VARIANTS.items() if one.upstream and one.upstream.missing}
+    if given is None:
+        wanted = QUICK_VARIANTS if quick else DEFAULT_VARIANTS
+        return [key for key in wanted if key not in missing and not (backends.given and VARIANTS[key].upstream)]
+    for key in given:
+        if key in missing:
+            raise UsageError(f"--variants {key} needs what is not installed: {', '.join(missing[key])}")
+        if backends.given and VARIANTS[key].upstream:
+            raise UsageError(f"--variants {key} is counted in the embedded console alone, not in given backends")
+    return given
+
+
+def _check_backends(backends: Backends, variants: list[str], service_port: int) -> None:
+    if backends.given and not backends.complete:
+        raise UsageError(
+            "--prometheus, --loki and one of --tempo and --jaeger belong together: all signals are counted"
+        )
+    if backends.given and any(key.startswith("direct") for key in variants) and not service_port:
+        raise UsageError("--service-port is missing: a Prometheus scrapes the service where its configuration says")
+
+
+def _shown_command(program: str) -> str:
+    """Return the command line without secrets and paths of this machine."""
+    shown = [program]
+    for argument in sys.argv[1:]:
+        scheme, separator, rest = argument.partition("://")
+        host = rest.rpartition("@")[2]
+        # A URL without a host has the path of a socket in its place.
+        hidden = f"{scheme}://{'' if host.startswith('/') else host}" if separator else argument
+        shown.append(Path(hidden).name if hidden.startswith("/") else hidden)
+    return " ".join(shown)
+
+
+def _check_targets(given: dict[str, Any]) -> None:
+    targets = {f"--{name}": given.get(name, "") for name in _URLS}
+    targets |= {f"--{name}": f"//{given.get(name.replace('-', '_'), '')}" for name in ("otlp", "otlp-traces")}
+    targets["--database"] = given.get("database", "sqlite")
+    targets["--postgres"] = given.get("postgres", "")
+    targets |= {f"--set {name}": value for name, value in given["set"] if name.endswith("_ENDPOINT")}
+    try:
+        for option, url in targets.items():
+            check_target(option, url if "//" in url or not option.startswith("--set") else f"//{url}")
+    except TargetError as error:
+        raise UsageError(str(error)) from None
+
+
+def _seconds(text: str) -> float:
+    return _number(text, "seconds from 0.5 to 3600", 0.5, 3600)
+
+
+def _rate(text: str) -> float:
+    return _number(text, "requests per second from 1 to 10000", 1, 10_000)
+
+
+def _whole(least: int, most: int) -> Any:
+    def read(text: str) -> int:
+        return int(_number(text, f"a whole number from {least} to {most}", least, most, whole=True))
+
+    return read
+
+
+def _number(text: str, accepted: str, least: float, most: float, *, whole: bool = False) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not least <= value <= most or (whole and value != int(value)):
+        raise argparse.ArgumentTypeError(f"invalid value {text!r}; expected {accepted}")
+    return value
+
+
+def _variable(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator or not name.isidentifier():
+        raise argparse.ArgumentTypeError(f"invalid value {text!r}; expected NAME=VALUE")
+    return name, value

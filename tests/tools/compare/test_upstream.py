@@ -1,0 +1,117 @@
+"""The set-ups without our telemetry: what they keep is counted, what they lose is shown, and neither fails a run."""
+
+import importlib.util
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from telemetry.tools.compare.contradictions import verdict
+from telemetry.tools.compare.route import VARIANTS
+from telemetry.tools.compare.scrapes import Scrapes
+from telemetry.tools.compare.upstream import project
+from telemetry.tools.compare.upstream.sentry_sink import SentrySink
+from tests.support.answering import Answering
+from tests.support.service import ROOT
+from tests.tools.compare.conftest import Ended
+
+UPSTREAM = [key for key, variant in VARIANTS.items() if variant.upstream]
+
+
+@pytest.mark.timeout(400)
+def test_what_others_keep_and_lose_is_counted(compare: Callable[..., Ended]) -> None:
+    arguments = (
+        "--scenarios",
+        "loss",
+        "scrapes",
+        "--faults",
+        "calm",
+        "killed",
+        "--collector",
+        "none",
+        "--workers",
+        "2",
+    )
+    ended = compare(*arguments, "--variants", "off", *UPSTREAM)
+    assert ended.code == 0, ended.output
+    report = ended.report
+    runs = {(run["fault"], run["key"]): run for run in report["loss"]["runs"]}
+    assert {key for _, key in runs} == set(UPSTREAM)
+    for key in UPSTREAM:
+        accounts = {one["signal"]: one for one in runs["calm", key]["accounts"]}
+        assert accounts.keys() == VARIANTS[key].signals
+        for signal, account in accounts.items():
+            if (key, signal) != ("contrib-direct", "counter"):
+                assert account["stored"] == account["sent"] > 20, (key, signal)
+    assert any(account["lost"] for account in runs["killed", "contrib"]["accounts"])
+    scraped = {one["key"]: one for one in report["scrapes"]["variants"]}
+    assert scraped.keys() == {"contrib-direct", "django-prometheus"}
+    assert (scraped["django-prometheus"]["short"], scraped["django-prometheus"]["went_back"]) == (0, 0)
+    assert scraped["contrib-direct"]["short"] > 0
+    assert scraped["contrib-direct"]["went_back"] > 0
+    assert report["goals"] == []
+    assert {one["variant"] for one in report["setup"]["sources"]} == {VARIANTS[key].title for key in UPSTREAM}
+
+
+def test_set_ups_have_nothing_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(project.GUNICORN, str(ROOT / "deploy" / "gunicorn.conf.py"))
+    found = project.gunicorn_configuration()
+    assert found["workers"] == 2
+    assert {"pre_fork"} == {name for name, value in found.items() if callable(value)} - {"Any"}
+    for key in UPSTREAM:
+        assert VARIANTS[key].env(1)["TELEMETRY_MODE"] == "off"
+
+
+@pytest.mark.parametrize("key", UPSTREAM)
+def test_every_set_up_names_who_says_so(key: str) -> None:
+    upstream = VARIANTS[key].upstream
+    assert upstream is not None
+    assert upstream.sources
+    assert all(source.url.startswith("https://") and source.sentence for source in upstream.sources)
+    assert upstream.missing == ()
+    for module in filter(None, (upstream.gunicorn, upstream.application, upstream.settings)):
+        assert importlib.util.find_spec(module)
+
+
+def test_sentry_is_counted_by_transactions_spans_and_log_records() -> None:
+    import sentry_sdk
+
+    with SentrySink("access", ignored="/livez") as sink:
+        sentry_sdk.init(dsn=f"http://key@127.0.0.1:{sink.port}/1", traces_sample_rate=1.0, enable_logs=True)
+        try:
+            with sentry_sdk.start_transaction(name="request"):
+                for name in ("access", "other"):
+                    logging.getLogger(name).error("said")
+                with sentry_sdk.start_span(name="query"):
+                    pass
+            sentry_sdk.flush(20)
+        finally:
+            sentry_sdk.init()
+    assert (sink.transactions, sink.spans, sink.access, sink.log_records) == (1, 2, 1, 2)
+    probe = json.dumps({"request": {"url": "http://127.0.0.1:1/livez"}}).encode()
+    sink.take(b"{}\n" + json.dumps({"type": "transaction", "length": len(probe)}).encode() + b"\n" + probe + b"\n")
+    assert sink.transactions == 1
+
+
+def test_scrape_adds_the_series_that_count_requests() -> None:
+    body = 'a_count{view="x"} 3.0\na_count{view="metrics"} 5.0\na_counter 9\na_count{view="y"} 1e2\n'
+    with Answering({"/metrics": body}) as server:
+        found = Scrapes(server.port, "/metrics", "a_count", 'view="metrics"').scrape()
+    assert found is not None
+    assert (found.counted, found.size) == (103, len(body))
+
+
+def test_scrapes_that_contradict_each_other_are_counted() -> None:
+    counted = [(10, 10), (20, 8), (30, 31), (40, 20)]
+    found = verdict([{"made": made, "counted": count} for made, count in counted])
+    assert found == {"short": 2, "went_back": 2, "worst_missing": 0.6}
+
+
+def test_settings_of_a_set_up_are_those_of_the_project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(project.SETTINGS, "userapi.settings")
+    monkeypatch.setenv(project.DATABASE_NAME, str(tmp_path / "copy"))
+    found = project.settings()
+    assert found["ROOT_URLCONF"] == "userapi.urls"
+    assert found["DATABASES"]["default"]["NAME"] == str(tmp_path / "copy")
