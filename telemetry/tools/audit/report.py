@@ -16,7 +16,7 @@ def report_data(audit: Audit, objective: float) -> dict[str, Any]:
     """Return everything for programs. Shares are from 0 to 1, times seconds since the epoch."""
     return {
         "complete": audit.meets(objective),
-        "objective": objective,
+        "objective": round(objective, 9),
         "service": audit.service,
         "mode": audit.mode,
         "counts_from": audit.source,
@@ -34,7 +34,7 @@ def report_text(audit: Audit, objective: float) -> str:
     period = f"{start:%Y-%m-%d %H:%M:%S} to {end:%H:%M:%S} ({duration(audit.window.seconds)})"
     lines = [f"{audit.service}, mode {audit.mode}, {period}, counted by {audit.source}", ""]
     for account in audit.accounts:
-        lines += _account(account, objective)
+        lines += _account(account, is_below=account.signal in audit.below(objective / 100))
     lines += [f"{signal:{_SIGNAL_WIDTH}} UNKNOWN: {reason}" for signal, reason in audit.unknown.items()]
     lines += [f"{signal:{_SIGNAL_WIDTH}} {reason}" for signal, reason in audit.left_out.items()]
     verdict = (
@@ -46,35 +46,36 @@ def report_text(audit: Audit, objective: float) -> str:
 
 
 def _verdict(audit: Audit, objective: float) -> str:
-    below = [
-        one.signal for one in audit.accounts if one.completeness is not None and one.completeness < objective / 100
-    ]
+    below = audit.below(objective / 100)
     parts = [f"below {objective:.4g} %: {', '.join(below)}"] if below else []
     parts += [f"not known: {', '.join(audit.unknown)}"] if audit.unknown else []
     return "; ".join(parts).capitalize() + "."
 
 
-def _account(account: Account, objective: float) -> Iterator[str]:
+def _account(account: Account, *, is_below: bool) -> Iterator[str]:
     share = account.completeness
-    mark = "LOSS" if share is not None and share < objective / 100 else ""
     stored = "nothing recorded" if share is None else f"{percent(share)} stored"
     recorded = account.recorded
-    parts = [f"{recorded.items} {account.unit} recorded, {account.distinct} in {account.stored.name}"]
+    parts = [f"{_counted(recorded.items, account.unit)} recorded, {account.distinct} in {account.stored.name}"]
     parts += [f"{account.on_its_way} on their way"] if account.on_its_way else []
     parts += [f"{account.lost} missing"] if account.lost else []
     parts += [f"{account.twice} arrived twice"] if account.twice else []
     if account.stored.newest is not None:
         parts.append(f"newest {duration(max(time() - account.stored.newest, 0.0))} old")
-    yield f"{account.signal:{_SIGNAL_WIDTH}} {stored:16} {'; '.join(parts)}{mark and f'  {mark}'}"
+    yield f"{account.signal:{_SIGNAL_WIDTH}} {stored:16} {'; '.join(parts)}{'  LOSS' if is_below else ''}"
     if passed := account.passed:
         counts = [f"{passed.received} received", f"{passed.sent} sent on"]
         counts += [f"{passed.refused} refused (and sent again)"] if passed.refused else []
         counts += [f"{items} {reason}" for reason, items in passed.lost.items()]
         yield f"{'':{_SIGNAL_WIDTH}} through {passed.name}, of all its senders: {', '.join(counts)}"
     for one in account.missing():
-        yield f"{'':{_SIGNAL_WIDTH}} missing: {one.items} {account.unit}, {one.where}: {one.reason}"
+        yield f"{'':{_SIGNAL_WIDTH}} missing: {_counted(one.items, account.unit)}, {one.where}: {one.reason}"
     if recorded.margin and recorded.items:
         yield f"{'':{_SIGNAL_WIDTH}} {recorded.margin} may lie on either side of the ends of this time"
+
+
+def _counted(items: int, unit: str) -> str:
+    return f"{items} {unit.removesuffix('s') if items == 1 else unit}"
 
 
 def duration(seconds: float) -> str:

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from time import time
 
 from telemetry.config import Signal
 from telemetry.tools.account import Stored
 from telemetry.tools.audit.counters import Counters, Window, selection
 from telemetry.tools.audit.service_counts import ServiceCounts, milliseconds
-from telemetry.tools.backends import Jaeger, Loki, Prometheus, Tempo
+from telemetry.tools.backends import BackendError, Jaeger, Loki, Prometheus, Tempo
 from telemetry.tools.backends.otlp_json import StoredSpan
 
 _MOST_TRACES = 50_000
@@ -25,9 +26,7 @@ def spans(backend: Tempo | Jaeger, service: str, mode: str, window: Window, disc
     if isinstance(backend, Tempo):
         query = f"{{ resource.service.name = {json.dumps(service)} && resource.export.mode = {json.dumps(mode)} }}"
         items = backend.count(query, window.start, window.end)
-        recent = max(window.start, time() - _RECENT)
-        newest = backend.search(f"{query} with (most_recent=true)", recent, time(), _NEWEST_TRACES) if items else []
-        moments = [one.start_ns for one in newest]
+        moments = _newest_traces(backend, query, window) if items else []
         twice = None
     else:
         found = [span for span in jaeger_spans(backend, service, window) if span.mode == mode]
@@ -35,6 +34,15 @@ def spans(backend: Tempo | Jaeger, service: str, mode: str, window: Window, disc
         twice = len(found) - items
         moments = [span.start_ns for span in found]
     return Stored(backend.name, items, twice, max(moments) / 1e9 if moments else None, discarded)
+
+
+def _newest_traces(tempo: Tempo, query: str, window: Window) -> list[int]:
+    """Return when the newest traces began; nothing where the search fails, which does not spoil the count."""
+    with suppress(BackendError):
+        since = max(window.start, time() - _RECENT)
+        found = tempo.search(f"{query} with (most_recent=true)", since, time(), _NEWEST_TRACES)
+        return [one.start_ns for one in found]
+    return []
 
 
 def jaeger_spans(jaeger: Jaeger, service: str, window: Window) -> list[StoredSpan]:

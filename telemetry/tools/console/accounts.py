@@ -69,11 +69,11 @@ def _account(signal: Signal, fates: Fates, made: int, stored: Stored) -> Account
 
 
 def _scraped(targets: Sequence[TargetState]) -> Account:
-    tried, failed = sum(target.scrapes for target in targets), sum(target.failures for target in targets)
+    brought, failed = sum(one.scrapes - one.failures for one in targets), sum(one.missed for one in targets)
     newest = max((target.last_scrape_ns for target in targets if target.up), default=0) / 1e9
     lost = {"scrape failed": failed} if failed else {}
-    stored = Stored(_NAME, tried - failed, None, newest or None)
-    return Account("metrics", Recorded(tried, tried - failed, lost, unit="scrapes"), None, stored)
+    stored = Stored(_NAME, brought, None, newest or None)
+    return Account("metrics", Recorded(brought + failed, brought, lost, unit="scrapes"), None, stored)
 
 
 def _newest(senders: list[Sender], signal: Signal) -> float | None:

@@ -65,7 +65,10 @@ class ScrapeTarget:
 
 @dataclass(frozen=True, slots=True)
 class TargetState:
-    """How the scrapes of one target went; `up` is None before the first one, times since the epoch."""
+    """How the scrapes of one target went; `up` is None before the first one, times since the epoch.
+
+    `missed` are the failures after the first success: before it the target may not have been started.
+    """
 
     name: str
     url: str
@@ -76,6 +79,7 @@ class TargetState:
     samples: int = 0
     scrapes: int = 0
     failures: int = 0
+    missed: int = 0
 
 
 class _Scrape:
@@ -111,6 +115,7 @@ class _Scrape:
                 samples=samples,
                 scrapes=before.scrapes + 1,
                 failures=before.failures + bool(error),
+                missed=before.missed + (bool(error) and before.scrapes > before.failures),
             )
             if error and before.up is not False and not self._aborted:
                 _logger.debug("scrape of %s (%s) failed: %s", self._target.name, self._target.url, error)

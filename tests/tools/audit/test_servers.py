@@ -3,9 +3,13 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from telemetry.tools.audit import stores
+from telemetry.tools.audit.counters import Window
+from telemetry.tools.backends import Jaeger
 from telemetry.tools.console.faults import Faults
 from telemetry.tools.console.server import Console
 from tests.support.answering import Answering
@@ -120,3 +124,20 @@ def test_prometheus_is_away(start_service: StartService, console: Console) -> No
         found = auditor.until(lambda one: one["traces"].distinct >= 9, "stored")
         assert {signal: account.completeness for signal, account in found.items()} == {"traces": 1, "logs": 1}
         assert auditor.audit().unknown["metrics"].startswith("Prometheus at http://127.0.0.1:1")
+
+
+def test_jaeger_tells_what_came_twice() -> None:
+    def spans(mode: str, *ids: int) -> dict[str, Any]:
+        resource = {"service.name": "user-api", "export.mode": mode}
+        attributes = [{"key": key, "value": {"stringValue": value}} for key, value in resource.items()]
+        found = [
+            {"traceId": f"{number:032x}", "spanId": f"{number:016x}", "startTimeUnixNano": str(10**10 + number)}
+            for number in ids
+        ]
+        return {"resource": {"attributes": attributes}, "scopeSpans": [{"spans": found}]}
+
+    traces = {"result": {"resourceSpans": [spans("direct", 1, 2, 2, 3), spans("collector", 4)]}}
+    with Answering({"/api/v3/traces": traces}) as server:
+        stored = stores.spans(Jaeger(server.url), "user-api", "direct", Window(9.0, 11.0), {})
+    assert (stored.items, stored.twice) == (3, 1)
+    assert stored.newest == pytest.approx(10.0)

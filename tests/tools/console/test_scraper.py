@@ -187,7 +187,10 @@ def test_failing_scrape_is_recorded_not_raised(
     assert len(caplog.messages) == 1
     metrics.status = 200
     [state] = subject.scrape()
-    assert (state.up, state.last_error, state.failures) == (True, "", 2)
+    assert (state.up, state.last_error, state.failures, state.missed) == (True, "", 2, 0)
+    metrics.status = 503
+    [state] = subject.scrape()
+    assert (state.failures, state.missed) == (3, 1)
 
 
 @pytest.mark.parametrize("text", ["no metrics at all {", "a_total 1\n", "# EOF\nx 1\n"])

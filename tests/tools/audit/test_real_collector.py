@@ -1,0 +1,39 @@
+"""The audit behind a real collector, Rotel, which drops what its backend refuses after it has confirmed it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from telemetry.tools.compare.collectors import BackendPorts, Rotel
+from telemetry.tools.console.faults import Faults
+from telemetry.tools.console.server import Console
+from telemetry.tools.demo.processes import Processes
+from tests.support.routes import Route, send
+from tests.support.service import Service
+from tests.tools.audit.conftest import EAGER, Auditor, missing
+
+pytestmark = pytest.mark.skipif(not Rotel.is_installed(), reason="rotel is not installed (make test installs it)")
+
+
+def test_collector_drops_what_its_backend_refuses(
+    start_service: Callable[..., Service], console: Console, tmp_path: Path
+) -> None:
+    with Processes(tmp_path) as processes:
+        rotel = Rotel(processes, tmp_path, "grpc", BackendPorts(console.grpc_port, console.http_port))
+        rotel.start()
+        env = {**EAGER, **Route("collector", "grpc").env_for(rotel.port, rotel.port)}
+        service = start_service("--workers=1", **env)
+        auditor = Auditor({"console": console.url}, env)
+        send(service, 9)
+        found = auditor.until(lambda one: len(one) == 3 and one["traces"].recorded.items >= 9, "complete")
+        assert [account.completeness for account in found.values()] == [1, 1, 1]
+        spans = found["traces"].recorded.items
+
+        console.receiver.faults = Faults(status=400, signals=("traces",))
+        send(service, 9)
+        found = auditor.until(lambda one: one["traces"].lost >= 9, "dropped")
+        assert found["traces"].recorded.lost == {}  # the collector has confirmed them
+        lost = found["traces"].recorded.items - spans
+        assert missing(found["traces"]) == {("between the service and the console", "confirmed and not stored"): lost}
+        assert found["logs"].completeness == 1
