@@ -22,7 +22,9 @@ from telemetry.tools.doctor.walk import HopError
 
 T = TypeVar("T")
 
-_OF_METRICS = 10
+OF_METRICS = 10
+"""How many times as much of pushes and scrapes of metrics may be missing: their counts are cumulative."""
+
 _IN_RINGS: Mapping[Signal, str] = {"traces": "spans", "logs": "logs"}
 
 
@@ -45,11 +47,8 @@ class Audit:
     """Signals that are not exported, and why."""
 
     def below(self, objective: float) -> list[Signal]:
-        """Return the signals of which less than that share is stored.
-
-        Of pushes and scrapes of metrics ten times as much may be missing: their counts are cumulative.
-        """
-        allowed = {signal: 1 - (1 - objective) * (_OF_METRICS if signal == "metrics" else 1) for signal in SIGNALS}
+        """Return the signals of which less than that share is stored, or of metrics less than OF_METRICS allows."""
+        allowed = {signal: 1 - (1 - objective) * (OF_METRICS if signal == "metrics" else 1) for signal in SIGNALS}
         shares = {account.signal: account.completeness for account in self.accounts}
         return [signal for signal, share in shares.items() if share is not None and share < allowed[signal]]
 

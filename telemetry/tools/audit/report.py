@@ -6,7 +6,7 @@ from time import time
 from typing import Any
 
 from telemetry.tools.account import Account, as_data, percent
-from telemetry.tools.audit.audit import Audit
+from telemetry.tools.audit.audit import OF_METRICS, Audit
 
 _SIGNAL_WIDTH = 8
 _MINUTE, _HOUR = 60, 3600
@@ -37,19 +37,16 @@ def report_text(audit: Audit, objective: float) -> str:
         lines += _account(account, is_below=account.signal in audit.below(objective / 100))
     lines += [f"{signal:{_SIGNAL_WIDTH}} UNKNOWN: {reason}" for signal, reason in audit.unknown.items()]
     lines += [f"{signal:{_SIGNAL_WIDTH}} {reason}" for signal, reason in audit.left_out.items()]
-    verdict = (
-        f"Each signal is stored to {objective:.4g} % or more."
-        if audit.meets(objective / 100)
-        else _verdict(audit, objective)
-    )
-    return "\n".join([*lines, "", verdict])
+    return "\n".join([*lines, "", _verdict(audit, objective)])
 
 
 def _verdict(audit: Audit, objective: float) -> str:
     below = audit.below(objective / 100)
-    parts = [f"below {objective:.4g} %: {', '.join(below)}"] if below else []
+    parts = [f"below the objective: {', '.join(below)}"] if below else []
     parts += [f"not known: {', '.join(audit.unknown)}"] if audit.unknown else []
-    return "; ".join(parts).capitalize() + "."
+    met = "; ".join(parts) or "each signal meets its objective"
+    of_metrics = max(100 - (100 - objective) * OF_METRICS, 0)
+    return f"{met[0].upper()}{met[1:]} ({objective:.4g} %; pushes and scrapes of metrics {of_metrics:.4g} %)."
 
 
 def _account(account: Account, *, is_below: bool) -> Iterator[str]:
