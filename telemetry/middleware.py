@@ -19,10 +19,15 @@ def requests(get_response: Any) -> Any:
         raise MiddlewareNotUsed
     recording.patch()
     from telemetry import views
-    from telemetry.recording.options import options_of
 
     path = lifecycle.project().metrics_path
     answers = {} if path is None or not views.is_scraped() else {path: views.metrics}
+    if lifecycle.load_config().instrumentation == "contrib":
+        from telemetry.recording.contrib import answering
+
+        return answering(get_response, answers)
+    from telemetry.recording.options import options_of
+
     return options_of(lifecycle.load_config())(get_response, answers)
 
 

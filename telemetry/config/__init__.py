@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from telemetry.config import variables
 from telemetry.config.declarative import source_of
+from telemetry.config.instrumentations import DRIVERS, find
 from telemetry.config.limits import LimitsConfig, read_limits
 from telemetry.config.otlp import OTLPReader
 from telemetry.config.reader import DEFAULT, Environment, derived_from
@@ -25,6 +26,7 @@ from telemetry.config.values import (
     Exporter,
     ExporterPlace,
     IncomingContext,
+    Instrumentation,
     LogLevel,
     Mode,
     Pairs,
@@ -96,6 +98,8 @@ class TelemetryConfig:
     """A share from 0 to 1; None for samplers that take none."""
     propagators: tuple[str, ...]
     incoming_context: IncomingContext
+    instrumentation: Instrumentation
+    """Who records requests and queries."""
     instrument: tuple[str, ...]
     """Names of the instrumentations of other packages that run."""
     excluded_urls: tuple[str, ...]
@@ -183,9 +187,10 @@ class TelemetryConfig:
         sampler, sampler_arg = _sampler(environment)
         spool_dir, spool_bytes = _spool(environment)
         instrument = value("instrument", variables.INSTRUMENT)
+        instrumentation = _instrumentation(environment)
         environment.given(variables.EXCLUDED_URLS_OF_ALL)
         exporters = {signal: each.exporter for signal, each in signals.items()}
-        idle = unused(left, mode, exporters, instrument)
+        idle = unused(left, mode, exporters, instrument, contrib=instrumentation == "contrib")
         return cls(
             mode=mode,
             config_file=value("config_file", variables.CONFIG_FILE),
@@ -200,6 +205,7 @@ class TelemetryConfig:
             sampler_arg=sampler_arg,
             propagators=value("propagators", variables.PROPAGATORS),
             incoming_context=value("incoming_context", variables.INCOMING_CONTEXT),
+            instrumentation=instrumentation,
             instrument=instrument,
             excluded_urls=value("excluded_urls", variables.EXCLUDED_URLS, variables.EXCLUDED_URLS_OF_ALL),
             response_headers=value("response_headers", variables.RESPONSE_HEADERS),
@@ -233,6 +239,21 @@ def _mode(environment: Environment) -> Mode:
         environment.sources["mode"] = environment.named(variables.SDK_DISABLED)
         return "off"
     return mode
+
+
+def _instrumentation(environment: Environment) -> Instrumentation:
+    """Return who records; refuse contrib where it is not installed, or cannot do what else is asked for."""
+    chosen = environment.value("instrumentation", variables.INSTRUMENTATION)
+    if chosen == "native":
+        return chosen
+    for name in ("django", *DRIVERS.values()):
+        if find(name) is None:
+            reason = f"needs the package opentelemetry-instrumentation-{name}"
+            environment.refuse(variables.INSTRUMENTATION, reason, "native, or contrib with its packages installed")
+    if environment.given(variables.INCOMING_CONTEXT) == "link":
+        reason = f"needs {variables.INSTRUMENTATION.name}=native"
+        environment.refuse(variables.INCOMING_CONTEXT, reason, "trust or ignore with contrib")
+    return chosen
 
 
 def _resource(environment: Environment) -> tuple[str, Pairs]:

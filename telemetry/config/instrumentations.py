@@ -13,6 +13,8 @@ GROUP = "opentelemetry_instrumentor"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _RECORDED = frozenset({"django", "logging", "psycopg", "sqlite3", "wsgi", "asgi"})
 """What is recorded anyway, by telemetry itself or with TELEMETRY_INSTRUMENTATION=contrib."""
+DRIVERS = {"postgresql": "psycopg", "sqlite": "sqlite3"}
+"""For Django's name of a database system: contrib's of its driver."""
 
 
 def find(name: str) -> EntryPoint | None:

@@ -7,8 +7,17 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from difflib import SequenceMatcher, get_close_matches
 
+from telemetry.config.instrumentations import DRIVERS
 from telemetry.config.values import SIGNALS, Exporter, Mode, Signal
-from telemetry.config.variables import FIXED_CONVENTIONS, LOG_BATCH, SPAN_BATCH, VARIABLES
+from telemetry.config.variables import (
+    FIXED_CONVENTIONS,
+    INSTRUMENTATION,
+    LOG_BATCH,
+    RESPONSE_HEADERS,
+    SPAN_BATCH,
+    VARIABLES,
+    VIEW_NAMES,
+)
 
 OF_TOOLS = frozenset(
     {
@@ -39,6 +48,7 @@ _REASONS = (
     (r"OTEL_EXPERIMENTAL_CONFIG_FILE", "its name is OTEL_CONFIG_FILE"),
     (r"OTEL_SEMCONV_STABILITY_OPT_IN", "the stable conventions are always in use"),
 )
+_NATIVE = {RESPONSE_HEADERS.name, VIEW_NAMES.name}
 _CLOSE = 0.84
 _CLOSER = 0.92
 _CLOSE_FAMILY = 0.72
@@ -56,10 +66,20 @@ def unused(
     mode: Mode,
     exporters: Mapping[Signal, Exporter],
     instrumented: Collection[str],
+    *,
+    contrib: bool = False,
 ) -> list[str]:
-    """Return a line for each variable in `environ` without an effect; `instrumented` are instrumentations that run."""
+    """Return a line for each variable in `environ` without an effect; `instrumented` are instrumentations that run.
+
+    `contrib` is whether requests and queries are recorded by such, too.
+    """
     names = [name for name, value in environ.items() if value.strip()]
+    if contrib:
+        instrumented = {*instrumented, "django", *DRIVERS.values()}
     lines = [*_unknown(names, environ, instrumented)]
+    lines += [
+        f"{name} has no effect with {INSTRUMENTATION.name}=contrib" for name in names if contrib and name in _NATIVE
+    ]
     if mode != "off":
         lines += _idle(set(names), exporters)
     return sorted(lines)

@@ -22,6 +22,7 @@ ExemplarFilter = Literal["always_on", "always_off", "trace_based"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 IncomingContext = Literal["trust", "link", "ignore"]
 ExporterPlace = Literal["process", "thread"]
+Instrumentation = Literal["native", "contrib"]
 Privacy = Literal["redact", "strict"]
 Pairs = tuple[tuple[str, str], ...]
 

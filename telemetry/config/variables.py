@@ -23,6 +23,7 @@ from telemetry.config.values import (
     Fixed,
     Headers,
     IncomingContext,
+    Instrumentation,
     LenientSwitch,
     LogLevel,
     Milliseconds,
@@ -303,6 +304,14 @@ EXCLUDED_URLS_OF_ALL: Variable[tuple[str, ...]] = Variable(
     "",
     "The same for requests and for outgoing calls of what `TELEMETRY_INSTRUMENT` names.",
 )
+INSTRUMENTATION: Variable[Instrumentation] = Variable(
+    "TELEMETRY_INSTRUMENTATION",
+    "instrumentation",
+    OneOf[Instrumentation](get_args(Instrumentation)),
+    "native",
+    "Who records requests and queries: `native` is telemetry itself, `contrib` OpenTelemetry's instrumentations of "
+    "Django and the driver as they come, at [their cost and with their differences](#native-or-contrib).",
+)
 INSTRUMENT: Variable[tuple[str, ...]] = Variable(
     "TELEMETRY_INSTRUMENT",
     "instrument",
@@ -428,6 +437,7 @@ VARIABLES: tuple[Variable[Any], ...] = (
     SAMPLER_ARG,
     PROPAGATORS,
     INCOMING_CONTEXT,
+    INSTRUMENTATION,
     INSTRUMENT,
     EXCLUDED_URLS,
     EXCLUDED_URLS_OF_ALL,

@@ -100,7 +100,8 @@ class OwnMetrics:
         levels = rings.levels()
         active = ((method, levels.get(level, 0)) for method, level in METHODS.items())
         points = [(count, {_METHOD: method}) for method, count in active if count or method in self.methods]
-        aggregation.observe(ACTIVE_REQUESTS, HERE, points)
+        if points:  # contrib's instrumentation has an instrument of this name of its own
+            aggregation.observe(ACTIVE_REQUESTS, HERE, points)
 
     def observe_spools(self, spools: "Mapping[Signal, Spool]") -> None:
         """Take the use of the signals' spools."""

@@ -19,10 +19,15 @@ def install(config: TelemetryConfig, project: Project, recording: Recording) -> 
     """Put the recorders in. Call it once, before the application is built."""
     name, value = FIXED_CONVENTIONS
     os.environ[name] = value
-    RequestMiddleware.incoming = IncomingContextReader(config.incoming_context)
-    RequestMiddleware.sampler = request_sampler(config)
-    RequestMiddleware.process = recording
-    RequestMiddleware.untraced = project.untraced
-    QueryRecorders().install()
+    if config.instrumentation == "contrib":
+        from telemetry.recording import contrib
+
+        contrib.install(config, recording, project.untraced)
+    else:
+        RequestMiddleware.incoming = IncomingContextReader(config.incoming_context)
+        RequestMiddleware.sampler = request_sampler(config)
+        RequestMiddleware.process = recording
+        RequestMiddleware.untraced = project.untraced
+        QueryRecorders().install()
     instrument(config.instrument)
     request_finished.connect(lambda **_: recording.after_answer(), weak=False, dispatch_uid=__name__)

@@ -114,6 +114,10 @@ class Recording:
         tracer_provider.add_span_processor(SpanRecorder(self))
         trace.set_tracer_provider(tracer_provider)
         set_propagators(config.propagators)
+        if config.instrumentation == "contrib" and config.incoming_context == "ignore":
+            from telemetry.recording.contrib import OutgoingOnly
+
+            propagate.set_global_textmap(OutgoingOnly(propagate.get_global_textmap()))
         if config.logs.exporter == "otlp":
             OTLPHandler.connect(LogRecorder())
             attach_to_root()

@@ -64,3 +64,25 @@ def test_variables_of_what_runs_have_an_effect() -> None:
     given = {"OTEL_PYTHON_REQUESTS_EXCLUDED_URLS": "x", "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_REQUEST": "x"}
     assert config(given | {"TELEMETRY_INSTRUMENT": "requests"}).warnings == ()
     assert len(config(given).warnings) == 2
+
+
+def test_contrib_takes_no_link() -> None:
+    found = error({"TELEMETRY_INSTRUMENTATION": "contrib", "TELEMETRY_INCOMING_CONTEXT": "link"})
+    assert str(found) == (
+        "TELEMETRY_INCOMING_CONTEXT: 'link' needs TELEMETRY_INSTRUMENTATION=native; "
+        "accepted: trust or ignore with contrib"
+    )
+
+
+def test_contrib_leaves_options_of_the_native_middleware_without_an_effect() -> None:
+    given = {"TELEMETRY_VIEW_NAMES": "true", "OTEL_PYTHON_DJANGO_TRACED_REQUEST_ATTRS": "path_info"}
+    read = config(given | {"TELEMETRY_INSTRUMENTATION": "contrib"})
+    assert read.warnings == ("TELEMETRY_VIEW_NAMES has no effect with TELEMETRY_INSTRUMENTATION=contrib",)
+    (warning,) = config(given).warnings
+    assert warning.startswith("OTEL_PYTHON_DJANGO_TRACED_REQUEST_ATTRS has no effect: no instrumentation named django")
+
+
+def test_contrib_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("telemetry.config.find", lambda name: None if name == "psycopg" else name)
+    found = error({"TELEMETRY_INSTRUMENTATION": "contrib"})
+    assert "needs the package opentelemetry-instrumentation-psycopg" in str(found)
