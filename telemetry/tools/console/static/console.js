@@ -151,21 +151,18 @@ openTarget();
 
 // Charts -----------------------------------------------------------------------------------------------------------
 
-// pygal leaves a fiftieth of the width free on each side of the values.
-const MARGIN = 0.02;
-
 function readChart(event) {
   const drawing = event.target.closest?.(".drawing");
   for (const other of document.querySelectorAll(".readout:not([hidden])")) {
     if (other.parentElement !== drawing) hideReadout(other);
   }
   if (!drawing) return;
-  const plot = drawing.querySelector(".plot > .background");
+  const plot = drawing.querySelector(".plot");
   const rows = drawing.parentElement.querySelectorAll("tbody tr");
   const readout = drawing.querySelector(".readout");
   const area = plot.getBoundingClientRect();
-  const share = ((event.clientX - area.left) / area.width) * (1 + 2 * MARGIN) - MARGIN;
-  if (rows.length === 0 || share < -MARGIN || share > 1 + MARGIN) return hideReadout(readout);
+  const share = (event.clientX - area.left) / area.width;
+  if (rows.length === 0 || share < -0.02 || share > 1.02) return hideReadout(readout);
   const index = Math.min(Math.max(Math.round(share * (rows.length - 1)), 0), rows.length - 1);
   const names = [...drawing.parentElement.querySelectorAll("thead th")].map((cell) => cell.textContent);
   const values = [...rows[index].cells].map((cell) => cell.textContent);
@@ -185,10 +182,10 @@ function moveCursor(plot, share) {
     cursor.setAttribute("class", "cursor");
     plot.after(cursor);
   }
-  const x = ((share + MARGIN) / (1 + 2 * MARGIN)) * plot.width.baseVal.value;
+  const x = plot.x.baseVal.value + share * plot.width.baseVal.value;
   for (const name of ["x1", "x2"]) cursor.setAttribute(name, x);
-  cursor.setAttribute("y1", 0);
-  cursor.setAttribute("y2", plot.height.baseVal.value);
+  cursor.setAttribute("y1", plot.y.baseVal.value);
+  cursor.setAttribute("y2", plot.y.baseVal.value + plot.height.baseVal.value);
 }
 
 function hideReadout(readout) {
