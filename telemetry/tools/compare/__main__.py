@@ -33,7 +33,7 @@ def main() -> int:
     add_arguments(parser)
     given = vars(parser.parse_args())
     if given["gunicorn"] and not Path(given["gunicorn"]).is_file():
-        parser.error(f"--gunicorn {given['gunicorn']} is no file; accepted: the path of a gunicorn configuration")
+        parser.error(f"--gunicorn {given['gunicorn']} is no file; expected the path of a gunicorn configuration")
     sys.path.insert(0, str(Path.cwd()))
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH", "")]))
     try:

@@ -28,7 +28,7 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise MergeError(f"{path} is no report of a comparison: {error}") from None
     if schema not in READABLE:
-        raise MergeError(f"{path} has schema {schema!r}; accepted: {', '.join(map(str, READABLE))}")
+        raise MergeError(f"{path} has schema {schema!r}; expected {', '.join(map(str, READABLE))}")
     return report
 
 

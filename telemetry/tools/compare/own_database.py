@@ -161,4 +161,4 @@ def own_database(settings: str, folder: Path) -> Database:
         return SqliteCopies(Path(given["NAME"]), folder)
     if "postgresql" in engine:
         return PostgresCopies(given)
-    raise DatabaseError(f"ENGINE is {engine!r}; accepted: a backend for SQLite or PostgreSQL")
+    raise DatabaseError(f"ENGINE is {engine!r}; expected a backend for SQLite or PostgreSQL")

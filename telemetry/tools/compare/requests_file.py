@@ -37,7 +37,7 @@ def read_requests(path: Path) -> list[Request]:
 def _request(path: Path, number: int, line: str) -> Request:
     match = _LINE.fullmatch(line)
     if match is None:
-        raise RequestsError(f"{path}, line {number} is {line!r}; accepted: {ACCEPTED}")
+        raise RequestsError(f"{path}, line {number} is {line!r}; expected {ACCEPTED}")
     body = match["body"] or ""
     try:
         json.loads(body.replace("{n}", "0") or "null")

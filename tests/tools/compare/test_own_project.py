@@ -69,7 +69,7 @@ def test_command_line_without_requests_is_refused(tmp_path: Path) -> None:
         tmp_path / "none.sqlite3", "-m", "telemetry.tools.compare", *NAMED[:-1], str(tmp_path / "bad.txt")
     )
     assert ended.returncode == 2
-    assert "line 1 is 'GET customers'; accepted: METHOD PATH [JSON] [-> STATUS]" in ended.stderr
+    assert "line 1 is 'GET customers'; expected METHOD PATH [JSON] [-> STATUS]" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
