@@ -122,7 +122,7 @@ def facts(console: Console, service: Service) -> Facts:
 
 
 def of_span(span: Span, port: int) -> dict[str, Any]:
-    attributes = {
+    attributes: dict[str, Any] = {
         key: list(value) if isinstance(value, (list, tuple)) else str(value).replace(str(port), "PORT")
         for key, value in span.attributes.items()
         if key not in _VOLATILE

@@ -134,7 +134,7 @@ def conditions(report: Report) -> list[tuple[str, list[str]]]:
     for title in titles:
         cells = []
         for column in columns:
-            found = next((one["ratio"] for one in column["variants"] if one["title"] == title), {})
+            found: dict[str, Any] = next((one["ratio"] for one in column["variants"] if one["title"] == title), {})
             cells += [ratio(found.get("cpu")), ratio(found.get("p99"))]
         rows.append((title, cells))
     return rows

@@ -11,4 +11,4 @@ def child_exit(server: Any, worker: Any) -> None:  # noqa: ARG001  (gunicorn's s
     """Do the bookkeeping for a worker that has ended."""
     from prometheus_client import multiprocess
 
-    multiprocess.mark_process_dead(worker.pid)
+    multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]

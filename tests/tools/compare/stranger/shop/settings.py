@@ -1,12 +1,11 @@
-"""A small project of somebody else: the account model of Django, and no setting of ours but the middleware's place."""
+"""A small project of somebody else: the account model of Django, and one line of ours."""
 
 import os
 
 SECRET_KEY = "not a secret: the project answers this machine alone, in a test"
 ALLOWED_HOSTS = ["127.0.0.1"]
 INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes", "telemetry"]
-MIDDLEWARE = ["shop.middleware.metrics_first", "django.middleware.common.CommonMiddleware"]
-TELEMETRY_MIDDLEWARE_POSITION = 1
+MIDDLEWARE = ["django.middleware.common.CommonMiddleware"]
 ROOT_URLCONF = "shop.urls"
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ["SHOP_DATABASE"]}}
 USE_TZ = True

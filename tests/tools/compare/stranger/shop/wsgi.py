@@ -1,12 +1,8 @@
-"""The project's WSGI application, with the package's lines."""
+"""The project's WSGI application, as startproject makes it."""
 
 import os
 
 from django.core.wsgi import get_wsgi_application
 
-from telemetry import lifecycle
-
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
-lifecycle.instrument()
 application = get_wsgi_application()
-lifecycle.serve("shop", "1", {})
