@@ -13,11 +13,19 @@ from pathlib import Path
 from typing import Any, Self
 
 from telemetry.tools.compare.database import Database
+from telemetry.tools.compare.upstream import HERE
+from telemetry.tools.compare.upstream.project import APPLICATION, DATABASE_NAME, SETTINGS
 
 _ASK = (
     "import json; from django.conf import settings; d = settings.DATABASES.get('default', {}); "
     "names = ('ENGINE', 'NAME', 'USER', 'PASSWORD', 'HOST', 'PORT'); "
     "print(json.dumps({name: str(d.get(name) or '') for name in names}))"
+)
+
+
+_ASK_WSGI = (
+    "from telemetry.tools.compare.upstream import project; project.application(); "
+    "from django.conf import settings; print(settings.DATABASES.get('default', {}).get('NAME', ''))"
 )
 
 
@@ -142,23 +150,39 @@ class PostgresCopies:
         return {parameter: self._given[name] for name, parameter in names.items() if self._given[name]}
 
 
-def own_database(settings: str, folder: Path) -> Database:
-    """Return what copies the default database of the project with these settings. Raises DatabaseError."""
-    answer = subprocess.run(  # noqa: S603  (this Python, with the reader's own settings)
-        [sys.executable, "-c", _ASK],
-        env=os.environ | {"DJANGO_SETTINGS_MODULE": settings, "TELEMETRY_MODE": "off"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if answer.returncode:
-        raise DatabaseError(f"--settings {settings} cannot be read: {answer.stderr.strip().splitlines()[-1]}")
-    given: dict[str, str] = json.loads(answer.stdout.splitlines()[-1])
+def own_database(settings: str, application: str, folder: Path) -> Database:
+    """Return what copies the default database of the project with these settings. Raises DatabaseError.
+
+    The WSGI application is loaded once to see that it would use a copy, and not the original.
+    """
+    given: dict[str, str] = json.loads(_asked(f"--settings {settings}", _ASK, {"DJANGO_SETTINGS_MODULE": settings}))
     engine = given["ENGINE"]
     if not engine or engine.endswith("dummy"):
         return NoDatabase()
+    elsewhere = str(folder / "none")
+    env = {"DJANGO_SETTINGS_MODULE": f"{HERE}.project_settings", SETTINGS: settings, DATABASE_NAME: elsewhere}
+    if _asked(f"--wsgi {application}", _ASK_WSGI, env | {APPLICATION: application}) != elsewhere:
+        raise DatabaseError(
+            f"--wsgi {application} overwrites DJANGO_SETTINGS_MODULE, so the load would reach the project's own "
+            "database; accepted: os.environ.setdefault, as startproject writes it"
+        )
     if "sqlite" in engine:
         return SqliteCopies(Path(given["NAME"]), folder)
     if "postgresql" in engine:
         return PostgresCopies(given)
-    raise DatabaseError(f"ENGINE is {engine!r}; expected a backend for SQLite or PostgreSQL")
+    raise DatabaseError(f"ENGINE is {engine!r}; accepted: a backend for SQLite or PostgreSQL")
+
+
+def _asked(option: str, code: str, env: dict[str, str]) -> str:
+    """Return the last line that `code` prints in a Python of its own; raises DatabaseError."""
+    answer = subprocess.run(  # noqa: S603  (this Python, with the reader's own modules)
+        [sys.executable, "-c", code],
+        env=os.environ | env | {"TELEMETRY_MODE": "off"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if answer.returncode or not answer.stdout.strip():
+        reason = answer.stderr.strip().splitlines() or ["nothing was printed"]
+        raise DatabaseError(f"{option} cannot be loaded: {reason[-1]}")
+    return answer.stdout.splitlines()[-1]

@@ -105,7 +105,7 @@ class OwnProject(Project):
         from telemetry.tools.compare.own_database import own_database
 
         del given
-        return own_database(self.settings, folder)
+        return own_database(self.settings, self.application, folder)
 
     def database_environment(self, fresh: str) -> dict[str, str]:
         from telemetry.tools.compare.upstream.project import DATABASE_NAME

@@ -80,6 +80,18 @@ def test_database_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert "Traceback" not in ended.stderr
 
 
+def test_project_that_would_load_its_own_database_is_refused(tmp_path: Path) -> None:
+    database = tmp_path / "shop.sqlite3"
+    database.touch()
+    named = ["--wsgi", "shop.stubborn", *NAMED[2:]]
+    ended = in_its_folder(
+        database, "-m", "telemetry.tools.compare", *named, *SHORT, "--output", str(tmp_path / "report")
+    )
+    assert ended.returncode == 2
+    assert "--wsgi shop.stubborn overwrites DJANGO_SETTINGS_MODULE" in ended.stderr
+    assert database.read_bytes() == b""
+
+
 def test_requests_are_read_with_their_bodies_and_statuses(tmp_path: Path) -> None:
     path = tmp_path / "requests.txt"
     path.write_text('# why\n\nGET /a?b=c\nPUT /a/{n} {"x": [1, {"y": 2}]} -> 204\nDELETE /a -> 404\n')
