@@ -87,11 +87,12 @@ def matters(ratio: Ratio, noise: float = 1.0) -> bool:
 
 
 def mark(report: Report) -> None:
-    """Note in every ratio to `off` of a report whether it matters."""
-    for one in report.get("cost", {}).get("variants", ()):
-        for metric, ratio in one["ratio"].items():
-            found = Ratio(*(ratio[name] for name in ("value", "low", "high", "pairs")))
-            ratio["matters"] = one["key"] != CONTROL.key and matters(found, noise(report, metric))
+    """Note in every ratio to `off` of a report whether it matters, under each condition by the control of its own."""
+    for cost in [report.get("cost", {}), *report.get("conditions", {}).get("columns", ())]:
+        for one in cost.get("variants", ()):
+            for metric, ratio in one["ratio"].items():
+                found = Ratio(*(ratio[name] for name in ("value", "low", "high", "pairs")))
+                ratio["matters"] = one["key"] != CONTROL.key and matters(found, noise({"cost": cost}, metric))
 
 
 def _decided(ratio: Ratio, noise: float, when: str, figure: str, *, less_is_better: bool) -> Line:

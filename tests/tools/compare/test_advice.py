@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from telemetry.tools.compare.advice import advice
+from telemetry.tools.compare.advice import advice, mark
+from telemetry.tools.compare.report import words
 from tests.tools.compare.conftest import cost_runs
 
 
@@ -84,3 +85,17 @@ def test_every_line_has_its_figure() -> None:
 
 def test_nothing_measured_gives_no_advice() -> None:
     assert advice({}) == []
+
+
+def test_ratios_of_a_condition_are_held_against_its_own_control() -> None:
+    def cost(noise: float) -> dict[str, Any]:
+        control = {"key": "off-control", "ratio": {"cpu": {"value": 1.0, "low": 1.0, "high": noise, "pairs": 3}}}
+        direct = {"key": "direct", "ratio": {"cpu": {"value": 1.1, "low": 1.08, "high": 1.12, "pairs": 3}}}
+        return {"variants": [control, direct]}
+
+    report = {"cost": cost(1.01), "conditions": {"columns": [cost(1.3)]}}
+    mark(report)
+    direct, noisy = report["cost"]["variants"][1], report["conditions"]["columns"][0]["variants"][1]
+    assert (direct["ratio"]["cpu"]["matters"], noisy["ratio"]["cpu"]["matters"]) == (True, False)
+    assert words.ratio(noisy["ratio"]["cpu"] | {"significant": True}) == "≈ 1.10 [1.08-1.12]"
+    assert words.ratio({"value": 1.0, "low": 1e-9, "high": 1e9, "significant": False}) == "≈ 1.00 [<0.01->100]"

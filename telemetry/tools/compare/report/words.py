@@ -16,6 +16,8 @@ COLUMNS = {
 }
 """Ratios to `off`, by metric."""
 
+_LEAST, _MOST = 0.01, 100
+
 _UNITS: dict[str, tuple[float, str]] = {
     "cpu": (1e6, "{:,.0f} µs"),
     **dict.fromkeys(("collector_cpu", "exporter_cpu", "total_cpu"), (1e6, "{:,.0f} µs")),
@@ -33,7 +35,7 @@ def ratio(given: Mapping[str, Any] | None) -> str:
     if given["low"] is None:
         return f"{given['value']:.2f}"
     mark = "" if given.get("matters", given["significant"]) else "≈ "
-    return f"{mark}{given['value']:.2f} [{given['low']:.2f}-{given['high']:.2f}]"
+    return f"{mark}{given['value']:.2f} {_interval(given['low'], given['high'])}"
 
 
 def inverse(given: Mapping[str, Any] | None) -> str:
@@ -42,7 +44,13 @@ def inverse(given: Mapping[str, Any] | None) -> str:
         return "-"
     if given["low"] is None:
         return f"{1 / given['value']:.2f}"
-    return f"{1 / given['value']:.2f} [{1 / given['high']:.2f}-{1 / given['low']:.2f}]"
+    return f"{1 / given['value']:.2f} {_interval(1 / given['high'], 1 / given['low'])}"
+
+
+def _interval(low: float, high: float) -> str:
+    """Return both ends; too few rounds on a busy machine give ends that say nothing."""
+    ends = ["<0.01" if low < _LEAST else f"{low:.2f}", ">100" if high > _MOST else f"{high:.2f}"]
+    return f"[{'-'.join(ends)}]"
 
 
 def value(metric: str, number: float | None) -> str:
