@@ -10,8 +10,7 @@ from telemetry.exporting.aggregation import HERE, Aggregation
 from telemetry.exporting.rings import Writer
 from telemetry.journal.records import Instrument
 
-# The scope of opentelemetry-instrumentation-system-metrics, whose names these are.
-_SCOPE = ("opentelemetry.instrumentation.system_metrics", "", "", None)
+_SCOPE = ("telemetry", "", "", None)
 
 
 def _instrument(kind: str, name: str, unit: str, description: str) -> Instrument:

@@ -1,9 +1,11 @@
-"""Who made what: the scopes and instruments of what the exporter makes of requests, queries and its own work."""
+"""Who made what: the scopes and instruments of what the exporter makes of requests and queries.
 
-from importlib.metadata import PackageNotFoundError, version
+Names and attributes are those of contrib's instrumentations; the scopes say that telemetry made them.
+"""
 
 from opentelemetry.semconv.schemas import Schemas
 
+from telemetry import __version__
 from telemetry.exporting.encoding import ScopeData
 from telemetry.journal.records import Instrument
 
@@ -11,13 +13,8 @@ from telemetry.journal.records import Instrument
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 
 
-def _scope(library: str, schema: str) -> ScopeData:
-    name = f"opentelemetry.instrumentation.{library}"
-    try:
-        found = version(f"opentelemetry-instrumentation-{library}")
-    except PackageNotFoundError:
-        found = ""
-    return ScopeData(name, found, schema)
+def _scope(recorded: str, schema: str) -> ScopeData:
+    return ScopeData(f"telemetry.{recorded}", __version__, schema)
 
 
 def _instrument(  # noqa: PLR0917

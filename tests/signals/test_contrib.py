@@ -5,10 +5,12 @@ A difference that is not listed fails, and so does a listed one that is gone. do
 
 from collections import Counter
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any
 
 import pytest
 
+from telemetry import __version__
 from telemetry.tools.console.records import Span
 from telemetry.tools.console.server import Console
 from tests.signals.test_requests import logged
@@ -32,6 +34,7 @@ DESCRIBED = "the exception is the description, too"
 HIDDEN = "segments of a path are shown where the route has them; contrib's is a regular expression"
 OUTSIDE = "Django logs it after contrib's middleware has ended the span: #821"
 NO_HOST = "the host is refused while the span begins, which is lost: #1781"
+OWNER = "who made the spans, and of which version"
 WRAPPED = "contrib's span begins below Django's wrappers, ours above those of user code"
 
 PATTERN = "^faults/(?P<kind>bug|suspicious|denied|missing)$"
@@ -64,6 +67,14 @@ DIFFERENCES: dict[tuple[str, str], tuple[Any, Any, str]] = {
         STATUSES | {400: 1},
         STATUSES,
         NO_HOST,
+    ),
+    ("spans", "scopes"): (
+        [("telemetry.django", __version__), ("telemetry.sqlite3", __version__)],
+        [
+            (f"opentelemetry.instrumentation.{each}", version(f"opentelemetry-instrumentation-{each}"))
+            for each in ("django", "sqlite3")
+        ],
+        OWNER,
     ),
     ("queries", "user.wrapper"): (1, 0, WRAPPED),
     ("child", "user.wrapper"): (0, 1, WRAPPED),
@@ -99,7 +110,7 @@ def facts(console: Console, service: Service) -> Facts:
         found |= {(path, name): value for name, value in of_span(span, service.port).items()}
     found["a refused host", "spans"] = len(server) - len(REQUESTS)
     others = sorted((s for s in console.store.spans() if s.kind != "server"), key=lambda s: s.start_ns)
-    queries = [of_span(span, service.port) for span in others if span.kind == "client"]
+    queries = [of_span(span, service.port) for span in queried(others)]
     found["queries", "user.wrapper"] = sum(query.pop("user.wrapper", False) for query in queries)
     found["queries", "all"] = queries
     (child,) = (span for span in others if span.name == "child")
@@ -107,6 +118,7 @@ def facts(console: Console, service: Service) -> Facts:
     traces = {span.trace_id for span in server}
     assert {span.trace_id for span in others} <= traces
     by_id = {span.span_id: span for span in console.store.spans()}
+    found["spans", "scopes"] = sorted({(each.scope.name, each.scope.version) for each in (*server, *queried(others))})
     found["queries", "parents"] = [by_id[span.parent_span_id or ""].kind for span in others]
     records = logged(console, "django.request")
     found["log records", "of 4xx and 5xx"] = len(records)
@@ -119,6 +131,10 @@ def facts(console: Console, service: Service) -> Facts:
     found["metrics", "queries"] = counts(console, "db.client.operation.duration", "db.operation.name")
     found["metrics", "rows"] = counts(console, "db.client.response.returned_rows", "db.operation.name")
     return found
+
+
+def queried(spans: list[Span]) -> list[Span]:
+    return [span for span in spans if span.kind == "client"]
 
 
 def of_span(span: Span, port: int) -> dict[str, Any]:
@@ -135,7 +151,6 @@ def of_span(span: Span, port: int) -> dict[str, Any]:
         "status_message": span.status_message,
         "events": [event.name for event in span.events],
         "links": len(span.links),
-        "scope": (span.scope.name, bool(span.scope.version)),
     }
 
 

@@ -12,7 +12,7 @@ from tests.signals.test_requests import logged, server_spans
 from tests.support.service import Service
 
 Start = Callable[..., Service]
-SQLITE = "opentelemetry.instrumentation.sqlite3"
+SQLITE = "telemetry.sqlite3"
 
 
 @pytest.mark.parametrize("mode", ["collector", "direct"])

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+import telemetry
 from telemetry import lifecycle
 from tests.support.service import ROOT
 from userapi import __version__
@@ -97,7 +98,7 @@ def test_stylesheet_serves_dark_and_light(client: Client) -> None:
 
 def test_version_is_that_of_the_project() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert __version__ == project["version"]
+    assert __version__ == telemetry.__version__ == project["version"]
 
 
 def test_docs_answer_options_with_405(client: Client) -> None:

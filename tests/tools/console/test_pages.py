@@ -137,7 +137,7 @@ def test_trace_has_waterfall_attributes_events_and_log_records(
         page.locator(".waterfall summary").first.click()
         opened = page.locator(".waterfall details[open]")
         expect(opened.locator("dt", has_text="http.route")).to_be_visible()
-        expect(opened).to_contain_text("opentelemetry.instrumentation.django")
+        expect(opened).to_contain_text("telemetry.django")
         failed = page.locator(".waterfall details.failed").first
         failed.locator("summary").click()
         expect(failed).to_contain_text("Event: exception")
