@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -22,7 +23,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-    from telemetry.tools.console.context import ConsoleContext
+    from telemetry.tools.console.receiver import Receiver
+    from telemetry.tools.console.scraper import Scraper
+    from telemetry.tools.console.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleContext:
+    """The parts of one console; `allow_faults` lets the JSON API set the receiver's faults."""
+
+    store: Store
+    receiver: Receiver
+    scraper: Scraper
+    allow_faults: bool
+
 
 _logger = logging.getLogger(__name__)
 

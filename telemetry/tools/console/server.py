@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Self
 
-from telemetry.tools.console.application import ConsoleApplication
-from telemetry.tools.console.context import ConsoleContext
+from telemetry.tools.console.application import ConsoleApplication, ConsoleContext
 from telemetry.tools.console.limits import Limits
 from telemetry.tools.console.listener import HttpListener, PortError, bind
 from telemetry.tools.console.receiver import Receiver

@@ -1,57 +1,70 @@
 """What the JSON API's answers look like.
 
-Times are ISO 8601 in UTC, durations milliseconds or seconds as the name says. Numbers that JSON cannot hold (NaN and
-the infinities) are texts, as in OTLP's JSON.
+A record becomes an object of its fields. Times are ISO 8601 in UTC (`start_ns` becomes `start`), durations milliseconds
+(`duration_ms`), ids that are not there null. Numbers that JSON cannot hold (NaN and the infinities) are texts, as in
+OTLP's JSON.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, fields, is_dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from telemetry.tools.account import as_data
 from telemetry.tools.console.accounts import accounts
+from telemetry.tools.console.origin import Resource
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from telemetry.tools.console.application import ConsoleContext
     from telemetry.tools.console.calls import Calls
-    from telemetry.tools.console.context import ConsoleContext
+    from telemetry.tools.console.counts import ModeTotals
     from telemetry.tools.console.metrics import MetricSummary, Series
     from telemetry.tools.console.pages.overview import ModePanel
     from telemetry.tools.console.points import Point, StoredPoint
     from telemetry.tools.console.records import LogRecord, Span
-    from telemetry.tools.console.scraper import TargetState
     from telemetry.tools.console.senders import Sender
-    from telemetry.tools.console.spans import TraceSummary
-    from telemetry.tools.console.totals import ModeTotals
 
 Json = dict[str, Any]
 
 _LAST_NS = 253_402_300_799 * 10**9  # the end of the year 9999, the last one that datetime knows
+_NULL_IF_EMPTY = ("_id", "event_name")
 
 
-def iso_time(time_ns: int) -> str | None:
-    """Nanoseconds since the epoch as ISO 8601 with microseconds; None for 0, which means unset."""
+def iso_time(time_ns: int, precision: str = "auto") -> str | None:
+    """Nanoseconds since the epoch as ISO 8601, with microseconds at best; None for 0, which means unset."""
     if not 0 < time_ns <= _LAST_NS:
         return None
     seconds, nanoseconds = divmod(time_ns, 10**9)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=nanoseconds // 1000).isoformat()
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=nanoseconds // 1000).isoformat(timespec=precision)
 
 
-def finite(value: Any) -> Any:
-    """The value with NaN and infinities as texts, at any depth."""
-    if isinstance(value, float):
-        if math.isfinite(value):
-            return value
+def as_json(value: Any) -> Any:
+    """The value as JSON has it, at any depth."""
+    if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, Resource):
+        value = value.attributes
+    elif hasattr(value, "_asdict"):
+        value = value._asdict()
+    if is_dataclass(value):
+        return dict(_member(field.name, getattr(value, field.name)) for field in fields(value))
     if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
+        return {key: as_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [as_json(item) for item in value]
     return value
+
+
+def _member(name: str, value: Any) -> tuple[str, Any]:
+    if name == "duration_ns":
+        return "duration_ms", value / 1e6
+    if name.endswith("_ns"):
+        return name.removesuffix("_ns"), iso_time(value)
+    return name, None if value == "" and name.endswith(_NULL_IF_EMPTY) else as_json(value)
 
 
 def summary_json(console: ConsoleContext) -> Json:
@@ -64,8 +77,8 @@ def summary_json(console: ConsoleContext) -> Json:
             name: mode_json(totals) | {"accounts": list(map(as_data, counted.get(name, ())))}
             for name, totals in sorted(console.store.totals().items())
         },
-        "retained": {name: asdict(retained) for name, retained in console.store.retained().items()},
-        "scrape_targets": [target_json(target) for target in console.scraper.targets],
+        "retained": as_json(console.store.retained()),
+        "scrape_targets": as_json(console.scraper.targets),
         "answers": [
             {"protocol": protocol, "signal": signal, "status": status, "count": count}
             for (protocol, signal, status), count in answers
@@ -78,22 +91,10 @@ def mode_json(totals: ModeTotals) -> Json:
     return {**asdict(totals), "requests": totals.requests}
 
 
-def target_json(target: TargetState) -> Json:
-    """The state of a scrape target."""
-    shape = asdict(target)
-    return {**shape, "last_scrape": iso_time(shape.pop("last_scrape_ns"))}
-
-
 def sender_json(sender: Sender) -> Json:
     """One process of /api/services."""
-    return {
-        "service": sender.service,
-        "mode": sender.mode,
-        "instance": sender.instance,
-        "first": iso_time(sender.first_ns),
-        "last": iso_time(sender.last_ns),
-        "signals": {signal: iso_time(time_ns) for signal, time_ns in sender.signals.items()},
-    }
+    signals = {signal: iso_time(time_ns) for signal, time_ns in sender.signals.items()}
+    return {**as_json(sender), "signals": signals}
 
 
 def panel_json(panel: ModePanel) -> Json:
@@ -106,82 +107,28 @@ def panel_json(panel: ModePanel) -> Json:
         "freshness_seconds": {"p50": panel.freshness, "p99": panel.freshness_worst},
         "processes": panel.workers,
         "silent_processes": panel.silent,
-        "signals": [asdict(signal) for signal in panel.signals],
+        "signals": as_json(panel.signals),
         "counts_agree": panel.agrees,
     }
 
 
 def calls_json(calls: Calls) -> Json:
     """One line of /api/calls."""
-    return {
-        "caller": calls.caller,
-        "callee": calls.callee,
-        "calls_per_second": calls.rate,
-        "error_ratio": calls.error_ratio,
-        "p95_seconds": calls.p95,
-    }
-
-
-def trace_summary_json(trace: TraceSummary) -> Json:
-    """One line of /api/traces."""
-    return {
-        "trace_id": trace.trace_id,
-        "root_name": trace.root_name,
-        "service": trace.service,
-        "mode": trace.mode,
-        "start": iso_time(trace.start_ns),
-        "duration_ms": trace.duration_ns / 1e6,
-        "spans": trace.spans,
-        "status": trace.status,
-        "failed": trace.failed,
-    }
+    figures = {"calls_per_second": calls.rate, "error_ratio": calls.error_ratio, "p95_seconds": calls.p95}
+    return {"caller": calls.caller, "callee": calls.callee, **figures}
 
 
 def span_json(span: Span) -> Json:
     """A span with everything that it holds."""
-    shape: Json = {
-        "trace_id": span.trace_id,
-        "span_id": span.span_id,
-        "parent_span_id": span.parent_span_id or None,
-        "name": span.name,
-        "kind": span.kind,
-        "start": iso_time(span.start_ns),
-        "start_unix_nano": str(span.start_ns),
-        "duration_ms": max(span.end_ns - span.start_ns, 0) / 1e6,
-        "status": span.status,
-        "status_message": span.status_message,
-        "mode": span.resource.mode,
-        "service": span.resource.service,
-        "attributes": span.attributes,
-        "events": [
-            {"name": event.name, "time": iso_time(event.time_ns), "attributes": event.attributes}
-            for event in span.events
-        ],
-        "links": [asdict(link) for link in span.links],
-        "resource": span.resource.attributes,
-        "scope": span.scope._asdict(),
-    }
-    return _finite_object(shape)
+    duration_ms = max(span.end_ns - span.start_ns, 0) / 1e6
+    of_sender = {"mode": span.resource.mode, "service": span.resource.service}
+    return {**as_json(span), "start_unix_nano": str(span.start_ns), "duration_ms": duration_ms, **of_sender}
 
 
 def log_json(record: LogRecord) -> Json:
     """A log record with everything that it holds."""
-    shape: Json = {
-        "time": iso_time(record.time_ns),
-        "observed_time": iso_time(record.observed_time_ns),
-        "severity": record.severity,
-        "severity_number": record.severity_number,
-        "body": record.body,
-        "event_name": record.event_name or None,
-        "trace_id": record.trace_id or None,
-        "span_id": record.span_id or None,
-        "mode": record.resource.mode,
-        "service": record.resource.service,
-        "logger": record.scope.name,
-        "attributes": record.attributes,
-        "resource": record.resource.attributes,
-    }
-    return _finite_object(shape)
+    of_sender = {"mode": record.resource.mode, "service": record.resource.service, "logger": record.scope.name}
+    return {**as_json(record), **of_sender}
 
 
 def metric_json(metric: MetricSummary) -> Json:
@@ -196,25 +143,11 @@ def series_json(series: Series, points: Sequence[StoredPoint]) -> Json:
         "sample": series.sample or None,
         "mode": series.mode,
         "service": series.service,
-        "attributes": finite(series.attributes),
+        "attributes": as_json(series.attributes),
         "points": [_point_json(point.decode()) for point in points],
     }
 
 
 def _point_json(point: Point) -> Json:
-    exemplars = [
-        {
-            "value": exemplar.value,
-            "time": iso_time(exemplar.time_ns),
-            "trace_id": exemplar.trace_id or None,
-            "span_id": exemplar.span_id or None,
-            "attributes": exemplar.attributes,
-        }
-        for exemplar in point.exemplars
-    ]
-    times = {"time": iso_time(point.time_ns), "start": iso_time(point.start_ns)}
-    return _finite_object({**times, **point.data, "exemplars": exemplars})
-
-
-def _finite_object(shape: Json) -> Json:
-    return {key: finite(value) for key, value in shape.items()}
+    found: Json = as_json(point)
+    return {**found.pop("data"), **found}

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from telemetry.tools.console.calls import Calls, calls_between
+from telemetry.tools.console.counts import OTLP_METRIC, SCRAPED_SAMPLE, ModeTotals, RequestCounts, Totals
 from telemetry.tools.console.fates import FATE_METRICS, FateCounts, Fates, started_at
 from telemetry.tools.console.history import SLOT_SECONDS, Figures, History
 from telemetry.tools.console.limits import Limits
@@ -16,10 +17,8 @@ from telemetry.tools.console.metrics import Instrument, MetricStore, MetricSumma
 from telemetry.tools.console.origin import LONGEST_NAME, UNKNOWN_MODE, OriginCache
 from telemetry.tools.console.points import POINT_CLASSES, OtlpPoint, SamplePoint, StoredPoint
 from telemetry.tools.console.records import KIND_SERVER, LogRecord, Span, StoredLog, StoredSpan
-from telemetry.tools.console.request_counts import OTLP_METRIC, SCRAPED_SAMPLE, RequestCounts
 from telemetry.tools.console.senders import SERVER_LOGGER, Sender, Senders
 from telemetry.tools.console.spans import SpanStore, TraceSummary, summarize
-from telemetry.tools.console.totals import ModeTotals, Totals
 from telemetry.tools.console.values import digest, plain_attributes, whole
 
 if TYPE_CHECKING:

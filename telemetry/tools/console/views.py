@@ -21,6 +21,7 @@ from telemetry.tools.console.parameters import Parameters, checked_trace_id
 from telemetry.tools.console.query import LOG_FIELDS, SORTS, TRACE_FIELDS
 from telemetry.tools.console.retention import affordable
 from telemetry.tools.console.shapes import (
+    as_json,
     calls_json,
     log_json,
     metric_json,
@@ -29,8 +30,6 @@ from telemetry.tools.console.shapes import (
     series_json,
     span_json,
     summary_json,
-    target_json,
-    trace_summary_json,
 )
 from telemetry.tools.console.spans import summarize
 
@@ -109,7 +108,7 @@ def traces(request: ConsoleRequest) -> HttpResponse:
     sort = parameters.choice("sort", SORTS) or "start"
     kept = request.console.store.stored_traces()
     found = parameters.query(TRACE_FIELDS).find_traces(kept, limit, skip=skip, sort=sort)
-    return JsonResponse({"traces": [trace_summary_json(summarize(trace)) for trace in found]})
+    return JsonResponse({"traces": [as_json(summarize(trace)) for trace in found]})
 
 
 @require_safe
@@ -240,7 +239,7 @@ def _download(name: str, lines: Iterable[bytes]) -> HttpResponseBase:
 def scrape(request: ConsoleRequest) -> HttpResponse:
     """Scrape all targets now."""
     Parameters(request)
-    return JsonResponse({"scrape_targets": [target_json(target) for target in request.console.scraper.scrape()]})
+    return JsonResponse({"scrape_targets": as_json(request.console.scraper.scrape())})
 
 
 @require_http_methods(["GET", "PUT", "DELETE"])

@@ -84,6 +84,7 @@ def test_traces_are_listed_latest_first(filled: Console) -> None:
         "spans": 1,
         "status": "ok",
         "failed": False,
+        "status_code": 0,
     }
 
 

@@ -18,8 +18,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from prometheus_client import Metric
 from prometheus_client.samples import Exemplar, Sample
 
-from telemetry.tools.console.application import ConsoleApplication
-from telemetry.tools.console.context import ConsoleContext
+from telemetry.tools.console.application import ConsoleApplication, ConsoleContext
 from telemetry.tools.console.ingest import SIGNALS
 from telemetry.tools.console.receiver import Receiver
 from telemetry.tools.console.scraper import Scraper

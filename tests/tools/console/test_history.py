@@ -6,8 +6,16 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from telemetry.tools.console.distribution import BUCKETS, added_up, bucket_of, lower_bound, new_counts, quantile
-from telemetry.tools.console.history import SLOT_SECONDS, SLOTS
+from telemetry.tools.console.history import (
+    BUCKETS,
+    SLOT_SECONDS,
+    SLOTS,
+    added_up,
+    bucket_of,
+    lower_bound,
+    new_counts,
+    quantile,
+)
 from telemetry.tools.console.ingest import SIGNALS
 from telemetry.tools.console.store import Store
 from tests.support.service import wait_until

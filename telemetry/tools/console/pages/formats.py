@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from django import template
 
+from telemetry.tools.console.shapes import iso_time
+
 if TYPE_CHECKING:
     from collections.abc import Sized
 
@@ -21,7 +23,6 @@ register = template.Library()
 #: Units of bytes, in OpenTelemetry and in Prometheus.
 BYTES = frozenset({"By", "bytes"})
 NOTHING = "\N{EN DASH}"
-_LAST_NS = 253_402_300_799 * 10**9
 _DURATIONS = ((1.0, 1.0, "s"), (1e-3, 1e3, "ms"), (1e-6, 1e6, "\N{MICRO SIGN}s"), (1e-9, 1e9, "ns"))
 _BYTES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 _MANY = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -108,18 +109,10 @@ def in_unit(value: float | None, unit: str) -> str:
     return digits(value)
 
 
-def _utc(time_ns: int) -> datetime | None:
-    if not 0 < time_ns <= _LAST_NS:
-        return None
-    whole, rest = divmod(time_ns, 10**9)
-    return datetime.fromtimestamp(whole, UTC).replace(microsecond=rest // 1000)
-
-
 @register.filter
 def clock(time_ns: int) -> str:
     """The time of day in UTC with milliseconds."""
-    time = _utc(time_ns)
-    return NOTHING if time is None else time.strftime("%H:%M:%S.") + f"{time.microsecond // 1000:03d}"
+    return (iso_time(time_ns, "milliseconds") or NOTHING)[11:23] or NOTHING
 
 
 def time_of_day(time: float) -> str:
@@ -130,15 +123,13 @@ def time_of_day(time: float) -> str:
 @register.filter
 def moment(time_ns: int) -> str:
     """Date and time in UTC to the second."""
-    time = _utc(time_ns)
-    return NOTHING if time is None else time.strftime("%Y-%m-%d %H:%M:%S")
+    return (iso_time(time_ns) or NOTHING)[:19].replace("T", " ")
 
 
 @register.filter
 def iso(time_ns: int) -> str:
     """The time for machines."""
-    time = _utc(time_ns)
-    return "" if time is None else time.isoformat()
+    return iso_time(time_ns) or ""
 
 
 @register.filter

@@ -7,7 +7,6 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from telemetry.tools.console.logs import SEVERITIES
@@ -37,12 +36,6 @@ class LogRow:
     id: str
     level: str
     colour: int
-
-    @property
-    def url(self) -> str:
-        """The page of its trace, at its span; empty without a trace."""
-        record = self.record
-        return f"{reverse('traces-one', args=[record.trace_id])}#span-{record.span_id}" if record.trace_id else ""
 
 
 @require_safe

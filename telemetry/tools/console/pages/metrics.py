@@ -14,8 +14,7 @@ from telemetry.tools.console.catalogue import Entry, entries, entry_of
 from telemetry.tools.console.openapi import WINDOWS
 from telemetry.tools.console.pages.charts import Chart
 from telemetry.tools.console.pages.formats import in_unit
-from telemetry.tools.console.pages.heatmap import heat_map
-from telemetry.tools.console.pages.metric_charts import exemplar_dots, label_chart, quantile_chart
+from telemetry.tools.console.pages.metric_charts import exemplar_dots, heat_map, label_chart, quantile_chart
 from telemetry.tools.console.pages.overview import usual_window
 from telemetry.tools.console.pages.rendering import page
 from telemetry.tools.console.pages.shown_modes import colour_of, ordered
@@ -45,18 +44,13 @@ _MODE = "mode"
 
 @dataclass(frozen=True, slots=True)
 class ExemplarRow:
-    """An exemplar with the page of its trace; `kept` says whether a span of that is still kept."""
+    """An exemplar; `kept` says whether a span of its trace is still kept."""
 
     exemplar: Exemplar
     value: str
     mode: str
     labels: str
     kept: bool
-
-    @property
-    def url(self) -> str:
-        """The trace."""
-        return reverse("traces-one", args=[self.exemplar.trace_id])
 
 
 @require_safe

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from django.http import HttpResponse
 
     from telemetry.tools.console.application import ConsoleRequest
+    from telemetry.tools.console.counts import ModeTotals
     from telemetry.tools.console.senders import Sender
-    from telemetry.tools.console.totals import ModeTotals
     from telemetry.tools.console.values import PlainValue
 
 _SIGNALS = ("traces", "metrics", "logs")

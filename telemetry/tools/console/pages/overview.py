@@ -21,11 +21,10 @@ if TYPE_CHECKING:
 
     from django.http import HttpResponse
 
-    from telemetry.tools.console.application import ConsoleRequest
-    from telemetry.tools.console.context import ConsoleContext
+    from telemetry.tools.console.application import ConsoleContext, ConsoleRequest
+    from telemetry.tools.console.counts import ModeTotals
     from telemetry.tools.console.history import Figures
     from telemetry.tools.console.store import Store
-    from telemetry.tools.console.totals import ModeTotals
 
 _STEPS = 75
 _YOUNG_NS = 90 * 10**9

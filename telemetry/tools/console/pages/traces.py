@@ -10,6 +10,7 @@ from django.http import HttpResponseRedirect
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from telemetry.tools.console.counts import OTLP_METRIC, SCRAPED_FAMILY
 from telemetry.tools.console.openapi import ENDPOINTS
 from telemetry.tools.console.pages.charts import Chart, Dot
 from telemetry.tools.console.pages.formats import seconds
@@ -17,7 +18,6 @@ from telemetry.tools.console.pages.rendering import page, saving, turning, with_
 from telemetry.tools.console.pages.shown_modes import colour_of, services_of, shown_modes
 from telemetry.tools.console.parameters import Parameters
 from telemetry.tools.console.query import SORTS, STATUSES, TRACE_FIELDS
-from telemetry.tools.console.request_counts import OTLP_METRIC, SCRAPED_FAMILY
 from telemetry.tools.console.spans import TraceSummary, summarize
 
 if TYPE_CHECKING:
@@ -40,11 +40,6 @@ class TraceRow:
     summary: TraceSummary
     colour: int
     share: float
-
-    @property
-    def url(self) -> str:
-        """The page of the trace."""
-        return reverse("traces-one", args=[self.summary.trace_id])
 
 
 @require_safe
@@ -90,11 +85,13 @@ def _words(summary: TraceSummary) -> str:
 
 def _scatter(rows: list[TraceRow]) -> Chart:
     """Duration over time: a point for each trace of the list, which is its table."""
-    starts = [row.summary.start_ns / 1e9 for row in rows] or [0.0]
+    summaries = [row.summary for row in rows]
+    starts = [summary.start_ns / 1e9 for summary in summaries] or [0.0]
     dots = [
-        Dot(start, summary.duration_ns / 1e9, _words(summary), row.url, failed=summary.failed)
-        for row, start in zip(rows, starts, strict=False)
-        for summary in (row.summary,)
+        Dot(
+            start, each.duration_ns / 1e9, _words(each), reverse("traces-one", args=[each.trace_id]), failed=each.failed
+        )
+        for each, start in zip(summaries, starts, strict=False)
     ]
     return Chart("Duration over time", [min(starts), max(*starts, min(starts) + 1)], (), seconds, dots)
 
