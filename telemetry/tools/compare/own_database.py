@@ -164,13 +164,13 @@ def own_database(settings: str, application: str, folder: Path) -> Database:
     if _asked(f"--wsgi {application}", _ASK_WSGI, env | {APPLICATION: application}) != elsewhere:
         raise DatabaseError(
             f"--wsgi {application} overwrites DJANGO_SETTINGS_MODULE, so the load would reach the project's own "
-            "database; accepted: os.environ.setdefault, as startproject writes it"
+            "database; expected os.environ.setdefault, as startproject writes it"
         )
     if "sqlite" in engine:
         return SqliteCopies(Path(given["NAME"]), folder)
     if "postgresql" in engine:
         return PostgresCopies(given)
-    raise DatabaseError(f"ENGINE is {engine!r}; accepted: a backend for SQLite or PostgreSQL")
+    raise DatabaseError(f"ENGINE is {engine!r}; expected a backend for SQLite or PostgreSQL")
 
 
 def _asked(option: str, code: str, env: dict[str, str]) -> str:

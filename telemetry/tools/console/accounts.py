@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from telemetry.config import Signal
+    from telemetry.tools.console.counts import ModeTotals
     from telemetry.tools.console.scraper import TargetState
     from telemetry.tools.console.senders import Sender
     from telemetry.tools.console.store import Store
-    from telemetry.tools.console.totals import ModeTotals
 
 _NAME = "the console"
 
