@@ -43,7 +43,14 @@ class Upstream:
     @property
     def missing(self) -> tuple[str, ...]:
         """The packages that are not installed."""
-        return tuple(name for name in self.packages if find_spec(name) is None)
+        return tuple(name for name in self.packages if not _is_installed(name))
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:  # of a package that it is part of
+        return False
 
 
 _FORK = Source(
@@ -67,7 +74,13 @@ CONTRIB = Upstream(
     frozenset({"spans", "log records", "counter"}),
     (_FORK, _OPT_IN),
     f"{HERE}.contrib_gunicorn",
-    ("opentelemetry.instrumentation.django", "opentelemetry.instrumentation.logging"),
+    (
+        "opentelemetry.exporter.otlp.proto.grpc",
+        "opentelemetry.instrumentation.django",
+        "opentelemetry.instrumentation.logging",
+        "opentelemetry.instrumentation.psycopg",
+        "opentelemetry.instrumentation.sqlite3",
+    ),
     sink="otlp",
     through_collector=True,
     environment=_CONTRIB_ENVIRONMENT,
