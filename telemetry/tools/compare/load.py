@@ -62,6 +62,8 @@ class Done:
     late: float = 0.0
     waits: Sequence[float] = ()
     """The latency of each request of an open loop, in the order of `begins`, unanswered ones included."""
+    unanswered: Sequence[int] = ()
+    """The places in `begins` of those requests of an open loop that got no answer."""
 
     @property
     def responses(self) -> int:

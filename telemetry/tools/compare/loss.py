@@ -54,7 +54,9 @@ class Loss(Scenario):
         found = self.context.exporting
         if self.context.options.quick:
             wanted = (variant for variant in reversed(found) if variant.sends_logs or variant.upstream)
-            return list({variant.key if variant.upstream else variant.mode: variant for variant in wanted}.values())
+            return list({variant.key if variant.upstream else variant.mode: variant for variant in wanted}.values())[
+                ::-1
+            ]
         return found
 
     def _variants(self, kind: Kind) -> list[Variant]:

@@ -60,6 +60,7 @@ def run(job: Job) -> Done:
         ends=[outcome.end for outcome in outcomes],
         late=max(outcome.late for outcome in outcomes),
         waits=[outcome.latency for outcome in outcomes],
+        unanswered=[place for place, outcome in enumerate(outcomes) if outcome.status == 0],
     )
 
 

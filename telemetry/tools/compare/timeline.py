@@ -20,14 +20,15 @@ class Sample(NamedTuple):
 
 
 def timeline(done: Done, before: int, samples: Sequence[Sample], signals: frozenset[str]) -> list[dict[str, Any]]:
-    """Return rows with `at` (seconds since the load began), `sent`, and what was stored of each signal.
+    """Return rows with `at` (seconds since the load began), `sent` (and answered), and what was stored of each signal.
 
     `before` requests had been answered before the load.
     """
     if not done.begins:
         return []
     start = min(done.begins)
-    ends = sorted(done.ends)
+    unanswered = set(done.unanswered)
+    ends = [end for place, end in enumerate(done.ends) if place not in unanswered]
     rows: list[dict[str, Any]] = []
     for sample in samples:
         at = round(sample.at - start, 1)

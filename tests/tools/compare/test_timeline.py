@@ -1,5 +1,7 @@
 """What a report draws around a fault."""
 
+from dataclasses import replace
+
 from telemetry.tools.compare.ledger import Stored
 from telemetry.tools.compare.load import Done
 from telemetry.tools.compare.timeline import Sample, latencies, timeline
@@ -27,6 +29,11 @@ def test_sent_is_what_had_been_answered_when_the_backend_was_looked_at() -> None
         {"at": 1.2, "sent": 4, "spans": 3},
         {"at": 4.0, "sent": 6, "spans": 6},
     ]
+
+
+def test_request_without_an_answer_was_not_sent_for_good() -> None:
+    (row,) = timeline(replace(DONE, unanswered=[3]), 0, [Sample(104.0, Stored(3))], frozenset({"spans"}))
+    assert row == {"at": 4.0, "sent": 3, "spans": 3}
 
 
 def test_latency_is_that_of_the_second_in_which_a_request_was_sent() -> None:
