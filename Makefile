@@ -50,7 +50,7 @@ snapshots: $(VENV)/.installed-dev ## Renew the contract of both modes and docs/s
 dashboards: $(VENV)/.installed-dev ## Write Grafana's dashboards from deploy/grafana/source, for review with git diff
 	$(BIN)/python -m deploy.grafana.source
 
-publish: $(VENV)/.installed-dev ## Measure and publish the comparison (hours of an idle machine; ARGS="--alloy PATH")
+publish: $(VENV)/.installed-dev ## Measure and publish the comparison (90 minutes of an idle machine; ARGS="--alloy PATH")
 	@$(BIN)/python -m tests.benchmarks.publish $(ARGS)
 
 report: $(VENV)/.installed-dev ## Put the published comparison (docs/comparison) into the README

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from math import ceil
 from typing import Any
 
 from telemetry.tools.compare.context import Context, Scenario, Step
@@ -43,10 +44,14 @@ class Loss(Scenario):
         together = max(1, self.context.at_once // max(len(self._set_ups), 1))
         groups = [wanted[start : start + together] for start in range(0, len(wanted), together)]
         return [
-            Step(f"loss, {', '.join(kind.title for kind in group)}", seconds + _AROUND, partial(self._run, group))
+            Step(f"loss, {', '.join(kind.title for kind in group)}", self._seconds(group), partial(self._run, group))
             for group in groups
-            for seconds in [max(kind.seconds for kind in group)]
         ]
+
+    def _seconds(self, group: list[Kind]) -> float:
+        """Estimate the time of several faults: as many runs at once as may be, one batch after the other."""
+        runs = sum(len(self._variants(kind)) for kind in group)
+        return ceil(runs / self.context.at_once) * (max(kind.seconds for kind in group) + _AROUND)
 
     @property
     def _set_ups(self) -> list[Variant]:
