@@ -4,7 +4,7 @@ https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables
 """
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, cast
 
 from telemetry.config.reader import DEFAULT, Environment, Variable, derived_from
 from telemetry.config.values import WholeNumber
@@ -77,13 +77,14 @@ def read_limits(environment: Environment) -> LimitsConfig:
     """Return the limits: for each the variable of its own where that is set, else the general one."""
     values: dict[str, Any] = {}
     alone: tuple[Variable[Any], ...] = (ATTRIBUTE_COUNT, ATTRIBUTE_LENGTH, _EVENTS, _LINKS)
-    for each in alone:
-        values[each.field] = environment.value(each.field, each)
-    own: list[tuple[Variable[Any], Variable[Any]]] = [(ATTRIBUTE_COUNT, each) for each in _OWN_COUNTS]
-    own += [(ATTRIBUTE_LENGTH, each) for each in _OWN_LENGTHS]
-    for general, variable in own:
-        values[variable.field] = environment.value(variable.field, variable)
-        if environment.sources[variable.field] == DEFAULT:
-            environment.sources[variable.field] = derived_from(environment.sources[general.field])
-            values[variable.field] = values[general.field]
+    for variable in alone:
+        values[variable.field] = environment.value(variable.field, cast("Variable[int | None]", variable))
+    pairs: tuple[tuple[Variable[Any], tuple[Variable[Any], ...]], ...]
+    pairs = (ATTRIBUTE_COUNT, _OWN_COUNTS), (ATTRIBUTE_LENGTH, _OWN_LENGTHS)
+    for general, own in pairs:
+        for variable in own:
+            values[variable.field] = environment.value(variable.field, cast("Variable[int | None]", variable))
+            if environment.sources[variable.field] == DEFAULT:
+                environment.sources[variable.field] = derived_from(environment.sources[general.field])
+                values[variable.field] = values[general.field]
     return LimitsConfig(**{each.name: values[f"limits.{each.name}"] for each in fields(LimitsConfig)})
