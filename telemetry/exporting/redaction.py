@@ -113,13 +113,12 @@ class Limited:
         self._spans = _Attributes(redactor, SPAN_ATTRIBUTE)
         self._logs = _Attributes(redactor, LOG_ATTRIBUTE)
         self.limits = limits
-
-    @property
-    def has_room(self) -> bool:
+        # What nearly every item asks is looked up once.
+        unlimited = limits.span_attribute_length is None
+        self.has_room = limits.span_attribute_count >= _MOST_ATTRIBUTES and unlimited and not redactor.strict
         """Whether the attributes that requests have by themselves are within the limits, and none goes."""
-        limits = self.limits
-        fits = limits.span_attribute_count >= _MOST_ATTRIBUTES and limits.span_attribute_length is None
-        return fits and not self._redactor.strict
+        self._plain_span = limits.span_attribute_count if unlimited else -1
+        self._plain_log = limits.log_attribute_count if limits.log_attribute_length is None else -1
 
     def of_request(self, path: str | None, port: int | None, route: str | None) -> bytes:
         """Return the attributes that differ from request to request: `url.path` and `client.port`."""
@@ -130,6 +129,8 @@ class Limited:
 
     def of_span(self, attributes: Mapping[str, Any]) -> tuple[Encoded, int]:
         """Return a span's attributes without secrets, and how many were dropped."""
+        if len(attributes) <= self._plain_span:
+            return self._spans.encoded(attributes), 0
         attributes, dropped = _latest(attributes, self.limits.span_attribute_count)
         if (longest := self.limits.span_attribute_length) is not None:
             return encode_attributes(SPAN_ATTRIBUTE, self._shortened(attributes, longest)), dropped
@@ -145,6 +146,8 @@ class Limited:
 
     def of_log(self, attributes: Mapping[str, Any]) -> tuple[Encoded, int]:
         """Return a log record's attributes without secrets, and how many were dropped."""
+        if len(attributes) <= self._plain_log:
+            return self._logs.encoded(attributes), 0
         attributes, dropped = _latest(attributes, self.limits.log_attribute_count)
         if (longest := self.limits.log_attribute_length) is not None:
             return encode_attributes(LOG_ATTRIBUTE, self._shortened(attributes, longest)), dropped
