@@ -78,12 +78,14 @@ def recording() -> "Recording | None":
 def start(place: str = "", address: str = "") -> None:
     """Join the service's run and announce this process, once. Never waits, never raises.
 
-    Called by a server's hooks, with the application loaded; without them the first request does it. `place` is where
+    Called by a server's hooks, with the application loaded; without them the first request does it. A process that
+    serves no request, such as a worker of a queue, calls it after `django.setup()`. `place` is where
     the server was told to listen; without it, the command line tells services apart. `address` is where it does.
     """
     from telemetry.recording.announcement import announce
 
     if found := recording():
+        found.patch()
         found.start(place, address)
     else:
         announce(load_config(), project(), 0)

@@ -15,8 +15,7 @@ def main() -> None:
     import django
 
     django.setup()
-    lifecycle.instrument()
-    lifecycle.serve("worker", "1", {})
+    lifecycle.start()
     from userapi.users.models import User
 
     tracer = trace.get_tracer(__name__)
