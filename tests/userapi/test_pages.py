@@ -80,6 +80,7 @@ def test_home_links_everything(client: Client, settings: Any) -> None:
 def test_home_links_metrics_in_direct_mode(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TELEMETRY_MODE", "direct")
     monkeypatch.setattr(lifecycle._Process, "config", None)
+    monkeypatch.setattr(lifecycle._Process, "recording", None)
     assert '<a href="/metrics">' in client.get("/").content.decode()
 
 

@@ -56,4 +56,5 @@ def test_metrics_under_a_prefix_ask_for_the_token(client: Client, monkeypatch: p
     monkeypatch.setenv("TELEMETRY_MODE", "direct")
     monkeypatch.setenv("METRICS_TOKEN", "a-token-of-16-signs")
     monkeypatch.setattr(lifecycle._Process, "config", None)
+    monkeypatch.setattr(lifecycle._Process, "recording", None)
     assert client.get("/metrics", SCRIPT_NAME="/public").status_code == 401
