@@ -55,7 +55,7 @@ def test_one_pair_has_no_interval_and_tells_nothing() -> None:
 
 @pytest.mark.parametrize(("values", "baseline"), [([], []), ([1.0], [1.0, 2.0]), ([0.0], [1.0])])
 def test_ratio_of_what_makes_no_pairs_is_refused(values: list[float], baseline: list[float]) -> None:
-    with pytest.raises(ValueError, match="accepted"):
+    with pytest.raises(ValueError, match="expected"):
         paired_ratio(values, baseline)
 
 
