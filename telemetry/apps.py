@@ -29,8 +29,9 @@ class TelemetryAppConfig(AppConfig):
             if not config.records:
                 return
         add_middleware()
-        if config.instrumentation == "contrib" and (found := lifecycle.recording()):
-            found.patch()  # its middleware must be listed before the application is built
+        with suppress(ConfigError):
+            if TelemetryConfig.from_env().instrumentation == "contrib" and (found := lifecycle.recording()):
+                found.patch()  # its middleware must be listed before the application is built
 
 
 def add_middleware() -> None:

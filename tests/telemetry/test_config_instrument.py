@@ -70,7 +70,7 @@ def test_contrib_takes_no_link() -> None:
     found = error({"TELEMETRY_INSTRUMENTATION": "contrib", "TELEMETRY_INCOMING_CONTEXT": "link"})
     assert str(found) == (
         "TELEMETRY_INCOMING_CONTEXT: 'link' needs TELEMETRY_INSTRUMENTATION=native; "
-        "accepted: trust or ignore with contrib"
+        "expected trust or ignore with contrib"
     )
 
 
