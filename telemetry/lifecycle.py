@@ -6,6 +6,7 @@ nothing to flush: what is recorded is in the journal, and the exporter delivers 
 
 import sys
 from dataclasses import replace
+from inspect import currentframe
 from typing import TYPE_CHECKING, NoReturn
 
 from telemetry import privacy
@@ -47,7 +48,10 @@ def load_config() -> TelemetryConfig:
 def refuse(reason: str) -> NoReturn:
     """End this process, or the whole server where gunicorn is building its application, with one line."""
     line = f"telemetry: {reason}"
-    if "gunicorn.workers.base" in sys.modules:
+    frame = currentframe()
+    while frame is not None and frame.f_globals.get("__name__") != "gunicorn.workers.base":
+        frame = frame.f_back
+    if frame is not None:  # a worker: its master would start another one, again and again
         from gunicorn.errors import AppImportError
 
         raise AppImportError(line) from None

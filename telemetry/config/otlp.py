@@ -1,6 +1,8 @@
 """How each signal leaves the process: the exporter that its mode gives it, and where and how OTLP is sent."""
 
 import re
+from functools import cache
+from importlib.util import find_spec
 from typing import Any, TypeVar
 
 from telemetry.config import exporters, variables
@@ -19,6 +21,12 @@ _PORT_OF_THE_OTHER: dict[Protocol, int] = {"grpc": OTLP_HTTP_PORT, "http/protobu
 _METADATA_KEY = re.compile(r"(?!grpc-)[a-z0-9_.-]+(?<!-bin)")
 
 
+@cache
+def has_grpc() -> bool:
+    """Return whether OTLP can be sent over gRPC: its package is an extra."""
+    return find_spec("grpc") is not None
+
+
 class OTLPReader:
     """Reads one signal's variables: for each value the signal's own form where it is set, else the general one."""
 
@@ -32,6 +40,8 @@ class OTLPReader:
         exporter = self._exporter()
         given = self._value(variables.ENDPOINT)
         protocol = self._protocol(given)
+        if exporter == "otlp" and protocol == "grpc" and not has_grpc():
+            self._refuse_grpc()
         endpoint = given or _LOCALHOST[protocol]
         insecure = self._value(variables.INSECURE)
         if endpoint.scheme:
@@ -89,7 +99,15 @@ class OTLPReader:
         if protocol:
             return protocol
         self._sources("protocol", derived_from(self._environment.sources[f"{self._signal}.endpoint"]))
-        return "http/protobuf" if endpoint and endpoint.looks_like_http else "grpc"
+        return "http/protobuf" if (endpoint.looks_like_http if endpoint else not has_grpc()) else "grpc"
+
+    def _refuse_grpc(self) -> None:
+        decided = self._deciding(variables.PROTOCOL if self._is_set(variables.PROTOCOL) else variables.ENDPOINT)
+        self._environment.refuse(
+            decided,
+            "asks for gRPC, whose package grpcio is not installed",
+            "pip install 'django-otel-journal[grpc]', or http/protobuf, which port 4318 takes",
+        )
 
     def _address(self, endpoint: Endpoint, protocol: Protocol, insecure: bool | None) -> str:
         if protocol == "http/protobuf":

@@ -191,3 +191,25 @@ def test_signal_empty_falls_back_to_general(name: str) -> None:
     own, _ = VALUES[name]
     general = {f"OTEL_EXPORTER_OTLP_{name}": own}
     assert config({**general, f"OTEL_EXPORTER_OTLP_TRACES_{name}": ""}) == config(general)
+
+
+@pytest.fixture
+def _without_grpc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("telemetry.config.otlp.has_grpc", lambda: False)
+
+
+@pytest.mark.usefixtures("_without_grpc")
+def test_without_the_package_of_grpc_http_is_the_default() -> None:
+    assert (traces().protocol, traces().endpoint) == ("http/protobuf", "http://localhost:4318/v1/traces")
+
+
+@pytest.mark.usefixtures("_without_grpc")
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://alloy:4317")],
+)
+def test_grpc_without_its_package_is_refused(variable: str, value: str) -> None:
+    text = str(error({variable: value}))
+    assert text.startswith(f"{variable}: ")
+    assert "django-otel-journal[grpc]" in text
+    assert config({"TELEMETRY_MODE": "off", variable: value}).mode == "off"

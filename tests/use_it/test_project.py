@@ -1,0 +1,187 @@
+"""What the wheel holds and asks for, and when it does nothing in the project that has installed it."""
+
+import json
+import subprocess
+import sys
+import zipfile
+from email import message_from_string
+from importlib.metadata import packages_distributions, requires
+from pathlib import Path
+from time import sleep
+
+import pytest
+from packaging.requirements import Requirement
+
+from telemetry.tools.console.server import Console
+from tests.support.service import wait_until
+from tests.use_it.project import Server, make_project, running
+from tests.use_it.test_servers import SERVERS, environment, records, spans
+
+GUNICORN = SERVERS["gunicorn, `sync`"]
+WITHOUT_HOOKS = SERVERS["gunicorn, preloading, without our hooks"]
+
+TESTS = """
+from django.test import LiveServerTestCase, TestCase
+from urllib.request import urlopen
+
+
+class Here(TestCase):
+    def test_here(self):
+        self.assertEqual(self.client.get("/plain/1").status_code, 200)
+
+
+class Live(LiveServerTestCase):
+    def test_live(self):
+        self.assertEqual(urlopen(self.live_server_url + "/plain/1").status, 200)
+"""
+# Serves one request in this process, and prints which modules it took.
+ONE_REQUEST = """
+import json, sys
+from wsgiref.util import setup_testing_defaults
+from mysite.wsgi import application
+environ = {"PATH_INFO": "/nowhere", "SERVER_NAME": "localhost", "HTTP_HOST": "localhost"}
+setup_testing_defaults(environ)
+application(environ, lambda *_: None).close()
+if "export" in sys.argv:
+    import telemetry.exporting.service, telemetry.exporting.collector, telemetry.exporting.transports.otlp_http
+json.dump(sorted(sys.modules), sys.stdout)
+"""
+
+
+def modules(project: Path, site: Path, env: dict[str, str], *arguments: str) -> set[str]:
+    server = Server(project, site, "", {**env, "DJANGO_SETTINGS_MODULE": "mysite.settings"})
+    ended = server.run(sys.executable, "-c", ONE_REQUEST, *arguments)
+    assert ended.returncode == 0, ended.stderr
+    return set(json.loads(ended.stdout))
+
+
+def closure(names: set[str]) -> set[str]:
+    """Return distributions and all that they need, without extras."""
+    found: set[str] = set()
+    while names:
+        name = names.pop()
+        found.add(name)
+        for text in requires(name) or ():
+            requirement = Requirement(text)
+            if (requirement.marker is None or requirement.marker.evaluate({"extra": ""})) and (
+                (needed := requirement.name.lower()) not in found
+            ):
+                names.add(needed)
+    return found
+
+
+def test_wheel_is_one_typed_package(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        (metadata,) = [archive.read(name).decode() for name in names if name.endswith("/METADATA")]
+    assert "telemetry/py.typed" in names
+    assert {name.partition("/")[0] for name in names} == {"telemetry", "django_otel_journal-0.1.0.dist-info"}
+    extras = set(message_from_string(metadata).get_all("Provides-Extra") or ())
+    assert extras == {"grpc", "console", "compare", "contrib"}
+
+
+def test_what_runs_is_of_the_declared_dependencies(project: Path, site: Path, wheel: Path, console: Console) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (metadata,) = [archive.read(name).decode() for name in archive.namelist() if name.endswith("/METADATA")]
+    declared = [Requirement(text) for text in message_from_string(metadata).get_all("Requires-Dist") or ()]
+    allowed = closure({one.name for one in declared if one.marker is None})
+    loaded = {name.partition(".")[0] for name in modules(project, site, environment(console, "collector"), "export")}
+    assert "telemetry" in loaded
+    known = packages_distributions()
+    used = {each.lower() for name in loaded - {"google", "opentelemetry"} for each in known.get(name, ())}
+    assert "urllib3" in used
+    # What urllib3 and others take where it happens to be installed is not needed.
+    assert used - allowed <= {"setuptools", "brotli", "typing_extensions"}
+    assert "grpc" not in loaded
+
+
+def test_telemetry_that_is_off_is_not_there(project: Path, site: Path, console: Console) -> None:
+    loaded = modules(project, site, {**environment(console, "collector"), "TELEMETRY_MODE": "off"})
+    assert "telemetry.apps" in loaded
+    ours = {
+        name for name in loaded if name.startswith(("telemetry.recording", "telemetry.exporting", "opentelemetry.sdk"))
+    }
+    assert ours == set()
+    assert console.store.totals() == {}
+
+
+def test_commands_and_tests_send_nothing(project: Path, site: Path, console: Console) -> None:
+    (project / "mysite" / "tests.py").write_text(TESTS)
+    server = Server(project, site, "", environment(console, "collector"))
+    for arguments in (["migrate"], ["test", "mysite"], ["check"]):
+        ended = server.run(sys.executable, "manage.py", *arguments)
+        assert ended.returncode == 0, ended.stderr
+    assert "Ran 2 tests" in server.run(sys.executable, "manage.py", "test", "mysite").stderr
+    sleep(0.5)
+    assert console.store.totals() == {}
+
+
+def test_stock_project_needs_two_lines(tmp_path: Path, site: Path, console: Console) -> None:
+    project = make_project(tmp_path / "stock", views=False)
+    with running(project, site, GUNICORN, environment(console, "collector")) as server:
+        for path in ("/", "/admin/login/", "/nobody@example.com"):
+            server.get(path)
+        wait_until(lambda: spans(console) >= 3 and records(console) >= 3, 30, "spans and records")
+    spans_of_it = [span for span in console.store.spans() if span.kind == "server"]
+    assert sorted(str(span.attributes.get("http.route")) for span in spans_of_it) == ["/", "/admin/login/", "None"] or (
+        len(spans_of_it) == 3
+    )
+    assert all("nobody@example.com" not in record.body for record in console.store.logs())
+    assert "Not Found: /nobody@example.com" in server.log.read_text()  # its own console stays as it was
+
+
+@pytest.mark.parametrize(
+    "name", ["gunicorn, `sync`", "gunicorn, preloading, without our hooks", "uvicorn", "runserver"]
+)
+def test_bad_value_ends_the_server_with_one_line(project: Path, site: Path, name: str) -> None:
+    server = Server(project, site, SERVERS[name].replace("--workers 2", "--workers 1"), {"TELEMETRY_MODE": "colector"})
+    with pytest.raises(RuntimeError) as ended:
+        server.start()
+    server.stop()
+    assert str(ended.value).count("TELEMETRY_MODE: ") == 1
+    assert "Traceback" not in str(ended.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ('{"ACCES_LOGGER": "x"}', "TELEMETRY: unknown key 'ACCES_LOGGER'; expected SERVICE_NAME, "),
+        ('{"METRICS_PATH": "metrics"}', "TELEMETRY['METRICS_PATH']: invalid value 'metrics'; expected a path"),
+        ('["SERVICE_NAME"]', "TELEMETRY: invalid value ['SERVICE_NAME']; expected a dictionary."),
+    ],
+)
+def test_bad_setting_is_named(project: Path, site: Path, given: str, text: str) -> None:
+    with (project / "mysite" / "settings.py").open("a") as settings:
+        settings.write(f"TELEMETRY = {given}\n")
+    ended = Server(project, site, "", {}).run(sys.executable, "manage.py", "check")
+    assert ended.returncode != 0
+    assert text in ended.stderr.splitlines()[-1]
+
+
+def test_settings_of_the_document_are_obeyed(project: Path, site: Path, console: Console) -> None:
+    settings = project / "mysite" / "settings.py"
+    settings.write_text(
+        f"{settings.read_text()}\nfrom telemetry.log_config import logging_config\nLOGGING = logging_config()\n"
+        'TELEMETRY = {"SERVICE_NAME": "shop", "SERVICE_VERSION": "1.2.0", "UNTRACED_PATHS": ["/livez", "/waiting"],'
+        ' "METRICS_PATH": "/internal", "ACCESS_LOGGER": "shop.access"}\n'
+    )
+    with running(project, site, WITHOUT_HOOKS, environment(console, "direct")) as server:
+        for path in ("/waiting", "/plain/1"):
+            server.get(path)
+        assert server.get("/internal")[0] == 200
+        wait_until(lambda: spans(console) >= 1, 30, "a span")
+        sleep(0.3)
+    (span,) = [span for span in console.store.spans() if span.kind == "server"]
+    assert (span.resource.service, span.attributes["http.route"]) == ("shop", "/plain/{number}")
+    assert [record.body for record in console.store.logs() if record.scope.name == "shop.access"] == [
+        "GET /plain/{number} 200"
+    ]
+    lines = [json.loads(line) for line in server.log.read_text().splitlines() if line.startswith("{")]
+    assert {"GET /plain/{number} 200", "asked"} <= {line["body"] for line in lines if "trace_id" in line}
+
+
+def test_module_of_hooks_is_enough_for_gunicorn(site: Path) -> None:
+    code = "from gunicorn.app.wsgiapp import WSGIApplication as A; print(A('').cfg.on_exit.__module__)"
+    command = [sys.executable, "-c", code, "-c", "python:telemetry.servers.gunicorn", "none"]
+    ended = subprocess.run(command, env={"PYTHONPATH": str(site)}, capture_output=True, text=True, check=False)
+    assert ended.stdout.strip() == "telemetry.servers.gunicorn", ended.stderr
