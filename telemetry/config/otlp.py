@@ -102,9 +102,9 @@ class OTLPReader:
         return "http/protobuf" if (endpoint.looks_like_http if endpoint else not has_grpc()) else "grpc"
 
     def _refuse_grpc(self) -> None:
-        decided = self._deciding(variables.PROTOCOL if self._is_set(variables.PROTOCOL) else variables.ENDPOINT)
+        protocol, endpoint = self._deciding(variables.PROTOCOL), self._deciding(variables.ENDPOINT)
         self._environment.refuse(
-            decided,
+            protocol if self._is_set(variables.PROTOCOL) else endpoint,
             "asks for gRPC, whose package grpcio is not installed",
             "pip install 'django-otel-journal[grpc]', or http/protobuf, which port 4318 takes",
         )
