@@ -163,7 +163,7 @@ def test_file_decides_alone(write: Write) -> None:
         TELEMETRY_PRIVACY="strict",
     )
     config = read(environ)
-    assert (config.service_name, config.excluded_urls, config.privacy) == ("user-api", ("livez",), "strict")
+    assert (config.service_name, config.excluded_urls, config.privacy) == ("unknown_service", ("livez",), "strict")
     assert config.warnings == (
         "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT has no effect: OTEL_CONFIG_FILE is set",
         "OTEL_SERVICE_NAME has no effect: OTEL_CONFIG_FILE is set",
