@@ -10,7 +10,7 @@ from telemetry.tools.console.faults import Faults
 from telemetry.tools.console.limits import MEBIBYTE, Limits, SignalLimits
 from telemetry.tools.console.scraper import ScrapeTarget
 from telemetry.tools.console.server import Console
-from telemetry.tools.console.store import ACCESS_LOGGER
+from telemetry.tools.console.store import ACCESS_LOGGERS
 
 _TARGET = "service"
 
@@ -93,7 +93,7 @@ class ConsoleStore:
     def distinct(self, stored: Stored) -> Stored:
         """Leave out log records that came more than once: a retry whose first try had arrived."""
         records = self.console.store.logs(mode=self._mode)
-        access = [record.trace_id for record in records if record.scope.name == ACCESS_LOGGER]
+        access = [record.trace_id for record in records if record.scope.name in ACCESS_LOGGERS]
         kept = {(record.trace_id, record.time_ns, record.scope.name, str(record.body)) for record in records}
         return replace(
             stored,

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 #: The logger of the service that writes one record per request.
 ACCESS_LOGGER = "userapi.access"
+#: The same, and what `TELEMETRY["ACCESS_LOGGER"]` is by default.
+ACCESS_LOGGERS = frozenset({ACCESS_LOGGER, "telemetry.access"})
 
 _ALL = 1 << 62
 #: Figures leave out the last moments, which of what is replayed are complete.
@@ -118,7 +120,7 @@ class Store:
             for record in records:
                 totals = self._totals.mode(record.resource.mode)
                 totals.log_records += 1
-                if record.scope.name == ACCESS_LOGGER:
+                if record.scope.name in ACCESS_LOGGERS:
                     totals.access_records += 1
                 elif record.scope.name == SERVER_LOGGER:
                     self._senders.hear_start(record, now_ns)
