@@ -13,7 +13,7 @@ from telemetry.exporting.process_metrics import ProcessMetrics
 from telemetry.exporting.rings import Writer
 from telemetry.exporting.views import Views
 
-BUSY = "import sys\nwhile True:\n    sum(range(1000))\n"
+BUSY = "print(flush=True)\nwhile True:\n    sum(range(1000))\n"
 Start = Callable[[], subprocess.Popen[bytes]]
 
 
@@ -22,13 +22,15 @@ def start() -> Iterator[Start]:
     started: list[subprocess.Popen[bytes]] = []
 
     def process() -> subprocess.Popen[bytes]:
-        started.append(subprocess.Popen([sys.executable, "-c", BUSY]))
+        started.append(subprocess.Popen([sys.executable, "-c", BUSY], stdout=subprocess.PIPE))
+        assert started[-1].stdout
+        started[-1].stdout.readline()  # it has started, and grows no more
         return started[-1]
 
     yield process
     for each in started:
         each.kill()
-        each.wait()
+        each.communicate()
 
 
 def writer(process: subprocess.Popen[bytes]) -> Writer:
