@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from telemetry.answers import is_streamed, when_over
+from telemetry.logs import configured_loggers
 from telemetry.root_handler import let_pass
 from telemetry.routes import UNMATCHED, known_method, matched_route
 
@@ -31,6 +32,7 @@ class AccessLogMiddleware:
         if self._is_async:
             markcoroutinefunction(self)
         let_pass(logger)
+        configured_loggers.add(logger)
 
     def __call__(self, request: HttpRequest) -> Any:
         if self._is_async:

@@ -27,6 +27,8 @@ _PLAIN = (str, bool, int, float)
 _STACKS = ("exception.stacktrace", "code.stacktrace")
 _encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
 _constants = Constants()
+configured_loggers: set[str] = set()
+"""Names that are of the project's settings: with TELEMETRY_PRIVACY=strict they are shown as those of the code are."""
 
 
 class Translation(NamedTuple):
@@ -68,8 +70,8 @@ def template_of(record: logging.LogRecord) -> str | None:
 
 
 def _code_name(name: str) -> str:
-    """Return the name of a logger as far as it is a module's or stands in the code."""
-    if is_module(name) or _constants.on_the_stack(name, currentframe()):
+    """Return the name of a logger as far as it is a module's, or stands in the code or the settings."""
+    if name in configured_loggers or is_module(name) or _constants.on_the_stack(name, currentframe()):
         return name
     parent = name
     while "." in parent:

@@ -77,7 +77,7 @@ def test_wheel_is_one_typed_package(wheel: Path) -> None:
     assert "telemetry/py.typed" in names
     assert {name.partition("/")[0] for name in names} == {"telemetry", "django_otel_journal-0.1.0.dist-info"}
     extras = set(message_from_string(metadata).get_all("Provides-Extra") or ())
-    assert extras == {"grpc", "console", "compare", "contrib"}
+    assert extras == {"grpc", "console", "compare", "contrib", "file", "mcp"}
 
 
 def test_what_runs_is_of_the_declared_dependencies(project: Path, site: Path, wheel: Path, console: Console) -> None:
