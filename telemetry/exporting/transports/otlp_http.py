@@ -8,7 +8,7 @@ import errno
 import gzip
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from math import isfinite
@@ -16,6 +16,7 @@ from time import monotonic, time
 
 import urllib3
 
+from telemetry.causes import causes as causes_of
 from telemetry.config import Signal, SignalConfig
 from telemetry.exporting.transports.answers import OTHER, REFUSED, TIMEOUT, UNAVAILABLE, Answer, shorten
 from telemetry.exporting.transports.connection import KeptConnection
@@ -148,7 +149,7 @@ def _failure(error: Exception) -> Answer:
         error, urllib3.exceptions.NewConnectionError
     ):
         return _TOO_LATE
-    causes = list(_causes(error))
+    causes = list(causes_of(error))
     if tls := [cause for cause in causes if isinstance(cause, (ssl.SSLError, urllib3.exceptions.SSLError))]:
         why = next((cause.reason for cause in tls if isinstance(cause, ssl.SSLError) and cause.reason), "")
         hint = "check the endpoint's scheme and OTEL_EXPORTER_OTLP_CERTIFICATE"
@@ -164,15 +165,3 @@ def _failure(error: Exception) -> Answer:
         detail, hint = f"the connection broke ({type(error).__name__})", "check the endpoint's port (4318 for HTTP)"
         return Answer(UNAVAILABLE, detail, f"{hint} and scheme", retryable=True)
     return Answer(OTHER, type(error).__name__, "OTEL_LOG_LEVEL=debug tells more", retryable=True)
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Walk to the root of an error, through urllib3's wrappers too."""
-    seen: set[int] = set()
-    todo: list[object] = [error]
-    while todo:
-        cause = todo.pop()
-        if isinstance(cause, BaseException) and id(cause) not in seen:
-            seen.add(id(cause))
-            yield cause
-            todo += [*cause.args, cause.__cause__, cause.__context__, getattr(cause, "reason", None)]
