@@ -23,15 +23,16 @@ class TelemetryAppConfig(AppConfig):
             lifecycle.load_config()  # its reloader would wait for a better value for ever
 
         # For commands, which log without ever starting telemetry. A bad value is the check's and the start's business.
+        instrumentation = ""
         with suppress(ConfigError):
             config = TelemetryConfig.from_env()
             privacy.configure(config.redact, strict=config.privacy == "strict")
             if not config.records:
                 return
+            instrumentation = config.instrumentation
         add_middleware()
-        with suppress(ConfigError):
-            if TelemetryConfig.from_env().instrumentation == "contrib" and (found := lifecycle.recording()):
-                found.patch()  # its middleware must be listed before the application is built
+        if instrumentation == "contrib" and (found := lifecycle.recording()):
+            found.patch()  # its middleware must be listed before the application is built
 
 
 def add_middleware() -> None:
