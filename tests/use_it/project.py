@@ -52,10 +52,6 @@ def parts():
         sleep(0.05)
 
 
-async def slow(request):
-    await asyncio.sleep(60)
-
-
 def streamed(request):
     return StreamingHttpResponse(parts())
 
@@ -64,7 +60,6 @@ urlpatterns = [
     path("plain/<int:number>", plain),
     path("waiting", waiting),
     path("streamed", streamed),
-    path("slow", slow),
 ]
 """
 
