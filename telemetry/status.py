@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +13,20 @@ from telemetry.journal.asking import NoAnswerError, ask
 PROJECT = str(Path(__file__).resolve().parent)
 """The place of this code, which tells the services of several checkouts apart."""
 
-_ANSWER_SECONDS = 2.0
+# An exporter answers between two reads of the rings, which take long on a host without a free CPU.
+_ANSWER_SECONDS = 10.0
+_ASKED_AT_ONCE = 16
 
 
-def read_statuses(timeout: float = _ANSWER_SECONDS, run: int | None = None) -> list[dict[str, Any]]:
-    """Return the answer of each running service, with `error` where there is none within `timeout` seconds.
+def running_services(run: int | None = None) -> list[dict[str, Any]]:
+    """Return what is known of each running service without its exporter: `run`, `service`, `mode`, `version`, ...
 
-    With `run`, of that service alone whose server is this process; no other is asked.
+    With `run`, of that service alone whose server is this process.
     """
-    return list(_statuses(timeout, run))
+    return list(_running(run))
 
 
-def _statuses(timeout: float, run: int | None) -> Iterator[dict[str, Any]]:
+def _running(run: int | None) -> Iterator[dict[str, Any]]:
     for path in directory.run_directories():
         try:
             service = directory.read_service(path)
@@ -31,10 +35,26 @@ def _statuses(timeout: float, run: int | None) -> Iterator[dict[str, Any]]:
         except (OSError, ValueError, KeyError):
             continue
         known = {"run": int(service["run"].partition("-")[0]), "service": service["service"], "mode": service["mode"]}
-        if run not in {None, known["run"]}:
-            continue
         known |= {"version": service["version"], "address": service["address"], "directory": str(path)}
-        try:
-            yield known | json.loads(ask(path, {"ask": "status"}, timeout)[1])
-        except (NoAnswerError, ValueError) as error:
-            yield known | {"error": str(error)}
+        if run in {None, known["run"]}:
+            yield known
+
+
+def ask_status(service: dict[str, Any], timeout: float = _ANSWER_SECONDS) -> dict[str, Any]:
+    """Return one of `running_services` with its exporter's answer, or `error` if there is none within `timeout`."""
+    try:
+        return service | json.loads(ask(Path(service["directory"]), {"ask": "status"}, timeout)[1])
+    except (NoAnswerError, ValueError) as error:
+        return service | {"error": str(error)}
+
+
+def read_statuses(timeout: float = _ANSWER_SECONDS, run: int | None = None) -> list[dict[str, Any]]:
+    """Return the answer of each running service, all asked at once, with `error` where there is none in time.
+
+    With `run`, of that service alone whose server is this process; no other is asked.
+    """
+    services = running_services(run)
+    if len(services) == 1:
+        return [ask_status(services[0], timeout)]
+    with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
+        return list(pool.map(partial(ask_status, timeout=timeout), services))

@@ -34,7 +34,7 @@ def route(request: pytest.FixtureRequest) -> Route:
 
 def answers(service: Service) -> list[dict[str, Any]]:
     """Return what is reported of the service, an exporter that does not answer included."""
-    return [status for status in read_statuses() if status["run"] == service.process.pid]
+    return read_statuses(run=service.process.pid)
 
 
 def manage(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -201,7 +201,7 @@ def test_status_of_a_stopped_exporter_says_so(console: Console, start_service: S
     exporter.suspend()
     try:
         wait_until(lambda: exporter.status() == psutil.STATUS_STOPPED)
-        (answer,) = answers(service)
+        (answer,) = read_statuses(2.0, service.process.pid)
         assert "did not answer within 2 s" in answer["error"]
         assert "did not answer" in as_text([answer])
         assert service.get("/users")[0] == 200

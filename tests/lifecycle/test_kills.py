@@ -15,7 +15,6 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from telemetry.status import read_statuses
 from telemetry.tools.console.server import Console
 from tests.support.routes import Route
 from tests.support.service import NO_PRELOAD, Service, wait_until
@@ -186,8 +185,8 @@ def test_two_generations_are_two_instances(console: Console, start_service: Star
     old = service.process
 
     def generations() -> list[dict[str, Any]]:
-        runs = {old.pid, *(child.pid for child in psutil.Process(old.pid).children())}
-        found = [status for status in read_statuses() if status["run"] in runs and "error" not in status]
+        runs = [old.pid, *(child.pid for child in psutil.Process(old.pid).children())]
+        found = [status for run in runs if (status := service.status(run))]
         return found if len(found) == 2 else []
 
     service.send_signal(signal.SIGUSR2)

@@ -80,6 +80,10 @@ class Service:
         return self._process
 
     @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
     def output(self) -> str:
         printed = self._log.read_bytes()
         return printed[: printed.rfind(b"\n") + 1].decode()
@@ -135,8 +139,7 @@ class Service:
 
     def status(self, server: int | None = None) -> dict[str, Any] | None:
         """Return what the exporter of the service, or of another `server` process, reports, if it answers in time."""
-        run = self.process.pid if server is None else server
-        answers = (status for status in read_statuses() if status["run"] == run)
+        answers = read_statuses(run=self.process.pid if server is None else server)
         return next((status for status in answers if "error" not in status), None)
 
     def send_signal(self, number: int) -> None:

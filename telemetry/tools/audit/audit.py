@@ -8,14 +8,22 @@ from typing import Any, TypeVar
 
 from telemetry.config import Signal, TelemetryConfig
 from telemetry.config.values import SIGNALS
-from telemetry.status import read_statuses
+from telemetry.status import running_services
 from telemetry.tools.account import Account, Recorded, Stored
 from telemetry.tools.audit.collector import CollectorCounts
 from telemetry.tools.audit.counters import Window
 from telemetry.tools.audit.service_counts import ServiceCounts, from_status
 from telemetry.tools.audit.stores import Discards, data_points, log_records, spans
 from telemetry.tools.backends import BackendError, Console, Prometheus
-from telemetry.tools.doctor.configuration import effective, from_environment, otlp_receivers, running_services
+from telemetry.tools.doctor.configuration import (
+    Running,
+    effective,
+    from_environment,
+    in_mode,
+    listening_at,
+    otlp_receivers,
+    running_service,
+)
 from telemetry.tools.doctor.network import port_offset
 from telemetry.tools.doctor.places import Places
 from telemetry.tools.doctor.walk import HopError
@@ -62,22 +70,25 @@ def audit(places: Places, seconds: float, environ: Mapping[str, str] = os.enviro
 
     Raises AuditError where there is nothing to hold against each other.
     """
+    start = time() - seconds
     try:
         config = from_environment(environ)
+        running = _running(places, config)
     except HopError as error:
         raise AuditError(str(error)) from None
-    statuses = read_statuses()
-    services = running_services(statuses)
-    running = next((one for one in services if one.mode == config.mode), services[0] if len(services) == 1 else None)
     config, _ = effective(config, running)
     if config.mode == "off":
         raise AuditError("telemetry is off: nothing is recorded; set TELEMETRY_MODE=collector or direct")
     if console := places.console(port_offset(otlp_receivers(config))):
         return _of_console(console, config)
-    status = next(
-        (one for one in statuses if running and one.get("address", "").split(",")[0] in running.addresses), None
-    )
-    return _Servers(places, config, time() - seconds, status).audit()
+    return _Servers(places, config, start, running.status if running else None).audit()
+
+
+def _running(places: Places, config: TelemetryConfig) -> Running | None:
+    """Return the service that runs at the place given, else in the mode; raise HopError where it does not answer."""
+    services = running_services()
+    url = places.given.get("service")
+    return running_service(listening_at(services, url) if url else in_mode(services, config.mode), places.timeout)
 
 
 class _Servers:

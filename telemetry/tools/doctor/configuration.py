@@ -8,25 +8,35 @@ from urllib.parse import urlsplit
 from telemetry.config import Mode, Signal, SignalConfig, TelemetryConfig
 from telemetry.config.reader import DEFAULT
 from telemetry.config.values import SIGNALS
+from telemetry.status import ask_status
 from telemetry.tools.doctor.network import Receiver, proxy_between, receivers
 from telemetry.tools.doctor.walk import Finding, HopError, State
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What a running service reports (`manage.py telemetry --status`)."""
+    """A running service; `status` is what it reports (`manage.py telemetry --status`)."""
 
-    mode: Mode
-    service_name: str
-    version: str
-    addresses: tuple[str, ...]
-    signals: Mapping[Signal, Mapping[str, Any]]
-    """For each `exporter`, and for OTLP `destination`, `protocol`, `failing`, ..."""
+    status: Mapping[str, Any]
 
     @property
-    def port(self) -> int | None:
-        """The first TCP port that it listens on."""
-        return next((port for address in self.addresses if (port := _port(address))), None)
+    def mode(self) -> Mode:
+        mode: Mode = self.status["mode"]
+        return mode
+
+    @property
+    def service_name(self) -> str:
+        return str(self.status["service"])
+
+    @property
+    def version(self) -> str:
+        return str(self.status["version"])
+
+    @property
+    def signals(self) -> Mapping[Signal, Mapping[str, Any]]:
+        """For each `exporter`, and for OTLP `destination`, `protocol`, `failing`, ..."""
+        signals: Mapping[Signal, Mapping[str, Any]] = self.status["signals"]
+        return signals
 
 
 def from_environment(environ: Mapping[str, str]) -> TelemetryConfig:
@@ -37,21 +47,35 @@ def from_environment(environ: Mapping[str, str]) -> TelemetryConfig:
     return TelemetryConfig.from_env(environ)
 
 
-def running_services(statuses: list[dict[str, Any]]) -> list[Running]:
-    """Return the services of which an exporter has answered."""
-    return [_running(status) for status in statuses if "signals" in status]
+def running_service(service: dict[str, Any] | None, timeout: float) -> Running | None:
+    """Return what one of `telemetry.status.running_services` reports; raise HopError where its exporter is silent."""
+    if service is None:
+        return None
+    status = ask_status(service, timeout)
+    if "signals" not in status:
+        raise HopError(
+            f"{service['service']} at {service['address'] or '?'} (process {service['run']}) runs, but "
+            f"{status.get('error', 'its exporter has no status')}",
+            "see the service's log; its next request starts an exporter if there is none",
+        )
+    return Running(status)
 
 
-def _running(status: dict[str, Any]) -> Running:
-    addresses = tuple(str(status.get("address", "")).split(","))
-    return Running(status["mode"], status["service"], status.get("version", ""), addresses, status["signals"])
+def in_mode(services: list[dict[str, Any]], mode: Mode) -> dict[str, Any] | None:
+    """Return the first running service in this mode, else the only one that runs, else None."""
+    return next((one for one in services if one["mode"] == mode), services[0] if len(services) == 1 else None)
 
 
-def listening_at(services: list[Running], url: str) -> Running | None:
+def listening_at(services: list[dict[str, Any]], url: str) -> dict[str, Any] | None:
     """Return the running service that listens on the port of `url`, None where none says so."""
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    return next((one for one in services if any(_port(address) == port for address in one.addresses)), None)
+    return next((one for one in services if port in ports_of(one)), None)
+
+
+def ports_of(service: dict[str, Any]) -> list[int]:
+    """Return the TCP ports that a running service listens on."""
+    return [port for address in service["address"].split(",") if (port := _port(address))]
 
 
 def _port(address: str) -> int | None:

@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Mapping
+from typing import Any
 
 from telemetry.config import TelemetryConfig
-from telemetry.status import read_statuses
+from telemetry.status import running_services
 from telemetry.tools.doctor import configuration
 from telemetry.tools.doctor.configuration import Running
 from telemetry.tools.doctor.course import HOPS, Course
@@ -67,20 +68,19 @@ class Doctor:
 
     def _configure(self) -> Finding:
         config = configuration.from_environment(self._environ)
-        services = configuration.running_services(read_statuses())
+        services = running_services()
         self.service = self._places.service(_default_url(config, services))
-        self._running = configuration.listening_at(services, self.service.base)
+        found = configuration.listening_at(services, self.service.base)
+        self._running = configuration.running_service(found, self._places.timeout)
         self._config, differences = configuration.effective(config, self._running)
         return configuration.judged(self._config, differences)
 
 
-def _default_url(config: TelemetryConfig, services: list[Running]) -> str:
+def _default_url(config: TelemetryConfig, services: list[dict[str, Any]]) -> str:
     """Return where the service is likely to be: where one runs in this mode, else at the port of its mode."""
-    ports = [running.port for running in services if running.mode == config.mode and running.port]
-    if not ports and len(services) == 1 and services[0].port:
-        ports = [services[0].port]
-    if ports:
-        return f"http://127.0.0.1:{ports[0]}"
+    found = configuration.in_mode([one for one in services if configuration.ports_of(one)], config.mode)
+    if found:
+        return f"http://127.0.0.1:{configuration.ports_of(found)[0]}"
     return f"http://127.0.0.1:{_DIRECT_PORT}" if config.mode == "direct" else Service.default_url
 
 

@@ -11,7 +11,7 @@ from telemetry.tools.audit.audit import Audit, AuditError, audit
 from telemetry.tools.console.server import Console
 from telemetry.tools.doctor.places import Places
 from tests.support.prometheus import Prometheus
-from tests.support.service import wait_until
+from tests.support.service import Service, wait_until
 
 # Everything is sent at once, in small batches and uncompressed, so that little is waited for.
 EAGER = {
@@ -33,8 +33,10 @@ def console() -> Iterator[Console]:
 class Auditor:
     """Audits one service from a moment on that `begin` sets."""
 
-    def __init__(self, places: Mapping[str, str], env: Mapping[str, str], prometheus: Prometheus | None = None) -> None:
-        self._places = Places.read({"console": "none", **places}, 10.0, env)
+    def __init__(
+        self, service: Service, places: Mapping[str, str], env: Mapping[str, str], prometheus: Prometheus | None = None
+    ) -> None:
+        self._places = Places.read({"service": service.url, "console": "none", **places}, 30.0, env)
         self._env = env
         self._prometheus = prometheus
         self._began = time()

@@ -24,7 +24,7 @@ def test_collector_drops_what_its_backend_refuses(
         rotel.start()
         env = {**EAGER, **Route("collector", "grpc").env_for(rotel.port, rotel.port)}
         service = start_service("--workers=1", **env)
-        auditor = Auditor({"console": console.url}, env)
+        auditor = Auditor(service, {"console": console.url}, env)
         send(service, 9)
         found = auditor.until(lambda one: len(one) == 3 and one["traces"].recorded.items >= 9, "complete")
         assert [account.completeness for account in found.values()] == [1, 1, 1]

@@ -7,12 +7,15 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
+from telemetry.tools.audit.audit import AuditError, audit
 from telemetry.tools.console.faults import Faults
 from telemetry.tools.console.server import Console
+from telemetry.tools.doctor.places import Places
 from tests.support.routes import Route
-from tests.support.service import ROOT, Service, free_port
+from tests.support.service import ROOT, Service, free_port, wait_until
 from tests.tools.doctor.conftest import Pair, diagnose, run_doctor
 
 COLLECTOR = Route("collector", "grpc")
@@ -68,6 +71,25 @@ def test_mode_off_in_the_service(pair: Callable[..., Pair]) -> None:
     assert found.hop("status")["state"] == "warning"
     assert found.hop("otlp", "traces")["state"] == "ok"
     assert found.hop("trace")["detail"] == "because of: request"
+
+
+def test_service_whose_exporter_does_not_answer(pair: Callable[..., Pair]) -> None:
+    """It is not taken for a service without telemetry, nor does the shell's environment stand in for its word."""
+    examined = pair(COLLECTOR)
+    status = wait_until(examined.service.status, 60, "the exporter's status")
+    assert status
+    exporter = psutil.Process(status["pid"])
+    exporter.suspend()
+    try:
+        found = diagnose(examined.places, {"TELEMETRY_MODE": "direct"}, timeout=1)
+        assert found.failed == ["configuration"], found.text
+        detail = found.hop("configuration")["detail"]
+        assert detail.startswith(f"user-api at http://127.0.0.1:{examined.service.port} (process "), detail
+        assert "runs, but the exporter did not answer within 1 s" in detail
+        with pytest.raises(AuditError, match=r"user-api at .* runs, but the exporter did not answer within 1 s"):
+            audit(Places.read(examined.places, 1.0, {}), 60, {"TELEMETRY_MODE": "direct"})
+    finally:
+        exporter.resume()
 
 
 def test_proxy_in_between(collected: Pair, monkeypatch: pytest.MonkeyPatch) -> None:

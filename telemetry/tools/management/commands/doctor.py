@@ -41,7 +41,7 @@ class Command(BaseCommand):
             "--wait", type=_seconds, metavar="SECONDS", help="how long things may take to arrive (by the configuration)"
         )
         parser.add_argument(
-            "--timeout", type=_seconds, default=5.0, metavar="SECONDS", help="for each question (%(default)s)"
+            "--timeout", type=_seconds, default=10.0, metavar="SECONDS", help="for each question (%(default)s)"
         )
         parser.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
 
