@@ -63,8 +63,7 @@ def _of_mode(totals: ModeTotals, fates: Fates, senders: list[Sender], targets: S
 def _account(signal: Signal, fates: Fates, made: int, stored: Stored) -> Account:
     name = ITEMS[signal]
     confirmed, lost = fates.delivered(name) or 0, fates.lost(name)
-    waiting = max(made - confirmed - sum(lost.values()), 0)
-    account = Account(signal, Recorded(made, confirmed, lost, waiting), None, stored)
+    account = Account(signal, Recorded(made, confirmed, lost, fates.waiting(name)), None, stored)
     return replace(account, stored=replace(stored, items=account.distinct))
 
 

@@ -42,12 +42,19 @@ class Fates:
     """What became of one mode's records: by signal, how many were delivered (key "") or lost, by reason.
 
     `made` is how many were recorded, and `before` how many had arrived when the first count of a sender came that is
-    older than the console: what it had counted by then is not in `made`.
+    older than the console: what it had counted by then is not in `made`. `backlog` is how many of those had not ended
+    by then, so that they end beyond what is in `made`.
     """
 
     signals: dict[str, Counter[str]] = field(default_factory=dict)
     made: Counter[str] = field(default_factory=Counter)
     before: dict[str, int] = field(default_factory=dict)
+    backlog: Counter[str] = field(default_factory=Counter)
+
+    def waiting(self, signal: str) -> int:
+        """How many have not ended, as far as the senders have reported it."""
+        ended = self.signals.get(signal, Counter()).total()
+        return max(self.made[signal] + self.backlog[signal] - ended, 0)
 
     def delivered(self, signal: str) -> int | None:
         """How many the backends have confirmed, None if no sender reported it."""
@@ -84,7 +91,7 @@ class FateCounts:
             return
         fates = self._of(mode)
         if role in {"recorded", "journal"}:
-            if _label(labels, "otel.span.sampling_result") in {"", "RECORD_AND_SAMPLE"}:
+            if _is_sampled(labels):
                 fates.made[signal] += gain
             if role == "recorded":
                 return
@@ -93,13 +100,18 @@ class FateCounts:
         counts = fates.signals.setdefault(signal, Counter())
         counts[reason if reason in counts or len(counts) < _MOST_REASONS else _OTHER] += gain
 
-    def begin(self, mode: str, metric: str, arrived: Mapping[str, int]) -> None:
+    def begin(
+        self, mode: str, metric: str, labels: Mapping[str, object], count: int, arrived: Mapping[str, int]
+    ) -> None:
         """Note that a series of `metric` is older than the console: `arrived` is what it has by signal."""
         signal, role = FATE_METRICS[metric]
+        fates = self._of(mode)
         if role == "recorded":
-            fates = self._of(mode)
             fates.before.setdefault(signal, arrived[signal])
             fates.made.setdefault(signal, 0)
+            fates.backlog[signal] += count if _is_sampled(labels) else 0
+        elif role == "ended" or (role == "dropped" and _label(labels, "error.type")):
+            fates.backlog[signal] -= count
 
     def _of(self, mode: str) -> Fates:
         if mode not in self._modes and len(self._modes) >= _MOST_MODES:
@@ -113,6 +125,7 @@ class FateCounts:
                 {signal: counts.copy() for signal, counts in fates.signals.items()},
                 fates.made.copy(),
                 fates.before.copy(),
+                fates.backlog.copy(),
             )
             for mode, fates in self._modes.items()
         }
@@ -125,6 +138,10 @@ def started_at(family: Metric) -> dict[frozenset[tuple[str, str]], float]:
         for sample in family.samples
         if sample.name == f"{family.name}_created"
     }
+
+
+def _is_sampled(labels: Mapping[str, object]) -> bool:
+    return _label(labels, "otel.span.sampling_result") in {"", "RECORD_AND_SAMPLE"}
 
 
 def _label(labels: Mapping[str, object], name: str) -> str:

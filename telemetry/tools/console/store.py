@@ -159,7 +159,7 @@ class Store:
                 is_first = not self._requests.knows(counted)
                 gain = self._requests.gain(counted, point.time_ns, gain, resets=start_ns == 0)
                 if is_first and not is_requests:
-                    gain = self._since_start(resource.mode, instrument.name, start_ns, gain)
+                    gain = self._since_start(resource.mode, instrument.name, series.attributes, start_ns, gain)
             if is_requests:
                 totals.requests_otlp += gain
             else:
@@ -204,16 +204,17 @@ class Store:
             else:
                 if is_first:
                     start_ns = int(created.get(frozenset(labels.items()), 0.0) * 1e9)
-                    gain = self._since_start(mode, sample.name, start_ns, gain)
+                    gain = self._since_start(mode, sample.name, labels, start_ns, gain)
                 self._fates.add(mode, sample.name, labels, gain)
         self._metrics.add(SamplePoint(series, time_ns, sample.value, sample.exemplar))
 
-    def _since_start(self, mode: str, metric: str, start_ns: int, count: int) -> int:
+    def _since_start(self, mode: str, metric: str, labels: Mapping[str, object], start_ns: int, count: int) -> int:
         """Return what of a series' first count came since the console's start: all or nothing."""
         if not 0 < start_ns < self.started_ns:
             return count
         totals = self._totals.mode(mode)
-        self._fates.begin(mode, metric, {"spans": totals.spans, "log records": totals.log_records})
+        arrived = {"spans": totals.spans, "log records": totals.log_records}
+        self._fates.begin(mode, metric, labels, count, arrived)
         return 0
 
     # Reading

@@ -8,15 +8,20 @@ from collections.abc import Callable
 
 import pytest
 from django.core.management import CommandError, call_command
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from telemetry.tools.account import percent
+from telemetry.tools.console.accounts import accounts
 from telemetry.tools.console.faults import Faults
+from telemetry.tools.console.ingest import SIGNALS
+from telemetry.tools.console.limits import Limits
 from telemetry.tools.console.scraper import ScrapeTarget
 from telemetry.tools.console.server import Console
+from telemetry.tools.console.store import Store
 from tests.support.routes import Route, send
 from tests.support.service import ROOT, Service, free_port, wait_until
 from tests.tools.audit.conftest import EAGER, Auditor, missing
-from tests.tools.console.client import request
+from tests.tools.console.client import many_ids, request, traces
 
 StartService = Callable[..., Service]
 
@@ -57,7 +62,7 @@ def test_losses_of_the_service(start_service: StartService, mode: str) -> None:
         scrape_interval=0.2,
     ) as console:
         send(service, 10)
-        auditor = Auditor({"console": console.url}, env)
+        auditor = Auditor(service, {"console": console.url}, env)
         found = auditor.until(lambda one: len(one) == 3 and one["traces"].recorded.items >= 10, "complete")
         assert [account.completeness for account in found.values()] == [1, 1, 1]
         spans = found["traces"].recorded.items
@@ -109,13 +114,39 @@ def test_older_service_is_counted_from_the_console_on(start_service: StartServic
         service = start_service("--workers=1", **env)
         send(service, 12)
         wait_until(lambda: first.store.mode("collector").requests_otlp == 12, 30, "the first requests")
+        Auditor(service, {"console": first.url}, env).until(
+            lambda all_: all(one.recorded.confirmed == one.recorded.items for one in all_.values()), "confirmed"
+        )
     with Console(grpc_port=grpc_port, http_port=http_port, api_port=0) as second:
-        auditor = Auditor({"console": second.url}, env)
+        auditor = Auditor(service, {"console": second.url}, env)
         auditor.until(lambda one: len(one) == 3, "heard of")
         send(service, 6)
         found = auditor.until(lambda one: one["logs"].recorded.items >= 6, "counted")
         assert [account.completeness for account in found.values()] == [1, 1, 1], found
         assert found["logs"].recorded.items < 12
+
+
+def test_backlog_of_an_older_service_is_on_its_way() -> None:
+    """What it confirms of the time before the console does not hide that newer spans still wait."""
+    store = Store(Limits())
+
+    def scrape(started: int, exported: int, time_ns: int) -> None:
+        labels = 'export_mode="collector",otel_span_sampling_result="RECORD_AND_SAMPLE"'
+        text = (
+            "# TYPE otel_sdk_span_started counter\n"
+            f"otel_sdk_span_started_total{{{labels}}} {started}\notel_sdk_span_started_created{{{labels}}} 1\n"
+            "# TYPE otel_sdk_exporter_span_exported counter\n"
+            f"otel_sdk_exporter_span_exported_total{{{labels}}} {exported}\n"
+            f"otel_sdk_exporter_span_exported_created{{{labels}}} 1\n# EOF\n"
+        )
+        store.add_samples("service", text_string_to_metric_families(text), time_ns)
+
+    scrape(22, 10, 1)
+    SIGNALS["traces"].ingest(store, traces(many_ids(8)).SerializeToString(), 0)
+    scrape(32, 30, 2)
+    (found,) = accounts(store)["collector"]
+    assert (found.recorded.items, found.stored.items, found.on_its_way) == (10, 8, 2)
+    assert found.completeness == 1
 
 
 def test_wrong_configuration_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
