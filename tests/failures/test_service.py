@@ -17,16 +17,15 @@ from telemetry.status_report import as_text
 from telemetry.tools.compare.faults_proxy import Fault, FaultProxy
 from telemetry.tools.console.faults import Faults
 from telemetry.tools.console.server import Console
-from tests.support.routes import Route, send
+from tests.support.routes import PAIRS, Route, send
 from tests.support.service import ROOT, Service, free_port, wait_until
 
 StartService = Callable[..., Service]
 
 QUICK = {"OTEL_BSP_SCHEDULE_DELAY": "200", "OTEL_BLRP_SCHEDULE_DELAY": "200", "OTEL_METRIC_EXPORT_INTERVAL": "500"}
-ROUTES = [Route(mode, protocol) for mode in ("collector", "direct") for protocol in ("grpc", "http/protobuf")]
 
 
-@pytest.fixture(params=ROUTES, ids=str)
+@pytest.fixture(params=PAIRS, ids=str)
 def route(request: pytest.FixtureRequest) -> Route:
     chosen: Route = request.param
     return chosen

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from telemetry.tools.console.server import Console
-from tests.support.routes import ROUTES, Route
+from tests.support.routes import PAIRS, Route
 
 
 @pytest.fixture
@@ -14,7 +14,7 @@ def console() -> Iterator[Console]:
         yield console
 
 
-@pytest.fixture(params=ROUTES, ids=str)
+@pytest.fixture(params=PAIRS, ids=str)
 def route(request: pytest.FixtureRequest) -> Route:
     chosen: Route = request.param
     return chosen

@@ -7,12 +7,13 @@ from collections.abc import Callable
 import pytest
 
 from telemetry.tools.console.server import Console
-from tests.support.routes import LAZY, Route, expect, scraped_requests, send
+from tests.support.routes import LAZY, ROUTES, Route, expect, scraped_requests, send
 from tests.support.service import NO_PRELOAD, Service, wait_until
 
 StartService = Callable[..., Service]
 
 
+@pytest.mark.parametrize("route", ROUTES, ids=str)
 def test_delivery_at_stop(console: Console, start_service: StartService, route: Route) -> None:
     service = start_service("--workers=2", NO_PRELOAD, **route.env(console), **LAZY)
     send(service, 30)
@@ -22,18 +23,9 @@ def test_delivery_at_stop(console: Console, start_service: StartService, route: 
     expect(console, route.mode, 30)
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        (NO_PRELOAD, "--worker-class=sync", "--threads=1"),
-        ("--preload",),
-        ("--preload", "--worker-class=sync", "--threads=1"),
-    ],
-)
-@pytest.mark.parametrize("mode", ["collector", "direct"])
-def test_delivery_with_other_gunicorn_options(
-    console: Console, start_service: StartService, mode: str, arguments: tuple[str, ...]
-) -> None:
+@pytest.mark.parametrize(("mode", "preload"), [("collector", NO_PRELOAD), ("direct", "--preload")])
+def test_delivery_of_sync_workers(console: Console, start_service: StartService, mode: str, preload: str) -> None:
+    arguments = preload, "--worker-class=sync", "--threads=1"
     service = start_service("--workers=2", *arguments, **Route(mode, "grpc").env(console), **LAZY)
     send(service, 20)
     if mode == "direct":
@@ -51,6 +43,7 @@ def test_delivery_at_recycle(console: Console, start_service: StartService, rout
         assert scraped_requests(service) == 40
     service.stop()
     expect(console, route.mode, 40)
+    assert len({span.resource.instance for span in console.store.spans()}) == 1
 
 
 def test_delivery_at_reload_under_load(console: Console, start_service: StartService, route: Route) -> None:
@@ -67,22 +60,20 @@ def test_delivery_at_reload_under_load(console: Console, start_service: StartSer
     expect(console, route.mode, 120)
 
 
-@pytest.mark.parametrize("mode", ["collector", "direct"])
-def test_delivery_at_interrupt(console: Console, start_service: StartService, mode: str) -> None:
-    service = start_service("--workers=2", **Route(mode, "grpc").env(console), **LAZY)
+def test_delivery_at_interrupt(console: Console, start_service: StartService) -> None:
+    service = start_service("--workers=2", **Route("collector", "grpc").env(console), **LAZY)
     send(service, 15)
     service.stop(signal.SIGINT)
-    expect(console, mode, 15)
+    expect(console, "collector", 15)
 
 
-@pytest.mark.parametrize("mode", ["collector", "direct"])
 def test_delivery_of_a_request_that_ends_after_the_graceful_timeout(
-    console: Console, start_service: StartService, mode: str
+    console: Console, start_service: StartService
 ) -> None:
     service = start_service(
         "--workers=1",
         "--graceful-timeout=12",
-        **Route(mode, "grpc").env(console),
+        **Route("direct", "grpc").env(console),
         **LAZY,
         DJANGO_SETTINGS_MODULE="tests.support.settings_with_faults",
         TELEMETRY_FLUSH_TIMEOUT="4",
@@ -94,18 +85,15 @@ def test_delivery_of_a_request_that_ends_after_the_graceful_timeout(
     service.stop()
     late.join()
     assert answers == [200]
-    expect(console, mode, 1)
+    expect(console, "direct", 1)
 
 
-@pytest.mark.parametrize("mode", ["collector", "direct"])
-def test_delivery_of_a_request_that_outlasts_the_recycling(
-    console: Console, start_service: StartService, mode: str
-) -> None:
+def test_delivery_of_a_request_that_outlasts_the_recycling(console: Console, start_service: StartService) -> None:
     service = start_service(
         "--workers=1",
         "--max-requests=3",
         "--graceful-timeout=3",
-        **Route(mode, "grpc").env(console),
+        **Route("direct", "grpc").env(console),
         **LAZY,
         DJANGO_SETTINGS_MODULE="tests.support.settings_with_faults",
         TELEMETRY_FLUSH_TIMEOUT="1",
@@ -116,15 +104,13 @@ def test_delivery_of_a_request_that_outlasts_the_recycling(
     send(service, 3)
     late.join()
     wait_until(service.answers, 60, "the next worker")
-    if mode == "direct":
-        wait_until(lambda: scraped_requests(service) == 4, what="the count")
+    wait_until(lambda: scraped_requests(service) == 4, what="the count")
     service.stop()
-    expect(console, mode, 4)
+    expect(console, "direct", 4)
 
 
 @pytest.mark.timing
-@pytest.mark.parametrize("threads", [1, 4])  # one thread: the worker class is sync
-@pytest.mark.parametrize("mode", ["collector", "direct"])
+@pytest.mark.parametrize(("mode", "threads"), [("collector", 1), ("direct", 4)])  # one thread: the class is sync
 def test_delivery_while_a_request_hangs_past_the_graceful_timeout(
     console: Console, start_service: StartService, mode: str, threads: int
 ) -> None:
@@ -190,14 +176,6 @@ def test_delivery_of_two_services_on_one_host_stays_apart(console: Console, star
         expect(console, "collector", 10 * number)
         instances.append({span.resource.instance for span in console.store.spans()} - set().union(*instances))
     assert all(instances)
-
-
-def test_delivery_has_one_instance_over_recycling(console: Console, start_service: StartService) -> None:
-    service = start_service("--workers=2", "--max-requests=8", **Route("collector", "grpc").env(console))
-    send(service, 40)
-    service.stop()
-    expect(console, "collector", 40)
-    assert len({span.resource.instance for span in console.store.spans()}) == 1
 
 
 def _wait_until_it_hangs(service: Service) -> None:

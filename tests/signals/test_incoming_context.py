@@ -22,49 +22,51 @@ def traceparent(flags: str = "01") -> str:
     return f"00-{TRACE}-{PARENT}-{flags}"
 
 
-def spans_after(console: Console, start: Start, headers: dict[str, str], **env: str) -> list[Span]:
+def spans_after(console: Console, start: Start, *traceparents: str, **env: str) -> list[Span]:
+    """Send a request with each of these headers to a service of its own; return the requests' spans in this order."""
     service = start(**env)
-    assert service.get("/users", **headers)[0] == 200
+    for text in traceparents:
+        assert service.get("/users", traceparent=text, tracestate="vendor=value")[0] == 200
     service.stop()
     return server_spans(console)
 
 
-def test_trusted_context_becomes_the_parent(console: Console, start: Start) -> None:
-    headers = {"traceparent": traceparent(), "tracestate": "vendor=value"}
-    (span,) = spans_after(console, start, headers)
-    assert (span.trace_id, span.parent_span_id, span.links) == (TRACE, PARENT, ())
+MALFORMED = (f"{traceparent()},{traceparent()}", "00-" + "0" * 32 + f"-{PARENT}-01", "ff" + traceparent()[2:])
 
 
-def test_trusted_context_decides_on_sampling(console: Console, start: Start) -> None:
-    assert spans_after(console, start, {"traceparent": traceparent("00")}) == []
+def assert_as_none(spans: list[Span]) -> None:
+    for span in spans:
+        assert (span.trace_id == TRACE, span.parent_span_id, span.links) == (False, "", ())
 
 
-@pytest.mark.parametrize("flags", ["00", "01"])
-def test_linked_context_is_a_link_and_no_parent(console: Console, start: Start, flags: str) -> None:
-    headers = {"traceparent": traceparent(flags)}
-    (span,) = spans_after(console, start, headers, TELEMETRY_INCOMING_CONTEXT="link")
-    assert span.trace_id != TRACE
-    assert span.parent_span_id == ""
-    assert [(link.trace_id, link.span_id) for link in span.links] == [(TRACE, PARENT)]
+def test_trusted_context_becomes_the_parent_and_decides_on_sampling(console: Console, start: Start) -> None:
+    trusted, *others = spans_after(console, start, traceparent(), traceparent("00"), *MALFORMED)
+    assert (trusted.trace_id, trusted.parent_span_id, trusted.links) == (TRACE, PARENT, ())
+    assert len(others) == len(MALFORMED)  # none of the one that is not sampled
+    assert_as_none(others)
+
+
+def test_linked_context_is_a_link_and_no_parent(console: Console, start: Start) -> None:
+    given = traceparent("00"), traceparent("01"), *MALFORMED
+    first, second, *others = spans_after(console, start, *given, TELEMETRY_INCOMING_CONTEXT="link")
+    for span in (first, second):
+        assert span.trace_id != TRACE
+        assert span.parent_span_id == ""
+        assert [(link.trace_id, link.span_id) for link in span.links] == [(TRACE, PARENT)]
+    assert len(others) == len(MALFORMED)
+    assert_as_none(others)
 
 
 def test_ignored_context_leaves_nothing(console: Console, start: Start) -> None:
-    (span,) = spans_after(console, start, {"traceparent": traceparent("00")}, TELEMETRY_INCOMING_CONTEXT="ignore")
-    assert (span.trace_id == TRACE, span.parent_span_id, span.links) == (False, "", ())
+    found = spans_after(console, start, traceparent("00"), TELEMETRY_INCOMING_CONTEXT="ignore")
+    assert len(found) == 1
+    assert_as_none(found)
 
 
 @pytest.mark.parametrize("policy", ["link", "ignore"])
 def test_client_cannot_force_sampling(console: Console, start: Start, policy: str) -> None:
     sampler = {"OTEL_TRACES_SAMPLER": "parentbased_always_off", "TELEMETRY_INCOMING_CONTEXT": policy}
-    assert spans_after(console, start, {"traceparent": traceparent("01")}, **sampler) == []
-
-
-@pytest.mark.parametrize("number", range(3))
-@pytest.mark.parametrize("policy", ["trust", "link"])
-def test_malformed_context_is_as_none(console: Console, start: Start, policy: str, number: int) -> None:
-    bad = [f"{traceparent()},{traceparent()}", "00-" + "0" * 32 + f"-{PARENT}-01", "ff" + traceparent()[2:]][number]
-    (span,) = spans_after(console, start, {"traceparent": bad}, TELEMETRY_INCOMING_CONTEXT=policy)
-    assert (span.trace_id == TRACE, span.parent_span_id, span.links) == (False, "", ())
+    assert spans_after(console, start, traceparent("01"), **sampler) == []
 
 
 FUZZED = ("traceparent", "tracestate", "baggage")
@@ -106,8 +108,10 @@ def send(port: int, headers: list[tuple[str, bytes]]) -> int:
     return int(answer.split()[1])
 
 
-@pytest.mark.parametrize("propagators", ["tracecontext", "tracecontext,baggage"])
-@pytest.mark.parametrize("policy", ["trust", "link", "ignore"])
+FUZZED_SETTINGS = [("trust", "tracecontext,baggage"), ("link", "tracecontext"), ("ignore", "tracecontext,baggage")]
+
+
+@pytest.mark.parametrize(("policy", "propagators"), FUZZED_SETTINGS)
 def test_fuzzed_context_does_no_harm(console: Console, start: Start, policy: str, propagators: str) -> None:
     chance = random.Random(f"{policy} {propagators}")  # noqa: S311  (no secret)
     service = start(TELEMETRY_INCOMING_CONTEXT=policy, OTEL_PROPAGATORS=propagators, OTEL_TRACES_SAMPLER="always_on")

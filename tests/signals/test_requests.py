@@ -132,68 +132,52 @@ def test_record_written_outside_of_requests_has_no_trace(console: Console, start
     assert all("trace_id" not in line for line in lines)
 
 
-def test_unhandled_exception_is_on_the_record_and_on_the_span(console: Console, start: Start) -> None:
+def test_exceptions_are_on_records_and_on_spans(console: Console, start: Start) -> None:
     service = start()
-    service.get("/faults/bug")
+    kinds = ("missing", "denied", "suspicious")
+    for path in ("bug", "busy", *kinds):
+        service.get(f"/faults/{path}")
     service.stop()
-    (span,) = server_spans(console)
-    (event,) = span.events
+    unhandled, handled, *answered = server_spans(console)
+    (event,) = unhandled.events
     assert event.name == "exception"
     assert event.attributes["exception.type"] == "RuntimeError"
     assert event.attributes["exception.message"] == "a fault of the test"
-    assert (span.status, span.attributes["error.type"]) == ("error", "500")
-    (record,) = logged(console, "django.request")
-    (line,) = (line for line in printed(service) if line["logger"] == "django.request")
+    assert (unhandled.status, unhandled.attributes["error.type"]) == ("error", "500")
+    (record,) = (one for one in logged(console, "django.request") if one.span_id == unhandled.span_id)
+    lines = (line for line in printed(service) if line["logger"] == "django.request")
+    (line,) = (line for line in lines if line["span_id"] == unhandled.span_id)
     for attributes in (record.attributes, line["attributes"]):
         assert attributes["exception.type"] == "RuntimeError"
         assert attributes["exception.message"] == "a fault of the test"
         assert "in fault" in attributes["exception.stacktrace"]
         assert "request" not in attributes
 
-
-def test_handled_failure_is_an_event_of_a_failed_span(console: Console, start: Start) -> None:
-    service = start()
-    assert service.get("/faults/busy")[0] == 503
-    service.stop()
-    (span,) = server_spans(console)
-    (event,) = span.events
+    (event,) = handled.events
+    assert handled.attributes["http.response.status_code"] == 503
     assert event.attributes["exception.type"] == "tests.signals.urls.Busy"
-    assert (span.status, span.attributes["error.type"]) == ("error", "503")
+    assert (handled.status, handled.attributes["error.type"]) == ("error", "503")
+
+    assert len(answered) == len(kinds)
+    for span, kind in zip(answered, kinds, strict=True):  # with 4xx, which is no failure of ours
+        assert (span.status, span.events, "error.type" in span.attributes) == ("unset", (), False), kind
 
 
-@pytest.mark.parametrize("kind", ["missing", "denied", "suspicious"])
-def test_exception_answered_with_4xx_leaves_the_span_unset(console: Console, start: Start, kind: str) -> None:
-    service = start()
-    service.get(f"/faults/{kind}")
-    service.stop()
-    (span,) = server_spans(console)
-    assert (span.status, span.events, "error.type" in span.attributes) == ("unset", (), False)
-
-
-def test_long_values_are_cut_and_say_so(console: Console, start: Start) -> None:
+def test_values_are_cut_and_a_refused_host_gets_the_id_of_its_trace(console: Console, start: Start) -> None:
     service = start()
     service.request("B" * 20, "/" + "p" * 3000, headers={"User-Agent": "u" * 8000, "Host": "h" * 3000})
-    service.stop()
-    (span,) = server_spans(console)
-    value = str(span.attributes["user_agent.original"])
-    assert (len(value), value[-1]) == (1024, "…")
-    assert span.attributes["url.path"] == "/***"  # of an unknown route nothing is told
-    assert "server.address" not in span.attributes  # nor of a host that is not ours
-    assert span.attributes["http.request.method_original"] == "***"
-
-
-def test_refused_host_gets_the_id_of_its_trace(console: Console, start: Start) -> None:
-    service = start()
     status, _, body = service.get("/users", Host="evil.example")
+    service.get("/faults/bug")
     service.stop()
-    (span,) = server_spans(console)
-    assert (status, json.loads(body)["trace_id"]) == (400, span.trace_id)
+    long, refused, _ = server_spans(console)
+    value = str(long.attributes["user_agent.original"])
+    assert (len(value), value[-1]) == (1024, "…")
+    assert long.attributes["url.path"] == "/***"  # of an unknown route nothing is told
+    assert "server.address" not in long.attributes  # nor of a host that is not ours
+    assert long.attributes["http.request.method_original"] == "***"
 
+    assert (status, json.loads(body)["trace_id"]) == (400, refused.trace_id)
 
-def test_active_requests_are_none_in_the_end(console: Console, start: Start) -> None:
-    service = start()
-    for path in ("/users", "/nothing", "/faults/bug"):
-        service.get(path)
-    service.stop()
     active = console.store.series("http.server.active_requests", points=1)
-    assert [points[0].decode().data["value"] for _, points in active] == [0]
+    assert active
+    assert {points[0].decode().data["value"] for _, points in active} == {0}

@@ -28,6 +28,8 @@ ROUTES = [
     Route("direct", "grpc"),
     Route("direct", "http/protobuf"),
 ]
+# Both modes and both protocols: for what does not depend on which protocol a mode speaks.
+PAIRS = [ROUTES[0], ROUTES[3]]
 
 
 @contextmanager
