@@ -192,7 +192,7 @@ def percentile(values: Iterable[float | None], percent: float) -> float:
 
 def processes(service: Service) -> list[psutil.Process]:
     """Return the worker and the exporter."""
-    status = wait_until(service.status, 30, "the exporter's status")
+    status = wait_until(service.status, 60, "the exporter's status")
     assert status
     return [*service.workers(), psutil.Process(status["pid"])]
 

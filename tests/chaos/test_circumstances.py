@@ -8,6 +8,7 @@ from http.client import HTTPException
 from pathlib import Path
 from threading import Event, Thread
 from time import sleep
+from typing import Any
 
 import pytest
 
@@ -85,10 +86,10 @@ def test_shared_memory_that_fills_up_costs_records_of_new_workers_alone(confined
     fill(filling)
     for worker in confined.workers():
         worker.kill()  # a successor continues the ring
-    wait_until(lambda: len(confined.workers()) == 4, 30, "new workers")
-    wait_until(confined.answers, 30, "an answer")
+    wait_until(lambda: len(confined.workers()) == 4, 60, "new workers")
+    wait_until(confined.answers, 60, "an answer")
     send(confined, 20)
-    wait_until(lambda: scraped_requests(confined) == 40, 30, "all counts")
+    wait_until(lambda: scraped_requests(confined) == 40, 60, "all counts")
     filling.unlink()
     send(confined, 20)
     assert scraped_requests(confined) == 60
@@ -99,20 +100,26 @@ def test_clock_that_steps_costs_nothing(console: Console, start_service: StartSe
     route = Route("collector", "http/protobuf")
     service = start_service("--workers=2", **route.env(console), **QUICK, PYTHONPATH=str(tmp_path))
     sent = 0
+
+    def use() -> dict[str, Any] | None:
+        """A worker looks after the exporter once a second, when it has answered a request."""
+        nonlocal sent
+        send(service, 15)
+        sent += 15
+        return service.status(timeout=2)
+
     for _ in range(4):
-        send(service, 30)
-        sent += 30
-        status = wait_until(service.status, 30, "the exporter's status")
+        status = wait_until(use, 60, "the exporter's status")
         assert status
         os.kill(status["pid"], 9)  # it is replaced, wherever the clock is
         sleep(0.3)
-    send(service, 30)
-    wait_until(lambda: arrived(console) == (sent + 30, sent + 30), 60, "everything")
+    wait_until(use, 60, "the exporter's status")
+    wait_until(lambda: arrived(console) == (sent, sent), 60, "everything")
     service.stop()
     durations = [span.end_ns - span.start_ns for span in console.store.spans()]
     assert 0 <= min(durations) <= max(durations) < 60e9
     series = console.store.series("http.server.request.duration", points=1)
-    assert sum(points[0].decode().data["count"] for _, points in series) == sent + 30
+    assert sum(points[0].decode().data["count"] for _, points in series) == sent
 
 
 @pytest.mark.parametrize("route", [Route("collector", "grpc"), Route("direct", "http/protobuf")], ids=str)
@@ -128,6 +135,7 @@ def test_backend_that_comes_and_goes_gets_everything(
             try:
                 assert service.get("/users")[0] == 200
                 answered += 1
+                sleep(0.02)
             except (OSError, HTTPException):
                 return
 
@@ -141,9 +149,9 @@ def test_backend_that_comes_and_goes_gets_everything(
         ended.set()
         client.join()
         proxy.fault = PASS
-        wait_until(lambda: arrived(console) == (answered, answered), 60, "everything")
+        wait_until(lambda: arrived(console) == (answered, answered), 90, "everything")
         assert answered > 20
-        status = wait_until(service.status, 30, "the exporter's status")
+        status = wait_until(service.status, 60, "the exporter's status")
         assert status
         assert {name: signal.get("losses", {}) for name, signal in status["signals"].items()} == {
             "traces": {},
@@ -153,13 +161,13 @@ def test_backend_that_comes_and_goes_gets_everything(
         assert "Traceback" not in service.output
 
 
-def test_sixty_four_workers_are_counted_as_one(start_service: StartService) -> None:
+def test_many_workers_are_counted_as_one(start_service: StartService) -> None:
     route = Route("direct", "http/protobuf")
-    service = start_service("--workers=64", "--threads=1", "--preload", **route.env_for(1, 1), **SILENT)
-    wait_until(lambda: len(service.workers()) == 64, 60, "all workers")
+    service = start_service("--workers=24", "--threads=1", "--preload", **route.env_for(1, 1), **SILENT)
+    wait_until(lambda: len(service.workers()) == 24, 60, "all workers")
     send(service, 200)
     assert {scraped_requests(service) for _ in range(5)} == {200}
-    status = wait_until(service.status, 30, "the exporter's status")
+    status = wait_until(service.status, 60, "the exporter's status")
     assert status
-    assert len(status["rings"]) == 64
+    assert len(status["rings"]) == 24
     service.stop()

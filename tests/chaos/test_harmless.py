@@ -61,7 +61,7 @@ def send(service: Service, requests: int = REQUESTS) -> None:
 
 
 def signals_of(service: Service) -> dict[str, Any]:
-    status = wait_until(service.status, 30, "the exporter's status")
+    status = wait_until(service.status, 60, "the exporter's status")
     assert status
     signals: dict[str, Any] = status["signals"]
     return signals

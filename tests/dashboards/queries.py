@@ -91,6 +91,7 @@ def rules() -> Iterator[tuple[str, dict[str, Any]]]:
             yield from ((path.name, rule) for rule in group["rules"])
 
 
+@cache
 def alerts() -> dict[str, dict[str, Any]]:
     """Return the alerting rules by name."""
     return {rule["alert"]: rule for _, rule in rules() if "alert" in rule}

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from time import monotonic, time
+from time import monotonic, sleep, time
 from typing import Any
 
 import psutil
@@ -74,6 +74,7 @@ def test_service_logs_an_outage_once(console: Console, start_service: StartServi
         deadline = monotonic() + 6
         while monotonic() < deadline:
             send(service, 3)
+            sleep(0.3)
         wait_until(lambda: all(_logged(service, signal) for signal in signals))
         proxy.fault = Fault()
 

@@ -148,7 +148,7 @@ def test_delivery_at_worker_timeout(console: Console, start_service: StartServic
     if route.mode == "direct":
         assert scraped_requests(service) == 9
     service.stop()
-    expect(console, route.mode, 9, wait=10)
+    expect(console, route.mode, 9)
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgres"])

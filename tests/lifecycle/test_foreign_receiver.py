@@ -31,7 +31,7 @@ def test_foreign_collector_passes_everything_on(
     ]
     with (tmp_path / "output").open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as agent:
         try:
-            wait_until(lambda: listens(grpc_port) and listens(http_port), 20, "rotel's ports")
+            wait_until(lambda: listens(grpc_port) and listens(http_port), 60, "rotel's ports")
             service = start_service("--workers=2", **Route("collector", protocol).env_for(grpc_port, http_port), **LAZY)
             send(service, 24)
             service.stop()

@@ -151,9 +151,9 @@ def test_service_outlives_its_files(start_service: StartService) -> None:
         assert service.get("/users")[0] == 200
         return len(list(run.glob("slot-*.ring"))) == 2  # each worker looks once a second
 
-    wait_until(mended, 30, "new files of both workers")
+    wait_until(mended, 60, "new files of both workers")
     assert "the telemetry's files were removed" in service.output
-    wait_until(lambda: service.get("/metrics")[0] == 200, 30, "an answer to a scrape")
+    wait_until(lambda: service.get("/metrics")[0] == 200, 60, "an answer to a scrape")
     send(service, 9)
     assert scraped_requests(service) >= 9
     assert service.process.poll() is None

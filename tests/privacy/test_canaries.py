@@ -290,8 +290,7 @@ def test_canary_nowhere_at_the_strict_level_without_any_rule(
     assert b"in leak" in everything
 
 
-@pytest.mark.parametrize("mode", ["collector", "direct"])
-def test_canary_found_without_the_redactor(start_service: StartService, own_postgres: str, mode: str) -> None:
+def test_canary_found_without_the_redactor(start_service: StartService, own_postgres: str) -> None:
     """The search sees each secret that careless code leaks, were it not for the redactor."""
     canaries, database = Canaries(), Canaries()
 
@@ -304,7 +303,7 @@ def test_canary_found_without_the_redactor(start_service: StartService, own_post
 
     collected = collect(
         start_service,
-        Route(mode, "grpc"),
+        Route("collector", "grpc"),
         use,
         DATABASE_URL=own_postgres,
         DJANGO_SETTINGS_MODULE=UNREDACTED,
@@ -320,8 +319,7 @@ def test_canary_found_without_the_redactor(start_service: StartService, own_post
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("mode", ["collector", "direct"])
-def test_canary_of_a_dead_database(start_service: StartService, mode: str) -> None:
+def test_canary_of_a_dead_database(start_service: StartService) -> None:
     canaries = Canaries()
     login = f"{canaries.mark('account', 'the DSN')}:{canaries.mark('password', 'the DSN')}"
     url = f"postgres://{login}@127.0.0.1:{free_port()}/x"
@@ -330,7 +328,7 @@ def test_canary_of_a_dead_database(start_service: StartService, mode: str) -> No
         assert client.send("GET", "/users").status == 503
         assert client.send("GET", "/readyz").status == 503
 
-    collected = collect(start_service, Route(mode, "grpc"), use, DATABASE_URL=url)
+    collected = collect(start_service, Route("direct", "grpc"), use, DATABASE_URL=url)
     assert b"The database does not answer" in collected.output
     assert canaries.found_in(collected.otlp.bytes(), *collected.metrics, collected.output) == {}
 

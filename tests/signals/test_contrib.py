@@ -182,7 +182,7 @@ def test_counts_of_several_workers_and_a_killed_one(console: Console, start: Sta
         service.get("/users")
     for worker in service.workers():
         worker.kill()
-    wait_until(lambda: service.answers() and len(service.workers()) == 2, 30, "new workers")
+    wait_until(lambda: service.answers() and len(service.workers()) == 2, 60, "new workers")
     for _ in range(10):
         service.get("/users")
     assert scraped_requests(service) == 20

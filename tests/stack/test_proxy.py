@@ -36,7 +36,7 @@ def proxied(tmp_path: Path, start_service: Callable[..., Service]) -> Iterator[S
     (tmp_path / "nginx.conf").write_text(MAIN.format(folder=tmp_path))
     process = subprocess.Popen([nginx, "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf")])
     try:
-        wait_until(lambda: listens(outside.port), 30, "nginx")
+        wait_until(lambda: listens(outside.port), 60, "nginx")
         yield outside
     finally:
         process.terminate()

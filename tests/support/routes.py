@@ -57,7 +57,7 @@ def arrived(console: Console, mode: str) -> Counts:
     return Counts(totals.server_spans, totals.access_records, totals.requests_otlp)
 
 
-def expect(console: Console, mode: str, requests: int, wait: float = 30.0) -> None:
+def expect(console: Console, mode: str, requests: int, wait: float = 60.0) -> None:
     """Wait until `requests` have arrived as spans and records (and OTLP metrics in collector mode), and no more."""
     wanted = Counts(requests, requests, requests if mode == "collector" else 0)
     console.store.wait_for(lambda _: arrived(console, mode) == wanted, timeout=wait)

@@ -137,9 +137,9 @@ class Service:
                         living.append(child)
         return living
 
-    def status(self, server: int | None = None) -> dict[str, Any] | None:
+    def status(self, server: int | None = None, timeout: float = 10.0) -> dict[str, Any] | None:
         """Return what the exporter of the service, or of another `server` process, reports, if it answers in time."""
-        answers = read_statuses(run=self.process.pid if server is None else server)
+        answers = read_statuses(timeout, self.process.pid if server is None else server)
         return next((status for status in answers if "error" not in status), None)
 
     def send_signal(self, number: int) -> None:

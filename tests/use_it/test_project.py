@@ -121,7 +121,7 @@ def test_stock_project_needs_two_lines(tmp_path: Path, site: Path, console: Cons
     with running(project, site, GUNICORN, environment(console, "collector")) as server:
         for path in ("/", "/admin/login/", "/nobody@example.com"):
             server.get(path)
-        wait_until(lambda: spans(console) >= 3 and records(console) >= 3, 30, "spans and records")
+        wait_until(lambda: spans(console) >= 3 and records(console) >= 3, 60, "spans and records")
     spans_of_it = [span for span in console.store.spans() if span.kind == "server"]
     assert sorted(str(span.attributes.get("http.route")) for span in spans_of_it) == ["/", "/admin/login/", "None"] or (
         len(spans_of_it) == 3
@@ -169,7 +169,7 @@ def test_settings_of_the_document_are_obeyed(project: Path, site: Path, console:
         for path in ("/waiting", "/plain/1"):
             server.get(path)
         assert server.get("/internal")[0] == 200
-        wait_until(lambda: spans(console) >= 1, 30, "a span")
+        wait_until(lambda: spans(console) >= 1, 60, "a span")
         sleep(0.3)
     (span,) = [span for span in console.store.spans() if span.kind == "server"]
     assert (span.resource.service, span.attributes["http.route"]) == ("shop", "/plain/{number}")

@@ -94,9 +94,9 @@ def test_counts_are_those_of_the_requests(console: Console, project: Path, site:
         if mode == "direct":
             assert scraped(server) == total
         else:
-            wait_until(lambda: pushed(console) >= total, 30, "the counts")
+            wait_until(lambda: pushed(console) >= total, 60, "the counts")
             assert pushed(console) == total
-        wait_until(lambda: min(spans(console), records(console)) >= total, 30, "spans and records")
+        wait_until(lambda: min(spans(console), records(console)) >= total, 60, "spans and records")
         sleep(0.2)
         assert (spans(console), records(console)) == (total, total)
         routes = Counter(span.attributes.get("http.route") for span in console.store.spans() if span.kind == "server")

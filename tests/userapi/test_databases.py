@@ -100,7 +100,7 @@ def test_runserver_closes_the_connections_of_threads_that_end(database: Path, tm
     with runserver(f"sqlite:///{database}") as (pid, client.port):
         wait_until(client.answers, 60, "runserver")
         assert [client.get("/users")[0] for _ in range(10)] == [200] * 10
-        wait_until(lambda: not opened(pid, database), 30, "the end of its threads")
+        wait_until(lambda: not opened(pid, database), 60, "the end of its threads")
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])

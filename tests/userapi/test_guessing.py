@@ -216,8 +216,8 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
             threads.submit(PasswordBackend().authenticate, None, username=f"account {n}", password="x")
             for n in range(2)
         ]
-        wait_until(lambda: names, 30, "the first check")
-        wait_until(_is_full, 30, "the second one's place")
+        wait_until(lambda: names, 60, "the first check")
+        wait_until(_is_full, 60, "the second one's place")
         yield names
         freed.set()
         assert [check.result(60) for check in checks] == [None, None]

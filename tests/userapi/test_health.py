@@ -142,4 +142,4 @@ def test_service_finds_the_database_again(
         connection.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", [name])
     assert service.get("/users")[0] == 503
     door.symlink_to(folder)
-    wait_until(lambda: service.get("/users")[0] == 200, 30, "whether the database is found")
+    wait_until(lambda: service.get("/users")[0] == 200, 60, "whether the database is found")

@@ -144,7 +144,7 @@ def test_requests_sent_together_are_all_answered(service: Service) -> None:
 def test_probes_are_answered_while_every_thread_is_busy(service: Service) -> None:
     with ThreadPoolExecutor(THREADS + 2) as clients:
         busy = [clients.submit(service.get, "/faults/sleep/8") for _ in range(THREADS + 1)]
-        wait_until(lambda: service.output.count("hanging") == THREADS, 30, "busy threads")
+        wait_until(lambda: service.output.count("hanging") == THREADS, 60, "busy threads")
         assert [service.get(path)[0] for path in ("/livez", "/readyz", "/livez?x")] == [200] * 3
         assert not any(one.done() for one in busy)
         assert [one.result()[0] for one in busy] == [200] * len(busy)

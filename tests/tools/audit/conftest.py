@@ -60,7 +60,7 @@ class Auditor:
             found = server.value("max(timestamp(telemetry_exporter_starts_total))") or 0.0
             return found if found > moment else None
 
-        return wait_until(newest, 30, "a sample of the service") or 0.0
+        return wait_until(newest, 60, "a sample of the service") or 0.0
 
     def audit(self) -> Audit:
         return audit(self._places, time() - self._began, self._env)
@@ -76,7 +76,7 @@ class Auditor:
             return bool(found) and all(not one.on_its_way for one in found.values()) and bool(condition(found))
 
         try:
-            wait_until(met, 30)
+            wait_until(met, 60)
         except TimeoutError:
             pytest.fail(f"not {what}: {found}")
         return found

@@ -54,12 +54,12 @@ def test_backend_rejects(start_service: StartService, console: Console, tmp_path
         tmp_path, f"127.0.0.1:{service.port}", rules=rules_at_once(tmp_path), interval="250ms"
     ) as prometheus:
         send(service, 12)
-        wait_until(lambda: all_stored(prometheus), 30, "all signals stored")
+        wait_until(lambda: all_stored(prometheus), 60, "all signals stored")
         assert firing(prometheus) == set()
 
         console.receiver.faults = Faults(partial_reject=1, signals=("logs",))
         send(service, 12)
-        wait_until(lambda: "logs" in firing(prometheus), 30, "the alert")
+        wait_until(lambda: "logs" in firing(prometheus), 60, "the alert")
         share = stored(prometheus, "logs")
         assert share is not None
         assert 0 < share < 0.999
@@ -88,12 +88,12 @@ def test_collector_drops_what_nobody_counts(start_service: StartService, console
         route = Route("collector", "http/protobuf").env_for(hop.port, hop.port)
         service = start_service("--workers=1", **EAGER, **route)
         send(service, 12)
-        wait_until(lambda: all_stored(prometheus), 30, "all signals stored")
+        wait_until(lambda: all_stored(prometheus), 60, "all signals stored")
         assert firing(prometheus) == set()
 
         hop.loss = "silent"
         send(service, 6)
-        wait_until(lambda: firing(prometheus) == {"traces"}, 30, "the alert")
+        wait_until(lambda: firing(prometheus) == {"traces"}, 60, "the alert")
         share = stored(prometheus, "traces")
         assert share is not None
         assert 0.3 < share < 0.9

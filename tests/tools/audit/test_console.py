@@ -81,9 +81,9 @@ def test_losses_of_the_service(start_service: StartService, mode: str) -> None:
 
         console.receiver.faults = AWAY
         send(service, 90)
-        wait_until(lambda: losses(service).get("queue_full"), 30, "a spool that overflows")
+        wait_until(lambda: losses(service).get("queue_full"), 60, "a spool that overflows")
         console.receiver.faults = Faults()
-        full = wait_until(lambda: losses(service, delivered=True), 30, "the rest")["queue_full"]
+        full = wait_until(lambda: losses(service, delivered=True), 60, "the rest")["queue_full"]
         found = auditor.until(lambda one: one["traces"].recorded.lost.get("queue_full") == full, "overflown")
         assert missing(found["traces"]) == {("the service", "refused"): refused, ("the service", "queue_full"): full}
 
@@ -113,7 +113,7 @@ def test_older_service_is_counted_from_the_console_on(start_service: StartServic
     with Console(grpc_port=grpc_port, http_port=http_port, api_port=0) as first:
         service = start_service("--workers=1", **env)
         send(service, 12)
-        wait_until(lambda: first.store.mode("collector").requests_otlp == 12, 30, "the first requests")
+        wait_until(lambda: first.store.mode("collector").requests_otlp == 12, 60, "the first requests")
         Auditor(service, {"console": first.url}, env).until(
             lambda all_: all(one.recorded.confirmed == one.recorded.items for one in all_.values()), "confirmed"
         )

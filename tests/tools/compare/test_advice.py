@@ -67,7 +67,7 @@ def test_more_throughput_is_better() -> None:
     assert chosen(costs([1.0, 1.01, 0.99], [1.5, 1.52, 1.49]), "one worker must serve") == "collector"
 
 
-@pytest.mark.parametrize(("direct", "collector", "choose"), [(30, 0, "collector"), (0, 30, "direct")])
+@pytest.mark.parametrize(("direct", "collector", "choose"), [(30, 0, "collector"), (0, 60, "direct")])
 def test_loss_decides_by_what_was_lost(direct: int, collector: int, choose: str) -> None:
     assert chosen(losses(direct, collector), "a backend may be down") == choose
 

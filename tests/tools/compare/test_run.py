@@ -19,55 +19,45 @@ Compare = Callable[..., Ended]
 
 # Seconds; on a busy machine each starts its processes slowly.
 pytestmark = pytest.mark.timeout(400)
-needs_rotel = pytest.mark.skipif(not Rotel.is_installed(), reason="rotel has no wheel for this Python")
 
 
-@pytest.mark.timing
-def test_cost_of_all_processes(compare: Compare) -> None:
-    ended = compare("--scenarios", "cost", "--variants", "off", "direct", "--collector", "none")
-    assert ended.code == 0, ended.output
-    off, control, direct = (variant["runs"][0] for variant in ended.report["cost"]["variants"])
-    assert control["cpu"] > 0
-    assert (off["exporter_cpu"], off["exporter_memory"]) == (None, None)
-    assert 0 < direct["exporter_cpu"] < direct["cpu"]
-    assert 5 * 2**20 < direct["exporter_memory"] < 100 * 2**20
-    assert {line["goal"] for line in ended.report["goals"]} >= {
-        "memory of the exporter",
-        "memory of a worker above off",
-    }
-
-
-@pytest.mark.timing
-@needs_rotel
 def test_cost_and_freshness_of_a_real_service(compare: Compare) -> None:
-    ended = compare("--scenarios", "cost", "freshness", "--variants", "off", "collector-grpc")
+    ended = compare("--scenarios", "cost", "freshness", "--variants", "off", "direct", "collector-grpc")
     assert ended.code == 0, ended.output
     report = ended.report
     assert (report["ok"], report["complete"], report["problems"]) == (True, True, [])
-    off, control, collector = report["cost"]["variants"]
+    off, control, direct, collector = report["cost"]["variants"]
     assert off["counts"] == control["counts"] == {}
     assert control["ratio"]["cpu"]["pairs"] == 1
-    (run,) = collector["runs"]
+    (without,), (of_direct,), (run,) = off["runs"], direct["runs"], collector["runs"]
+    assert (without["exporter_cpu"], without["exporter_memory"]) == (None, None)
+    assert 0 < of_direct["exporter_cpu"] < of_direct["cpu"]
+    assert 5 * 2**20 < of_direct["exporter_memory"] < 100 * 2**20
+    goals = {line["goal"] for line in report["goals"]}
+    assert goals >= {"memory of the exporter", "memory of a worker above off"}
     for signal_name in ("spans", "log records", "counter"):
         counts = collector["counts"][signal_name]
         assert counts["sent"] == counts["stored"] > run["requests"]
         assert counts["lost"] == 0
-    assert collector["collector"].startswith("Rotel")
-    assert run["collector_cpu"] > 0
-    assert run["total_cpu"] == pytest.approx(run["cpu"] + run["collector_cpu"], rel=0.01)
-    assert run["total_memory"] > run["memory"] + run["exporter_memory"] + run["collector_memory"] - 1024
-    assert run["total_bytes"] > run["sent_bytes"]
+    if Rotel.is_installed():  # it has no wheel for every Python
+        assert collector["collector"].startswith("Rotel")
+        assert run["collector_cpu"] > 0
+        assert run["total_cpu"] == pytest.approx(run["cpu"] + run["collector_cpu"], rel=0.01)
+        assert run["total_memory"] > run["memory"] + run["exporter_memory"] + run["collector_memory"] - 1024
+        assert run["total_bytes"] > run["sent_bytes"]
     assert run["sent_bytes"] > 100
     assert run["cpu"] > 0.0005
     assert 0 < run["p50"] <= run["p95"] <= run["p99"]
-    assert run["memory"] > off["runs"][0]["memory"]
+    assert run["memory"] > without["memory"]
     ratio = collector["ratio"]["cpu"]
-    assert ratio["value"] == pytest.approx(run["cpu"] / off["runs"][0]["cpu"], rel=0.01)
+    assert ratio["value"] == pytest.approx(run["cpu"] / without["cpu"], rel=0.01)
     assert ratio["pairs"] == 1
     assert ratio["low"] is None
-    (fresh,) = report["freshness"]["variants"]
-    assert fresh["signals"].keys() == {"spans", "log records", "counter"}
-    assert fresh["signals"]["counter"]["median"] < 2.0
+    fresh = {one["key"]: one for one in report["freshness"]["variants"]}
+    assert fresh.keys() == {"direct", "collector-grpc"}
+    signals = fresh["collector-grpc"]["signals"]
+    assert signals.keys() == {"spans", "log records", "counter"}
+    assert all(0 < one["median"] <= one["p95"] and one["requests"] > 0 for one in signals.values())
     assert report["machine"]["packages"]["gunicorn"]
     assert report["setup"]["rate"] == 20
 
@@ -77,11 +67,11 @@ NOTHING_LOST = {"killed", "exporter-killed", "everything-killed", "stop-and-star
 
 
 def test_faults_are_counted_with_their_reasons(compare: Compare) -> None:
-    arguments = ("--scenarios", "loss", "--faults", *FAULTS, "--variants", "off", "direct", "collector-http")
+    arguments = ("--scenarios", "loss", "--faults", *FAULTS, "--variants", "off", "collector-http")
     ended = compare(*arguments, "--collector", "none", "--duration", "2", "--workers", "2")
     assert ended.code == 0, ended.output
     runs = {(run["fault"], run["key"]): run for run in ended.report["loss"]["runs"]}
-    assert len(runs) == 2 * len(FAULTS)
+    assert len(runs) == len(FAULTS)
     for (fault, _), run in runs.items():
         assert run["requests"] > 10
         for account in run["accounts"]:
@@ -89,7 +79,7 @@ def test_faults_are_counted_with_their_reasons(compare: Compare) -> None:
             assert bool(account["reasons"]) is bool(account["lost"])
             assert account["lost"] == 0 or fault not in NOTHING_LOST
     lost = [line for line in ended.report["goals"] if line["goal"].startswith("lost: ")]
-    assert len(lost) == 2 * len(NOTHING_LOST)
+    assert len(lost) == len(NOTHING_LOST)
     assert all(line["met"] for line in lost)
 
 

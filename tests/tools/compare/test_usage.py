@@ -44,7 +44,7 @@ def test_time_of_an_exporter_that_has_ended_stays(end: str) -> None:
             exporters.look()
             return not exporters.running
 
-        wait_until(ended, 30, "its end")
+        wait_until(ended, 60, "its end")
         assert exporters.cpu_seconds >= used
     parent.wait(30)
 

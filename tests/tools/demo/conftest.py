@@ -91,7 +91,7 @@ class RunningDemo:
         """Return the exit code; nothing may be running then."""
         code = self._process.wait(timeout)
         # What was killed takes a moment to be gone, and its exporter delivers for as long as TELEMETRY_FLUSH_TIMEOUT.
-        wait_until(lambda: not self.processes(), 20, f"processes of the demo after its end ({self.errors})")
+        wait_until(lambda: not self.processes(), 60, f"processes of the demo after its end ({self.errors})")
         assert busy_port(self.ports.used(MODES)) is None
         return code
 

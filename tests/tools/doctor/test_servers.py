@@ -121,7 +121,7 @@ def test_server_broken(collected: Pair, broken: tuple[str, str, Any, str, str, s
     servers = Servers(collected.console)
     servers.answers[server][path] = answer
     # What is not broken has to arrive in that time.
-    found = examine(collected, servers, wait=6)
+    found = examine(collected, servers, wait=10)
     (failed,) = [one for one in found.told["hops"] if one["state"] == "failed"]
     assert f"{failed['hop']} {failed['target']}".startswith(hop), found.text
     assert detail in failed["detail"]
@@ -162,7 +162,7 @@ def test_alloy_holds_back(collected: Pair) -> None:
     servers = Servers(collected.console)
     servers.exporting = False
     servers.answers["alloy"]["/metrics"] = lambda _: servers.counters(waiting=3)
-    found = examine(collected, servers, wait=6)
+    found = examine(collected, servers, wait=10)
     assert found.hop("sent on")["detail"] == (
         "no traces and metrics and logs left it; it waits in otlp_grpc/otelcol.exporter.otlp.tempo (3)"
     )

@@ -8,7 +8,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from telemetry.tools.console.pages.shown_modes import shown_modes
-from tests.support.routes import ROUTES, Route
+from tests.support.routes import PAIRS, ROUTES, Route
 from tests.tools.doctor.conftest import Pair, diagnose, run_doctor
 
 KEYS = ["hop", "target", "state", "seconds", "detail", "remedy"]
@@ -34,7 +34,7 @@ def test_every_hop_passed(pair: Callable[..., Pair], route: Route) -> None:
     ]
 
 
-@pytest.mark.parametrize("route", ROUTES, ids=str)
+@pytest.mark.parametrize("route", PAIRS, ids=str)
 def test_shell_without_variables_is_not_warned_about_them(pair: Callable[..., Pair], route: Route) -> None:
     """Nobody has set what differs; and where each signal goes is told whole."""
     examined = pair(route)
