@@ -82,7 +82,7 @@ def kill_worker(server: Server) -> bool:
 
 
 # A server runs in one mode each: what a process records does not depend on it.
-@pytest.mark.parametrize(("name", "mode"), zip(SERVERS, cycle(["collector", "direct"]), strict=False))
+@pytest.mark.parametrize(("name", "mode"), [*zip(SERVERS, cycle(["collector", "direct"]), strict=False)])
 def test_counts_are_those_of_the_requests(console: Console, project: Path, site: Path, name: str, mode: str) -> None:
     with running(project, site, SERVERS[name], environment(console, mode)) as server:
         answered = ask(server, 3)
