@@ -3,8 +3,6 @@
 import re
 from pathlib import Path
 
-import jsonschema
-import kubernetes_validate
 import pytest
 
 from tests.kubernetes import workloads as of
@@ -29,6 +27,10 @@ def everything() -> dict[str, Document]:
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
 @pytest.mark.parametrize("name", everything())
 def test_manifest_schema(name: str, version: str) -> None:
+    # Imported by the process that runs this, not by each that collects tests: both take seconds.
+    import jsonschema
+    import kubernetes_validate
+
     document = everything()[name]
     if document["kind"] in SCHEMAS:
         jsonschema.validate(document, SCHEMAS[document["kind"]])

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import sys
 
 _OURS = ("OTEL_", "TELEMETRY_", "DJANGO_", "USERAPI_OPEN_ACCESS", "USERAPI_THREADS", "DATABASE_", "METRICS_TOKEN")
 
@@ -14,3 +15,7 @@ os.environ |= {
     "DJANGO_HTTPS": "false",
     "TELEMETRY_MODE": "off",
 }
+
+# Each of the test's processes would compile all of the code, and pytest rewrite all assertions, again and again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False

@@ -4,7 +4,6 @@ import math
 import statistics
 
 import pytest
-from scipy import stats
 
 from telemetry.tools.compare.intervals import paired_ratio, rounded
 
@@ -17,6 +16,8 @@ def test_ratio_of_pairs_that_agree_has_no_width() -> None:
 
 
 def test_ratio_is_students_t_on_logarithms() -> None:
+    from scipy import stats  # which takes a second, in each process that collects
+
     values, baseline = [1.31, 1.52, 1.44, 1.39, 1.61, 1.47], [1.0, 1.02, 0.97, 1.01, 1.05, 0.99]
     ratio = paired_ratio(values, baseline)
     logs = [math.log(a / b) for a, b in zip(values, baseline, strict=True)]
@@ -35,6 +36,8 @@ def test_ratio_by_hand() -> None:
 
 @pytest.mark.parametrize("rounds", [3, 6])
 def test_interval_covers_the_truth_as_often_as_it_says(rounds: int) -> None:
+    from scipy import stats  # which takes a second, in each process that collects
+
     generator = stats.lognorm(s=0.1)
     trials, covered = 2000, 0
     samples = generator.rvs(size=(trials, 2 * rounds), random_state=7)

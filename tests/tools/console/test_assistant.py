@@ -13,10 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mcp import Client, StdioServerParameters
-from mcp.client.stdio import stdio_client
 
-from telemetry.tools.console.assistant import bounded
 from telemetry.tools.console.server import Console
 from tests.support.service import ROOT, free_port
 from tests.tools.console.client import (
@@ -38,18 +35,24 @@ TOOLS = {
 }  # fmt: skip
 LONGEST = 40_000
 
+# `mcp.Client`: importing it takes seconds, in each process that collects.
+Client = Any
 Session = Callable[[Client], Awaitable[None]]
 
 
 def converse(session: Session, *args: str, errors: Path, **env: str) -> str:
     """Start the command, let the session ask it, and return what it wrote to standard error."""
+    from mcp import Client as SdksClient
+    from mcp import StdioServerParameters
+    from mcp.client.stdio import stdio_client
+
     command = StdioServerParameters(
         command=sys.executable, args=["manage.py", "console", "--mcp", *args], cwd=ROOT, env={**os.environ, **env}
     )
 
     async def run() -> None:
         with errors.open("w") as output:
-            async with Client(stdio_client(command, output), read_timeout_seconds=60) as client:
+            async with SdksClient(stdio_client(command, output), read_timeout_seconds=60) as client:
                 await session(client)
 
     asyncio.run(run())
@@ -133,6 +136,8 @@ def test_answers_are_bounded(console: Console, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("answer", [{"a": ["x" * LONGEST] * 3, "b": 1}, {"a": ["x" * 30_000], "b": ["y" * 30_000]}])
 def test_single_large_item_is_left_out(answer: dict[str, Any]) -> None:
+    from telemetry.tools.console.assistant import bounded
+
     text = bounded(answer)
     assert len(text) <= LONGEST
     assert json.loads(text)["a_left_out"] == len(answer["a"])
