@@ -48,9 +48,9 @@ class Hold:
             os.close(self._lock)
             self._lock = None
         deadline = monotonic() + timeout + _MARGIN_SECONDS
+        self._run.leave()  # before the exporter looks: it removes the directory then, if nobody holds it
         with suppress(NoAnswerError):
             ask(self._run.path, {"ask": "look"}, _LOOK_SECONDS)
-        self._run.leave()  # so that the exporter can remove the directory
         exporter = directory.lock_of_exporter(self._run.path)
         while (held := directory.is_held(exporter)) and monotonic() < deadline:
             wait(_POLL_SECONDS)

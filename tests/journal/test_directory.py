@@ -12,6 +12,7 @@ import pytest
 
 from telemetry.journal import directory
 from telemetry.journal.directory import RunDirectory
+from telemetry.servers import hold
 
 
 def join(base: Path, run: str = "1", **options: str) -> RunDirectory:
@@ -128,3 +129,14 @@ def test_service_is_described_for_the_exporter(tmp_path: Path) -> None:
     before = (run.path / "service").stat().st_ino
     run.describe({"version": "1", "place": "x"})
     assert (run.path / "service").stat().st_ino == before
+
+
+def test_server_that_ends_leaves_before_its_exporter_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise an exporter that has nothing to deliver may find the directory held, and leave it behind."""
+    monkeypatch.setattr(directory, "_MEMORY", tmp_path)
+    held = hold.hold("shop", "127.0.0.1:1")
+    assert held
+    removed: list[bool] = []
+    monkeypatch.setattr(hold, "ask", lambda path, *_: removed.append(directory.remove(path)))
+    assert held.release(1)
+    assert removed == [True]
