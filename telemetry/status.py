@@ -43,9 +43,10 @@ def _running(run: int | None) -> Iterator[dict[str, Any]]:
 def ask_status(service: dict[str, Any], timeout: float = _ANSWER_SECONDS) -> dict[str, Any]:
     """Return one of `running_services` with its exporter's answer, or `error` if there is none within `timeout`."""
     try:
-        return service | json.loads(ask(Path(service["directory"]), {"ask": "status"}, timeout)[1])
+        answer: dict[str, Any] = json.loads(ask(Path(service["directory"]), {"ask": "status"}, timeout)[1])
     except (NoAnswerError, ValueError) as error:
         return service | {"error": str(error)}
+    return service | answer
 
 
 def read_statuses(timeout: float = _ANSWER_SECONDS, run: int | None = None) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
 from time import monotonic, sleep
+from typing import Any
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
@@ -64,36 +65,31 @@ def test_metrics_answer_while_a_worker_is_stopped(start_service: StartService) -
         stopped.resume()
 
 
-@pytest.mark.parametrize(
-    ("accept", "content_type", "parse"),
-    [
-        ("text/plain", "text/plain; version=0.0.4; charset=utf-8", parse_text),
-        (
-            "application/openmetrics-text; version=1.0.0",
-            "application/openmetrics-text; version=1.0.0; charset=utf-8",
-            parse_openmetrics,
-        ),
-    ],
-)
-def test_metrics_have_the_format_that_was_asked_for(
-    start_service: StartService, accept: str, content_type: str, parse: Callable[[str], object]
+FORMATS: list[tuple[str, str, Callable[[str], Any]]] = [
+    ("text/plain", "text/plain; version=0.0.4; charset=utf-8", parse_text),
+    (
+        "application/openmetrics-text; version=1.0.0",
+        "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        parse_openmetrics,
+    ),
+]
+
+
+def test_metrics_have_the_format_that_was_asked_for_and_need_the_token_if_there_is_one(
+    start_service: StartService,
 ) -> None:
-    service = start_service("--workers=2", **DIRECT)
-    send(service, 9)
-    status, headers, body = service.get("/metrics", Accept=accept)
-    assert (status, headers["content-type"]) == (200, content_type)
-    families = {family.name: family for family in parse(body.decode())}  # type: ignore[attr-defined]
-    assert families["http_server_request_duration_seconds"].type == "histogram"
-    labels = families["http_server_request_duration_seconds"].samples[0].labels
-    assert (labels["service_name"], labels["export_mode"]) == ("user-api", "direct")
-    assert "process_cpu_time_seconds" in families or "process_cpu_time_seconds_total" in families
-
-
-def test_metrics_need_the_token_when_one_is_set(start_service: StartService) -> None:
-    service = start_service("--workers=1", **DIRECT, METRICS_TOKEN="scrape-me-0123456789")
+    service = start_service("--workers=2", **DIRECT, METRICS_TOKEN="scrape-me-0123456789")
     assert service.get("/metrics")[0] == 401
     assert service.get("/metrics", Authorization="Bearer wrong")[0] == 401
-    assert service.get("/metrics", Authorization="Bearer scrape-me-0123456789")[0] == 200
+    send(service, 9)
+    for accept, content_type, parse in FORMATS:
+        status, headers, body = service.get("/metrics", Authorization="Bearer scrape-me-0123456789", Accept=accept)
+        assert (status, headers["content-type"]) == (200, content_type)
+        families = {family.name: family for family in parse(body.decode())}
+        assert families["http_server_request_duration_seconds"].type == "histogram"
+        labels = families["http_server_request_duration_seconds"].samples[0].labels
+        assert (labels["service_name"], labels["export_mode"]) == ("user-api", "direct")
+        assert "process_cpu_time_seconds" in families or "process_cpu_time_seconds_total" in families
 
 
 @pytest.mark.parametrize("mode", ["collector", "off"])

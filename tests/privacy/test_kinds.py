@@ -17,7 +17,7 @@ from telemetry.privacy import Redactor
 
 MARK = "zq1canary"
 MANY = settings(
-    max_examples=300, deadline=None, database=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=150, deadline=None, database=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 
 NAMES = st.sampled_from(

@@ -22,7 +22,7 @@ from telemetry.privacy import (
 
 REDACTOR = Redactor()
 QUIET = settings(
-    max_examples=200,
+    max_examples=100,
     deadline=None,
     database=None,
     derandomize=True,

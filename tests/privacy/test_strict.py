@@ -25,7 +25,7 @@ from tests.recording.conftest import close_journal, open_journal
 MARK = "".join(["zq1", *"canary"])  # no constant of this module
 STRICT = Redactor(strict=True)
 MANY = settings(
-    max_examples=300, deadline=None, database=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=150, deadline=None, database=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 
 

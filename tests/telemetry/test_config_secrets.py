@@ -19,7 +19,7 @@ MARK = "Hunter2Hunter2"
 NOISE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
 SECRETS = st.builds("{}{}{}".format, NOISE, st.just(MARK), NOISE)
 QUIET = settings(
-    max_examples=300,
+    max_examples=150,
     deadline=None,
     database=None,
     derandomize=True,

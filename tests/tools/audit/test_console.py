@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -139,7 +140,8 @@ def test_backlog_of_an_older_service_is_on_its_way() -> None:
             f"otel_sdk_exporter_span_exported_total{{{labels}}} {exported}\n"
             f"otel_sdk_exporter_span_exported_created{{{labels}}} 1\n# EOF\n"
         )
-        store.add_samples("service", text_string_to_metric_families(text), time_ns)
+        parse: Any = text_string_to_metric_families
+        store.add_samples("service", parse(text), time_ns)
 
     scrape(22, 10, 1)
     SIGNALS["traces"].ingest(store, traces(many_ids(8)).SerializeToString(), 0)
