@@ -74,10 +74,6 @@ class Done:
         """Return a percentile of the latencies."""
         return percentile(self.latencies, percent)
 
-    def begun_after(self, moment: float) -> int:
-        """Return how many requests began after a time since the epoch."""
-        return sum(begin >= moment for begin in self.begins)
-
     def ended_after(self, moment: float) -> int:
         """Return how many requests ended after a time since the epoch, unanswered ones included."""
         return sum(end >= moment for end in self.ends)

@@ -85,7 +85,6 @@ def test_open_loop_sends_every_request_once(tmp_path: Path, serve: type[Handler]
     assert done.answered == serve.served == 40
     assert done.ended_after(0.0) == 40
     assert done.ended_after(done.ends[-1] + 60) == 0
-    assert (done.begun_after(0.0), done.begun_after(max(done.begins) + 1)) == (40, 0)
 
 
 def test_closed_loop_counts_every_request(tmp_path: Path, serve: type[Handler]) -> None:
