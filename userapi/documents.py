@@ -2,6 +2,7 @@
 
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
+from userapi.accounts import schema  # noqa: F401  (importing registers its extensions)
 from userapi.views import StrictView
 
 

@@ -4,6 +4,3 @@ from django.apps import AppConfig
 class AccountsConfig(AppConfig):
     name = "userapi.accounts"
     label = "accounts"
-
-    def ready(self) -> None:
-        from userapi.accounts import schema  # noqa: F401  (importing registers its extensions)
