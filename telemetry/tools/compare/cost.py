@@ -110,7 +110,7 @@ class Cost(Scenario):
         options = self.context.options
         with Run(self.context, variant, condition=self._condition) as run:
             run.seed(0)
-            warm_up = run.load("closed", _WARM_UP_SECONDS)
+            warm_up = run.load("closed", min(_WARM_UP_SECONDS, options.duration))
             closed = run.load("closed", options.duration)
             opened = run.load("open", options.duration, self.context.rate)
             warm_up.go()

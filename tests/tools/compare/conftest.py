@@ -33,7 +33,7 @@ def compare(tmp_path: Path) -> Callable[..., Ended]:
 
     def run(*arguments: str) -> Ended:
         folder = tmp_path / "report"
-        short = ["--duration", "1", "--interval", "0.5", "--rate", "20", "--rounds", "1", "--workers", "1"]
+        short = ["--duration", "0.5", "--interval", "0.5", "--rate", "20", "--rounds", "1", "--workers", "1"]
         short += ["--set", "OTEL_BSP_SCHEDULE_DELAY=300", "OTEL_BLRP_SCHEDULE_DELAY=300"]
         ended = subprocess.run(
             command(folder, *short, *arguments), cwd=ROOT, env=os.environ, capture_output=True, text=True, check=False

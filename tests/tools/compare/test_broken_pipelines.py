@@ -15,7 +15,7 @@ Compare = Callable[..., Ended]
 # Seconds; on a busy machine each starts its processes slowly.
 pytestmark = pytest.mark.timeout(400)
 
-CALM = ("--scenarios", "loss", "--faults", "calm", "--collector", "none", "--variants", "off")
+CALM = ("--scenarios", "loss", "--faults", "calm", "--collector", "none", "--duration", "1", "--variants", "off")
 
 
 @contextmanager

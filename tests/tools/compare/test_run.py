@@ -84,7 +84,7 @@ def test_faults_are_counted_with_their_reasons(compare: Compare) -> None:
 
 
 def test_killed_comparison_has_left_what_it_had_measured(tmp_path: Path) -> None:
-    arguments = ("--scenarios", "cost", "--variants", "off", "--duration", "1", "--rounds", "5", "--rate", "20")
+    arguments = ("--scenarios", "cost", "--variants", "off", "--duration", "0.5", "--rounds", "5", "--rate", "20")
     process = subprocess.Popen(command(tmp_path, *arguments), cwd=ROOT, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     seen = ""
@@ -107,7 +107,7 @@ def test_killed_comparison_has_left_what_it_had_measured(tmp_path: Path) -> None
 
 
 def test_interrupt_gives_a_partial_report_and_leaves_nothing_running(tmp_path: Path) -> None:
-    arguments = ("--scenarios", "cost", "--variants", "off", "--duration", "1", "--rounds", "5", "--rate", "20")
+    arguments = ("--scenarios", "cost", "--variants", "off", "--duration", "0.5", "--rounds", "5", "--rate", "20")
     process = subprocess.Popen(command(tmp_path, *arguments), cwd=ROOT, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     told = ""

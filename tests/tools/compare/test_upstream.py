@@ -24,7 +24,19 @@ UPSTREAM = [key for key, variant in VARIANTS.items() if variant.upstream]
 
 @pytest.mark.timeout(400)
 def test_what_others_keep_is_counted(compare: Compare) -> None:
-    arguments = ("--faults", "calm", "--collector", "none", "--workers", "2", "--variants", "off", *UPSTREAM)
+    arguments = (
+        "--faults",
+        "calm",
+        "--collector",
+        "none",
+        "--duration",
+        "1",
+        "--workers",
+        "2",
+        "--variants",
+        "off",
+        *UPSTREAM,
+    )
     ended = compare("--scenarios", "loss", "scrapes", *arguments)
     assert ended.code == 0, ended.output
     report = ended.report
@@ -47,7 +59,19 @@ def test_what_others_keep_is_counted(compare: Compare) -> None:
 
 @pytest.mark.timeout(400)
 def test_what_others_lose_with_a_killed_worker_is_shown(compare: Compare) -> None:
-    arguments = ("--faults", "killed", "--collector", "none", "--workers", "2", "--variants", "off", "contrib")
+    arguments = (
+        "--faults",
+        "killed",
+        "--collector",
+        "none",
+        "--duration",
+        "1",
+        "--workers",
+        "2",
+        "--variants",
+        "off",
+        "contrib",
+    )
     ended = compare("--scenarios", "loss", *arguments)
     assert ended.code == 0, ended.output
     (run,) = ended.report["loss"]["runs"]

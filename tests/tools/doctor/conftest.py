@@ -85,7 +85,7 @@ def diagnose(
     places: Mapping[str, str], environ: Mapping[str, str], wait: float = 30.0, timeout: float = 10.0
 ) -> Diagnosis:
     """Run the doctor in this process, with an environment of its own; `places` are URLs by server."""
-    walk = Walk(Quiet(), poll=0.05)
+    walk = Walk(Quiet(), poll=0.2)
     doctor = Doctor(Places.read(places, timeout, environ), walk, PATH, wait, environ)
     doctor.run()
     service = doctor.service.base if doctor.service else ""
