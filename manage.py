@@ -1,6 +1,8 @@
 #!/usr/bin/env python
 """Django's command-line utility for administrative tasks."""
 
+import atexit
+import gc
 import os
 import secrets
 import sys
@@ -61,4 +63,5 @@ def _database_problem(error: DatabaseError) -> str | None:
 
 
 if __name__ == "__main__":
+    atexit.register(gc.freeze)  # it ends without searching all of its memory for garbage first
     main(sys.argv)

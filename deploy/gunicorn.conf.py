@@ -3,6 +3,8 @@
 Each of gunicorn's own options on the command line wins over the value given here.
 """
 
+import atexit
+import gc
 import os
 from typing import Any
 
@@ -24,6 +26,9 @@ control_socket_disable = True
 forwarded_allow_ips = ""
 forwarder_headers = ""
 secure_scheme_headers: dict[str, str] = {}
+
+# Master and workers end without searching all of their memory for garbage first: a third of the CPU time.
+atexit.register(gc.freeze)
 
 
 def pre_fork(server: Any, worker: Any) -> None:  # noqa: ARG001
