@@ -7,9 +7,12 @@ The field names are those of the OpenTelemetry log data model
 import json
 import logging
 import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime
 from inspect import currentframe
+from threading import local
 from typing import Any, ClassVar, NamedTuple, Protocol
+from weakref import ref
 
 from opentelemetry import trace
 
@@ -17,8 +20,7 @@ from telemetry.log_failures import report
 from telemetry.privacy import MASK, Constants, redactor
 from telemetry.privacy.constants import is_module
 
-_TRANSLATION = "_telemetry_translation"
-_OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", _TRANSLATION}
+_OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _SEVERITY = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 
 # What it says of an export must not feed the next one.
@@ -41,26 +43,52 @@ class Translation(NamedTuple):
     """The message without its arguments if it is a constant of the code; None otherwise, and where nobody asks."""
 
 
+class _Latest(local):
+    """What was made of the record that a thread logs, for its other handlers.
+
+    Not an attribute of the record: other formatters would show that as one of `extra=`.
+    """
+
+    record: Callable[[], logging.LogRecord | None] = staticmethod(lambda: None)
+    content: tuple[str, dict[str, Any]] | None = None
+    translation: Translation | None = None
+
+    def become(self, record: logging.LogRecord) -> None:
+        """Forget what was made of another record than this one."""
+        if self.record() is not record:
+            self.record, self.content, self.translation = ref(record), None, None
+
+
+_latest = _Latest()
+
+
 def translation_of(record: logging.LogRecord) -> Translation:
     """Return what of `record` leaves. Made once, for all handlers, inside of the log call; never raises."""
-    known = record.__dict__.get(_TRANSLATION)
-    if isinstance(known, Translation):
-        return known
-    try:
-        translation = _translated(record)
-    except Exception as error:  # noqa: BLE001  (nothing of a record may leave that could not be looked at)
-        translation = Translation(MASK, {"error.type": type(error).__qualname__}, MASK, None)
-    record.__dict__[_TRANSLATION] = translation
-    return translation
+    _latest.become(record)
+    if _latest.translation is None:
+        try:
+            _latest.translation = _translated(record)
+        except Exception as error:  # noqa: BLE001  (nothing of a record may leave that could not be looked at)
+            _latest.translation = Translation(MASK, {"error.type": type(error).__qualname__}, MASK, None)
+    return _latest.translation
+
+
+def content_of(record: logging.LogRecord) -> tuple[str, dict[str, Any]]:
+    """Return message and attributes of `record` as they are, secrets included. Made once, for all handlers."""
+    _latest.become(record)
+    if _latest.content is None:
+        _latest.content = message_of(record), attributes_of(record)
+    return _latest.content
 
 
 def _translated(record: logging.LogRecord) -> Translation:
     using = redactor()
-    attributes = using.attributes(attributes_of(record))
+    message, raw = content_of(record)
+    attributes = using.attributes(raw)
     if using.strict:
         template = template_of(record)
         return Translation(using.body("", template), attributes, _code_name(str(record.name)), template)
-    return Translation(using.body(message_of(record)), attributes, using.name(str(record.name)), None)
+    return Translation(using.body(message), attributes, using.name(str(record.name)), None)
 
 
 def template_of(record: logging.LogRecord) -> str | None:
@@ -125,6 +153,17 @@ def severity_of(record: logging.LogRecord) -> str:
     return _SEVERITY.get(record.levelname, record.levelname)
 
 
+def _ids_of(span: trace.Span) -> tuple[str, str] | None:
+    """Return trace id and span id as texts; None where there is no span. Our own spans have them at hand."""
+    known: tuple[str, str] | None = getattr(span, "hex_ids", None)
+    if known is not None:
+        return known
+    context = span.get_span_context()
+    if not context.is_valid:
+        return None
+    return trace.format_trace_id(context.trace_id), trace.format_span_id(context.span_id)
+
+
 class JsonFormatter(logging.Formatter):
     """One JSON object a line: timestamp, severity, logger, body, trace_id, span_id and the attributes."""
 
@@ -136,10 +175,8 @@ class JsonFormatter(logging.Formatter):
             "logger": name,
             "body": body,
         }
-        context = trace.get_current_span().get_span_context()
-        if context.is_valid:
-            line["trace_id"] = trace.format_trace_id(context.trace_id)
-            line["span_id"] = trace.format_span_id(context.span_id)
+        if ids := _ids_of(trace.get_current_span()):
+            line["trace_id"], line["span_id"] = ids
         line["attributes"] = attributes
         return _encode(line)
 
@@ -153,9 +190,8 @@ class ReadableFormatter(logging.Formatter):
         time = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S.%f")[:-3]
         parts = [time, f"{severity_of(record):5}", name, body]
         parts += [f"{key}={value}" for key, value in attributes.items() if key not in _STACKS]
-        context = trace.get_current_span().get_span_context()
-        if context.is_valid:
-            parts.append(f"trace_id={trace.format_trace_id(context.trace_id)}")
+        if ids := _ids_of(trace.get_current_span()):
+            parts.append(f"trace_id={ids[0]}")
         return " ".join(parts) + (f"\n{stack}" if stack else "")
 
 

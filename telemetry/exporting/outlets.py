@@ -65,7 +65,7 @@ class Outlets:
         for signal in SIGNALS:
             way = getattr(ways, signal)
             if isinstance(way, Push):
-                spool = self._spool(signal, way, folder, disk)
+                spool = self._spool(signal, folder, disk)
                 spool.recover(committed.get(signal))
                 self._senders[signal] = sender = self._sender(signal, way, spool)
                 if signal in delivered:
@@ -80,20 +80,15 @@ class Outlets:
         self.has_appended = False
         """Whether metrics wait for a commit."""
 
-    def _spool(self, signal: Signal, way: Push, folder: Path, disk: Path | None) -> Spool:
+    def _spool(self, signal: Signal, folder: Path, disk: Path | None) -> Spool:
         config = self._config
         return Spool(
             disk or folder,
             signal,
             max_bytes=config.spool_bytes,
-            max_items=way.batch.max_queue_size if self._bounds_items(signal) else None,
+            max_items=config.most_waiting(signal),
             fallback=folder if disk else None,
         )
-
-    def _bounds_items(self, signal: Signal) -> bool:
-        """Return whether the operator bounds the items that wait (OTEL_BSP_MAX_QUEUE_SIZE, OTEL_BLRP_...)."""
-        field = {"traces": "span_batch", "logs": "log_batch"}.get(signal)
-        return field is not None and self._config.sources.get(f"{field}.max_queue_size", "default") != "default"
 
     def _sender(self, signal: Signal, way: Push, spool: Spool) -> Sender:
         config = way.config

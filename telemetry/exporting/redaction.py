@@ -120,9 +120,9 @@ class Limited:
         self._plain_span = limits.span_attribute_count if unlimited else -1
         self._plain_log = limits.log_attribute_count if limits.log_attribute_length is None else -1
 
-    def of_request(self, path: str | None, port: int | None, route: str | None) -> bytes:
+    def of_request(self, path: str, port: int | None, route: str | None) -> bytes:
         """Return the attributes that differ from request to request: `url.path` and `client.port`."""
-        named: dict[str, Any] = {} if path is None else {"url.path": self._redactor.value(*_path(path, route))}
+        named: dict[str, Any] = {} if not path else {"url.path": self._redactor.value(*_path(path, route))}
         if port is not None:
             named["client.port"] = port
         return encode_attributes(SPAN_ATTRIBUTE, named)

@@ -13,6 +13,7 @@ from opentelemetry.util.http import detect_synthetic_user_agent
 from telemetry.journal.records import OTHER_METHOD
 
 SERVER = SpanKind.SERVER.value
+_LONGEST_PORT = 5  # digits
 _OK, _ERROR = StatusCode.OK.value, StatusCode.ERROR.value
 
 
@@ -34,33 +35,29 @@ def answer(route: str | None, status: int, error: str | None) -> dict[str, Any]:
     return attributes
 
 
-def start(method: str, environ: tuple[Any, ...]) -> dict[str, Any]:  # noqa: C901  (one line for each)
+def start(method: str, environ: tuple[Any, ...]) -> dict[str, Any]:
     """Return what is known of a request when it begins; `environ` is what the server said of it."""
-    original, scheme, port, server, path, client, client_port, agent, protocol = environ
-    attributes: dict[str, Any] = {"http.request.method": method}
-    if original:
-        attributes["http.request.method_original"] = original
-    if scheme:
-        attributes["url.scheme"] = scheme
-    if port is not None:
-        attributes["server.port"] = port
-    if server:
-        attributes["server.address"], given = server
-        if given is not None:
-            attributes["server.port"] = given
-    if path:
-        attributes["url.path"] = path
-    if client:
-        attributes["client.address"] = client
-    if client_port is not None:
-        attributes["client.port"] = client_port
-    if agent:
-        attributes["user_agent.original"] = agent
-        if synthetic := _synthetic(agent):
-            attributes["user_agent.synthetic.type"] = synthetic
-    if protocol := protocol.upper().removeprefix("HTTP/"):
-        attributes["network.protocol.version"] = protocol
-    return attributes
+    server, path, client_port, original, host, address, agent, port, protocol, scheme = environ
+    domain, given = server or ("", "")
+    known = {
+        "http.request.method": method,
+        "http.request.method_original": "" if original == method else original.strip(),
+        "url.scheme": scheme,
+        "server.address": domain,
+        "server.port": port_of(port) if (of_host := port_of(given)) is None else of_host,
+        "url.path": path,
+        "client.address": host or address,
+        "client.port": port_of(client_port),
+        "user_agent.original": agent,
+        "user_agent.synthetic.type": _synthetic(agent) if agent else None,
+        "network.protocol.version": protocol.upper().removeprefix("HTTP/"),
+    }
+    return {key: value for key, value in known.items() if value is not None and value != ""}
+
+
+def port_of(text: str) -> int | None:
+    """Return a port as servers and clients write it; None for what is none."""
+    return int(text) if text.isdecimal() and len(text) <= _LONGEST_PORT else None
 
 
 _synthetic = lru_cache(maxsize=256)(detect_synthetic_user_agent)

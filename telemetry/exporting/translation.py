@@ -113,19 +113,21 @@ class Translator:
     def _add_plain_request(self, record: tuple[Any, ...], spans: Batches) -> None:
         """Add the span of a request that user code did nothing to: most of it is that of many others."""
         _kind, ids, start, duration, method, route, status, error, environ, *_ = record
-        original, scheme, port, server, path, client, client_port, agent, protocol = environ
-        key = method, route, status, error, original, scheme, port, server, client, agent, protocol
+        server, path, client_port, *fixed = environ
+        key = method, route, status, error, server, *fixed
         known = self._plain_requests.get(key)
         if known is None:
-            fixed = original, scheme, port, server, None, client, None, agent, protocol
-            attributes = {**request_spans.start(method, fixed), **request_spans.answer(route, status, error)}
+            attributes = {
+                **request_spans.start(method, (server, "", "", *fixed)),
+                **request_spans.answer(route, status, error),
+            }
             name = self._redactor.span_name(request_spans.name_of(method, route), attributes)
             known = name, self._limited.of_span(attributes)[0], request_spans.status_of(status, error, None)
             if len(self._plain_requests) >= _MOST_SERIES:
                 self._plain_requests.clear()
             self._plain_requests[key] = known
         name, encoded, given = known
-        sent = Encoded(encoded + self._limited.of_request(path, client_port, route))
+        sent = Encoded(encoded + self._limited.of_request(path, request_spans.port_of(client_port), route))
         span = SpanData(
             ids[0], ids[1], ids[2], ids[4], "", name, request_spans.SERVER, start, start + duration, sent, given
         )  # fmt: skip

@@ -6,7 +6,9 @@ only together with `ring.FORMAT`.
 Of a request: its trace, what was asked and answered, and what happened within it.
 (REQUEST, context, start, duration, method, route, status, error, environ, touched, queries, logs)
   context   (trace id, span id, parent id or None, flags, parent is remote)
-  environ   what the server knows of the request, (name, value)...; None unless the span is sampled
+  environ   what the server knows of the request; None unless the span is sampled:
+            ((host, port) of a Host header that is ours or None, path, client's port, method as it came, client's name,
+            client's address, user agent, server's port, protocol, scheme), texts, "" where it does not know
   touched   what user code did to the span; None where it did nothing:
             (name, status, attributes, events, links, dropped)
   queries   query...; logs log...; or None

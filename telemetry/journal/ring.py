@@ -19,7 +19,7 @@ from threading import Lock, RLock
 from typing import Any, NamedTuple, Self
 from zlib import crc32
 
-FORMAT = 1
+FORMAT = 2
 _MAGIC = 0x6C6E726A_00000000 | FORMAT  # "jrnl"
 _PYTHON = sys.hexversion >> 16
 

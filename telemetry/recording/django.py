@@ -30,4 +30,4 @@ def install(config: TelemetryConfig, project: Project, recording: Recording) -> 
         RequestMiddleware.untraced = project.untraced
         QueryRecorders().install()
     instrument(config.instrument)
-    request_finished.connect(lambda **_: recording.after_answer(), weak=False, dispatch_uid=__name__)
+    request_finished.connect(recording.after_answer, weak=False, dispatch_uid=__name__)

@@ -66,20 +66,18 @@ class IncomingContextReader:
 
     def read(self, environ: dict[str, Any]) -> tuple[Context, Sequence[Link]]:
         """Return the context in which the request's span starts, and its links."""
-        if self._policy == "ignore" or not self._brings_context(environ):
+        if self._policy == "ignore":
             return Context(), ()
-        context = propagate.extract(environ, Context(), _HEADERS)
+        propagator = propagate.get_global_textmap()
+        if propagator is not self._propagator:
+            self._headers = [_variable(field) for field in propagator.fields]
+            self._propagator = propagator
+        if environ.keys().isdisjoint(self._headers):  # most requests bring nothing that a propagator reads
+            return Context(), ()
+        context = propagator.extract(environ, Context(), _HEADERS)
         if self._policy == "trust":
             return context, ()
         theirs = trace.get_current_span(context).get_span_context()
         if not theirs.is_valid:
             return context, ()
         return trace.set_span_in_context(trace.INVALID_SPAN, context), (Link(theirs),)
-
-    def _brings_context(self, environ: dict[str, Any]) -> bool:
-        """Return whether there is a header that a propagator reads: most requests have none."""
-        propagator = propagate.get_global_textmap()
-        if propagator is not self._propagator:
-            self._headers = [_variable(field) for field in propagator.fields]
-            self._propagator = propagator
-        return any(map(environ.__contains__, self._headers))

@@ -4,9 +4,10 @@ import logging
 from typing import Any
 
 from opentelemetry import trace
+from opentelemetry.context import get_current
 
 from telemetry.journal.records import LOG
-from telemetry.logs import attributes_of, message_of, translation_of
+from telemetry.logs import content_of, translation_of
 from telemetry.privacy import redactor
 from telemetry.recording.journal import journal
 from telemetry.recording.middleware import current_request
@@ -30,24 +31,24 @@ class LogRecorder:
 
     @staticmethod
     def _write(record: logging.LogRecord) -> None:
-        request, span = current_request.get(), trace.get_current_span()
-        inside = request is not None and not request.over
-        context: tuple[Any, ...] | None
-        if inside and span is request:
-            context = None
-        elif isinstance(span, RecordedSpan):
-            context = span.trace_id, span.span_id, span.flags
-        else:
-            around = span.get_span_context()
-            ids = around.trace_id.to_bytes(16), around.span_id.to_bytes(8)
-            context = (*ids, int(around.trace_flags)) if around.is_valid else ()
-        log = (*_content(record), context)
-        if inside and request is not None and record.levelno < _AT_ONCE:
-            request.add_log(log)
-        else:
-            if context is None and request is not None:
-                log = (*log[:-1], (request.trace_id, request.span_id, request.flags))
+        request = current_request.get()
+        if request is not None and request.contains(get_current()) and record.levelno < _AT_ONCE:
+            request.add_log((*_content(record), None))
+            return
+        log = (*_content(record), _trace_of(trace.get_current_span()))
+        if request is None or request.over or record.levelno >= _AT_ONCE:
             journal.write((LOG, *log))
+        else:
+            request.add_log(log)
+
+
+def _trace_of(span: trace.Span) -> tuple[Any, ...]:
+    """Return the context of a log record that is not simply a part of its request."""
+    if isinstance(span, RecordedSpan):
+        return span.trace_id, span.span_id, span.flags
+    around = span.get_span_context()
+    ids = around.trace_id.to_bytes(16), around.span_id.to_bytes(8)
+    return (*ids, int(around.trace_flags)) if around.is_valid else ()
 
 
 def _content(record: logging.LogRecord) -> tuple[Any, ...]:
@@ -57,4 +58,5 @@ def _content(record: logging.LogRecord) -> tuple[Any, ...]:
         body, attributes, name, template = translation_of(record)
         return name, *described, body, template, attributes
     template = record.msg if record.args and isinstance(record.msg, str) else None
-    return record.name, *described, message_of(record), template, attributes_of(record) or None
+    message, attributes = content_of(record)
+    return record.name, *described, message, template, attributes or None

@@ -14,10 +14,10 @@ its middleware:
 import sys
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from functools import lru_cache
 from http import HTTPStatus
-from time import perf_counter_ns, time_ns
+from time import perf_counter_ns
 from types import MappingProxyType
 from typing import Any, ClassVar, Protocol, cast
 
@@ -39,10 +39,22 @@ from telemetry.journal.records import METHODS, OTHER_METHOD, REQUEST
 from telemetry.recording.incoming import IncomingContextReader
 from telemetry.recording.journal import journal
 from telemetry.recording.spans import RequestSpan, decide
-from telemetry.routes import known_method, matched_route
+from telemetry.routes import matched_route
 
+_VARIABLES = (
+    "REMOTE_PORT",
+    "REQUEST_METHOD",
+    "REMOTE_HOST",
+    "REMOTE_ADDR",
+    "HTTP_USER_AGENT",
+    # On a Unix socket gunicorn takes it from the Host header, unchecked.
+    "SERVER_PORT",
+    "SERVER_PROTOCOL",
+    "wsgi.url_scheme",
+)
+_NOTHING = ("",) * len(_VARIABLES)
+_BAD_REQUEST = HTTPStatus.BAD_REQUEST.value
 _LONGEST_ATTRIBUTE = 1024  # characters; servers limit a header to 8 KB or more
-_LONGEST_PORT = 5  # digits
 
 current_request: ContextVar[RequestSpan | None] = ContextVar("telemetry_request", default=None)
 """The span of the request that is being answered."""
@@ -51,29 +63,8 @@ GetResponse = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseB
 View = Callable[[HttpRequest], HttpResponseBase]
 
 
-class _Request:
-    """One request on its way."""
-
-    __slots__ = ("context", "entered", "level", "method", "span", "start", "started", "tokens")
-
-    def __init__(self, method: str) -> None:
-        self.method = method
-        self.level = METHODS[method]
-        self.start, self.started = time_ns(), perf_counter_ns()
-        self.span = RequestSpan()
-        self.context: Context
-        self.tokens: tuple[Any, Token[RequestSpan | None]]
-        self.entered = False
-
-    @contextmanager
-    def within(self) -> Iterator[None]:
-        """Run what belongs to the request after its view has returned."""
-        tokens = attach(self.context), current_request.set(self.span)
-        try:
-            yield
-        finally:
-            current_request.reset(tokens[1])
-            detach(tokens[0])
+# As the API's `set_span_in_context`, without a copy of a context that is empty.
+(_CURRENT_SPAN,) = trace.set_span_in_context(trace.INVALID_SPAN, Context())
 
 
 class Process(Protocol):
@@ -112,58 +103,59 @@ class RequestMiddleware:
             return self._respond(request)
         if request.path_info in self.untraced:
             return self._answers.get(request.path_info, self._get_response)(request)
-        begun = self._begin(request)
-        if begun is None:
+        span = self._begin(request)
+        if span is None:
             return self._get_response(request)
         try:
             response = cast("HttpResponseBase", self._get_response(request))
         except Exception as error:  # DEBUG_PROPAGATE_EXCEPTIONS
-            self._finish(begun, request, None, error)
+            self._finish(span, request, None, error)
             raise
         except BaseException:  # an aborted worker: no record, as there is no access record and no count
-            self._drop(begun)
+            self._drop(span)
             raise
-        self._answered(begun, request, response)
+        self._answered(span, request, response)
         return response
 
     async def _respond(self, request: HttpRequest) -> HttpResponseBase:
         get_response = cast("Callable[[HttpRequest], Awaitable[HttpResponseBase]]", self._get_response)
         if request.path_info in self._answers:
             return await sync_to_async(self._answers[request.path_info], thread_sensitive=False)(request)
-        begun = None if request.path_info in self.untraced else self._begin(request)
-        if begun is None:
+        span = None if request.path_info in self.untraced else self._begin(request)
+        if span is None:
             return await get_response(request)
         try:
             response = await get_response(request)
         except BaseException as error:  # a cancelled request, too: its client has gone
-            self._finish(begun, request, None, error)
+            self._finish(span, request, None, error)
             raise
-        self._answered(begun, request, response)
+        self._answered(span, request, response)
         return response
 
-    def _begin(self, request: HttpRequest) -> _Request | None:
+    def _begin(self, request: HttpRequest) -> RequestSpan | None:
+        """Begin the request's span; return None where that fails: the request goes on as if telemetry were off."""
         try:
-            return self._begun(request)
-        except Exception as error:  # noqa: BLE001  (the request goes on as if telemetry were off)
+            if journal.ring is None and not _is_tested(request):
+                self.process.begin()
+            method = request.method
+            span = RequestSpan(method if method in METHODS else OTHER_METHOD)
+            context, links = self.incoming.read(request.META)
+            if context or links or self.sampler is not None:
+                self._place(span, context, links)
+                context = trace.set_span_in_context(span, context)
+            else:
+                context = Context({_CURRENT_SPAN: span})
+            if journal.ring is not None:
+                journal.ring.enter(METHODS[span.method])
+                span.is_counted = True
+            span.context = context
+            span.tokens = attach(context), current_request.set(span)
+        except Exception as error:  # noqa: BLE001
             journal.failed("request", error)
             return None
+        return span
 
-    def _begun(self, request: HttpRequest) -> _Request:
-        if journal.ring is None and not _is_tested(request):
-            self.process.begin()
-        begun = _Request(known_method(request))
-        span, method = begun.span, begun.method
-        context, links = self.incoming.read(request.META)
-        if context or links or self.sampler is not None:
-            self._place(span, context, _span_name(method), links)
-        begun.context = trace.set_span_in_context(span, context)
-        begun.tokens = attach(begun.context), current_request.set(span)
-        if journal.ring is not None:
-            journal.ring.enter(begun.level)
-            begun.entered = True
-        return begun
-
-    def _place(self, span: RequestSpan, context: Context, name: str, links: Any) -> None:
+    def _place(self, span: RequestSpan, context: Context, links: Any) -> None:
         """Give `span` the parent that came with the request, and let the sampler decide."""
         parent = trace.get_current_span(context).get_span_context()
         if parent.is_valid:
@@ -171,22 +163,24 @@ class RequestMiddleware:
             span.parent_is_remote = parent.is_remote
             span.flags, span.trace_state = parent.trace_flags, parent.trace_state
         if self.sampler is not None:
-            span.flags, state = decide(self.sampler, context, span.trace_id, name, SpanKind.SERVER, links)
+            span.flags, state = decide(
+                self.sampler, context, span.trace_id, _span_name(span.method), SpanKind.SERVER, links
+            )
             span.trace_state = state or span.trace_state
             if parent.is_valid and not parent.trace_flags.random_trace_id:
                 span.flags &= ~trace.TraceFlags.RANDOM_TRACE_ID
         for link in links:
             span.add_link(link.context, link.attributes)
 
-    def _drop(self, begun: _Request) -> None:
-        begun.span.over = begun.span.ended = True
-        self._detach(begun)
-        self._leave(begun)
+    def _drop(self, span: RequestSpan) -> None:
+        span.over = span.ended = True
+        self._detach(span)
+        self._leave(span)
 
     @staticmethod
-    def _detach(begun: _Request) -> None:
+    def _detach(span: RequestSpan) -> None:
         """End the request's context; whatever else fails, nothing that comes later belongs to it."""
-        context, ours = begun.tokens
+        context, ours = span.tokens
         detach(context)
         try:
             current_request.reset(ours)
@@ -194,64 +188,84 @@ class RequestMiddleware:
             journal.failed("request", error)
 
     @staticmethod
-    def _leave(begun: _Request) -> None:
+    def _leave(span: RequestSpan) -> None:
         """Count one active request less, if it was counted."""
         ring = journal.ring
-        if ring is None or not begun.entered:
+        if ring is None or not span.is_counted:
             return
         try:
-            ring.leave(begun.level)
+            ring.leave(METHODS[span.method])
         except Exception as error:  # noqa: BLE001
             journal.failed("request", error)
 
-    def _answered(self, begun: _Request, request: HttpRequest, response: HttpResponseBase) -> None:
+    def _answered(self, span: RequestSpan, request: HttpRequest, response: HttpResponseBase) -> None:
         """Finish a request whose answer is ready, or let a streamed answer's end do so."""
         try:
-            if response.status_code >= HTTPStatus.BAD_REQUEST:
+            if response.status_code >= _BAD_REQUEST:
                 # What Django's handler would do next, outside of the span; it does not log a response twice.
                 answer = cast("HttpResponse", response)
                 log_response("%s: %s", answer.reason_phrase, request.path, response=answer, request=request)
             if is_streamed(response):
-                when_over(response, lambda error: self._sent(begun, request, response, error), begun.within)
-                self._detach(begun)
+                when_over(
+                    response,
+                    lambda error: self._sent(span, request, response, error),
+                    lambda: _within(span),
+                )
+                self._detach(span)
                 return
         except Exception as problem:  # noqa: BLE001
             journal.failed("request", problem)
-        self._finish(begun, request, response)
+        self._finish(span, request, response)
 
     def _finish(
         self,
-        begun: _Request,
+        span: RequestSpan,
         request: HttpRequest,
         response: HttpResponseBase | None,
         error: BaseException | None = None,
     ) -> None:
-        self._detach(begun)
-        self._sent(begun, request, response, error)
+        self._detach(span)
+        self._sent(span, request, response, error)
 
     def _sent(
-        self, begun: _Request, request: HttpRequest, response: HttpResponseBase | None, error: BaseException | None
+        self, span: RequestSpan, request: HttpRequest, response: HttpResponseBase | None, error: BaseException | None
     ) -> None:
         """Write the record of a request that is over; never raises."""
         try:
+            now = perf_counter_ns()
             if error is not None and response is not None:  # of a body; Django reports those of views
-                begun.span.record_exception(error)
-            begun.span.over = begun.span.ended = True
-            self._leave(begun)
-            status = 0 if response is None else response.status_code
-            self._finished(begun, request, status, type(error).__qualname__ if error else None)
+                span.record_exception(error)
+            span.over = span.ended = True
+            self._leave(span)
+            record = (
+                REQUEST,
+                (span.trace_id, span.span_id, span.parent_id, span.flags, span.parent_is_remote),
+                span.start,
+                now - span.started,
+                span.method,
+                matched_route(request),
+                0 if response is None else response.status_code,
+                None if error is None else type(error).__qualname__,
+                _environ(request) if span.flags & 1 else None,
+                span.touched,
+                span.queries,
+                span.logs,
+            )
+            journal.write(record)
+            self.process.after_request(now)
         except Exception as problem:  # noqa: BLE001
             journal.failed("request", problem)
 
-    def _finished(self, begun: _Request, request: HttpRequest, status: int, error: str | None) -> None:
-        now = perf_counter_ns()
-        duration = now - begun.started
-        span, method = begun.span, begun.method
-        environ = _environ(request, method) if span.flags & 1 else None
-        happened = span.touched, span.queries, span.logs
-        known = method, matched_route(request), status, error
-        journal.write((REQUEST, span.ids, begun.start, duration, *known, environ, *happened))
-        self.process.after_request(now)
+
+@contextmanager
+def _within(span: RequestSpan) -> Iterator[None]:
+    """Run what belongs to the request after its view has returned."""
+    tokens = attach(cast("Context", span.context)), current_request.set(span)
+    try:
+        yield
+    finally:
+        current_request.reset(tokens[1])
+        detach(tokens[0])
 
 
 def _is_tested(request: HttpRequest) -> bool:
@@ -267,44 +281,27 @@ def _span_name(method: str) -> str:
     return "HTTP" if method == OTHER_METHOD else method
 
 
-def _environ(request: HttpRequest, method: str) -> tuple[Any, ...]:
-    """Return what the server knows of the request, as it came: the exporter makes attributes of it.
+def _environ(request: HttpRequest) -> tuple[Any, ...]:
+    """Return what the server knows of the request, as texts, "" for what it does not: the exporter reads them.
 
-    The query string is not among it. Each value is within a bound.
+    The query string is not among it. Each text is within a bound.
     """
-    get = request.META.get
-    original, host = get("REQUEST_METHOD", ""), get("HTTP_HOST")
-    scheme, protocol = get("wsgi.url_scheme"), get("SERVER_PROTOCOL", "")
-    path = get("PATH_INFO") if get("RAW_URI") or get("REQUEST_URI") else None
-    if scheme is None:  # ASGI
+    meta = request.META
+    texts = (request.path_info, *map(str, map(meta.get, _VARIABLES, _NOTHING)))
+    if not texts[-1]:  # ASGI
         scope = getattr(request, "scope", {})
-        scheme, protocol, path = scope.get("scheme"), f"HTTP/{scope.get('http_version', '')}", request.path_info
-    agent, client = get("HTTP_USER_AGENT"), get("REMOTE_HOST") or get("REMOTE_ADDR")
-    return (
-        None if original == method else _bounded(original.strip()),
-        scheme,
-        # On a Unix socket gunicorn takes it from the Host header, unchecked.
-        _port(get("SERVER_PORT")),
-        _server(host) if host else None,
-        _bounded(path) if path else None,
-        _bounded(client) if client else None,
-        _port(get("REMOTE_PORT")),
-        _bounded(agent) if agent else None,
-        _bounded(protocol),
-    )
+        texts = (*texts[:-2], f"HTTP/{scope.get('http_version', '')}", str(scope.get("scheme", "")))
+    if max(map(len, texts)) > _LONGEST_ATTRIBUTE:
+        texts = tuple(map(_bounded, texts))
+    host = meta.get("HTTP_HOST")
+    return _server(host) if host else None, *texts
 
 
 @lru_cache(maxsize=128)
-def _server(host: str) -> tuple[str, int | None] | None:
+def _server(host: str) -> tuple[str, str] | None:
     """Return name and port of a Host header. A host that is not ours is only what somebody wrote."""
     domain, given = split_domain_port(host)
-    return (_bounded(domain), _port(given)) if validate_host(domain, settings.ALLOWED_HOSTS) else None
-
-
-def _port(given: Any) -> int | None:
-    """Return a port as servers and clients write it; None for what is none."""
-    text = str(given)
-    return int(text) if text.isdecimal() and len(text) <= _LONGEST_PORT else None
+    return (_bounded(domain), given) if validate_host(domain, settings.ALLOWED_HOSTS) else None
 
 
 def _bounded(text: str) -> str:

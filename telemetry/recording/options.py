@@ -33,34 +33,34 @@ class OptionsMiddleware(RequestMiddleware):
             return self._get_response(request)
         return super().__call__(request)
 
-    def _begin(self, request: HttpRequest) -> Any:
-        begun = super()._begin(request)
-        if begun is not None and "x-request-id" in self.headers:
+    def _begin(self, request: HttpRequest) -> RequestSpan | None:
+        span = super()._begin(request)
+        if span is not None and "x-request-id" in self.headers:
             given = request.META.get(_REQUEST_ID_KEY, "")
             if not _REQUEST_ID.fullmatch(given):
-                given = f"{begun.span.trace_id.hex()}-{begun.span.span_id.hex()}"
+                given = f"{span.trace_id.hex()}-{span.span_id.hex()}"
             # The view sees the same as the answer and the span.
             request.META[_REQUEST_ID_KEY] = given
-            begun.span.set_attribute("http.request.header.x-request-id", (given,))
-        return begun
+            span.set_attribute("http.request.header.x-request-id", (given,))
+        return span
 
-    def _answered(self, begun: Any, request: HttpRequest, response: HttpResponseBase) -> None:
+    def _answered(self, span: RequestSpan, request: HttpRequest, response: HttpResponseBase) -> None:
         try:
             for header in self.headers:
-                _HEADERS[header](begun, request, response)
+                _HEADERS[header](span, request, response)
         except Exception as problem:  # noqa: BLE001  (the answer goes out as if telemetry were off)
             journal.failed("request", problem)
-        super()._answered(begun, request, response)
+        super()._answered(span, request, response)
 
     def _sent(
-        self, begun: Any, request: HttpRequest, response: HttpResponseBase | None, error: BaseException | None
+        self, span: RequestSpan, request: HttpRequest, response: HttpResponseBase | None, error: BaseException | None
     ) -> None:
         try:
             if self.view_names and (name := view_name(request)):
-                begun.span.set_attribute("code.function.name", name)
+                span.set_attribute("code.function.name", name)
         except Exception as problem:  # noqa: BLE001
             journal.failed("request", problem)
-        super()._sent(begun, request, response, error)
+        super()._sent(span, request, response, error)
 
 
 def options_of(config: TelemetryConfig) -> type[RequestMiddleware]:
@@ -106,24 +106,24 @@ def _traceparent(span: RequestSpan) -> str:
     return f"00-{span.trace_id.hex()}-{span.span_id.hex()}-{span.flags:02x}"
 
 
-def _trace_response(begun: Any, _: HttpRequest, response: HttpResponseBase) -> None:
+def _trace_response(span: RequestSpan, _: HttpRequest, response: HttpResponseBase) -> None:
     # https://www.w3.org/TR/trace-context-2/#traceresponse-header
-    response["traceresponse"] = _traceparent(begun.span)
+    response["traceresponse"] = _traceparent(span)
 
 
-def _server_timing(begun: Any, _: HttpRequest, response: HttpResponseBase) -> None:
+def _server_timing(span: RequestSpan, _: HttpRequest, response: HttpResponseBase) -> None:
     """Add duration and trace to what the service itself has timed; scripts of the same origin can read them."""
-    spent = (perf_counter_ns() - begun.started) / 1e6
-    ours = f'total;dur={spent:.1f}, traceparent;desc="{_traceparent(begun.span)}"'
+    spent = (perf_counter_ns() - span.started) / 1e6
+    ours = f'total;dur={spent:.1f}, traceparent;desc="{_traceparent(span)}"'
     theirs = response.get("Server-Timing")
     response["Server-Timing"] = f"{theirs}, {ours}" if theirs else ours
 
 
-def _request_id(_: Any, request: HttpRequest, response: HttpResponseBase) -> None:
+def _request_id(_: RequestSpan, request: HttpRequest, response: HttpResponseBase) -> None:
     response["X-Request-ID"] = request.META[_REQUEST_ID_KEY]
 
 
-_HEADERS: dict[str, Callable[[Any, HttpRequest, Any], None]] = {
+_HEADERS: dict[str, Callable[[RequestSpan, HttpRequest, Any], None]] = {
     "traceresponse": _trace_response,
     "server-timing": _server_timing,
     "x-request-id": _request_id,

@@ -176,7 +176,7 @@ class Recording:
         if now >= self._next_look:
             self.look_after(now)
 
-    def after_answer(self) -> None:
+    def after_answer(self, **_: object) -> None:
         """Do what is due when a request has been answered: nobody waits for it."""
         now = perf_counter_ns()
         if now >= self._next_observation:

@@ -12,7 +12,7 @@ from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from opentelemetry import trace
-from opentelemetry.context import attach, detach
+from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.trace import SpanKind
 
@@ -35,13 +35,14 @@ class QueryRecorder:
         self._database = database
 
     def __call__(self, execute: Execute, sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
-        if journal.ring is None or not is_instrumentation_enabled():
+        request, current = current_request.get(), get_current()
+        within = request is not None and current is request.context  # where nothing is suppressed
+        if journal.ring is None or not (within or is_instrumentation_enabled()):
             return execute(sql, params, many, context)
-        request = current_request.get()
-        span = None
+        span = token = None
         if len(context["connection"].execute_wrappers) > 1:
             span = _span_for_others()
-        token = attach(trace.set_span_in_context(span)) if span else None
+            token = attach(trace.set_span_in_context(span))
         failed: BaseException | None = None
         start, began = time_ns(), perf_counter_ns()
         try:
@@ -54,29 +55,30 @@ class QueryRecorder:
             if token:
                 detach(token)
             try:
-                self._record(request, span, _text(sql, context), start, duration, _rows(failed, context), failed)
+                rows = -1 if failed else getattr(context["cursor"].cursor, "rowcount", -1)
+                query = self._database, _text(sql, context), start, duration, rows if isinstance(rows, int) else -1
+                self._record(request, current, query, failed, span)
             except Exception as problem:  # noqa: BLE001  (the query's result goes on as if telemetry were off)
                 journal.failed("query", problem)
 
-    def _record(  # noqa: PLR0917
-        self,
+    @staticmethod
+    def _record(
         request: RequestSpan | None,
-        span: QuerySpan | None,
-        text: str,
-        start: int,
-        duration: int,
-        rows: int,
+        current: Context,
+        query: tuple[Any, ...],
         failed: BaseException | None,
+        span: QuerySpan | None,
     ) -> None:
-        around: Any = trace.get_current_span()
-        inside = request is not None and not request.over
-        ids = None if inside and around is request and span is None else _ids(around, span)
-        touched = None
+        """Record what is known of a query: in `request`, unless that is over; `current` is where it was sent from."""
+        error = _error(failed) if failed else None
         if span is not None:
             span.ended = True
-            touched = span.touched
-        query = (self._database, text, start, duration, rows, _error(failed) if failed else None, ids, touched)
-        if inside and request is not None:
+            query = (*query, error, span.ids, span.touched)
+        elif request is not None and request.contains(current):
+            query = (*query, error, None, None)
+        else:
+            query = (*query, error, _ids(trace.get_current_span(), None), None)
+        if request is not None and not request.over:
             request.add_query(query)
         else:
             journal.write((QUERY, *query))
@@ -102,11 +104,6 @@ def _ids(around: trace.Span, span: QuerySpan | None) -> tuple[Any, ...]:
     if RequestMiddleware.sampler is not None:
         flags, _ = decide(RequestMiddleware.sampler, trace.set_span_in_context(around), trace_id, "", SpanKind.CLIENT)
     return trace_id, b"", None, flags, False
-
-
-def _rows(failed: BaseException | None, context: Mapping[str, Any]) -> int:
-    rows = -1 if failed else getattr(context["cursor"].cursor, "rowcount", -1)
-    return rows if isinstance(rows, int) else -1
 
 
 def _error(error: BaseException) -> tuple[str, str, str, str]:

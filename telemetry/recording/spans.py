@@ -7,6 +7,7 @@ of the SDK, made when it is needed, so that all of the SDK's rules hold: valid a
 from collections.abc import Mapping, Sequence
 from random import getrandbits
 from threading import Lock
+from time import perf_counter_ns, time_ns
 from typing import Any, Protocol
 
 from opentelemetry.context import Context
@@ -141,22 +142,40 @@ class RecordedSpan(Span):
         self.ended = True
 
     @property
+    def hex_ids(self) -> tuple[str, str]:
+        """Trace id and span id as log records show them."""
+        return self.trace_id.hex(), self.span_id.hex()
+
+    @property
     def touched(self) -> Touched | None:
         """What user code did to the span, None if nothing."""
         return None if self._touched is None else _touched_of(self._touched)
 
 
 class RequestSpan(RecordedSpan):
-    """The span of a request, with what is recorded within it until it is over."""
+    """The span of a request on its way, with what is recorded within it until it is over."""
 
     queries: list[tuple[Any, ...]] | None = None
     logs: list[tuple[Any, ...]] | None = None
     over = False
     """Whether its record is written: what comes later is on its own."""
+    is_counted = False
+    """Whether it is one of the ring's active requests."""
+    context: Context | None = None
+    """The context of the request, in which no other span has begun."""
+    tokens: tuple[Any, Any]
+    """What ends that context."""
 
-    def __init__(self) -> None:
+    def __init__(self, method: str) -> None:
+        """Begin now; `method` is one of `telemetry.journal.records.METHODS`."""
         ids = getrandbits(192).to_bytes(24)
         self.trace_id, self.span_id = ids[:16], ids[16:]
+        self.method = method
+        self.start, self.started = time_ns(), perf_counter_ns()
+
+    def contains(self, current: Context) -> bool:
+        """Return whether what is done in the context `current` is a part of the request's record, and its child."""
+        return current is self.context and not self.over
 
     def add_query(self, query: tuple[Any, ...]) -> None:
         """Add a query to the request's record."""

@@ -26,7 +26,8 @@ AT_ONCE = 50
 def record(number: int) -> tuple[Any, ...]:
     """Return a record as the middleware writes it; path, port and duration differ from request to request."""
     ids, now, path = getrandbits(192).to_bytes(24), time_ns(), f"/users/{UUID(int=getrandbits(128))}"
-    environ = None, "http", 8080, ("localhost", 8080), path, "127.0.0.1", 40_000 + number % 20_000, "curl/8", "HTTP/1.1"
+    port = str(40_000 + number % 20_000)
+    environ = ("localhost", "8080"), path, port, "GET", "", "127.0.0.1", "curl/8", "8080", "HTTP/1.1", "http"
     query = ("sqlite", None, None, None), QUERY, now, 123_456, -1, None, None, None
     attributes = {"http.request.method": "GET", "http.route": "/users/{id}", "http.response.status_code": 200}
     attributes["http.server.request.duration"] = 0.002 + number * 1e-7

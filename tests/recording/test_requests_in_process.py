@@ -19,6 +19,7 @@ from opentelemetry.metrics import Observation
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from telemetry.journal.records import LOG, MEASUREMENT, OBSERVATIONS, QUERY, REQUEST, items_of
+from telemetry.journal.ring import RingWriter
 from telemetry.logs import OTLPHandler
 from telemetry.recording import logs as logs_module
 from telemetry.recording import middleware as middleware_module
@@ -346,17 +347,17 @@ def break_it(*_: Any, **__: Any) -> Any:
 
 
 BREAKS = {
-    "begin": (RequestMiddleware, "_begun"),
+    "begin": (middleware_module, "RequestSpan"),
     "incoming context": (IncomingContextReader, "read"),
-    "method": (middleware_module, "known_method"),
-    "finish": (RequestMiddleware, "_finished"),
+    "active requests": (RingWriter, "enter"),
+    "finish": (RequestMiddleware, "_leave"),
     "route": (middleware_module, "matched_route"),
     "environment": (middleware_module, "_environ"),
     "write": (journal, "write"),
     "query": (queries_module.QueryRecorder, "_record"),
     "statement": (queries_module, "_text"),
     "log record": (LogRecorder, "_write"),
-    "attributes": (logs_module, "attributes_of"),
+    "content": (logs_module, "content_of"),
     "join": (Process, "begin"),
     "after the request": (Process, "after_request"),
 }

@@ -73,7 +73,7 @@ def of_sdk(action: Action) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("what", ACTIONS)
 def test_span_takes_what_the_sdk_takes(what: str) -> None:
-    span = RequestSpan()
+    span = RequestSpan("GET")
     ACTIONS[what](span)
     assert span.touched is not None
     name, status, attributes, events, links, dropped = span.touched
@@ -83,12 +83,12 @@ def test_span_takes_what_the_sdk_takes(what: str) -> None:
 
 
 def test_untouched_span_keeps_nothing() -> None:
-    assert RequestSpan().touched is None
+    assert RequestSpan("GET").touched is None
 
 
 @pytest.mark.parametrize("what", ACTIONS)
 def test_ended_span_takes_nothing(what: str) -> None:
-    span = RequestSpan()
+    span = RequestSpan("GET")
     assert span.is_recording()
     span.end()
     ACTIONS[what](span)
@@ -98,7 +98,7 @@ def test_ended_span_takes_nothing(what: str) -> None:
 
 @pytest.mark.parametrize("what", ACTIONS)
 def test_unsampled_span_takes_nothing(what: str) -> None:
-    span = RequestSpan()
+    span = RequestSpan("GET")
     span.flags = 0
     ACTIONS[what](span)
     assert not span.is_recording()
@@ -106,7 +106,7 @@ def test_unsampled_span_takes_nothing(what: str) -> None:
 
 
 def test_context_of_a_span_is_that_of_its_record() -> None:
-    span = RequestSpan()
+    span = RequestSpan("GET")
     context = span.get_span_context()
     assert context.is_valid
     assert context.trace_id.to_bytes(16) == span.ids[0]
@@ -117,12 +117,12 @@ def test_context_of_a_span_is_that_of_its_record() -> None:
 
 
 def test_ids_differ() -> None:
-    spans = [RequestSpan() for _ in range(1000)]
+    spans = [RequestSpan("GET") for _ in range(1000)]
     assert len({span.trace_id for span in spans}) == len({span.span_id for span in spans}) == 1000
 
 
 def test_our_span_works_as_the_current_one() -> None:
-    span: RecordedSpan = RequestSpan()
+    span: RecordedSpan = RequestSpan("GET")
     with trace.use_span(span, end_on_exit=True):
         trace.get_current_span().set_attribute("inside", 1)
         child = TracerProvider(shutdown_on_exit=False).get_tracer("test").start_span("child")
