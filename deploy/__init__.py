@@ -1,1 +1,1 @@
-"""How the service and what stands around it run."""
+"""How the service and what is around it run."""

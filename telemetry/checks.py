@@ -21,7 +21,7 @@ def check_configuration(app_configs: Sequence[AppConfig] | None, **kwargs: Any) 
 
 @register("telemetry", deploy=True)
 def check_exposure(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
-    """Return W002 where `/metrics` is open, W003 where nobody has decided what a client's trace context may do."""
+    """Return W002 where `/metrics` is open, W003 where it is not decided what a client's trace context may do."""
     if TelemetryConfig.errors():
         return []
     config = TelemetryConfig.from_env()

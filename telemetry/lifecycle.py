@@ -31,7 +31,7 @@ def load_config() -> TelemetryConfig:
     """Return the configuration of this process, read from the environment once.
 
     Raises SystemExit (or gunicorn's own word for it) with one line where a variable is wrong: a service must not start
-    with telemetry that nobody asked for.
+    with telemetry that was not asked for.
     """
     if _Process.config is None:
         try:
@@ -84,7 +84,7 @@ def start(place: str = "", address: str = "") -> None:
 
     Called by a server's hooks, with the application loaded; without them the first request does it. A process that
     serves no request, such as a worker of a queue, calls it after `django.setup()`. `place` is where
-    the server was told to listen; without it, the command line tells services apart. `address` is where it does.
+    the server was told to listen; without it, the command line distinguishes services. `address` is where it does.
     """
     from telemetry.recording.announcement import announce
 

@@ -40,7 +40,7 @@ class Translation(NamedTuple):
     attributes: dict[str, Any]
     logger: str
     template: str | None
-    """The message without its arguments if it is a constant of the code; None otherwise, and where nobody asks."""
+    """The message without its arguments if it is a constant of the code, at the strict level; None otherwise."""
 
 
 class _Latest(local):
@@ -92,13 +92,13 @@ def _translated(record: logging.LogRecord) -> Translation:
 
 
 def template_of(record: logging.LogRecord) -> str | None:
-    """Return the message without its arguments, None unless it stands in the code of the caller or of its callers."""
+    """Return the message without its arguments, None unless it is a constant of the caller or of its callers."""
     template = record.msg
     return template if isinstance(template, str) and _constants.on_the_stack(template, currentframe()) else None
 
 
 def _code_name(name: str) -> str:
-    """Return the name of a logger as far as it is a module's, or stands in the code or the settings."""
+    """Return the name of a logger as far as it is a module's, or a constant of the code or the settings."""
     if name in configured_loggers or is_module(name) or _constants.on_the_stack(name, currentframe()):
         return name
     parent = name
@@ -140,7 +140,7 @@ def attributes_of(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def _database_code(error: BaseException | None) -> str | None:
-    """Return what PostgreSQL (SQLSTATE) or SQLite calls the error, which Django's stands for."""
+    """Return what PostgreSQL (SQLSTATE) or SQLite calls the error behind Django's."""
     for cause in (error, getattr(error, "__cause__", None)):
         code = getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None)
         if isinstance(code, str):
@@ -229,7 +229,7 @@ class Receiver(Protocol):
 
 
 class OTLPHandler(logging.Handler):
-    """Hands records to what `connect` gave, and to nobody before.
+    """Hands records to the receiver that `connect` set; before that, it drops them.
 
     Listed in `settings.LOGGING`, because a handler added by code is lost when Django calls `dictConfig`.
     Records of the exporters themselves stay out.
@@ -239,7 +239,7 @@ class OTLPHandler(logging.Handler):
 
     @classmethod
     def connect(cls, receiver: Receiver | None) -> None:
-        """Send the records of every handler of this class to `receiver` from now on (None: to nobody)."""
+        """Send the records of every handler of this class to `receiver` from now on (None: drop them)."""
         cls._receiver = receiver
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -11,7 +11,7 @@ from telemetry.journal import directory
 from telemetry.journal.asking import NoAnswerError, ask
 
 PROJECT = str(Path(__file__).resolve().parent)
-"""The place of this code, which tells the services of several checkouts apart."""
+"""The place of this code: services of other checkouts have another."""
 
 # An exporter answers between two reads of the rings, which take long on a host without a free CPU.
 _ANSWER_SECONDS = 10.0

@@ -79,7 +79,7 @@ class Keyset:
         if cursor is None:
             return Page(found, self._at(found[-1], "next") if more else None, None)
         if not found:
-            # The rows beyond are gone: the way back leads over the cursor's own row.
+            # The rows beyond are gone: the way back goes over the cursor's own row.
             back: Direction = "previous" if cursor.direction == "next" else "next"
             around = Cursor(self.ordering, back, not cursor.inclusive, cursor.keys)
             return Page([], around if back == "next" else None, around if back == "previous" else None)

@@ -1,7 +1,7 @@
 """The environment as one frozen `TelemetryConfig`: the only place where telemetry's variables are read.
 
 `TelemetryConfig.from_env()` raises `ConfigError` for the first value that is not accepted; what is accepted but
-probably not meant stands in `warnings`. The variables themselves are in `telemetry.config.variables`.
+probably not meant is in `warnings`. The variables themselves are in `telemetry.config.variables`.
 """
 
 import os

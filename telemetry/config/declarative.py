@@ -28,7 +28,7 @@ class Source(NamedTuple):
 
     environ: Mapping[str, str]
     origins: Mapping[str, str]
-    """For a variable from the file: where it stands there."""
+    """For a variable from the file: where it is in the file."""
     replaced: tuple[str, ...] = ()
     """Variables of the environment that the file has made void."""
     errors: tuple[ConfigError, ...] = ()

@@ -31,7 +31,7 @@ class Endpoint:
         return self.port == OTLP_HTTP_PORT or bool(self.path)
 
     def is_plaintext(self, *, insecure: bool | None) -> bool:
-        """Tell whether it is reached without TLS; `insecure` (None: not given) decides only where no scheme does."""
+        """Return whether it is reached without TLS; `insecure` (None: not given) decides only where no scheme does."""
         return self.scheme == "http" if self.scheme else insecure is not False
 
     def grpc_target(self, *, insecure: bool | None) -> str:
@@ -40,7 +40,7 @@ class Endpoint:
         return f"{self._effective_scheme(insecure)}://{self.host}:{port}"
 
     def http_url(self, *, insecure: bool | None, base_of: Signal | None) -> str:
-        """Return the URL to post to: as it stands, or with `/v1/<signal>` appended where it is the base of a signal."""
+        """Return the URL to post to: as it is, or with `/v1/<signal>` appended where it is the base of a signal."""
         port = self.port or (None if self.scheme else OTLP_HTTP_PORT)
         authority = f"{self.host}:{port}" if port else self.host
         path = f"{self.path.removesuffix('/')}/v1/{base_of}" if base_of else self.path or "/"

@@ -17,7 +17,7 @@ class ExporterRule:
     default_with_own_endpoint: Exporter | None = None
     """Default where the signal has an endpoint of its own."""
     forced: bool = False
-    """Whether the default stands whatever is asked for."""
+    """Whether the default applies whatever is asked for."""
 
 
 _PUSH: Sequence[Exporter] = ("otlp", "console", "none")

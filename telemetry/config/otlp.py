@@ -150,7 +150,7 @@ class OTLPReader:
         if self._has_base_url() and re.search(r"/v1/(traces|metrics|logs)/?$", endpoint.path):
             self._environment.warn(variable, f"is a base URL, to which /v1/{self._signal} is appended")
         if not self._has_base_url() and not endpoint.path:
-            self._environment.warn(variable, f"is taken as it stands: without a path such as /v1/{self._signal}")
+            self._environment.warn(variable, f"is used as it is, without a path such as /v1/{self._signal}")
 
     def _doubt_encryption(self, endpoint: Endpoint, insecure: bool | None) -> None:
         plaintext = endpoint.is_plaintext(insecure=insecure)

@@ -61,7 +61,7 @@ class UrlPatterns(Patterns):
 
 
 def _explodes(parsed: Any, times: int) -> bool:
-    """Tell whether a part is of several lengths and repeated too; `parsed` itself is repeated up to `times` times."""
+    """Return whether a part is of several lengths and repeated too; `parsed` itself is repeated up to `times` times."""
     if isinstance(parsed, tuple) and len(parsed) == 2:  # noqa: PLR2004  (an operation and its operand)
         operation, operand = parsed
         if operation in _REPEATS:

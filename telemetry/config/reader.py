@@ -17,10 +17,10 @@ class Variable(Generic[T]):
 
     name: str
     field: str
-    """Where its value stands in `TelemetryConfig`; `{signal}` in it makes a form of the variable for each signal."""
+    """Where its value is in `TelemetryConfig`; `{signal}` in it makes a form of the variable for each signal."""
     parse: Parser[T]
     default: str | None
-    """As the environment would have it; None where the absence has its own meaning, which `default_note` tells."""
+    """As the environment would have it; None where the absence has its own meaning, which `default_note` describes."""
     help: str
     default_note: str = ""
     trimmed: bool = True
@@ -41,9 +41,9 @@ class Variable(Generic[T]):
 
 
 class Environment:
-    """Reads variables; collects errors instead of raising them, so that all of them can be told at once.
+    """Reads variables; collects errors instead of raising them, so that all of them can be reported at once.
 
-    After an error the default stands in. Nothing that was read may be used once `errors` has an entry.
+    After an error the default is used. No value may be used once `errors` has an entry.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Environment:
         ] = None
 
     def has_error(self, variable: Variable[Any]) -> bool:
-        """Tell whether `variable` was refused."""
+        """Return whether `variable` was refused."""
         return any(error.variable == self.named(variable) for error in self._errors.values())
 
     def _parse(self, variable: Variable[T], text: str) -> T | None:

@@ -19,12 +19,12 @@ class Values:
         self.errors: list[ConfigError] = []
 
     def give(self, variable: str, text: str, path: str = "") -> None:
-        """Let `variable` have the value `text`, which stands at `path`; without a path it is the default there."""
+        """Give `variable` the value `text`, found at `path`; without a path it is the default there."""
         self.texts[variable] = text
         self.origins[variable] = f"{FILE}: {path}" if path else FILE
 
     def refuse(self, path: str, value: Any, accepted: str, reason: str = "") -> None:
-        """Note that what stands at `path` is wrong."""
+        """Note that the value at `path` is wrong."""
         seen = MASK if _MASKED in path else "" if value is None else value if isinstance(value, str) else repr(value)
         self.errors.append(ConfigError(f"{FILE}: {path}" if path else FILE, seen, accepted, reason))
 
@@ -66,7 +66,7 @@ class Section:
             self.values.give(variable, default)
 
     def has(self, key: str) -> bool:
-        """Tell whether `key` is there, if only with an empty value."""
+        """Return whether `key` is there, even with an empty value."""
         return key in self._left
 
     def section(self, key: str) -> "Section":

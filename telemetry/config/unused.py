@@ -130,7 +130,7 @@ def _mistyped_family(name: str, all_known: set[str]) -> str | None:
 
 
 def _is_of_kubernetes(name: str, environ: Mapping[str, str]) -> bool:
-    """Tell whether Kubernetes set `name` for a Service such as `otel-collector`, as it does in every container."""
+    """Return whether Kubernetes set `name` for a Service such as `otel-collector`, as it does in every container."""
     found = _KUBERNETES.fullmatch(name)
     return found is not None and f"{found['service']}_SERVICE_HOST" in environ
 

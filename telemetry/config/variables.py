@@ -1,7 +1,7 @@
 """Every variable of the environment that telemetry knows, in the order of the documents.
 
 The standard variables have their standard meaning (https://opentelemetry.io/docs/specs/otel/configuration/ and
-https://opentelemetry.io/docs/specs/otel/protocol/exporter/); `help` tells where a default is ours.
+https://opentelemetry.io/docs/specs/otel/protocol/exporter/); `help` says where a default is ours.
 """
 
 from dataclasses import dataclass, fields
@@ -72,7 +72,7 @@ ENDPOINT: Variable[Endpoint | None] = Variable(
     EndpointParser(),
     None,
     "The receiver. Without a scheme it is plaintext. HTTP: `/v1/<signal>` is appended to it, while the form for one "
-    "signal is taken as it stands. Without a port: 4317 for gRPC (`https://`: 443).",
+    "signal is used as it is. Without a port: 4317 for gRPC (`https://`: 443).",
     "`http://localhost:4317`, or `http://localhost:4318` for HTTP",
 )
 PROTOCOL: Variable[Protocol | None] = Variable(
@@ -184,7 +184,7 @@ SAMPLER_ARG = Variable(
 
 
 def takes_ratio(sampler: str) -> bool:
-    """Tell whether `sampler` reads OTEL_TRACES_SAMPLER_ARG."""
+    """Return whether `sampler` reads OTEL_TRACES_SAMPLER_ARG."""
     return sampler in _RATIO_SAMPLERS
 
 
@@ -336,14 +336,14 @@ VIEW_NAMES = Variable(
     "Whether a request's span names the function that answered it (`code.function.name`).",
 )
 FIXED_CONVENTIONS = "OTEL_SEMCONV_STABILITY_OPT_IN", "http,database"
-"""What contrib's instrumentations are told: the stable conventions."""
+"""What contrib's instrumentations are set to: the stable conventions."""
 
 LOG_LEVEL: Variable[LogLevel] = Variable(
     "OTEL_LOG_LEVEL",
     "log_level",
     OneOf[LogLevel](get_args(LogLevel), {"warn": "warning"}),
     "info",
-    "Level of telemetry's own messages; `debug` tells what is exported where.",
+    "Level of telemetry's own messages; `debug` logs each export.",
 )
 FLUSH_TIMEOUT = Variable(
     "TELEMETRY_FLUSH_TIMEOUT",

@@ -1,6 +1,6 @@
 """The metrics of all processes of a service in one place: one set of series, whoever counted.
 
-What the SDK's aggregation does (views, limits, exemplars, start times), and besides what it cannot: add up several
+What the SDK's aggregation does (views, limits, exemplars, start times), and what it cannot: add up several
 processes, and go on in another exporter. Used by one thread; others hand their measurements to `emit`, which are
 counted at the next look.
 """

@@ -27,7 +27,7 @@ _LONGEST_POLL_SECONDS = 1.0
 _LOOK_SECONDS = 1.0
 _PENDING_BYTES = 1 << 20
 _HALF = 0.5
-# A service without a server's hold is over when nobody recorded for so long: a recycled worker is replaced meanwhile.
+# A service without a server's hold is over after so long without a record: a recycled worker is replaced meanwhile.
 _LINGER_SECONDS = 1.5
 
 

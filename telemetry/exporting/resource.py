@@ -19,7 +19,7 @@ def service_instance_id(place: str, run: int) -> str:
 def build_resource(config: TelemetryConfig, place: str, run: int, service_version: str) -> dict[str, Any]:
     """Return the resource of a service that listens at `place`.
 
-    OTEL_RESOURCE_ATTRIBUTES wins, but for the instance id: theirs names the service, the run tells two at once apart.
+    OTEL_RESOURCE_ATTRIBUTES wins, except for the instance id: a given one names the service; the run makes it unique.
     """
     given = dict(config.resource_attributes)
     named = given.get("service.instance.id", f"{socket.gethostname()}/{place}")

@@ -91,7 +91,7 @@ class Rings:
         self.torn = 0
 
     def refresh(self) -> None:
-        """Find new rings, and writers that have ended; remove the empty rings of slots that nobody continues."""
+        """Find new rings, and writers that have ended; remove the empty rings of slots without a successor."""
         for slot, path in directory.rings(self._path).items():
             if slot not in self.sources and path not in self._left:
                 self._open(slot, path)

@@ -49,7 +49,7 @@ class Series:
         return self.value, self.exemplars
 
     def restore(self, state: tuple[Any, ...]) -> None:
-        """Go on from what `state` returned, besides what is here already."""
+        """Go on from what `state` returned, in addition to what is here already."""
         value, exemplars = state
         self.value += value
         self._take_exemplars(enumerate(exemplars))

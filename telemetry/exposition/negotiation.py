@@ -18,7 +18,7 @@ _OPENMETRICS_VERSIONS = {"", "1.0.0", "1.0"}
 def choose_format(accept: str) -> Format:
     """OpenMetrics for who names it with a quality at least that of plain text, else the Prometheus text format.
 
-    What cannot be understood is passed over, and no header is refused: a scrape without an answer would help nobody.
+    What cannot be understood is passed over, and no header is refused: a scrape without an answer would help no one.
     """
     openmetrics = plain = wildcard = -1.0
     for part in accept[:_MAX_HEADER].lower().split(","):

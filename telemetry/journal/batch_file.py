@@ -77,7 +77,7 @@ def _open(path: Path) -> int:
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
         return os.open(path, flags, 0o600)
-    except FileNotFoundError:  # somebody has removed the folder
+    except FileNotFoundError:  # the folder was removed
         path.parent.mkdir(0o700)
         return os.open(path, flags, 0o600)
 

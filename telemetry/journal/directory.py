@@ -138,7 +138,7 @@ class RunDirectory:
         """Join the run named `run`, or begin it in the first directory that no other run holds.
 
         `owner` (user and group) is who the processes run as, where the caller is root and they are not.
-        Raises OSError where the directory cannot be made, or is somebody else's.
+        Raises OSError where the directory cannot be made, or belongs to another user.
         """
         parent = service_directory(base, service, place, owner[0] if owner else None)
         make_private(parent, owner)
@@ -194,7 +194,7 @@ class RunDirectory:
         raise OSError(errno.EUSERS, f"{_MOST_SLOTS} processes record into {self.path}")
 
     def describe(self, service: dict[str, Any]) -> None:
-        """Write what the exporter must know of the service, unless it stands there already."""
+        """Write what the exporter must know of the service, unless it is there already."""
         path, text = self.path / _SERVICE, json.dumps(service, sort_keys=True)
         with suppress(OSError, UnicodeDecodeError):
             if path.read_text() == text:
@@ -261,7 +261,7 @@ def socket_of(path: Path) -> Path:
 
 
 def remove_forgotten(now: float) -> list[Path]:
-    """Remove the runs of this user that nobody has held for a day; return their directories. Raises nothing."""
+    """Remove this user's runs that no process has held for a day; return their directories. Raises nothing."""
     removed = []
     for path in run_directories():
         with suppress(OSError):
@@ -272,7 +272,7 @@ def remove_forgotten(now: float) -> list[Path]:
 
 
 def remove(path: Path) -> bool:
-    """Remove the directory of a run that nobody holds, and its parent with the last one; return whether it is gone."""
+    """Remove the directory of a run that is not held, and its parent with the last one; return whether it is gone."""
     parent = path.parent
     try:
         with _exclusive(parent / _LOCK, None):

@@ -190,7 +190,7 @@ class RingReader(_Mapped):
 
     @property
     def made(self) -> int:
-        """When the ring was made, which tells it from another in the same place, in nanoseconds since 1970."""
+        """When the ring was made, in nanoseconds since 1970: its identity among rings in the same place."""
         return self._words[_MADE]
 
     @property

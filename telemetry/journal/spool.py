@@ -141,7 +141,7 @@ class Spool:
         self._size = sum(batch.size for batch in self._waiting)
 
     def append(self, data: bytes, items: int) -> None:
-        """Write a batch; it is visible after `publish`. What cannot be written anywhere is told by `publish` too."""
+        """Write a batch; it is visible after `publish`. `publish` reports what cannot be written, too."""
         number, self.next_number = self.next_number, self.next_number + 1
         batch = self._written(number, data, items)
         if batch:

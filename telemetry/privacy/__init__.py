@@ -1,7 +1,7 @@
 """One redactor for everything that leaves the service: spans, log records, exemplars and standard output.
 
 `redactor()` is the one of this process; `configure` gives it the level of TELEMETRY_PRIVACY and the patterns of
-TELEMETRY_REDACT. Nothing here needs Django or the SDK, but for `telemetry.privacy.exporters`, which stands in front of
+TELEMETRY_REDACT. Nothing here needs Django or the SDK, except for `telemetry.privacy.exporters`, which is in front of
 the SDK's exporters. docs/privacy.md says what is removed where.
 """
 

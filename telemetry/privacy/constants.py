@@ -1,4 +1,4 @@
-"""Whether a text stands in the code: at the strict level only such messages and names leave.
+"""Whether a text is a constant of the code: at the strict level only such messages and names leave.
 
 A template such as "user %s" is a constant of the module that logs it; what an f-string made of data is none.
 """

@@ -1,4 +1,4 @@
-"""One kind of what is removed from free text: when to look for it, what it looks like, what stands there afterwards."""
+"""One kind of what is removed from free text: when to look for it, what it looks like, what replaces it."""
 
 import re
 from collections.abc import Callable, Sequence

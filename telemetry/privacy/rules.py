@@ -16,7 +16,7 @@ _ACCOUNT_WORDS = r"(?: user[_-]?name | user | account | login | role | superuser
 _QUOTED_VALUE = r"""b?"(?:[^"\\]|\\.|"")*+(?:"|\Z) | b?'(?:[^'\\]|\\.|'')*+(?:'|\Z)"""
 _VALUE = rf"""(?: \\{{0,16}} (?: {_QUOTED_VALUE} ) | [^\s,;&"'<>(){{}}\[\]]++ )"""
 _QUOTE = r"""(?:\\{0,16}["'\])]){0,2}"""
-# An "at" in the escapes of URLs, JSON, Python and HTML, and what stands beside it in the same escapes.
+# An "at" in the escapes of URLs, JSON, Python and HTML, and what is beside it in the same escapes.
 _AT = r"(?:@|\\{1,16}(?:u0040|x40|u\{0{0,4}40\})|&(?:amp;){0,8}(?:\#0{0,5}64|\#x0{0,5}40|commat);)"
 _ESCAPED = r"(?:\\{1,16}(?:u00|x)(?!40)[0-9a-f]{2}|&(?:amp;){0,8}\#(?!0{0,5}64;|x0{0,5}40;)x?[0-9a-f]{1,6};)"
 

@@ -28,7 +28,7 @@ _NAME = re.compile(
           | ["'] \s{{0,2}} (?:;[^\n]{{0,80}})? \r?\n (?:[\w-]{{1,40}}:[^\n]{{0,80}}\n){{0,3}} \r?\n )""",
     re.IGNORECASE | re.VERBOSE,
 )
-"""A secret's name with all that stands between it and its value; the last line is for multipart forms."""
+"""A secret's name with everything between it and its value; the last line is for multipart forms."""
 _BEGINNINGS = (
     *("pass", "pwd", "secret", "token", "jwt", "csrf", "xsrf", "session", "api", "access", "private", "signing"),
     *("encryption", "auth", "credential", "otp", "mfa", "signature", "card", "social", "cookie"),

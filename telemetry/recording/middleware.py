@@ -107,7 +107,7 @@ class RequestMiddleware:
         if span is None:
             return self._get_response(request)
         try:
-            response = cast("HttpResponseBase", self._get_response(request))
+            response: Any = self._get_response(request)
         except Exception as error:  # DEBUG_PROPAGATE_EXCEPTIONS
             self._finish(span, request, None, error)
             raise
@@ -299,7 +299,7 @@ def _environ(request: HttpRequest) -> tuple[Any, ...]:
 
 @lru_cache(maxsize=128)
 def _server(host: str) -> tuple[str, str] | None:
-    """Return name and port of a Host header. A host that is not ours is only what somebody wrote."""
+    """Return name and port of a Host header. A host that is not ours is only what a client wrote."""
     domain, given = split_domain_port(host)
     return (_bounded(domain), given) if validate_host(domain, settings.ALLOWED_HOSTS) else None
 

@@ -177,7 +177,7 @@ class Recording:
             self.look_after(now)
 
     def after_answer(self, **_: object) -> None:
-        """Do what is due when a request has been answered: nobody waits for it."""
+        """Do what is due when a request has been answered: no client waits for it."""
         now = perf_counter_ns()
         if now >= self._next_observation:
             self.observe(now)

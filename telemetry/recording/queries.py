@@ -107,7 +107,7 @@ def _ids(around: trace.Span, span: QuerySpan | None) -> tuple[Any, ...]:
 
 
 def _error(error: BaseException) -> tuple[str, str, str, str]:
-    """Return the driver's error, which Django's stands for: its name, type, message and stack trace."""
+    """Return the driver's error behind Django's: its name, type, message and stack trace."""
     if isinstance(error, Error) and error.__cause__ is not None:
         error = error.__cause__
     kind = type(error)

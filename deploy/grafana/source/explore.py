@@ -170,7 +170,7 @@ _LOG = Row(
         Panel(
             "logs",
             "What does the service log?",
-            "All lines, the newest first. Open one to see its attributes; trace leads to its trace.",
+            "All lines, the newest first. Open one to see its attributes; the trace id links to its trace.",
             "none",
             [Query(_LOGS, source="loki")],
             height=12,

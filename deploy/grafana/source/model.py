@@ -50,7 +50,7 @@ class Query:
 class Panel:
     """One panel: a question or a statement as title, an answer below it.
 
-    `unit` is Grafana's name of the unit, `interval` the least time between two points. `may_be_empty` tells why the
+    `unit` is Grafana's name of the unit, `interval` the least time between two points. `may_be_empty` says why the
     panel may have no data on a healthy system.
     """
 

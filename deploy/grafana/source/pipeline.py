@@ -104,7 +104,7 @@ _SERVICE = Row(
         by_mode(
             "What leaves the workers?",
             "Spans (line) and log records (dots) per second that a receiver accepted. If it is 0 under load: "
-            "`manage.py telemetry --status` tells the endpoint and the last error of each worker.",
+            "`manage.py telemetry --status` shows the endpoint and the last error of each signal.",
             "cps",
             *_either_signal("otel_sdk_exporter_{}_exported_total", "", ', error_type=""'),
             width=8,

@@ -220,8 +220,8 @@ _RECENT = Row(
         Panel(
             "logs",
             "Which errors were logged?",
-            "Django's records of answers from 400 on, and of a database that does not answer. Open a line: trace leads "
-            "to its trace.",
+            "Django's records of answers from 400 on, and of a database that does not answer. Open a line: its "
+            "trace id links to the trace.",
             "none",
             [
                 Query(

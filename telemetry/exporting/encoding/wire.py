@@ -36,7 +36,7 @@ _SHORT = [_varint(number) for number in range(_SHORT_COUNT)]
 
 
 def tag(number: int, kind: int) -> bytes:
-    """Return what stands before a value of the field `number`."""
+    """Return what precedes a value of the field `number`."""
     return _varint(number << 3 | kind)
 
 

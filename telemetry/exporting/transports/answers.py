@@ -21,7 +21,7 @@ QUEUE_FULL = "queue_full"
 AT_STOP = "already_shutdown"
 OTHER = "_OTHER"
 
-# The field of `partial_success` that tells how many items were rejected.
+# The field of `partial_success` that counts the rejected items.
 REJECTED_FIELDS = {"traces": "rejected_spans", "metrics": "rejected_data_points", "logs": "rejected_log_records"}
 
 _LONGEST_DETAIL = 200

@@ -90,7 +90,7 @@ class GrpcTransport:
             detail = f"no connection can be made: {shorten(str(getattr(error, 'strerror', '') or type(error)))}"
             return Answer(UNAVAILABLE, detail, "check the certificates", retryable=True)
         except Exception as error:  # noqa: BLE001  (whatever it is, the request did not arrive)
-            return Answer(OTHER, type(error).__name__, "OTEL_LOG_LEVEL=debug tells more", retryable=True)
+            return Answer(OTHER, type(error).__name__, "OTEL_LOG_LEVEL=debug logs more", retryable=True)
         success = response.partial_success
         rejected = getattr(success, REJECTED_FIELDS[self._signal])
         return Answer(None, shorten(success.error_message), "see the backend's own log", rejected)

@@ -164,4 +164,4 @@ def _failure(error: Exception) -> Answer:
     if isinstance(error, urllib3.exceptions.HTTPError):
         detail, hint = f"the connection broke ({type(error).__name__})", "check the endpoint's port (4318 for HTTP)"
         return Answer(UNAVAILABLE, detail, f"{hint} and scheme", retryable=True)
-    return Answer(OTHER, type(error).__name__, "OTEL_LOG_LEVEL=debug tells more", retryable=True)
+    return Answer(OTHER, type(error).__name__, "OTEL_LOG_LEVEL=debug logs more", retryable=True)

@@ -1,4 +1,4 @@
-"""What stands in the answer of a backend that took a request: OTLP's partial success."""
+"""What a backend that took a request answers: OTLP's partial success."""
 
 import json
 from typing import Any

@@ -25,7 +25,7 @@ class Request(NamedTuple):
 
     @property
     def is_numbered(self) -> bool:
-        """Whether each of it differs: `{n}` stands for what is different."""
+        """Whether each of it differs: `{n}` is what is different."""
         return "{n}" in self.path + self.body
 
     def numbered(self, number: str) -> "Request":

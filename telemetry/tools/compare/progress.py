@@ -8,7 +8,7 @@ _TELLING_SECONDS = 30.0
 
 
 class Progress:
-    """Tells each step on `stream`; on a terminal it rewrites one line.
+    """Reports each step on `stream`; on a terminal it rewrites one line.
 
     The time left is what the steps to come were estimated to take, corrected by how long those so far really took.
     """
@@ -33,17 +33,17 @@ class Progress:
         return left * ((monotonic() - self._started) / past if past > _TELLING_SECONDS else 1.0)
 
     def begin(self, name: str) -> None:
-        """Tell that a step begins."""
+        """Report that a step begins."""
         left = self.seconds_left
         line = f"[{self._done + 1}/{len(self._planned)}] {name}; {left // 60:.0f} min {left % 60:02.0f} s left"
         self._write(f"\r\x1b[2K{line}" if self._terminal else f"{line}\n")
 
     def end(self) -> None:
-        """Tell that it is over."""
+        """Report that it is over."""
         self._done += 1
 
     def say(self, line: str) -> None:
-        """Tell something that shall stay."""
+        """Report something that stays on the screen."""
         self._write(f"\r\x1b[2K{line}\n" if self._terminal else f"{line}\n")
 
     def _write(self, text: str) -> None:

@@ -27,7 +27,7 @@ class Project:
     countable: frozenset[Signal] = frozenset({"spans", "log records", "counter"})
     """The signals of which each request leaves exactly one item."""
     probe = "/livez"
-    """What tells that it is up."""
+    """What shows that it is up."""
     probe_is_counted = False
     """Whether the probe leaves telemetry like any request."""
     metrics_path = "/metrics"

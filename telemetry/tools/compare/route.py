@@ -61,7 +61,7 @@ class Variant:
 
     @property
     def uses_collector(self) -> bool:
-        """Whether a collector stands between it and the backend, if there is any."""
+        """Whether a collector is between it and the backend, if there is any."""
         return self.mode == "collector" or bool(self.upstream and self.upstream.through_collector)
 
     @property

@@ -1,4 +1,4 @@
-"""One run: what is sent to a set-up that stands, and what became of it."""
+"""One run: what is sent to a running set-up, and what became of it."""
 
 import json
 from collections import Counter

@@ -88,7 +88,7 @@ def write_theirs(series: int) -> object:
 
 
 class Workers:
-    """Forked processes that have written all series, for both sides, and wait until they are told to end."""
+    """Forked processes that have written all series, for both sides, and wait until they are asked to end."""
 
     def __init__(self, directory: RunDirectory, count: int, series: int) -> None:
         self._stop_read, self._stop_write = os.pipe()

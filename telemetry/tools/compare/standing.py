@@ -135,7 +135,7 @@ class Standing:
         return env | self.variant.env(self.wire.port if self.wire else 0)
 
     def _way_to(self, store: ConsoleStore) -> FaultProxy:
-        """Start what stands between the service and a console; return where the service sends to."""
+        """Start what is between the service and a console; return where the service sends to."""
         grpc, http = (
             self._stack.enter_context(FaultProxy(port)) for port in (store.console.grpc_port, store.console.http_port)
         )

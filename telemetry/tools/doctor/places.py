@@ -95,7 +95,7 @@ class Places:
         return jaeger if not _answers(tempo) and _answers(jaeger) else tempo
 
     def console(self, offset: int = 0) -> Console | None:
-        """Return the console where it stands in for all servers: where it is given, or answers and none of them is.
+        """Return the console where it replaces all servers: where it is given, or answers and none of them is.
 
         `offset` is by how much the receivers' ports differ from the usual ones: `--port-offset` moves the console too.
         """

@@ -86,7 +86,7 @@ def _scrapes(report: Report) -> str:
 
 
 def _goals(report: Report) -> str:
-    """Return the goals with a figure of their own; what was lost stands in the table before."""
+    """Return the goals with a figure of their own; what was lost is in the table before."""
     lines = [line for line in report.get("goals", ()) if line["unit"] != "items"]
     if not lines:
         return ""

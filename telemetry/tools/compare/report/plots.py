@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-# Stands in the file for the colour of the page's text.
+# In the file it is the colour of the page's text.
 _INK = "#010203"
 _COLOURS = ("#3b82c4", "#e07b39", "#4a9d5b", "#a55bb0", "#c0504d", "#8a8f98", "#c9a227", "#2a9d8f", "#b5838d")
 _WIDTH = 4.8

@@ -1,4 +1,4 @@
-"""`manage.py create_admin`: the first account for the admin, made once, for a start that nobody attends."""
+"""`manage.py create_admin`: the first account for the admin, made once, for an unattended start."""
 
 import os
 from typing import Any
