@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from opentelemetry.trace import SpanKind
 
 from telemetry.exporting.aggregation import Aggregation, Series
-from telemetry.exporting.encoding import Encoded, ScopeData
+from telemetry.exporting.encoding import ScopeData, encode_rest
 from telemetry.exporting.redaction import Limited
 from telemetry.exporting.scopes import QUERY_DURATION, RETURNED_ROWS, query_scope
 from telemetry.privacy import Redactor
@@ -31,7 +31,8 @@ class Statement(NamedTuple):
     name: str
     attributes: Mapping[str, Any]
     """Without secrets."""
-    encoded: Encoded
+    rest: bytes
+    """The same, encoded, with all that its spans have in common."""
     dropped: int
     scope: ScopeData
     duration: Series
@@ -74,10 +75,11 @@ class Statements:
         attributes = self._redactor.attributes({**server, "db.query.text": text})
         encoded, dropped = self._limited.of_span(attributes)
         measured = {**server, "db.operation.name": operation} if operation else server
+        name = operation or namespace or system
         return Statement(
-            operation or namespace or system,
+            name,
             attributes,
-            encoded,
+            encode_rest(name, CLIENT, encoded, None),
             dropped,
             query_scope(system),
             self._aggregation.series(QUERY_DURATION[system], measured),

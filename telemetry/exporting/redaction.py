@@ -12,6 +12,7 @@ from telemetry.config.limits import LimitsConfig
 from telemetry.exporting.encoding import Encoded, encode_attributes
 from telemetry.exporting.encoding.logs import ATTRIBUTE as LOG_ATTRIBUTE
 from telemetry.exporting.encoding.spans import ATTRIBUTE as SPAN_ATTRIBUTE
+from telemetry.exporting.encoding.wire import varint
 from telemetry.privacy import Redactor
 from telemetry.privacy.keys import Policy, policy_of
 
@@ -84,10 +85,6 @@ class _Attributes:
 _KEPT = frozenset({str, int, bool})
 
 
-def _path(path: str, route: str | None) -> tuple[str, str, dict[str, Any]]:
-    return "url.path", path, {} if route is None else {"http.route": route}
-
-
 def _latest(attributes: Mapping[str, Any], most: int) -> tuple[Mapping[str, Any], int]:
     """Return the last `most` attributes, and how many were dropped: the oldest go, as in the SDK."""
     dropped = len(attributes) - most
@@ -102,6 +99,13 @@ def _cut(value: Any, longest: int) -> Any:
     return value
 
 
+# What comes before a port, by the length of its number.
+_BEFORE_PORT = {
+    length: bytes(encode_attributes(SPAN_ATTRIBUTE, {"client.port": port}))[:-length]
+    for length, port in ((1, 1), (2, 1 << 7), (3, 1 << 14))
+}
+
+
 class Limited:
     """Attributes of spans, their events and links, and of log records, within the standard limits.
 
@@ -112,6 +116,7 @@ class Limited:
         self._redactor = redactor
         self._spans = _Attributes(redactor, SPAN_ATTRIBUTE)
         self._logs = _Attributes(redactor, LOG_ATTRIBUTE)
+        self._paths: dict[str, bytes] = {}
         self.limits = limits
         # What nearly every item asks is looked up once.
         unlimited = limits.span_attribute_length is None
@@ -122,10 +127,20 @@ class Limited:
 
     def of_request(self, path: str, port: int | None, route: str | None) -> bytes:
         """Return the attributes that differ from request to request: `url.path` and `client.port`."""
-        named: dict[str, Any] = {} if not path else {"url.path": self._redactor.value(*_path(path, route))}
+        encoded = b""
         if port is not None:
-            named["client.port"] = port
-        return encode_attributes(SPAN_ATTRIBUTE, named)
+            number = varint(port)
+            encoded = _BEFORE_PORT[len(number)] + number
+        if path:
+            shown = self._redactor.value("url.path", path, {} if route is None else {"http.route": route})
+            encoded += self._paths.get(shown) or self._path(shown)
+        return encoded
+
+    def _path(self, shown: str) -> bytes:
+        if len(self._paths) >= _MOST_KNOWN:
+            self._paths.clear()
+        encoded = self._paths[shown] = bytes(encode_attributes(SPAN_ATTRIBUTE, {"url.path": shown}))
+        return encoded
 
     def of_span(self, attributes: Mapping[str, Any]) -> tuple[Encoded, int]:
         """Return a span's attributes without secrets, and how many were dropped."""

@@ -16,7 +16,11 @@ from telemetry.exporting.encoding import (
     LogData,
     ScopeData,
     SpanData,
+    encode_body,
     encode_log,
+    encode_plain_log,
+    encode_plain_span,
+    encode_rest,
     encode_span,
 )
 from telemetry.exporting.own_metrics import LOG_CREATED, SPAN_STARTED
@@ -34,6 +38,8 @@ _SECOND = 1e-9
 # https://opentelemetry.io/docs/specs/otel/logs/data-model/#field-severitynumber
 _SEVERITIES = {logging.WARNING: "WARN", logging.CRITICAL: "FATAL"}
 _MOST_SERIES = 4096
+_LATEST = 1 << 63  # nanoseconds
+_LONGEST_KNOWN = 256  # characters of a body that is kept
 _NO_ATTRIBUTES = Encoded()
 _UNTOUCHED: tuple[Any, ...] = ("", None, {}, (), (), (0, 0, 0))
 
@@ -61,10 +67,11 @@ class Translator:
         self._logs = logs
         self._statements = Statements(redactor, self._limited, aggregation)
         self._durations: dict[tuple[Any, ...], Series] = {}
-        self._plain_requests: dict[tuple[Any, ...], tuple[str, Encoded, tuple[int, str | None] | None]] = {}
+        self._plain_requests: dict[tuple[Any, ...], bytes] = {}
         self._started: dict[tuple[str, bool], Series] = {}
         self._created = aggregation.series(LOG_CREATED, {})
         self._scopes: dict[str, ScopeData] = {}
+        self._bodies: dict[tuple[str, str | None, int, str], bytes] = {}
         self._reported: set[str] = set()
         self._by_kind: dict[int, Callable[[tuple[Any, ...], Any], None]] = {
             REQUEST: self._request,
@@ -115,23 +122,18 @@ class Translator:
         _kind, ids, start, duration, method, route, status, error, environ, *_ = record
         server, path, client_port, *fixed = environ
         key = method, route, status, error, server, *fixed
-        known = self._plain_requests.get(key)
-        if known is None:
-            attributes = {
-                **request_spans.start(method, (server, "", "", *fixed)),
-                **request_spans.answer(route, status, error),
-            }
+        rest = self._plain_requests.get(key)
+        if rest is None:
+            attributes = request_spans.start(method, (server, "", "", *fixed))
+            attributes |= request_spans.answer(route, status, error)
             name = self._redactor.span_name(request_spans.name_of(method, route), attributes)
-            known = name, self._limited.of_span(attributes)[0], request_spans.status_of(status, error, None)
+            encoded, given = self._limited.of_span(attributes)[0], request_spans.status_of(status, error, None)
             if len(self._plain_requests) >= _MOST_SERIES:
                 self._plain_requests.clear()
-            self._plain_requests[key] = known
-        name, encoded, given = known
-        sent = Encoded(encoded + self._limited.of_request(path, request_spans.port_of(client_port), route))
-        span = SpanData(
-            ids[0], ids[1], ids[2], ids[4], "", name, request_spans.SERVER, start, start + duration, sent, given
-        )  # fmt: skip
-        spans.add(REQUESTS, encode_span(span))
+            rest = self._plain_requests[key] = encode_rest(name, request_spans.SERVER, encoded, given)
+        rest += self._limited.of_request(path, request_spans.port_of(client_port), route)
+        trace_id, span_id, parent, _flags, remote = ids
+        spans.add(REQUESTS, encode_plain_span(trace_id, span_id, parent, start, start + duration, rest, remote=remote))
 
     def _add_request(self, record: tuple[Any, ...]) -> None:
         _kind, ids, start, duration, method, route, status, error, environ, touched, *_ = record
@@ -180,14 +182,11 @@ class Translator:
         self._count(ids, sampled)
         if not sampled or self._spans is None:
             return
-        ids = (ids[0], span_id, *ids[2:])
-        if touched is None and error is None:
-            span = SpanData(
-                ids[0], span_id, ids[2], ids[4], "", statement.name, CLIENT, start, start + duration,
-                statement.encoded, None, (), (), (statement.dropped, 0, 0),
-            )  # fmt: skip
-            self._spans.add(statement.scope, encode_span(span))
+        if touched is None and error is None and not statement.dropped:
+            span = encode_plain_span(ids[0], span_id, ids[2], start, start + duration, statement.rest, remote=ids[4])
+            self._spans.add(statement.scope, span)
             return
+        ids = (ids[0], span_id, *ids[2:])
         name, status, more, events, links, dropped = touched or _UNTOUCHED
         if error:
             short, kind, message, stack = error
@@ -276,20 +275,36 @@ class Translator:
             return
         if context is None and request is not None:
             context = request[0], request[1], request[3]
-        trace_id, span_id, flags = context or (None, None, 0)
         redactor = self._redactor
         scope = self._scopes.get(name)
         if scope is None:
             if len(self._scopes) >= _MOST_SERIES:
                 self._scopes.clear()
             scope = self._scopes[name] = ScopeData(redactor.name(name, constant=True))
-        severity = _SEVERITIES.get(number, level)
         kept, over = self._limited.of_log(attributes) if attributes else (_NO_ATTRIBUTES, 0)
-        text = redactor.body(body, template)
+        if context and not over and 0 <= time < _LATEST:
+            key = body, template, number, level
+            encoded = self._bodies.get(key) or self._body(key)
+            trace_id, span_id, flags = context
+            self._logs.add(scope, encode_plain_log(time, trace_id, span_id, flags & 255, encoded, kept))
+            return
+        trace_id, span_id, flags = context or (None, None, 0)
+        severity, text = _SEVERITIES.get(number, level), redactor.body(body, template)
         log_data = LogData(
             time, time, _severity(number), severity, text, kept, trace_id, span_id, flags & 255, dropped=over
         )  # fmt: skip
         self._logs.add(scope, encode_log(log_data))
+
+    def _body(self, key: tuple[str, str | None, int, str]) -> bytes:
+        """Return body and severity of a log record, encoded: many are those of others."""
+        body, template, number, level = key
+        text = self._redactor.body(body, template)
+        encoded = encode_body(text, _severity(number), _SEVERITIES.get(number, level))
+        if len(body) <= _LONGEST_KNOWN:
+            if len(self._bodies) >= _MOST_SERIES:
+                self._bodies.clear()
+            self._bodies[key] = encoded
+        return encoded
 
     def _measurement(self, record: tuple[Any, ...], _: Any) -> None:
         _kind, instrument, value, attributes, *rest = record

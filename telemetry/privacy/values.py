@@ -45,4 +45,5 @@ def shown_path(path: str, route: str) -> str:
     fixed = _fixed(route)
     segments = path[: TEXT_BYTES // 4].partition("?")[0].split("/")
     kept = [segment if segment in fixed or _SEGMENT.fullmatch(segment) else segment and MASK for segment in segments]
-    return cut(encodable("/".join(kept)), TEXT_BYTES)
+    shown = "/".join(kept)
+    return shown if shown.isascii() and len(shown) <= TEXT_BYTES else cut(encodable(shown), TEXT_BYTES)

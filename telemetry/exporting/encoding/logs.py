@@ -24,6 +24,7 @@ _OBSERVED_TIME = tag(11, FIXED64)
 _EVENT_NAME = tag(12, BYTES)
 
 _fixed32 = Struct("<I").pack
+_head = Struct("<1sQ1sQ2s16s2s8s1sI").pack
 
 _logger = logging.getLogger(__name__)
 
@@ -51,6 +52,23 @@ def encode_log(record: LogData) -> bytes:
     if event:
         parts.append(known_text(_EVENT_NAME, event))
     return b"".join(parts)
+
+
+def encode_body(body: str, severity_number: int, severity_text: str) -> bytes:
+    """Return what of a log record is the same for many: its body and its severity."""
+    severity = count(_SEVERITY_NUMBER, severity_number) + known_text(_SEVERITY_TEXT, severity_text)
+    return severity + field(_BODY, _body(body))
+
+
+def encode_plain_log(  # noqa: PLR0917
+    time: int, trace_id: bytes, span_id: bytes, flags: int, body: bytes, attributed: bytes
+) -> bytes:
+    """Return the message of a log record within a span; `body` are the fields that `encode_body` returned.
+
+    Raises `struct.error` for times before 1970.
+    """
+    head = _head(_TIME, time, _OBSERVED_TIME, time, _TRACE_ID, trace_id, _SPAN_ID, span_id, _FLAGS, flags)
+    return head + body + attributed
 
 
 def _body(body: Any) -> bytes:

@@ -6,7 +6,7 @@ https://github.com/open-telemetry/opentelemetry-proto/blob/v1.10.0/opentelemetry
 from struct import Struct
 
 from telemetry.exporting.encoding.common import attributes, nanoseconds
-from telemetry.exporting.encoding.forms import EventData, LinkData, SpanData
+from telemetry.exporting.encoding.forms import Attributes, EventData, LinkData, SpanData
 from telemetry.exporting.encoding.wire import (
     BYTES,
     FIXED32,
@@ -51,6 +51,7 @@ _HERE, _REMOTE = 0x100, 0x300
 _fixed32 = Struct("<I").pack
 _SPAN_HERE, _SPAN_REMOTE = (tag(16, FIXED32) + _fixed32(flags) for flags in (_HERE, _REMOTE))
 _LINK_HERE, _LINK_REMOTE = (tag(6, FIXED32) + _fixed32(flags) for flags in (_HERE, _REMOTE))
+_head = Struct("<2s16s2s8s1sQ1sQ").pack
 _NO_STATUS = field(_STATUS, b"")
 _NOTHING = (0, 0, 0)
 
@@ -85,6 +86,24 @@ def encode_span(span: SpanData) -> bytes:
         tags = _DROPPED_ATTRIBUTES, _DROPPED_EVENTS, _DROPPED_LINKS
         parts += [count(tag, number) for tag, number in zip(tags, lost, strict=True)]
     return b"".join(parts)
+
+
+def encode_rest(name: str, kind: int, attributed: Attributes, status: tuple[int, str | None] | None) -> bytes:
+    """Return what of a span is the same for many: all but its ids, its times, and whether its parent is remote."""
+    set_status = _NO_STATUS if status is None else _status(*status)
+    return b"".join((_KINDS[kind], known_text(_NAME, name), attributes(ATTRIBUTE, attributed), set_status))
+
+
+def encode_plain_span(  # noqa: PLR0917
+    trace_id: bytes, span_id: bytes, parent_id: bytes | None, start: int, end: int, rest: bytes, *, remote: bool
+) -> bytes:
+    """Return the message of a span without events and links; `rest` are the fields that `encode_rest` returned.
+
+    Raises `struct.error` for times before 1970.
+    """
+    head = _head(_TRACE_ID, trace_id, _SPAN_ID, span_id, _START, start, _END, end)
+    parent = _PARENT_SPAN_ID + parent_id if parent_id else b""
+    return b"".join((head, rest, parent, _SPAN_REMOTE if remote else _SPAN_HERE))
 
 
 def _event(event: EventData) -> bytes:

@@ -25,9 +25,15 @@ from telemetry.exporting.encoding import (
     RequestBuilder,
     ScopeData,
     SpanData,
+    encode_attributes,
+    encode_body,
     encode_log,
+    encode_plain_log,
+    encode_plain_span,
+    encode_rest,
     encode_span,
 )
+from telemetry.exporting.encoding.logs import ATTRIBUTE as LOG_ATTRIBUTE
 from telemetry.exporting.encoding.wire import varint
 from tests.exporting.encoding.conversion import request
 from tests.exporting.encoding.items import RECORDS, RESOURCE, SPANS
@@ -185,3 +191,27 @@ def test_varint(number: int, data: bytes) -> None:
 def test_varint_refuses_what_has_no_64_bits(number: int) -> None:
     with pytest.raises(ValueError, match="64 bits"):
         varint(number)
+
+
+@pytest.mark.parametrize("parent", [None, b"parent!!"])
+@pytest.mark.parametrize("remote", [False, True])
+@pytest.mark.parametrize("status", [None, (2, None)])
+def test_plain_span_is_that_of_the_general_encoder(
+    parent: bytes | None, status: tuple[int, str | None] | None, *, remote: bool
+) -> None:
+    attributes = {"http.route": "/users/{id}", "client.port": 40_000}
+    span = SPAN._replace(parent_id=parent, parent_remote=remote, status=status, attributes=attributes)
+    rest = encode_rest(span.name, span.kind, attributes, status)
+    plain = encode_plain_span(span.trace_id, span.span_id, parent, span.start, span.end, rest, remote=remote)
+    assert Span.FromString(plain) == sent_span(span)
+
+
+def test_plain_log_record_is_that_of_the_general_encoder() -> None:
+    context = SPAN.trace_id, SPAN.span_id
+    record = RECORD._replace(
+        observed=RECORD.time, trace_id=context[0], span_id=context[1], flags=3, attributes={"price": 5}
+    )
+    body = encode_body(record.body, record.severity_number, record.severity_text)
+    attributes = encode_attributes(LOG_ATTRIBUTE, record.attributes)
+    plain = encode_plain_log(record.time, *context, record.flags, body, attributes)
+    assert LogRecord.FromString(plain) == sent_record(record)
