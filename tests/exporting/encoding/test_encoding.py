@@ -208,10 +208,9 @@ def test_plain_span_is_that_of_the_general_encoder(
 
 def test_plain_log_record_is_that_of_the_general_encoder() -> None:
     context = SPAN.trace_id, SPAN.span_id
-    record = RECORD._replace(
-        observed=RECORD.time, trace_id=context[0], span_id=context[1], flags=3, attributes={"price": 5}
-    )
+    added = {"price": 5}
+    record = RECORD._replace(observed=RECORD.time, trace_id=context[0], span_id=context[1], flags=3, attributes=added)
     body = encode_body(record.body, record.severity_number, record.severity_text)
-    attributes = encode_attributes(LOG_ATTRIBUTE, record.attributes)
+    attributes = encode_attributes(LOG_ATTRIBUTE, added)
     plain = encode_plain_log(record.time, *context, record.flags, body, attributes)
     assert LogRecord.FromString(plain) == sent_record(record)
