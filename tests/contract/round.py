@@ -9,8 +9,7 @@ from typing import Any
 from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from telemetry.tools.console.metrics import Series
-from telemetry.tools.console.points import Point
+from telemetry.tools.console.points import Point, Series
 from telemetry.tools.console.records import LogRecord, Span
 from telemetry.tools.console.server import Console
 from tests.support.routes import Route

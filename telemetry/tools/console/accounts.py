@@ -1,21 +1,15 @@
 """How much of what the senders recorded has arrived, by mode and signal, in the form of `manage.py audit`."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from telemetry.config import Signal
 from telemetry.tools.account import ITEMS, Account, Recorded, Stored, percent
+from telemetry.tools.console.counts import ModeTotals
 from telemetry.tools.console.fates import Fates
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from telemetry.config import Signal
-    from telemetry.tools.console.counts import ModeTotals
-    from telemetry.tools.console.scraper import TargetState
-    from telemetry.tools.console.senders import Sender
-    from telemetry.tools.console.store import Store
+from telemetry.tools.console.scraper import TargetState
+from telemetry.tools.console.senders import Sender
+from telemetry.tools.console.store import Store
 
 _NAME = "the console"
 

@@ -4,13 +4,12 @@ The console also runs inside processes whose settings are those of another site 
 requests do not go through Django's own handler, which would run that site's middleware, URLconf and ALLOWED_HOSTS.
 """
 
-from __future__ import annotations
-
 import ipaddress
 import logging
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import Http404, HttpResponse, HttpResponseBase, HttpResponseNotAllowed, JsonResponse
@@ -18,14 +17,9 @@ from django.urls import set_urlconf
 from django.urls.resolvers import get_resolver
 
 from telemetry.tools.console.parameters import ParameterError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from wsgiref.types import StartResponse, WSGIEnvironment
-
-    from telemetry.tools.console.receiver import Receiver
-    from telemetry.tools.console.scraper import Scraper
-    from telemetry.tools.console.store import Store
+from telemetry.tools.console.receiver import Receiver
+from telemetry.tools.console.scraper import Scraper
+from telemetry.tools.console.store import Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,6 @@ Needs the package's extra `mcp`. Each answer is a JSON object of at most 40,000 
 counted beside them.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import subprocess

@@ -3,13 +3,9 @@
 A counter is the same with one bucket that has no bound.
 """
 
-from __future__ import annotations
-
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 _ENDLESS = math.inf
 #: A histogram of more buckets is drawn by its count alone.

@@ -1,17 +1,10 @@
 """Which service calls which: counted from the spans whose parent is another service's."""
 
-from __future__ import annotations
-
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from telemetry.tools.console.records import STATUS_ERROR
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from telemetry.tools.console.records import StoredSpan
+from telemetry.tools.console.records import STATUS_ERROR, StoredSpan
 
 _MOST_EDGES = 200
 

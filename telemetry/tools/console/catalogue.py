@@ -1,18 +1,12 @@
 """The metrics that are kept; one that is both received and scraped is one entry."""
 
-from __future__ import annotations
-
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from telemetry.exposition.names import family_name
-from telemetry.tools.console.metrics import shape_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from telemetry.tools.console.metrics import Instrument, MetricSummary
+from telemetry.tools.console.metrics import MetricSummary
+from telemetry.tools.console.points import Instrument, shape_of
 
 _KINDS = {
     "counter": "counter",

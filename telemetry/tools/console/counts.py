@@ -1,7 +1,5 @@
 """What has arrived since the start, by mode; eviction does not change it."""
 
-from __future__ import annotations
-
 import copy
 from collections import OrderedDict
 from dataclasses import dataclass, field

@@ -1,15 +1,11 @@
 """What the senders report of their records, in `otel.sdk.*`: how many were made, delivered and lost."""
 
-from __future__ import annotations
-
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from prometheus_client import Metric
+from prometheus_client import Metric
 
 DELIVERED = ""
 _MOST_MODES = 64

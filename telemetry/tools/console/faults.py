@@ -1,10 +1,8 @@
 """Faults that the receiver injects on demand: a slow, refusing or half-accepting backend for tests."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Self
 
 _SIGNALS = ("traces", "metrics", "logs")
 _STATUSES = range(300, 600)
@@ -41,7 +39,7 @@ class Faults:
             raise ValueError(f"signals has {unknown[0]!r}; expected {', '.join(_SIGNALS)}")
 
     @classmethod
-    def from_json(cls, data: object) -> Faults:
+    def from_json(cls, data: object) -> Self:
         """Read the object of the JSON API; raises ValueError that names field, value and expected values."""
         if not isinstance(data, Mapping):
             raise ValueError("faults are not a JSON object")  # noqa: TRY004 (one error type for one bad request)

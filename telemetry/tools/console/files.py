@@ -3,34 +3,27 @@
 Each line is the JSON encoding of a TracesData, LogsData or MetricsData.
 """
 
-from __future__ import annotations
-
 import base64
 import gzip
 import re
 import zlib
+from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from google.protobuf import json_format
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 
 from telemetry.tools.console.ingest import SIGNALS
+from telemetry.tools.console.origin import Origin
 from telemetry.tools.console.otlp_json import compact_json, json_to_protobuf
 from telemetry.tools.console.points import OtlpPoint
 from telemetry.tools.console.receiver import Refusal
+from telemetry.tools.console.records import StoredLog, StoredSpan
+from telemetry.tools.console.store import Store
 from telemetry.tools.console.wire import TooLargeError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
-
-    from google.protobuf.message import Message
-
-    from telemetry.tools.console.origin import Origin
-    from telemetry.tools.console.records import StoredLog, StoredSpan
-    from telemetry.tools.console.store import Store
 
 _RECORDS_IN_LINE = 200
 #: The file exporter's lines hold a batch of a collector, 8,192 records by default.

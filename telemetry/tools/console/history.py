@@ -1,18 +1,10 @@
 """How requests went over time, by mode: a ring of short slots that server spans are counted into as they arrive."""
 
-from __future__ import annotations
-
 from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from telemetry.tools.console.records import STATUS_ERROR
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from telemetry.tools.console.records import StoredSpan
-
+from telemetry.tools.console.records import STATUS_ERROR, StoredSpan
 
 #: The smallest width of a bucket is 4.096 microseconds (nanoseconds as a power of two).
 _UNIT_BITS = 12
@@ -42,7 +34,7 @@ def lower_bound(bucket: int) -> int:
     return (_OCTAVE + bucket % _OCTAVE) << shift << _UNIT_BITS
 
 
-def new_counts() -> array[int]:
+def new_counts() -> "array[int]":
     """No duration at all, four bytes for each bucket."""
     return array("I", bytes(4 * BUCKETS))
 

@@ -1,11 +1,11 @@
 """OTLP requests into the store: taken apart on the wire, and decoded record by record."""
 
-from __future__ import annotations
-
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from google.protobuf.message import Message
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
@@ -13,25 +13,25 @@ from opentelemetry.proto.logs.v1 import logs_pb2
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 from opentelemetry.proto.trace.v1 import trace_pb2
 
-from telemetry.tools.console.metrics import Instrument
-from telemetry.tools.console.points import POINT_CLASSES
+from telemetry.tools.console.origin import Origin
+from telemetry.tools.console.points import POINT_CLASSES, Instrument
 from telemetry.tools.console.records import NO_SPAN_ID, NO_TRACE_ID, StoredLog, StoredSpan
-from telemetry.tools.console.store import IncomingPoint
+from telemetry.tools.console.store import IncomingPoint, Store
 from telemetry.tools.console.values import digest
 from telemetry.tools.console.wire import Splitter
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from google.protobuf.message import Message
-
-    from telemetry.tools.console.origin import Origin
-    from telemetry.tools.console.store import Store
 
 #: Fields of the messages around records, the same ones for all signals.
 _RESOURCES = _POINTS = {1}
 _SCOPES = _RECORDS = {2}
 _KINDS = {field.number: field.name for field in metrics_pb2.Metric.DESCRIPTOR.oneofs_by_name["data"].fields}
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """How many records of a request were not stored, and why."""
+
+    records: int = 0
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +49,6 @@ class Signal:
     response_class: type[Message]
     rejected_field: str
     ingest: Callable[[Store, bytes, int], Rejection]
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """How many records of a request were not stored, and why."""
-
-    records: int = 0
-    reason: str = ""
 
 
 class _Request:

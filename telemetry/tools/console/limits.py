@@ -1,7 +1,5 @@
 """How much the console keeps, and how much one message may hold."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 MEBIBYTE = 1 << 20

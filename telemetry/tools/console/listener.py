@@ -1,21 +1,17 @@
 """Sockets and waitress servers that start and stop inside a process without leaving anything behind."""
 
-from __future__ import annotations
-
 import errno
 import logging
 import socket
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
+from wsgiref.types import WSGIApplication
 
 from waitress import wasyncore
 from waitress.server import create_server
 from waitress.task import ThreadedTaskDispatcher
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from wsgiref.types import WSGIApplication
 
 _BACKLOG = 512
 _CONNECTIONS = 256

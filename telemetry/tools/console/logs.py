@@ -1,16 +1,10 @@
 """The log records of the store, linked to traces by their ids."""
 
-from __future__ import annotations
+from collections.abc import Iterator
 
-from typing import TYPE_CHECKING
-
+from telemetry.tools.console.limits import SignalLimits
+from telemetry.tools.console.records import StoredLog
 from telemetry.tools.console.retention import BoundedQueue, Retained
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from telemetry.tools.console.limits import SignalLimits
-    from telemetry.tools.console.records import StoredLog
 
 #: What the index takes for each trace (measured on CPython 3.11; bytes).
 TRACE_OVERHEAD = 250

@@ -1,7 +1,5 @@
 """The JSON API's endpoints and parameters, and the OpenAPI document of them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,18 +1,14 @@
 """Who sent a record: the resource (service, mode, instance) and the instrumentation scope."""
 
-from __future__ import annotations
-
 import threading
 import weakref
+from collections.abc import MutableMapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 from telemetry.tools.console.values import PlainValue, plain_attributes, size_of
-
-if TYPE_CHECKING:
-    from collections.abc import MutableMapping
 
 #: The mode of records whose resource has no `export.mode` and of samples without the label `export_mode`.
 UNKNOWN_MODE = "unknown"

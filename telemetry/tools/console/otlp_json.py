@@ -1,19 +1,14 @@
 """OTLP's JSON encoding: protobuf's JSON mapping, except that trace and span ids are hexadecimal."""
 
-from __future__ import annotations
-
 import base64
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from google.protobuf import json_format
+from google.protobuf.message import Message
 
+from telemetry.tools.console.ingest import Signal
 from telemetry.tools.console.receiver import Refusal
-
-if TYPE_CHECKING:
-    from google.protobuf.message import Message
-
-    from telemetry.tools.console.ingest import Signal
 
 #: Each one takes up to 500 bytes once it is decoded.
 _MOST_OBJECTS = 100_000

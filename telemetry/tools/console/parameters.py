@@ -1,17 +1,13 @@
 """Query parameters of pages and JSON API, read strictly: a typing error is reported, not ignored."""
 
-from __future__ import annotations
-
 import re
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
+
+from django.http import HttpRequest
 
 from telemetry.tools.console.query import Query, QueryError, label_term, parse, query_of, term
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
-
-    from django.http import HttpRequest
 
 Read = TypeVar("Read")
 

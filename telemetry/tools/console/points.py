@@ -1,23 +1,18 @@
-"""Metric data points: as stored, and as decoded for readers."""
-
-from __future__ import annotations
+"""Series of metrics and their data points: as stored, and as decoded for readers."""
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
+from google.protobuf.message import Message
 from opentelemetry.proto.metrics.v1 import metrics_pb2
+from prometheus_client.samples import Exemplar as SampleExemplar
 
+from telemetry.tools.console.origin import Origin
 from telemetry.tools.console.records import hex_ids
-from telemetry.tools.console.values import PlainValue, plain_attributes, size_of, whole
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from google.protobuf.message import Message
-    from prometheus_client.samples import Exemplar as SampleExemplar
-
-    from telemetry.tools.console.metrics import Series
+from telemetry.tools.console.values import PlainValue, digest, plain_attributes, size_of, whole
 
 #: What a stored point takes in memory beyond its OTLP bytes or exemplar (measured on CPython 3.11; bytes).
 OTLP_POINT_OVERHEAD = 200
@@ -33,6 +28,82 @@ POINT_CLASSES: dict[str, type[Message]] = {
     "exponential_histogram": metrics_pb2.ExponentialHistogramDataPoint,
     "summary": metrics_pb2.SummaryDataPoint,
 }
+
+
+Shape = Literal["counter", "histogram", "gauge"]
+
+_SHAPES: dict[str, Shape] = {
+    "counter": "counter",
+    "histogram": "histogram",
+    "exponential_histogram": "histogram",
+    "gaugehistogram": "gauge",
+}
+
+#: What a series takes in memory beyond its points and texts (measured on CPython 3.11; bytes).
+SERIES_OVERHEAD = 1800
+
+
+def shape_of(kind: str) -> Shape:
+    """How a metric of that type is drawn."""
+    return _SHAPES.get(kind, "gauge")
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """What a metric is: `source` is "otlp" or "scrape", `type` in words ("counter", "histogram", ...)."""
+
+    name: str
+    source: str
+    type: str
+    unit: str
+    description: str
+
+
+@dataclass(slots=True, eq=False)
+class Series:
+    """The points of one metric with the same attributes and origin.
+
+    `sample` is the sample's name where the series was scraped (`..._bucket`), else empty; `service` is the service's or
+    the scrape target's name; `instance` the process's id, empty where one series covers all; `origin` is None of a
+    scrape. `delta` says that points hold what came since the one before. `size` is what it takes in memory without its
+    points.
+
+    Series of the same `track` are drawn as one (the buckets of a scraped histogram); without one it is not drawn.
+    """
+
+    key: Hashable
+    instrument: Instrument
+    mode: str
+    service: str
+    sample: str
+    attributes: dict[str, PlainValue]
+    instance: str = ""
+    delta: bool = False
+    origin: Origin | None = None
+    points: "deque[StoredPoint]" = field(default_factory=deque)
+    track: Hashable | None = field(init=False)
+    size: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.track = self._track()
+        instrument = self.instrument
+        texts = self.attributes, instrument.name, instrument.unit, instrument.description, self.sample, self.instance
+        self.size = SERIES_OVERHEAD + size_of(texts)
+
+    def _track(self) -> Hashable | None:
+        if not self.sample:
+            return self.key
+        if shape_of(self.instrument.type) != "histogram":
+            return None if self.sample.endswith("_created") else self.key
+        if not self.sample.endswith("_bucket"):
+            return None
+        labels = sorted(item for item in self.attributes.items() if item[0] != "le")
+        return digest(self.mode, *(text for item in labels for text in item))
+
+    @property
+    def shape(self) -> Shape:
+        """How it is drawn."""
+        return shape_of(self.instrument.type)
 
 
 @dataclass(frozen=True, slots=True)

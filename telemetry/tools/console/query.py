@@ -5,26 +5,20 @@ attribute of the span or log record, of its events, or of its resource. A trace 
 spans. Records are decoded only where their bytes can match.
 """
 
-from __future__ import annotations
-
 import operator
 import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from telemetry.tools.console.logs import SEVERITIES
 from telemetry.tools.console.records import SPAN_KINDS, STATUS_ERROR, StoredLog, StoredSpan
 from telemetry.tools.console.retention import affordable
 from telemetry.tools.console.search import holds_text
 from telemetry.tools.console.spans import has_failed, root_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from telemetry.tools.console.values import PlainValue
+from telemetry.tools.console.values import PlainValue
 
 #: The parameters that stand for terms, which forms have as fields: name and operator of each.
 TRACE_FIELDS = {

@@ -1,21 +1,16 @@
 """Receives OTLP requests of any protocol: injects faults on demand, stores the records, answers."""
 
-from __future__ import annotations
-
 import threading
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from google.protobuf.message import DecodeError, Message
 
 from telemetry.tools.console.faults import Faults
+from telemetry.tools.console.ingest import Signal
+from telemetry.tools.console.store import Store
 from telemetry.tools.console.wire import TooLargeError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from telemetry.tools.console.ingest import Signal
-    from telemetry.tools.console.store import Store
 
 
 class Refusal(Exception):  # noqa: N818 (a refusal is an answer, not an error of ours)

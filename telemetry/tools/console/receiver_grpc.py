@@ -1,20 +1,15 @@
 """OTLP over gRPC."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import grpc
+from google.protobuf.message import Message
 
 from telemetry.tools.console.ingest import SIGNALS, Signal
 from telemetry.tools.console.receiver import Receiver, Refusal
 from telemetry.tools.console.rpc_status import retry_info, rpc_code, rpc_status
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from google.protobuf.message import Message
 
 _THREADS = 8
 _CALLS = 64
@@ -51,7 +46,7 @@ class OtlpGrpcServer:
         self._server.stop(_STOP_SECONDS).wait(_STOP_SECONDS + 0.5)
         self._threads.shutdown(wait=True, cancel_futures=True)
 
-    def _handler(self, signal: Signal) -> grpc.GenericRpcHandler[bytes, Message]:
+    def _handler(self, signal: Signal) -> "grpc.GenericRpcHandler[bytes, Message]":
         method = grpc.unary_unary_rpc_method_handler(
             self._export(signal),
             request_deserializer=None,  # bytes: an undecodable request is to be answered by us, not by grpc

@@ -1,22 +1,17 @@
 """OTLP over HTTP as a WSGI application: protobuf and JSON, plain or gzip."""
 
-from __future__ import annotations
-
 import math
 import zlib
+from collections.abc import Iterable
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+from google.protobuf.message import Message
 
 from telemetry.tools.console.ingest import SIGNALS
 from telemetry.tools.console.otlp_json import encode_json, json_to_protobuf
 from telemetry.tools.console.receiver import Receiver, Refusal
 from telemetry.tools.console.rpc_status import rpc_status
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from wsgiref.types import StartResponse, WSGIEnvironment
-
-    from google.protobuf.message import Message
 
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"

@@ -4,24 +4,17 @@ Ingestion has to keep up with thousands of records per second while few of them 
 holds the fields that indexes, filters and lists need, and the OTLP bytes; `decode()` reads everything else on demand.
 """
 
-from __future__ import annotations
-
 import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.logs.v1 import logs_pb2
+from opentelemetry.proto.metrics.v1 import metrics_pb2
 from opentelemetry.proto.trace.v1 import trace_pb2
 
+from telemetry.tools.console.origin import Origin, Resource, Scope
 from telemetry.tools.console.values import PlainValue, plain_attributes, plain_value
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from opentelemetry.proto.common.v1.common_pb2 import KeyValue
-    from opentelemetry.proto.metrics.v1 import metrics_pb2
-
-    from telemetry.tools.console.origin import Origin, Resource, Scope
 
 #: What a stored record takes in memory beyond its OTLP bytes and name (measured on CPython 3.11; bytes).
 SPAN_OVERHEAD = 400

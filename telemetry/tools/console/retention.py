@@ -1,17 +1,13 @@
 """A first-in first-out queue that is bounded by number and by bytes."""
 
-from __future__ import annotations
-
 from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from telemetry.tools.console.limits import SignalLimits
-    from telemetry.tools.console.origin import Origin
+from telemetry.tools.console.limits import SignalLimits
+from telemetry.tools.console.origin import Origin
 
 
 class Sized(Protocol):

@@ -1,7 +1,5 @@
 """google.rpc.Status, the body of OTLP's errors, and the codes in it."""
 
-from __future__ import annotations
-
 from google.protobuf import any_pb2, duration_pb2
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2  # type: ignore[import-untyped]

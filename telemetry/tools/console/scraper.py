@@ -1,27 +1,21 @@
 """Scrapes Prometheus endpoints into the store, at an interval and on demand."""
 
-from __future__ import annotations
-
 import contextlib
 import http.client
 import logging
 import socket
 import threading
 import time
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
+from prometheus_client import Metric
 from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from prometheus_client import Metric
-
-    from telemetry.tools.console.store import Store
+from telemetry.tools.console.store import Store
 
 _logger = logging.getLogger(__name__)
 

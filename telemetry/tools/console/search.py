@@ -1,16 +1,10 @@
 """Searches in stored spans and log records, which are decoded only where their bytes match."""
 
-from __future__ import annotations
-
+from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from telemetry.tools.console.records import LogRecord, Span, StoredLog, StoredSpan
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from telemetry.tools.console.values import PlainValue
+from telemetry.tools.console.values import PlainValue
 
 
 def linking_to(trace_id: str, traces: Iterable[list[StoredSpan]], limit: int) -> list[StoredSpan]:

@@ -1,19 +1,12 @@
 """The senders: each worker process with its resource, the time of its last record, and its start record."""
 
-from __future__ import annotations
-
 from collections import OrderedDict
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
-from telemetry.tools.console.values import size_of
-
-if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable
-
-    from telemetry.tools.console.origin import Resource
-    from telemetry.tools.console.records import StoredLog
-    from telemetry.tools.console.values import PlainValue
+from telemetry.tools.console.origin import Resource
+from telemetry.tools.console.records import StoredLog
+from telemetry.tools.console.values import PlainValue, size_of
 
 #: The logger of the record with which a worker reports its start, and the beginning of its body.
 SERVER_LOGGER = "telemetry.server"

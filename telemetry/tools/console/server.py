@@ -1,9 +1,8 @@
 """The console as a whole: three listeners, a scraper and the store behind them."""
 
-from __future__ import annotations
-
 import contextlib
-from typing import TYPE_CHECKING, Self
+from collections.abc import Sequence
+from typing import Self
 
 from telemetry.tools.console.application import ConsoleApplication, ConsoleContext
 from telemetry.tools.console.limits import Limits
@@ -13,9 +12,6 @@ from telemetry.tools.console.receiver_grpc import OtlpGrpcServer
 from telemetry.tools.console.receiver_http import OtlpHttpApplication
 from telemetry.tools.console.scraper import Scraper, ScrapeTarget
 from telemetry.tools.console.store import Store
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _OTLP_THREADS = 8
 _API_THREADS = 4

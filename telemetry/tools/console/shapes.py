@@ -5,41 +5,27 @@ A record becomes an object of its fields. Times are ISO 8601 in UTC (`start_ns` 
 OTLP's JSON.
 """
 
-from __future__ import annotations
-
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, fields, is_dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from telemetry.tools.account import as_data
 from telemetry.tools.console.accounts import accounts
+from telemetry.tools.console.application import ConsoleContext
+from telemetry.tools.console.calls import Calls
+from telemetry.tools.console.counts import ModeTotals
+from telemetry.tools.console.metrics import MetricSummary
 from telemetry.tools.console.origin import Resource
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from telemetry.tools.console.application import ConsoleContext
-    from telemetry.tools.console.calls import Calls
-    from telemetry.tools.console.counts import ModeTotals
-    from telemetry.tools.console.metrics import MetricSummary, Series
-    from telemetry.tools.console.pages.overview import ModePanel
-    from telemetry.tools.console.points import Point, StoredPoint
-    from telemetry.tools.console.records import LogRecord, Span
-    from telemetry.tools.console.senders import Sender
+from telemetry.tools.console.pages.overview import ModePanel
+from telemetry.tools.console.points import Point, Series, StoredPoint
+from telemetry.tools.console.records import LogRecord, Span
+from telemetry.tools.console.senders import Sender
+from telemetry.tools.console.values import iso_time
 
 Json = dict[str, Any]
 
-_LAST_NS = 253_402_300_799 * 10**9  # the end of the year 9999, the last one that datetime knows
 _NULL_IF_EMPTY = ("_id", "event_name")
-
-
-def iso_time(time_ns: int, precision: str = "auto") -> str | None:
-    """Nanoseconds since the epoch as ISO 8601, with microseconds at best; None for 0, which means unset."""
-    if not 0 < time_ns <= _LAST_NS:
-        return None
-    seconds, nanoseconds = divmod(time_ns, 10**9)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=nanoseconds // 1000).isoformat(timespec=precision)
 
 
 def as_json(value: Any) -> Any:

@@ -1,17 +1,11 @@
 """The spans of the store, indexed by trace."""
 
-from __future__ import annotations
-
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from telemetry.tools.console.limits import SignalLimits
 from telemetry.tools.console.records import KIND_SERVER, STATUS_ERROR, StoredSpan
 from telemetry.tools.console.retention import BoundedQueue, Retained
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from telemetry.tools.console.limits import SignalLimits
 
 Trace = dict[bytes, StoredSpan]
 

@@ -1,12 +1,8 @@
 """Database spans: the table of their statement, and statements that a trace repeats (N+1)."""
 
-from __future__ import annotations
-
 import re
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from telemetry.tools.console.records import Span
+from telemetry.tools.console.records import Span
 
 #: So many equal statements of one parent are shown as one.
 REPEATED = 3

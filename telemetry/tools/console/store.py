@@ -1,11 +1,13 @@
 """The console's memory: bounded records of three signals, and totals that eviction does not change."""
 
-from __future__ import annotations
-
 import threading
 import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+from prometheus_client import Metric
+from prometheus_client.samples import Sample
 
 from telemetry.tools.console.calls import Calls, calls_between
 from telemetry.tools.console.counts import OTLP_METRIC, SCRAPED_SAMPLE, ModeTotals, RequestCounts, Totals
@@ -13,22 +15,14 @@ from telemetry.tools.console.fates import FATE_METRICS, FateCounts, Fates, start
 from telemetry.tools.console.history import SLOT_SECONDS, Figures, History
 from telemetry.tools.console.limits import Limits
 from telemetry.tools.console.logs import LogStore
-from telemetry.tools.console.metrics import Instrument, MetricStore, MetricSummary, Series
-from telemetry.tools.console.origin import LONGEST_NAME, UNKNOWN_MODE, OriginCache
-from telemetry.tools.console.points import POINT_CLASSES, OtlpPoint, SamplePoint, StoredPoint
+from telemetry.tools.console.metrics import MetricStore, MetricSummary
+from telemetry.tools.console.origin import LONGEST_NAME, UNKNOWN_MODE, Origin, OriginCache
+from telemetry.tools.console.points import POINT_CLASSES, Instrument, OtlpPoint, SamplePoint, Series, StoredPoint
 from telemetry.tools.console.records import KIND_SERVER, LogRecord, Span, StoredLog, StoredSpan
+from telemetry.tools.console.retention import Retained
 from telemetry.tools.console.senders import SERVER_LOGGER, Sender, Senders
 from telemetry.tools.console.spans import SpanStore, TraceSummary, summarize
 from telemetry.tools.console.values import digest, plain_attributes, whole
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from prometheus_client import Metric
-    from prometheus_client.samples import Sample
-
-    from telemetry.tools.console.origin import Origin
-    from telemetry.tools.console.retention import Retained
 
 #: The logger of the service that writes one record per request.
 ACCESS_LOGGER = "userapi.access"
@@ -262,7 +256,7 @@ class Store:
                 "points": self._metrics.retained,
             }
 
-    def wait_for(self, condition: Callable[[Store], bool], timeout: float = 5.0) -> bool:
+    def wait_for(self, condition: Callable[["Store"], bool], timeout: float = 5.0) -> bool:
         """Wait until the condition holds, looking again whenever something arrives; False after `timeout` seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: condition(self), timeout)

@@ -1,12 +1,11 @@
 """One metric over time, received or scraped: increases or values of each series in equal steps."""
 
-from __future__ import annotations
-
 import math
 from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from telemetry.exposition.names import label_value
 from telemetry.tools.console.buckets import (
@@ -19,15 +18,9 @@ from telemetry.tools.console.buckets import (
     of_message,
     of_value,
 )
-from telemetry.tools.console.points import OtlpPoint, SamplePoint, read_exemplar
+from telemetry.tools.console.points import Exemplar, OtlpPoint, SamplePoint, Series, Shape, StoredPoint, read_exemplar
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from telemetry.tools.console.metrics import Series, Shape
-    from telemetry.tools.console.points import Exemplar, StoredPoint
-
-    Group = Sequence[tuple[Series, Sequence[StoredPoint]]]
+Group = Sequence[tuple[Series, Sequence[StoredPoint]]]
 
 
 _MOST_EXEMPLARS = 50

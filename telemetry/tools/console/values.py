@@ -1,22 +1,20 @@
 """OTLP's values as plain Python values."""
 
-from __future__ import annotations
-
 import base64
 import math
 import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 #: str, bool, int, float, None, or lists and dictionaries of them
 PlainValue = Any
 
 _LARGEST = 1 << 64
+_LAST_NS = 253_402_300_799 * 10**9  # the end of the year 9999, the last one that datetime knows
 _SCALARS = frozenset({"string_value", "bool_value", "int_value", "double_value"})
 
 
@@ -42,6 +40,14 @@ def plain_attributes(attributes: Iterable[KeyValue]) -> dict[str, PlainValue]:
 def whole(value: float) -> int:
     """A count or a time as a whole number; 0 if it is larger than any can be."""
     return int(value) if math.isfinite(value) and abs(value) < _LARGEST else 0
+
+
+def iso_time(time_ns: int, precision: str = "auto") -> str | None:
+    """Nanoseconds since the epoch as ISO 8601, with microseconds at best; None for 0, which means unset."""
+    if not 0 < time_ns <= _LAST_NS:
+        return None
+    seconds, nanoseconds = divmod(time_ns, 10**9)
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=nanoseconds // 1000).isoformat(timespec=precision)
 
 
 def size_of(value: PlainValue) -> int:

@@ -1,23 +1,23 @@
 """The console's JSON API, and a page that links to it."""
 
-from __future__ import annotations
-
 import json
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.http import Http404, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from telemetry.exposition.names import label_value
-from telemetry.tools.console.application import error_response
+from telemetry.tools.console.application import ConsoleRequest, error_response
 from telemetry.tools.console.faults import Faults
 from telemetry.tools.console.files import lines_of
 from telemetry.tools.console.openapi import ENDPOINTS, OTLP_LINES, WINDOWS, document, path_of
 from telemetry.tools.console.pages.overview import mode_panels
 from telemetry.tools.console.pages.rendering import page
 from telemetry.tools.console.parameters import Parameters, checked_trace_id
+from telemetry.tools.console.points import Series, StoredPoint
 from telemetry.tools.console.query import LOG_FIELDS, SORTS, TRACE_FIELDS
 from telemetry.tools.console.retention import affordable
 from telemetry.tools.console.shapes import (
@@ -32,13 +32,6 @@ from telemetry.tools.console.shapes import (
     summary_json,
 )
 from telemetry.tools.console.spans import summarize
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-    from telemetry.tools.console.application import ConsoleRequest
-    from telemetry.tools.console.metrics import Series
-    from telemetry.tools.console.points import StoredPoint
 
 _LISTED = 50
 _MOST_LISTED = 1000

@@ -3,14 +3,9 @@
 Decoding a request as a whole can take a hundred times its size: two bytes make an empty span of 170 in memory.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Collection
 
 from google.protobuf.message import DecodeError
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
 
 _VARINT, _BYTES = 0, 2
 _LENGTHS = {1: 8, 5: 4}

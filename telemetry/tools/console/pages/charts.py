@@ -1,15 +1,11 @@
 """Charts over time: where their lines and dots are, which a template draws as SVG in the page."""
 
-from __future__ import annotations
-
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from telemetry.tools.console.pages.formats import time_of_day
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 #: The drawing and, in it, the area of the values; the template `chart.html` has the same numbers.
 LEFT, RIGHT, TOP, BOTTOM = 84, 616, 8, 196

@@ -1,22 +1,16 @@
 """How the pages write numbers, durations, sizes and times, as filters of their templates."""
 
-from __future__ import annotations
-
 import json
 import math
+from collections.abc import Sized
 from datetime import UTC, datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django import template
 
-from telemetry.tools.console.shapes import iso_time
-
-if TYPE_CHECKING:
-    from collections.abc import Sized
-
-    from telemetry.tools.console.records import LogRecord
-    from telemetry.tools.console.values import PlainValue
+from telemetry.tools.console.records import LogRecord
+from telemetry.tools.console.values import PlainValue, iso_time
 
 register = template.Library()
 

@@ -1,28 +1,21 @@
 """The latest log records, with filters; each has a link to its trace."""
 
-from __future__ import annotations
-
 import zlib
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from django.http import HttpResponse
 from django.views.decorators.http import require_safe
 
+from telemetry.tools.console.application import ConsoleRequest
 from telemetry.tools.console.logs import SEVERITIES
 from telemetry.tools.console.openapi import ENDPOINTS
 from telemetry.tools.console.pages.rendering import page, saving, turning
 from telemetry.tools.console.pages.shown_modes import colour_of, services_of, shown_modes
 from telemetry.tools.console.parameters import Parameters
 from telemetry.tools.console.query import LOG_FIELDS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from django.http import HttpResponse
-
-    from telemetry.tools.console.application import ConsoleRequest
-    from telemetry.tools.console.records import LogRecord, StoredLog
+from telemetry.tools.console.records import LogRecord, StoredLog
 
 _LISTED = 100
 _MOST_LISTED = 500

@@ -1,27 +1,19 @@
 """The charts of one metric: by label over time, as quantiles with exemplars, and a histogram as a heat map."""
 
-from __future__ import annotations
-
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 from django.urls import reverse
 
-from telemetry.tools.console.buckets import added, quantile
+from telemetry.tools.console.buckets import Buckets, added, quantile
+from telemetry.tools.console.catalogue import Entry
 from telemetry.tools.console.pages.charts import Chart, Dot, Line
 from telemetry.tools.console.pages.formats import BYTES, digits, in_unit, time_of_day
 from telemetry.tools.console.pages.shown_modes import colour_of, ordered
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from telemetry.tools.console.buckets import Buckets
-    from telemetry.tools.console.catalogue import Entry
-    from telemetry.tools.console.points import Exemplar
-    from telemetry.tools.console.timeline import Grid, Track
-
+from telemetry.tools.console.points import Exemplar
+from telemetry.tools.console.timeline import Grid, Track
 
 _MOST_LINES = 6
 _SHARES = (0.5, 0.95, 0.99)

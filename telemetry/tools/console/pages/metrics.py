@@ -1,15 +1,15 @@
 """The list of metrics, and one metric over time: by label, as quantiles, as a heat map, with its exemplars."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from django.http import Http404
+from django.http import Http404, HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from telemetry.exposition.names import label_name
+from telemetry.tools.console.application import ConsoleRequest
 from telemetry.tools.console.catalogue import Entry, entries, entry_of
 from telemetry.tools.console.openapi import WINDOWS
 from telemetry.tools.console.pages.charts import Chart
@@ -19,18 +19,10 @@ from telemetry.tools.console.pages.overview import usual_window
 from telemetry.tools.console.pages.rendering import page
 from telemetry.tools.console.pages.shown_modes import colour_of, ordered
 from telemetry.tools.console.parameters import Parameters
-from telemetry.tools.console.timeline import Grid, Track, groups, labels_of, tracks
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from django.http import HttpResponse
-
-    from telemetry.tools.console.application import ConsoleRequest
-    from telemetry.tools.console.points import Exemplar
-    from telemetry.tools.console.query import Query
-    from telemetry.tools.console.store import Store
-    from telemetry.tools.console.timeline import Group
+from telemetry.tools.console.points import Exemplar
+from telemetry.tools.console.query import Query
+from telemetry.tools.console.store import Store
+from telemetry.tools.console.timeline import Grid, Group, Track, groups, labels_of, tracks
 
 #: More series are drawn in fewer steps, because each step of each has to be decoded.
 _MOST_STEPS, _FEWEST_STEPS = 60, 12

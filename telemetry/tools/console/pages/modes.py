@@ -1,25 +1,18 @@
 """How the running services are configured, as they report it: what they send where, and their workers."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from django.http import HttpResponse
 from django.views.decorators.http import require_safe
 
+from telemetry.tools.console.application import ConsoleRequest
+from telemetry.tools.console.counts import ModeTotals
 from telemetry.tools.console.pages.rendering import page
 from telemetry.tools.console.pages.shown_modes import colour_of, ordered
 from telemetry.tools.console.parameters import Parameters
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from django.http import HttpResponse
-
-    from telemetry.tools.console.application import ConsoleRequest
-    from telemetry.tools.console.counts import ModeTotals
-    from telemetry.tools.console.senders import Sender
-    from telemetry.tools.console.values import PlainValue
+from telemetry.tools.console.senders import Sender
+from telemetry.tools.console.values import PlainValue
 
 _SIGNALS = ("traces", "metrics", "logs")
 _PER_WORKER = ("service.instance.id",)

@@ -1,30 +1,24 @@
 """The first page: both modes side by side, now and over the last minutes."""
 
-from __future__ import annotations
-
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from django.http import HttpResponse
 from django.views.decorators.http import require_safe
 
 from telemetry.tools.console.accounts import accounts, stored_share
+from telemetry.tools.console.application import ConsoleContext, ConsoleRequest
+from telemetry.tools.console.counts import ModeTotals
 from telemetry.tools.console.fates import Fates
+from telemetry.tools.console.history import Figures
 from telemetry.tools.console.openapi import WINDOWS
 from telemetry.tools.console.pages.charts import Chart, Line
 from telemetry.tools.console.pages.formats import number, percent, seconds
 from telemetry.tools.console.pages.rendering import page
 from telemetry.tools.console.pages.shown_modes import colour_of, shown_modes
 from telemetry.tools.console.parameters import Parameters
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from django.http import HttpResponse
-
-    from telemetry.tools.console.application import ConsoleContext, ConsoleRequest
-    from telemetry.tools.console.counts import ModeTotals
-    from telemetry.tools.console.history import Figures
-    from telemetry.tools.console.store import Store
+from telemetry.tools.console.store import Store
 
 _STEPS = 75
 _YOUNG_NS = 90 * 10**9

@@ -1,12 +1,11 @@
 """Templates and files of the pages, apart from the process's Django settings, which may be another site's."""
 
-from __future__ import annotations
-
 import hashlib
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
 from django.http import Http404, HttpResponse
@@ -14,11 +13,8 @@ from django.template import Context, Engine
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from telemetry.tools.console.application import ConsoleRequest
-    from telemetry.tools.console.parameters import Parameters
+from telemetry.tools.console.application import ConsoleRequest
+from telemetry.tools.console.parameters import Parameters
 
 _HERE = Path(__file__).resolve().parents[1]
 _ASSETS = {"console.css": "text/css", "console.js": "text/javascript", "icon.svg": "image/svg+xml"}

@@ -1,15 +1,9 @@
 """Which modes a page shows, in which order and colour."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from telemetry.tools.console.origin import UNKNOWN_MODE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from telemetry.tools.console.store import Store
+from telemetry.tools.console.store import Store
 
 #: The modes of the service; each keeps its colour when the other is not there.
 MODES = ("collector", "direct")

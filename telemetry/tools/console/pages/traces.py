@@ -1,15 +1,13 @@
 """The list of traces, and the redirect from a pasted id to its trace."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from django.http import HttpResponseRedirect
+from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from telemetry.tools.console.application import ConsoleRequest
 from telemetry.tools.console.counts import OTLP_METRIC, SCRAPED_FAMILY
 from telemetry.tools.console.openapi import ENDPOINTS
 from telemetry.tools.console.pages.charts import Chart, Dot
@@ -18,14 +16,9 @@ from telemetry.tools.console.pages.rendering import page, saving, turning, with_
 from telemetry.tools.console.pages.shown_modes import colour_of, services_of, shown_modes
 from telemetry.tools.console.parameters import Parameters
 from telemetry.tools.console.query import SORTS, STATUSES, TRACE_FIELDS
+from telemetry.tools.console.records import StoredSpan
 from telemetry.tools.console.spans import TraceSummary, summarize
-
-if TYPE_CHECKING:
-    from django.http import HttpResponse
-
-    from telemetry.tools.console.application import ConsoleRequest
-    from telemetry.tools.console.records import StoredSpan
-    from telemetry.tools.console.store import Store
+from telemetry.tools.console.store import Store
 
 LISTED = 50
 _MOST_LISTED = 500

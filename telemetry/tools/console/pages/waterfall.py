@@ -1,31 +1,22 @@
 """One trace: its spans as a waterfall, with their log records, and the traces that link to it."""
 
-from __future__ import annotations
-
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from django.http import HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from telemetry.tools.console.application import ConsoleRequest
 from telemetry.tools.console.pages.logs import rows_of as rows_of_logs
 from telemetry.tools.console.pages.rendering import page, with_query
 from telemetry.tools.console.pages.shown_modes import colour_of, ordered, shown_modes
 from telemetry.tools.console.parameters import Parameters, checked_trace_id
-from telemetry.tools.console.records import STATUS_ERROR
+from telemetry.tools.console.records import STATUS_ERROR, LogRecord, Span, SpanEvent, StoredSpan
 from telemetry.tools.console.retention import affordable
 from telemetry.tools.console.search import linking_to
-from telemetry.tools.console.spans import summarize
+from telemetry.tools.console.spans import TraceSummary, summarize
 from telemetry.tools.console.statements import REPEATED, statement_of, table_of, title_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from django.http import HttpResponse
-
-    from telemetry.tools.console.application import ConsoleRequest
-    from telemetry.tools.console.records import LogRecord, Span, SpanEvent, StoredSpan
-    from telemetry.tools.console.spans import TraceSummary
 
 _MOST_SPANS = 500
 _MOST_RECORDS = 500
