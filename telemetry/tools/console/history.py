@@ -1,37 +1,23 @@
 """How requests went over time, by mode: a ring of short slots that server spans are counted into as they arrive."""
 
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from telemetry.tools.console.buckets import Buckets, quantile
 from telemetry.tools.console.records import STATUS_ERROR, StoredSpan
 
-#: The smallest width of a bucket is 4.096 microseconds (nanoseconds as a power of two).
-_UNIT_BITS = 12
-#: Each doubling has eight buckets.
-_OCTAVE_BITS = 3
-_OCTAVE = 1 << _OCTAVE_BITS
-_OCTAVES = 26
-#: Durations from about four minutes on share the last bucket.
-BUCKETS = _OCTAVES * _OCTAVE
+#: Eight buckets for each doubling, from 4.096 microseconds on; durations from about four minutes on share the last one.
+_EIGHTHS = (eighth << octave for octave in range(25) for eighth in range(9, 17))
+_ENDS_NS = tuple(units << 12 for units in (*range(1, 9), *_EIGHTHS))
+_BOUNDS = tuple(end / 1e9 for end in _ENDS_NS)
+BUCKETS = len(_BOUNDS)
 
 
 def bucket_of(nanoseconds: int) -> int:
     """The bucket of a duration of at least 0."""
-    units = nanoseconds >> _UNIT_BITS
-    if units < _OCTAVE:
-        return units
-    shift = units.bit_length() - _OCTAVE_BITS - 1
-    found = (shift << _OCTAVE_BITS) + (units >> shift)
-    return found if found < BUCKETS else BUCKETS - 1
-
-
-def lower_bound(bucket: int) -> int:
-    """The shortest duration that falls into the bucket (nanoseconds)."""
-    if bucket < _OCTAVE:
-        return bucket << _UNIT_BITS
-    shift = (bucket >> _OCTAVE_BITS) - 1
-    return (_OCTAVE + bucket % _OCTAVE) << shift << _UNIT_BITS
+    return min(bisect_right(_ENDS_NS, nanoseconds), BUCKETS - 1)
 
 
 def new_counts() -> "array[int]":
@@ -42,21 +28,6 @@ def new_counts() -> "array[int]":
 def added_up(distributions: Iterable[Sequence[int]]) -> list[int]:
     """The sum of several distributions."""
     return list(map(sum, zip(*distributions, strict=True))) or [0] * BUCKETS
-
-
-def quantile(counts: Sequence[int], share: float) -> float | None:
-    """The duration in seconds that `share` (0 to 1) of all stay below, interpolated in its bucket; None without any."""
-    total = sum(counts)
-    if not total:
-        return None
-    rank = share * total
-    below = 0
-    for bucket, count in enumerate(counts):
-        if count and below + count >= rank:
-            low, high = lower_bound(bucket), lower_bound(bucket + 1)
-            return (low + (high - low) * (rank - below) / count) / 1e9
-        below += count
-    raise AssertionError("the rank is above the total")  # pragma: no cover (share is at most 1)
 
 
 SLOT_SECONDS = 2
@@ -105,11 +76,11 @@ class Figures:
 
     def duration(self, share: float) -> float | None:
         """A quantile of the durations of requests."""
-        return quantile(self.durations, share)
+        return quantile(Buckets(_BOUNDS, self.durations), share)
 
     def delay(self, share: float) -> float | None:
         """A quantile of the time from the end of a request to the arrival of its span."""
-        return quantile(self.delays, share)
+        return quantile(Buckets(_BOUNDS, self.delays), share)
 
 
 class ModeHistory:

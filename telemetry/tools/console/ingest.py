@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
@@ -34,7 +36,6 @@ class Rejection:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
 class Signal:
     """One signal of OTLP: its messages, its HTTP path, its gRPC service, and how its requests get into the store.
 
@@ -42,13 +43,24 @@ class Signal:
     and TooLargeError, in which case nothing of the request is stored.
     """
 
-    name: str
-    path: str
-    grpc_service: str
-    request_class: type[Message]
-    response_class: type[Message]
-    rejected_field: str
-    ingest: Callable[[Store, bytes, int], Rejection]
+    def __init__(self, name: str, service: ServiceDescriptor, ingest: Callable[[Store, bytes, int], Rejection]) -> None:
+        export = service.methods_by_name["Export"]
+        self.name = name
+        self.path = f"/v1/{name}"
+        self.grpc_service = service.full_name
+        self.request_class = GetMessageClass(export.input_type)
+        self.response_class = GetMessageClass(export.output_type)
+        self.ingest = ingest
+
+    def response(self, rejection: Rejection) -> Message:
+        """The answer to a request of which something was rejected, or nothing."""
+        answer: Any = self.response_class()
+        if rejection.records:
+            partial = answer.partial_success
+            setattr(partial, partial.DESCRIPTOR.fields_by_number[1].name, rejection.records)
+            partial.error_message = rejection.reason
+        message: Message = answer
+        return message
 
 
 class _Request:
@@ -174,34 +186,11 @@ def _point(instrument: Instrument, origin: Origin, kind: str, raw: bytes, *, del
     return IncomingPoint(instrument, origin, kind, raw, delta, *times, value, attributes)
 
 
-_PACKAGE = "opentelemetry.proto.collector"
-
-SIGNALS: dict[str, Signal] = {
-    "traces": Signal(
-        "traces",
-        "/v1/traces",
-        f"{_PACKAGE}.trace.v1.TraceService",
-        trace_service_pb2.ExportTraceServiceRequest,
-        trace_service_pb2.ExportTraceServiceResponse,
-        "rejected_spans",
-        ingest_spans,
-    ),
-    "metrics": Signal(
-        "metrics",
-        "/v1/metrics",
-        f"{_PACKAGE}.metrics.v1.MetricsService",
-        metrics_service_pb2.ExportMetricsServiceRequest,
-        metrics_service_pb2.ExportMetricsServiceResponse,
-        "rejected_data_points",
-        ingest_metrics,
-    ),
-    "logs": Signal(
-        "logs",
-        "/v1/logs",
-        f"{_PACKAGE}.logs.v1.LogsService",
-        logs_service_pb2.ExportLogsServiceRequest,
-        logs_service_pb2.ExportLogsServiceResponse,
-        "rejected_log_records",
-        ingest_logs,
-    ),
+SIGNALS = {
+    signal.name: signal
+    for signal in (
+        Signal("traces", trace_service_pb2.DESCRIPTOR.services_by_name["TraceService"], ingest_spans),
+        Signal("metrics", metrics_service_pb2.DESCRIPTOR.services_by_name["MetricsService"], ingest_metrics),
+        Signal("logs", logs_service_pb2.DESCRIPTOR.services_by_name["LogsService"], ingest_logs),
+    )
 }

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from telemetry.tools.console.limits import SignalLimits
 from telemetry.tools.console.records import StoredLog
-from telemetry.tools.console.retention import BoundedQueue, Retained
+from telemetry.tools.console.retention import BoundedQueue
 
 #: What the index takes for each trace (measured on CPython 3.11; bytes).
 TRACE_OVERHEAD = 250
@@ -13,11 +13,11 @@ TRACE_OVERHEAD = 250
 SEVERITIES = {"trace": 1, "debug": 5, "info": 9, "warn": 13, "error": 17, "fatal": 21}
 
 
-class LogStore:
-    """Keeps the newest log records and finds them by trace. Not thread-safe: the `Store` holds the lock."""
+class LogStore(BoundedQueue[StoredLog]):
+    """Keeps the newest log records and finds them by trace."""
 
     def __init__(self, limits: SignalLimits) -> None:
-        self._queue: BoundedQueue[StoredLog] = BoundedQueue(limits, self._forget)
+        super().__init__(limits)
         # Lists, because most traces have few records and an empty deque takes ten times as much memory.
         self._by_trace: dict[bytes, list[StoredLog]] = {}
 
@@ -27,25 +27,20 @@ class LogStore:
             # Before the append: a limit smaller than this record evicts it at once.
             linked = self._by_trace.setdefault(record.trace_id, [])
             if not linked:
-                self._queue.charge(TRACE_OVERHEAD)
+                self.charge(TRACE_OVERHEAD)
             linked.append(record)
-        self._queue.share(record.origin)
-        self._queue.append(record)
+        self.share(record.origin)
+        self.append(record)
 
-    def _forget(self, record: StoredLog) -> None:
-        self._queue.release(record.origin)
+    def forget(self, record: StoredLog) -> None:
+        self.release(record.origin)
         if record.trace_id:
             linked = self._by_trace[record.trace_id]
             linked.pop(0)  # both are in order of arrival
             if not linked:
                 del self._by_trace[record.trace_id]
-                self._queue.charge(-TRACE_OVERHEAD)
+                self.charge(-TRACE_OVERHEAD)
 
     def latest(self, trace_id: bytes | None = None) -> Iterator[StoredLog]:
         """The records, the newest first; only those of one trace if its id is given."""
-        return reversed(self._queue) if trace_id is None else reversed(self._by_trace.get(trace_id, []))
-
-    @property
-    def retained(self) -> Retained:
-        """What is kept and what was evicted."""
-        return self._queue.retained
+        return reversed(self) if trace_id is None else reversed(self._by_trace.get(trace_id, []))

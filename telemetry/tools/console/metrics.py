@@ -1,11 +1,11 @@
 """The metric points of the store: series by metric name."""
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 from telemetry.tools.console.limits import SignalLimits
 from telemetry.tools.console.points import Instrument, Series, StoredPoint
-from telemetry.tools.console.retention import BoundedQueue, Retained
+from telemetry.tools.console.retention import BoundedQueue
 
 
 @dataclass(slots=True)
@@ -17,11 +17,11 @@ class MetricSummary:
     series: int
 
 
-class MetricStore:
-    """Keeps the newest points of all series. Not thread-safe: the `Store` holds the lock."""
+class MetricStore(BoundedQueue[StoredPoint]):
+    """Keeps the newest points of all series."""
 
     def __init__(self, limits: SignalLimits) -> None:
-        self._queue: BoundedQueue[StoredPoint] = BoundedQueue(limits, self._forget)
+        super().__init__(limits)
         self._series: dict[Hashable, Series] = {}
         self._by_name: dict[str, dict[Hashable, Series]] = {}
 
@@ -33,21 +33,21 @@ class MetricStore:
         """Keep the point, and its series with it."""
         series = point.series
         if not series.points:
-            self._queue.charge(series.size)
+            self.charge(series.size)
             if series.origin is not None:
-                self._queue.share(series.origin)
+                self.share(series.origin)
             self._series[series.key] = series
             self._by_name.setdefault(series.instrument.name, {})[series.key] = series
         series.points.append(point)
-        self._queue.append(point)
+        self.append(point)
 
-    def _forget(self, point: StoredPoint) -> None:
+    def forget(self, point: StoredPoint) -> None:
         series = point.series
         series.points.popleft()  # the series and the queue are in the same order
         if not series.points:
-            self._queue.charge(-series.size)
+            self.charge(-series.size)
             if series.origin is not None:
-                self._queue.release(series.origin)
+                self.release(series.origin)
             del self._series[series.key]
             named = self._by_name[series.instrument.name]
             del named[series.key]
@@ -74,11 +74,3 @@ class MetricStore:
     def named(self, name: str) -> list[Series]:
         """The series of one metric, in order of appearance."""
         return list(self._by_name.get(name, {}).values())
-
-    def __iter__(self) -> Iterator[StoredPoint]:
-        return iter(self._queue)
-
-    @property
-    def retained(self) -> Retained:
-        """What is kept and what was evicted."""
-        return self._queue.retained

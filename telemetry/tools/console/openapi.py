@@ -1,53 +1,75 @@
-"""The JSON API's endpoints and parameters, and the OpenAPI document of them."""
+"""The JSON API's endpoints, each declared where it is answered, and the OpenAPI document of them."""
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from django.urls import get_resolver
+from django.http import HttpResponseBase, JsonResponse
+from django.urls import URLPattern
+from django.urls import path as url
+from django.views.decorators.http import require_safe
 
+from telemetry.tools.console.application import ConsoleRequest
 from telemetry.tools.console.logs import SEVERITIES
-from telemetry.tools.console.query import LOG_FIELDS, SORTS, STATUSES, TRACE_FIELDS
+from telemetry.tools.console.parameters import WINDOWS, Parameters
+from telemetry.tools.console.query import STATUSES
+from telemetry.tools.console.spans import SORTS
+
+OTLP_LINES = "application/x-ndjson"
+
+_JSON = "application/json"
+_IN_PATH = re.compile(r"<\w+:(\w+)>")
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One path: what it answers, its query parameters, the one in its path if it has one, and how it is encoded."""
+    """One path, as Django writes it: what it answers, its query parameters, and how it is encoded."""
 
+    name: str
+    route: str
     summary: str
-    parameters: tuple[str, ...] = ()
-    path_parameter: str = ""
-    content_type: str = "application/json"
+    parameters: tuple[str, ...]
+    content_type: str
+    view: Callable[..., HttpResponseBase]
+
+    @property
+    def path(self) -> str:
+        """The path, as OpenAPI writes it: `/api/traces/{trace_id}`."""
+        return "/" + _IN_PATH.sub(r"{\1}", self.route)
+
+    @property
+    def in_path(self) -> list[str]:
+        """The parameters in the path."""
+        return _IN_PATH.findall(self.route)
+
+    @property
+    def pattern(self) -> URLPattern:
+        """The entry for Django's resolver."""
+        return url(self.route, self.view, name=self.name)
 
 
-OTLP_LINES = "application/x-ndjson"
+#: In the order of the list at `/api/`.
+ENDPOINTS: list[Endpoint] = []
 
-#: Minutes that figures and charts are about, by what the address says.
-WINDOWS = {"1": "1 min", "5": "5 min", "15": "15 min", "30": "30 min"}
 
-#: By the names of their URLs.
-ENDPOINTS = {
-    "api-openapi": Endpoint("this API as an OpenAPI document"),
-    "api-summary": Endpoint("counts per signal and mode, evictions, scrape targets"),
-    "api-services": Endpoint("the processes that have sent something, by service and mode"),
-    "api-traces": Endpoint("the latest traces that match", (*TRACE_FIELDS, "q", "sort", "skip", "limit")),
-    "api-trace": Endpoint("the spans and log records of a trace", (), "trace_id"),
-    "api-metrics": Endpoint("the names of metrics, with unit, type and description", ("limit",)),
-    "api-metric": Endpoint("the series of a metric with their latest points", ("mode", "q", "limit", "points"), "name"),
-    "api-logs": Endpoint("the latest log records that match", (*LOG_FIELDS, "trace_id", "q", "skip", "limit")),
-    "api-modes": Endpoint("rate, failures, durations, losses and processes of each mode", ("window",)),
-    "api-calls": Endpoint("which service calls which, with rate, errors and p95", ("window",)),
-    "api-save": Endpoint("everything that is kept, as OTLP JSON lines", (), "", OTLP_LINES),
-    "api-save-traces": Endpoint(
-        "the traces that match and their log records, as OTLP JSON lines",
-        (*TRACE_FIELDS, "trace_id", "q"),
-        "",
-        OTLP_LINES,
-    ),
-    "api-save-logs": Endpoint(
-        "the log records that match, as OTLP JSON lines", (*LOG_FIELDS, "trace_id", "q"), "", OTLP_LINES
-    ),
-    "healthz": Endpoint("whether the console answers"),
-}
+def endpoint(
+    route: str, summary: str, parameters: tuple[str, ...] = (), content_type: str = _JSON
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Make an endpoint of a function of console, parameters and what is in the path, which answers a JSON object."""
+
+    def register(answer: Callable[..., Any]) -> Callable[..., Any]:
+        @require_safe
+        def view(request: ConsoleRequest, **in_path: str) -> HttpResponseBase:
+            found = answer(request.console, Parameters(request, *parameters), **in_path)
+            return JsonResponse(found) if isinstance(found, dict) else found
+
+        name = f"api-{answer.__name__.replace('_', '-')}"
+        ENDPOINTS.append(Endpoint(name, route, summary, parameters, content_type, view))
+        return answer
+
+    return register
+
 
 _TEXT = {"type": "string"}
 _TIME = {"type": "string", "format": "date-time"}
@@ -73,46 +95,32 @@ _PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def path_of(name: str) -> str:
-    """The path of an endpoint, as OpenAPI writes it: `/api/traces/{trace_id}`."""
-    # The resolver knows it as "api/traces/%(trace_id)s".
-    template: str = get_resolver("telemetry.tools.console.urls").reverse_dict.getlist(name)[0][0][0][0]
-    return "/" + template.replace("%(", "{").replace(")s", "}")
-
-
 def document() -> dict[str, Any]:
     """The OpenAPI document."""
-    paths = {}
-    for name, endpoint in ENDPOINTS.items():
-        given = [(each, "query") for each in endpoint.parameters]
-        given += [(endpoint.path_parameter, "path")] if endpoint.path_parameter else []
-        parameters = [
-            {
-                "name": each,
-                "in": place,
-                "required": place == "path",
-                "description": _PARAMETERS[each][0],
-                "schema": _PARAMETERS[each][1],
-            }
-            for each, place in given
-        ]
-        answers = {"200": endpoint.summary, "400": "a bad parameter"}
-        if endpoint.path_parameter:
-            answers["404"] = "nothing of it is kept"
-        schema = {"schema": {"type": "object"}}
-        paths[path_of(name)] = {
-            "get": {
-                "operationId": name,
-                "summary": endpoint.summary,
-                "parameters": parameters,
-                "responses": {
-                    status: {
-                        "description": text,
-                        "content": {endpoint.content_type if status == "200" else "application/json": schema},
-                    }
-                    for status, text in answers.items()
-                },
-            }
-        }
     info = {"title": "Telemetry console", "version": "1", "description": "What the console keeps of each signal."}
+    paths = {each.path: {"get": _operation(each)} for each in ENDPOINTS}
     return {"openapi": "3.0.3", "info": info, "paths": paths}
+
+
+def _operation(each: Endpoint) -> dict[str, Any]:
+    answers = {"200": each.summary, "400": "a bad parameter"}
+    if each.in_path:
+        answers["404"] = "nothing of it is kept"
+    return {
+        "operationId": each.name,
+        "summary": each.summary,
+        "parameters": [_parameter(name, "query") for name in each.parameters]
+        + [_parameter(name, "path") for name in each.in_path],
+        "responses": {
+            status: {
+                "description": text,
+                "content": {each.content_type if status == "200" else _JSON: {"schema": {"type": "object"}}},
+            }
+            for status, text in answers.items()
+        },
+    }
+
+
+def _parameter(name: str, place: str) -> dict[str, Any]:
+    description, schema = _PARAMETERS[name]
+    return {"name": name, "in": place, "required": place == "path", "description": description, "schema": schema}

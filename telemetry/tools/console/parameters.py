@@ -7,9 +7,17 @@ from typing import TypeVar
 
 from django.http import HttpRequest
 
-from telemetry.tools.console.query import Query, QueryError, label_term, parse, query_of, term
+from telemetry.tools.console.query import LOG_FIELDS, TRACE_FIELDS, QueryError, label_term, parse, term
+from telemetry.tools.console.search import Query, query_of
 
 Read = TypeVar("Read")
+
+#: What lists of traces and of log records can be asked for.
+TRACES = (*TRACE_FIELDS, "q", "sort", "skip", "limit")
+LOGS = (*LOG_FIELDS, "trace_id", "q", "skip", "limit")
+
+#: Minutes that figures and charts are about, by what the address says.
+WINDOWS = {"1": "1 min", "5": "5 min", "15": "15 min", "30": "30 min"}
 
 _MOST_SKIPPED = 1_000_000
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")

@@ -3,7 +3,6 @@
 import threading
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 from google.protobuf.message import DecodeError, Message
 
@@ -79,9 +78,4 @@ class Receiver:
             raise Refusal(400, f"not a protobuf {signal.request_class.DESCRIPTOR.full_name}: {error}") from None
         except TooLargeError as error:
             raise Refusal(413, str(error)) from None
-        response: Any = signal.response_class()
-        if rejection.records:
-            setattr(response.partial_success, signal.rejected_field, rejection.records)
-            response.partial_success.error_message = rejection.reason
-        answer: Message = response
-        return answer
+        return signal.response(rejection)

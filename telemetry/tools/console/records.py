@@ -149,10 +149,10 @@ class StoredSpan(_Stored):
             span_id=self.span_id.hex(),
             parent_span_id=self.parent_id.hex(),
             name=self.name,
-            kind=_named(SPAN_KINDS, self.kind),
+            kind=name_of(SPAN_KINDS, self.kind),
             start_ns=self.start_ns,
             end_ns=self.end_ns,
-            status=_named(SPAN_STATUSES, self.status),
+            status=name_of(SPAN_STATUSES, self.status),
             status_message=message.status.message,
             attributes=plain_attributes(message.attributes),
             events=tuple(
@@ -209,6 +209,6 @@ def hex_ids(message: trace_pb2.Span.Link | metrics_pb2.Exemplar) -> tuple[str, s
     return (trace_id.hex(), span_id.hex()) if valid else ("", "")
 
 
-def _named(names: tuple[str, ...], number: int) -> str:
+def name_of(names: tuple[str, ...], number: int) -> str:
     """The name of an enumeration's value; an unknown one, which OTLP allows, is its number."""
     return names[number] if 0 <= number < len(names) else str(number)

@@ -1,7 +1,8 @@
 """A first-in first-out queue that is bounded by number and by bytes."""
 
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, Protocol, TypeVar
@@ -44,15 +45,14 @@ class Retained:
     evicted: int
 
 
-class BoundedQueue(Generic[SizedT]):
-    """Keeps the newest records; `on_evict` is called with each one that is evicted. Not thread-safe.
+class BoundedQueue(ABC, Generic[SizedT]):
+    """Keeps the newest records. Not thread-safe: the `Store` holds the lock.
 
     What records share (an origin, a trace's index entry, a series) is charged for as long as one of them is kept.
     """
 
-    def __init__(self, limits: SignalLimits, on_evict: Callable[[SizedT], None]) -> None:
+    def __init__(self, limits: SignalLimits) -> None:
         self._limits = limits
-        self._on_evict = on_evict
         self._records: deque[SizedT] = deque()
         self._bytes = 0
         self._evicted = 0
@@ -66,7 +66,11 @@ class BoundedQueue(Generic[SizedT]):
             oldest = self._records.popleft()
             self._bytes -= oldest.size
             self._evicted += 1
-            self._on_evict(oldest)
+            self.forget(oldest)
+
+    @abstractmethod
+    def forget(self, record: SizedT) -> None:
+        """Remove a record, which is evicted, from the indexes."""
 
     def charge(self, size: int) -> None:
         """Add to the bytes what several records share, or subtract it when the last of them is evicted."""

@@ -10,17 +10,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
-from telemetry.tools.account import as_data
-from telemetry.tools.console.accounts import accounts
-from telemetry.tools.console.application import ConsoleContext
-from telemetry.tools.console.calls import Calls
-from telemetry.tools.console.counts import ModeTotals
 from telemetry.tools.console.metrics import MetricSummary
 from telemetry.tools.console.origin import Resource
 from telemetry.tools.console.pages.overview import ModePanel
 from telemetry.tools.console.points import Point, Series, StoredPoint
 from telemetry.tools.console.records import LogRecord, Span
-from telemetry.tools.console.senders import Sender
 from telemetry.tools.console.values import iso_time
 
 Json = dict[str, Any]
@@ -53,36 +47,6 @@ def _member(name: str, value: Any) -> tuple[str, Any]:
     return name, None if value == "" and name.endswith(_NULL_IF_EMPTY) else as_json(value)
 
 
-def summary_json(console: ConsoleContext) -> Json:
-    """The answer of /api/summary."""
-    answers = sorted(console.receiver.answers.items())
-    counted = accounts(console.store, console.scraper.targets)
-    return {
-        "started": iso_time(console.store.started_ns),
-        "modes": {
-            name: mode_json(totals) | {"accounts": list(map(as_data, counted.get(name, ())))}
-            for name, totals in sorted(console.store.totals().items())
-        },
-        "retained": as_json(console.store.retained()),
-        "scrape_targets": as_json(console.scraper.targets),
-        "answers": [
-            {"protocol": protocol, "signal": signal, "status": status, "count": count}
-            for (protocol, signal, status), count in answers
-        ],
-    }
-
-
-def mode_json(totals: ModeTotals) -> Json:
-    """The totals of one mode."""
-    return {**asdict(totals), "requests": totals.requests}
-
-
-def sender_json(sender: Sender) -> Json:
-    """One process of /api/services."""
-    signals = {signal: iso_time(time_ns) for signal, time_ns in sender.signals.items()}
-    return {**as_json(sender), "signals": signals}
-
-
 def panel_json(panel: ModePanel) -> Json:
     """One mode of /api/modes; durations in seconds, None where nothing is known."""
     return {
@@ -96,12 +60,6 @@ def panel_json(panel: ModePanel) -> Json:
         "signals": as_json(panel.signals),
         "counts_agree": panel.agrees,
     }
-
-
-def calls_json(calls: Calls) -> Json:
-    """One line of /api/calls."""
-    figures = {"calls_per_second": calls.rate, "error_ratio": calls.error_ratio, "p95_seconds": calls.p95}
-    return {"caller": calls.caller, "callee": calls.callee, **figures}
 
 
 def span_json(span: Span) -> Json:

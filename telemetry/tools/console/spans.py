@@ -1,11 +1,11 @@
 """The spans of the store, indexed by trace."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from telemetry.tools.console.limits import SignalLimits
 from telemetry.tools.console.records import KIND_SERVER, STATUS_ERROR, StoredSpan
-from telemetry.tools.console.retention import BoundedQueue, Retained
+from telemetry.tools.console.retention import BoundedQueue
 
 Trace = dict[bytes, StoredSpan]
 
@@ -33,11 +33,11 @@ class TraceSummary:
     status_code: int
 
 
-class SpanStore:
-    """Keeps the newest spans and finds them by trace. Not thread-safe: the `Store` holds the lock."""
+class SpanStore(BoundedQueue[StoredSpan]):
+    """Keeps the newest spans and finds them by trace."""
 
     def __init__(self, limits: SignalLimits) -> None:
-        self._queue: BoundedQueue[StoredSpan] = BoundedQueue(limits, self._forget)
+        super().__init__(limits)
         self._traces: dict[bytes, Trace] = {}
 
     def add(self, span: StoredSpan) -> bool:
@@ -45,21 +45,21 @@ class SpanStore:
         trace = self._traces.get(span.trace_id)
         if trace is None:
             trace = self._traces[span.trace_id] = {}
-            self._queue.charge(TRACE_OVERHEAD)
+            self.charge(TRACE_OVERHEAD)
         elif span.span_id in trace:
             return False
         trace[span.span_id] = span
-        self._queue.share(span.origin)
-        self._queue.append(span)
+        self.share(span.origin)
+        self.append(span)
         return True
 
-    def _forget(self, span: StoredSpan) -> None:
-        self._queue.release(span.origin)
+    def forget(self, span: StoredSpan) -> None:
+        self.release(span.origin)
         trace = self._traces[span.trace_id]
         del trace[span.span_id]
         if not trace:
             del self._traces[span.trace_id]
-            self._queue.charge(-TRACE_OVERHEAD)
+            self.charge(-TRACE_OVERHEAD)
 
     def trace(self, trace_id: bytes) -> list[StoredSpan]:
         """The spans of one trace in order of arrival; empty if there is none."""
@@ -69,14 +69,6 @@ class SpanStore:
         """The spans of each trace, the trace that appeared last first."""
         for trace in reversed(self._traces.values()):
             yield list(trace.values())
-
-    def __iter__(self) -> Iterator[StoredSpan]:
-        return iter(self._queue)
-
-    @property
-    def retained(self) -> Retained:
-        """What is kept and what was evicted."""
-        return self._queue.retained
 
 
 def root_of(spans: list[StoredSpan]) -> StoredSpan:
@@ -93,18 +85,33 @@ def has_failed(root: StoredSpan, errors: Iterable[StoredSpan]) -> bool:
     return any(span is root or span.kind == KIND_SERVER for span in errors)
 
 
+def duration_of(trace: list[StoredSpan]) -> int:
+    """From the first start to the last end, in nanoseconds."""
+    if len(trace) == 1:
+        return max(trace[0].end_ns - trace[0].start_ns, 0)
+    return max(max(span.end_ns for span in trace) - min(span.start_ns for span in trace), 0)
+
+
+def start_of(trace: list[StoredSpan]) -> int:
+    """The first start, in nanoseconds since the epoch."""
+    return trace[0].start_ns if len(trace) == 1 else min(span.start_ns for span in trace)
+
+
+#: What traces are sorted by.
+SORTS: dict[str, Callable[[list[StoredSpan]], int]] = {"start": start_of, "duration": duration_of}
+
+
 def summarize(spans: list[StoredSpan]) -> TraceSummary:
     """The summary of a trace's spans (at least one), as far as they have arrived."""
     root = root_of(spans)
-    start = min(span.start_ns for span in spans)
     errors = [span for span in spans if span.status == STATUS_ERROR]
     return TraceSummary(
         trace_id=root.trace_id.hex(),
         root_name=root.name,
         service=root.resource.service,
         mode=root.resource.mode,
-        start_ns=start,
-        duration_ns=max(max(span.end_ns for span in spans) - start, 0),
+        start_ns=start_of(spans),
+        duration_ns=duration_of(spans),
         spans=len(spans),
         status="error" if errors else "ok",
         failed=has_failed(root, errors),

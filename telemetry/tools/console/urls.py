@@ -4,6 +4,7 @@ from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 
 from telemetry.tools.console import views
+from telemetry.tools.console.openapi import ENDPOINTS
 from telemetry.tools.console.pages.logs import logs
 from telemetry.tools.console.pages.metrics import metric, metrics
 from telemetry.tools.console.pages.modes import modes
@@ -31,21 +32,8 @@ urlpatterns = [
     path("modes", modes, name="modes"),
     path("find", find, name="find"),
     path("assets/<str:name>", asset, name="asset"),
-    path("healthz", views.healthz, name="healthz"),
     path("api/", views.index, name="api"),
-    path("api/openapi.json", views.openapi, name="api-openapi"),
-    path("api/summary", views.summary, name="api-summary"),
-    path("api/services", views.services, name="api-services"),
-    path("api/traces", views.traces, name="api-traces"),
-    path("api/traces/<str:trace_id>", views.trace, name="api-trace"),
-    path("api/metrics", views.metrics, name="api-metrics"),
-    path("api/metrics/<any:name>", views.metric, name="api-metric"),
-    path("api/logs", views.logs, name="api-logs"),
-    path("api/modes", views.modes, name="api-modes"),
-    path("api/calls", views.calls, name="api-calls"),
-    path("api/save", views.save, name="api-save"),
-    path("api/save/traces", views.save_traces, name="api-save-traces"),
-    path("api/save/logs", views.save_logs, name="api-save-logs"),
     path("api/scrape", views.scrape, name="api-scrape"),
     path("api/faults", views.faults, name="api-faults"),
+    *(endpoint.pattern for endpoint in ENDPOINTS),
 ]

@@ -1,37 +1,29 @@
 """The console's JSON API, and a page that links to it."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
-from typing import Any
 
 from django.http import Http404, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from telemetry.exposition.names import label_value
-from telemetry.tools.console.application import ConsoleRequest, error_response
+from telemetry.tools.account import as_data
+from telemetry.tools.console.accounts import accounts
+from telemetry.tools.console.application import ConsoleContext, ConsoleRequest, error_response
 from telemetry.tools.console.faults import Faults
 from telemetry.tools.console.files import lines_of
-from telemetry.tools.console.openapi import ENDPOINTS, OTLP_LINES, WINDOWS, document, path_of
+from telemetry.tools.console.openapi import ENDPOINTS, OTLP_LINES, document, endpoint
 from telemetry.tools.console.pages.overview import mode_panels
 from telemetry.tools.console.pages.rendering import page
-from telemetry.tools.console.parameters import Parameters, checked_trace_id
+from telemetry.tools.console.parameters import LOGS, TRACES, WINDOWS, Parameters, checked_trace_id
 from telemetry.tools.console.points import Series, StoredPoint
-from telemetry.tools.console.query import LOG_FIELDS, SORTS, TRACE_FIELDS
+from telemetry.tools.console.query import LOG_FIELDS, TRACE_FIELDS
 from telemetry.tools.console.retention import affordable
-from telemetry.tools.console.shapes import (
-    as_json,
-    calls_json,
-    log_json,
-    metric_json,
-    panel_json,
-    sender_json,
-    series_json,
-    span_json,
-    summary_json,
-)
-from telemetry.tools.console.spans import summarize
+from telemetry.tools.console.shapes import Json, as_json, log_json, metric_json, panel_json, series_json, span_json
+from telemetry.tools.console.spans import SORTS, summarize
+from telemetry.tools.console.values import iso_time
 
 _LISTED = 50
 _MOST_LISTED = 1000
@@ -53,179 +45,178 @@ class SeriesPart:
         return self.series.size + sum(point.size for point in self.points)
 
 
-def _parameters(request: ConsoleRequest, name: str) -> Parameters:
-    """The query parameters, which must be among those of the document."""
-    return Parameters(request, *ENDPOINTS[name].parameters)
-
-
 @require_safe
 def index(request: ConsoleRequest) -> HttpResponse:
     """The API's endpoints."""
     Parameters(request)
-    return page(request, "api", {"endpoints": [(path_of(name), endpoint) for name, endpoint in ENDPOINTS.items()]})
+    return page(request, "api", {"endpoints": ENDPOINTS})
 
 
-@require_safe
-def openapi(request: ConsoleRequest) -> HttpResponse:
-    """The API's OpenAPI document."""
-    _parameters(request, "api-openapi")
-    return JsonResponse(document())
+@endpoint("api/openapi.json", "this API as an OpenAPI document")
+def openapi(_console: ConsoleContext, _parameters: Parameters) -> Json:
+    return document()
 
 
-@require_safe
-def healthz(request: ConsoleRequest) -> HttpResponse:
-    """200 while the console answers."""
-    Parameters(request)
-    return JsonResponse({"status": "ok"})
+@endpoint("api/summary", "counts per signal and mode, evictions, scrape targets")
+def summary(console: ConsoleContext, _parameters: Parameters) -> Json:
+    store, targets = console.store, console.scraper.targets
+    counted = accounts(store, targets)
+    return {
+        "started": iso_time(store.started_ns),
+        "modes": {
+            name: asdict(totals) | {"requests": totals.requests, "accounts": list(map(as_data, counted.get(name, ())))}
+            for name, totals in sorted(store.totals().items())
+        },
+        "retained": as_json(store.retained()),
+        "scrape_targets": as_json(targets),
+        "answers": [
+            {"protocol": protocol, "signal": signal, "status": status, "count": count}
+            for (protocol, signal, status), count in sorted(console.receiver.answers.items())
+        ],
+    }
 
 
-@require_safe
-def summary(request: ConsoleRequest) -> HttpResponse:
-    """What has arrived since the start, and what is kept of it."""
-    Parameters(request)
-    return JsonResponse(summary_json(request.console))
+@endpoint("api/services", "the processes that have sent something, by service and mode")
+def services(console: ConsoleContext, _parameters: Parameters) -> Json:
+    return {
+        "services": [
+            as_json(sender) | {"signals": {signal: iso_time(time_ns) for signal, time_ns in sender.signals.items()}}
+            for sender in console.store.senders()
+        ]
+    }
 
 
-@require_safe
-def services(request: ConsoleRequest) -> HttpResponse:
-    """The processes that have sent something."""
-    Parameters(request)
-    return JsonResponse({"services": list(map(sender_json, request.console.store.senders()))})
-
-
-@require_safe
-def traces(request: ConsoleRequest) -> HttpResponse:
-    """The latest traces."""
-    parameters = _parameters(request, "api-traces")
+@endpoint("api/traces", "the latest traces that match", TRACES)
+def traces(console: ConsoleContext, parameters: Parameters) -> Json:
     limit, skip = parameters.listing(_LISTED, _MOST_LISTED)
     sort = parameters.choice("sort", SORTS) or "start"
-    kept = request.console.store.stored_traces()
-    found = parameters.query(TRACE_FIELDS).find_traces(kept, limit, skip=skip, sort=sort)
-    return JsonResponse({"traces": [as_json(summarize(trace)) for trace in found]})
+    found = parameters.query(TRACE_FIELDS).find_traces(console.store.stored_traces(), limit, skip=skip, sort=sort)
+    return {"traces": [as_json(summarize(trace)) for trace in found]}
 
 
-@require_safe
-def trace(request: ConsoleRequest, trace_id: str) -> HttpResponse:
-    """The spans of one trace with the log records that belong to it."""
-    Parameters(request)
+@endpoint("api/traces/<str:trace_id>", "the spans and log records of a trace")
+def trace(console: ConsoleContext, _parameters: Parameters, trace_id: str) -> Json:
     trace_id = checked_trace_id("trace_id", trace_id)
-    store = request.console.store
-    spans, records = store.stored_trace(trace_id), list(reversed(store.stored_logs(trace_id)))
+    spans, records = console.store.stored_trace(trace_id), list(reversed(console.store.stored_logs(trace_id)))
     if not spans and not records:
         raise Http404(f"no spans and no log records of trace {trace_id} are kept")
     shown = [span_json(span.decode()) for span in affordable(spans, _MOST_LISTED)]
     logged = [log_json(record.decode()) for record in affordable(records, _MOST_LISTED)]
-    return JsonResponse(
-        {
-            "trace_id": trace_id,
-            "spans": shown,
-            "spans_left_out": len(spans) - len(shown),
-            "logs": logged,
-            "logs_left_out": len(records) - len(logged),
-        }
-    )
+    return {
+        "trace_id": trace_id,
+        "spans": shown,
+        "spans_left_out": len(spans) - len(shown),
+        "logs": logged,
+        "logs_left_out": len(records) - len(logged),
+    }
 
 
-@require_safe
-def metrics(request: ConsoleRequest) -> HttpResponse:
-    """The metrics of which points are kept."""
-    limit = _parameters(request, "api-metrics").integer("limit", _MOST_LISTED, _MOST_LISTED)
-    found = request.console.store.metrics()
-    return JsonResponse(
-        {"metrics": list(map(metric_json, found[:limit])), "metrics_left_out": max(len(found) - limit, 0)}
-    )
+@endpoint("api/metrics", "the names of metrics, with unit, type and description", ("limit",))
+def metrics(console: ConsoleContext, parameters: Parameters) -> Json:
+    limit = parameters.integer("limit", _MOST_LISTED, _MOST_LISTED)
+    found = console.store.metrics()
+    return {"metrics": list(map(metric_json, found[:limit])), "metrics_left_out": max(len(found) - limit, 0)}
 
 
-@require_safe
-def metric(request: ConsoleRequest, name: str) -> HttpResponse:
-    """The series of one metric with their latest points."""
-    parameters = _parameters(request, "api-metric")
+@endpoint("api/metrics/<any:name>", "the series of a metric with their latest points", ("mode", "q", "limit", "points"))
+def metric(console: ConsoleContext, parameters: Parameters, name: str) -> Json:
     limit = parameters.integer("limit", _MOST_LISTED, _MOST_LISTED)
     points = parameters.integer("points", _POINTS, _MOST_POINTS)
-    store = request.console.store
-    described = [metric_json(item) for item in store.metrics() if item.instrument.name == name]
+    described = [metric_json(item) for item in console.store.metrics() if item.instrument.name == name]
     if not described:
         raise Http404(f"no points of metric {name} are kept; /api/metrics has the names")
     query = parameters.labels()
     every = [
         SeriesPart(series, kept)
-        for series, kept in store.series(name, parameters.text("mode"), points)
+        for series, kept in console.store.series(name, parameters.text("mode"), points)
         if query.matches_labels({key: label_value(value) for key, value in series.attributes.items()})
     ]
-    series = [series_json(part.series, part.points) for part in affordable(every, limit)]
-    return JsonResponse(
-        {"name": name, "metrics": described, "series": series, "series_left_out": len(every) - len(series)}
-    )
+    shown = [series_json(part.series, part.points) for part in affordable(every, limit)]
+    return {"name": name, "metrics": described, "series": shown, "series_left_out": len(every) - len(shown)}
 
 
-@require_safe
-def logs(request: ConsoleRequest) -> HttpResponse:
-    """The latest log records."""
-    parameters = _parameters(request, "api-logs")
+@endpoint("api/logs", "the latest log records that match", LOGS)
+def logs(console: ConsoleContext, parameters: Parameters) -> Json:
     limit, skip = parameters.listing(_LISTED, _MOST_LISTED)
-    kept = request.console.store.stored_logs(parameters.trace_id("trace_id"))
+    kept = console.store.stored_logs(parameters.trace_id("trace_id"))
     found = parameters.query(LOG_FIELDS).find_logs(kept, limit, skip=skip)
-    return JsonResponse({"logs": [log_json(record.decode()) for record in found]})
+    return {"logs": [log_json(record.decode()) for record in found]}
 
 
-@require_safe
-def modes(request: ConsoleRequest) -> HttpResponse:
-    """The figures of each mode, side by side."""
-    window = _window(_parameters(request, "api-modes"))
-    return JsonResponse(
-        {"window_seconds": window, "modes": list(map(panel_json, mode_panels(request.console, window)))}
-    )
+@endpoint("api/modes", "rate, failures, durations, losses and processes of each mode", ("window",))
+def modes(console: ConsoleContext, parameters: Parameters) -> Json:
+    window = _window(parameters)
+    return {"window_seconds": window, "modes": list(map(panel_json, mode_panels(console, window)))}
 
 
-@require_safe
-def calls(request: ConsoleRequest) -> HttpResponse:
-    """Which service calls which."""
-    window = _window(_parameters(request, "api-calls"))
-    return JsonResponse({"window_seconds": window, "calls": list(map(calls_json, request.console.store.calls(window)))})
+@endpoint("api/calls", "which service calls which, with rate, errors and p95", ("window",))
+def calls(console: ConsoleContext, parameters: Parameters) -> Json:
+    window = _window(parameters)
+    return {
+        "window_seconds": window,
+        "calls": [
+            {
+                "caller": each.caller,
+                "callee": each.callee,
+                "calls_per_second": each.rate,
+                "error_ratio": each.error_ratio,
+                "p95_seconds": each.p95,
+            }
+            for each in console.store.calls(window)
+        ],
+    }
 
 
 def _window(parameters: Parameters) -> int:
     return 60 * int(parameters.choice("window", WINDOWS) or "5")
 
 
-@require_safe
-def save(request: ConsoleRequest) -> HttpResponseBase:
-    """Everything that is kept."""
-    Parameters(request)
-    store = request.console.store
-    parts: list[tuple[str, Callable[[], Iterable[Any]]]] = [
-        ("traces", lambda: chain.from_iterable(reversed(store.stored_traces()))),
-        ("logs", lambda: reversed(store.stored_logs())),
-        ("metrics", store.stored_points),
-    ]
-    return _download("telemetry", (line for signal, read in parts for line in lines_of(signal, read())))
+@endpoint("api/save", "everything that is kept, as OTLP JSON lines", content_type=OTLP_LINES)
+def save(console: ConsoleContext, _parameters: Parameters) -> HttpResponseBase:
+    def lines() -> Iterable[bytes]:
+        yield from lines_of("traces", chain.from_iterable(reversed(console.store.stored_traces())))
+        yield from lines_of("logs", reversed(console.store.stored_logs()))
+        yield from lines_of("metrics", console.store.stored_points())
+
+    return _download("telemetry", lines())
 
 
-@require_safe
-def save_traces(request: ConsoleRequest) -> HttpResponseBase:
-    """The spans and log records of the traces that match."""
-    parameters = _parameters(request, "api-save-traces")
-    store, trace_id = request.console.store, parameters.trace_id("trace_id")
-    traces = [spans for spans in [store.stored_trace(trace_id)] if spans] if trace_id else store.stored_traces()
-    found = parameters.query(TRACE_FIELDS).find_traces(traces, len(traces))
+@endpoint(
+    "api/save/traces",
+    "the traces that match and their log records, as OTLP JSON lines",
+    (*TRACE_FIELDS, "trace_id", "q"),
+    OTLP_LINES,
+)
+def save_traces(console: ConsoleContext, parameters: Parameters) -> HttpResponseBase:
+    store, trace_id = console.store, parameters.trace_id("trace_id")
+    kept = [spans for spans in [store.stored_trace(trace_id)] if spans] if trace_id else store.stored_traces()
+    found = parameters.query(TRACE_FIELDS).find_traces(kept, len(kept))
     ids = [spans[0].trace_id.hex() for spans in found] or ([trace_id] if trace_id else [])
     records = chain.from_iterable(reversed(store.stored_logs(each)) for each in ids)
     name = f"trace-{trace_id}" if trace_id else "traces"
     return _download(name, chain(lines_of("traces", chain.from_iterable(found)), lines_of("logs", records)))
 
 
-@require_safe
-def save_logs(request: ConsoleRequest) -> HttpResponseBase:
-    """The log records that match."""
-    parameters = _parameters(request, "api-save-logs")
+@endpoint(
+    "api/save/logs",
+    "the log records that match, as OTLP JSON lines",
+    (*LOG_FIELDS, "trace_id", "q"),
+    OTLP_LINES,
+)
+def save_logs(console: ConsoleContext, parameters: Parameters) -> HttpResponseBase:
     query = parameters.query(LOG_FIELDS)
-    kept = reversed(request.console.store.stored_logs(parameters.trace_id("trace_id")))
+    kept = reversed(console.store.stored_logs(parameters.trace_id("trace_id")))
     return _download("logs", lines_of("logs", (record for record in kept if query.matches_log(record))))
 
 
 def _download(name: str, lines: Iterable[bytes]) -> HttpResponseBase:
     disposition = {"Content-Disposition": f'attachment; filename="{name}.jsonl"'}
     return StreamingHttpResponse(lines, content_type=OTLP_LINES, headers=disposition)
+
+
+@endpoint("healthz", "whether the console answers")
+def healthz(_console: ConsoleContext, _parameters: Parameters) -> Json:
+    return {"status": "ok"}
 
 
 @require_POST

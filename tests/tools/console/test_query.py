@@ -8,7 +8,8 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from telemetry.tools.console.ingest import SIGNALS
 from telemetry.tools.console.openapi import ENDPOINTS
-from telemetry.tools.console.query import QueryError, parse, query_of
+from telemetry.tools.console.query import QueryError, parse
+from telemetry.tools.console.search import query_of
 from telemetry.tools.console.server import Console
 from telemetry.tools.console.store import Store
 from tests.tools.console.client import attributes, logs, one_span, post, request, traces
@@ -160,7 +161,7 @@ def test_document_describes_the_api(console: Console) -> None:
     document = request(f"{console.url}/api/openapi.json").json
     validate: Any = validate_schema
     validate(document)
-    assert len(document["paths"]) == len(ENDPOINTS)
+    assert len(document["paths"]) == len(ENDPOINTS) == 14
     values = {
         "status": "ok", "severity": "info", "min_ms": "1", "limit": "1", "points": "1", "trace_id": "12" * 16,
               "skip": "1", "sort": "duration", "from": "2026-11-28", "to": "2026-11-28T09:30:00Z", "window": "5",

@@ -10,10 +10,9 @@ from django.views.decorators.http import require_safe
 
 from telemetry.tools.console.application import ConsoleRequest
 from telemetry.tools.console.logs import SEVERITIES
-from telemetry.tools.console.openapi import ENDPOINTS
 from telemetry.tools.console.pages.rendering import page, saving, turning
 from telemetry.tools.console.pages.shown_modes import colour_of, services_of, shown_modes
-from telemetry.tools.console.parameters import Parameters
+from telemetry.tools.console.parameters import LOGS, Parameters
 from telemetry.tools.console.query import LOG_FIELDS
 from telemetry.tools.console.records import LogRecord, StoredLog
 
@@ -34,7 +33,7 @@ class LogRow:
 @require_safe
 def logs(request: ConsoleRequest) -> HttpResponse:
     """The latest log records that match."""
-    parameters = Parameters(request, *ENDPOINTS["api-logs"].parameters, blank=True)
+    parameters = Parameters(request, *LOGS, blank=True)
     limit, skip = parameters.listing(_LISTED, _MOST_LISTED)
     query = parameters.query(LOG_FIELDS)
     store = request.console.store

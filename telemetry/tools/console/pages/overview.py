@@ -12,12 +12,11 @@ from telemetry.tools.console.application import ConsoleContext, ConsoleRequest
 from telemetry.tools.console.counts import ModeTotals
 from telemetry.tools.console.fates import Fates
 from telemetry.tools.console.history import Figures
-from telemetry.tools.console.openapi import WINDOWS
 from telemetry.tools.console.pages.charts import Chart, Line
 from telemetry.tools.console.pages.formats import number, percent, seconds
 from telemetry.tools.console.pages.rendering import page
 from telemetry.tools.console.pages.shown_modes import colour_of, shown_modes
-from telemetry.tools.console.parameters import Parameters
+from telemetry.tools.console.parameters import WINDOWS, Parameters
 from telemetry.tools.console.store import Store
 
 _STEPS = 75

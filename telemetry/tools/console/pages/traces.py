@@ -9,15 +9,14 @@ from django.views.decorators.http import require_safe
 
 from telemetry.tools.console.application import ConsoleRequest
 from telemetry.tools.console.counts import OTLP_METRIC, SCRAPED_FAMILY
-from telemetry.tools.console.openapi import ENDPOINTS
 from telemetry.tools.console.pages.charts import Chart, Dot
 from telemetry.tools.console.pages.formats import seconds
 from telemetry.tools.console.pages.rendering import page, saving, turning, with_query
 from telemetry.tools.console.pages.shown_modes import colour_of, services_of, shown_modes
-from telemetry.tools.console.parameters import Parameters
-from telemetry.tools.console.query import SORTS, STATUSES, TRACE_FIELDS
+from telemetry.tools.console.parameters import TRACES, Parameters
+from telemetry.tools.console.query import STATUSES, TRACE_FIELDS
 from telemetry.tools.console.records import StoredSpan
-from telemetry.tools.console.spans import TraceSummary, summarize
+from telemetry.tools.console.spans import SORTS, TraceSummary, summarize
 from telemetry.tools.console.store import Store
 
 LISTED = 50
@@ -38,7 +37,7 @@ class TraceRow:
 @require_safe
 def traces(request: ConsoleRequest) -> HttpResponse:
     """The traces that match, and a scatter of their durations."""
-    parameters = Parameters(request, *ENDPOINTS["api-traces"].parameters, blank=True)
+    parameters = Parameters(request, *TRACES, blank=True)
     limit, skip = parameters.listing(LISTED, _MOST_LISTED)
     sort = parameters.choice("sort", SORTS) or "start"
     query = parameters.query(TRACE_FIELDS)
