@@ -145,6 +145,7 @@ _FAULTS: dict[str, str] = {
     "exporter-killed": "the exporter may be killed",
     "everything-killed": "everything may be killed at once",
     "deploy": "the service is deployed under load",
+    "recycled": "workers are recycled",
     "stop": "the service is stopped under load",
     "stop-and-start": "the service is stopped under load and started again",
 }

@@ -12,7 +12,7 @@ Line = dict[str, Any]
 _MEBIBYTE = 2**20
 _NAMED_WORKERS, _NAMED_SERIES = 8, 1000
 # Nothing may be lost in these; in those of the second list not in direct mode, where no collector is in between.
-_HARMLESS = ("calm", "killed", "exporter-killed", "everything-killed", "deploy", "stop-and-start")
+_HARMLESS = ("calm", "killed", "exporter-killed", "everything-killed", "deploy", "recycled", "stop-and-start")
 _HARMLESS_DIRECT = ("gone", "refusing")
 _SIGNALS = ("spans", "log records", "counter")
 

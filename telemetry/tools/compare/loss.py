@@ -15,6 +15,8 @@ from telemetry.tools.compare.timeline import latencies, timeline
 
 _AROUND = 16.0
 _MOST_RATE = 20.0
+# How often a worker is replaced in the time of a fault that does that.
+_RECYCLES = 4
 
 
 class Loss(Scenario):
@@ -79,7 +81,9 @@ class Loss(Scenario):
             self._found += threads.map(lambda run: self._play(*run), runs)
 
     def _play(self, kind: Kind, variant: Variant) -> dict[str, Any]:
-        with Run(self.context, variant, spool_on_disk=kind.spool_on_disk) as run:
+        each = self._rate * kind.seconds / self.context.options.workers
+        max_requests = max(1, round(each / _RECYCLES)) if kind.recycles else 0
+        with Run(self.context, variant, spool_on_disk=kind.spool_on_disk, max_requests=max_requests) as run:
             run.seed(0)
             run.exporter_survives = kind.exporter_survives
             if run.store is not None:

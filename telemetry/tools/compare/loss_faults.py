@@ -43,6 +43,8 @@ class Kind:
     remote: bool = True
     needs_collector: bool = False
     needs_exporter: bool = False
+    recycles: bool = False
+    """Whether gunicorn replaces each worker four times in that time, after its `max_requests`."""
 
 
 class Playing:
@@ -110,6 +112,10 @@ class Playing:
         before = {worker.pid for worker in self.run.service.workers()}
         self.run.service.signal(signal.SIGHUP)
         self._await_workers_without(before)
+
+    def recycle(self) -> None:
+        """Wait until gunicorn has replaced each worker once, after its `max_requests`."""
+        self._await_workers_without({worker.pid for worker in self.run.service.workers()})
 
     def _await_workers_without(self, gone: set[int]) -> None:
         """Wait until others record in place of these: what a new worker logs at its start is counted, too."""
@@ -221,6 +227,14 @@ def _kills(duration: float) -> list[Kind]:
 def _stops(duration: float) -> list[Kind]:
     return [
         Kind("deploy", "a deploy (HUP) under load", duration, Playing.deploy, remote=False),
+        Kind(
+            "recycled",
+            "workers are recycled (max_requests)",
+            duration,
+            Playing.recycle,
+            remote=False,
+            recycles=True,
+        ),
         Kind(
             "stop",
             "a stop under load",

@@ -17,6 +17,7 @@ LOSS_KINDS = (
     "exporter-killed",
     "everything-killed",
     "deploy",
+    "recycled",
     "stop",
     "stop-and-start",
     "collector-restart",

@@ -24,8 +24,8 @@ class Standing:
     """A context manager: everything of one run is up inside of it, and gone after it.
 
     `workers` is gunicorn's number, by default that of the options. With `spool_on_disk` the service's batches and
-    counts wait in a folder of the run (TELEMETRY_SPOOL_DIR) and outlive its processes. `condition` is what is
-    different from other runs.
+    counts wait in a folder of the run (TELEMETRY_SPOOL_DIR) and outlive its processes. gunicorn replaces a worker
+    after `max_requests` (0: never). `condition` is what is different from other runs.
     """
 
     def __init__(
@@ -35,6 +35,7 @@ class Standing:
         workers: int | None = None,
         *,
         spool_on_disk: bool = False,
+        max_requests: int = 0,
         condition: Condition = PLAIN,
     ) -> None:
         self.context = context
@@ -47,6 +48,7 @@ class Standing:
         self.exporter_survives = True
         """Whether the exporter's numbers are complete: one that is killed takes those since its last commit with it."""
         self._spool_on_disk = spool_on_disk
+        self._recycling = ("--max-requests", str(max_requests)) if max_requests else ()
         self._condition = condition
         self.workers = workers or context.options.workers
         self._stack = ExitStack()
@@ -75,7 +77,8 @@ class Standing:
             project = context.project
             env = project.environment_of(variant, env)
             arguments = ["-c", project.gunicorn_of(variant), "--workers", str(self.workers)]
-            arguments += [*project.gunicorn_options, *self._condition.arguments, project.application_of(variant)]
+            arguments += [*project.gunicorn_options, *self._condition.arguments, *self._recycling]
+            arguments.append(project.application_of(variant))
             log = f"run-{number}-{variant.key}.log"
             self.service = Service(
                 context.processes, log, port, arguments, env, context.cores, project.probe, project.folder

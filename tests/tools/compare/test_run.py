@@ -63,8 +63,8 @@ def test_cost_and_freshness_of_a_real_service(compare: Compare) -> None:
     assert report["setup"]["rate"] == 20
 
 
-FAULTS = ("killed", "exporter-killed", "everything-killed", "stop", "stop-and-start")
-NOTHING_LOST = {"killed", "exporter-killed", "everything-killed", "stop-and-start"}
+FAULTS = ("killed", "exporter-killed", "everything-killed", "recycled", "stop", "stop-and-start")
+NOTHING_LOST = {"killed", "exporter-killed", "everything-killed", "recycled", "stop-and-start"}
 
 
 def test_faults_are_counted_with_their_reasons(compare: Compare) -> None:

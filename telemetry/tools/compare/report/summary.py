@@ -13,7 +13,8 @@ COLUMNS = ("CPU per request", "p99", "memory in all", "lost in calm", "faults wi
 # What happens to every service, whatever its telemetry.
 _EVERYBODY = {
     "killed": "at a kill -9 of a worker",
-    "deploy": "when workers are replaced",
+    "deploy": "at a deploy",
+    "recycled": "when workers are recycled",
     "stop": "at a stop",
     "gone": "while the backend was gone",
 }
