@@ -99,6 +99,7 @@ INSTALLED_APPS = [
     *(["telemetry.tools"] if find_spec("telemetry.tools") else []),
     "userapi",
     "userapi.accounts",
+    "userapi.greetings",
     "userapi.users",
 ]
 
@@ -176,6 +177,11 @@ TIME_ZONE = "UTC"
 CONSOLE_URL = env.text("USERAPI_CONSOLE_URL", "http://localhost:3000")
 if not CONSOLE_URL.startswith(("http://", "https://")):
     raise env.error("USERAPI_CONSOLE_URL", CONSOLE_URL, "a URL that starts with http:// or https://")
+
+# Where it is set, there are greetings.
+GREETER_URL = env.text("USERAPI_GREETER_URL").rstrip("/")
+if GREETER_URL and not GREETER_URL.startswith(("http://", "https://")):
+    raise env.error("USERAPI_GREETER_URL", GREETER_URL, "a URL that starts with http:// or https://")
 
 # --- Static files ---------------------------------------------------------------------------------------------------
 

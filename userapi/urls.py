@@ -1,5 +1,6 @@
 """Every address of the service. Routes are plain templates: they become `http.route` in the telemetry."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path, register_converter
@@ -10,6 +11,7 @@ from userapi import health, home
 from userapi.accounts.views import RevokeTokenView, TokenView
 from userapi.converters import CaselessUUIDConverter
 from userapi.documents import DocsView, SchemaView
+from userapi.greetings.views import GreetingView
 from userapi.users.views import UserDetail, UserList
 
 register_converter(CaselessUUIDConverter, "caseless_uuid")
@@ -20,10 +22,19 @@ _sessions = [
     path("logout", LogoutView.as_view(next_page="users"), name="logout"),
 ]
 
+_greetings = (
+    [path("users/<caseless_uuid:id>/greeting", GreetingView.as_view(), name="greeting")] if settings.GREETER_URL else []
+)
+
 urlpatterns = [
     path("", home.index, name="home"),
     path("users", UserList.as_view(), name="users"),
     path("users/<caseless_uuid:id>", UserDetail.as_view(), name="user"),
+    *(
+        [path("users/<caseless_uuid:id>/greeting", GreetingView.as_view(), name="greeting")]
+        if settings.GREETER_URL
+        else []
+    ),
     path("auth/token", TokenView.as_view(), name="token"),
     path("auth/logout", RevokeTokenView.as_view(), name="logout"),
     path("session/", include((_sessions, "rest_framework"))),

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from tests.contract.round import MODES, Round, run
-from tests.support.service import Service
 from tests.support.shared import made_once
 
 
@@ -18,12 +17,7 @@ def rounds(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path, run_
     def run_mode(mode: str) -> Round:
         folder = tmp_path_factory.mktemp(mode)
         database = shutil.copy(migrated_sqlite, folder / "db.sqlite3")
-        return run(
-            mode,
-            lambda *args, **env: Service(
-                folder, f"sqlite:///{database}", {"USERAPI_OPEN_ACCESS": "true", **env}, *args
-            ),
-        )
+        return run(mode, folder, f"sqlite:///{database}")
 
     def run_all() -> dict[str, Round]:
         with ThreadPoolExecutor(len(MODES)) as pool:

@@ -12,6 +12,7 @@ _PATTERNS = (
     # Django names a savepoint by the thread that made it.
     (re.compile(r"\"?s\d+_x\d+\"?"), "<savepoint>"),
     (re.compile(re.escape(str(ROOT))), "<root>"),
+    (re.compile(r"^python-requests/[\d.]+$"), "python-requests/<version>"),
 )
 _BY_KEY = (
     (re.compile(r"(^|[._])port$"), "<port>"),

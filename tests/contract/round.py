@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from time import time_ns
 from typing import Any
 
@@ -12,6 +14,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from telemetry.tools.console.points import Point, Series
 from telemetry.tools.console.records import LogRecord, Span
 from telemetry.tools.console.server import Console
+from tests.support.greeter import Greeter, deliver
 from tests.support.routes import Route
 from tests.support.service import Service, wait_until
 
@@ -23,7 +26,11 @@ ENVIRONMENT = {
     "OTEL_BSP_SCHEDULE_DELAY": "200",
     "OTEL_BLRP_SCHEDULE_DELAY": "200",
     "OTEL_METRIC_EXPORT_INTERVAL": "500",
+    "TELEMETRY_INSTRUMENT": "requests",
 }
+SERVICE = "user-api"
+# The greeter answers twice; the worker processes a task with a call and a query.
+SPANS_OF_HOP, RECORDS_OF_HOP = 2 + 3, 2 + 1
 _USER = {"name": "Ada Contract", "email": "ada@contract.example"}
 
 
@@ -45,6 +52,8 @@ STEPS = (
     Step("list", "GET", "/users"),
     Step("search", "GET", "/users?search=ada"),
     Step("read", "GET", "{user}"),
+    Step("greet", "GET", "{user}/greeting"),
+    Step("queue a greeting", "POST", "{user}/greeting"),
     Step("read a missing one", "GET", "/users/00000000-0000-0000-0000-000000000000"),
     Step("update", "PUT", "{user}", {**_USER, "name": "Ada Changed"}),
     Step("delete", "DELETE", "{user}"),
@@ -86,13 +95,18 @@ def traceparent(number: int) -> str:
     return f"00-{_FIRST_TRACE + number:032x}-00000000000000c1-01"
 
 
-def run(mode: str, new_service: Callable[..., Service]) -> Round:
-    """Send the round to a service of one worker in `mode`; return once all of it has arrived."""
-    with (
-        Console(grpc_port=0, http_port=0, api_port=0) as console,
-        new_service("--workers=1", **Route(mode, "grpc").env(console), **ENVIRONMENT) as service,
-    ):
-        statuses = dict(send(service))
+def run(mode: str, folder: Path, database: str) -> Round:
+    """Send the round to a service of one worker in `mode`; return once all of it has arrived.
+
+    The greeter and the worker of the queue are in collector mode in each round.
+    """
+    with Console(grpc_port=0, http_port=0, api_port=0) as console, ExitStack() as stack:
+        environment = {**ENVIRONMENT, **Route("collector", "grpc").env(console)}
+        greeter = stack.enter_context(Greeter(folder, environment))
+        environment |= {"USERAPI_OPEN_ACCESS": "true", "USERAPI_GREETER_URL": greeter.url}
+        own = environment | Route(mode, "grpc").env(console)
+        service = stack.enter_context(Service(folder, database, own, "--workers=1"))
+        statuses = dict(send(service, lambda: deliver(folder, database, environment).check_returncode()))
         wait_until(lambda: _everything_arrived(console), 60, "the last span and record")
         scraped: list[Metric] = []
         if mode == "direct":
@@ -106,12 +120,21 @@ def run(mode: str, new_service: Callable[..., Service]) -> Round:
 
 def _everything_arrived(console: Console) -> bool:
     last = f"{_FIRST_TRACE + len(STEPS) - 1:032x}"
-    return bool(console.store.logs(trace_id=last)) and any(span.kind == "server" for span in console.store.trace(last))
+    of_hop = [span for span in console.store.spans() if span.resource.service != SERVICE]
+    records_of_hop = [
+        record for record in console.store.logs() if record.resource.service != SERVICE and record.trace_id
+    ]
+    return (
+        bool(console.store.logs(trace_id=last))
+        and any(span.kind == "server" for span in console.store.trace(last))
+        and (len(of_hop), len(records_of_hop)) == (SPANS_OF_HOP, RECORDS_OF_HOP)
+    )
 
 
 def _exported_since(console: Console, begin: int) -> bool:
     """Return whether each exporter's metrics have been pushed again since `begin`, those of the metrics' own too."""
-    newest = [points[-1].time_ns for _, points in console.store.series("otel.sdk.exporter.operation.duration")]
+    series = console.store.series("otel.sdk.exporter.operation.duration")
+    newest = [points[-1].time_ns for found, points in series if found.service == SERVICE]
     return len(newest) == 3 and min(newest) > begin
 
 
@@ -121,8 +144,8 @@ def _complete(families: list[Metric]) -> list[Metric]:
     return families if {f"otel_sdk_exporter_{signal}_exported" for signal in ("span", "log")} <= names else []
 
 
-def send(service: Service) -> Iterator[tuple[str, int]]:
-    """Send the round, step by step; yield each title with its status."""
+def send(service: Service, deliver: Callable[[], None]) -> Iterator[tuple[str, int]]:
+    """Send the round, step by step; yield each title with its status. `deliver` has a worker deliver what is queued."""
     user = ""
     for number, step in enumerate(STEPS):
         headers = {"User-Agent": "contract", "traceparent": traceparent(number), **step.headers}
@@ -130,13 +153,16 @@ def send(service: Service) -> Iterator[tuple[str, int]]:
         if step.title == "create":
             user = f"/users/{json.loads(body)['id']}"
             assert answer["location"].endswith(user)
+        elif step.title == "queue a greeting":
+            deliver()
         yield step.title, status
 
 
 def _otlp(console: Console) -> Iterator[tuple[Series, Point]]:
     for metric in console.store.metrics():
         for series, points in console.store.series(metric.instrument.name):
-            yield series, points[-1].decode()
+            if series.service == SERVICE:
+                yield series, points[-1].decode()
 
 
 def _scrape(service: Service) -> list[Metric]:

@@ -8,7 +8,7 @@ import yaml
 
 from telemetry.tools.console.records import LogRecord, Span
 from tests.contract import normal, scrape, translation
-from tests.contract.round import STEPS, Round
+from tests.contract.round import SERVICE, STEPS, Round
 from tests.contract.translation import Sample
 
 ON_EVERY_SERIES = ("deployment_environment_name", "export_mode", "service_name")
@@ -22,7 +22,9 @@ def snapshot(round_: Round) -> dict[str, Any]:
     return {
         "resource": normal.attributes(resource_of(round_)),
         "requests": _requests(round_),
-        "logs outside of any trace": _records(record for record in round_.records if not record.trace_id),
+        "logs outside of any trace": _records(
+            record for record in round_.records if not record.trace_id and record.resource.service == SERVICE
+        ),
         "prometheus": prometheus(prometheus_samples(round_)),
     }
 
@@ -56,17 +58,10 @@ def prometheus_samples(round_: Round) -> list[Sample]:
     return [translation.target_info(resource), *points]
 
 
-def _resource(round_: Round) -> dict[str, Any]:
-    resources = [span.resource.attributes for span in round_.spans]
-    resources += [record.resource.attributes for record in round_.records]
-    assert all(resource == resources[0] for resource in resources)
-    return resources[0]
-
-
 def resource_of(round_: Round) -> dict[str, Any]:
-    """Return the attributes of the resource that sent the round."""
-    resources = [span.resource.attributes for span in round_.spans]
-    resources += [record.resource.attributes for record in round_.records]
+    """Return the attributes of the resource that sent the round; the greeter and the worker have others."""
+    items: list[Span | LogRecord] = [*round_.spans, *round_.records]
+    resources: list[dict[str, Any]] = [item.resource.attributes for item in items if item.resource.service == SERVICE]
     assert all(resource == resources[0] for resource in resources)
     return resources[0]
 
@@ -112,6 +107,8 @@ def _span(span: Span) -> dict[str, Any]:
         "scope": span.scope.name,
         "status": span.status,
     }
+    if span.resource.service != SERVICE:
+        shown["service"] = span.resource.service
     if span.status_message:
         shown["status message"] = normal.text(span.status_message)
     shown["attributes"] = normal.attributes(span.attributes)
@@ -130,6 +127,7 @@ def _records(records: Iterable[LogRecord]) -> list[dict[str, Any]]:
 
 def _record(record: LogRecord) -> dict[str, Any]:
     return {
+        **({} if record.resource.service == SERVICE else {"service": record.resource.service}),
         "logger": record.scope.name,
         "severity": f"{record.severity} ({record.severity_number})",
         "body": normal.text(str(record.body)),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from tests.contract.scrape import stored
 from tests.contract.snapshot import prometheus as shown
 from tests.contract.snapshot import prometheus_samples, to_text
 from tests.contract.translation import bucket_limit, family_name, label_name
+from tests.support.greeter import Greeter
 from tests.support.prometheus import WITH_QUERIES, Prometheus
 from tests.support.routes import Route
 from tests.support.service import Service, wait_until
@@ -23,12 +25,15 @@ NOT_MEASURED = ("health check",)
 
 
 @pytest.fixture
-def scraping(start_service: Callable[..., Service], prometheus: Callable[[str], Prometheus]) -> Iterator[Prometheus]:
+def scraping(
+    start_service: Callable[..., Service], prometheus: Callable[[str], Prometheus], tmp_path: Path
+) -> Iterator[Prometheus]:
     """A real Prometheus that knows of the whole round, sent to two workers."""
-    with Console(grpc_port=0, http_port=0, api_port=0) as console:
-        service = start_service("--workers=2", **Route("direct", "grpc").env(console), **ENVIRONMENT)
+    with Console(grpc_port=0, http_port=0, api_port=0) as console, Greeter(tmp_path, {"TELEMETRY_MODE": "off"}) as hop:
+        environment = {**Route("direct", "grpc").env(console), **ENVIRONMENT, "USERAPI_GREETER_URL": hop.url}
+        service = start_service("--workers=2", **environment)
         server = prometheus(f"127.0.0.1:{service.port}")
-        requests = len(list(send(service))) - len(NOT_MEASURED)
+        requests = len(list(send(service, lambda: None))) - len(NOT_MEASURED)
         counted = 'sum(http_server_request_duration_seconds_count{export_mode="direct"})'
         wait_until(lambda: (server.value(counted) or 0) >= requests, 60, "Prometheus' count of requests")
         wait_until(lambda: server.value("otel_sdk_exporter_log_exported_total"), 60, "what telemetry says of itself")

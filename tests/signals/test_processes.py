@@ -1,64 +1,114 @@
 """A trace goes on in another service that is called, and in a worker that takes a task from a queue."""
 
-import os
+import json
 import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from telemetry.tools.console.records import Span
 from telemetry.tools.console.server import Console
-from tests.support.routes import Route
-from tests.support.service import ROOT, Service
+from tests.support.greeter import Greeter, deliver
+from tests.support.routes import LAZY, Route
+from tests.support.service import Service
 
 Start = Callable[..., Service]
+ABSENT = "/users/00000000-0000-0000-0000-000000000000"
 
 
-def services_of(spans: list[Span]) -> list[str]:
-    return [str(span.resource.attributes["service.name"]) for span in spans]
+class Hop(NamedTuple):
+    """A service with a user, the greeter that it calls, and its database and environment for the worker."""
+
+    service: Service
+    greeter: Greeter
+    user: str
+    database: str
+    env: dict[str, str]
+    folder: Path
+
+    def deliver(self) -> subprocess.CompletedProcess[str]:
+        return deliver(self.folder, self.database, self.env)
 
 
-def lineage(console: Console, last: Span) -> list[Span]:
-    """Return `last` and its ancestors, from the root on."""
+@pytest.fixture(params=["collector", "direct"])
+def hop(
+    request: pytest.FixtureRequest, console: Console, start: Start, tmp_path: Path, migrated_sqlite: Path
+) -> Iterator[Hop]:
+    database = f"sqlite:///{tmp_path / 'shared.sqlite3'}"
+    (tmp_path / "shared.sqlite3").write_bytes(migrated_sqlite.read_bytes())
+    env = {**Route("collector", "grpc").env(console), **LAZY, "TELEMETRY_INSTRUMENT": "requests"}
+    with Greeter(tmp_path, env) as greeter:
+        calls = {"TELEMETRY_INSTRUMENT": "requests", "USERAPI_GREETER_URL": greeter.url}
+        service = start(mode=request.param, DATABASE_URL=database, DJANGO_SETTINGS_MODULE="userapi.settings", **calls)
+        _, headers, _ = service.request("POST", "/users", {"name": "Ada", "email": "ada@example.com"})
+        yield Hop(
+            service, greeter, headers["location"].partition(str(service.port))[2], database, env | calls, tmp_path
+        )
+
+
+def lineage(console: Console, last: Span) -> list[tuple[str, str, str]]:
+    """Return service, kind and name of `last` and its ancestors, from the root on, which are all in one trace."""
     by_id = {span.span_id: span for span in console.store.spans()}
     found = [last]
     while found[0].parent_span_id:
         found.insert(0, by_id[found[0].parent_span_id])
-    return found
+    assert len({span.trace_id for span in found}) == 1
+    return [(str(span.resource.attributes["service.name"]), span.kind, span.name) for span in found]
 
 
-@pytest.mark.parametrize("mode", ["collector", "direct"])
-def test_call_of_another_service(console: Console, start: Start, mode: str) -> None:
-    called = start(mode=mode, OTEL_SERVICE_NAME="greeter")
-    calling = start(mode=mode, TELEMETRY_INSTRUMENT="requests")
-    assert calling.get(f"/calls/requests?port={called.port}")[0] == 200
-    calling.stop()
-    called.stop()
-    (query,) = (s for s in console.store.spans() if s.name == "SELECT")
-    spans = lineage(console, query)
-    assert services_of(spans) == ["user-api", "user-api", "greeter", "greeter"]
-    assert [span.kind for span in spans] == ["server", "client", "server", "client"]
-    assert [span.name for span in spans] == ["GET /calls/{library}", "GET", "GET /users", "SELECT"]
-    assert len({span.trace_id for span in spans}) == 1
+def test_trace_goes_on(hop: Hop, console: Console) -> None:
+    status, _, body = hop.service.get(f"{hop.user}/greeting")
+    assert (status, json.loads(body)["greeting"][-6:]) == (200, ", Ada!")
+    assert hop.service.request("POST", f"{hop.user}/greeting")[0] == 202
+    delivered = hop.deliver()
+    assert delivered.returncode == 0, delivered.stderr
+    hop.service.stop()
+    hop.greeter.stop()
+    console.store.wait_for(lambda store: any(s.kind == "consumer" for s in store.spans()), timeout=30)
+    called = [lineage(console, span) for span in console.store.spans() if span.name == "GET /greeting"]
+    request = [("user-api", "server", "GET /users/{id}/greeting"), ("user-api", "client", "GET")]
+    task = [
+        ("user-api", "server", "POST /users/{id}/greeting"),
+        ("user-api", "producer", "send greetings"),
+        ("user-api-worker", "consumer", "process greetings"),
+        ("user-api-worker", "client", "GET"),
+    ]
+    answer = ("greeter", "server", "GET /greeting")
+    assert sorted(called, key=len) == [[*request, answer], [*task, answer]]
+    edges = {(calls.caller, calls.callee) for calls in console.store.calls(3600)}
+    assert edges == {("user-api", "greeter"), ("user-api", "user-api-worker"), ("user-api-worker", "greeter")}
+    (record,) = (each for each in console.store.logs() if each.body == "delivered a greeting")
+    (consumer,) = (span for span in console.store.spans() if span.kind == "consumer")
+    assert (record.trace_id, record.span_id) == (consumer.trace_id, consumer.span_id)
+    # Looking for work is in no trace, and neither the task's row nor the greeter knows a name.
+    assert not [span for span in console.store.spans() if span.kind == "client" and not span.parent_span_id]
+    assert hop.deliver().stdout.count("delivered a greeting") == 0
 
 
-def test_task_of_a_queue(console: Console, start: Start, migrated_sqlite: Path) -> None:
-    service = start()
-    task = service.get("/enqueue")[2] + b"\n"
-    environ = {
-        **os.environ,
-        **Route("collector", "grpc").env(console),
-        "OTEL_SERVICE_NAME": "worker",
-        "DATABASE_URL": f"sqlite:///{migrated_sqlite}",
-    }
-    worker = [sys.executable, "-m", "tests.signals.worker"]
-    subprocess.run(worker, cwd=ROOT, env=environ, input=task, check=True, capture_output=True)
-    service.stop()
-    console.store.wait_for(lambda store: any(s.name == "SELECT" for s in store.spans()), timeout=30)
-    (query,) = (span for span in console.store.spans() if span.name == "SELECT")
-    spans = lineage(console, query)
-    assert services_of(spans) == ["user-api", "user-api", "worker", "worker"]
-    assert [span.kind for span in spans] == ["server", "producer", "consumer", "client"]
-    assert len({span.trace_id for span in spans}) == 1
+@pytest.mark.parametrize("hop", ["collector"], indirect=True)
+def test_greeter_that_is_away(hop: Hop) -> None:
+    hop.greeter.stop()
+    status, headers, body = hop.service.get(f"{hop.user}/greeting")
+    assert (status, headers["content-type"]) == (503, "application/problem+json")
+    assert json.loads(body)["detail"] == "The greeter does not answer; try again."
+    assert hop.service.request("POST", f"{hop.user}/greeting")[0] == 202
+    delivered = hop.deliver()
+    (line,) = (json.loads(line) for line in delivered.stdout.splitlines() if "not delivered" in line)
+    assert (delivered.returncode, line["severity"]) == (0, "ERROR")
+    assert line["attributes"]["exception.message"] == "the greeter gave no greeting: ConnectionError"
+    for method in ("GET", "POST"):
+        assert hop.service.request(method, f"{ABSENT}/greeting")[0] == 404
+    assert hop.service.request("POST", f"{hop.user}/greeting", {"name": "x"})[0] == 400
+    operations = json.loads(hop.service.get("/schema", Accept="application/json")[2])["paths"]["/users/{id}/greeting"]
+    assert {"get", "post"} <= operations.keys()
+
+
+def test_no_greeter_no_greetings(start: Start, tmp_path: Path, migrated_sqlite: Path) -> None:
+    service = start(TELEMETRY_MODE="off")
+    assert service.get(f"{ABSENT}/greeting")[0] == 404
+    assert "greeting" not in service.get("/schema", Accept="application/json")[2].decode()
+    ended = deliver(tmp_path, f"sqlite:///{migrated_sqlite}", {"TELEMETRY_MODE": "off"})
+    assert ended.returncode == 1
+    assert ended.stderr == "deliver_greetings: USERAPI_GREETER_URL is not set; expected the greeter's URL\n"

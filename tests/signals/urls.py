@@ -50,7 +50,6 @@ urlpatterns = [
     re_path(r"^faults/(?P<kind>bug|suspicious|denied|missing)$", fault),
     path("touch", user_code.touch),
     path("queries", user_code.queries),
-    path("enqueue", user_code.enqueue),
     path("calls/<str:library>", user_code.call),
     *service_urlpatterns,
 ]

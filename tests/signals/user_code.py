@@ -10,7 +10,7 @@ from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from opentelemetry import propagate, trace
 from opentelemetry.instrumentation.utils import suppress_instrumentation
-from opentelemetry.trace import SpanContext, SpanKind, StatusCode, TraceFlags
+from opentelemetry.trace import SpanContext, StatusCode, TraceFlags
 
 from userapi.users.models import User
 
@@ -65,11 +65,3 @@ def call(request: HttpRequest, library: str) -> HttpResponse:
     if library == "requests":
         return HttpResponse(requests.get(url, timeout=10).text)
     return HttpResponse(urllib3.request("GET", url, timeout=10).data)
-
-
-def enqueue(_request: HttpRequest) -> HttpResponse:
-    """Put a task into a queue, as user code does: with the trace that it belongs to."""
-    carrier: dict[str, str] = {}
-    with tracer.start_as_current_span("send greeting", kind=SpanKind.PRODUCER):
-        propagate.inject(carrier)
-    return JsonResponse(carrier)

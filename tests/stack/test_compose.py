@@ -2,13 +2,15 @@
 
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
+from telemetry.config import TelemetryConfig
 from tests.stack.compose import CHOICES, SECRETS, Choice, config, everything, run, services
 from tests.support.service import ROOT
 
-BACKENDS = {"postgres", "migrate", "prometheus", "loki"}
+BACKENDS = {"postgres", "migrate", "prometheus", "loki", "greeter", "worker"}
 OF_PROFILE = {
     "collector": {"user-api", "alloy", "tempo", "grafana"},
     "direct": {"user-api-direct", "tempo", "grafana"},
@@ -16,6 +18,8 @@ OF_PROFILE = {
     "jaeger": {"user-api-direct", "jaeger", "grafana-jaeger"},
 }
 ONE_SHOT = {"migrate", "load"}
+# It listens nowhere.
+WORKERS = {"worker"}
 MIGRATED = {
     "postgres": {"condition": "service_healthy", "required": True},
     "migrate": {"condition": "service_completed_successfully", "required": True},
@@ -24,6 +28,7 @@ MIGRATED = {
 PORTS = {
     "user-api": {8080},
     "user-api-direct": {8081},
+    "greeter": {8082},
     "alloy": {4317, 4318, 12345},
     "prometheus": {9090},
     "tempo": {3200},
@@ -47,6 +52,7 @@ PORT_VARIABLES = {
     "JAEGER_PORT": 20010,
     "POSTGRES_PORT": 20011,
     "PROXY_PORT": 20012,
+    "GREETER_PORT": 20013,
 }
 GIB = 1 << 30
 OWN_IMAGE = "user-api:local"
@@ -88,10 +94,11 @@ def test_compose_ports_by_variables() -> None:
 @each_choice
 def test_compose_waits_for_the_database_alone(choice: Choice) -> None:
     found = services(choice)
-    for name in {"user-api", "user-api-direct"} & set(found):
+    for name in {"user-api", "user-api-direct", "worker"} & set(found):
         assert found[name]["depends_on"] == MIGRATED
+    assert found["greeter"]["depends_on"] == {"migrate": MIGRATED["migrate"]}
     assert found["migrate"]["depends_on"] == {"postgres": MIGRATED["postgres"]}
-    for name in set(found) - {"user-api", "user-api-direct", "migrate", "load"}:
+    for name in set(found) - {"user-api", "user-api-direct", "worker", "greeter", "migrate", "load"}:
         assert "depends_on" not in found[name]
     if "load" in found:
         waited = found["load"]["depends_on"]
@@ -127,7 +134,7 @@ def waited_for(found: dict[str, dict[str, Any]], name: str) -> set[str]:
     return direct.union(*(waited_for(found, one) for one in direct))
 
 
-@pytest.mark.parametrize("name", sorted(set(PORTS) | ONE_SHOT))
+@pytest.mark.parametrize("name", sorted(set(PORTS) | ONE_SHOT | WORKERS))
 def test_compose_hardened(name: str) -> None:
     service = everything()[name]
     assert service["read_only"] is True
@@ -146,7 +153,7 @@ def test_compose_hardened(name: str) -> None:
         assert "docker.sock" not in volume["source"]
 
 
-@pytest.mark.parametrize("name", sorted(set(PORTS) | ONE_SHOT))
+@pytest.mark.parametrize("name", sorted(set(PORTS) | ONE_SHOT | WORKERS))
 def test_compose_health_and_restart(name: str) -> None:
     service = everything()[name]
     if name in ONE_SHOT:
@@ -154,6 +161,9 @@ def test_compose_health_and_restart(name: str) -> None:
         assert service["restart"] in {"no", "on-failure:3"}
         return
     assert service["restart"] == "unless-stopped"
+    if name in WORKERS:
+        assert service["healthcheck"] == {"disable": True}
+        return
     if service["image"] == OWN_IMAGE:  # its health check is in the Dockerfile
         assert "\nHEALTHCHECK " in (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8")
     else:
@@ -208,6 +218,29 @@ def test_compose_modes_differ_in_telemetry_alone() -> None:
     assert environments[0] == environments[1]
 
 
+@each_choice
+def test_compose_greetings_in_every_profile(choice: Choice) -> None:
+    """The service calls the greeter, whose telemetry and the worker's go straight to what runs."""
+    found = services(choice)
+    for name in {"user-api", "user-api-direct", "worker"} & set(found):
+        environment = found[name]["environment"]
+        assert (environment["USERAPI_GREETER_URL"], environment["TELEMETRY_INSTRUMENT"]) == (
+            "http://greeter:8080",
+            "requests",
+        )
+    for name in ("greeter", "worker"):
+        environment = {
+            key: value for key, value in found[name]["environment"].items() if key.startswith(("TEL", "OTE"))
+        }
+        config = TelemetryConfig.from_env(environment)
+        assert (config.mode, config.warnings) == ("collector", ())
+        assert [urlsplit(each.endpoint).hostname for each in (config.traces, config.metrics, config.logs)] == [
+            "traces",
+            "prometheus",
+            "loki",
+        ]
+
+
 def test_compose_traces_go_to_the_one_that_runs() -> None:
     tempo = services(Choice("docker-compose.direct.yml", "direct"))["tempo"]
     with_jaeger = services(Choice("docker-compose.direct.yml", "jaeger"))
@@ -228,8 +261,8 @@ def test_compose_nothing_starts_without_secrets(file: str, missing: str) -> None
 
 def test_compose_secrets_reach_those_that_need_them() -> None:
     needed = {
-        "DJANGO_SECRET_KEY": {"user-api", "user-api-direct", "migrate", "load"},
-        "POSTGRES_PASSWORD": {"postgres", "user-api", "user-api-direct", "migrate", "load"},
+        "DJANGO_SECRET_KEY": {"user-api", "user-api-direct", "worker", "migrate", "load"},
+        "POSTGRES_PASSWORD": {"postgres", "user-api", "user-api-direct", "worker", "migrate", "load"},
         "DJANGO_SUPERUSER_PASSWORD": {"migrate"},
     }
     for variable, names in needed.items():

@@ -43,7 +43,7 @@ class Sent:
     """What one client has sent.
 
     `statuses` counts the answers by status, `failures` the requests without one, `expected_errors` the server errors
-    that the request was meant to bring about.
+    that the request was meant to bring about, `calls` the requests that service and worker send to the greeter for it.
     """
 
     requests: int
@@ -51,6 +51,7 @@ class Sent:
     failures: int
     last_failure: str
     expected_errors: int = 0
+    calls: int = 0
 
     @property
     def answered(self) -> int:
@@ -75,11 +76,17 @@ class CountingClient:
         self._failures = 0
         self._last_failure = ""
         self._expected_errors = 0
+        self._calls = 0
 
     @property
     def sent(self) -> Sent:
         """The counts of this moment."""
-        return Sent(self._requests, self._statuses.copy(), self._failures, self._last_failure, self._expected_errors)
+        statuses = self._statuses.copy()
+        return Sent(self._requests, statuses, self._failures, self._last_failure, self._expected_errors, self._calls)
+
+    def count_call(self) -> None:
+        """Count that the last request makes the greeter answer one."""
+        self._calls += 1
 
     def send(self, method: str, path: str, body: Any = None, *, expected: int | None = None) -> Answer:
         """Send one request and count it; without an answer the status is 0. `expected` is a server error to come."""

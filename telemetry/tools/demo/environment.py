@@ -9,7 +9,7 @@ from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from telemetry.tools.demo.ports import Mode, Ports, port_offset
+from telemetry.tools.demo.ports import HOST, Mode, Ports, port_offset
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -114,6 +114,9 @@ def service_environment(mode: Mode, ports: Ports) -> dict[str, str]:
         "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=demo",
         # A visitor's traceparent must not decide what arrives.
         "OTEL_TRACES_SAMPLER": "always_on",
+        # The trace goes on in the greeter.
+        "TELEMETRY_INSTRUMENT": "requests",
+        "USERAPI_GREETER_URL": f"http://{HOST}:{ports.greeter}",
     }
     if mode == "collector":
         endpoint = f"http://127.0.0.1:{ports.otlp_grpc}"
@@ -124,6 +127,12 @@ def service_environment(mode: Mode, ports: Ports) -> dict[str, str]:
         "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": f"{endpoint}/v1/logs",
         "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
     }
+
+
+def hop_environment(ports: Ports, service: str, settings: str) -> dict[str, str]:
+    """Return what greeter and worker need: they push in any demo, because a worker has no port to be scraped."""
+    own = {"OTEL_SERVICE_NAME": service, "DJANGO_SETTINGS_MODULE": settings}
+    return service_environment("collector", ports) | own
 
 
 def _secret_key(file: Path) -> str:

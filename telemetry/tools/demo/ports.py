@@ -29,6 +29,11 @@ class Ports:
         return 8081 + self.offset
 
     @property
+    def greeter(self) -> int:
+        """Of the greeter, which the service calls."""
+        return 8082 + self.offset
+
+    @property
     def otlp_grpc(self) -> int:
         """Of the console, for OTLP over gRPC."""
         return 4317 + self.offset
@@ -51,16 +56,20 @@ class Ports:
         """What the console listens on, and for what."""
         return {self.console: "the console", self.otlp_grpc: "OTLP over gRPC", self.otlp_http: "OTLP over HTTP"}
 
+    def of_others(self) -> dict[int, str]:
+        """What console and greeter listen on."""
+        return {**self.of_console(), self.greeter: "the greeter"}
+
     def of_service(self, mode: Mode) -> dict[int, str]:
         """What the service in `mode` listens on."""
         return {self.service(mode): f"the service in {mode} mode"}
 
     def used(self, modes: Sequence[Mode]) -> dict[int, str]:
         """Every port that a demo of `modes` listens on, and for what."""
-        return {port: use for mode in modes for port, use in self.of_service(mode).items()} | self.of_console()
+        return {port: use for mode in modes for port, use in self.of_service(mode).items()} | self.of_others()
 
 
-MAX_OFFSET = 65535 - Ports().direct
+MAX_OFFSET = 65535 - Ports().greeter
 
 
 def port_offset(text: str) -> int:

@@ -8,7 +8,7 @@ from time import monotonic, sleep
 
 from telemetry.tools.demo.arrivals import Arrivals
 from telemetry.tools.demo.client import CountingClient, call
-from telemetry.tools.demo.environment import METRIC_SECONDS, service_environment
+from telemetry.tools.demo.environment import METRIC_SECONDS, hop_environment, service_environment
 from telemetry.tools.demo.interruption import Interruption
 from telemetry.tools.demo.ports import HOST, Mode, Ports, busy_port
 from telemetry.tools.demo.processes import Child, ChildEndedError, Processes
@@ -96,9 +96,22 @@ class Demo:
             self._services[mode] = self._processes.start(
                 f"the service in {mode} mode", f"{mode}.log", arguments, self._environment(mode)
             )
+        self._start_hop()
         for mode, service in self._services.items():
             self._wait_until_ready(service, ports.service(mode), "/readyz")
+        self._wait_until_ready(self._greeter, ports.greeter, "/livez")
         return password
+
+    def _start_hop(self) -> None:
+        """Start what a request leads to: the greeter that the service calls, and the worker of its queue."""
+        ports = self._ports
+        arguments = ["-m", "gunicorn", "-c", "python:telemetry.servers.gunicorn", "--no-control-socket"]
+        arguments += ["--bind", f"{HOST}:{ports.greeter}", "userapi.greeter.wsgi"]
+        environment = hop_environment(ports, "greeter", "userapi.greeter.settings")
+        self._greeter = self._processes.start("the greeter", "greeter.log", arguments, environment)
+        environment = hop_environment(ports, "user-api-worker", self._settings)
+        arguments = ["manage.py", "deliver_greetings"]
+        self._worker = self._processes.start("the worker", "worker.log", arguments, environment)
 
     def _environment(self, mode: Mode) -> dict[str, str]:
         own = {"DEMO_SERVICE_SETTINGS": self._settings, "DJANGO_SETTINGS_MODULE": "telemetry.tools.demo.settings"}
@@ -120,7 +133,7 @@ class Demo:
         """Return the reason for an end: another process may have taken a port since the check."""
         ports = next(
             (self._ports.of_service(mode) for mode, child in self._services.items() if child is error.child),
-            self._ports.of_console(),
+            self._ports.of_others(),
         )
         busy = busy_port(ports)
         if busy:
@@ -146,7 +159,10 @@ class Demo:
         if samples.made:
             self._screen.line(f"Made {samples.made} sample users.")
         if not self._interruption.asked and not self._troubles:
-            traffic = [Traffic(self._clients[mode], mode, options.rate, failures=True) for mode in options.modes]
+            traffic = [
+                Traffic(self._clients[mode], mode, options.rate, failures=True, greetings=True)
+                for mode in options.modes
+            ]
             started = monotonic()
             ends = None if options.seconds is None else started + options.seconds
             self._watch(traffic, lambda: ends is None or monotonic() < ends)
@@ -184,8 +200,14 @@ class Demo:
         self._screen.live(seconds, self._tallies(), f"  {note}")
 
     def _stop_services(self) -> datetime | None:
-        """Scrape for the last time and stop the services, which send what they hold; return when the scrape was."""
+        """Scrape for the last time and stop the services, which send what they hold; return when the scrape was.
+
+        The worker ends first, when the queue is empty, and then the greeter, which nobody calls any more.
+        """
         self._screen.line("Stopping: traffic has ended, now the services ...")
+        for child in (self._worker, self._greeter):
+            child.stop()
+            self._note_end(child)
         scraped = None
         if "direct" in self._services and not self._interruption.hurried:
             try:
@@ -223,7 +245,12 @@ class Demo:
     def _tallies(self, late: dict[Mode, int] | None = None) -> dict[Mode, ModeTally]:
         return {
             mode: ModeTally(
-                client.sent, self._arrivals.of(mode), self._arrivals.dropped(mode), (late or {}).get(mode, 0)
+                client.sent,
+                self._arrivals.of(mode),
+                self._arrivals.dropped(mode),
+                (late or {}).get(mode, 0),
+                # The greeter runs once, in collector mode, whoever calls it.
+                sum(each.sent.calls for each in self._clients.values()) if mode == "collector" else 0,
             )
             for mode, client in self._clients.items()
         }

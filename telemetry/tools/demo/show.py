@@ -65,6 +65,8 @@ class Screen:
         for number, line in enumerate(table(tally.modes)):
             self.line(self._head(number, line))
         for mode, each in tally.modes.items():
+            if each.calls:
+                self.line(f"  {mode}: {each.calls} more are the greeter's, called by the service and its worker")
             if each.visitors:
                 late = f", {each.late_visits} of them after the last scrape" if each.late_visits else ""
                 self.line(f"  {mode}: {each.visitors} requests came from other clients{late}")
@@ -127,7 +129,7 @@ def links(ports: Ports, modes: Sequence[Mode], folder: Path, password: str) -> l
     users = f"http://localhost:{ports.service(modes[0])}/users"
     lines += [
         f"Console: {console}/   both modes side by side, as it arrives",
-        f"  traces     {console}/traces",
+        f"  traces     {console}/traces   (those of /users/{{id}}/greeting go on in a greeter and a worker)",
         f"  failures   {console}/traces?status=5xx   (one request in a hundred fails on purpose)",
         f"  metrics    {console}/metrics",
         f"  logs       {console}/logs",

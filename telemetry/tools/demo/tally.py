@@ -14,20 +14,21 @@ class ModeTally:
     """Both sides of one mode.
 
     `dropped` are spans and log records that the service reports as dropped. `late_visits` came after the last scrape,
-    so they are not in the metrics.
+    so they are not in the metrics. `calls` are the greeter's requests that this mode's telemetry has too.
     """
 
     sent: Sent
     arrived: Arrived
     dropped: int = 0
     late_visits: int = 0
+    calls: int = 0
 
     @property
     def visitors(self) -> int:
         """Requests of others than the demo."""
         arrived = self.arrived
         most = max(arrived.server_spans, arrived.access_records, arrived.requests)
-        return max(0, most - self.sent.answered - self.sent.failures)
+        return max(0, most - self.sent.answered - self.sent.failures - self.calls)
 
     def reasons(self) -> list[str]:
         """Return one reason for each thing that did not go as it should."""
@@ -38,7 +39,7 @@ class ModeTally:
         if sent.server_errors:
             found.append(f"{sent.server_errors} requests were answered with a server error")
         # What a visitor did is in each of the three, so the three are compared with each other too.
-        expected = max(sent.answered, arrived.server_spans, arrived.access_records, arrived.requests)
+        expected = max(sent.answered + self.calls, arrived.server_spans, arrived.access_records, arrived.requests)
         for what, count in (
             ("server spans", arrived.server_spans),
             ("access records", arrived.access_records),
@@ -57,6 +58,7 @@ class ModeTally:
             "sent": self.sent.requests,
             "answered": self.sent.answered,
             "failed": self.sent.failures,
+            "calls": self.calls,
             "statuses": {str(status): count for status, count in sorted(self.sent.statuses.items())},
             **asdict(self.arrived),
             "dropped": self.dropped,

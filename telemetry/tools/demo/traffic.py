@@ -20,7 +20,8 @@ _NAMES = (
     "Karen Spärck Jones", "Katherine Johnson", "Kathleen Booth", "Ken Thompson", "Margaret Hamilton", "Niklaus Wirth",
     "Radia Perlman", "Tony Hoare",
 )  # fmt: skip
-_CREATED = 201
+_GREETING = "/greeting"
+_OK, _CREATED, _ACCEPTED = 200, 201, 202
 _SERVER_ERROR = 500
 
 FAILING_PATH = "/demo/failure"
@@ -39,15 +40,19 @@ class Step(NamedTuple):
     body: Any = None
 
 
-def story(name: str, other: str, address: str) -> Generator[Step, Answer, None]:
+def story(name: str, other: str, address: str, *, greetings: bool = False) -> Generator[Step, Answer, None]:
     """Yield what one visitor does: two users are made, looked at, changed and deleted; some requests are wrong.
 
-    `address` is the unique first part of an email address.
+    `address` is the unique first part of an email address. With `greetings`, one user is greeted at once, and once more
+    by the worker.
     """
     email = f"{address}@{_DOMAIN}"
     first = yield Step("POST", "/users", {"name": name, "email": email})
     user = _path(first)
     yield Step("GET", user)
+    if greetings:
+        yield Step("GET", user + _GREETING)
+        yield Step("POST", user + _GREETING)
     yield Step("GET", "/users?page_size=10")
     yield Step("POST", "/users", {"name": "", "email": "not an address"})
     yield Step("GET", f"/users?search={name.partition(' ')[0]}")
@@ -93,11 +98,14 @@ class Sender(ABC):
 class Traffic(Sender):
     """Stories one after the other, at `rate` requests per second; at the end deletes what is left of the users made.
 
-    With `failures`, one request in a hundred goes to the demo's route that fails.
+    With `failures`, one request in a hundred goes to the demo's route that fails; with `greetings` users are greeted.
     """
 
-    def __init__(self, client: CountingClient, name: str, rate: float, *, failures: bool = False) -> None:
+    def __init__(
+        self, client: CountingClient, name: str, rate: float, *, failures: bool = False, greetings: bool = False
+    ) -> None:
         super().__init__(client, f"traffic-{name}")
+        self._greetings = greetings
         self._run = f"{name}.{uuid.uuid4().hex[:8]}"
         self._interval = 1 / rate
         self._failures = failures
@@ -118,7 +126,7 @@ class Traffic(Sender):
         sent = 0
         for number in itertools.count():
             name, other = _NAMES[number % len(_NAMES)], _NAMES[(number + 7) % len(_NAMES)]
-            steps = story(name, other, f"{self._run}.{number}")
+            steps = story(name, other, f"{self._run}.{number}", greetings=self._greetings)
             step: Step | None = next(steps)
             while step:
                 if self._failures and sent % _FAILURE_EVERY == _FIRST_FAILURE:
@@ -132,7 +140,9 @@ class Traffic(Sender):
         if step.path == FAILING_PATH:
             return self._client.send(*step, expected=_SERVER_ERROR)
         answer = self._client.send(*step)
-        if step.method == "POST" and answer.status == _CREATED:
+        if step.path.endswith(_GREETING) and answer.status in {_OK, _ACCEPTED}:
+            self._client.count_call()
+        elif step.method == "POST" and answer.status == _CREATED:
             self._created.add(_path(answer))
         elif step.method == "DELETE":
             self._created.discard(step.path)

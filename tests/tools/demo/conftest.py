@@ -68,8 +68,12 @@ class RunningDemo:
             return False
 
     def part(self, argument: str) -> psutil.Process:
-        """Return the first process with `argument` on its command line that is not a child of another such."""
-        found = [process for process in self.processes() if argument in process.cmdline()]
+        """Return the first process with `argument` on its command line; none of the greeter or the worker."""
+        found = [
+            process
+            for process in self.processes()
+            if argument in process.cmdline() and "OTEL_SERVICE_NAME" not in process.environ()
+        ]
         return min(found, key=lambda process: process.create_time())
 
     def wait_for_traffic(self) -> None:

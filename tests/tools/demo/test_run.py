@@ -14,14 +14,15 @@ from tests.tools.demo.conftest import RunningDemo, StartDemo, occupied
 # Seconds; on a busy machine each starts its processes slowly.
 pytestmark = pytest.mark.timeout(400)
 
-STATUSES = {"200", "201", "204", "400", "404", "409", "500"}
+STATUSES = {"200", "201", "202", "204", "400", "404", "409", "500"}
 
 
 def assert_exact(mode: str, tally: dict[str, int]) -> None:
     """Check that each request is in every signal, once, and that nobody else's is."""
     assert tally["sent"] > 0
-    counts = {tally[name] for name in ("sent", "answered", "server_spans", "access_records", "requests")}
-    assert counts == {tally["sent"]}
+    assert tally["answered"] == tally["sent"]
+    counts = {tally[name] for name in ("server_spans", "access_records", "requests")}
+    assert counts == {tally["sent"] + tally["calls"]}
     assert [tally[name] for name in ("visitors", "failed", "dropped", "duplicate_spans")] == [0, 0, 0, 0]
     assert tally["spans"] > tally["server_spans"]
     assert tally["log_records"] >= tally["access_records"]
@@ -40,6 +41,10 @@ def test_demo_counts_are_exact(start_demo: StartDemo) -> None:
         assert_exact(mode, counts)
         assert set(counts["statuses"]) == STATUSES
         assert abs(counts["statuses"]["500"] - counts["sent"] / 100) <= 1
+    # The greeter, in collector mode, was called by the services of both modes and by the worker.
+    queued = sum(counts["statuses"]["202"] for counts in tally["modes"].values())
+    assert tally["modes"]["collector"]["calls"] >= 2 * queued > 0
+    assert tally["modes"]["direct"]["calls"] == 0
     assert demo.output.count("\n") == 1
     assert "name admin, password " in demo.errors
 

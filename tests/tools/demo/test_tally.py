@@ -33,6 +33,11 @@ def test_reasons_name_signal_that_lost_a_visit() -> None:
     assert ModeTally(sent(10), arrived(12, 11, 12)).reasons() == ["1 of 12 access records did not arrive"]
 
 
+def test_reasons_and_visitors_with_calls_of_the_greeter() -> None:
+    tally = ModeTally(sent(10), arrived(13, 13, 12), calls=2)
+    assert (tally.reasons(), tally.visitors) == (["1 of 13 requests in the metrics did not arrive"], 1)
+
+
 def test_reasons_none_for_visit_after_last_scrape() -> None:
     assert ModeTally(sent(10), arrived(12, 12, 11), late_visits=1).reasons() == []
 

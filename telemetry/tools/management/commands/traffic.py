@@ -61,6 +61,9 @@ class Command(BaseCommand):
             "--rate", type=arguments.rate, default=5.0, help="requests per second and service (%(default)s)"
         )
         parser.add_argument(
+            "--greetings", action="store_true", help="greet users as well: where the services have a greeter"
+        )
+        parser.add_argument(
             "--for",
             dest="seconds",
             type=arguments.seconds,
@@ -69,14 +72,14 @@ class Command(BaseCommand):
             help="how long (%(default)s)",
         )
 
-    def handle(self, *, targets: list[Target], rate: float, seconds: float, **_: Any) -> None:
+    def handle(self, *, targets: list[Target], rate: float, seconds: float, greetings: bool, **_: Any) -> None:
         """Send until the time is over or a signal comes."""
         known = [target for target in targets if target.known]
         if not known:
             sys.exit(f"traffic: cannot resolve {', '.join(target.host for target in targets)}")
         with Interruption() as interruption:
             clients = {target: CountingClient(target.port, target.host) for target in known}
-            senders = [Traffic(client, target.host, rate) for target, client in clients.items()]
+            senders = [Traffic(client, target.host, rate, greetings=greetings) for target, client in clients.items()]
             for target in known:
                 print(f"{rate:g} requests per second to {target} for {seconds:g} s", flush=True)
             for sender in senders:

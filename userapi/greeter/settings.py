@@ -1,0 +1,14 @@
+"""Django's settings, with what telemetry needs: its name in INSTALLED_APPS. The environment says the rest."""
+
+import os
+import secrets
+
+from telemetry.log_config import logging_config
+
+SECRET_KEY = secrets.token_urlsafe(50)  # nothing is signed
+ALLOWED_HOSTS = os.environ.get("GREETER_ALLOWED_HOSTS", "localhost,127.0.0.1").split(",")
+INSTALLED_APPS = ["telemetry"]
+ROOT_URLCONF = "userapi.greeter.urls"
+TIME_ZONE = "UTC"
+LOGGING = logging_config()
+TELEMETRY = {"SERVICE_NAME": "greeter"}

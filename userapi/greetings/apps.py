@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class GreetingsConfig(AppConfig):
+    name = "userapi.greetings"
+    label = "greetings"

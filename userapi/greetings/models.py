@@ -1,0 +1,17 @@
+from typing import ClassVar
+
+from django.db import models
+
+
+class Task(models.Model):
+    """A greeting that waits to be delivered. `trace_context` has the headers of the trace that it belongs to."""
+
+    user_id = models.UUIDField()  # no foreign key: a user may be gone when the task is taken
+    trace_context = models.JSONField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["id"]
+
+    def __str__(self) -> str:
+        return f"greeting {self.pk}"

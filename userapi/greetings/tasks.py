@@ -1,0 +1,63 @@
+"""A queue in the database: a request puts a task into it, a worker takes it, and the trace goes on there."""
+
+import logging
+from uuid import UUID
+
+from django.db import transaction
+from opentelemetry import propagate, trace
+from opentelemetry.instrumentation.utils import suppress_instrumentation
+from opentelemetry.trace import SpanKind
+
+from userapi.greetings import client
+from userapi.greetings.models import Task
+from userapi.users.models import User
+
+_QUEUE = "greetings"
+_ATTRIBUTES = {"messaging.system": "database", "messaging.destination.name": _QUEUE}
+
+logger = logging.getLogger(__name__)
+tracer = trace.get_tracer(__name__)
+
+
+def enqueue(user_id: UUID) -> None:
+    """Have the user greeted by a worker."""
+    attributes = {**_ATTRIBUTES, "messaging.operation.name": "send", "messaging.operation.type": "send"}
+    with tracer.start_as_current_span(f"send {_QUEUE}", kind=SpanKind.PRODUCER, attributes=attributes):
+        headers: dict[str, str] = {}
+        propagate.inject(headers)
+        Task.objects.create(user_id=user_id, trace_context=headers)
+
+
+def work() -> bool:
+    """Take the oldest task and deliver its greeting; return whether there was one.
+
+    A task is removed when it is taken: one that fails, or whose worker is killed, is not tried again.
+    """
+    task = _take()
+    if task is None:
+        return False
+    attributes = {**_ATTRIBUTES, "messaging.operation.name": "process", "messaging.operation.type": "process"}
+    context = propagate.extract(task.trace_context)
+    with tracer.start_as_current_span(f"process {_QUEUE}", context, kind=SpanKind.CONSUMER, attributes=attributes):
+        try:
+            _deliver(task.user_id)
+        except client.GreeterError:
+            logger.exception("a greeting was not delivered")
+    return True
+
+
+def _take() -> Task | None:
+    with suppress_instrumentation(), transaction.atomic():  # looking for work belongs to no trace
+        task = Task.objects.select_for_update(skip_locked=True).first()
+        if task is not None:
+            task.delete()
+    return task
+
+
+def _deliver(user_id: UUID) -> None:
+    """Greet: in this example a record in the log is the delivery. Raises GreeterError."""
+    client.greeting()
+    if User.objects.filter(id=user_id).exists():
+        logger.info("delivered a greeting")
+    else:
+        logger.warning("the user to greet no longer exists")
