@@ -64,4 +64,17 @@ def call(request: HttpRequest, library: str) -> HttpResponse:
     url = f"http://127.0.0.1:{port}/users?page_size=1&search=alice@example.com"
     if library == "requests":
         return HttpResponse(requests.get(url, timeout=10).text)
+    if library == "httpx":
+        import httpx
+
+        return HttpResponse(httpx.get(url, timeout=10).text)
+    if library == "celery":
+        from tests.signals.celery_app import sell
+
+        sell.delay("alice@example.com")
+        return HttpResponse()
+    if library == "redis":
+        from redis import Redis
+
+        return HttpResponse(Redis(port=int(port)).get("alice@example.com"))
     return HttpResponse(urllib3.request("GET", url, timeout=10).data)
