@@ -69,7 +69,9 @@ def service_directory(base: Path, service: str, place: str, user: int | None = N
 def run_directories(user: int | None = None) -> Iterator[Path]:
     """Return the runs' directories of all services of a user on this host."""
     for base in (_MEMORY, Path(tempfile.gettempdir())):
-        yield from sorted(base.glob(f"{PREFIX}{os.geteuid() if user is None else user}-*/run-*"))
+        for parent in sorted(base.glob(f"{PREFIX}{os.geteuid() if user is None else user}-*")):
+            with suppress(FileNotFoundError):  # an exporter that ends removes it
+                yield from sorted(path for path in parent.iterdir() if path.name.startswith("run-"))
 
 
 def run_of(server: int) -> str:

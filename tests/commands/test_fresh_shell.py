@@ -11,7 +11,7 @@ from django.core.management import get_commands
 from tests.support.service import ROOT
 
 READY = ("check", "telemetry", "migrate --check", "help")
-OURS = ("audit", "compare", "console", "create_admin", "create_token", "demo", "doctor", "telemetry", "traffic")
+OURS = ("audit", "compare", "console", "create_admin", "create_token", "deliver_greetings", "demo", "doctor", "telemetry", "traffic")
 
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -68,10 +68,12 @@ def test_token_is_made_without_secret_key(migrated_sqlite: Path, tmp_path: Path)
         "create_admin",
         "changepassword somebody",
         "createsuperuser --noinput --username a --email a@b.c",
+        "deliver_greetings --once",
     ],
 )
 def test_database_before_migrate_is_one_line(command: str, empty_database: str) -> None:
-    ended = run(*command.split(), DATABASE_URL=empty_database, DJANGO_SUPERUSER_PASSWORD="x")
+    variables = {"DJANGO_SUPERUSER_PASSWORD": "x", "USERAPI_GREETER_URL": "http://127.0.0.1:1"}
+    ended = run(*command.split(), DATABASE_URL=empty_database, **variables)
     assert ended.returncode == 1
     assert ended.stderr.splitlines()[-1].endswith("run `manage.py migrate` first"), ended.stderr
     assert "Traceback" not in ended.stderr

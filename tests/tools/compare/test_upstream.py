@@ -65,7 +65,7 @@ def test_what_others_lose_with_a_killed_worker_is_shown(compare: Compare) -> Non
         "--collector",
         "none",
         "--duration",
-        "1",
+        "4",
         "--workers",
         "2",
         "--variants",
