@@ -30,11 +30,7 @@ urlpatterns = [
     path("", home.index, name="home"),
     path("users", UserList.as_view(), name="users"),
     path("users/<caseless_uuid:id>", UserDetail.as_view(), name="user"),
-    *(
-        [path("users/<caseless_uuid:id>/greeting", GreetingView.as_view(), name="greeting")]
-        if settings.GREETER_URL
-        else []
-    ),
+    *_greetings,
     path("auth/token", TokenView.as_view(), name="token"),
     path("auth/logout", RevokeTokenView.as_view(), name="logout"),
     path("session/", include((_sessions, "rest_framework"))),
