@@ -1,0 +1,63 @@
+"""`userapi.asgi` under a real uvicorn with two workers: requests = spans = access records = counts, in both modes."""
+
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from shutil import copy
+from urllib.parse import urlsplit
+
+import pytest
+
+from telemetry.tools.console.server import Console
+from tests.support.routes import PAIRS, Route, expect, scraped_requests, send
+from tests.support.service import Service
+
+REQUESTS = 12
+
+
+class Uvicorn(Service):
+    """The service as README says that an ASGI server runs it."""
+
+    def __init__(self, folder: Path, database: str, env: Mapping[str, str]) -> None:
+        super().__init__(folder, database, env)
+        self._command = [sys.executable, "-m", "uvicorn", "--port", str(self.port), "--workers", "2"]
+        self._command += ["userapi.asgi:application"]
+
+
+@contextmanager
+def running(folder: Path, migrated_sqlite: Path, route: Route) -> Iterator[tuple[Console, Uvicorn]]:
+    """The service in the mode of `route`, and what receives from it."""
+    with Console(grpc_port=0, http_port=0, api_port=0) as console:
+        database = f"sqlite:///{copy(migrated_sqlite, folder / 'db.sqlite3')}"
+        env = {**route.env(console), "USERAPI_OPEN_ACCESS": "true", "OTEL_METRIC_EXPORT_INTERVAL": "500"}
+        with Uvicorn(folder, database, env) as service:
+            yield console, service
+
+
+@pytest.mark.parametrize("route", PAIRS, ids=str)
+def test_asgi_counts_are_those_of_the_requests(tmp_path: Path, migrated_sqlite: Path, route: Route) -> None:
+    with running(tmp_path, migrated_sqlite, route) as (console, service):
+        send(service, REQUESTS)
+        status, headers, _ = service.request("POST", "/users", {"name": "Ada", "email": "ada@example.com"})
+        assert status == 201
+        assert service.get(urlsplit(headers["location"]).path)[0] == 200
+        assert service.get("/readyz")[0] == 200  # a probe: it leaves nothing
+        total = REQUESTS + 2
+        expect(console, route.mode, total)
+        if route.mode == "direct":
+            assert scraped_requests(service) == total
+        spans = console.store.spans()
+        servers = {span.span_id: span for span in spans if span.kind == "server"}
+        assert Counter(span.attributes["http.route"] for span in servers.values()) == {
+            "/users": 2 * REQUESTS // 3 + 1,
+            "/users/{id}": REQUESTS // 3 + 1,
+        }
+        # Views run in threads: their queries and records are in the request's trace all the same.
+        queries = [span for span in spans if span.kind == "client"]
+        assert {span.parent_span_id for span in queries} <= servers.keys()
+        reads = [span.span_id for span in servers.values() if span.name == "GET /users"]
+        assert {*reads} <= {span.parent_span_id for span in queries}
+        access = [record for record in console.store.logs() if record.scope.name == "userapi.access"]
+        assert {record.span_id for record in access} == servers.keys()
