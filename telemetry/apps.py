@@ -15,6 +15,7 @@ class TelemetryAppConfig(AppConfig):
         )
         from telemetry.config import ConfigError, TelemetryConfig
         from telemetry.logs import guard_failures
+        from telemetry.servers.refused import refuse_unsupported
 
         guard_failures()
         lifecycle.project()
@@ -30,6 +31,7 @@ class TelemetryAppConfig(AppConfig):
             if not config.records:
                 return
             instrumentation = config.instrumentation
+            refuse_unsupported()
         add_middleware()
         if instrumentation == "contrib" and (found := lifecycle.recording()):
             found.patch()  # its middleware must be listed before the application is built

@@ -9,6 +9,7 @@ from typing import Any
 
 from telemetry import lifecycle
 from telemetry.logs import RedactingFormatter
+from telemetry.servers.refused import refuse_unsupported
 
 __all__ = ["on_exit", "on_starting", "post_fork", "post_worker_init"]
 
@@ -17,6 +18,7 @@ lifecycle.load_config()
 
 def on_starting(server: Any) -> None:
     """Hold the directory of the run, so that the exporter outlives a moment without workers."""
+    refuse_unsupported()
     RedactingFormatter.install(logging.getLogger("gunicorn.error"))
     server.telemetry_hold = None
     if lifecycle.load_config().records:

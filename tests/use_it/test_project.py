@@ -142,6 +142,23 @@ def test_bad_value_ends_the_server_with_one_line(project: Path, site: Path, name
     assert "Traceback" not in str(ended.value)
 
 
+@pytest.mark.parametrize("options", ["-c python:telemetry.servers.gunicorn", "", "--preload"])
+def test_tornado_worker_is_refused(project: Path, site: Path, options: str) -> None:
+    command = f"gunicorn {options} --bind 127.0.0.1:8000 --workers 1 --worker-class tornado mysite.wsgi"
+    server = Server(project, site, command, {})
+    with pytest.raises(RuntimeError) as ended:
+        server.start()
+    server.stop()
+    assert str(ended.value).count("telemetry: --worker-class: unsupported value 'tornado'; expected sync, ") == 1
+    assert "Traceback" not in str(ended.value)
+
+
+def test_tornado_worker_without_telemetry_is_not_our_business(project: Path, site: Path) -> None:
+    command = "gunicorn -c python:telemetry.servers.gunicorn --bind 127.0.0.1:8000 --worker-class tornado mysite.wsgi"
+    with running(project, site, command, {"TELEMETRY_MODE": "off"}) as server:
+        assert server.get("/nowhere")[0] == 404
+
+
 @pytest.mark.parametrize(
     ("given", "text"),
     [
