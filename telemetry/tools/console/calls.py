@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from telemetry.tools.console.records import STATUS_ERROR, StoredSpan
+from telemetry.tools.console.records import STATUS_ERROR
+from telemetry.tools.console.spans import Trace
 
 _MOST_EDGES = 200
 
@@ -35,15 +36,18 @@ class Calls:
         return sorted(self.durations)[math.ceil(0.95 * len(self.durations)) - 1] / 1e9
 
 
-def calls_between(traces: Iterable[list[StoredSpan]], seconds: int, now_ns: int) -> list[Calls]:
+def calls_between(traces: Iterable[Trace], seconds: int, now_ns: int) -> list[Calls]:
     """The calls that ended in the last `seconds` and whose spans are kept, the most frequent first."""
     begin_ns = now_ns - seconds * 10**9
     found: dict[tuple[str, str], Calls] = {}
-    for trace in (trace for trace in traces if len(trace) > 1):
-        services = {span.span_id: span.resource.service for span in trace}
-        for span in trace:
-            edge = services.get(span.parent_id, span.resource.service), span.resource.service
-            if edge[0] == edge[1] or span.end_ns < begin_ns or (edge not in found and len(found) >= _MOST_EDGES):
+    for trace in (trace for trace in traces if trace.end_ns >= begin_ns and len(trace) > 1):
+        for span in trace.spans():
+            parent = trace.get(span.parent_id)
+            # Most spans have their parent's resource and scope, which is quick to see.
+            if parent is None or parent.origin is span.origin or span.end_ns < begin_ns:
+                continue
+            edge = parent.resource.service, span.resource.service
+            if edge[0] == edge[1] or (edge not in found and len(found) >= _MOST_EDGES):
                 continue
             calls = found.setdefault(edge, Calls(*edge, seconds))
             calls.errors += span.status == STATUS_ERROR

@@ -1,5 +1,6 @@
 """How requests went over time, by mode: a ring of short slots that server spans are counted into as they arrive."""
 
+import sys
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
@@ -25,9 +26,10 @@ def new_counts() -> "array[int]":
     return array("I", bytes(4 * BUCKETS))
 
 
-def added_up(distributions: Iterable[Sequence[int]]) -> list[int]:
-    """The sum of several distributions."""
-    return list(map(sum, zip(*distributions, strict=True))) or [0] * BUCKETS
+def added_up(distributions: "Iterable[array[int]]") -> "array[int]":
+    """The sum of several distributions, each of which is added as one long number: no count is 2 ** 32 or more."""
+    total = sum(int.from_bytes(each, sys.byteorder) for each in distributions)
+    return array("I", total.to_bytes(4 * BUCKETS, sys.byteorder))
 
 
 SLOT_SECONDS = 2
@@ -61,8 +63,8 @@ class Figures:
     seconds: float
     requests: int
     errors: int
-    durations: list[int]
-    delays: list[int]
+    durations: Sequence[int]
+    delays: Sequence[int]
 
     @property
     def rate(self) -> float:

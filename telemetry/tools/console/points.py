@@ -1,9 +1,12 @@
 """Series of metrics and their data points: as stored, and as decoded for readers."""
 
 import re
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
+from operator import attrgetter
 from typing import Any, Literal
 
 from google.protobuf.message import Message
@@ -104,6 +107,13 @@ class Series:
     def shape(self) -> Shape:
         """How it is drawn."""
         return shape_of(self.instrument.type)
+
+    def latest(self, most: int | None = None, since_ns: int = 0) -> "list[StoredPoint]":
+        """The latest points, the oldest first: at most so many, and of those before `since_ns` only the last."""
+        # Only the points that are asked for are touched: of a full store, most are in no cache of the processor.
+        begin = bisect_left(self.points, since_ns, key=attrgetter("time_ns")) if since_ns else 0
+        count = len(self.points) - max(begin - 1, 0)
+        return list(islice(reversed(self.points), count if most is None else min(count, most)))[::-1]
 
 
 @dataclass(frozen=True, slots=True)

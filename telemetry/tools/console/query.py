@@ -32,8 +32,9 @@ _TERM = re.compile(
     r"""(?:(?P<name>[^\s"=<>!]+)(?P<operator>!=|>=|<=|=|>|<))?(?P<value>"(?:[^"\\]|\\.)*"(?=\s|$)|\S+)"""
 )
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+#: How a value compares to a term's; what `!=` is about is negated where all values have been looked at.
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
-    ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le, "=": operator.eq, "!=": operator.ne,
+    ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le, "=": operator.eq, "!=": operator.eq,
 }  # fmt: skip
 _UNITS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "": 10**6}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|)")

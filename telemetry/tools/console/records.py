@@ -17,7 +17,7 @@ from telemetry.tools.console.origin import Origin, Resource, Scope
 from telemetry.tools.console.values import PlainValue, plain_attributes, plain_value
 
 #: What a stored record takes in memory beyond its OTLP bytes and name (measured on CPython 3.11; bytes).
-SPAN_OVERHEAD = 400
+SPAN_OVERHEAD = 410
 LOG_OVERHEAD = 290
 
 SPAN_KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
@@ -113,7 +113,7 @@ class StoredSpan(_Stored):
     """A span as the store keeps it; `status_code` is that of a request's answer, else 0."""
 
     __slots__ = (
-        "end_ns", "kind", "name", "parent_id", "span_id", "start_ns", "status", "status_code", "trace_id",
+        "end_ns", "has_links", "kind", "name", "parent_id", "span_id", "start_ns", "status", "status_code", "trace_id",
     )  # fmt: skip
 
     def __init__(self, message: trace_pb2.Span, raw: bytes, origin: Origin) -> None:
@@ -125,6 +125,7 @@ class StoredSpan(_Stored):
         self.start_ns = message.start_time_unix_nano
         self.end_ns = message.end_time_unix_nano
         self.status = message.status.code
+        self.has_links = bool(message.links)
         self.status_code = 0
         if self.kind == KIND_SERVER or not self.parent_id:
             for attribute in message.attributes:

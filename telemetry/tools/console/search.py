@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 from telemetry.tools.console.query import OPERATORS, TEXT, Term, number_of
 from telemetry.tools.console.records import SPAN_KINDS, STATUS_ERROR, LogRecord, Span, StoredLog, StoredSpan, name_of
 from telemetry.tools.console.retention import affordable
-from telemetry.tools.console.spans import SORTS, duration_of, has_failed, root_of, start_of
+from telemetry.tools.console.spans import SORTS, Trace, has_failed, root_of
 from telemetry.tools.console.values import PlainValue
 
 
@@ -18,24 +19,27 @@ class Query:
     terms: tuple[Term, ...] = ()
 
     def find_traces(
-        self, traces: Iterable[list[StoredSpan]], limit: int, *, skip: int = 0, sort: str = "start"
+        self, traces: Iterable[Trace], limit: int, *, skip: int = 0, sort: str = "start"
     ) -> list[list[StoredSpan]]:
-        """The `limit` traces that match after the first `skip`, the latest or the longest first."""
+        """The spans of the `limit` traces that match after the first `skip`, the latest or the longest first.
+
+        A trace matches if each term matches one of its spans (not all of them the same one).
+        """
         # Sorted before they are filtered, which is what costs: no more are looked into than are asked for.
-        ordered = sorted(traces, key=SORTS[sort], reverse=True)
-        return list(islice(filter(self.matches_trace, ordered), skip, skip + limit))
+        found: Iterable[Trace] = sorted(traces, key=SORTS[sort], reverse=True)
+        for term in self.terms:
+            found = filter(partial(_matches_trace, term), found)
+        return list(islice(filter(None, map(Trace.spans, found)), skip, skip + limit))
 
     def find_logs(self, records: Iterable[StoredLog], limit: int, *, skip: int = 0) -> list[StoredLog]:
         """The `limit` log records that match after the first `skip`, or fewer if they are large."""
-        return list(affordable(islice(filter(self.matches_log, records), skip, None), limit))
+        return list(affordable(islice(self.matching_logs(records), skip, None), limit))
 
-    def matches_trace(self, trace: list[StoredSpan]) -> bool:
-        """Whether each term matches a span of the trace (not all of them the same one)."""
-        return all(_matches_trace(term, trace) for term in self.terms)
-
-    def matches_log(self, record: StoredLog) -> bool:
-        """Whether each term matches the log record."""
-        return all(_matches_log(term, record) for term in self.terms)
+    def matching_logs(self, records: Iterable[StoredLog]) -> Iterator[StoredLog]:
+        """The log records that each term matches."""
+        for term in self.terms:
+            records = filter(partial(_matches_log, term), records)
+        return iter(records)
 
     def matches_labels(self, labels: Mapping[str, str]) -> bool:
         """Whether each term matches a label of a metric's series."""
@@ -54,20 +58,20 @@ def _cost(term: Term) -> int:
 def _is(term: Term, value: PlainValue) -> bool:
     """Whether `value` compares to the term's value as its operator asks for, except for `!=`."""
     if term.number is not None and isinstance(value, int | float) and not isinstance(value, bool):
-        return OPERATORS[term.operator.replace("!=", "=")](value, term.number)
+        return OPERATORS[term.operator](value, term.number)
     if isinstance(value, list):
         return any(_is(term, item) for item in value)
     text = str(value).lower() if isinstance(value, bool) else str(value)
     return term.operator in {"=", "!="} and text == term.value
 
 
-def _matches_trace(term: Term, trace: list[StoredSpan]) -> bool:
+def _matches_trace(term: Term, trace: Trace) -> bool:
     of_trace = _OF_TRACE.get(term.name)
     if of_trace is not None:
         found = of_trace(term, trace)
     else:
         of_span = _OF_SPAN.get(term.name, _attribute)
-        found = any(of_span(term, span) for span in trace)
+        found = any(of_span(term, span) for span in trace.spans())
     return found != (term.operator == "!=")
 
 
@@ -82,13 +86,14 @@ def _matches_labels(term: Term, labels: Mapping[str, str]) -> bool:
     return (_is(term, value) or _is(term, number_of(value))) != (term.operator == "!=")
 
 
-def _status(term: Term, trace: list[StoredSpan]) -> bool:
+def _status(term: Term, trace: Trace) -> bool:
+    spans = trace.spans()
     if term.value in {"ok", "error", "failed"}:
-        errors = [span for span in trace if span.status == STATUS_ERROR]
+        errors = [span for span in spans if span.status == STATUS_ERROR]
         if term.value == "failed":
-            return bool(errors) and has_failed(root_of(trace), errors)
+            return bool(errors) and has_failed(root_of(spans), errors)
         return bool(errors) == (term.value == "error")
-    return f"{root_of(trace).status_code // 100}xx" == term.value
+    return bool(spans) and f"{root_of(spans).status_code // 100}xx" == term.value
 
 
 def _attribute(term: Term, record: StoredSpan | StoredLog) -> bool:
@@ -99,10 +104,10 @@ def _attribute(term: Term, record: StoredSpan | StoredLog) -> bool:
     return term.may_match(record.raw) and any(_is(term, value) for value in record.values_of(term.name))
 
 
-_OF_TRACE: dict[str, Callable[[Term, list[StoredSpan]], bool]] = {
+_OF_TRACE: dict[str, Callable[[Term, Trace], bool]] = {
     "status": _status,
-    "duration": lambda term, trace: _is(term, duration_of(trace)),
-    "time": lambda term, trace: _is(term, start_of(trace)),
+    "duration": lambda term, trace: _is(term, trace.duration_ns),
+    "time": lambda term, trace: _is(term, trace.start_ns),
 }
 _OF_SPAN: dict[str, Callable[[Term, StoredSpan], bool]] = {
     "mode": lambda term, span: term.value == span.resource.mode,
@@ -122,10 +127,10 @@ _OF_LOG: dict[str, Callable[[Term, StoredLog], bool]] = {
 }
 
 
-def linking_to(trace_id: str, traces: Iterable[list[StoredSpan]], limit: int) -> list[StoredSpan]:
-    """Spans of other traces that have a link to this one."""
+def linking_to(trace_id: str, linking: Iterable[StoredSpan], limit: int) -> list[StoredSpan]:
+    """Those of the spans, which have links, that are of other traces and have one to this trace."""
     needle = bytes.fromhex(trace_id)
-    spans = (span for trace in traces if trace[0].trace_id != needle for span in trace if needle in span.raw)
+    spans = (span for span in linking if needle in span.raw and span.trace_id != needle)
     linked = (span for span in spans if any(link.trace_id == trace_id for link in span.decode().links))
     return list(islice(linked, limit))
 

@@ -1,16 +1,18 @@
 """The spans of the store, indexed by trace."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 
 from telemetry.tools.console.limits import SignalLimits
 from telemetry.tools.console.records import KIND_SERVER, STATUS_ERROR, StoredSpan
 from telemetry.tools.console.retention import BoundedQueue
 
-Trace = dict[bytes, StoredSpan]
-
-#: What the index takes for each trace (measured on CPython 3.11; bytes).
-TRACE_OVERHEAD = 350
+#: What the index takes for each trace, and for each span with links (measured on CPython 3.11; bytes).
+TRACE_OVERHEAD = 370
+LINKING_OVERHEAD = 110
+#: Later than any time of a span, which has 64 bits.
+_NEVER_NS = 1 << 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +35,54 @@ class TraceSummary:
     status_code: int
 
 
+class Trace(dict[bytes, StoredSpan]):
+    """The spans of one trace by id, with its first start and its last end (nanoseconds since the epoch)."""
+
+    __slots__ = ("end_ns", "start_ns")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.start_ns = _NEVER_NS
+        self.end_ns = 0
+
+    @property
+    def duration_ns(self) -> int:
+        """From the first start to the last end."""
+        return max(self.end_ns - self.start_ns, 0)
+
+    def spans(self) -> list[StoredSpan]:
+        """The spans in order of arrival, without the store's lock; none if all were evicted meanwhile."""
+        return list(self.values())
+
+    def include(self, span: StoredSpan) -> None:
+        """Extend the trace's time by that of a span."""
+        self.start_ns = min(self.start_ns, span.start_ns)
+        self.end_ns = max(self.end_ns, span.end_ns)
+
+
 class SpanStore(BoundedQueue[StoredSpan]):
     """Keeps the newest spans and finds them by trace."""
 
     def __init__(self, limits: SignalLimits) -> None:
         super().__init__(limits)
         self._traces: dict[bytes, Trace] = {}
+        #: Traces of which spans have been evicted since their times were found.
+        self._shortened: set[bytes] = set()
+        self._linking: dict[StoredSpan, None] = {}
 
     def add(self, span: StoredSpan) -> bool:
         """Keep the span; False if one with the same trace and span id is kept already (the first one stays)."""
         trace = self._traces.get(span.trace_id)
         if trace is None:
-            trace = self._traces[span.trace_id] = {}
+            trace = self._traces[span.trace_id] = Trace()
             self.charge(TRACE_OVERHEAD)
         elif span.span_id in trace:
             return False
         trace[span.span_id] = span
+        trace.include(span)
+        if span.has_links:
+            self._linking[span] = None
+            self.charge(LINKING_OVERHEAD)
         self.share(span.origin)
         self.append(span)
         return True
@@ -57,18 +91,32 @@ class SpanStore(BoundedQueue[StoredSpan]):
         self.release(span.origin)
         trace = self._traces[span.trace_id]
         del trace[span.span_id]
+        if span.has_links:
+            del self._linking[span]
+            self.charge(-LINKING_OVERHEAD)
+        self._shortened.add(span.trace_id)
         if not trace:
             del self._traces[span.trace_id]
+            self._shortened.discard(span.trace_id)
             self.charge(-TRACE_OVERHEAD)
 
     def trace(self, trace_id: bytes) -> list[StoredSpan]:
         """The spans of one trace in order of arrival; empty if there is none."""
         return list(self._traces.get(trace_id, {}).values())
 
-    def latest(self) -> Iterator[list[StoredSpan]]:
-        """The spans of each trace, the trace that appeared last first."""
-        for trace in reversed(self._traces.values()):
-            yield list(trace.values())
+    def latest(self, trace_id: bytes | None = None) -> list[Trace]:
+        """All traces, the one that appeared last first; only one if its id is given."""
+        for trace in map(self._traces.__getitem__, self._shortened):
+            trace.start_ns = min(span.start_ns for span in trace.values())
+            trace.end_ns = max(span.end_ns for span in trace.values())
+        self._shortened.clear()
+        if trace_id is not None:
+            return [self._traces[trace_id]] if trace_id in self._traces else []
+        return list(reversed(self._traces.values()))
+
+    def linking(self) -> list[StoredSpan]:
+        """The spans that have links, in order of arrival."""
+        return list(self._linking)
 
 
 def root_of(spans: list[StoredSpan]) -> StoredSpan:
@@ -85,33 +133,22 @@ def has_failed(root: StoredSpan, errors: Iterable[StoredSpan]) -> bool:
     return any(span is root or span.kind == KIND_SERVER for span in errors)
 
 
-def duration_of(trace: list[StoredSpan]) -> int:
-    """From the first start to the last end, in nanoseconds."""
-    if len(trace) == 1:
-        return max(trace[0].end_ns - trace[0].start_ns, 0)
-    return max(max(span.end_ns for span in trace) - min(span.start_ns for span in trace), 0)
-
-
-def start_of(trace: list[StoredSpan]) -> int:
-    """The first start, in nanoseconds since the epoch."""
-    return trace[0].start_ns if len(trace) == 1 else min(span.start_ns for span in trace)
-
-
 #: What traces are sorted by.
-SORTS: dict[str, Callable[[list[StoredSpan]], int]] = {"start": start_of, "duration": duration_of}
+SORTS: dict[str, Callable[[Trace], int]] = {"start": attrgetter("start_ns"), "duration": attrgetter("duration_ns")}
 
 
 def summarize(spans: list[StoredSpan]) -> TraceSummary:
     """The summary of a trace's spans (at least one), as far as they have arrived."""
     root = root_of(spans)
     errors = [span for span in spans if span.status == STATUS_ERROR]
+    start_ns = min(span.start_ns for span in spans)
     return TraceSummary(
         trace_id=root.trace_id.hex(),
         root_name=root.name,
         service=root.resource.service,
         mode=root.resource.mode,
-        start_ns=start_of(spans),
-        duration_ns=duration_of(spans),
+        start_ns=start_ns,
+        duration_ns=max(max(span.end_ns for span in spans) - start_ns, 0),
         spans=len(spans),
         status="error" if errors else "ok",
         failed=has_failed(root, errors),

@@ -21,7 +21,7 @@ from telemetry.tools.console.points import POINT_CLASSES, Instrument, OtlpPoint,
 from telemetry.tools.console.records import KIND_SERVER, LogRecord, Span, StoredLog, StoredSpan
 from telemetry.tools.console.retention import Retained
 from telemetry.tools.console.senders import SERVER_LOGGER, Sender, Senders
-from telemetry.tools.console.spans import SpanStore, TraceSummary, summarize
+from telemetry.tools.console.spans import SpanStore, Trace, TraceSummary, summarize
 from telemetry.tools.console.values import digest, plain_attributes, whole
 
 #: The logger of the service that writes one record per request.
@@ -29,7 +29,6 @@ ACCESS_LOGGER = "userapi.access"
 #: The same, and what `TELEMETRY["ACCESS_LOGGER"]` is by default.
 ACCESS_LOGGERS = frozenset({ACCESS_LOGGER, "telemetry.access"})
 
-_ALL = 1 << 62
 #: Figures leave out the last moments, which of what is replayed are complete.
 _SHOWN_AFTER_NS = 2 * SLOT_SECONDS * 10**9
 
@@ -265,20 +264,23 @@ class Store:
         self, limit: int | None = None, mode: str | None = None, service: str | None = None
     ) -> list[TraceSummary]:
         """Summaries of the latest traces, the newest first; those in which a span has that mode, and that service."""
-        with self._changed:
-            found = (
-                trace
-                for trace in self._spans.latest()
-                if (mode is None or any(span.resource.mode == mode for span in trace))
-                and (service is None or any(span.resource.service == service for span in trace))
-            )
-            kept = list(islice(found, limit))
-        return [summarize(trace) for trace in kept]
+        found = (
+            spans
+            for spans in map(Trace.spans, self.stored_traces())
+            if (mode is None or any(span.resource.mode == mode for span in spans))
+            and (service is None or any(span.resource.service == service for span in spans))
+        )
+        return list(map(summarize, islice(filter(None, found), limit)))
 
-    def stored_traces(self) -> list[list[StoredSpan]]:
-        """The spans of each trace, undecoded; the trace that appeared last first."""
+    def stored_traces(self, trace_id: str | None = None) -> list[Trace]:
+        """The traces, which go on changing, the one that appeared last first; only one if its id in hex is given."""
         with self._changed:
-            return list(self._spans.latest())
+            return self._spans.latest(None if trace_id is None else bytes.fromhex(trace_id))
+
+    def linking_spans(self) -> list[StoredSpan]:
+        """The spans that have links, undecoded, in order of arrival."""
+        with self._changed:
+            return self._spans.linking()
 
     def has_trace(self, trace_id: str) -> bool:
         """Whether a span of the trace is kept."""
@@ -332,12 +334,15 @@ class Store:
             return self._metrics.summaries()
 
     def series(
-        self, name: str, mode: str | None = None, points: int = _ALL
+        self, name: str, mode: str | None = None, points: int | None = None, since_ns: int = 0
     ) -> list[tuple[Series, Sequence[StoredPoint]]]:
-        """The series of one metric with their latest points, the oldest of them first."""
+        """The series of one metric with their latest points, the oldest of them first.
+
+        Of the points before `since_ns` there is the last one, from which on the series is known.
+        """
         with self._changed:
             return [
-                (series, list(islice(series.points, max(len(series.points) - points, 0), None)))
+                (series, series.latest(points, since_ns))
                 for series in self._metrics.named(name)
                 if mode is None or series.mode == mode
             ]

@@ -5,6 +5,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from operator import attrgetter
 from typing import Any
 
 from telemetry.exposition.names import label_value
@@ -44,7 +45,6 @@ class CountedSeries:
         # The buckets of one scrape have one time; a bucket that appeared later has fewer points.
         self._points = [points for _, points in group]
         self._longest = max(self._points, key=len)
-        self._times = [point.time_ns for point in self._longest]
         self._decoded: dict[int, Buckets] = {}
         self._exemplars: dict[tuple[str, str, float], Exemplar] = {}
         #: The start time of the latest decoded point, 0 if it has none (nanoseconds since the epoch).
@@ -53,22 +53,22 @@ class CountedSeries:
     @property
     def last_ns(self) -> int:
         """The time of the last point."""
-        return self._times[-1]
+        return self._longest[-1].time_ns
 
     def at(self, time: float) -> Buckets | None:
         """The counts at a time in seconds since the epoch; None before the first and after the last point."""
         time_ns = int(time * 1e9)
-        after = bisect_right(self._times, time_ns)
-        if after == 0 or (after == len(self._times) and self._times[-1] < time_ns):
+        after = bisect_right(self._longest, time_ns, key=attrgetter("time_ns"))
+        if after == 0 or (after == len(self._longest) and self.last_ns < time_ns):
             return None
         left = self._state(after - 1)
-        if self._times[after - 1] == time_ns:
+        begin = self._longest[after - 1].time_ns
+        if begin == time_ns:
             return left
         right = self._state(after)
         if right.total < left.total:
             return left
-        begin, end = self._times[after - 1], self._times[after]
-        return between(left, right, (time_ns - begin) / (end - begin))
+        return between(left, right, (time_ns - begin) / (self._longest[after].time_ns - begin))
 
     def _state(self, index: int) -> Buckets:
         state = self._decoded.get(index)

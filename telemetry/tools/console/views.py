@@ -22,7 +22,7 @@ from telemetry.tools.console.points import Series, StoredPoint
 from telemetry.tools.console.query import LOG_FIELDS, TRACE_FIELDS
 from telemetry.tools.console.retention import affordable
 from telemetry.tools.console.shapes import Json, as_json, log_json, metric_json, panel_json, series_json, span_json
-from telemetry.tools.console.spans import SORTS, summarize
+from telemetry.tools.console.spans import SORTS, Trace, summarize
 from telemetry.tools.console.values import iso_time
 
 _LISTED = 50
@@ -174,7 +174,7 @@ def _window(parameters: Parameters) -> int:
 @endpoint("api/save", "everything that is kept, as OTLP JSON lines", content_type=OTLP_LINES)
 def save(console: ConsoleContext, _parameters: Parameters) -> HttpResponseBase:
     def lines() -> Iterable[bytes]:
-        yield from lines_of("traces", chain.from_iterable(reversed(console.store.stored_traces())))
+        yield from lines_of("traces", chain.from_iterable(map(Trace.spans, reversed(console.store.stored_traces()))))
         yield from lines_of("logs", reversed(console.store.stored_logs()))
         yield from lines_of("metrics", console.store.stored_points())
 
@@ -189,7 +189,7 @@ def save(console: ConsoleContext, _parameters: Parameters) -> HttpResponseBase:
 )
 def save_traces(console: ConsoleContext, parameters: Parameters) -> HttpResponseBase:
     store, trace_id = console.store, parameters.trace_id("trace_id")
-    kept = [spans for spans in [store.stored_trace(trace_id)] if spans] if trace_id else store.stored_traces()
+    kept = store.stored_traces(trace_id)
     found = parameters.query(TRACE_FIELDS).find_traces(kept, len(kept))
     ids = [spans[0].trace_id.hex() for spans in found] or ([trace_id] if trace_id else [])
     records = chain.from_iterable(reversed(store.stored_logs(each)) for each in ids)
@@ -206,7 +206,7 @@ def save_traces(console: ConsoleContext, parameters: Parameters) -> HttpResponse
 def save_logs(console: ConsoleContext, parameters: Parameters) -> HttpResponseBase:
     query = parameters.query(LOG_FIELDS)
     kept = reversed(console.store.stored_logs(parameters.trace_id("trace_id")))
-    return _download("logs", lines_of("logs", (record for record in kept if query.matches_log(record))))
+    return _download("logs", lines_of("logs", query.matching_logs(kept)))
 
 
 def _download(name: str, lines: Iterable[bytes]) -> HttpResponseBase:

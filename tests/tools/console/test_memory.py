@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 import psutil
 import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from telemetry.tools.console.ingest import SIGNALS
@@ -126,6 +127,7 @@ SENDERS: dict[str, Sender] = {
     "spans with wide characters": spans(name=lambda: unique(2000) + "\N{GRINNING FACE}"),
     "spans with routes": spans(attributes=lambda: attributes({"http.route": unique(300)})),
     "spans with attributes": spans(attributes=many_attributes),
+    "spans with links": spans(links=lambda: [Span.Link(trace_id=os.urandom(16), span_id=os.urandom(8))]),
     "spans of many services": spans(service=lambda: unique(200)),
     "spans of many modes": spans(mode=lambda: unique(5000)),
     "spans of many resources": spans_from(lambda sent: sent.resource.attributes.extend(many_attributes())),

@@ -7,6 +7,8 @@ import pytest
 
 from telemetry.tools.console.ingest import SIGNALS, Rejection
 from telemetry.tools.console.limits import Limits, SignalLimits
+from telemetry.tools.console.query import parse
+from telemetry.tools.console.search import Query
 from telemetry.tools.console.store import Store
 from tests.tools.console.client import DELTA, TRACE_ID, logs, many_ids, one_span, requests_total, traces
 
@@ -219,6 +221,39 @@ def test_summary_of_a_trace_names_its_root() -> None:
     [summary] = store.traces()
     assert (summary.root_name, summary.start_ns, summary.duration_ns, summary.spans) == ("GET", SECOND, 3 * SECOND, 2)
     assert summary.status == "ok"
+
+
+def test_trace_whose_first_span_is_evicted_has_the_time_of_what_is_left() -> None:
+    store = Store(Limits(spans=SignalLimits(2, 1 << 30)))
+    for number, (start, end) in enumerate([(1, 9), (3, 4), (2, 6)]):
+        ids = [(many_ids(2)[number // 2][0], f"{number + 1:016x}")]
+        take(store, "traces", traces(ids, start_time_unix_nano=start * SECOND, end_time_unix_nano=end * SECOND))
+    latest, shortened = store.stored_traces()
+    assert (latest.start_ns, latest.duration_ns) == (2 * SECOND, 4 * SECOND)
+    assert (shortened.start_ns, shortened.duration_ns) == (3 * SECOND, SECOND)
+    every = [trace.spans() for trace in (latest, shortened)]
+    assert Query().find_traces(store.stored_traces(), 9, sort="duration") == every
+    assert Query().find_traces(store.stored_traces(), 9, sort="start") == every[::-1]
+    # A reader that came before an eviction finds what is left after it.
+    take(store, "traces", traces([("12" * 16, "01" * 8)]))
+    assert shortened.spans() == []
+    assert Query(parse("status=5xx")).find_traces([latest, shortened], 9) == []
+    assert Query(parse("status!=5xx")).find_traces([latest, shortened], 9) == every[:1]
+
+
+def test_series_begins_with_the_last_point_before_a_time() -> None:
+    store = Store()
+    for number in range(1, 6):
+        take(store, "metrics", requests_total(number, time_ns=number * SECOND))
+
+    def times(**wanted: Any) -> list[int]:
+        [(_, points)] = store.series("http.server.request.duration", **wanted)
+        return [point.time_ns // SECOND for point in points]
+
+    assert times() == [1, 2, 3, 4, 5]
+    assert times(points=2) == [4, 5]
+    assert times(since_ns=4 * SECOND) == [3, 4, 5]
+    assert times(since_ns=9 * SECOND) == [5]
 
 
 def test_traces_are_listed_latest_first_and_filtered() -> None:

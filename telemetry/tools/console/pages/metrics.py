@@ -103,8 +103,10 @@ def _tracks(store: Store, entry: Entry, window: int, mode: str | None, query: Qu
     """The metric's tracks from all sources whose labels match, their grid, and how many were left out."""
     names: dict[str, str] = {"service_name": "service.name", "export_mode": _MODE}
     grouped: list[list[Group]] = []
+    # The first step begins up to one step, which is at most a twelfth of the window, before the window.
+    since_ns = store.now_ns() - 2 * window * 10**9
     for instrument in entry.instruments:
-        every = store.series(instrument.name, mode)
+        every = store.series(instrument.name, mode, since_ns=since_ns)
         series = [
             (each, points)
             for each, points in every

@@ -117,7 +117,7 @@ def trace(request: ConsoleRequest, trace_id: str) -> HttpResponse:
         "record_count": len(stored_records),
         "linking": [
             (span.trace_id.hex(), span.name, reverse("traces-one", args=[span.trace_id.hex()]))
-            for span in linking_to(trace_id, store.stored_traces(), _MOST_LINKING)
+            for span in linking_to(trace_id, reversed(store.linking_spans()), _MOST_LINKING)
         ],
         "api": reverse("api-trace", args=[trace_id]),
         "save": with_query(reverse("api-save-traces"), trace_id=trace_id),
