@@ -2,7 +2,9 @@
 
 import copy
 from collections import OrderedDict
+from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 _OTHER = "(other)"
 _DISTINCT_NAMES = 64
@@ -36,34 +38,35 @@ class ModeTotals:
         """Count a span of kind SERVER."""
         self.server_spans += 1
         services = self.server_spans_by_service
-        service = _bounded(service, services)
+        service = _bounded(service, services, _DISTINCT_NAMES)
         services[service] = services.get(service, 0) + 1
 
 
-class Totals:
-    """The totals of each mode; bounded. Not thread-safe."""
+CountsT = TypeVar("CountsT")
 
-    def __init__(self) -> None:
-        self._modes: dict[str, ModeTotals] = {}
 
-    def mode(self, name: str) -> ModeTotals:
-        """The totals of a mode, to be added to."""
-        found = self._modes.get(name)
-        return self._modes.setdefault(_bounded(name, self._modes), ModeTotals()) if found is None else found
+class ByMode(dict[str, CountsT]):
+    """What is counted of each mode, made when it is first asked for; `most` modes, then one for all others.
 
-    def snapshot(self) -> dict[str, ModeTotals]:
+    Not thread-safe: the `Store` holds the lock.
+    """
+
+    def __init__(self, make: Callable[[], CountsT], most: int = _DISTINCT_NAMES) -> None:
+        super().__init__()
+        self._make = make
+        self._most = most
+
+    def __missing__(self, mode: str) -> CountsT:
+        return self.setdefault(_bounded(mode, self, self._most), self._make())
+
+    def snapshot(self) -> dict[str, CountsT]:
         """A copy by mode."""
-        return copy.deepcopy(self._modes)
+        return {mode: copy.deepcopy(counts) for mode, counts in self.items()}
 
 
-def _bounded(name: str, known: dict[str, int] | dict[str, ModeTotals]) -> str:
-    return name if name in known or len(known) < _DISTINCT_NAMES else _OTHER
+def _bounded(name: str, known: Collection[str], most: int) -> str:
+    return name if name in known or len(known) < most else _OTHER
 
-
-#: The service's histogram of request durations, whose count is the number of requests.
-OTLP_METRIC = "http.server.request.duration"
-SCRAPED_FAMILY = "http_server_request_duration_seconds"
-SCRAPED_SAMPLE = f"{SCRAPED_FAMILY}_count"
 
 #: About 4 MB of them.
 _TRACKED_SERIES = 10_000
@@ -78,13 +81,13 @@ class RequestCounts:
 
     def __init__(self, tracked_series: int = _TRACKED_SERIES) -> None:
         self._tracked = tracked_series
-        self._last: OrderedDict[bytes, tuple[int, int]] = OrderedDict()
+        self._last: OrderedDict[Hashable, tuple[int, int]] = OrderedDict()
 
-    def knows(self, series: bytes) -> bool:
+    def knows(self, series: Hashable) -> bool:
         """Whether there was a value of the series."""
         return series in self._last
 
-    def gain(self, series: bytes, time_ns: int, count: int, *, resets: bool) -> int:
+    def gain(self, series: Hashable, time_ns: int, count: int, *, resets: bool) -> int:
         """What the series has gained since its last value.
 
         A point that is older than the last one (a late retry) adds nothing. `resets` says that the series has no start

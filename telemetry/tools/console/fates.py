@@ -8,7 +8,6 @@ from typing import Literal
 from prometheus_client import Metric
 
 DELIVERED = ""
-_MOST_MODES = 64
 _MOST_REASONS = 32
 _LONGEST_REASON = 100
 _OTHER = "(other)"
@@ -67,14 +66,7 @@ class Fates:
         """Spans and log records lost for any reason; a data point that was is in the next one."""
         return sum(sum(self.lost(signal).values()) for signal in ("spans", "log records"))
 
-
-class FateCounts:
-    """Adds up what the senders report, by mode; bounded. Not thread-safe."""
-
-    def __init__(self) -> None:
-        self._modes: dict[str, Fates] = {}
-
-    def add(self, mode: str, metric: str, labels: Mapping[str, object], gain: int) -> None:
+    def add(self, metric: str, labels: Mapping[str, object], gain: int) -> None:
         """Count what a series of `metric` (a key of FATE_METRICS) has gained.
 
         `labels` are its attributes, by their names in OpenTelemetry or in a scrape.
@@ -85,46 +77,25 @@ class FateCounts:
             signal, reason = _OF_JOURNAL.get(_label(labels, "telemetry.signal"), ""), _JOURNAL_FULL
         if not signal or not (gain or role == "ended"):
             return
-        fates = self._of(mode)
         if role in {"recorded", "journal"}:
             if _is_sampled(labels):
-                fates.made[signal] += gain
+                self.made[signal] += gain
             if role == "recorded":
                 return
         if role == "dropped" and not reason:
             return
-        counts = fates.signals.setdefault(signal, Counter())
+        counts = self.signals.setdefault(signal, Counter())
         counts[reason if reason in counts or len(counts) < _MOST_REASONS else _OTHER] += gain
 
-    def begin(
-        self, mode: str, metric: str, labels: Mapping[str, object], count: int, arrived: Mapping[str, int]
-    ) -> None:
+    def begin(self, metric: str, labels: Mapping[str, object], count: int, arrived: Mapping[str, int]) -> None:
         """Note that a series of `metric` is older than the console: `arrived` is what it has by signal."""
         signal, role = FATE_METRICS[metric]
-        fates = self._of(mode)
         if role == "recorded":
-            fates.before.setdefault(signal, arrived[signal])
-            fates.made.setdefault(signal, 0)
-            fates.backlog[signal] += count if _is_sampled(labels) else 0
+            self.before.setdefault(signal, arrived[signal])
+            self.made.setdefault(signal, 0)
+            self.backlog[signal] += count if _is_sampled(labels) else 0
         elif role == "ended" or (role == "dropped" and _label(labels, "error.type")):
-            fates.backlog[signal] -= count
-
-    def _of(self, mode: str) -> Fates:
-        if mode not in self._modes and len(self._modes) >= _MOST_MODES:
-            mode = _OTHER
-        return self._modes.setdefault(mode, Fates())
-
-    def snapshot(self) -> dict[str, Fates]:
-        """A copy by mode."""
-        return {
-            mode: Fates(
-                {signal: counts.copy() for signal, counts in fates.signals.items()},
-                fates.made.copy(),
-                fates.before.copy(),
-                fates.backlog.copy(),
-            )
-            for mode, fates in self._modes.items()
-        }
+            self.backlog[signal] -= count
 
 
 def started_at(family: Metric) -> dict[frozenset[tuple[str, str]], float]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from telemetry.tools.console.buckets import Buckets, quantile
+from telemetry.tools.console.counts import ByMode
 from telemetry.tools.console.records import STATUS_ERROR, StoredSpan
 
 #: Eight buckets for each doubling, from 4.096 microseconds on; durations from about four minutes on share the last one.
@@ -36,7 +37,6 @@ SLOT_SECONDS = 2
 SLOTS = 900
 _SLOT_NS = SLOT_SECONDS * 10**9
 _MOST_MODES = 8
-_OTHER = "(other)"
 #: Spans end in batches that are under way for a while; the rates of the last moments are not complete yet.
 _RECENT_SLOTS = 30
 _SHORTEST_DELAY, _LONGEST_DELAY = 2.0, 15.0
@@ -137,32 +137,24 @@ class ModeHistory:
         )
 
 
-class History:
+class History(ByMode[ModeHistory]):
     """The rings of all modes, at most eight. Not thread-safe: the `Store` holds the lock."""
 
     def __init__(self) -> None:
-        self._modes: dict[str, ModeHistory] = {}
-
-    def mode(self, name: str) -> ModeHistory:
-        """The ring of a mode, to be added to."""
-        found = self._modes.get(name)
-        if found is None:
-            name = name if len(self._modes) < _MOST_MODES - 1 else _OTHER
-            found = self._modes.setdefault(name, ModeHistory())
-        return found
+        super().__init__(ModeHistory, _MOST_MODES - 1)
 
     def figures(self, seconds: int, steps: int, now: float) -> dict[str, list[Figures]]:
         """The last `seconds` in at most `steps` equal parts, by mode, up to where what ended should have arrived."""
         slots = max(round(seconds / steps / SLOT_SECONDS), 1)
         steps = round(seconds / slots / SLOT_SECONDS)
         # All modes end at the same time, and each part holds the same slots while time goes on.
-        end = min((self._end(ring, now) for ring in self._modes.values()), default=0) // slots * slots
-        return {name: ring.figures(end, slots, steps) for name, ring in self._modes.items()}
+        end = min((self._end(ring, now) for ring in self.values()), default=0) // slots * slots
+        return {name: ring.figures(end, slots, steps) for name, ring in self.items()}
 
     def recent(self, seconds: int, now: float) -> dict[str, Figures]:
         """The last `seconds`, by mode; less where a mode's first span has come since."""
         slots = seconds // SLOT_SECONDS
-        return {name: ring.recent(self._end(ring, now), slots) for name, ring in self._modes.items()}
+        return {name: ring.recent(self._end(ring, now), slots) for name, ring in self.items()}
 
     @staticmethod
     def _end(ring: ModeHistory, now: float) -> int:

@@ -2,10 +2,15 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from prometheus_client.samples import Sample
 
 from telemetry.tools.console.limits import SignalLimits
-from telemetry.tools.console.points import Instrument, Series, StoredPoint
+from telemetry.tools.console.origin import LONGEST_NAME, UNKNOWN_MODE, Origin
+from telemetry.tools.console.points import POINT_CLASSES, Instrument, Series, StoredPoint
 from telemetry.tools.console.retention import BoundedQueue
+from telemetry.tools.console.values import digest, plain_attributes
 
 
 @dataclass(slots=True)
@@ -17,6 +22,27 @@ class MetricSummary:
     series: int
 
 
+class IncomingPoint(NamedTuple):
+    """A data point on its way into the store; `kind` is a key of `points.POINT_CLASSES`."""
+
+    instrument: Instrument
+    origin: Origin
+    kind: str
+    raw: bytes
+    delta: bool
+    time_ns: int
+    start_ns: int
+    #: The number of measurements, or the value of a sum or gauge.
+    value: float
+    #: A digest of the attributes.
+    attributes: bytes
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What names its sender and its scope."""
+        return (*self.origin.resource.instance, self.origin.resource.mode, self.origin.scope.name)
+
+
 class MetricStore(BoundedQueue[StoredPoint]):
     """Keeps the newest points of all series."""
 
@@ -25,9 +51,29 @@ class MetricStore(BoundedQueue[StoredPoint]):
         self._series: dict[Hashable, Series] = {}
         self._by_name: dict[str, dict[Hashable, Series]] = {}
 
-    def find(self, key: Hashable) -> Series | None:
-        """The series with that key, if any of its points is kept."""
-        return self._series.get(key)
+    def received(self, point: IncomingPoint) -> Series:
+        """The series of a point: one of which points are kept, or a new one."""
+        resource = point.origin.resource
+        key = digest(point.instrument.name, point.kind, *point.identity, point.attributes)
+        series = self._series.get(key)
+        if series is None:
+            message: Any = POINT_CLASSES[point.kind].FromString(point.raw)
+            attributes = plain_attributes(message.attributes)
+            instance = str(resource.attributes.get("service.instance.id", ""))
+            of_sender = resource.mode, resource.service, "", attributes, instance
+            series = Series(key, point.instrument, *of_sender, point.delta, point.origin)
+        return series
+
+    def scraped(self, target: str, instrument: Instrument, sample: Sample) -> Series:
+        """The series of a sample: one of which samples are kept, or a new one."""
+        labels = sample.labels
+        key = digest(target, sample.name, *(text for item in sorted(labels.items()) for text in item))
+        series = self._series.get(key)
+        if series is None:
+            mode = (labels.get("export_mode") or UNKNOWN_MODE)[:LONGEST_NAME]
+            service = (labels.get("service_name") or target)[:LONGEST_NAME]
+            series = Series(key, instrument, mode, service, sample.name, dict(labels))
+        return series
 
     def add(self, point: StoredPoint) -> None:
         """Keep the point, and its series with it."""

@@ -36,14 +36,18 @@ class TraceSummary:
 
 
 class Trace(dict[bytes, StoredSpan]):
-    """The spans of one trace by id, with its first start and its last end (nanoseconds since the epoch)."""
+    """The spans of one trace by id, with its first start and its last end (nanoseconds since the epoch).
 
-    __slots__ = ("end_ns", "start_ns")
+    `shortened` says that a span was evicted since these two were found.
+    """
+
+    __slots__ = ("end_ns", "shortened", "start_ns")
 
     def __init__(self) -> None:
         super().__init__()
         self.start_ns = _NEVER_NS
         self.end_ns = 0
+        self.shortened = False
 
     @property
     def duration_ns(self) -> int:
@@ -66,8 +70,6 @@ class SpanStore(BoundedQueue[StoredSpan]):
     def __init__(self, limits: SignalLimits) -> None:
         super().__init__(limits)
         self._traces: dict[bytes, Trace] = {}
-        #: Traces of which spans have been evicted since their times were found.
-        self._shortened: set[bytes] = set()
         self._linking: dict[StoredSpan, None] = {}
 
     def add(self, span: StoredSpan) -> bool:
@@ -94,25 +96,21 @@ class SpanStore(BoundedQueue[StoredSpan]):
         if span.has_links:
             del self._linking[span]
             self.charge(-LINKING_OVERHEAD)
-        self._shortened.add(span.trace_id)
+        trace.shortened = True
         if not trace:
             del self._traces[span.trace_id]
-            self._shortened.discard(span.trace_id)
             self.charge(-TRACE_OVERHEAD)
-
-    def trace(self, trace_id: bytes) -> list[StoredSpan]:
-        """The spans of one trace in order of arrival; empty if there is none."""
-        return list(self._traces.get(trace_id, {}).values())
 
     def latest(self, trace_id: bytes | None = None) -> list[Trace]:
         """All traces, the one that appeared last first; only one if its id is given."""
-        for trace in map(self._traces.__getitem__, self._shortened):
-            trace.start_ns = min(span.start_ns for span in trace.values())
-            trace.end_ns = max(span.end_ns for span in trace.values())
-        self._shortened.clear()
-        if trace_id is not None:
-            return [self._traces[trace_id]] if trace_id in self._traces else []
-        return list(reversed(self._traces.values()))
+        every = self._traces
+        found = list(reversed(every.values())) if trace_id is None else [every[trace_id]] if trace_id in every else []
+        for trace in found:
+            if trace.shortened:
+                trace.start_ns = min(span.start_ns for span in trace.values())
+                trace.end_ns = max(span.end_ns for span in trace.values())
+                trace.shortened = False
+        return found
 
     def linking(self) -> list[StoredSpan]:
         """The spans that have links, in order of arrival."""

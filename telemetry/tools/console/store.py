@@ -2,27 +2,25 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import islice
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain, islice
 
 from prometheus_client import Metric
-from prometheus_client.samples import Sample
 
 from telemetry.tools.console.calls import Calls, calls_between
-from telemetry.tools.console.counts import OTLP_METRIC, SCRAPED_SAMPLE, ModeTotals, RequestCounts, Totals
-from telemetry.tools.console.fates import FATE_METRICS, FateCounts, Fates, started_at
+from telemetry.tools.console.counters import Counters
+from telemetry.tools.console.counts import ModeTotals
+from telemetry.tools.console.fates import FATE_METRICS, Fates, started_at
 from telemetry.tools.console.history import SLOT_SECONDS, Figures, History
 from telemetry.tools.console.limits import Limits
 from telemetry.tools.console.logs import LogStore
-from telemetry.tools.console.metrics import MetricStore, MetricSummary
-from telemetry.tools.console.origin import LONGEST_NAME, UNKNOWN_MODE, Origin, OriginCache
-from telemetry.tools.console.points import POINT_CLASSES, Instrument, OtlpPoint, SamplePoint, Series, StoredPoint
+from telemetry.tools.console.metrics import IncomingPoint, MetricStore, MetricSummary
+from telemetry.tools.console.origin import OriginCache
+from telemetry.tools.console.points import Instrument, OtlpPoint, SamplePoint, Series, StoredPoint
 from telemetry.tools.console.records import KIND_SERVER, LogRecord, Span, StoredLog, StoredSpan
 from telemetry.tools.console.retention import Retained
 from telemetry.tools.console.senders import SERVER_LOGGER, Sender, Senders
 from telemetry.tools.console.spans import SpanStore, Trace, TraceSummary, summarize
-from telemetry.tools.console.values import digest, plain_attributes, whole
 
 #: The logger of the service that writes one record per request.
 ACCESS_LOGGER = "userapi.access"
@@ -31,22 +29,6 @@ ACCESS_LOGGERS = frozenset({ACCESS_LOGGER, "telemetry.access"})
 
 #: Figures leave out the last moments, which of what is replayed are complete.
 _SHOWN_AFTER_NS = 2 * SLOT_SECONDS * 10**9
-
-
-class IncomingPoint(NamedTuple):
-    """A data point on its way into the store; `kind` is a key of `points.POINT_CLASSES`."""
-
-    instrument: Instrument
-    origin: Origin
-    kind: str
-    raw: bytes
-    delta: bool
-    time_ns: int
-    start_ns: int
-    #: The number of measurements, or the value of a sum or gauge.
-    value: float
-    #: A digest of the attributes.
-    attributes: bytes
 
 
 class Store:
@@ -60,11 +42,9 @@ class Store:
         self._spans = SpanStore(self.limits.spans)
         self._logs = LogStore(self.limits.logs)
         self._metrics = MetricStore(self.limits.points)
-        self._totals = Totals()
-        self._requests = RequestCounts()
+        self._counters = Counters()
         self._history = History()
         self._senders = Senders()
-        self._fates = FateCounts()
         self._replays = False
         self._latest_ns = 0
 
@@ -95,14 +75,14 @@ class Store:
         with self._changed:
             self._senders.hear({span.resource for span in spans}, "traces", now_ns)
             for span in spans:
-                totals = self._totals.mode(span.resource.mode)
+                totals = self._counters.totals[span.resource.mode]
                 if not self._spans.add(span):
                     totals.duplicate_spans += 1
                     continue
                 totals.spans += 1
                 if span.kind == KIND_SERVER:
                     totals.count_server_span(span.resource.service)
-                    self._history.mode(span.resource.mode).add(span, span.end_ns if self._replays else now_ns)
+                    self._history[span.resource.mode].add(span, span.end_ns if self._replays else now_ns)
             self._changed.notify_all()
 
     def add_logs(self, records: Sequence[StoredLog]) -> None:
@@ -111,7 +91,7 @@ class Store:
         with self._changed:
             self._senders.hear({record.resource for record in records}, "logs", now_ns)
             for record in records:
-                totals = self._totals.mode(record.resource.mode)
+                totals = self._counters.totals[record.resource.mode]
                 totals.log_records += 1
                 if record.scope.name in ACCESS_LOGGERS:
                     totals.access_records += 1
@@ -126,38 +106,10 @@ class Store:
         with self._changed:
             self._senders.hear({point.origin.resource for point in points}, "metrics", now_ns)
             for point in points:
-                self._add_point(point)
+                series = self._metrics.received(point)
+                self._counters.count_point(point, series.attributes, self.started_ns)
+                self._metrics.add(OtlpPoint(series, point.kind, point.time_ns, point.raw))
             self._changed.notify_all()
-
-    def _add_point(self, point: IncomingPoint) -> None:
-        instrument, kind, resource = point.instrument, point.kind, point.origin.resource
-        identity = (*resource.instance, resource.mode, point.origin.scope.name)
-        key = digest(instrument.name, kind, *identity, point.attributes)
-        series = self._metrics.find(key)
-        if series is None:
-            message: Any = POINT_CLASSES[kind].FromString(point.raw)
-            attributes = plain_attributes(message.attributes)
-            instance = str(resource.attributes.get("service.instance.id", ""))
-            series = Series(
-                key, instrument, resource.mode, resource.service, "", attributes, instance, point.delta, point.origin
-            )
-        totals = self._totals.mode(resource.mode)
-        totals.data_points += 1
-        is_requests = instrument.name == OTLP_METRIC and kind in {"histogram", "exponential_histogram"}
-        if is_requests or (instrument.name in FATE_METRICS and kind == "sum"):
-            gain = whole(point.value)
-            if not point.delta:
-                start_ns = point.start_ns
-                counted = digest(instrument.name, *identity, str(start_ns), point.attributes)
-                is_first = not self._requests.knows(counted)
-                gain = self._requests.gain(counted, point.time_ns, gain, resets=start_ns == 0)
-                if is_first and not is_requests:
-                    gain = self._since_start(resource.mode, instrument.name, series.attributes, start_ns, gain)
-            if is_requests:
-                totals.requests_otlp += gain
-            else:
-                self._fates.add(resource.mode, instrument.name, series.attributes, gain)
-        self._metrics.add(OtlpPoint(series, kind, point.time_ns, point.raw))
 
     def add_samples(self, target: str, families: Iterable[Metric], time_ns: int) -> int:
         """Keep and count the samples of one scrape; returns their number."""
@@ -167,55 +119,19 @@ class Store:
                 instrument = Instrument(family.name, "scrape", family.type, family.unit, family.documentation)
                 created = started_at(family) if f"{family.name}_total" in FATE_METRICS else {}
                 for sample in family.samples:
-                    self._add_sample(target, instrument, sample, time_ns, created)
+                    series = self._metrics.scraped(target, instrument, sample)
+                    self._counters.count_sample(series, sample, time_ns, created, self.started_ns)
+                    self._metrics.add(SamplePoint(series, time_ns, sample.value, sample.exemplar))
                     added += 1
             self._changed.notify_all()
         return added
-
-    def _add_sample(
-        self,
-        target: str,
-        instrument: Instrument,
-        sample: Sample,
-        time_ns: int,
-        created: Mapping[frozenset[tuple[str, str]], float],
-    ) -> None:
-        labels = sample.labels
-        key = digest(target, sample.name, *(text for item in sorted(labels.items()) for text in item))
-        mode = (labels.get("export_mode") or UNKNOWN_MODE)[:LONGEST_NAME]
-        series = self._metrics.find(key)
-        if series is None:
-            service = (labels.get("service_name") or target)[:LONGEST_NAME]
-            series = Series(key, instrument, mode, service, sample.name, dict(labels))
-        totals = self._totals.mode(mode)
-        totals.scraped_samples += 1
-        if sample.name == SCRAPED_SAMPLE or sample.name in FATE_METRICS:
-            is_first = not self._requests.knows(key)
-            gain = self._requests.gain(key, time_ns, whole(sample.value), resets=True)
-            if sample.name == SCRAPED_SAMPLE:
-                totals.requests_scraped += gain
-            else:
-                if is_first:
-                    start_ns = int(created.get(frozenset(labels.items()), 0.0) * 1e9)
-                    gain = self._since_start(mode, sample.name, labels, start_ns, gain)
-                self._fates.add(mode, sample.name, labels, gain)
-        self._metrics.add(SamplePoint(series, time_ns, sample.value, sample.exemplar))
-
-    def _since_start(self, mode: str, metric: str, labels: Mapping[str, object], start_ns: int, count: int) -> int:
-        """Return what of a series' first count came since the console's start: all or nothing."""
-        if not 0 < start_ns < self.started_ns:
-            return count
-        totals = self._totals.mode(mode)
-        arrived = {"spans": totals.spans, "log records": totals.log_records}
-        self._fates.begin(mode, metric, labels, count, arrived)
-        return 0
 
     # Reading
 
     def totals(self) -> dict[str, ModeTotals]:
         """What has arrived since the start, by mode."""
         with self._changed:
-            return self._totals.snapshot()
+            return self._counters.totals.snapshot()
 
     def mode(self, name: str) -> ModeTotals:
         """The totals of one mode; zeros if nothing has arrived of it."""
@@ -244,7 +160,7 @@ class Store:
     def fates(self) -> dict[str, Fates]:
         """What the senders report of their records, by mode."""
         with self._changed:
-            return self._fates.snapshot()
+            return self._counters.fates.snapshot()
 
     def retained(self) -> dict[str, Retained]:
         """What is kept of each signal, and what was evicted."""
@@ -282,11 +198,6 @@ class Store:
         with self._changed:
             return self._spans.linking()
 
-    def has_trace(self, trace_id: str) -> bool:
-        """Whether a span of the trace is kept."""
-        with self._changed:
-            return bool(self._spans.trace(bytes.fromhex(trace_id)))
-
     def stored_logs(self, trace_id: str | None = None) -> list[StoredLog]:
         """The log records, undecoded, the newest first; of one trace if its id in hex is given."""
         with self._changed:
@@ -294,8 +205,7 @@ class Store:
 
     def stored_trace(self, trace_id: str) -> list[StoredSpan]:
         """The spans of the trace with that id in hex, undecoded, by start; empty if none is kept."""
-        with self._changed:
-            kept = self._spans.trace(bytes.fromhex(trace_id))
+        kept = chain.from_iterable(map(Trace.spans, self.stored_traces(trace_id)))
         return sorted(kept, key=lambda span: span.start_ns)
 
     def trace(self, trace_id: str) -> list[Span]:
@@ -308,19 +218,9 @@ class Store:
             kept = list(self._spans)
         return [span.decode() for span in kept]
 
-    def logs(
-        self,
-        limit: int | None = None,
-        mode: str | None = None,
-        trace_id: str | None = None,
-        minimum_severity: int = 0,
-    ) -> list[LogRecord]:
-        """The latest log records, the newest first; severity is the log data model's number."""
-        found = (
-            record
-            for record in self.stored_logs(trace_id)
-            if (mode is None or record.resource.mode == mode) and record.severity_number >= minimum_severity
-        )
+    def logs(self, limit: int | None = None, mode: str | None = None, trace_id: str | None = None) -> list[LogRecord]:
+        """The latest log records, the newest first."""
+        found = (record for record in self.stored_logs(trace_id) if mode is None or record.resource.mode == mode)
         return [record.decode() for record in islice(found, limit)]
 
     def stored_points(self) -> list[OtlpPoint]:

@@ -68,7 +68,7 @@ class Site:
         for address in waiting:
             status, body = self.get(address)
             trace = re.match("/traces/([0-9a-f]{32})", address)
-            if trace is None or self.store.has_trace(trace[1]):
+            if trace is None or self.store.stored_traces(trace[1]):
                 assert status == 200, address
             else:
                 assert status in {200, 404}, address

@@ -150,7 +150,7 @@ def _exemplars(store: Store, entry: Entry, found: Sequence[Track]) -> list[Exemp
             in_unit(exemplar.value, entry.unit),
             track.mode,
             ", ".join(value for name, value in sorted(track.labels.items()) if name in differing),
-            store.has_trace(exemplar.trace_id),
+            bool(store.stored_traces(exemplar.trace_id)),
         )
         for exemplar, track in pairs[:_MOST_EXEMPLARS]
     ]

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from telemetry.tools.console.application import ConsoleRequest
-from telemetry.tools.console.counts import OTLP_METRIC, SCRAPED_FAMILY
+from telemetry.tools.console.counters import OTLP_METRIC, SCRAPED_FAMILY
 from telemetry.tools.console.pages.charts import Chart, Dot
 from telemetry.tools.console.pages.formats import seconds
 from telemetry.tools.console.pages.rendering import page, saving, turning, with_query
