@@ -35,6 +35,11 @@ class Sender:
     report: dict[str, PlainValue] | None = None
     report_ns: int = 0
 
+    @property
+    def slot(self) -> PlainValue:
+        """The worker's slot, None if it was not reported."""
+        return (self.report or {}).get("worker.slot")
+
     def is_silent(self, now_ns: int) -> bool:
         """Whether nothing has come of it for half a minute."""
         return now_ns - self.last_ns > _SILENT_NS

@@ -127,12 +127,6 @@ def iso(time_ns: int) -> str:
 
 
 @register.filter
-def short(text: Any, length: int = 8) -> str:
-    """The beginning of an id."""
-    return str(text)[:length]
-
-
-@register.filter
 def plain(value: PlainValue) -> str:
     """An attribute's value as text: texts as they are, everything else as JSON."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -10,14 +10,13 @@ from django.views.decorators.http import require_safe
 
 from telemetry.tools.console.application import ConsoleRequest
 from telemetry.tools.console.logs import SEVERITIES
-from telemetry.tools.console.pages.rendering import page, saving, turning
-from telemetry.tools.console.pages.shown_modes import colour_of, services_of, shown_modes
+from telemetry.tools.console.pages.lists import MOST_LISTED, list_page
+from telemetry.tools.console.pages.shown_modes import colour_of, shown_modes
 from telemetry.tools.console.parameters import LOGS, Parameters
 from telemetry.tools.console.query import LOG_FIELDS
 from telemetry.tools.console.records import LogRecord, StoredLog
 
 _LISTED = 100
-_MOST_LISTED = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,7 @@ class LogRow:
 def logs(request: ConsoleRequest) -> HttpResponse:
     """The latest log records that match."""
     parameters = Parameters(request, *LOGS, blank=True)
-    limit, skip = parameters.listing(_LISTED, _MOST_LISTED)
+    limit, skip = parameters.listing(_LISTED, MOST_LISTED)
     query = parameters.query(LOG_FIELDS)
     store = request.console.store
     modes = shown_modes(store)
@@ -43,16 +42,12 @@ def logs(request: ConsoleRequest) -> HttpResponse:
     latest_first = sorted(found[:limit], key=lambda record: record.time_ns, reverse=True)
     context = {
         "rows": rows_of(latest_first, modes),
-        **turning("logs", parameters, limit, skip, more=len(found) > limit, now_ns=store.now_ns()),
-        "save": saving("logs", parameters),
-        "wanted": parameters.given,
         "severities": SEVERITIES,
         "filtered": bool(query.terms),
         "kept": store.retained()["log_records"],
         "modes": modes,
-        "services": services_of(store),
     }
-    return page(request, "logs", context)
+    return list_page(request, "logs", parameters, context, usual=_LISTED, more=len(found) > limit)
 
 
 def rows_of(records: Iterable[StoredLog], modes: list[str]) -> list[LogRow]:

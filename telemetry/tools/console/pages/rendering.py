@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from telemetry.tools.console.application import ConsoleRequest
-from telemetry.tools.console.parameters import Parameters
 
 _HERE = Path(__file__).resolve().parents[1]
 _ASSETS = {"console.css": "text/css", "console.js": "text/javascript", "icon.svg": "image/svg+xml"}
@@ -59,27 +57,6 @@ def with_query(url: str, **parameters: str | None) -> str:
     """The URL with those parameters that have a value."""
     query = urlencode({name: value for name, value in parameters.items() if value})
     return f"{url}?{query}" if query else url
-
-
-def turning(
-    name: str, parameters: Parameters, limit: int, skip: int, *, more: bool, now_ns: int
-) -> dict[str, str | None]:
-    """The addresses of the list's pages before and after this one; what arrives meanwhile does not move them."""
-    until = (
-        parameters.given.get("to")
-        or datetime.fromtimestamp(now_ns / 1e9 + 1e-3, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
-    )
-
-    def at(place: int) -> str:
-        return with_query(reverse(name), **parameters.given | {"to": until, "skip": str(place) if place else ""})
-
-    return {"newer": at(max(skip - limit, 0)) if skip else None, "older": at(skip + limit) if more else None}
-
-
-def saving(name: str, parameters: Parameters) -> str:
-    """The address under which all that the list finds is saved."""
-    found = {key: value for key, value in parameters.given.items() if key not in {"sort", "skip", "limit"}}
-    return with_query(reverse(f"api-save-{name}"), **found)
 
 
 def _navigation() -> list[tuple[str, str, str]]:

@@ -11,16 +11,16 @@ from telemetry.tools.console.application import ConsoleRequest
 from telemetry.tools.console.counters import OTLP_METRIC, SCRAPED_FAMILY
 from telemetry.tools.console.pages.charts import Chart, Dot
 from telemetry.tools.console.pages.formats import seconds
-from telemetry.tools.console.pages.rendering import page, saving, turning, with_query
-from telemetry.tools.console.pages.shown_modes import colour_of, services_of, shown_modes
+from telemetry.tools.console.pages.lists import MOST_LISTED, list_page
+from telemetry.tools.console.pages.rendering import with_query
+from telemetry.tools.console.pages.shown_modes import colour_of, shown_modes
 from telemetry.tools.console.parameters import TRACES, Parameters
 from telemetry.tools.console.query import STATUSES, TRACE_FIELDS
 from telemetry.tools.console.records import StoredSpan
 from telemetry.tools.console.spans import SORTS, TraceSummary, summarize
 from telemetry.tools.console.store import Store
 
-LISTED = 50
-_MOST_LISTED = 500
+_LISTED = 50
 _MOST_CHOICES = 200
 _TRACE_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
 
@@ -38,7 +38,7 @@ class TraceRow:
 def traces(request: ConsoleRequest) -> HttpResponse:
     """The traces that match, and a scatter of their durations."""
     parameters = Parameters(request, *TRACES, blank=True)
-    limit, skip = parameters.listing(LISTED, _MOST_LISTED)
+    limit, skip = parameters.listing(_LISTED, MOST_LISTED)
     sort = parameters.choice("sort", SORTS) or "start"
     query = parameters.query(TRACE_FIELDS)
     store = request.console.store
@@ -50,17 +50,13 @@ def traces(request: ConsoleRequest) -> HttpResponse:
         "chart": _scatter(rows),
         "sort": sort,
         "sorts": [(name, with_query(reverse("traces"), **parameters.given | {"sort": name})) for name in SORTS],
-        **turning("traces", parameters, limit, skip, more=len(found) > limit, now_ns=store.now_ns()),
-        "save": saving("traces", parameters),
-        "wanted": parameters.given,
         "filtered": bool(query.terms),
         "kept": store.retained()["spans"],
         "modes": modes,
-        "services": services_of(store),
         "routes": _routes(store),
         "statuses": STATUSES,
     }
-    return page(request, "traces", context)
+    return list_page(request, "traces", parameters, context, usual=_LISTED, more=len(found) > limit)
 
 
 def _rows(found: list[list[StoredSpan]], modes: list[str]) -> list[TraceRow]:

@@ -1,6 +1,6 @@
 """One trace: its spans as a waterfall, with their log records, and the traces that link to it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from django.http import HttpResponse
@@ -15,7 +15,7 @@ from telemetry.tools.console.parameters import Parameters, checked_trace_id
 from telemetry.tools.console.records import STATUS_ERROR, LogRecord, Span, SpanEvent, StoredSpan
 from telemetry.tools.console.retention import affordable
 from telemetry.tools.console.search import linking_to
-from telemetry.tools.console.spans import TraceSummary, summarize
+from telemetry.tools.console.spans import summarize
 from telemetry.tools.console.statements import REPEATED, statement_of, table_of, title_of
 
 _MOST_SPANS = 500
@@ -27,23 +27,21 @@ _MOST_MARKS = 50
 _MOST_NAMES = 10
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """A span in the waterfall: `left` and `width` in per cent of the trace, `depth` below the root.
 
-    `own_ns` is the part of its duration in which no child ran.
+    `own_ns` is the part of its duration in which no child ran; `marks` are its events, at per cent of the trace.
     """
 
-    stored: StoredSpan
+    span: Span
+    title: str
     depth: int
     left: float
     width: float
     own_ns: int
-
-    @property
-    def size(self) -> int:
-        """What its span takes in the store (bytes)."""
-        return self.stored.size
+    records: list[LogRecord]
+    marks: list[tuple[float, SpanEvent]]
 
     @property
     def indent(self) -> int:
@@ -53,35 +51,19 @@ class Row:
     @property
     def duration_ns(self) -> int:
         """From start to end."""
-        return max(self.stored.end_ns - self.stored.start_ns, 0)
+        return max(self.span.end_ns - self.span.start_ns, 0)
 
     @property
     def failed(self) -> bool:
         """Whether the span has the status error."""
-        return self.stored.status == STATUS_ERROR
+        return self.span.status == "error"
 
 
 @dataclass(frozen=True, slots=True)
-class ShownRow:
-    """A row with all that its span holds; `marks` are its events, at per cent of the trace."""
-
-    row: Row
-    span: Span
-    title: str
-    records: list[LogRecord]
-    marks: list[tuple[float, SpanEvent]]
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Line:
     """One line of the waterfall: a span, or several with the same statement and parent, folded."""
 
-    rows: list[ShownRow]
-
-    @property
-    def first(self) -> ShownRow:
-        """The span that began first."""
-        return self.rows[0]
+    rows: list[Row]
 
     @property
     def repeated(self) -> int:
@@ -91,12 +73,12 @@ class Shown:
     @property
     def duration_ns(self) -> int:
         """How long the spans took together."""
-        return sum(shown.row.duration_ns for shown in self.rows)
+        return sum(row.duration_ns for row in self.rows)
 
     @property
     def failed(self) -> bool:
         """Whether one of them has the status error."""
-        return any(shown.row.failed for shown in self.rows)
+        return any(row.failed for row in self.rows)
 
 
 @require_safe
@@ -111,7 +93,7 @@ def trace(request: ConsoleRequest, trace_id: str) -> HttpResponse:
     records = rows_of_logs(affordable(stored_records, _MOST_RECORDS), modes)
     context = {
         "trace_id": trace_id,
-        "shown": [],
+        "lines": [],
         "spans": len(spans),
         "records": records,
         "record_count": len(stored_records),
@@ -124,25 +106,24 @@ def trace(request: ConsoleRequest, trace_id: str) -> HttpResponse:
     }
     if spans:
         summary = summarize(spans)
-        rows = rows_of(spans)
-        shown = _shown(rows, [row.record for row in records], summary)
+        rows = rows_of(spans, [row.record for row in records])
         context |= {
-            "shown": _folded(shown),
-            "spans_shown": len(shown),
-            "root": rows[0].stored,
+            "lines": _folded(rows),
+            "spans_shown": len(rows),
+            "root": rows[0].span,
             "summary": summary,
-            "errors": sum(row.failed for row in rows),
+            "errors": sum(span.status == STATUS_ERROR for span in spans),
             "modes": [
                 (mode, colour_of(mode, modes)) for mode in ordered({span.resource.mode for span in spans})[:_MOST_NAMES]
             ],
             "services": sorted({span.resource.service for span in spans})[:_MOST_NAMES],
             "ticks": [summary.duration_ns * part // (_TICKS - 1) for part in range(_TICKS)],
-            "resource": rows[0].stored.resource.attributes,
+            "resource": rows[0].span.resource.attributes,
         }
     return page(request, "trace", context, status=200 if spans or records else 404)
 
 
-def rows_of(spans: Sequence[StoredSpan]) -> list[Row]:
+def rows_of(spans: Sequence[StoredSpan], records: Iterable[LogRecord]) -> list[Row]:
     """The spans as they call each other, siblings by start; one whose parent is not here is a root."""
     start = min(span.start_ns for span in spans)
     total = max(max(span.end_ns for span in spans) - start, 1)
@@ -151,42 +132,43 @@ def rows_of(spans: Sequence[StoredSpan]) -> list[Row]:
     for span in sorted(spans, key=lambda span: span.start_ns):
         parent = span.parent_id if span.parent_id in by_id and span.parent_id != span.span_id else b""
         children.setdefault(parent, []).append(span)
+    by_span: dict[str, list[LogRecord]] = {}
+    for record in records:
+        by_span.setdefault(record.span_id, []).append(record)
+    depths = dict(_walk(children, by_id))
     rows = []
-    for span, depth in _walk(children, by_id):
-        row = Row(span, depth, _share(span.start_ns - start, total), 0.0, 0)
-        row.width = min(_share(row.duration_ns, total), 100 - row.left)
-        row.own_ns = max(row.duration_ns - _covered(span, children.get(span.span_id, [])), 0)
+    for span in affordable(depths, _MOST_SPANS):
+        decoded = span.decode()
+        duration = max(span.end_ns - span.start_ns, 0)
+        left = _share(span.start_ns - start, total)
+        row = Row(
+            span=decoded,
+            title=title_of(decoded),
+            depth=depths[span],
+            left=left,
+            width=min(_share(duration, total), 100 - left),
+            own_ns=max(duration - _covered(span, children.get(span.span_id, [])), 0),
+            records=by_span.get(decoded.span_id, []),
+            marks=[(_share(event.time_ns - start, total), event) for event in decoded.events[:_MOST_MARKS]],
+        )
         rows.append(row)
     return rows
 
 
-def _shown(rows: Sequence[Row], records: Sequence[LogRecord], summary: TraceSummary) -> list[ShownRow]:
-    by_span: dict[str, list[LogRecord]] = {}
-    for record in records:
-        by_span.setdefault(record.span_id, []).append(record)
-    shown = []
-    for row in affordable(rows, _MOST_SPANS):
-        span = row.stored.decode()
-        total = summary.duration_ns or 1
-        marks = [(_share(event.time_ns - summary.start_ns, total), event) for event in span.events[:_MOST_MARKS]]
-        shown.append(ShownRow(row, span, title_of(span), by_span.get(span.span_id, []), marks))
-    return shown
-
-
-def _folded(rows: Sequence[ShownRow]) -> list[Shown]:
+def _folded(rows: Sequence[Row]) -> list[Line]:
     """The lines, with the spans of one parent that repeat a statement as one where the first of them is."""
-    parents = {shown.span.parent_span_id for shown in rows}
-    same: dict[object, list[ShownRow]] = {}
-    for shown in rows:
-        span = shown.span
+    parents = {row.span.parent_span_id for row in rows}
+    same: dict[object, list[Row]] = {}
+    for row in rows:
+        span = row.span
         folds = table_of(span) and span.span_id not in parents
         key = (span.parent_span_id, span.name, statement_of(span)) if folds else span.span_id
-        same.setdefault(key, []).append(shown)
+        same.setdefault(key, []).append(row)
     lines = []
     for several in same.values():
-        lines += [Shown(several)] if len(several) >= REPEATED else [Shown([one]) for one in several]
-    place = {shown.span.span_id: index for index, shown in enumerate(rows)}
-    return sorted(lines, key=lambda line: place[line.first.span.span_id])
+        lines += [Line(several)] if len(several) >= REPEATED else [Line([one]) for one in several]
+    place = {row.span.span_id: index for index, row in enumerate(rows)}
+    return sorted(lines, key=lambda line: place[line.rows[0].span.span_id])
 
 
 def _share(part: int, total: int) -> float:
