@@ -11,7 +11,18 @@ from django.core.management import get_commands
 from tests.support.service import ROOT
 
 READY = ("check", "telemetry", "migrate --check", "help")
-OURS = ("audit", "compare", "console", "create_admin", "create_token", "deliver_greetings", "demo", "doctor", "telemetry", "traffic")
+OURS = (
+    "audit",
+    "compare",
+    "console",
+    "create_admin",
+    "create_token",
+    "deliver_greetings",
+    "demo",
+    "doctor",
+    "telemetry",
+    "traffic",
+)
 
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
