@@ -26,8 +26,15 @@ class ChildEndedError(Exception):
         self.log = child.last_lines()
 
 
+# The command begins when it is let: who is killed before that leaves nothing that the guard does not know.
+_WHEN_LET = ("/bin/sh", "-c", 'read -r _ && exec "$@" </dev/null', "sh")
+
+
 class Child:
-    """One process, the leader of its own session: a Ctrl-C at the terminal does not reach it."""
+    """One process, the leader of its own session: a Ctrl-C at the terminal does not reach it.
+
+    It waits for `begin`, and ends without it.
+    """
 
     def __init__(
         self, name: str, command: Sequence[str], env: Mapping[str, str], log: Path, folder: Path = ROOT
@@ -36,10 +43,10 @@ class Child:
         self.log = log
         with log.open("wb") as opened:
             self._process = subprocess.Popen(  # noqa: S603  (the demo's own commands)
-                command,
+                [*_WHEN_LET, *command],
                 cwd=folder,
                 env=env,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=opened,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -47,6 +54,12 @@ class Child:
         self.pid = self._process.pid
         self.cpu_seconds = 0.0
         """CPU time of its whole life and of those that it waited for, in seconds; 0 until it has ended by itself."""
+
+    def begin(self) -> None:
+        """Let it run the command."""
+        assert self._process.stdin is not None  # noqa: S101  (a pipe was asked for)
+        with contextlib.suppress(BrokenPipeError), self._process.stdin as pipe:
+            pipe.write(b"\n")
 
     @property
     def code(self) -> int | None:
@@ -138,6 +151,7 @@ class Processes:
         child = Child(name, command, os.environ | env, self._folder / log, folder)
         self._children.append(child)
         self._tell_guard(f"+{child.pid}")
+        child.begin()
         return child
 
     def forget(self, child: Child) -> None:
