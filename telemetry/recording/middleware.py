@@ -39,7 +39,7 @@ from telemetry.journal.records import METHODS, OTHER_METHOD, REQUEST
 from telemetry.recording.incoming import IncomingContextReader
 from telemetry.recording.journal import journal
 from telemetry.recording.spans import RequestSpan, decide
-from telemetry.routes import matched_route
+from telemetry.routes import known_method, matched_route
 
 _VARIABLES = (
     "REMOTE_PORT",
@@ -137,8 +137,7 @@ class RequestMiddleware:
         try:
             if journal.ring is None and not _is_tested(request):
                 self.process.begin()
-            method = request.method
-            span = RequestSpan(method if method in METHODS else OTHER_METHOD)
+            span = RequestSpan(known_method(request))
             context, links = self.incoming.read(request.META)
             if context or links or self.sampler is not None:
                 self._place(span, context, links)
@@ -239,7 +238,7 @@ class RequestMiddleware:
             self._leave(span)
             record = (
                 REQUEST,
-                (span.trace_id, span.span_id, span.parent_id, span.flags, span.parent_is_remote),
+                span.ids,
                 span.start,
                 now - span.started,
                 span.method,

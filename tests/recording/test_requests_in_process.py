@@ -349,6 +349,7 @@ def break_it(*_: Any, **__: Any) -> Any:
 BREAKS = {
     "begin": (middleware_module, "RequestSpan"),
     "incoming context": (IncomingContextReader, "read"),
+    "method": (middleware_module, "known_method"),
     "active requests": (RingWriter, "enter"),
     "finish": (RequestMiddleware, "_leave"),
     "route": (middleware_module, "matched_route"),

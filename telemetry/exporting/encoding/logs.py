@@ -37,9 +37,7 @@ def encode_log(record: LogData) -> bytes:
         nanoseconds(time),
         _OBSERVED_TIME,
         nanoseconds(observed),
-        count(_SEVERITY_NUMBER, number),
-        known_text(_SEVERITY_TEXT, severity),
-        field(_BODY, _body(body)),
+        encode_body(body, number, severity),
         attributes(ATTRIBUTE, attributed),
         count(_DROPPED_ATTRIBUTES, dropped),
     ]
@@ -54,7 +52,7 @@ def encode_log(record: LogData) -> bytes:
     return b"".join(parts)
 
 
-def encode_body(body: str, severity_number: int, severity_text: str) -> bytes:
+def encode_body(body: Any, severity_number: int, severity_text: str) -> bytes:
     """Return what of a log record is the same for many: its body and its severity."""
     severity = count(_SEVERITY_NUMBER, severity_number) + known_text(_SEVERITY_TEXT, severity_text)
     return severity + field(_BODY, _body(body))

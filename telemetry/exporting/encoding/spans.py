@@ -64,14 +64,11 @@ def encode_span(span: SpanData) -> bytes:
         trace_id,
         _SPAN_ID,
         span_id,
-        _KINDS[kind],
         _START,
         nanoseconds(start),
         _END,
         nanoseconds(end),
-        known_text(_NAME, name),
-        attributes(ATTRIBUTE, attributed),
-        _NO_STATUS if status is None else _status(*status),
+        encode_rest(name, kind, attributed, status),
         _SPAN_REMOTE if remote else _SPAN_HERE,
     ]
     if parent:

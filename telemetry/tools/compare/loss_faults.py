@@ -6,13 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from time import time
 
-import psutil
-
 from telemetry.tools.compare.faults_proxy import PASS, Fault
 from telemetry.tools.compare.load import Done
 from telemetry.tools.compare.run import Run
 from telemetry.tools.compare.sockets import wait_until
 from telemetry.tools.compare.store import ConsoleStore
+from telemetry.tools.compare.usage import seconds_of
 
 LEAD = 2.0
 CLOCK_MARGIN = 0.5
@@ -96,7 +95,7 @@ class Playing:
 
         The kernel may give one worker nearly all of few requests: an idle one has nothing to lose.
         """
-        worker = max(wait_until(self.run.service.workers, what="a worker"), key=_cpu_seconds)
+        worker = max(wait_until(self.run.service.workers, what="a worker"), key=seconds_of)
         worker.kill()
         self._await_workers_without({worker.pid})
 
@@ -165,15 +164,6 @@ class Playing:
             scraped = self.run.store.last_scrape if isinstance(self.run.store, ConsoleStore) else 0.0
             return {"counter": Counter({"ended after the last scrape": done.ended_after(scraped - CLOCK_MARGIN)})}
         return {}
-
-
-def _cpu_seconds(process: psutil.Process) -> float:
-    """Return how long a process has worked; 0 for one that has ended."""
-    try:
-        times = process.cpu_times()
-    except psutil.NoSuchProcess:
-        return 0.0
-    return float(times.user + times.system)
 
 
 def kinds(outage: float, duration: float) -> list[Kind]:

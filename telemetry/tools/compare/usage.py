@@ -58,11 +58,15 @@ def seconds_of_server(master: int) -> float:
     """Return the CPU time of a living server so far, past workers included. Raises psutil.NoSuchProcess."""
     times = psutil.Process(master).cpu_times()
     past = sum(getattr(times, name, 0.0) for name in ("children_user", "children_system"))
-    used = [times.user, times.system]
-    for worker in workers_of(master):
-        with suppress(psutil.NoSuchProcess):
-            used += worker.cpu_times()[:2]
-    return past + sum(used)
+    return past + times.user + times.system + sum(map(seconds_of, workers_of(master)))
+
+
+def seconds_of(process: psutil.Process) -> float:
+    """Return the CPU time of a process so far, without its children; 0 for one that has ended."""
+    try:
+        return float(sum(process.cpu_times()[:2]))
+    except psutil.NoSuchProcess:
+        return 0.0
 
 
 def memory_of(process: psutil.Process) -> tuple[str, float]:
