@@ -350,7 +350,7 @@ FLUSH_TIMEOUT = Variable(
     "flush_timeout",
     Decimal(maximum=60, above_minimum=True, unit=" of seconds"),
     "5",
-    "How long a stopping worker may take to deliver what it holds.",
+    "How long the end of the service may take to deliver what waits.",
 )
 JOURNAL_BYTES = Variable(
     "TELEMETRY_JOURNAL_BYTES",

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from operator import itemgetter
 from random import getrandbits
 from typing import Any
 
@@ -208,7 +209,7 @@ class Translator:
         if self._spans is not None:
             name_, version, schema, attributes = scope or ("", "", "", {})
             scope_name = self._redactor.name(name_, constant=True)
-            kept = tuple(self._redactor.attributes(attributes).items())
+            kept = tuple(sorted(self._redactor.attributes(attributes).items(), key=itemgetter(0)))
             self._add_span(
                 ScopeData(scope_name, self._redactor.text(version), schema, kept), ids, name, *what, vetted=True
             )

@@ -68,7 +68,7 @@ class LogData(NamedTuple):
 
 
 class ScopeData(NamedTuple):
-    """What recorded an item."""
+    """What recorded an item. Its attributes are in the order of their keys, so that equal scopes are one group."""
 
     name: str
     version: str = ""

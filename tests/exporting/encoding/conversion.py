@@ -1,6 +1,7 @@
 """The SDK's spans and log records as the encoder takes them."""
 
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import Any
 
 from opentelemetry.sdk._logs import ReadableLogRecord
@@ -75,7 +76,7 @@ def log_data(readable: ReadableLogRecord) -> LogData:
 
 def scope_data(scope: InstrumentationScope) -> ScopeData:
     """Return a scope in its plain form."""
-    attributes = tuple((scope.attributes or {}).items())
+    attributes = tuple(sorted((scope.attributes or {}).items(), key=itemgetter(0)))
     return ScopeData(scope.name, scope.version or "", scope.schema_url or "", attributes)
 
 
