@@ -5,11 +5,13 @@ Started in the project's folder; the project has the package's two lines in its 
 
 import argparse
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 from telemetry.tools.compare.arguments import UsageError, add_arguments, options_of
 from telemetry.tools.compare.environment import isolate
+from telemetry.tools.compare.mix import Request
 from telemetry.tools.compare.program import ProgramError, check_packages, run
 from telemetry.tools.compare.project import OwnProject
 from telemetry.tools.compare.requests_file import ACCEPTED, RequestsError, read_requests
@@ -24,7 +26,16 @@ def main() -> int:
     )
     parser.add_argument("--wsgi", required=True, metavar="MODULE[:NAME]", help="your WSGI application: shop.wsgi")
     parser.add_argument("--settings", required=True, metavar="MODULE", help="your settings: shop.settings")
-    parser.add_argument("--requests", required=True, type=Path, metavar="FILE", help=f"a request a line: {ACCEPTED}")
+    parser.add_argument(
+        "--requests",
+        required=True,
+        type=Path,
+        metavar="FILE",
+        help=f"a Locust file (.py), or one with a request on each line: {ACCEPTED}",
+    )
+    parser.add_argument(
+        "--probe", default="/", metavar="PATH", help="what shows that it is up, with a Locust file (%(default)s)"
+    )
     parser.add_argument("--gunicorn", default="", metavar="FILE", help="your gunicorn configuration")
     parser.add_argument(
         "--gunicorn-options", default="", metavar="OPTIONS", help="such as '--worker-class gthread --threads 4'"
@@ -37,8 +48,8 @@ def main() -> int:
     sys.path.insert(0, str(Path.cwd()))
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH", "")]))
     try:
-        requests = read_requests(given["requests"])
         check_packages(given)
+        requests, locustfile = _asked(given["requests"].absolute(), given["probe"])
         options = options_of(given, _PROGRAM)
     except (UsageError, RequestsError, ProgramError) as error:
         parser.error(str(error))
@@ -50,11 +61,30 @@ def main() -> int:
         str(Path(given["gunicorn"]).absolute()) if given["gunicorn"] else "",
         given["gunicorn_options"].split(),
         given["metrics_path"],
+        locustfile,
     )
     try:
         return run(options, project)
     except ProgramError as error:
         parser.error(str(error))
+
+
+def _asked(path: Path, probe: str) -> tuple[list[Request], str]:
+    """Return the requests of a file, or what single questions ask and the Locust file; raises RequestsError."""
+    if path.suffix != ".py":
+        return read_requests(path), ""
+    if not probe.startswith("/"):
+        raise RequestsError(f"--probe is {probe!r}; expected a path that begins with /")
+    # In a process of its own: Locust patches the standard library.
+    checked = subprocess.run(  # noqa: S603  (the path is an argument of ours)
+        [sys.executable, "-m", "telemetry.tools.compare.locust_users", str(path)],
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if checked.returncode:
+        raise RequestsError(checked.stderr.strip().rpartition("\n")[2])
+    return [Request("GET", probe, "", 0)], str(path)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """One load: a process of its own that sends requests on command, and what came of them.
 
-Two generators: `telemetry.tools.compare.closed_loop` (Locust) asks again as soon as it has an answer, which gives the
+Generators: `telemetry.tools.compare.closed_loop` (Locust) asks again as soon as it has an answer, which gives the
 highest throughput; `telemetry.tools.compare.open_loop` starts requests at a fixed rate whatever became of those before,
-which gives latencies that a user would see.
+which gives latencies that a user would see. `telemetry.tools.compare.locust_users` does either with the users of a
+reader's own Locust file.
 """
 
 import json
@@ -27,7 +28,8 @@ _PERCENT = 100
 class Job:
     """What a generator is to do: `clients` at once, for `seconds`, `rate` per second (open loop only).
 
-    `users` are paths of users that exist; `given` are requests in the place of the service's own mix.
+    `users` are paths of users that exist; `given` are requests in the place of the service's own mix, as are the tasks
+    of `locustfile`.
     """
 
     port: int
@@ -36,6 +38,7 @@ class Job:
     clients: int
     rate: float = 0.0
     given: Sequence[Request] = ()
+    locustfile: str = ""
 
     @property
     def requests(self) -> int:
@@ -100,8 +103,9 @@ class Load:
         self._job = folder / f"load-{number}.json"
         self._job.write_text(json.dumps({name: getattr(job, name) for name in Job.__slots__}))
         self._seconds = job.seconds
+        module = "locust_users" if job.locustfile else f"{kind}_loop"
         self._child: Child = processes.start(
-            f"the {kind} loop", f"load-{number}.log", ["-m", f"telemetry.tools.compare.{kind}_loop", str(self._job)], {}
+            f"the {kind} loop", f"load-{number}.log", ["-m", f"telemetry.tools.compare.{module}", str(self._job)], {}
         )
         self._wait(self._file("ready").exists, _READY_SECONDS, sleep)
 

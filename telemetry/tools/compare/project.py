@@ -35,6 +35,8 @@ class Project:
     mix = DESCRIPTION
     requests: Sequence[Request] = ()
     """What is asked of it; empty for the service's own mix."""
+    locustfile = ""
+    """The file whose users make its loads; then `requests` are what single questions ask."""
     gunicorn_options: Sequence[str] = ()
 
     def database(self, given: str, folder: Path) -> Database:
@@ -89,6 +91,7 @@ class OwnProject(Project):
         gunicorn: str = "",
         gunicorn_options: Sequence[str] = (),
         metrics_path: str = "/metrics",
+        locustfile: str = "",
     ) -> None:
         self.application = application
         self.settings = settings
@@ -98,7 +101,12 @@ class OwnProject(Project):
         self.gunicorn_options = gunicorn_options
         self.metrics_path = metrics_path
         self.folder = Path.cwd()
-        self.mix = f"{len(requests)} requests of the reader's own, in turn"
+        self.locustfile = locustfile
+        self.mix = (
+            f"the users of {Path(locustfile).name}"
+            if locustfile
+            else f"{len(requests)} requests of the reader's own, in turn"
+        )
 
     def database(self, given: str, folder: Path) -> Database:
         """Return copies of the project's own database; `given` is not asked."""

@@ -64,7 +64,8 @@ class Run(Standing):
     def load(self, kind: Literal["closed", "open"], seconds: float, rate: float = 0.0) -> Load:
         """Prepare a load, which waits for its `go`; give what it returns to `done`."""
         clients = self.context.options.clients if kind == "closed" else OPEN_CLIENTS
-        job = Job(self.service.port, self.users, seconds, clients, rate, self.context.project.requests)
+        project = self.context.project
+        job = Job(self.service.port, self.users, seconds, clients, rate, project.requests, project.locustfile)
         return Load(self.context.processes, self.context.folder, next(self.context.numbers), kind, job)
 
     def done(self, load: Load, wait: Callable[[float], object] | None = None) -> Done:

@@ -1,0 +1,149 @@
+"""The users of a reader's own Locust file: every request is counted, at the rate and from the moment it was due."""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Lock, Thread
+from time import monotonic, sleep
+
+import pytest
+
+from telemetry.tools.compare.load import Done, Job
+from tests.support.service import ROOT
+
+FILE = """
+from locust import FastHttpUser, HttpUser, between, task
+
+class Slow(HttpUser):
+    wait_time = between(60, 60)
+
+    @task
+    def three(self):
+        self.client.get("/moved")
+        with self.client.get("/missing", catch_response=True) as answer:
+            answer.success()
+        self.client.get("http://127.0.0.1:1/elsewhere")
+
+class Quick(FastHttpUser):
+    @task(2)
+    def one(self):
+        self.client.get("/")
+
+    @task
+    def bad(self):
+        self.client.get("/missing")
+        self.client.get("/moved")
+"""
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@contextmanager
+def server(pause: float = 0.0) -> Iterator[tuple[int, Counter[str]]]:
+    """Yield port and counts by path; from 0.5 to 0.5 + `pause` seconds after its first request it stalls."""
+    asked: Counter[str] = Counter()
+    lock = Lock()
+    began: list[float] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            with lock:
+                asked[self.path] += 1
+                began.append(monotonic())
+            if 0 < (into := monotonic() - began[0] - 0.5) < pause:
+                sleep(pause - into)
+            status = {"/moved": 302, "/missing": 404}.get(self.path, 200)
+            self.send_response(status)
+            if status == 302:
+                self.send_header("Location", "/")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
+        Thread(target=listening.serve_forever, daemon=True).start()
+        try:
+            yield listening.server_port, asked
+        finally:
+            listening.shutdown()
+
+
+def load(folder: Path, text: str, port: int, *, clients: int, rate: float, seconds: float = 2.0) -> Done:
+    path = folder / "locustfile.py"
+    path.write_text(text)
+    job = Job(port, (), seconds, clients, rate, locustfile=str(path))
+    written = folder / "job.json"
+    written.write_text(json.dumps({name: getattr(job, name) for name in Job.__slots__}))
+    written.with_suffix(".go").touch()
+    subprocess.run(
+        [sys.executable, "-m", "telemetry.tools.compare.locust_users", str(written)], cwd=ROOT, check=True, timeout=60
+    )
+    return Done(**json.loads(written.with_suffix(".done").read_text()))
+
+
+@pytest.mark.parametrize("rate", [0.0, 40.0])
+def test_each_request_is_counted_with_its_redirects(tmp_path: Path, rate: float) -> None:
+    with server() as (port, asked):
+        done = load(tmp_path, FILE, port, clients=8, rate=rate)
+    assert done.responses == asked.total() == len(done.begins) == len(done.ends)
+    assert done.failed == 0
+    assert done.wrong.get("404", 0) < asked["/missing"]  # what the file says is right is right
+    assert {"/", "/moved", "/missing"} == asked.keys()
+    if rate:
+        assert asked.total() == pytest.approx(2 * rate, rel=0.35)
+    else:
+        assert asked.total() > 200  # the minute of its wait time is left out
+
+
+def test_latency_counts_from_the_due_moment(tmp_path: Path) -> None:
+    text = (
+        FILE.partition("class Slow")[0]
+        + "class A(FastHttpUser):\n    @task\n    def one(self):\n        self.client.get('/')\n"
+    )
+    with server(pause=1.0) as (port, _):
+        done = load(tmp_path, text, port, clients=2, rate=50.0)
+    assert len(done.begins) == pytest.approx(100, abs=5)
+    # Two users are held up; the requests that were due meanwhile waited as well.
+    assert sum(wait > 0.4 for wait in done.waits) >= 20
+    assert done.late > 0.5
+
+
+def test_request_without_an_answer_has_failed(tmp_path: Path) -> None:
+    with server() as (port, _):
+        pass
+    done = load(tmp_path, FILE, port, clients=2, rate=20.0, seconds=1.0)
+    assert done.failed == len(done.begins) == len(done.unanswered) > 0
+    assert done.responses == 0
+
+
+def test_classes_are_chosen_by_weight() -> None:
+    script = (
+        "from telemetry.tools.compare.locust_users import chosen\n"
+        "from collections import Counter\n"
+        "a, b, c = (type(n, (), {'weight': w}) for n, w in (('a', 10), ('b', 1), ('c', 3)))\n"
+        "print(dict(Counter(one.__name__ for one in chosen([a, b, c], 28))), [x.__name__ for x in chosen([a, b], 2)])\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ended.stdout == "{'a': 20, 'c': 6, 'b': 2} ['a', 'a']\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [("x = 1\n", "has no user class"), ("import nothing_like_it\n", "ModuleNotFoundError"), ("x = (\n", "SyntaxError")],
+)
+def test_file_that_cannot_be_used_is_named(tmp_path: Path, text: str, named: str) -> None:
+    path = tmp_path / "locustfile.py"
+    path.write_text(text)
+    command = ["-m", "telemetry.tools.compare", "--wsgi", "a", "--settings", "b", "--requests", str(path)]
+    ended = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert named in ended.stderr
+    assert f"--requests {path}" in ended.stderr
+    assert "Traceback" not in ended.stderr
