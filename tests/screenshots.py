@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from telemetry.tools.demo.client import call
 from telemetry.tools.demo.ports import MODES, Ports, busy_port
+from telemetry.tools.traffic.client import call
 from tests.support.service import ROOT, wait_until
 from tests.tools.console.browser import Chromium, chromium
 

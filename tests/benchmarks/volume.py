@@ -29,8 +29,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 import tests.support.environment  # noqa: F401  (the service's settings need it)
-from telemetry.tools.demo.client import CountingClient
-from telemetry.tools.demo.traffic import story
+from telemetry.tools.traffic.client import CountingClient
+from telemetry.tools.traffic.visits import story
 from tests.conftest import migrate
 from tests.support.service import Service
 
@@ -139,11 +139,11 @@ def main() -> int:
 
 
 def visit(client: CountingClient, number: int) -> None:
-    telling = story("Ada Lovelace", "Alan Turing", f"volume.{number}")
-    step = next(telling)
+    steps = story("Ada Lovelace", "Alan Turing", f"volume.{number}")
+    step = next(steps)
     while True:
         try:
-            step = telling.send(client.send(*step))
+            step = steps.send(client.send(*step))
         except StopIteration:
             return
 

@@ -1,9 +1,14 @@
 """The Dockerfile: hadolint's rules, and the promises that it has no rule for."""
 
 import re
+import shutil
 import subprocess
+import sys
 import sysconfig
-from pathlib import Path
+from fnmatch import fnmatch
+from pathlib import Path, PurePath
+
+import pytest
 
 from tests.support.service import ROOT
 
@@ -54,10 +59,17 @@ def test_image_final_stage() -> None:
 
 
 def test_image_packages_by_hash() -> None:
-    installs = [line for line in instructions() if "pip" in line and " install " in line and "apt-get" not in line]
-    assert len(installs) == 1
-    assert "--require-hashes" in installs[0]
-    assert "--only-binary=:all:" in installs[0]
+    installs = [
+        command
+        for line in instructions()
+        for command in line.split("&&")
+        if "pip" in command and " install " in command and "apt-get" not in command
+    ]
+    assert len(installs) == 3
+    for command in installs[:2]:
+        assert "--require-hashes" in command
+        assert "--only-binary=:all:" in command
+    assert {"--no-index", "--no-deps", "--no-build-isolation"} <= set(installs[2].split())
 
 
 def test_image_version_is_the_service_s() -> None:
@@ -66,10 +78,78 @@ def test_image_version_is_the_service_s() -> None:
     assert f"ARG VERSION={userapi.__version__}" in instructions()
 
 
+def ignore_lines() -> list[str]:
+    lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def is_sent(path: PurePath) -> bool:
+    """Return whether the builder gets a file: the last line that matches it, or a folder that it is in, decides."""
+    sent = True
+    for line in ignore_lines():
+        pattern = line.removeprefix("!")
+        if any(_matches(place, pattern) for place in (path, *path.parents)):
+            sent = line.startswith("!")
+    return sent
+
+
+def _matches(place: PurePath, pattern: str) -> bool:
+    if pattern.startswith("**/"):
+        return fnmatch(place.name, pattern.removeprefix("**/"))
+    return fnmatch(str(place), pattern)
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """What the image's builder gets, and the folder into which it installs telemetry."""
+    context, site = (tmp_path_factory.mktemp(name) for name in ("context", "site"))
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(lambda name: is_sent(PurePath(name)), listed.splitlines()):
+        (context / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, context / name)
+    options = ["--no-deps", "--no-index", "--no-build-isolation", "--no-compile", "--target", str(site)]
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "install", *options, str(context)], check=True)
+    shutil.rmtree(context / "telemetry")
+    return context, site
+
+
+def run_in_image(installed: tuple[Path, Path], *arguments: str) -> str:
+    app, site = installed
+    env = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(site), "DJANGO_DEBUG": "true", "TELEMETRY_MODE": "off"}
+    ended = subprocess.run([sys.executable, *arguments], cwd=app, env=env, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+def test_image_has_no_tools_that_no_service_needs(installed: tuple[Path, Path]) -> None:
+    found = run_in_image(installed, "manage.py", "help")
+    commands = set(re.findall(r"^    (\w+)$", found, re.MULTILINE))
+    assert {"doctor", "audit", "traffic", "telemetry", "deliver_greetings", "create_admin"} <= commands
+    assert not {"compare", "console", "demo"} & commands
+    assert {one.name for one in (installed[1] / "telemetry" / "tools").iterdir() if one.is_dir()} == {
+        "audit", "backends", "doctor", "management", "traffic"
+    }  # fmt: skip
+
+
+def test_image_can_import_all_that_it_has(installed: tuple[Path, Path]) -> None:
+    every = (
+        "import django, importlib, pkgutil, telemetry\n"
+        "django.setup()\n"
+        "for one in pkgutil.walk_packages(telemetry.__path__, 'telemetry.'):\n"
+        "    if not one.name.endswith('__main__'):\n"
+        "        importlib.import_module(one.name)\n"
+        "print(telemetry.__file__)\n"
+    )
+    code = f"import os; os.environ['DJANGO_SETTINGS_MODULE'] = 'userapi.settings'\n{every}"
+    assert run_in_image(installed, "-c", code).startswith(str(installed[1]))
+    for command in ("doctor", "audit", "traffic", "telemetry"):
+        assert "usage" in run_in_image(installed, "manage.py", command, "--help")
+    assert "no issues" in run_in_image(installed, "manage.py", "check")
+
+
 def test_image_context_is_what_is_copied() -> None:
-    allowed = {
-        line[1:] for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines() if line[:1] == "!"
-    }
+    allowed = {line[1:] for line in ignore_lines() if line[:1] == "!"}
     copied = {
         source
         for line in instructions()

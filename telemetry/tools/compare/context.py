@@ -13,8 +13,8 @@ from telemetry.tools.compare.options import Options
 from telemetry.tools.compare.progress import Progress
 from telemetry.tools.compare.project import Project
 from telemetry.tools.compare.route import VARIANTS, Variant
-from telemetry.tools.demo.interruption import Interruption
 from telemetry.tools.demo.processes import Processes
+from telemetry.tools.traffic.interruption import Interruption
 
 _AT_ONCE = 4
 _AT_ONCE_QUICK = 6

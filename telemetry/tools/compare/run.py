@@ -13,7 +13,7 @@ from telemetry.tools.compare.mix import Request, is_right
 from telemetry.tools.compare.standing import Standing
 from telemetry.tools.compare.store import ConsoleStore
 from telemetry.tools.compare.timeline import Sample
-from telemetry.tools.demo.client import call
+from telemetry.tools.traffic.client import call
 
 OPEN_CLIENTS = 64
 _USERS = 20

@@ -16,9 +16,9 @@ import psutil
 from telemetry.status import read_statuses
 from telemetry.tools.compare.sockets import listens
 from telemetry.tools.compare.usage import Exporters, memory_of, seconds_of_server, workers_of
-from telemetry.tools.demo.client import call
 from telemetry.tools.demo.environment import ROOT
 from telemetry.tools.demo.processes import Child, Processes
+from telemetry.tools.traffic.client import call
 
 _POLL = 0.02
 _START_SECONDS = 60.0

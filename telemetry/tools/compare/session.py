@@ -28,8 +28,8 @@ from telemetry.tools.compare.project import Project
 from telemetry.tools.compare.run import Run
 from telemetry.tools.compare.scale import Scale, ScaleError
 from telemetry.tools.compare.service import ServiceError
-from telemetry.tools.demo.interruption import Interruption
 from telemetry.tools.demo.processes import ChildEndedError, Processes
+from telemetry.tools.traffic.interruption import Interruption
 
 SCHEMA = 3
 """Of report.json; it grows when a reader of the former one would be wrong."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from telemetry.tools.demo.client import call
 from telemetry.tools.demo.ports import Mode
+from telemetry.tools.traffic.client import call
 
 _OK = 200
 _MOST_TRACES = 1000

@@ -7,14 +7,14 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from telemetry.tools.demo.arrivals import Arrivals
-from telemetry.tools.demo.client import CountingClient, call
 from telemetry.tools.demo.environment import METRIC_SECONDS, hop_environment, service_environment
-from telemetry.tools.demo.interruption import Interruption
 from telemetry.tools.demo.ports import HOST, Mode, Ports, busy_port
 from telemetry.tools.demo.processes import Child, ChildEndedError, Processes
 from telemetry.tools.demo.show import Screen, links
 from telemetry.tools.demo.tally import ModeTally, Tally
-from telemetry.tools.demo.traffic import SampleUsers, Traffic
+from telemetry.tools.traffic.client import CountingClient, call
+from telemetry.tools.traffic.interruption import Interruption
+from telemetry.tools.traffic.visits import SampleUsers, Traffic
 
 _OK = 200
 _POLL = 0.05
@@ -202,7 +202,7 @@ class Demo:
     def _stop_services(self) -> datetime | None:
         """Scrape for the last time and stop the services, which send what they hold; return when the scrape was.
 
-        The worker ends first, when the queue is empty, and then the greeter, which nobody calls any more.
+        The worker ends first, when the queue is empty, and then the greeter, which nothing calls any more.
         """
         self._screen.line("Stopping: traffic has ended, now the services ...")
         for child in (self._worker, self._greeter):

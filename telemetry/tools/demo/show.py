@@ -9,7 +9,7 @@ from typing import TextIO
 
 from telemetry.tools.demo.ports import MODES, Mode, Ports
 from telemetry.tools.demo.tally import ModeTally, Tally
-from telemetry.tools.demo.traffic import EXAMPLE
+from telemetry.tools.traffic.visits import EXAMPLE
 
 _PLAIN_INTERVAL = 5.0
 _BOLD, _DIM, _GREEN, _RED = "1", "2", "32", "31"

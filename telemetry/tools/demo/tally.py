@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from telemetry.tools.demo.arrivals import Arrived
-from telemetry.tools.demo.client import Sent
 from telemetry.tools.demo.ports import Mode
+from telemetry.tools.traffic.client import Sent
 
 
 @dataclass(frozen=True, slots=True)

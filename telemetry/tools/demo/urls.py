@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
 from telemetry.tools.demo.settings import SERVICE_URLCONF
-from telemetry.tools.demo.traffic import FAILING_PATH
+from telemetry.tools.traffic.visits import FAILING_PATH
 
 _PRICES: dict[str, int] = {}
 

@@ -124,6 +124,6 @@ def start_demo(tmp_path: Path, offset: int) -> Iterator[StartDemo]:
 
 @contextmanager
 def occupied(port: int) -> Iterator[None]:
-    """Have somebody else listen on `port`."""
+    """Have another process listen on `port`."""
     with socket.create_server(("127.0.0.1", port)):
         yield

@@ -8,8 +8,8 @@ import pytest
 
 from telemetry.tools.console.server import Console
 from telemetry.tools.demo.arrivals import Arrivals, Arrived
-from telemetry.tools.demo.client import call
 from telemetry.tools.demo.ports import Mode
+from telemetry.tools.traffic.client import call
 from tests.support.service import free_port
 
 NOW = datetime.now(UTC)

@@ -6,8 +6,8 @@ from time import monotonic, sleep
 
 import pytest
 
-from telemetry.tools.demo.client import call
 from telemetry.tools.demo.ports import MODES
+from telemetry.tools.traffic.client import call
 from tests.support.service import wait_until
 from tests.tools.demo.conftest import RunningDemo, StartDemo, occupied
 
@@ -18,7 +18,7 @@ STATUSES = {"200", "201", "202", "204", "400", "404", "409", "500"}
 
 
 def assert_exact(mode: str, tally: dict[str, int]) -> None:
-    """Check that each request is in every signal, once, and that nobody else's is."""
+    """Check that each request is in every signal, once, and that no other is."""
     assert tally["sent"] > 0
     assert tally["answered"] == tally["sent"]
     counts = {tally[name] for name in ("server_spans", "access_records", "requests")}

@@ -1,7 +1,7 @@
 from telemetry.tools.demo.arrivals import Arrived
-from telemetry.tools.demo.client import Sent
 from telemetry.tools.demo.show import plain, table
 from telemetry.tools.demo.tally import ModeTally, Tally
+from telemetry.tools.traffic.client import Sent
 
 
 def sent(answered: int, *, failures: int = 0, errors: int = 0) -> Sent:

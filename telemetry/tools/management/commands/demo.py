@@ -11,11 +11,11 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import connections
 
-from telemetry.tools.demo import arguments
 from telemetry.tools.demo.environment import add_place_arguments, database_file, demo_folder
 from telemetry.tools.demo.ports import MODES, Ports
 from telemetry.tools.demo.session import Demo, DemoError, Options
 from telemetry.tools.demo.show import Screen
+from telemetry.tools.traffic import arguments
 
 
 class Command(BaseCommand):

@@ -9,10 +9,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from telemetry.tools.demo import arguments
-from telemetry.tools.demo.client import CountingClient
-from telemetry.tools.demo.interruption import Interruption
-from telemetry.tools.demo.traffic import Traffic
+from telemetry.tools.traffic import arguments
+from telemetry.tools.traffic.client import CountingClient
+from telemetry.tools.traffic.interruption import Interruption
+from telemetry.tools.traffic.visits import Traffic
 
 _POLL = 0.2
 _REPORT_SECONDS = 60.0

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from telemetry.tools.demo.ports import HOST
+HOST = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Generator
 from time import monotonic
 from typing import Any, NamedTuple
 
-from telemetry.tools.demo.client import Answer, CountingClient
+from telemetry.tools.traffic.client import Answer, CountingClient
 
 # The one that the printed curl line creates: it has to work in the next run too.
 EXAMPLE = {"name": "Test User", "email": "test@example.com"}
