@@ -11,6 +11,7 @@ UNCERTAIN = frozenset({"timeout", "unavailable", "already_shutdown"})
 """Reasons of losses that may have arrived nevertheless: the answer was lost, not necessarily the items."""
 
 SERVICE = "the service"
+_NOT_STORED = "confirmed and not stored"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Stored:
     name: str
     items: int
     twice: int | None = None
-    """Items that arrived more than once, where the store can tell; they are counted once in `items`."""
+    """Items that arrived more than once, where the store reports it; they are counted once in `items`."""
     newest: float | None = None
     """When its newest item was recorded, in seconds since the epoch."""
     discarded: Mapping[str, int] = field(default_factory=dict)
@@ -130,6 +131,11 @@ class Account:
                 left -= items
         return found
 
+    @property
+    def is_short(self) -> bool:
+        """Whether the store has less than the hop before it has sent, without a counted reason: it may be late."""
+        return any(one.reason == _NOT_STORED for one in self.missing())
+
     def _causes(self) -> Iterator[Missing]:
         """Yield every place where items can have been lost, with the most that was lost there."""
         service, passed, stored, margin = self.recorded, self.passed, self.stored, self.recorded.margin
@@ -148,7 +154,7 @@ class Account:
             last, sent = passed.name, passed.sent
         yield from _by_reason(stored.name, stored.discarded)
         if stored.items < sent:
-            yield Missing(f"between {last} and {stored.name}", "confirmed and not stored", sent - stored.items)
+            yield Missing(f"between {last} and {stored.name}", _NOT_STORED, sent - stored.items)
         yield Missing("unknown", "no reason counted", service.items)
 
 

@@ -2,8 +2,8 @@
 
     python -m tests.stack.outage --bin FOLDER
 
-Runs the service, Alloy, Tempo, Loki and Prometheus with the files of deploy/, sends requests at a steady rate, takes
-all three backends away, kills Alloy with SIGKILL in the middle of the outage and starts it again, and brings the
+Runs the service, Alloy, Tempo, Loki and Prometheus with the files of deploy/, sends requests at a steady rate, stops
+all three backends, kills Alloy with SIGKILL in the middle of the outage and starts it again, and brings the
 backends back. Then every span, every record and every sample of the requests' counter is counted. Once for each way of
 the metrics (ALLOY_METRICS).
 
@@ -43,7 +43,7 @@ _SETTLE_SECONDS = 10
 _SEARCHABLE_SECONDS = 240
 """Until Tempo finds spans of more than 15 minutes ago, and Alloy has sent what it tries again."""
 _QUIET_SECONDS = 5
-"""Until what was sent has arrived, so that it can be counted before the backends go away."""
+"""Until what was sent has arrived, so that it can be counted before the backends stop."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Received:
         return received(self._port, "tempo_distributor_spans_received_total")
 
     def note(self) -> None:
-        """To be called before it goes away, once it has got what was sent."""
+        """To be called before it stops, once it has got what was sent."""
         self._before = self._now()
 
     def total(self) -> int:
@@ -168,14 +168,14 @@ def calibrate(requests: Requests, tempo: Backend, began: float) -> int:
 
 
 def suffer(stack: Stack, plan: Plan, requests: Requests, arrived: Received) -> None:
-    """Wait, take the backends away, kill Alloy in the middle, bring them back, wait."""
+    """Wait, stop the backends, kill Alloy in the middle, bring them back, wait."""
     requests.start()
     sleep(plan.before)
     requests.stop()
     sleep(_QUIET_SECONDS)
     arrived.note()
     start = monotonic()
-    say(f"  {plan.before:g} s: Prometheus, Tempo and Loki go away")
+    say(f"  {plan.before:g} s: Prometheus, Tempo and Loki stop")
     with ThreadPoolExecutor() as threads:
         # They take nothing more from the first moment of their stop on, which can take Tempo half a minute.
         stops = [threads.submit(server.stop) for server in stack.backends]

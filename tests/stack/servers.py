@@ -49,7 +49,7 @@ def derived(source: Path, target: Path, replacements: Mapping[str, str]) -> None
 
 
 class Server:
-    """One program, which can be taken away and brought back with its data and its ports. A context manager."""
+    """One program, which can be stopped and started again with its data and its ports. A context manager."""
 
     def __init__(
         self, name: str, log: Path, command: Sequence[str], ready: str, env: Mapping[str, str] | None = None
@@ -106,7 +106,7 @@ class Stack:
         self.otlp_grpc, self.otlp_http, self.prometheus_port, self.tempo_port, self.loki_port = (
             free_port() for _ in range(5)
         )
-        self._tempo_otlp = free_port()
+        self.tempo_otlp = free_port()
         self.alloy_port = free_port()
         self.prometheus = self._prometheus()
         self.tempo = self._tempo()
@@ -141,7 +141,7 @@ class Stack:
             DEPLOY / "tempo" / "tempo.yaml",
             folder / "tempo.yaml",
             {
-                "0.0.0.0:4317": f"127.0.0.1:{self._tempo_otlp}",
+                "0.0.0.0:4317": f"127.0.0.1:{self.tempo_otlp}",
                 "0.0.0.0:4318": f"127.0.0.1:{free_port()}",
                 "http_listen_port: 3200": f"http_listen_port: {self.tempo_port}",
                 "/var/tempo": str(folder),
@@ -190,7 +190,7 @@ class Stack:
         ]
         backends = {
             "PROMETHEUS_URL": f"http://127.0.0.1:{self.prometheus_port}",
-            "TEMPO_OTLP_GRPC": f"127.0.0.1:{self._tempo_otlp}",
+            "TEMPO_OTLP_GRPC": f"127.0.0.1:{self.tempo_otlp}",
             "LOKI_OTLP_URL": f"http://127.0.0.1:{self.loki_port}/otlp",
         }
         return self._server("alloy", command, f"http://{address}/-/ready", {**backends, **env})

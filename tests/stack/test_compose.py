@@ -184,7 +184,7 @@ def test_compose_stop_longer_than_flush() -> None:
     assert graceful
     for name in ("user-api", "user-api-direct"):
         assert seconds(everything()[name]["stop_grace_period"]) >= int(graceful[1]) + 5
-    # Alloy tries for a minute to write to a Prometheus that is away.
+    # Alloy tries for a minute to write to a Prometheus that is down.
     assert seconds(everything()["alloy"]["stop_grace_period"]) > 60
 
 

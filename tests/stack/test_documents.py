@@ -1,4 +1,4 @@
-"""docs/stack.md and .env.example tell what the files say: ports, images, volumes, memory, variables, defaults."""
+"""docs/stack.md and .env.example agree with the files: ports, images, volumes, memory, variables, defaults."""
 
 import re
 

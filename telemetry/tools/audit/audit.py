@@ -3,15 +3,15 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from time import time
+from time import sleep, time
 from typing import Any, TypeVar
 
 from telemetry.config import Signal, TelemetryConfig
 from telemetry.config.values import SIGNALS
 from telemetry.status import running_services
-from telemetry.tools.account import Account, Recorded, Stored
+from telemetry.tools.account import Account, Passed, Recorded, Stored
 from telemetry.tools.audit.collector import CollectorCounts
-from telemetry.tools.audit.counters import Window
+from telemetry.tools.audit.counters import UncountedError, Window
 from telemetry.tools.audit.service_counts import ServiceCounts, from_status
 from telemetry.tools.audit.stores import Discards, data_points, log_records, spans
 from telemetry.tools.backends import BackendError, Console, Prometheus
@@ -29,6 +29,10 @@ from telemetry.tools.doctor.places import Places
 from telemetry.tools.doctor.walk import HopError
 
 T = TypeVar("T")
+
+SETTLED = 20.0
+"""Seconds after which a store counts what it has: Tempo leaves out traces that got a span in the last 5 to 10."""
+_POLL = 1.0
 
 OF_METRICS = 10
 """How many times as much of pushes and scrapes of metrics may be missing: their counts are cumulative."""
@@ -65,10 +69,11 @@ class Audit:
         return not self.unknown and not self.below(objective)
 
 
-def audit(places: Places, seconds: float, environ: Mapping[str, str] = os.environ) -> Audit:
+def audit(places: Places, seconds: float, environ: Mapping[str, str] = os.environ, settled: float = SETTLED) -> Audit:
     """Hold what the service of this environment recorded in the last `seconds` against what is stored.
 
-    Raises AuditError where there is nothing to hold against each other.
+    A store that has not all is asked again until the end of the window is `settled` seconds ago. Raises AuditError
+    where there is nothing to hold against each other.
     """
     start = time() - seconds
     try:
@@ -81,7 +86,7 @@ def audit(places: Places, seconds: float, environ: Mapping[str, str] = os.enviro
         raise AuditError("telemetry is off: nothing is recorded; set TELEMETRY_MODE=collector or direct")
     if console := places.console(port_offset(otlp_receivers(config))):
         return _of_console(console, config)
-    return _Servers(places, config, start, running.status if running else None).audit()
+    return _Servers(places, config, start, running.status if running else None, settled).audit()
 
 
 def _running(places: Places, config: TelemetryConfig) -> Running | None:
@@ -94,8 +99,16 @@ def _running(places: Places, config: TelemetryConfig) -> Running | None:
 class _Servers:
     """The audit with servers of their own: Prometheus, Tempo or Jaeger, Loki, and Alloy between."""
 
-    def __init__(self, places: Places, config: TelemetryConfig, start: float, status: Mapping[str, Any] | None) -> None:
+    def __init__(
+        self,
+        places: Places,
+        config: TelemetryConfig,
+        start: float,
+        status: Mapping[str, Any] | None,
+        settled: float,
+    ) -> None:
         """`status` is what the exporter of the running service reports, None where it cannot be asked."""
+        self._settled = settled
         self._places = places
         self._config = config
         self._start = start
@@ -121,12 +134,21 @@ class _Servers:
                 continue
             passed = collector.passed(signal) if collector and exporter == "otlp" else None
             try:
-                recorded, stored = self._hold(signal, window, discards.of(signal) if discards else {})
-            except (BackendError, LookupError) as error:
+                account = self._account(signal, window, passed, discards.of(signal) if discards else {})
+            except (BackendError, UncountedError) as error:
                 found.unknown[signal] = str(error)
             else:
-                found.accounts.append(Account(signal, recorded, passed, stored))
+                found.accounts.append(account)
         return found
+
+    def _account(self, signal: Signal, window: Window, passed: Passed | None, discarded: Mapping[str, int]) -> Account:
+        """Return the account of a signal, once its store has all or has had the time for it."""
+        while True:
+            recorded, stored = self._hold(signal, window, discarded)
+            account = Account(signal, recorded, passed, stored)
+            if not account.is_short or time() > window.end + self._settled:
+                return account
+            sleep(_POLL)
 
     def _ask(self, make: Callable[[Prometheus], T]) -> T | None:
         """Return what Prometheus' samples give, None where it has none; the reason is kept."""
@@ -136,7 +158,7 @@ class _Servers:
             return make(self._prometheus)
         except BackendError as error:
             self._trouble = str(error)
-        except LookupError:
+        except UncountedError:
             name, mode = self._config.service_name, self._config.mode
             self._trouble = f"Prometheus at {self._prometheus.base} has no counts of {name} in mode {mode} in this time"
         return None
@@ -154,7 +176,7 @@ class _Servers:
         config = self._config
         if signal == "metrics":
             if self._counts is None or self._prometheus is None:
-                raise LookupError(self._trouble)
+                raise UncountedError(self._trouble)
             if config.metrics.exporter == "prometheus":
                 recorded, brought = self._counts.scraped()
                 return recorded, data_points(self._prometheus, self._counts, scraped=brought)
@@ -162,12 +184,12 @@ class _Servers:
         recorded = self._recorded(signal)
         if signal == "logs":
             if self._places.left_out("loki"):
-                raise LookupError("Loki is left out (none)")
+                raise UncountedError("Loki is left out (none)")
             loki = self._places.loki()
             return recorded, log_records(loki, config.service_name, config.mode, window, discarded)
         traces = self._places.traces()
         if traces is None:
-            raise LookupError("Tempo and Jaeger are left out (none)")
+            raise UncountedError("Tempo and Jaeger are left out (none)")
         return recorded, spans(traces, config.service_name, config.mode, window, discarded)
 
     def _recorded(self, signal: Signal) -> Recorded:

@@ -25,7 +25,7 @@ class CollectorCounts:
     """Alloy's own metrics in Prometheus, which scrapes it directly."""
 
     def __init__(self, prometheus: Prometheus, start: float) -> None:
-        """Read them from `start` (seconds since the epoch) to now; LookupError where there are none."""
+        """Read them from `start` (seconds since the epoch) to now; UncountedError where there are none."""
         now = prometheus.query("time()")[0].value
         self._counters = Counters(prometheus.ranges(selection(_METRICS, _OF_ALLOY, now - start)), start)
 

@@ -14,6 +14,10 @@ _EARLIER = 300.0
 """Seconds before the window in which the sample is looked for that a series begins with."""
 
 
+class UncountedError(Exception):
+    """What is to be counted cannot be, in one line."""
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """From `start` to `end`, in seconds since the epoch: moments of real samples."""
@@ -38,11 +42,11 @@ class Counters:
         """`ranges` are the raw samples, `start` is where the window is to begin at the earliest.
 
         It begins at the first sample from there on and ends at the last one. A series that has no sample by its begin
-        began at 0: the source was seen without it. Raises LookupError where there are not two samples in the window.
+        began at 0: the source was seen without it. Raises UncountedError where there are not two samples in the window.
         """
         moments = sorted({time for one in ranges for time, _ in one.values if time >= start})
         if len(moments) < 2:  # noqa: PLR2004
-            raise LookupError("fewer than two samples")
+            raise UncountedError("fewer than two samples")
         self.window = Window(moments[0], moments[-1])
         self._ranges = [_Counter(one, self.window) for one in ranges]
 

@@ -31,7 +31,7 @@ class ServiceCounts:
     """The service's own metrics in Prometheus."""
 
     def __init__(self, prometheus: Prometheus, service: str, mode: str, start: float) -> None:
-        """Read them from `start` (seconds since the epoch) to now; LookupError where there are none."""
+        """Read them from `start` (seconds since the epoch) to now; UncountedError where there are none."""
         self._prometheus = prometheus
         self.matchers = f"service_name={json.dumps(service)},export_mode={json.dumps(mode)}"
         now = prometheus.query("time()")[0].value

@@ -7,7 +7,7 @@ from time import time
 
 from telemetry.config import Signal
 from telemetry.tools.account import Stored
-from telemetry.tools.audit.counters import Counters, Window, selection
+from telemetry.tools.audit.counters import Counters, UncountedError, Window, selection
 from telemetry.tools.audit.service_counts import ServiceCounts, milliseconds
 from telemetry.tools.backends import BackendError, Jaeger, Loki, Prometheus, Tempo
 from telemetry.tools.backends.otlp_json import StoredSpan
@@ -22,7 +22,7 @@ _COUNTED = "http_server_request_duration_seconds_count"
 
 
 def spans(backend: Tempo | Jaeger, service: str, mode: str, window: Window, discarded: Mapping[str, int]) -> Stored:
-    """Count the spans; Jaeger tells those that came twice."""
+    """Count the spans; Jaeger reports those that came twice."""
     if isinstance(backend, Tempo):
         query = f"{{ resource.service.name = {json.dumps(service)} && resource.export.mode = {json.dumps(mode)} }}"
         items = backend.count(query, window.start, window.end)
@@ -92,9 +92,10 @@ class Discards:
         try:
             ranges = prometheus.ranges(selection(("up", *_DISCARDED.values()), 'component=~"tempo|loki"', now - start))
             self._counters = Counters(ranges, start)
-        except LookupError:
+        except UncountedError:
             self._counters = None
 
     def of(self, signal: Signal) -> Mapping[str, int]:
         """Return them by reason."""
-        return self._counters.by("reason", _DISCARDED[signal]) if self._counters else {}
+        name = _DISCARDED.get(signal)
+        return self._counters.by("reason", name) if self._counters and name else {}

@@ -31,15 +31,21 @@ def console() -> Iterator[Console]:
 
 
 class Auditor:
-    """Audits one service from a moment on that `begin` sets."""
+    """Audits one service from a moment on that `begin` sets. `settled` is how late its stores may be, in seconds."""
 
     def __init__(
-        self, service: Service, places: Mapping[str, str], env: Mapping[str, str], prometheus: Prometheus | None = None
+        self,
+        service: Service,
+        places: Mapping[str, str],
+        env: Mapping[str, str],
+        prometheus: Prometheus | None = None,
+        settled: float = 0.0,
     ) -> None:
         self._places = Places.read({"service": service.url, "console": "none", **places}, 30.0, env)
         self._env = env
         self._prometheus = prometheus
         self._began = time()
+        self._settled = settled
 
     def begin(self) -> None:
         """Begin in the next second, since backends count whole ones, with two samples of the service at rest."""
@@ -63,7 +69,7 @@ class Auditor:
         return wait_until(newest, 60, "a sample of the service") or 0.0
 
     def audit(self) -> Audit:
-        return audit(self._places, time() - self._began, self._env)
+        return audit(self._places, time() - self._began, self._env, self._settled)
 
     def until(self, condition: Callable[[dict[str, Account]], object], what: str) -> dict[str, Account]:
         """Audit until the accounts are as expected and nothing is on its way; return them by signal."""
@@ -78,7 +84,7 @@ class Auditor:
         try:
             wait_until(met, 60)
         except TimeoutError:
-            pytest.fail(f"not {what}: {found}")
+            pytest.fail(f"not {what}: {found}; not known: {self.audit().unknown}")
         return found
 
 

@@ -27,7 +27,7 @@ from tests.tools.console.client import many_ids, request, traces
 StartService = Callable[..., Service]
 
 REFUSING = Faults(status=400, signals=("traces",))
-AWAY = Faults(status=503, retry_after=0.2, signals=("traces",))
+DOWN = Faults(status=503, retry_after=0.2, signals=("traces",))
 PARTLY = Faults(partial_reject=1, signals=("traces",))
 
 
@@ -50,7 +50,7 @@ def overview(console: Console) -> str:
 
 @pytest.mark.parametrize("mode", ["collector", "direct"])
 def test_losses_of_the_service(start_service: StartService, mode: str) -> None:
-    """The backend takes all, refuses, rejects a part, and is away for longer than the spool has room."""
+    """The backend takes all, refuses, rejects a part, and is down for longer than the spool has room."""
     grpc_port, http_port = free_port(), free_port()
     env = {**Route(mode, "http/protobuf").env_for(grpc_port, http_port), **EAGER, "OTEL_BSP_MAX_QUEUE_SIZE": "80"}
     service = start_service("--workers=1", **env)
@@ -80,7 +80,7 @@ def test_losses_of_the_service(start_service: StartService, mode: str) -> None:
         assert found["logs"].completeness == 1
         assert f"{percent(spans / (spans + refused))} stored" in overview(console)
 
-        console.receiver.faults = AWAY
+        console.receiver.faults = DOWN
         send(service, 90)
         wait_until(lambda: losses(service).get("queue_full"), 60, "a spool that overflows")
         console.receiver.faults = Faults()
@@ -88,13 +88,13 @@ def test_losses_of_the_service(start_service: StartService, mode: str) -> None:
         found = auditor.until(lambda one: one["traces"].recorded.lost.get("queue_full") == full, "overflown")
         assert missing(found["traces"]) == {("the service", "refused"): refused, ("the service", "queue_full"): full}
 
-        told = command("telemetry", "--audit", "--json", **env, TELEMETRY_CONSOLE_URL=console.url)
-        report = json.loads(told.stdout)
-        assert (told.returncode, report["complete"], report["mode"]) == (1, False, mode), told
+        ended = command("telemetry", "--audit", "--json", **env, TELEMETRY_CONSOLE_URL=console.url)
+        report = json.loads(ended.stdout)
+        assert (ended.returncode, report["complete"], report["mode"]) == (1, False, mode), ended
         assert report["signals"]["traces"]["lost"] == refused + full
-        told = command("audit", f"--console={console.url}", "--objective=1", **env)
-        assert told.returncode == 0, told
-        assert f"missing: {full} spans, the service: queue_full" in told.stdout
+        ended = command("audit", f"--console={console.url}", "--objective=1", **env)
+        assert ended.returncode == 0, ended
+        assert f"missing: {full} spans, the service: queue_full" in ended.stdout
 
 
 def losses(service: Service, *, delivered: bool = False) -> dict[str, int]:
@@ -155,10 +155,10 @@ def test_wrong_configuration_is_named(monkeypatch: pytest.MonkeyPatch, capsys: p
     monkeypatch.setenv("TELEMETRY_MODE", "sideways")
     with pytest.raises(SystemExit, match="1"):
         call_command("telemetry", "--audit")
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert "TELEMETRY_MODE" in told.err
-    assert "sideways" in told.err
+    ended = capsys.readouterr()
+    assert ended.out == ""
+    assert "TELEMETRY_MODE" in ended.err
+    assert "sideways" in ended.err
 
 
 def test_wrong_options_are_named(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from telemetry.tools.audit.counters import Counters, Window
+from telemetry.tools.audit.counters import Counters, UncountedError, Window
 from telemetry.tools.backends.prometheus import Range
 
 
@@ -50,5 +50,5 @@ def test_margin_is_that_of_the_load_at_the_ends() -> None:
 
 @pytest.mark.parametrize("found", [[], [series("spans", (100, 5))], [series("spans", (10, 1), (20, 2), (100, 5))]])
 def test_too_few_samples(found: list[Range]) -> None:
-    with pytest.raises(LookupError):
+    with pytest.raises(UncountedError):
         Counters(found, 90)
