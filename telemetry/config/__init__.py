@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, Self
 
-from telemetry.config import variables
+from telemetry.config import combined, variables
+from telemetry.config.combined import BatchConfig
 from telemetry.config.declarative import source_of
-from telemetry.config.instrumentations import DRIVERS, find
 from telemetry.config.limits import LimitsConfig, read_limits
 from telemetry.config.otlp import OTLPReader
 from telemetry.config.reader import DEFAULT, Environment, derived_from
@@ -64,16 +64,6 @@ class SignalConfig:
 
     def __repr__(self) -> str:
         return _representation(self, headers=masked_headers(self.headers))
-
-
-@dataclass(frozen=True, slots=True)
-class BatchConfig:
-    """How spans or log records are collected into batches. Times are in seconds."""
-
-    schedule_delay: float
-    max_queue_size: int
-    max_export_batch_size: int
-    export_timeout: float
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -178,16 +168,16 @@ class TelemetryConfig:
     @classmethod
     def _read(cls, environment: Environment, left: Mapping[str, str], void: tuple[str, ...]) -> Self:
         value = environment.value
-        mode = _mode(environment)
-        service_name, resource_attributes = _resource(environment)
+        mode = combined.mode(environment)
+        service_name, resource_attributes = combined.resource(environment)
         signals = {signal: SignalConfig(**OTLPReader(environment, mode, signal).read()) for signal in SIGNALS}
-        span_batch = _batch(environment, "span_batch", variables.SPAN_BATCH)
-        log_batch = _batch(environment, "log_batch", variables.LOG_BATCH)
-        interval, export_timeout = _metric_times(environment)
-        sampler, sampler_arg = _sampler(environment)
-        spool_dir, spool_bytes = _spool(environment)
+        span_batch = combined.batch(environment, "span_batch", variables.SPAN_BATCH)
+        log_batch = combined.batch(environment, "log_batch", variables.LOG_BATCH)
+        interval, export_timeout = combined.metric_times(environment)
+        sampler, sampler_arg = combined.sampler(environment)
+        spool_dir, spool_bytes = combined.spool(environment)
         instrument = value("instrument", variables.INSTRUMENT)
-        instrumentation = _instrumentation(environment)
+        instrumentation = combined.instrumentation(environment)
         environment.given(variables.EXCLUDED_URLS_OF_ALL)
         exporters = {signal: each.exporter for signal, each in signals.items()}
         idle = unused(left, mode, exporters, instrument, contrib=instrumentation == "contrib")
@@ -231,92 +221,3 @@ class TelemetryConfig:
 def masked_headers(headers: Pairs) -> Pairs:
     """Return `headers` with their names only."""
     return tuple((name, MASK) for name, _ in headers)
-
-
-def _mode(environment: Environment) -> Mode:
-    mode = environment.value("mode", variables.MODE)
-    if environment.given(variables.SDK_DISABLED):
-        environment.sources["mode"] = environment.named(variables.SDK_DISABLED)
-        return "off"
-    return mode
-
-
-def _instrumentation(environment: Environment) -> Instrumentation:
-    """Return who records; refuse contrib where it is not installed, or cannot do what else is asked for."""
-    chosen = environment.value("instrumentation", variables.INSTRUMENTATION)
-    if chosen == "native":
-        return chosen
-    for name in ("django", *DRIVERS.values()):
-        if find(name) is None:
-            reason = f"needs the package opentelemetry-instrumentation-{name}"
-            environment.refuse(variables.INSTRUMENTATION, reason, "native, or contrib with its packages installed")
-    if environment.given(variables.INCOMING_CONTEXT) == "link":
-        reason = f"needs {variables.INSTRUMENTATION.name}=native"
-        environment.refuse(variables.INCOMING_CONTEXT, reason, "trust or ignore with contrib")
-    return chosen
-
-
-def _resource(environment: Environment) -> tuple[str, Pairs]:
-    pairs: Pairs = environment.value("resource_attributes", variables.RESOURCE_ATTRIBUTES)
-    attributes = dict(pairs)
-    name = environment.value("service_name", variables.SERVICE_NAME)
-    named_there = attributes.pop("service.name", "")
-    if named_there and environment.sources["service_name"] == DEFAULT:
-        name = named_there
-        environment.sources["service_name"] = environment.named(variables.RESOURCE_ATTRIBUTES)
-    return name, tuple(attributes.items())
-
-
-def _batch(environment: Environment, prefix: str, names: variables.BatchVariables) -> BatchConfig:
-    queue = environment.value(f"{prefix}.max_queue_size", names.max_queue_size)
-    size = environment.value(f"{prefix}.max_export_batch_size", names.max_export_batch_size)
-    if size > queue and environment.sources[f"{prefix}.max_export_batch_size"] == DEFAULT:
-        environment.sources[f"{prefix}.max_export_batch_size"] = derived_from(environment.named(names.max_queue_size))
-        size = queue
-    elif size > queue and environment.sources[f"{prefix}.max_queue_size"] == DEFAULT:
-        environment.sources[f"{prefix}.max_queue_size"] = derived_from(environment.named(names.max_export_batch_size))
-        queue = size
-    elif size > queue and not environment.has_error(names.max_queue_size):
-        environment.refuse(
-            names.max_export_batch_size, "is more than the queue holds", f"1 to {queue} ({names.max_queue_size.name})"
-        )
-    return BatchConfig(
-        schedule_delay=environment.value(f"{prefix}.schedule_delay", names.schedule_delay),
-        max_queue_size=queue,
-        max_export_batch_size=size,
-        export_timeout=environment.value(f"{prefix}.export_timeout", names.export_timeout),
-    )
-
-
-def _metric_times(environment: Environment) -> tuple[float, float]:
-    interval = environment.value("metric_export_interval", variables.METRIC_EXPORT_INTERVAL)
-    timeout = environment.value("metric_export_timeout", variables.METRIC_EXPORT_TIMEOUT)
-    if timeout <= interval:
-        return interval, timeout
-    if environment.text(variables.METRIC_EXPORT_TIMEOUT):
-        environment.warn(
-            variables.METRIC_EXPORT_TIMEOUT,
-            f"is longer than {variables.METRIC_EXPORT_INTERVAL.name}; that is used: {interval * 1000:.0f} ms",
-        )
-    environment.sources["metric_export_timeout"] = derived_from(environment.sources["metric_export_interval"])
-    return interval, interval
-
-
-def _spool(environment: Environment) -> tuple[str | None, int]:
-    folder = environment.value("spool_dir", variables.SPOOL_DIR)
-    size = environment.value("spool_bytes", variables.SPOOL_BYTES)
-    if size is None:
-        environment.sources["spool_bytes"] = derived_from(environment.sources["spool_dir"])
-        size = variables.DISK_SPOOL_BYTES if folder else variables.MEMORY_SPOOL_BYTES
-    return folder, size
-
-
-def _sampler(environment: Environment) -> tuple[str, float | None]:
-    sampler = environment.value("sampler", variables.SAMPLER)
-    share = environment.value("sampler_arg", variables.SAMPLER_ARG)
-    if variables.takes_ratio(sampler):
-        return sampler, share
-    if environment.text(variables.SAMPLER_ARG):
-        environment.warn(variables.SAMPLER_ARG, f"is not used by the sampler {sampler} ({variables.SAMPLER.name})")
-    environment.sources["sampler_arg"] = derived_from(environment.sources["sampler"])
-    return sampler, None

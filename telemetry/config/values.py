@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, Literal, TypeVar, get_args
-from urllib.parse import unquote
 
 Mode = Literal["collector", "direct", "off"]
 Signal = Literal["traces", "metrics", "logs"]
@@ -31,8 +30,6 @@ SIGNALS: tuple[Signal, ...] = get_args(Signal)
 MASK = "***"
 _SHOWN_LENGTH = 60
 _USERINFO = re.compile(r"(?<=://).*@", re.DOTALL)
-_TOKEN_CHARACTERS = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_PRINTABLE = re.compile(r"[\x20-\x7e]*")
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -253,62 +250,3 @@ class Secret(Parser[str]):
 
     def mask(self, text: str) -> str:  # noqa: ARG002  (whatever it is)
         return MASK
-
-
-@dataclass(frozen=True)
-class Names(Parser[tuple[str, ...]]):
-    """A list of names between commas, each counted once; `none` alone is the empty list."""
-
-    values: Sequence[str]
-
-    @property
-    def accepted(self) -> str:
-        return f"{', '.join(self.values)} (several between commas), or none"
-
-    def __call__(self, text: str) -> tuple[str, ...]:
-        names = tuple(dict.fromkeys(name.strip().lower() for name in text.split(",")))
-        if names == ("none",):
-            return ()
-        if not set(names) <= set(self.values):
-            raise RefusalError
-        return names
-
-
-class Attributes(Parser[Pairs]):
-    """`name=value,name2=value2` with percent escapes, as in W3C Baggage."""
-
-    accepted = "name=value,name2=value2 (commas and other special characters as percent escapes)"
-
-    def __call__(self, text: str) -> Pairs:
-        return tuple(dict(self._pair(number, entry) for number, entry in _entries(text)).items())
-
-    def _pair(self, number: int, entry: str) -> tuple[str, str]:
-        name, equals, value = entry.partition("=")
-        name, value = unquote(name.strip()), unquote(value.strip())
-        if not equals or not name:
-            raise RefusalError(f"has no name=value in entry {number}")
-        if not f"{name}{value}".isprintable() or "\N{REPLACEMENT CHARACTER}" in f"{name}{value}":
-            raise RefusalError(f"has a character that cannot be sent in entry {number}")
-        return name, value
-
-
-class Headers(Attributes):
-    """`name=value,name2=value2`: names are lower-cased; values may hold blanks, `=` and percent escapes."""
-
-    accepted = "name=value,name2=value2 (names as in HTTP; commas in values as %2C)"
-
-    def _pair(self, number: int, entry: str) -> tuple[str, str]:
-        name, value = super()._pair(number, entry)
-        if not _TOKEN_CHARACTERS.fullmatch(name):
-            raise RefusalError(f"has no legal header name in entry {number}")
-        if not _PRINTABLE.fullmatch(value):
-            raise RefusalError(f"has a character that a header cannot hold in entry {number}")
-        return name.lower(), value
-
-    def mask(self, text: str) -> str:  # noqa: ARG002  (whatever it is)
-        # Nothing is kept, not even names: a comma inside a token makes the token's rest look like a name.
-        return MASK
-
-
-def _entries(text: str) -> list[tuple[int, str]]:
-    return [(number, entry) for number, entry in enumerate(text.split(","), 1) if entry.strip()]

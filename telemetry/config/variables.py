@@ -11,24 +11,22 @@ from telemetry.config.endpoint import Endpoint, EndpointParser
 from telemetry.config.exporters import EXPORTERS
 from telemetry.config.instrumentations import Instrumentations
 from telemetry.config.limits import LIMITS
+from telemetry.config.lists import Attributes, Headers, Names
 from telemetry.config.patterns import Patterns, UrlPatterns
 from telemetry.config.reader import Variable
 from telemetry.config.sizes import Bytes, Folder
 from telemetry.config.values import (
-    Attributes,
     Compression,
     Decimal,
     ExemplarFilter,
     ExporterPlace,
     Fixed,
-    Headers,
     IncomingContext,
     Instrumentation,
     LenientSwitch,
     LogLevel,
     Milliseconds,
     Mode,
-    Names,
     OneOf,
     Pairs,
     Privacy,

@@ -15,18 +15,15 @@ import sys
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import lru_cache
 from http import HTTPStatus
 from time import perf_counter_ns
 from types import MappingProxyType
 from typing import Any, ClassVar, Protocol, cast
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
-from django.conf import settings
 from django.core import mail
 from django.core.signals import got_request_exception
 from django.http import HttpRequest, HttpResponse
-from django.http.request import split_domain_port, validate_host
 from django.http.response import HttpResponseBase
 from django.utils.log import log_response
 from opentelemetry import trace
@@ -36,25 +33,13 @@ from opentelemetry.trace import SpanKind
 
 from telemetry.answers import is_streamed, when_over
 from telemetry.journal.records import METHODS, OTHER_METHOD, REQUEST
+from telemetry.recording.environ import environ_of
 from telemetry.recording.incoming import IncomingContextReader
 from telemetry.recording.journal import journal
 from telemetry.recording.spans import RequestSpan, decide
 from telemetry.routes import known_method, matched_route
 
-_VARIABLES = (
-    "REMOTE_PORT",
-    "REQUEST_METHOD",
-    "REMOTE_HOST",
-    "REMOTE_ADDR",
-    "HTTP_USER_AGENT",
-    # On a Unix socket gunicorn takes it from the Host header, unchecked.
-    "SERVER_PORT",
-    "SERVER_PROTOCOL",
-    "wsgi.url_scheme",
-)
-_NOTHING = ("",) * len(_VARIABLES)
 _BAD_REQUEST = HTTPStatus.BAD_REQUEST.value
-_LONGEST_ATTRIBUTE = 1024  # characters; servers limit a header to 8 KB or more
 
 current_request: ContextVar[RequestSpan | None] = ContextVar("telemetry_request", default=None)
 """The span of the request that is being answered."""
@@ -245,7 +230,7 @@ class RequestMiddleware:
                 matched_route(request),
                 0 if response is None else response.status_code,
                 None if error is None else type(error).__qualname__,
-                _environ(request) if span.flags & 1 else None,
+                environ_of(request) if span.flags & 1 else None,
                 span.touched,
                 span.queries,
                 span.logs,
@@ -278,33 +263,6 @@ def _span_name(method: str) -> str:
     https://opentelemetry.io/docs/specs/semconv/http/http-spans/#name
     """
     return "HTTP" if method == OTHER_METHOD else method
-
-
-def _environ(request: HttpRequest) -> tuple[Any, ...]:
-    """Return what the server knows of the request, as texts, "" for what it does not: the exporter reads them.
-
-    The query string is not among it. Each text is within a bound.
-    """
-    meta = request.META
-    texts = (request.path_info, *map(str, map(meta.get, _VARIABLES, _NOTHING)))
-    if not texts[-1]:  # ASGI
-        scope = getattr(request, "scope", {})
-        texts = (*texts[:-2], f"HTTP/{scope.get('http_version', '')}", str(scope.get("scheme", "")))
-    if max(map(len, texts)) > _LONGEST_ATTRIBUTE:
-        texts = tuple(map(_bounded, texts))
-    host = meta.get("HTTP_HOST")
-    return _server(host) if host else None, *texts
-
-
-@lru_cache(maxsize=128)
-def _server(host: str) -> tuple[str, str] | None:
-    """Return name and port of a Host header. A host that is not ours is only what a client wrote."""
-    domain, given = split_domain_port(host)
-    return (_bounded(domain), given) if validate_host(domain, settings.ALLOWED_HOSTS) else None
-
-
-def _bounded(text: str) -> str:
-    return text if len(text) <= _LONGEST_ATTRIBUTE else f"{text[: _LONGEST_ATTRIBUTE - 1]}…"
 
 
 def _record_exception(**_: object) -> None:

@@ -83,7 +83,7 @@ class Recording:
         install(self._config, self._project, self)
 
     def start(self, place: str = "", address: str = "") -> None:
-        """Record from now on; never raises. `place` is where the server was told to listen, `address` where it does."""
+        """Record from now on; never raises. `place` is where the server is to listen, `address` where it does."""
         with self._starting:
             if self._started == os.getpid():
                 return

@@ -5,7 +5,7 @@
 For each mode and fault two services run at once, one with a healthy backend and one whose backend turns bad, and the
 same open-loop load alternates between them, so that whatever else the machine does befalls both. Requests start at a
 fixed rate whatever became of those before, and their latency counts from the moment they were due. One worker each, so
-that what telemetry does stands beside all requests. The interval is a bootstrap over blocks of neighbouring requests.
+that what telemetry does falls on all requests. The interval is a bootstrap over blocks of neighbouring requests.
 The last line is the geometric mean of all ratios but the control's.
 
 CPU and memory are those of the worker and of the exporter together.
@@ -33,7 +33,8 @@ from time import perf_counter, sleep
 import psutil
 
 import tests.support.environment  # noqa: F401  (the service's settings need it)
-from telemetry.tools.compare.faults_proxy import PASS, Fault, FaultProxy
+from telemetry.tools.compare.faults_proxy import FaultProxy
+from telemetry.tools.compare.faulty_connection import PASS, Fault
 from telemetry.tools.console.server import Console
 from tests.conftest import migrate
 from tests.support.routes import Route
@@ -105,7 +106,7 @@ def main() -> int:
     if faulty:
         mean = statistics.geometric_mean
         resampled = [mean(ratios) for ratios in zip(*(outcome.resampled for outcome in faulty), strict=True)]
-        print(f"{'all together':77}{told(mean(outcome.ratio for outcome in faulty), resampled)}")
+        print(f"{'all together':77}{verdict_on(mean(outcome.ratio for outcome in faulty), resampled)}")
     return int(any(outcome.bad for outcome in outcomes))
 
 
@@ -126,17 +127,17 @@ def compare(template: Path, mode: str, kind: str, requests: int, rate: float) ->
     latencies = " ".join(f"{healthy.quantile(n) * 1e3:6.1f} {faulty.quantile(n) * 1e3:6.1f} " for n in (50, 99))
     print(
         f"{mode:16} {kind:17} {latencies} {failed:6} {growth / 2**20:6.1f} {faulty.cpu / healthy.cpu:5.2f}"
-        f"  {told(ratio, resampled)}",
+        f"  {verdict_on(ratio, resampled)}",
         flush=True,
     )
     bad = failed > 0 or growth > MOST_GROWTH or interval(resampled)[0] > TARGET
     return Outcome(ratio, resampled, bad)
 
 
-def told(ratio: float, resampled: Sequence[float]) -> str:
+def verdict_on(ratio: float, resampled: Sequence[float]) -> str:
     """Return a ratio with its interval, and what they say of the target."""
     low, high = interval(resampled)
-    verdict = "met" if high <= TARGET else "NOT met" if low > TARGET else "not to be told"
+    verdict = "met" if high <= TARGET else "NOT met" if low > TARGET else "open"
     return f"{ratio:.3f} [{low:.3f}-{high:.3f}], {TARGET} is {verdict}"
 
 
@@ -170,7 +171,7 @@ def measure(
 
 
 def interval(ratios: Sequence[float]) -> tuple[float, float]:
-    """Return the 95% interval that resampled ratios tell."""
+    """Return the 95% interval of resampled ratios."""
     return percentile(ratios, 2.5), percentile(ratios, 97.5)
 
 

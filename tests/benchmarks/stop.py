@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.stop --rounds 3
 
-The backend is healthy, absent (nobody listens) or silent (takes connections and never answers).
+The backend is healthy, absent (nothing listens) or silent (takes connections and never answers).
 """
 
 import argparse

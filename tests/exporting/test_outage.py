@@ -11,7 +11,8 @@ from telemetry.exporting.delivery import Delivery
 from telemetry.exporting.outage import Outage, without_credentials
 from telemetry.exporting.transports import Answer
 from telemetry.journal.spool import Evicted
-from telemetry.tools.compare.faults_proxy import Fault, FaultProxy
+from telemetry.tools.compare.faults_proxy import FaultProxy
+from telemetry.tools.compare.faulty_connection import Fault
 from telemetry.tools.console.faults import Faults
 from telemetry.tools.console.server import Console
 from tests.exporting.conftest import StartLine

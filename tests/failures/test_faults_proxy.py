@@ -1,4 +1,4 @@
-"""The fault proxy does to bytes what it is told, at run time and by connection."""
+"""The fault proxy does to bytes what `fault` says, at run time and by connection."""
 
 import socket
 import threading
@@ -8,7 +8,8 @@ from time import monotonic
 
 import pytest
 
-from telemetry.tools.compare.faults_proxy import Fault, FaultProxy
+from telemetry.tools.compare.faults_proxy import FaultProxy
+from telemetry.tools.compare.faulty_connection import Fault
 from tests.support.service import free_port, wait_until
 
 

@@ -14,7 +14,8 @@ import pytest
 
 from telemetry.status import read_statuses
 from telemetry.status_report import as_text
-from telemetry.tools.compare.faults_proxy import Fault, FaultProxy
+from telemetry.tools.compare.faults_proxy import FaultProxy
+from telemetry.tools.compare.faulty_connection import Fault
 from telemetry.tools.console.faults import Faults
 from telemetry.tools.console.server import Console
 from tests.support.routes import PAIRS, Route, send

@@ -353,7 +353,7 @@ BREAKS = {
     "active requests": (RingWriter, "enter"),
     "finish": (RequestMiddleware, "_leave"),
     "route": (middleware_module, "matched_route"),
-    "environment": (middleware_module, "_environ"),
+    "environment": (middleware_module, "environ_of"),
     "write": (journal, "write"),
     "query": (queries_module.QueryRecorder, "_record"),
     "statement": (queries_module, "_text"),

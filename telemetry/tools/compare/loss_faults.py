@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from time import time
 
-from telemetry.tools.compare.faults_proxy import PASS, Fault
+from telemetry.tools.compare.faulty_connection import PASS, Fault
 from telemetry.tools.compare.load import Done
 from telemetry.tools.compare.run import Run
 from telemetry.tools.compare.sockets import wait_until
