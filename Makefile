@@ -9,7 +9,7 @@ endif
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help demo compare dev test lint audit sbom snapshots dashboards lock secrets verify clean publish report screenshots
+.PHONY: help demo compare dev test newest lint audit sbom snapshots dashboards lock secrets verify clean publish report screenshots
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -27,6 +27,16 @@ dev: $(VENV)/.installed-dev ## Prepare this checkout for work: everything that t
 # Only tests marked `timing` are run once more after a failure, and listed as RERUN (tests/support/timing.py).
 test: $(VENV)/.installed-dev ## Pass every test (ARGS="-k metrics" for some)
 	@$(BIN)/python -m pytest --numprocesses 4 --dist worksteal $(ARGS)
+
+# Not the locked releases: whoever installs the package gets these.
+UV = $(or $(wildcard .venv/bin/uv),$(BIN)/uv)
+newest: $(if $(wildcard .venv/bin/uv),,$(VENV)/.installed-dev) ## Count a demo on the newest releases in range (PYTHON=python3.13)
+	$(UV) venv --quiet --clear --python $(PYTHON) .venv-newest
+	$(UV) pip install --quiet --python .venv-newest/bin/python --overrides tests/newest.txt \
+		--requirements pyproject.toml --extra console --extra contrib --group service
+	@.venv-newest/bin/python -c 'import platform, importlib.metadata as m; print("Python", platform.python_version(), \
+		*(f"{name} {m.version(name)}" for name in ("django", "opentelemetry-sdk", "gunicorn")))'
+	.venv-newest/bin/python manage.py demo --for 20 --json --port-offset 10000 $(ARGS)
 
 lint: $(VENV)/.installed-dev ## Check style (ruff), types (mypy) and imports (import-linter)
 	$(BIN)/ruff check .
@@ -64,6 +74,8 @@ LOCKED = --extra console --extra contrib --group service
 lock: $(VENV)/.installed-dev ## Renew requirements*.txt from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --custom-compile-command "make lock" \
 		--output-file requirements.txt $(LOCKED) pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --custom-compile-command "make lock" \
+		--output-file deploy/requirements-build.txt --group build
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --custom-compile-command "make lock" \
 		--constraints requirements.txt $(LOCKED) --group dev --output-file requirements-dev.txt pyproject.toml
 
