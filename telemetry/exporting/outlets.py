@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 # A new exporter reads again what was not committed, so this bounds its work, not what can be lost.
 _LONGEST_COMMIT_SECONDS = 1.0
+# Of TELEMETRY_FLUSH_TIMEOUT; the rest is for the ends of the workers before it and of this process after it.
+_SENDING_SHARE = 0.85
 # Of a stop's time, what is kept for the last push of metrics, which counts what became of the rest.
 _LAST_SHARE = 0.3
 _HANDOVER_SECONDS = 2.0
@@ -193,7 +195,7 @@ class Outlets:
         `commit` makes what was pushed meanwhile visible to the senders.
         """
         timeout = self._config.flush_timeout
-        deadline = monotonic() + timeout
+        deadline = monotonic() + timeout * _SENDING_SHARE
         others = [sender for signal, sender in self._senders.items() if signal != "metrics"]
         early = deadline - (timeout * _LAST_SHARE if self._pushes_metrics else 0)
         for sender in others:
