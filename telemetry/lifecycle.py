@@ -84,7 +84,7 @@ def start(place: str = "", address: str = "") -> None:
 
     Called by a server's hooks, with the application loaded; without them the first request does it. A process that
     serves no request, such as a worker of a queue, calls it after `django.setup()`. `place` is where
-    the server was told to listen; without it, the command line distinguishes services. `address` is where it does.
+    the server is configured to listen; without it, the command line distinguishes services. `address` is where it does.
     """
     from telemetry.recording.announcement import announce
 

@@ -50,7 +50,7 @@ def migrated_postgres(postgres_socket_url: str, run_folder: Path) -> str:
 
 
 def create_database(server_url: str, template: str = "template1") -> str:
-    """Create a copy of `template`, which nobody may use meanwhile; return its URL."""
+    """Create a copy of `template`, which must not be in use meanwhile; return its URL."""
     name = f"test_{secrets.token_hex(6)}"
     folder, _, maintenance = server_url.removeprefix("postgres://postgres@/").rpartition("/")
     with psycopg.connect(host=folder, dbname=maintenance, user="postgres", autocommit=True) as connection:

@@ -75,7 +75,7 @@ def run_directories(user: int | None = None) -> Iterator[Path]:
 
 
 def run_of(server: int) -> str:
-    """Return the name of the run of the processes that `server` starts; its start time tells a reused id apart."""
+    """Return the name of the run of the processes that `server` starts; a reused id has another start time."""
     try:
         status = Path(f"/proc/{server}/stat").read_text()
     except OSError:

@@ -135,7 +135,7 @@ _SOURCE = re.compile(r"    [^\n]*\n|  \[Previous line repeated [0-9]+ more times
 
 
 def frames(stack: str, message: str) -> str:
-    """Return the frames of the exception that `stack` ends with, "" where they cannot be told from messages.
+    """Return the frames of the exception that `stack` ends with, "" where they cannot be distinguished from messages.
 
     A message may hold anything, a forged frame too. So the last one, which is known, is taken off the end first; what
     then stands behind the last sentence between two exceptions is Python's own. Source lines are left out.

@@ -48,7 +48,7 @@ class Hold:
             os.close(self._lock)
             self._lock = None
         deadline = monotonic() + timeout + _MARGIN_SECONDS
-        self._run.leave()  # before the exporter looks: it removes the directory then, if nobody holds it
+        self._run.leave()  # before the exporter looks: it removes the directory then, if no process holds it
         with suppress(NoAnswerError):
             ask(self._run.path, {"ask": "look"}, _LOOK_SECONDS)
         exporter = directory.lock_of_exporter(self._run.path)

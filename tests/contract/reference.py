@@ -10,7 +10,7 @@ _HEADING = re.compile(r"^### `([^`]+)`$")
 
 
 class Reference:
-    """What the document must tell, by chapter and heading: the table of each."""
+    """What the document must contain, by chapter and heading: the table of each."""
 
     def __init__(self, contract: Mapping[str, Any]) -> None:
         spans = [span for request in contract["requests"].values() for span in _spans(request["spans"])]

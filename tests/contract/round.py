@@ -36,7 +36,7 @@ _USER = {"name": "Ada Contract", "email": "ada@contract.example"}
 
 @dataclass(frozen=True)
 class Step:
-    """One request of the round: what it stands for, and what is sent. `{user}` is the path of the created record."""
+    """One request of the round: what it represents, and what is sent. `{user}` is the path of the created record."""
 
     title: str
     method: str
@@ -139,7 +139,7 @@ def _exported_since(console: Console, begin: int) -> bool:
 
 
 def _complete(families: list[Metric]) -> list[Metric]:
-    """Return a scrape that tells of both exporters, else nothing."""
+    """Return a scrape that covers both exporters, else nothing."""
     names = {family.name for family in families}
     return families if {f"otel_sdk_exporter_{signal}_exported" for signal in ("span", "log")} <= names else []
 

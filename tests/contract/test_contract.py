@@ -1,4 +1,4 @@
-"""A request leaves the same spans, metrics and log records in both modes, and those that the committed file tells."""
+"""A request leaves the same spans, metrics and log records in both modes, and those of the committed file."""
 
 import difflib
 import os
@@ -14,7 +14,7 @@ from tests.contract.translation import label_name
 
 FILE = Path(__file__).with_name("contract.yaml")
 HEADER = """\
-# What the service tells of one scripted round of requests (tests/contract/round.py), in both modes. Where a mode
+# What the service exports of one scripted round of requests (tests/contract/round.py), in both modes. Where a mode
 # differs, it says so, and why. Written by `make snapshots`: read the difference before you commit it.
 """
 

@@ -1,4 +1,4 @@
-"""docs/signals.md tells of every signal that the contract has, and of no other."""
+"""docs/signals.md describes every signal that the contract has, and no other."""
 
 import difflib
 import os

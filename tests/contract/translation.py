@@ -13,7 +13,7 @@ from typing import Any
 from telemetry.tools.console.points import Point, Series
 
 TYPES = {"counter": "counter", "up_down_counter": "gauge", "gauge": "gauge", "histogram": "histogram"}
-# Units that are words of their own in Prometheus; the rest stands as it is, annotations in braces are left out.
+# Units that are words of their own in Prometheus; the rest stays as it is, annotations in braces are left out.
 _UNITS = {"s": "seconds", "ms": "milliseconds", "By": "bytes", "KiBy": "kibibytes", "MiBy": "mebibytes", "1": ""}
 _UNITS |= {"min": "minutes", "h": "hours", "d": "days", "us": "microseconds", "ns": "nanoseconds", "%": "percent"}
 _PER = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
@@ -90,6 +90,6 @@ def samples(series: Series, point: Point, resource: Mapping[str, Any]) -> Iterat
 
 
 def target_info(resource: Mapping[str, Any]) -> Sample:
-    """Return the sample that tells the resource, with `keep_identifying_resource_attributes` set."""
+    """Return the sample that describes the resource, with `keep_identifying_resource_attributes` set."""
     labels = {label_name(key): label_value(value) for key, value in resource.items()}
     return Sample("target_info", "gauge", "", "target_info", labels)

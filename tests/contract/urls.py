@@ -24,10 +24,10 @@ def be_slow(_request: HttpRequest) -> HttpResponse:
 
 
 class Unavailable(APIView):
-    """A database that is away while a view asks it."""
+    """A database that is down while a view asks it."""
 
     def get(self, _request: Request) -> HttpResponse:
-        raise OperationalError("the database of the test is away")
+        raise OperationalError("the database of the test is down")
 
 
 urlpatterns = [

@@ -1,9 +1,9 @@
-"""Ask a running stack every query of every dashboard and rule, and tell which have data.
+"""Ask a running stack every query of every dashboard and rule, and report which have data.
 
     python -m tests.dashboards.live --prometheus http://localhost:9090 --loki http://localhost:3100 \
         --tempo http://localhost:3200 [--grafana http://admin:admin@localhost:3000] [--wait 120]
 
-Exit code 1 if a query fails, or has no data although its panel must have some; a panel whose source tells why it may be
+Exit code 1 if a query fails, or has no data although its panel must have some; a panel whose source says why it may be
 empty passes. An alert need not fire, but Prometheus must be able to evaluate it. The listed metrics of the components
 (components.yaml) must be there.
 """

@@ -20,13 +20,13 @@ _VARIABLE = re.compile(r"\$(?:\{(\w+)(?::\w+)?\}|(\w+))")
 BUILT_IN = {"__rate_interval": "1m", "__range": "30m", "__interval": "30s"}
 # The choices that a dashboard opens with.
 CHOSEN = {"service": "user-api", "mode": ".*", "environment": ".*", "route": ".*"}
-# Of the span from which somebody goes to its metrics.
+# Of the span from which a reader goes to its metrics.
 _OF_A_SPAN = {"service.name": "user-api", "export.mode": "direct"}
 
 
 @dataclass(frozen=True)
 class Found:
-    """One query: in which file, panel or rule it stands (`where`), and what it asks."""
+    """One query: in which file, panel or rule it is (`where`), and what it asks."""
 
     file: str
     where: str

@@ -39,11 +39,11 @@ def test_each_alert_is_tested_for_both() -> None:
 def test_alert_says_what_is_wrong(name: str) -> None:
     rule: dict[str, Any] = alerts()[name]
     assert rule["labels"]["severity"] in {"critical", "warning"}
-    told = rule["annotations"]
-    assert set(told) == {"summary", "description", "runbook_url"}
-    assert "$labels" in told["summary"]
-    assert "$value" in told["description"] or name in {"TargetDown", "NoTraffic"}, "the description has no value"
-    assert told["runbook_url"] == f"docs/alerts.md#{name.lower()}"
+    annotations = rule["annotations"]
+    assert set(annotations) == {"summary", "description", "runbook_url"}
+    assert "$labels" in annotations["summary"]
+    assert "$value" in annotations["description"] or name in {"TargetDown", "NoTraffic"}, "the description has no value"
+    assert annotations["runbook_url"] == f"docs/alerts.md#{name.lower()}"
 
 
 def test_each_alert_has_its_runbook() -> None:
@@ -52,7 +52,7 @@ def test_each_alert_has_its_runbook() -> None:
     assert set(sections) == set(alerts())
     for name, section in sections.items():
         for part in ("**Means**", "**Look**", "**Do**"):
-            assert part in section, f"docs/alerts.md: {name} does not tell: {part}"
+            assert part in section, f"docs/alerts.md: {name} lacks: {part}"
         assert f"({alerts()[name]['labels']['severity']})" in section.splitlines()[1], f"docs/alerts.md: {name}"
 
 

@@ -42,18 +42,18 @@ def test_live_excuses_are_few() -> None:
 def test_live_fails_where_nothing_is(
     prometheus: Callable[[str], Prometheus], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A real Prometheus that has only what it scrapes of nobody; Loki, Tempo and Grafana are not there."""
+    """A real Prometheus that has no target but itself; Loki, Tempo and Grafana are not there."""
     server = prometheus(f"127.0.0.1:{free_port()}")
-    nobody = f"http://127.0.0.1:{free_port()}"
-    arguments = ["--prometheus", server.url, "--loki", nobody, "--tempo", nobody, "--grafana", nobody]
+    absent = f"http://127.0.0.1:{free_port()}"
+    arguments = ["--prometheus", server.url, "--loki", absent, "--tempo", absent, "--grafana", absent]
     assert main(arguments) == 1
-    told = capsys.readouterr().out
-    assert "NO DATA user-api-service: How many requests are answered?" in told
+    output = capsys.readouterr().out
+    assert "NO DATA user-api-service: How many requests are answered?" in output
     # A zero would say that there is an Alloy that gets nothing, or a Tempo that loses nothing.
-    assert "NO DATA user-api-pipeline: What comes into Alloy?" in told
-    assert "NO DATA user-api-pipeline: What does Alloy lose?" in told
-    assert "NO DATA user-api-pipeline: What does Tempo discard?" in told
-    assert "ok      alerts.yml: TargetDown" in told or "empty   alerts.yml: TargetDown" in told
-    assert f"FAILED  user-api-explore: What does the service log?: {nobody} does not answer" in told
-    assert "NO DATA tempo: tempo_distributor_spans_received_total" in told
-    assert "FAILED  grafana: dashboard Pipeline" in told
+    assert "NO DATA user-api-pipeline: What comes into Alloy?" in output
+    assert "NO DATA user-api-pipeline: What does Alloy lose?" in output
+    assert "NO DATA user-api-pipeline: What does Tempo discard?" in output
+    assert "ok      alerts.yml: TargetDown" in output or "empty   alerts.yml: TargetDown" in output
+    assert f"FAILED  user-api-explore: What does the service log?: {absent} does not answer" in output
+    assert "NO DATA tempo: tempo_distributor_spans_received_total" in output
+    assert "FAILED  grafana: dashboard Pipeline" in output

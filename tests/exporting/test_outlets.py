@@ -16,7 +16,7 @@ from telemetry.exporting.state import State
         ({}, [None, None]),
         ({"OTEL_BSP_MAX_QUEUE_SIZE": "60"}, [60, None]),
         ({"OTEL_BLRP_MAX_QUEUE_SIZE": "600"}, [None, 600]),
-        ({"OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "4096"}, [None, None]),  # the queue's size that follows is nobody's wish
+        ({"OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "4096"}, [None, None]),  # the queue's size that follows was not asked for
     ],
     ids=str,
 )

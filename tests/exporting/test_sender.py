@@ -26,7 +26,7 @@ GRPC = pytest.mark.parametrize("protocol", ["grpc"], indirect=True)
 
 
 class Recorder:
-    """A transport that notes when it is asked, and answers as it is told."""
+    """A transport that notes when it is asked, and answers as the test says."""
 
     def __init__(self, *answers: Answer) -> None:
         self.requests: list[tuple[float, int]] = []

@@ -46,7 +46,7 @@ def containers(documents: Iterable[Document]) -> Iterator[tuple[str, Document, D
 
 
 def selects(selector: Document, of_pod: dict[str, str]) -> bool:
-    """Tell whether a label selector chooses a pod; an empty one chooses all."""
+    """Return whether a label selector chooses a pod; an empty one chooses all."""
     wanted: dict[str, str] = selector.get("matchLabels", {})
     matches = wanted.items() <= of_pod.items()
     return matches and all(_holds(one, of_pod) for one in selector.get("matchExpressions", ()))

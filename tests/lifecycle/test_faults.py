@@ -1,4 +1,4 @@
-"""A backend that is away, silent, slow or refusing: no request notices, and a stop ends in time and tells the loss."""
+"""A backend that is down, silent, slow or refusing: no request notices, and a stop ends in time and logs the loss."""
 
 import re
 import signal

@@ -1,4 +1,4 @@
-"""`/metrics` tells of all workers, whichever answers, and its counters never go back."""
+"""`/metrics` covers all workers, no matter which one answers, and its counters never go back."""
 
 import shutil
 import signal

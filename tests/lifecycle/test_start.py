@@ -78,10 +78,10 @@ def test_start_with_a_bad_value_is_refused_without_a_traceback(command: list[str
     ended = run(command, TELEMETRY_MODE="colector")
     assert ended.returncode != 0
     assert "Traceback" not in ended.stderr
-    told = [line for line in ended.stderr.splitlines() if "TELEMETRY_MODE" in line]
-    assert len(told) == 1
-    assert told[0].startswith(prefix)
-    assert all(word in told[0] for word in ("colector", "collector", "direct", "off"))
+    lines = [line for line in ended.stderr.splitlines() if "TELEMETRY_MODE" in line]
+    assert len(lines) == 1
+    assert lines[0].startswith(prefix)
+    assert all(word in lines[0] for word in ("colector", "collector", "direct", "off"))
 
 
 def test_start_under_runserver_delivers_and_reloads(console: Console, migrated_sqlite: Path, tmp_path: Path) -> None:

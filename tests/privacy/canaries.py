@@ -1,4 +1,4 @@
-"""Secrets that can be told apart: each kind, in each place that a client controls."""
+"""Secrets that can be distinguished: each kind, in each place that a client controls."""
 
 from base64 import b64encode
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from itertools import count
 
 @dataclass
 class Canaries:
-    """Hands out secrets; `marks` tells for each what it is and where it was planted.
+    """Hands out secrets; `marks` says for each what it is and where it was planted.
 
     A mark is unique, in lower case and without special characters, so that no encoding of a text hides it.
     """

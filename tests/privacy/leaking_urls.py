@@ -1,4 +1,4 @@
-"""The service's URLs, and views that tell all they know: to the log, to their span, in their exceptions."""
+"""The service's URLs, and views that disclose all they know: to the log, to their span, in their exceptions."""
 
 import json
 import logging

@@ -7,7 +7,7 @@ from django.http.response import HttpResponseBase
 
 
 class NoCsrfForLeaks:
-    """Stands after Django's own check, which looks for the mark when the view is known."""
+    """Comes after Django's own check, which looks for the mark when the view is known."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._get_response = get_response

@@ -164,7 +164,7 @@ def use_admin(client: Client, canaries: Canaries, account: str, password: str) -
 
 
 def use_leaks(client: Client, canaries: Canaries) -> None:
-    """Have careless code tell all it knows."""
+    """Have careless code disclose all it knows."""
     path = f"/leaks/{quote(canaries.email('a leaked path'))}/{canaries.opaque('token', 'a leaked path', 64)}"
     path += f"/{canaries.opaque('session id', 'a leaked path', 32)}"
     query = urlencode(canaries.fields("a leaked query"))

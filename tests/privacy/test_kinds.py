@@ -29,7 +29,7 @@ NAMES = st.sampled_from(
         *("credentials", "otp", "pin", "ssn", "card_number", "pwd", "passphrase"),
     ]
 )
-# What stands in a value beside the mark: blanks, quotes, brackets and separators, as a passphrase may have them.
+# What a value has beside the mark: blanks, quotes, brackets and separators, as a passphrase may have them.
 WORDS = st.text(alphabet="ab1 '\"[]{}(),;:=<>&%?\\/-_.é€", max_size=8)
 VALUES = st.builds(lambda before, after: f"{before}{MARK}{after}", WORDS, WORDS)
 

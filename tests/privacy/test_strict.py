@@ -121,7 +121,7 @@ def test_exception_whose_messages_forge_frames(first: str, second: str, chained:
 
 
 def test_exception_of_odd_kinds() -> None:
-    """What cannot be told apart from a message does not leave."""
+    """What cannot be distinguished from a message does not leave."""
     noted = ValueError("x")
     noted.add_note(f'{MARK}\n  File "{MARK}", line 1, in {MARK}\nValueError: x')
     group = ExceptionGroup("x", [ValueError(MARK)])

@@ -1,4 +1,4 @@
-"""Requests that nobody should send: each kind of method, path, host and header, with a new text every time."""
+"""Requests that no client should send: each kind of method, path, host and header, with a new text every time."""
 
 import random
 import string

@@ -172,7 +172,7 @@ def test_values_are_cut_and_a_refused_host_gets_the_id_of_its_trace(console: Con
     long, refused, _ = server_spans(console)
     value = str(long.attributes["user_agent.original"])
     assert (len(value), value[-1]) == (1024, "…")
-    assert long.attributes["url.path"] == "/***"  # of an unknown route nothing is told
+    assert long.attributes["url.path"] == "/***"  # of an unknown route nothing is shown
     assert "server.address" not in long.attributes  # nor of a host that is not ours
     assert long.attributes["http.request.method_original"] == "***"
 

@@ -25,13 +25,13 @@ def test_current_span_can_be_changed_in_every_way(console: Console, start: Start
     answer = json.loads(body)
     assert answer == {"traceparent": f"00-{span.trace_id}-{span.span_id}-03", "recording": True}
     assert span.name == "GET /touch"
-    told: dict[str, Any] = {
+    expected: dict[str, Any] = {
         "user.plan": "free",
         "user.age": 7,
         "http.route": "/touch",
         "http.response.status_code": 200,
     }
-    assert told.items() <= span.attributes.items()
+    assert expected.items() <= span.attributes.items()
     assert list(span.attributes["user.tags"]) == ["a", "b"]
     assert [event.name for event in span.events] == ["cache.miss", "exception"]
     assert span.events[1].attributes["exception.message"] == "caught"

@@ -1,4 +1,4 @@
-"""The service's URLs, and some whose views fail in the ways that Django and REST framework tell apart."""
+"""The service's URLs, and some whose views fail in the ways that Django and REST framework distinguish."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""A small HTTP server that answers what it was told to, for servers that cannot run in every test."""
+"""A small HTTP server that answers as the test says, for servers that cannot run in every test."""
 
 import json
 from collections.abc import Callable, Mapping

@@ -16,7 +16,7 @@ _FIRST, _BLOCK, _BLOCKS = 20_000, 200, 30
 
 @cache
 def _ports() -> Iterator[int]:
-    """Return the ports of a block that nobody else has while this process lives, over and over."""
+    """Return the ports of a block that no other process has while this process lives, over and over."""
     for first in range(_FIRST, _FIRST + _BLOCKS * _BLOCK, _BLOCK):
         try:
             lock = os.open(Path(tempfile.gettempdir(), f"userapi-tests-{first}.lock"), os.O_WRONLY | os.O_CREAT)
@@ -32,5 +32,5 @@ def _ports() -> Iterator[int]:
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on, nor will, but who is told of it."""
+    """Return a port of 127.0.0.1 that nothing listens on, nor will, except what gets its number."""
     return sockets.free_port(_ports())

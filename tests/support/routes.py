@@ -51,7 +51,7 @@ class Counts:
 
 
 def arrived(console: Console, mode: str) -> Counts:
-    """Return what has arrived of `mode`: server spans, access records, requests as OTLP metrics tell them."""
+    """Return what has arrived of `mode`: server spans, access records, requests as OTLP metrics count them."""
     totals = console.store.mode(mode)
     assert totals.duplicate_spans == 0
     return Counts(totals.server_spans, totals.access_records, totals.requests_otlp)
@@ -78,7 +78,7 @@ def send(service: Service, requests: int) -> None:
 
 
 def scraped_requests(service: Service, **headers: str) -> float:
-    """Return the number of requests that `/metrics` tells, over all routes and workers."""
+    """Return the number of requests that `/metrics` counts, over all routes and workers."""
     status, _, body = service.get("/metrics", **headers)
     assert status == 200, body
     return sum(

@@ -100,7 +100,7 @@ class Service:
         return self.answers()
 
     def answers(self) -> bool:
-        """Return whether somebody answers on the port."""
+        """Return whether the port answers."""
         try:
             return self.get("/livez")[0] == 200
         except OSError:

@@ -1,4 +1,4 @@
-"""The environment becomes one frozen configuration; what is wrong with it is told in one line."""
+"""The environment becomes one frozen configuration; what is wrong with it is reported in one line."""
 
 import pickle
 from dataclasses import FrozenInstanceError
@@ -146,7 +146,7 @@ def test_error_one_line(variable: str, value: str) -> None:
 @pytest.mark.parametrize("mode", ["collector", "direct", "off"])
 @pytest.mark.parametrize("variable", [name for name in BAD if name != "TELEMETRY_MODE"])
 def test_error_bad_value_in_every_mode(variable: str, mode: str) -> None:
-    """What is wrong is told today, and not on the day when the mode changes."""
+    """What is wrong is reported today, and not on the day when the mode changes."""
     assert error(**{variable: BAD[variable], "TELEMETRY_MODE": mode}).variable == variable
 
 

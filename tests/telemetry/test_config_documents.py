@@ -1,4 +1,4 @@
-"""The documents name every variable, and tell the truth about it."""
+"""The documents name every variable and describe it correctly."""
 
 import re
 from pathlib import Path

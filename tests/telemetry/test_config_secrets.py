@@ -27,21 +27,21 @@ QUIET = settings(
 )
 
 
-def telling(environ: Mapping[str, str]) -> str:
-    """Return all that the configuration of `environ` ever tells."""
-    told = [f"{error} {error!r} {vars(error)}" for error in TelemetryConfig.errors(environ)]
+def everything_shown(environ: Mapping[str, str]) -> str:
+    """Return all that the configuration of `environ` ever shows."""
+    shown = [f"{error} {error!r} {vars(error)}" for error in TelemetryConfig.errors(environ)]
     try:
         config = TelemetryConfig.from_env(environ)
     except ConfigError as error:
-        told += traceback.format_exception(error)
-        told += [repr(error.__context__), repr(error.__cause__)]
+        shown += traceback.format_exception(error)
+        shown += [repr(error.__context__), repr(error.__cause__)]
     else:
-        told += [repr(config), str(config), as_text(config), json.dumps(as_data(config)), *config.warnings]
-    return "\n".join(told)
+        shown += [repr(config), str(config), as_text(config), json.dumps(as_data(config)), *config.warnings]
+    return "\n".join(shown)
 
 
 def assert_hidden(environ: Mapping[str, str]) -> None:
-    assert MARK.lower() not in telling(environ).lower(), environ
+    assert MARK.lower() not in everything_shown(environ).lower(), environ
 
 
 @QUIET
@@ -79,9 +79,9 @@ def test_secret_in_url_of_another_variable(variable: str) -> None:
 
 
 def test_header_names_shown() -> None:
-    """They are no secrets, and tell whether the right headers are set."""
-    told = repr(TelemetryConfig.from_env({"OTEL_EXPORTER_OTLP_HEADERS": f"authorization={MARK}"}))
-    assert "'authorization', '***'" in told
+    """They are no secrets, and show whether the right headers are set."""
+    shown = repr(TelemetryConfig.from_env({"OTEL_EXPORTER_OTLP_HEADERS": f"authorization={MARK}"}))
+    assert "'authorization', '***'" in shown
 
 
 @settings(QUIET, max_examples=30)

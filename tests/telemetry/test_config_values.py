@@ -132,7 +132,7 @@ def test_most_waiting_where_it_is_set() -> None:
 
 
 def test_most_waiting_without_a_bound() -> None:
-    """Nothing is dropped for a number that nobody has set while the spool has room."""
+    """Nothing is dropped for a number that is not set while the spool has room."""
     signals: tuple[Signal, ...] = ("traces", "logs", "metrics")
     assert [config().most_waiting(signal) for signal in signals] == [None, None, None]
 

@@ -122,7 +122,7 @@ BAD_REQUESTS = [
     BadRequest("POST on a user", 405, "POST", "/users/00000000-0000-0000-0000-000000000000", _user()),
     BadRequest("invented method", 405, "BREW"),
     *(BadRequest(f"{method} for a token", 405, method, "/auth/token") for method in ("GET", "OPTIONS", "PUT")),
-    BadRequest("PATCH of nobody", 404, "PATCH", "/users/00000000-0000-0000-0000-000000000000", b"{}", _JSON),
+    BadRequest("PATCH of an unknown user", 404, "PATCH", "/users/00000000-0000-0000-0000-000000000000", b"{}", _JSON),
     # Parameters
     _get("page size 0", "/users?page_size=0"),
     _get("page size of 5000 digits", "/users?page_size=" + "9" * 3000),

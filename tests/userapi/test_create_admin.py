@@ -1,4 +1,4 @@
-"""`manage.py create_admin`: the account of a start that nobody attends."""
+"""`manage.py create_admin`: the account of an unattended start."""
 
 import pytest
 from django.contrib.auth import authenticate, get_user_model

@@ -36,7 +36,7 @@ def ids(page_list: list[dict[str, Any]]) -> list[str]:
 
 @pytest.fixture
 def twins(make_users: MakeUsers) -> list[User]:
-    """Users of whom many share their name and their time, so that only the tie-breaker tells them apart."""
+    """Users of whom many share their name and their time, so that only the tie-breaker orders them."""
     users = make_users(11)
     User.objects.filter(id__in=[user.id for user in users[:6]]).update(name="Same", created_at=users[0].created_at)
     return users

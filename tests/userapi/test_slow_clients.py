@@ -1,4 +1,4 @@
-"""Slow clients: they wait for themselves, and nobody waits for them."""
+"""Slow clients: they wait for themselves, and no one else waits for them."""
 
 import socket
 from collections.abc import Callable, Iterator

@@ -131,7 +131,7 @@ class Tools:
 def server(url: str) -> MCPServer:
     """The tools as a server, which `run` lets answer until its input ends."""
     found = MCPServer("telemetry-console", instructions=_INSTRUCTIONS, log_level="ERROR")
-    # What a tool refuses is told to the assistant, who asked for it.
+    # The assistant, which asked, gets the reason of a refusal.
     logging.getLogger("mcp").setLevel(logging.WARNING)
     tools = Tools(url)
     for name, tool in vars(Tools).items():

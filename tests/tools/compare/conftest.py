@@ -29,7 +29,7 @@ def command(output: Path, *arguments: str) -> list[str]:
 
 @pytest.fixture
 def compare(tmp_path: Path) -> Callable[..., Ended]:
-    """A function that runs the command to its end, with short times unless told otherwise."""
+    """A function that runs the command to its end, with short times unless the arguments say otherwise."""
 
     def run(*arguments: str) -> Ended:
         folder = tmp_path / "report"

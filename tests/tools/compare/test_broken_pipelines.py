@@ -1,4 +1,4 @@
-"""A pipeline that somebody broke makes the comparison fail and say what is missing, with real processes."""
+"""A broken pipeline makes the comparison fail and say what is missing, with real processes."""
 
 import re
 import threading
@@ -60,7 +60,7 @@ def test_exporter_set_to_none_and_redirect_fail(compare: Compare) -> None:
     spans, records = ended.report["problems"]
     assert "spans: 30 of 30 are missing; reasons counted: none" in spans
     # Each request leaves its access record, and the bad ones another; they are counted as refused, one by one.
-    told = r"loss, calm, direct: log records: 30 of 30 are lost, where nothing may be \(refused (\d+)\)"
-    counted = re.fullmatch(told, records)
+    expected = r"loss, calm, direct: log records: 30 of 30 are lost, where nothing may be \(refused (\d+)\)"
+    counted = re.fullmatch(expected, records)
     assert counted, records
     assert int(counted[1]) > 30

@@ -55,8 +55,8 @@ def test_busy_machine_is_refused_before_anything_is_published(
     monkeypatch.setattr(machine, "facts", lambda: {"busy": busy_share, "load_average": [load, 0, 0]})
     options = Options(tmp_path, scenarios=(), variants=("off",), rate=1.0, publish=True)
     session = Session(options, Progress(io.StringIO()), Project(), lambda _: None)
-    told = f"other processes use {busy_share:.0%} of this machine and its load average is {load:g}; accepted"
-    with pytest.raises(BusyError, match=told):
+    message = f"other processes use {busy_share:.0%} of this machine and its load average is {load:g}; accepted"
+    with pytest.raises(BusyError, match=message):
         session.run()
 
 

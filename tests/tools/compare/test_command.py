@@ -8,7 +8,7 @@ from tests.tools.compare.conftest import Ended
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (("--database", "postgres://u:secret@203.0.113.9/db"), "'203.0.113.9' is neither this machine"),
         (("--set", "OTEL_EXPORTER_OTLP_ENDPOINT=198.51.100.1:4317"), "'198.51.100.1' is neither this machine"),
@@ -21,11 +21,11 @@ from tests.tools.compare.conftest import Ended
     ],
 )
 def test_command_line_that_cannot_be_is_refused(
-    compare: Callable[..., Ended], arguments: tuple[str, ...], told: str
+    compare: Callable[..., Ended], arguments: tuple[str, ...], message: str
 ) -> None:
     ended = compare(*arguments)
     assert ended.code in (1, 2)
-    assert told in ended.output
+    assert message in ended.output
     assert "Traceback" not in ended.output
     assert "secret" not in ended.output
     assert ended.report == {}

@@ -18,8 +18,8 @@ def test_all_that_was_sent_is_there() -> None:
 @pytest.mark.parametrize("field", ["server_spans", "access_records", "requests"])
 def test_each_signal_that_lacks_one_is_told(field: str) -> None:
     stored = Stored(**{**{name: getattr(ALL, name) for name in Stored.__slots__}, field: 9})
-    (told,) = problems(accounts(responses=10, failed=0, stored=stored, losses={}), {}, 0)
-    assert "1 of 10 are missing; reasons counted: none" in told
+    (problem,) = problems(accounts(responses=10, failed=0, stored=stored, losses={}), {}, 0)
+    assert "1 of 10 are missing; reasons counted: none" in problem
 
 
 def test_a_loss_needs_as_many_reasons() -> None:

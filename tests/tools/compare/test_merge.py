@@ -38,13 +38,13 @@ def test_every_set_up_has_a_row_for_each_machine(report: dict[str, Any], tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [('{"schema": 1}', "has schema 1; expected 2, 3"), ("[]", "is no report"), ("{", "is no report")],
 )
-def test_what_is_no_report_is_named(tmp_path: Path, text: str, told: str) -> None:
+def test_what_is_no_report_is_named(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "report.json"
     path.write_text(text)
-    with pytest.raises(MergeError, match=told):
+    with pytest.raises(MergeError, match=message):
         read([tmp_path])
 
 

@@ -1,4 +1,4 @@
-"""The comparison of somebody else's Django project, from its folder, on a copy of its database."""
+"""The comparison of another Django project, from its folder, on a copy of its database."""
 
 import json
 import os
@@ -108,13 +108,13 @@ def test_requests_are_read_with_their_bodies_and_statuses(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [("", "has no request"), ("GET a", "line 1 is 'GET a'"), ("POST /a {b}", "is no JSON"), ("get /a", "line 1")],
 )
-def test_requests_that_cannot_be_are_named(tmp_path: Path, text: str, told: str) -> None:
+def test_requests_that_cannot_be_are_named(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "requests.txt"
     path.write_text(text)
-    with pytest.raises(RequestsError, match=told):
+    with pytest.raises(RequestsError, match=message):
         read_requests(path)
 
 

@@ -1,4 +1,4 @@
-"""Counts from real backends' APIs, and trouble with them that is told."""
+"""Counts from real backends' APIs, and trouble with them that is reported."""
 
 import json
 import threading

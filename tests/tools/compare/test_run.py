@@ -111,11 +111,11 @@ def test_interrupt_gives_a_partial_report_and_leaves_nothing_running(tmp_path: P
     arguments = ("--scenarios", "cost", "--variants", "off", "--duration", "0.5", "--rounds", "5", "--rate", "20")
     process = subprocess.Popen(command(tmp_path, *arguments), cwd=ROOT, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
-    told = ""
-    while "[3/10]" not in told:
+    output = ""
+    while "[3/10]" not in output:
         line = process.stderr.readline()
-        assert line, told
-        told += line
+        assert line, output
+        output += line
     children = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGINT)
     _, rest = process.communicate(timeout=120)

@@ -154,8 +154,8 @@ def test_assistant_opens_files_with_a_console_of_its_own(tmp_path: Path) -> None
         [trace] = (await ask(client, "search_traces"))["traces"]
         assert trace["root_name"] == "from a file"
 
-    told = converse(session, *ANY_PORT, "--open", str(path), errors=tmp_path / "errors")
-    assert [line.split()[0] for line in told.splitlines()] == ["OTLP/gRPC", "OTLP/HTTP", "Console"]
+    printed = converse(session, *ANY_PORT, "--open", str(path), errors=tmp_path / "errors")
+    assert [line.split()[0] for line in printed.splitlines()] == ["OTLP/gRPC", "OTLP/HTTP", "Console"]
 
 
 def test_doctor_says_where_a_request_stops(tmp_path: Path) -> None:

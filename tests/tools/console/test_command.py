@@ -102,7 +102,7 @@ def test_port_offset_moves_every_port() -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "told"),
+    ("args", "message"),
     [
         (("--scrape", "no-url"), "expected NAME=http://HOST[:PORT]/PATH"),
         (("--scrape", "a=http://h/", "a=http://i/"), "scrape target 'a' is given twice"),
@@ -110,9 +110,9 @@ def test_port_offset_moves_every_port() -> None:
         (("--scrape-token-file", "no/such/file"), "No such file"),
     ],
 )
-def test_bad_option_is_one_line(args: tuple[str, ...], told: str) -> None:
+def test_bad_option_is_one_line(args: tuple[str, ...], message: str) -> None:
     result = run(*ANY_PORT, *args)
     assert result.returncode == 1
     assert result.stderr.startswith("CommandError: ")
     assert result.stderr.count("\n") == 1
-    assert told in result.stderr
+    assert message in result.stderr

@@ -6,7 +6,7 @@ from telemetry.tools.console.faults import Faults
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("data", "message"),
     [
         ([], "faults are not a JSON object"),
         (
@@ -24,8 +24,8 @@ from telemetry.tools.console.faults import Faults
         ({"signals": ["spans"]}, "signals has 'spans'; expected traces, metrics, logs"),
     ],
 )
-def test_faults_from_bad_json_name_field_value_and_expected(data: object, told: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(told)):
+def test_faults_from_bad_json_name_field_value_and_expected(data: object, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
         Faults.from_json(data)
 
 

@@ -233,12 +233,12 @@ BAD_FILES = {
 @pytest.mark.parametrize("name", BAD_FILES)
 def test_bad_file_is_one_line(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
-    data, told = BAD_FILES[name]
+    data, message = BAD_FILES[name]
     path.write_bytes(data)
     with pytest.raises(FileError) as caught:
         read_file(Store(), path)
     assert str(caught.value).startswith(f"{path}, line ")
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

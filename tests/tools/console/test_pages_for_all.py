@@ -46,7 +46,7 @@ PAGES = ("/", "/traces", f"/traces/{TRACE_ID}", "/metrics", "/metrics/http.serve
 
 @pytest.fixture(scope="module")
 def filled() -> Iterator[Console]:
-    """A console to which somebody has sent hostile texts wherever a text can be."""
+    """A console with hostile texts wherever a text can be."""
     with Console(grpc_port=0, http_port=0, api_port=0) as console:
         base = console.http_endpoint
         span = one_span("direct", name=HOSTILE, attributes=attributes({HOSTILE: HOSTILE, "http.route": HOSTILE}))

@@ -23,7 +23,7 @@ LABELS = {"export_mode": "direct", "service_name": "user-api"}
 
 @dataclass
 class Metrics:
-    """A service's registry behind a server, which can be told to misbehave."""
+    """A service's registry behind a server, which misbehaves on demand."""
 
     url: str = ""
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)

@@ -31,27 +31,27 @@ EAGER = {"OTEL_BSP_SCHEDULE_DELAY": "100", "OTEL_BLRP_SCHEDULE_DELAY": "100", "O
 class Diagnosis:
     """What the doctor found."""
 
-    told: dict[str, Any]
+    report: dict[str, Any]
 
     @property
     def text(self) -> str:
-        return json.dumps(self.told, indent=1)
+        return json.dumps(self.report, indent=1)
 
     @property
     def passed(self) -> bool:
-        passed: bool = self.told["passed"]
+        passed: bool = self.report["passed"]
         return passed
 
     def hop(self, name: str, target: str | None = None) -> dict[str, Any]:
         """Return the first hop of that name (and target)."""
         found: dict[str, Any] = next(
-            hop for hop in self.told["hops"] if hop["hop"] == name and target in {None, hop["target"]}
+            hop for hop in self.report["hops"] if hop["hop"] == name and target in {None, hop["target"]}
         )
         return found
 
     def states(self) -> dict[str, str]:
         """Return the state of each hop by its label."""
-        return {f"{hop['hop']} {hop['target'] or ''}".strip(): hop["state"] for hop in self.told["hops"]}
+        return {f"{hop['hop']} {hop['target'] or ''}".strip(): hop["state"] for hop in self.report["hops"]}
 
     @property
     def failed(self) -> list[str]:
@@ -89,8 +89,8 @@ def diagnose(
     doctor = Doctor(Places.read(places, timeout, environ), walk, PATH, wait, environ)
     doctor.run()
     service = doctor.service.base if doctor.service else ""
-    told = as_data(walk.results, mode=doctor.mode, service=service, trace_id=doctor.trace_id)
-    return Diagnosis(told)
+    report = as_data(walk.results, mode=doctor.mode, service=service, trace_id=doctor.trace_id)
+    return Diagnosis(report)
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,7 @@ def test_traces_of_one_given() -> None:
 def test_traces_of_two_given() -> None:
     """The one that answers; Tempo where both or neither do."""
     with Answering({"/api/v3/services": {"services": []}, "/ready": "ready"}) as server:
-        away = f"http://127.0.0.1:{free_port()}"
-        assert isinstance(places(tempo=away, jaeger=server.url).traces(), Jaeger)
+        down = f"http://127.0.0.1:{free_port()}"
+        assert isinstance(places(tempo=down, jaeger=server.url).traces(), Jaeger)
         assert isinstance(places(tempo=server.url, jaeger=server.url).traces(), Tempo)
-        assert isinstance(places(tempo=away, jaeger=away).traces(), Tempo)
+        assert isinstance(places(tempo=down, jaeger=down).traces(), Tempo)

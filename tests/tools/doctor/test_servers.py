@@ -122,7 +122,7 @@ def test_server_broken(collected: Pair, broken: tuple[str, str, Any, str, str, s
     servers.answers[server][path] = answer
     # What is not broken has to arrive in that time.
     found = examine(collected, servers, wait=10)
-    (failed,) = [one for one in found.told["hops"] if one["state"] == "failed"]
+    (failed,) = [one for one in found.report["hops"] if one["state"] == "failed"]
     assert f"{failed['hop']} {failed['target']}".startswith(hop), found.text
     assert detail in failed["detail"]
     assert remedy in failed["remedy"]
@@ -158,7 +158,7 @@ def test_alloy_refuses(collected: Pair) -> None:
 
 
 def test_alloy_holds_back(collected: Pair) -> None:
-    """Its backend is away: the queue fills."""
+    """Its backend is down: the queue fills."""
     servers = Servers(collected.console)
     servers.exporting = False
     servers.answers["alloy"]["/metrics"] = lambda _: servers.counters(waiting=3)
@@ -196,11 +196,11 @@ def test_loki_knows_nothing(collected: Pair) -> None:
 
 
 def test_servers_left_out(collected: Pair) -> None:
-    """`none` stands for a server that there is not."""
+    """`none` means that there is no such server."""
     left_out = dict.fromkeys(("alloy", "tempo", "jaeger", "loki", "prometheus", "grafana"), "none")
     found = examine(collected, Servers(collected.console), wait=1, changed=left_out)
     assert found.passed, found.text
-    assert {hop["hop"] for hop in found.told["hops"] if hop["state"] == "not checked"} == {
+    assert {hop["hop"] for hop in found.report["hops"] if hop["state"] == "not checked"} == {
         "collector",
         "ready",
         "grafana",
@@ -265,7 +265,7 @@ def test_real_prometheus_does_not_scrape(
 
 
 def test_scraped_service_away(scraped: Pair) -> None:
-    """A target that is down, told by its error; recorded from Prometheus 3.14."""
+    """A target that is down, with its error; recorded from Prometheus 3.14."""
     servers = Servers(scraped.console)
     url = f"http://127.0.0.1:{scraped.service.port}/metrics"
     error = f'Get "{url}": dial tcp 127.0.0.1:{scraped.service.port}: connect: connection refused'

@@ -47,7 +47,7 @@ def test_configuration_wrong() -> None:
     assert configuration["state"] == "failed"
     assert "TELEMETRY_MODE: invalid value 'colector'" in configuration["detail"]
     assert configuration["remedy"] == "correct TELEMETRY_MODE, OTEL_EXPORTER_OTLP_ENDPOINT"
-    others = [hop for hop in found.told["hops"] if hop["hop"] != "configuration"]
+    others = [hop for hop in found.report["hops"] if hop["hop"] != "configuration"]
     assert {hop["state"] for hop in others} == {"not checked"}
     assert {hop["detail"] for hop in others} == {"because of: configuration"}
     assert "hush" not in found.text
@@ -56,7 +56,7 @@ def test_configuration_wrong() -> None:
 @pytest.mark.parametrize("off", [{"TELEMETRY_MODE": "off"}, {"OTEL_SDK_DISABLED": "true"}])
 def test_mode_off(off: dict[str, str]) -> None:
     found = diagnose(NOWHERE, off)
-    assert (found.told["stops_at"], found.told["mode"]) == ("configuration", "off")
+    assert (found.report["stops_at"], found.report["mode"]) == ("configuration", "off")
     assert found.hop("configuration")["remedy"] == (
         f"set TELEMETRY_MODE=collector or direct ({next(iter(off))} says off) and start the service again"
     )
@@ -66,7 +66,7 @@ def test_mode_off_in_the_service(pair: Callable[..., Pair]) -> None:
     """The shell says otherwise; the answer without a trace id gives it away."""
     examined = pair(COLLECTOR, TELEMETRY_MODE="off")
     found = examined.diagnose(TELEMETRY_MODE="collector")
-    assert found.told["stops_at"] == "request", found.text
+    assert found.report["stops_at"] == "request", found.text
     assert "its telemetry is off or did not start" in found.hop("request")["detail"]
     assert found.hop("status")["state"] == "warning"
     assert found.hop("otlp", "traces")["state"] == "ok"
@@ -161,7 +161,7 @@ def test_protocol_mixed_up(pair: Callable[..., Pair], collected: Pair) -> None:
     endpoint = f"http://127.0.0.1:{collected.console.http_port}"
     examined = pair(COLLECTOR, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint)
     found = examined.diagnose()
-    assert found.told["stops_at"] == f"protocol 127.0.0.1:{collected.console.http_port}", found.text
+    assert found.report["stops_at"] == f"protocol 127.0.0.1:{collected.console.http_port}", found.text
     assert found.hop("request")["state"] == "ok"
     assert {found.hop(name)["state"] for name in ("otlp", "trace", "log", "metric", "exemplar")} == {"not checked"}
 
@@ -227,7 +227,7 @@ def test_wrong_receiver_behind_it(collected: Pair) -> None:
     assert found.hop("trace")["detail"] == "no span of it within 4 s"
     assert found.hop("log")["detail"] == "none of user-api at all within 4 s"
     assert 'service_name="user-api", export_mode="collector"' in found.hop("metric")["detail"]
-    assert sum(hop["seconds"] for hop in found.told["hops"]) < 11  # they wait together
+    assert sum(hop["seconds"] for hop in found.report["hops"]) < 11  # they wait together
 
 
 def test_command_exit_code_of_a_failure() -> None:
@@ -237,16 +237,16 @@ def test_command_exit_code_of_a_failure() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "env", "told"),
+    ("arguments", "env", "message"),
     [
         (["--tempo=tempo:3200"], {}, "doctor: --tempo: invalid URL 'tempo:3200'"),
         ([], {"TELEMETRY_LOKI_URL": "http://u:hush@/"}, "doctor: TELEMETRY_LOKI_URL: invalid URL 'http:///'"),
         (["--wait=0"], {}, "invalid value '0'; expected seconds above 0"),
     ],
 )
-def test_command_line_wrong(arguments: list[str], env: dict[str, str], told: str) -> None:
+def test_command_line_wrong(arguments: list[str], env: dict[str, str], message: str) -> None:
     ended = run_doctor(*arguments, **env)
-    assert (ended.returncode, told in ended.stderr, "hush" in ended.stderr) == (2, True, False), ended.stderr
+    assert (ended.returncode, message in ended.stderr, "hush" in ended.stderr) == (2, True, False), ended.stderr
 
 
 def test_command_interrupted(collected: Pair) -> None:

@@ -19,12 +19,12 @@ def test_every_hop_passed(pair: Callable[..., Pair], route: Route) -> None:
     """And the counts of the service hold one request: what the doctor sends is another service's, without a mode."""
     examined = pair(route, OTEL_EXPORTER_OTLP_HEADERS="x-key=hush-hush", METRICS_TOKEN="hush-hush")
     found = examined.diagnose()
-    assert (found.passed, found.failed, found.told["mode"]) == (True, [], route.mode), found.text
+    assert (found.passed, found.failed, found.report["mode"]) == (True, [], route.mode), found.text
     for name in ("trace", "log", "metric", "exemplar"):
         assert found.hop(name)["state"] == "ok", found.text
     assert "hush" not in found.text
     store = examined.console.store
-    assert len(store.trace(found.told["trace_id"])) == 2  # the server span and its query
+    assert len(store.trace(found.report["trace_id"])) == 2  # the server span and its query
     totals = store.mode(route.mode)
     requests: Any = totals.requests_otlp if route.mode == "collector" else totals.requests_scraped
     assert (totals.server_spans, totals.spans, totals.access_records, requests) == (1, 2, 1, 1)
@@ -36,7 +36,7 @@ def test_every_hop_passed(pair: Callable[..., Pair], route: Route) -> None:
 
 @pytest.mark.parametrize("route", PAIRS, ids=str)
 def test_shell_without_variables_is_not_warned_about_them(pair: Callable[..., Pair], route: Route) -> None:
-    """Nobody has set what differs; and where each signal goes is told whole."""
+    """What differs was not set; and where each signal goes is shown in full."""
     examined = pair(route)
     found = diagnose(examined.places, {})
     configuration = found.hop("configuration")
@@ -69,12 +69,12 @@ def collected(pair: Callable[..., Pair]) -> Pair:
 def test_command_json(collected: Pair) -> None:
     ended = run_doctor("--json", *(f"--{name}={url}" for name, url in collected.places.items()), **collected.env)
     assert (ended.returncode, ended.stderr) == (0, "")
-    told = json.loads(ended.stdout)
-    assert list(told) == ["passed", "stops_at", "mode", "service", "trace_id", "hops"]
-    assert (told["passed"], told["stops_at"], told["service"]) == (True, None, collected.places["service"])
-    assert all(list(hop) == KEYS for hop in told["hops"])
-    assert {hop["state"] for hop in told["hops"]} == {"ok", "not checked"}
-    assert all(isinstance(hop["seconds"], float) and hop["detail"] for hop in told["hops"])
+    report = json.loads(ended.stdout)
+    assert list(report) == ["passed", "stops_at", "mode", "service", "trace_id", "hops"]
+    assert (report["passed"], report["stops_at"], report["service"]) == (True, None, collected.places["service"])
+    assert all(list(hop) == KEYS for hop in report["hops"])
+    assert {hop["state"] for hop in report["hops"]} == {"ok", "not checked"}
+    assert all(isinstance(hop["seconds"], float) and hop["detail"] for hop in report["hops"])
 
 
 def test_command_text(collected: Pair) -> None:
@@ -99,13 +99,13 @@ def test_places_from_environment(collected: Pair) -> None:
 
 @pytest.mark.parametrize("policy", ["link", "ignore"])
 def test_trace_of_its_own(pair: Callable[..., Pair], policy: str) -> None:
-    """Where the service begins its own traces, its answer tells the id; of a few shares it is one that is kept."""
+    """Where the service begins its own traces, its answer has the id; of a few shares it is one that is kept."""
     sampling = {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.5"}
     examined = pair(Route("collector", "grpc"), TELEMETRY_INCOMING_CONTEXT=policy, **sampling)
     found = examined.diagnose()
     assert found.passed, found.text
     assert "a trace of its own" in found.hop("request")["detail"]
-    assert len(examined.console.store.trace(found.told["trace_id"])) == 2
+    assert len(examined.console.store.trace(found.report["trace_id"])) == 2
 
 
 def test_closed_service_behind_a_proxy(pair: Callable[..., Pair]) -> None:
@@ -117,10 +117,10 @@ def test_closed_service_behind_a_proxy(pair: Callable[..., Pair]) -> None:
 
 
 def test_shell_with_another_configuration(collected: Pair) -> None:
-    """The running service's own word counts, and the difference is told; headers go to no place not meant for them."""
+    """What the running service reports counts, the difference is shown, and headers stay with their own place."""
     elsewhere = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://nowhere.invalid:4317"}
     found = collected.diagnose(TELEMETRY_MODE="direct", **elsewhere)
-    assert (found.passed, found.told["mode"]) == (True, "collector"), found.text
+    assert (found.passed, found.report["mode"]) == (True, "collector"), found.text
     assert "(TELEMETRY_MODE is collector there, direct here)" in found.hop("configuration")["remedy"]
     found = collected.diagnose(**elsewhere)
     assert found.passed, found.text

@@ -1,4 +1,4 @@
-"""A small project of somebody else: the account model of Django, and one line of ours."""
+"""A small project of a reader: the account model of Django, and one line of ours."""
 
 import os
 
