@@ -13,11 +13,11 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from telemetry.exporting.items.translation import Translator
 from telemetry.exporting.outlets import Outlets
 from telemetry.exporting.rings import Rings
 from telemetry.exporting.server import Answering
 from telemetry.exporting.state import State
-from telemetry.exporting.translation import Translator
 from telemetry.journal import directory
 
 logger = logging.getLogger(__name__)

@@ -8,17 +8,17 @@ from typing import Any
 
 from telemetry.config import Signal, TelemetryConfig
 from telemetry.config.values import SIGNALS
-from telemetry.exporting.aggregation import HERE, Aggregation
-from telemetry.exporting.batches import Batches
-from telemetry.exporting.delivery import Delivery
-from telemetry.exporting.otlp_metrics import encode
-from telemetry.exporting.own_metrics import COLLECTION_DURATION, OwnMetrics
-from telemetry.exporting.process_metrics import ProcessMetrics
+from telemetry.exporting.items.batches import Batches
+from telemetry.exporting.metrics.aggregation import HERE, Aggregation
+from telemetry.exporting.metrics.otlp_metrics import encode
+from telemetry.exporting.metrics.own_metrics import COLLECTION_DURATION, OwnMetrics
+from telemetry.exporting.metrics.process_metrics import ProcessMetrics
+from telemetry.exporting.metrics.views import Views
 from telemetry.exporting.rings import Rings
-from telemetry.exporting.sender import Sender
+from telemetry.exporting.sending.delivery import Delivery
+from telemetry.exporting.sending.sender import Sender
 from telemetry.exporting.state import State
 from telemetry.exporting.transports import make_transport
-from telemetry.exporting.views import Views
 from telemetry.exporting.ways import Answer, Push, Ways
 from telemetry.exposition import Exposition
 from telemetry.journal.spool import Spool

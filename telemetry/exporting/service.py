@@ -14,13 +14,13 @@ from typing import Any
 
 from telemetry import privacy
 from telemetry.config import TelemetryConfig
+from telemetry.exporting.items.translation import Translator
 from telemetry.exporting.loop import Loop
 from telemetry.exporting.outlets import Outlets
 from telemetry.exporting.own_log import OwnLog
 from telemetry.exporting.resource import build_resource
 from telemetry.exporting.rings import Rings
 from telemetry.exporting.state import State
-from telemetry.exporting.translation import Translator
 from telemetry.exporting.ways import Ways
 from telemetry.journal import directory
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate, chain
 from typing import Any
 
-from telemetry.exporting.aggregation import Aggregation
-from telemetry.exporting.series import Buckets, Current, Exemplar, Series, newest, rebucketed
+from telemetry.exporting.metrics.aggregation import Aggregation
+from telemetry.exporting.metrics.series import Buckets, Current, Exemplar, Series, newest, rebucketed
 from telemetry.exposition.names import Family, Translation, escape_help, escape_label, label_value, number
 from telemetry.exposition.negotiation import Format, choose_format
 

@@ -20,8 +20,8 @@ from pathlib import Path
 import psutil
 
 import tests.support.environment  # noqa: F401  (the service's settings need it)
-from telemetry.tools.compare.intervals import paired_ratio
-from telemetry.tools.compare.mix import Mix
+from telemetry.tools.compare.figures.intervals import paired_ratio
+from telemetry.tools.compare.load.mix import Mix
 from tests.conftest import migrate
 from tests.support.postgres import postgres_server
 from tests.support.routes import LAZY

@@ -33,8 +33,8 @@ from time import perf_counter, sleep
 import psutil
 
 import tests.support.environment  # noqa: F401  (the service's settings need it)
-from telemetry.tools.compare.faults_proxy import FaultProxy
-from telemetry.tools.compare.faulty_connection import PASS, Fault
+from telemetry.tools.compare.setups.faults_proxy import FaultProxy
+from telemetry.tools.compare.setups.faulty_connection import PASS, Fault
 from telemetry.tools.console.server import Console
 from tests.conftest import migrate
 from tests.support.routes import Route

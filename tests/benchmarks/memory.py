@@ -20,7 +20,7 @@ from uuid import uuid4
 import psutil
 
 import tests.support.environment  # noqa: F401  (the service's settings need it)
-from telemetry.tools.compare.usage import memory_of
+from telemetry.tools.compare.setups.usage import memory_of
 from telemetry.tools.console.server import Console
 from tests.conftest import migrate
 from tests.support.routes import Route, arrived

@@ -15,10 +15,10 @@ import sys
 from collections.abc import Callable
 from time import thread_time, time_ns
 
-from telemetry.exporting.aggregation import Aggregation
-from telemetry.exporting.otlp_metrics import encode
-from telemetry.exporting.scopes import REQUEST_DURATION
-from telemetry.exporting.views import Views
+from telemetry.exporting.items.scopes import REQUEST_DURATION
+from telemetry.exporting.metrics.aggregation import Aggregation
+from telemetry.exporting.metrics.otlp_metrics import encode
+from telemetry.exporting.metrics.views import Views
 from telemetry.exposition import Exposition
 from telemetry.journal.records import Instrument
 

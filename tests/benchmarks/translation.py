@@ -12,10 +12,10 @@ from time import process_time, time_ns
 from typing import Any
 from uuid import UUID
 
-from telemetry.exporting.aggregation import Aggregation
-from telemetry.exporting.batches import Batches
-from telemetry.exporting.translation import Translator
-from telemetry.exporting.views import Views
+from telemetry.exporting.items.batches import Batches
+from telemetry.exporting.items.translation import Translator
+from telemetry.exporting.metrics.aggregation import Aggregation
+from telemetry.exporting.metrics.views import Views
 from telemetry.journal.records import REQUEST
 from telemetry.privacy import redactor
 

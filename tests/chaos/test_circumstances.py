@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from telemetry.tools.compare.faults_proxy import FaultProxy
-from telemetry.tools.compare.faulty_connection import PASS, Fault
+from telemetry.tools.compare.setups.faults_proxy import FaultProxy
+from telemetry.tools.compare.setups.faulty_connection import PASS, Fault
 from telemetry.tools.console.server import Console
 from tests.chaos.test_harmless import arrived
 from tests.support.routes import Route, scraped_requests, send

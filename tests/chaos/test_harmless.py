@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from telemetry.tools.compare.faults_proxy import FaultProxy
-from telemetry.tools.compare.faulty_connection import PASS, Fault
+from telemetry.tools.compare.setups.faults_proxy import FaultProxy
+from telemetry.tools.compare.setups.faulty_connection import PASS, Fault
 from telemetry.tools.console.server import Console
 from tests.support.routes import Route
 from tests.support.service import Service, free_port, wait_until

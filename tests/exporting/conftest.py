@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from telemetry.config import Signal, SignalConfig, TelemetryConfig
-from telemetry.exporting import outage
-from telemetry.exporting.delivery import Delivery
 from telemetry.exporting.encoding import LogData, RequestBuilder, ScopeData, SpanData, encode_log, encode_span
-from telemetry.exporting.sender import Sender, Stopped
+from telemetry.exporting.sending import outage
+from telemetry.exporting.sending.delivery import Delivery
+from telemetry.exporting.sending.sender import Sender, Stopped
 from telemetry.exporting.transports import make_transport
 from telemetry.journal.spool import Spool
-from telemetry.tools.compare.faults_proxy import FaultProxy
+from telemetry.tools.compare.setups.faults_proxy import FaultProxy
 from telemetry.tools.console.receiver import Refusal
 from telemetry.tools.console.server import Console
 from tests.support.service import free_port, wait_until

@@ -8,9 +8,9 @@ from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
 from opentelemetry.sdk.metrics.export import Histogram, InMemoryMetricReader, MetricsData, Sum
 from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
 
-from telemetry.exporting.aggregation import Aggregation
-from telemetry.exporting.otlp_metrics import collect
-from telemetry.exporting.views import Views
+from telemetry.exporting.metrics.aggregation import Aggregation
+from telemetry.exporting.metrics.otlp_metrics import collect
+from telemetry.exporting.metrics.views import Views
 from telemetry.journal.records import Instrument
 
 LISTED = ("kind", "other")

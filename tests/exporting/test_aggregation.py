@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from telemetry.exporting.aggregation import HERE, Aggregation
-from telemetry.exporting.otlp_metrics import collect
-from telemetry.exporting.series import Buckets, Series
-from telemetry.exporting.views import Views
+from telemetry.exporting.metrics.aggregation import HERE, Aggregation
+from telemetry.exporting.metrics.otlp_metrics import collect
+from telemetry.exporting.metrics.series import Buckets, Series
+from telemetry.exporting.metrics.views import Views
 from telemetry.journal.records import Instrument
 from tests.exporting.sdk import OBSERVABLE, SYNCHRONOUS, BothWays, Measurement, Points, instrument, views
 

@@ -8,8 +8,8 @@ import pytest
 
 from telemetry.config import Signal
 from telemetry.journal.spool import Spool
-from telemetry.tools.compare.faults_proxy import FaultProxy
-from telemetry.tools.compare.faulty_connection import Fault
+from telemetry.tools.compare.setups.faults_proxy import FaultProxy
+from telemetry.tools.compare.setups.faulty_connection import Fault
 from telemetry.tools.console.faults import Faults
 from telemetry.tools.console.server import Console
 from tests.exporting.conftest import Line, StartLine

@@ -10,7 +10,7 @@ from tests.support.service import ROOT
 PROGRAM = """
 import sys
 from telemetry.config import TelemetryConfig
-from telemetry.exporting.sender import Sender
+from telemetry.exporting.sending.sender import Sender
 from telemetry.exporting.encoding import encode_span
 from telemetry.exporting.transports import make_transport
 protocol = sys.argv[1]

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from telemetry.exporting.aggregation import Aggregation
-from telemetry.exporting.otlp_metrics import encode
+from telemetry.exporting.metrics.aggregation import Aggregation
+from telemetry.exporting.metrics.otlp_metrics import encode
 from tests.exporting.sdk import OBSERVABLE, SYNCHRONOUS, instrument, views
 
 RESOURCE = {"service.name": "user-api", "export.mode": "collector"}

@@ -6,13 +6,13 @@ from time import monotonic
 
 import pytest
 
-from telemetry.exporting import delivery as delivery_module
-from telemetry.exporting.delivery import Delivery
-from telemetry.exporting.outage import Outage, without_credentials
+from telemetry.exporting.sending import delivery as delivery_module
+from telemetry.exporting.sending.delivery import Delivery
+from telemetry.exporting.sending.outage import Outage, without_credentials
 from telemetry.exporting.transports import Answer
 from telemetry.journal.spool import Evicted
-from telemetry.tools.compare.faults_proxy import FaultProxy
-from telemetry.tools.compare.faulty_connection import Fault
+from telemetry.tools.compare.setups.faults_proxy import FaultProxy
+from telemetry.tools.compare.setups.faulty_connection import Fault
 from telemetry.tools.console.faults import Faults
 from telemetry.tools.console.server import Console
 from tests.exporting.conftest import StartLine

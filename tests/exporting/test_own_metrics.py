@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 import yaml
 
-from telemetry.exporting import exporter_instruments, own_metrics, process_metrics, scopes
-from telemetry.exporting.aggregation import Aggregation
-from telemetry.exporting.exporter_instruments import ExporterInstruments
-from telemetry.exporting.own_metrics import OwnMetrics
+from telemetry.exporting.items import scopes
+from telemetry.exporting.metrics import exporter_instruments, own_metrics, process_metrics
+from telemetry.exporting.metrics.aggregation import Aggregation
+from telemetry.exporting.metrics.exporter_instruments import ExporterInstruments
+from telemetry.exporting.metrics.own_metrics import OwnMetrics
+from telemetry.exporting.metrics.views import Views
 from telemetry.exporting.rings import Rings
-from telemetry.exporting.views import Views
 from telemetry.journal.directory import RunDirectory
 from telemetry.journal.records import LOG, MEASUREMENT, METHODS, items_of
 from telemetry.journal.ring import RingWriter, create

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 import psutil
 import pytest
 
-from telemetry.exporting.aggregation import Aggregation
-from telemetry.exporting.process_metrics import ProcessMetrics
+from telemetry.exporting.metrics.aggregation import Aggregation
+from telemetry.exporting.metrics.process_metrics import ProcessMetrics
+from telemetry.exporting.metrics.views import Views
 from telemetry.exporting.rings import Writer
-from telemetry.exporting.views import Views
 
 BUSY = "print(flush=True)\nwhile True:\n    sum(range(1000))\n"
 Start = Callable[[], subprocess.Popen[bytes]]

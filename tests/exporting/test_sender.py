@@ -12,9 +12,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-from telemetry.exporting.delivery import Delivery
 from telemetry.exporting.encoding import RequestBuilder
-from telemetry.exporting.sender import Sender
+from telemetry.exporting.sending.delivery import Delivery
+from telemetry.exporting.sending.sender import Sender
 from telemetry.exporting.transports import Answer
 from telemetry.tools.console.faults import Faults
 from telemetry.tools.console.server import Console

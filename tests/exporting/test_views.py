@@ -7,9 +7,9 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from telemetry.exporting.aggregation import Aggregation
-from telemetry.exporting.otlp_metrics import collect
-from telemetry.exporting.views import Views
+from telemetry.exporting.metrics.aggregation import Aggregation
+from telemetry.exporting.metrics.otlp_metrics import collect
+from telemetry.exporting.metrics.views import Views
 from telemetry.exposition import Exposition
 from tests.exporting.sdk import instrument
 from userapi.settings import TELEMETRY

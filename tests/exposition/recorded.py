@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from time import time_ns
 from typing import Any
 
-from telemetry.exporting.aggregation import Aggregation
-from telemetry.exporting.views import Views
+from telemetry.exporting.metrics.aggregation import Aggregation
+from telemetry.exporting.metrics.views import Views
 
 Record = Callable[..., None]
 

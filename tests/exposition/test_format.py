@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from telemetry.exporting.aggregation import Aggregation
+from telemetry.exporting.metrics.aggregation import Aggregation
 from telemetry.exposition import Exposition
 from tests.exposition.recorded import AllAttributes, Worker
 from tests.exposition.scraped import OPENMETRICS, samples, value

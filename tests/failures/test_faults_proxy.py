@@ -8,8 +8,8 @@ from time import monotonic
 
 import pytest
 
-from telemetry.tools.compare.faults_proxy import FaultProxy
-from telemetry.tools.compare.faulty_connection import Fault
+from telemetry.tools.compare.setups.faults_proxy import FaultProxy
+from telemetry.tools.compare.setups.faulty_connection import Fault
 from tests.support.service import free_port, wait_until
 
 

@@ -14,8 +14,8 @@ import pytest
 
 from telemetry.status import read_statuses
 from telemetry.status_report import as_text
-from telemetry.tools.compare.faults_proxy import FaultProxy
-from telemetry.tools.compare.faulty_connection import Fault
+from telemetry.tools.compare.setups.faults_proxy import FaultProxy
+from telemetry.tools.compare.setups.faulty_connection import Fault
 from telemetry.tools.console.faults import Faults
 from telemetry.tools.console.server import Console
 from tests.support.routes import PAIRS, Route, send
@@ -99,7 +99,7 @@ def test_service_logs_an_outage_once(console: Console, start_service: StartServi
 
 
 def _logged(service: Service, signal_: str) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in service.output.splitlines() if '"telemetry.exporting.outage"' in line]
+    lines = [json.loads(line) for line in service.output.splitlines() if '"telemetry.exporting.sending.outage"' in line]
     return [line for line in lines if line["body"].startswith(signal_)]
 
 

@@ -14,10 +14,10 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import Link, SpanContext, Status, StatusCode
 
 from telemetry import privacy
-from telemetry.exporting.aggregation import Aggregation
-from telemetry.exporting.batches import Batches
-from telemetry.exporting.translation import Translator
-from telemetry.exporting.views import Views
+from telemetry.exporting.items.batches import Batches
+from telemetry.exporting.items.translation import Translator
+from telemetry.exporting.metrics.aggregation import Aggregation
+from telemetry.exporting.metrics.views import Views
 from telemetry.privacy import Constants, Redactor
 from telemetry.recording.spans import SpanRecorder
 from tests.recording.conftest import close_journal, open_journal

@@ -8,7 +8,7 @@ from functools import cache
 from itertools import cycle
 from pathlib import Path
 
-from telemetry.tools.compare import sockets
+from telemetry.tools.compare.setups import sockets
 
 # Below those that a kernel gives for port 0 and to clients (Linux: from 32768), in blocks that one process has alone.
 _FIRST, _BLOCK, _BLOCKS = 20_000, 200, 30

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from time import sleep
 
-from telemetry.tools.compare.route import Route as ComparedRoute
+from telemetry.tools.compare.setups.route import Route as ComparedRoute
 from telemetry.tools.console.server import Console
 from tests.support.service import Service
 

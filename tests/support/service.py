@@ -17,7 +17,7 @@ import psutil
 
 from telemetry.journal import directory
 from telemetry.status import read_statuses
-from telemetry.tools.compare.sockets import listens, wait_until
+from telemetry.tools.compare.setups.sockets import listens, wait_until
 from tests.support.ports import free_port
 
 __all__ = ["NO_PRELOAD", "ROOT", "Service", "free_port", "listens", "wait_until"]

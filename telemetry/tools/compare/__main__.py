@@ -11,10 +11,10 @@ from pathlib import Path
 
 from telemetry.tools.compare.arguments import UsageError, add_arguments, options_of
 from telemetry.tools.compare.environment import isolate
-from telemetry.tools.compare.mix import Request
+from telemetry.tools.compare.load.mix import Request
+from telemetry.tools.compare.load.requests_file import ACCEPTED, RequestsError, read_requests
 from telemetry.tools.compare.program import ProgramError, check_packages, run
-from telemetry.tools.compare.project import OwnProject
-from telemetry.tools.compare.requests_file import ACCEPTED, RequestsError, read_requests
+from telemetry.tools.compare.setups.project import OwnProject
 
 _PROGRAM = "python -m telemetry.tools.compare"
 
@@ -77,7 +77,7 @@ def _asked(path: Path, probe: str) -> tuple[list[Request], str]:
         raise RequestsError(f"--probe is {probe!r}; expected a path that begins with /")
     # In a process of its own: Locust patches the standard library.
     checked = subprocess.run(  # noqa: S603  (the path is an argument of ours)
-        [sys.executable, "-m", "telemetry.tools.compare.locust_users", str(path)],
+        [sys.executable, "-m", "telemetry.tools.compare.load.locust_users", str(path)],
         stderr=subprocess.PIPE,
         text=True,
         check=False,

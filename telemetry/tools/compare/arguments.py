@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from telemetry.tools.compare.collectors import alloy_binary
 from telemetry.tools.compare.options import DEFAULT_SCENARIOS, LOSS_KINDS, SCENARIOS, Backends, Options
-from telemetry.tools.compare.route import DEFAULT_VARIANTS, QUICK_VARIANTS, VARIANTS
+from telemetry.tools.compare.setups.collectors import alloy_binary
+from telemetry.tools.compare.setups.route import DEFAULT_VARIANTS, QUICK_VARIANTS, VARIANTS
 from telemetry.tools.compare.targets import TargetError, check_target
 
 _URLS = ("prometheus", "tempo", "loki", "jaeger")

@@ -7,7 +7,7 @@ from typing import Any
 
 from telemetry.tools.compare.options import Options
 from telemetry.tools.compare.progress import Progress
-from telemetry.tools.compare.project import Project
+from telemetry.tools.compare.setups.project import Project
 
 _NEEDED = ("jinja2", "locust", "matplotlib", "scipy")
 _INTERRUPTED = 130
@@ -27,9 +27,9 @@ def check_packages(given: dict[str, Any]) -> None:
 
 def run(options: Options, project: Project) -> int:
     """Compare, write the report, and return the exit code; raises ProgramError."""
-    from telemetry.tools.compare.own_database import DatabaseError
     from telemetry.tools.compare.report import save, write
     from telemetry.tools.compare.session import BusyError, Session
+    from telemetry.tools.compare.setups.own_database import DatabaseError
 
     try:
         options.output.mkdir(parents=True, exist_ok=True)

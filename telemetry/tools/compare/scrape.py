@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from telemetry import privacy
-from telemetry.exporting.aggregation import Aggregation
+from telemetry.exporting.items.translation import Translator
+from telemetry.exporting.metrics.aggregation import Aggregation
+from telemetry.exporting.metrics.views import Views
 from telemetry.exporting.rings import Rings
-from telemetry.exporting.translation import Translator
-from telemetry.exporting.views import Views
 from telemetry.exposition import Exposition
 from telemetry.journal import ring
 from telemetry.journal.directory import RunDirectory

@@ -11,23 +11,23 @@ from pathlib import Path
 from typing import Any
 
 from telemetry.tools.compare import machine
-from telemetry.tools.compare.advice import advice, mark
-from telemetry.tools.compare.conditions import Conditions
-from telemetry.tools.compare.context import Context, Scenario, Step, StoppedError
-from telemetry.tools.compare.contradictions import Contradictions
-from telemetry.tools.compare.cost import Cost
-from telemetry.tools.compare.freshness import Freshness
-from telemetry.tools.compare.goals import goals
-from telemetry.tools.compare.intervals import rounded
-from telemetry.tools.compare.load import LoadError
-from telemetry.tools.compare.loss import Loss
+from telemetry.tools.compare.figures.advice import advice, mark
+from telemetry.tools.compare.figures.goals import goals
+from telemetry.tools.compare.figures.intervals import rounded
+from telemetry.tools.compare.load.generator import LoadError
 from telemetry.tools.compare.options import Options
-from telemetry.tools.compare.profile import Profile, ProfileError
 from telemetry.tools.compare.progress import Progress
-from telemetry.tools.compare.project import Project
-from telemetry.tools.compare.run import Run
-from telemetry.tools.compare.scale import Scale, ScaleError
-from telemetry.tools.compare.service import ServiceError
+from telemetry.tools.compare.scenarios.conditions import Conditions
+from telemetry.tools.compare.scenarios.context import Context, Scenario, Step, StoppedError
+from telemetry.tools.compare.scenarios.contradictions import Contradictions
+from telemetry.tools.compare.scenarios.cost import Cost
+from telemetry.tools.compare.scenarios.freshness import Freshness
+from telemetry.tools.compare.scenarios.loss import Loss
+from telemetry.tools.compare.scenarios.profile import Profile, ProfileError
+from telemetry.tools.compare.scenarios.scale import Scale, ScaleError
+from telemetry.tools.compare.setups.project import Project
+from telemetry.tools.compare.setups.run import Run
+from telemetry.tools.compare.setups.service import ServiceError
 from telemetry.tools.demo.processes import ChildEndedError, Processes
 from telemetry.tools.traffic.interruption import Interruption
 

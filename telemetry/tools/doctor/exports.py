@@ -14,11 +14,11 @@ from typing import Any
 from opentelemetry.trace import SpanKind
 
 from telemetry.config import Signal, SignalConfig
-from telemetry.exporting.aggregation import Aggregation
 from telemetry.exporting.encoding import LogData, RequestBuilder, ScopeData, SpanData, encode_log, encode_span
-from telemetry.exporting.otlp_metrics import encode
+from telemetry.exporting.metrics.aggregation import Aggregation
+from telemetry.exporting.metrics.otlp_metrics import encode
+from telemetry.exporting.metrics.views import Views
 from telemetry.exporting.transports import Answer, make_transport
-from telemetry.exporting.views import Views
 from telemetry.tools.doctor.walk import Finding, HopError
 
 SCOPE = "telemetry.doctor"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from telemetry.tools.compare.advice import advice, mark
+from telemetry.tools.compare.figures.advice import advice, mark
 from telemetry.tools.compare.report import words
 from tests.tools.compare.conftest import cost_runs
 

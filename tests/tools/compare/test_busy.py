@@ -10,8 +10,8 @@ import pytest
 from telemetry.tools.compare import machine
 from telemetry.tools.compare.options import Options
 from telemetry.tools.compare.progress import Progress
-from telemetry.tools.compare.project import Project
 from telemetry.tools.compare.session import BusyError, Session
+from telemetry.tools.compare.setups.project import Project
 
 
 def _burn() -> None:

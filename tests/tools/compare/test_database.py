@@ -4,8 +4,8 @@ from pathlib import Path
 
 import psycopg
 
-from telemetry.tools.compare.database import Database, database
-from telemetry.tools.compare.project import migrate
+from telemetry.tools.compare.setups.database import Database, database
+from telemetry.tools.compare.setups.project import migrate
 from tests.support.postgres import postgres_server
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from telemetry.tools.compare.goals import goals
+from telemetry.tools.compare.figures.goals import goals
 from telemetry.tools.compare.report import words
 from tests.tools.compare.conftest import cost_runs
 

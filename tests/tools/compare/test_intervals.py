@@ -5,7 +5,7 @@ import statistics
 
 import pytest
 
-from telemetry.tools.compare.intervals import paired_ratio, rounded
+from telemetry.tools.compare.figures.intervals import paired_ratio, rounded
 
 
 def test_ratio_of_pairs_that_agree_has_no_width() -> None:

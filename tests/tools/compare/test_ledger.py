@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from telemetry.tools.compare.ledger import Account, Stored, accounts, item_account, problems
+from telemetry.tools.compare.counts.ledger import Account, Stored, accounts, item_account, problems
 
 ALL = Stored(server_spans=10, access_records=10, requests=10, spans=25, log_records=12)
 

@@ -8,8 +8,8 @@ from typing import Literal
 
 import pytest
 
-from telemetry.tools.compare.load import Done, Job, Load, percentile
-from telemetry.tools.compare.mix import PERIOD, Mix
+from telemetry.tools.compare.load.generator import Done, Job, Load, percentile
+from telemetry.tools.compare.load.mix import PERIOD, Mix
 from telemetry.tools.demo.processes import Processes
 
 STALL = 1.0

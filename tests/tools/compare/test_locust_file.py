@@ -13,7 +13,7 @@ from time import monotonic, sleep
 
 import pytest
 
-from telemetry.tools.compare.load import Done, Job
+from telemetry.tools.compare.load.generator import Done, Job
 from tests.support.service import ROOT
 
 FILE = """
@@ -83,7 +83,10 @@ def load(folder: Path, text: str, port: int, *, clients: int, rate: float, secon
     written.write_text(json.dumps({name: getattr(job, name) for name in Job.__slots__}))
     written.with_suffix(".go").touch()
     subprocess.run(
-        [sys.executable, "-m", "telemetry.tools.compare.locust_users", str(written)], cwd=ROOT, check=True, timeout=60
+        [sys.executable, "-m", "telemetry.tools.compare.load.locust_users", str(written)],
+        cwd=ROOT,
+        check=True,
+        timeout=60,
     )
     return Done(**json.loads(written.with_suffix(".done").read_text()))
 
@@ -125,7 +128,7 @@ def test_request_without_an_answer_has_failed(tmp_path: Path) -> None:
 
 def test_classes_are_chosen_by_weight() -> None:
     script = (
-        "from telemetry.tools.compare.locust_users import chosen\n"
+        "from telemetry.tools.compare.load.locust_users import chosen\n"
         "from collections import Counter\n"
         "a, b, c = (type(n, (), {'weight': w}) for n, w in (('a', 10), ('b', 1), ('c', 3)))\n"
         "print(dict(Counter(one.__name__ for one in chosen([a, b, c], 28))), [x.__name__ for x in chosen([a, b], 2)])\n"

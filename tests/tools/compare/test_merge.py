@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from telemetry.tools.compare.merge import MergeError, as_table, read
+from telemetry.tools.compare.figures.merge import MergeError, as_table, read
 from tests.support.service import ROOT
 
 PUBLISHED = ROOT / "docs" / "comparison"

@@ -12,9 +12,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from telemetry.tools.compare.mix import Mix, Request
-from telemetry.tools.compare.own_database import DatabaseError, PostgresCopies, SqliteCopies
-from telemetry.tools.compare.requests_file import RequestsError, read_requests
+from telemetry.tools.compare.load.mix import Mix, Request
+from telemetry.tools.compare.load.requests_file import RequestsError, read_requests
+from telemetry.tools.compare.setups.own_database import DatabaseError, PostgresCopies, SqliteCopies
 from tests.support.postgres import postgres_server, system_binaries
 from tests.support.service import ROOT
 

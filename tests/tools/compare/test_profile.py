@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from telemetry.recording import queries
-from telemetry.tools.compare.profile import APPLICATION, area_of, areas, costs_of
+from telemetry.tools.compare.scenarios.profile import APPLICATION, area_of, areas, costs_of
 from telemetry.tools.demo.environment import ROOT
 
 SITE = "/venv/lib/python3.11/site-packages"

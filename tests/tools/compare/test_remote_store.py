@@ -8,9 +8,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from telemetry.tools.compare.counts.remote_store import RemoteStore
 from telemetry.tools.compare.options import Backends
-from telemetry.tools.compare.remote_store import RemoteStore
-from telemetry.tools.compare.route import VARIANTS
+from telemetry.tools.compare.setups.route import VARIANTS
 
 TRACE = {"traceID": "1", "spanSets": [{"matched": 1}]}
 

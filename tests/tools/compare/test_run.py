@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from telemetry.tools.compare.collectors import Rotel
+from telemetry.tools.compare.setups.collectors import Rotel
 from tests.support.service import ROOT
 from tests.tools.compare.conftest import Ended, command
 

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from telemetry.tools.compare.ledger import Stored
-from telemetry.tools.compare.load import Done
-from telemetry.tools.compare.timeline import Sample, latencies, timeline
+from telemetry.tools.compare.counts.ledger import Stored
+from telemetry.tools.compare.load.generator import Done
+from telemetry.tools.compare.scenarios.timeline import Sample, latencies, timeline
 
 DONE = Done(
     seconds=3.0,

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from telemetry.tools.compare.contradictions import verdict
-from telemetry.tools.compare.route import VARIANTS
-from telemetry.tools.compare.scrapes import Scrapes
+from telemetry.tools.compare.counts.scrapes import Scrapes
+from telemetry.tools.compare.scenarios.contradictions import verdict
+from telemetry.tools.compare.setups.route import VARIANTS
 from telemetry.tools.compare.upstream import project
 from telemetry.tools.compare.upstream.sentry_sink import SentrySink
 from tests.support.answering import Answering

@@ -6,8 +6,8 @@ import sys
 import psutil
 import pytest
 
-from telemetry.tools.compare.sockets import wait_until
-from telemetry.tools.compare.usage import Exporters, memory_of
+from telemetry.tools.compare.setups.sockets import wait_until
+from telemetry.tools.compare.setups.usage import Exporters, memory_of
 
 WORK = "import sys, time; end = time.process_time() + 0.3\nwhile time.process_time() < end: pass\nprint(flush=True); "
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from telemetry.tools.compare.report import words
 from telemetry.tools.compare.report.words import Report
-from telemetry.tools.compare.route import CONTROL, OFF, VARIANTS
+from telemetry.tools.compare.setups.route import CONTROL, OFF, VARIANTS
 
 COLUMNS = ("CPU per request", "p99", "memory in all", "lost in calm", "faults with a loss", "span's age")
 

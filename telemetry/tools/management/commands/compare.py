@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from telemetry.tools.compare.arguments import UsageError, add_arguments, add_service_arguments, options_of
 from telemetry.tools.compare.program import ProgramError, check_packages, run
-from telemetry.tools.compare.project import Project
+from telemetry.tools.compare.setups.project import Project
 
 
 class Command(BaseCommand):
@@ -43,7 +43,7 @@ class Command(BaseCommand):
         sys.exit(code)
 
     def _merge(self, paths: Sequence[Path]) -> None:
-        from telemetry.tools.compare.merge import MergeError, as_table, read
+        from telemetry.tools.compare.figures.merge import MergeError, as_table, read
 
         try:
             self.stdout.write(as_table(read(paths)), ending="")

@@ -1,0 +1,1 @@
+"""Spans and log records, made of what the processes have recorded."""

@@ -1,0 +1,87 @@
+"""What the spans and metrics of queries have in common, found once for each text.
+
+https://opentelemetry.io/docs/specs/semconv/database/database-spans/
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from opentelemetry.trace import SpanKind
+
+from telemetry.exporting.encoding import ScopeData, encode_rest
+from telemetry.exporting.items.redaction import Limited
+from telemetry.exporting.items.scopes import QUERY_DURATION, RETURNED_ROWS, query_scope
+from telemetry.exporting.metrics.aggregation import Aggregation, Series
+from telemetry.privacy import Redactor
+
+CLIENT = SpanKind.CLIENT.value
+
+# The first keyword. What follows it without a blank may be a literal, and metrics are not redacted.
+_OPERATION = re.compile(r"(?:[\s(]++|/\*.*?\*/|--[^\n]*+)*+([A-Za-z]*)", re.DOTALL)
+# Texts repeat from request to request; those that do not must not pile up.
+_MOST_STATEMENTS = 1024
+
+Database = tuple[str, str | None, str | None, int | None]
+
+
+class Statement(NamedTuple):
+    """One SQL text on one database, as its spans and metrics show it."""
+
+    name: str
+    attributes: Mapping[str, Any]
+    """Without secrets."""
+    rest: bytes
+    """The same, encoded, with all that its spans have in common."""
+    dropped: int
+    scope: ScopeData
+    duration: Series
+    measured: Mapping[str, Any]
+    """The attributes of its metrics."""
+
+
+class Statements:
+    """The statements that were seen lately."""
+
+    def __init__(self, redactor: Redactor, limited: Limited, aggregation: Aggregation) -> None:
+        self._redactor = redactor
+        self._limited = limited
+        self._aggregation = aggregation
+        self._known: dict[tuple[Database, str], Statement] = {}
+
+    def of(self, database: Database, text: str) -> Statement:
+        """Return the statement of a text."""
+        statement = self._known.get((database, text))
+        if statement is None:
+            if len(self._known) >= _MOST_STATEMENTS:
+                self._known.clear()
+            statement = self._known[database, text] = self._describe(database, text)
+        return statement
+
+    def failed(self, statement: Statement, system: str, error: str) -> Series:
+        """Return the durations of a statement's failures of one kind."""
+        return self._aggregation.series(QUERY_DURATION[system], {**statement.measured, "error.type": error})
+
+    def rows(self, statement: Statement, system: str) -> Series:
+        """Return the numbers of rows that a statement returns."""
+        return self._aggregation.series(RETURNED_ROWS[system], statement.measured)
+
+    def _describe(self, database: Database, text: str) -> Statement:
+        system, namespace, host, port = database
+        named = {"db.namespace": namespace, "server.address": host, "server.port": port}
+        server: dict[str, Any] = {"db.system.name": system, **{key: value for key, value in named.items() if value}}
+        found = _OPERATION.match(text)
+        operation = found[1] if found else ""
+        attributes = self._redactor.attributes({**server, "db.query.text": text})
+        encoded, dropped = self._limited.of_span(attributes)
+        measured = {**server, "db.operation.name": operation} if operation else server
+        name = operation or namespace or system
+        return Statement(
+            name,
+            attributes,
+            encode_rest(name, CLIENT, encoded, None),
+            dropped,
+            query_scope(system),
+            self._aggregation.series(QUERY_DURATION[system], measured),
+            measured,
+        )

@@ -1,0 +1,1 @@
+"""Metrics: aggregated for the whole service, and sent by OTLP."""

@@ -1,0 +1,214 @@
+"""The metrics of all processes of a service in one place: one set of series, whoever counted.
+
+What the SDK's aggregation does (views, limits, exemplars, start times), and what it cannot: add up several
+processes, and go on in another exporter. Used by one thread; others hand their measurements to `emit`, which are
+counted at the next look.
+"""
+
+from collections import deque
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from time import time_ns
+from typing import Any
+
+from telemetry.exporting.metrics.series import HERE, Buckets, Current, Grown, Merge, Series
+from telemetry.exporting.metrics.views import Views
+from telemetry.journal.records import Instrument
+
+__all__ = ["HERE", "Aggregation", "Series"]
+
+# https://opentelemetry.io/docs/specs/otel/metrics/sdk/#cardinality-limits
+_LIMIT = 2000
+_OVERFLOW = {"otel.metric.overflow": True}
+_OF_NO_PROCESS = {"counter", "histogram"}
+_OFFERS = {"always_on": True, "always_off": False, "trace_based": None}
+
+Key = tuple[tuple[str, Any], ...]
+Point = tuple[float, Mapping[str, Any]]
+
+
+def _latest(values: Collection[float]) -> float:
+    return next(reversed(values))  # type: ignore[call-overload, no-any-return]
+
+
+# How the gauges of several processes become one; up-down counters are summed up.
+_MERGES: Mapping[str, Merge] = {"process.uptime": min}
+
+
+@dataclass(slots=True)
+class _Metric:
+    """An instrument and its series."""
+
+    instrument: Instrument
+    keys: frozenset[str]
+    make: Callable[[Mapping[str, Any]], Series]
+    is_restored: bool
+    series: dict[Key, Series] = field(default_factory=dict)
+
+
+class Aggregation:
+    """The metrics; `exemplars` is one of the SDK's filters, by its name; `limit` the most series of a metric."""
+
+    def __init__(self, views: Views, *, exemplars: str = "trace_based", limit: int = _LIMIT) -> None:
+        self._views = views
+        self._offers = _OFFERS[exemplars]
+        self._limit = limit
+        # Instruments that differ in what they say of themselves only (an upgraded library's) are one metric.
+        self._metrics: dict[tuple[str, ...], _Metric] = {}
+        self._by_instrument: dict[Instrument, _Metric] = {}
+        self._emitted: deque[tuple[Instrument, float, Mapping[str, Any]]] = deque()
+
+    def series(self, instrument: Instrument, attributes: Mapping[str, Any]) -> Series:
+        """Return the series of the attributes that the instrument may carry; to be kept by who records often."""
+        metric = self._by_instrument.get(instrument) or self._metric(instrument)
+        kept = _kept(attributes, metric.keys)
+        return self._of(metric, kept, _key(kept))
+
+    def _metric(self, instrument: Instrument, *, is_restored: bool = False) -> _Metric:
+        kind, name, unit, _, scope, *_ = instrument
+        metric = self._metrics.get((kind, name, unit, scope))
+        if metric is None:
+            keys = self._views.attributes(name)
+            metric = _Metric(instrument, keys, self._maker(instrument), is_restored)
+            self._metrics[kind, name, unit, scope] = metric
+        elif metric.is_restored:
+            metric.instrument, metric.make, metric.is_restored = instrument, self._maker(instrument), False
+            for series in metric.series.values():
+                if isinstance(series, Buckets):
+                    series.rebucket(self._views.boundaries(instrument))
+        self._by_instrument[instrument] = metric
+        return metric
+
+    def _maker(self, instrument: Instrument) -> Callable[[Mapping[str, Any]], Series]:
+        """Return what makes an instrument's series."""
+        kind, name = instrument[:2]
+        offers = self._offers
+        if kind == "counter":
+            return lambda attributes: Series(attributes, time_ns(), offers)
+        if kind == "histogram":
+            bounds = self._views.boundaries(instrument)
+            return lambda attributes: Buckets(attributes, time_ns(), offers, bounds)
+        if kind == "observable_counter":
+            return lambda attributes: Grown(attributes, time_ns())
+        merge = sum if kind.endswith("updowncounter") else _MERGES.get(name, _latest)
+        return lambda attributes: Current(attributes, time_ns(), offers, merge)
+
+    def _of(self, metric: _Metric, attributes: Mapping[str, Any], key: Key) -> Series:
+        found = metric.series.get(key)
+        if found is None:
+            if len(metric.series) >= self._limit - 1:
+                attributes, key = _OVERFLOW, tuple(_OVERFLOW.items())
+            found = metric.series.get(key)
+        if found is None:
+            found = metric.series[key] = metric.make(attributes)
+        return found
+
+    def record(  # noqa: PLR0917  (the fields of a record, in its order)
+        self,
+        instrument: Instrument,
+        value: float,
+        attributes: Mapping[str, Any],
+        time: int = 0,
+        trace_id: bytes | None = None,
+        span_id: bytes | None = None,
+        sampled: bool = False,
+        source: Hashable = HERE,
+    ) -> None:
+        """Take a measurement of an instrument by the process `source`; `time` in ns, 0 for one that is no exemplar."""
+        series = self.series(instrument, attributes)
+        if isinstance(series, Current):
+            take = series.add if instrument[0] == "updowncounter" else series.observe
+            take(source, value)
+            series.offer(value, time, trace_id, span_id, sampled)
+        else:
+            series.record(value, time, trace_id, span_id, sampled)
+
+    def observe(self, instrument: Instrument, source: Hashable, points: Iterable[Point]) -> None:
+        """Take all that the process `source` observes of an instrument; what it does not any more is forgotten.
+
+        Sums of points whose attributes are equal, once filtered, are added up.
+        """
+        adds = not instrument[0].endswith("gauge")
+        values: dict[int, float] = {}
+        for value, attributes in points:
+            place = id(self.series(instrument, attributes))
+            values[place] = values.get(place, 0) + value if adds else value
+        for series in self._metric(instrument).series.values():
+            if isinstance(series, Current | Grown) and id(series) in values:
+                series.observe(source, values[id(series)])
+            elif isinstance(series, Current):
+                series.forget(source)
+
+    def keep(self, sources: Collection[Hashable]) -> None:
+        """Note that of the processes only `sources` live, and this one."""
+        living = {HERE, *sources}
+        for metric in self._metrics.values():
+            if metric.instrument[0] not in _OF_NO_PROCESS:
+                for series in metric.series.values():
+                    series.keep(living)
+
+    def known(self, instrument: Instrument) -> list[Mapping[str, Any]]:
+        """Return the attributes of an instrument's series, of those without a value too."""
+        return [series.attributes for series in self._metric(instrument).series.values()]
+
+    def emit(self, instrument: Instrument, value: float, attributes: Mapping[str, Any]) -> None:
+        """Take a measurement of another thread."""
+        self._emitted.append((instrument, value, attributes))
+
+    def settle(self) -> None:
+        """Count what `emit` took."""
+        while self._emitted:
+            self.record(*self._emitted.popleft())
+
+    def metrics(self) -> Iterator[tuple[Instrument, list[Series]]]:
+        """Return the instruments and their series that have a value."""
+        self.settle()
+        for metric in self._metrics.values():
+            if series := [each for each in metric.series.values() if each.is_current]:
+                yield metric.instrument, series
+
+    def state(self) -> list[Any]:
+        """Return what another exporter needs to go on, of what `marshal` can write."""
+        self.settle()
+        return [
+            (
+                metric.instrument,
+                [(series.attributes, series.start, series.state()) for series in metric.series.values()],
+            )
+            for metric in self._metrics.values()
+        ]
+
+    def restore(self, state: Iterable[Any]) -> None:
+        """Go on from what `state` returned.
+
+        Series that have become one by views of today are added up, and buckets are those that the instrument has today.
+        What the former exporter observed of itself is forgotten.
+        """
+        for instrument, all_series in state:
+            metric = self._metric(instrument, is_restored=True)
+            for attributes, start, values in all_series:
+                kept = attributes if attributes == _OVERFLOW else _kept(attributes, metric.keys)
+                series = self._of(metric, kept, _key(kept))
+                series.start = min(series.start, start)
+                series.restore(values)
+                if isinstance(series, Current):
+                    series.forget(HERE)
+
+
+def _kept(attributes: Mapping[str, Any], keys: Collection[str]) -> dict[str, Any]:
+    return {name: attributes[name] for name in sorted(attributes) if name in keys}
+
+
+def _key(attributes: Mapping[str, Any]) -> Key:
+    return tuple([(name, value if value.__class__ is str else _hashable(value)) for name, value in attributes.items()])
+
+
+def _hashable(value: Any) -> Any:
+    # 1, 1.0 and True are equal, and other series.
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list | tuple):
+        return tuple(map(_hashable, value))
+    if isinstance(value, Mapping):
+        return "mapping", tuple((name, _hashable(value[name])) for name in sorted(value))
+    return value.__class__.__name__, value

@@ -1,0 +1,106 @@
+"""The metrics as an export request of OTLP, by the public encoder of the SDK's exporters."""
+
+from collections.abc import Mapping
+from time import time_ns
+from typing import Any
+
+from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
+from opentelemetry.sdk.metrics import Exemplar
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    Gauge,
+    Histogram,
+    HistogramDataPoint,
+    Metric,
+    MetricsData,
+    NumberDataPoint,
+    ResourceMetrics,
+    ScopeMetrics,
+    Sum,
+)
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+from telemetry.exporting.metrics.aggregation import Aggregation
+from telemetry.exporting.metrics.series import Buckets, Series
+from telemetry.journal.records import Instrument
+
+_CUMULATIVE = AggregationTemporality.CUMULATIVE
+_WHOLE = 1 << 63
+
+
+def encode(aggregation: Aggregation, resource: Mapping[str, Any]) -> tuple[bytes, int]:
+    """Return the export request with all metrics, and the number of its data points."""
+    data, points = collect(aggregation, resource)
+    return encode_metrics(data).SerializeToString(), points
+
+
+def collect(aggregation: Aggregation, resource: Mapping[str, Any]) -> tuple[MetricsData, int]:
+    """Return all metrics as the SDK's readers have them, each exemplar once, and the number of data points."""
+    now = time_ns()
+    scopes: dict[tuple[str, str, str], list[Metric]] = {}
+    points = 0
+    for instrument, series in aggregation.metrics():
+        points += len(series)
+        scope = instrument[4], instrument[5], instrument[6]
+        scopes.setdefault(scope, []).append(_metric(instrument, series, now))
+    scope_metrics = [
+        ScopeMetrics(InstrumentationScope(name, version, schema or None), metrics, schema)
+        for (name, version, schema), metrics in scopes.items()
+    ]
+    return MetricsData([ResourceMetrics(Resource(dict(resource)), scope_metrics, "")]), points
+
+
+def _metric(instrument: Instrument, series: list[Series], now: int) -> Metric:
+    kind, name, unit, description = instrument[:4]
+    if kind == "histogram":
+        histogram = Histogram(
+            [_histogram_point(each, now) for each in series if isinstance(each, Buckets)], _CUMULATIVE
+        )
+        return Metric(name, description, unit, histogram)
+    numbers = [_number_point(each, now, gauge=kind.endswith("gauge")) for each in series]
+    if kind.endswith("gauge"):
+        return Metric(name, description, unit, Gauge(numbers))
+    return Metric(name, description, unit, Sum(numbers, _CUMULATIVE, is_monotonic=not kind.endswith("updowncounter")))
+
+
+def _number_point(series: Series, now: int, *, gauge: bool) -> NumberDataPoint:
+    start = None if gauge else series.start
+    value = _encodable(series.value)
+    return NumberDataPoint(series.attributes, start, now, value, _exemplars(series))  # type: ignore[arg-type]
+
+
+def _histogram_point(series: Buckets, now: int) -> HistogramDataPoint:
+    return HistogramDataPoint(
+        attributes=series.attributes,
+        start_time_unix_nano=series.start,
+        time_unix_nano=now,
+        count=sum(series.counts),
+        sum=series.value,
+        bucket_counts=tuple(series.counts),
+        explicit_bounds=series.bounds,
+        min=series.min,
+        max=series.max,
+        exemplars=_exemplars(series),
+    )
+
+
+def _exemplars(series: Series) -> list[Exemplar]:
+    """Return the exemplars since the last time: value, time, trace and span, and nothing else of the measurement."""
+    found = [exemplar for exemplar in series.exemplars if exemplar]
+    if not found:
+        return []
+    series.exemplars = [None] * len(series.exemplars)
+    return [
+        Exemplar({}, _encodable(value), time, _number(span_id), _number(trace_id))
+        for value, time, trace_id, span_id in found
+    ]
+
+
+def _encodable(value: float) -> float:
+    """Return what OTLP has room for: whole numbers of 64 bits."""
+    return value if -_WHOLE <= value < _WHOLE else float(value)
+
+
+def _number(identifier: bytes | None) -> int | None:
+    return int.from_bytes(identifier) if identifier else None

@@ -1,0 +1,1 @@
+"""Batches on their way to a backend: senders, what became of each item, outages."""

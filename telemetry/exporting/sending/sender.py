@@ -1,0 +1,204 @@
+"""Sends one signal's batches from the spool, the oldest first, until the backend has taken them or refused them.
+
+What fails in passing is sent again for as long as the spool has room for it; nothing is given up for time alone.
+https://opentelemetry.io/docs/specs/otlp/#failures
+"""
+
+import logging
+from random import uniform
+from threading import Event, Lock, Thread
+from time import monotonic, sleep
+from typing import Any, NamedTuple
+
+from opentelemetry.context import attach, set_value
+
+from telemetry.exporting.sending.delivery import Delivery
+from telemetry.exporting.transports import Answer, Transport
+from telemetry.journal.spool import Batch, Spool
+
+logger = logging.getLogger(__name__)
+
+# A server of gRPC takes 4 MiB by default.
+_LONGEST_REQUEST = 1 << 20
+# A backend that asks for more is asked again nevertheless.
+_LONGEST_HOLD_SECONDS = 60.0
+_IDLE_SECONDS = 60.0
+_SPREAD = 0.2
+
+
+class Stopped(NamedTuple):
+    """What a stop left undelivered: `kept` for the next start, or `dropped`."""
+
+    kept: int
+    dropped: int
+
+
+class Sender(Thread):
+    """The thread of one signal.
+
+    `timeout` bounds each request, its answer included. A request begins `schedule_delay` after the one before, sooner
+    when `max_items` wait. After a failure it waits for `first_retry` seconds, doubled each time up to `longest_retry`;
+    a Retry-After wins. All times are in seconds.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        transport: Transport,
+        delivery: Delivery,
+        *,
+        timeout: float,
+        schedule_delay: float,
+        max_items: int,
+        first_retry: float = 1.0,
+        longest_retry: float = 30.0,
+    ) -> None:
+        super().__init__(name=f"telemetry-{spool.signal}", daemon=True)
+        self.delivery = delivery
+        self.spool = spool
+        self._transport = transport
+        self._timeout = timeout
+        self._schedule_delay = schedule_delay
+        self._max_items = max_items
+        self._first_retry = first_retry
+        self._longest_retry = longest_retry
+        self._failures = 0
+        self._hold = 0.0
+        self._due = 0.0
+        self._hurry = Event()
+        self._deadline = 0.0
+        self._failed_at_stop = False
+        self._abandoned = False
+        self._lock = Lock()
+
+    def run(self) -> None:
+        """Send until a stop has nothing left to do."""
+        # In a thread of a serving process, its instrumentations would trace the delivery of traces.
+        attach(set_value("suppress_instrumentation", True))
+        while self._wait():
+            batches: list[Batch] = []
+            try:
+                batches = self.spool.take(self._max_items, _LONGEST_REQUEST)
+                if batches:
+                    self._send(batches)
+            except Exception:
+                logger.exception("%s: a request failed", self.delivery.signal)
+                with self._lock:
+                    if not self._abandoned:
+                        self.delivery.evicted(self.spool.put_back(batches))
+                self._back_off(Answer())
+
+    def _wait(self) -> bool:
+        """Wait until a request is due; return False when the thread is to end."""
+        while not self._hurry.is_set():
+            now = monotonic()
+            if self._hold > now:
+                self._hurry.wait(self._hold - now)
+            elif self._due > now:
+                if self.spool.wait(self._max_items, _LONGEST_REQUEST, self._due - now):
+                    return True
+            elif self.spool.wait(1, 1, _IDLE_SECONDS):
+                return True
+        return self._wait_at_stop()
+
+    def _wait_at_stop(self) -> bool:
+        # The first request does not wait for a moment that the backend asked for before: there may be no other.
+        if self._failed_at_stop:
+            if self.spool.outlives:
+                return False
+            sleep(max(0.0, min(self._hold, self._deadline) - monotonic()))
+        return monotonic() < self._deadline and self.spool.waiting_items > 0
+
+    def _send(self, batches: list[Batch]) -> None:
+        batches, data = self._read(batches)
+        if not batches:
+            return
+        items = sum(batch.items for batch in batches)
+        started = monotonic()
+        self._due = started + self._schedule_delay
+        self.delivery.begin(items)
+        latest = started + self._timeout
+        if self._hurry.is_set():
+            latest = min(latest, self._deadline)
+        answer = self._transport.send(data, latest)
+        with self._lock:
+            if self._abandoned:  # these are counted already
+                return
+            self.delivery.answered(items, len(data), answer)
+            if answer.retryable:
+                self.delivery.evicted(self.spool.put_back(batches))
+            else:
+                self.spool.remove(batches)
+        if answer.reason:
+            self._back_off(answer)
+        else:
+            self._failures, self._hold, self._failed_at_stop = 0, 0.0, False
+
+    def _read(self, batches: list[Batch]) -> tuple[list[Batch], bytes]:
+        """Return the batches that can be read, and their bytes: requests one after another are one request."""
+        parts: list[bytes] = []
+        readable: list[Batch] = []
+        lost: list[Batch] = []
+        for batch in batches:
+            try:
+                parts.append(batch.read())
+            except OSError as error:
+                lost.append(batch)
+                self.delivery.unreadable(batch.items, error.strerror or type(error).__name__)
+            else:
+                readable.append(batch)
+        self.spool.remove(lost)
+        return readable, b"".join(parts)
+
+    def _back_off(self, answer: Answer) -> None:
+        if not answer.retryable and answer.reason:  # the next may be taken
+            self._failures, self._hold = 0, monotonic() + min(answer.retry_after or 0.0, _LONGEST_HOLD_SECONDS)
+            return
+        delay = min(self._longest_retry, self._first_retry * 2.0 ** min(self._failures, 16))
+        delay *= uniform(1 - _SPREAD, 1 + _SPREAD)  # noqa: S311  (no secret)
+        if answer.retry_after is not None:
+            delay = min(answer.retry_after, _LONGEST_HOLD_SECONDS)
+        self._failures += 1
+        self._failed_at_stop = self._hurry.is_set()
+        self._hold = monotonic() + delay
+        self.spool.sync()
+
+    def hurry(self, deadline: float) -> None:
+        """Deliver what is there by `deadline` (of `time.monotonic`), then end; returns at once."""
+        self.delivery.stop()
+        self._deadline = deadline
+        self._hurry.set()
+        self.spool.wake()
+
+    def stop(self, deadline: float) -> Stopped:
+        """Deliver what is there by `deadline` (of `time.monotonic`); return what was not.
+
+        A spool on a disk keeps it for the next start; in memory it is dropped and counted. Call `hurry` of all senders
+        first, so that they share the time.
+        """
+        self.hurry(deadline)
+        if self.is_alive():
+            self.join(max(0.0, deadline - monotonic()))
+        with self._lock:
+            self._abandoned = True
+            dropped = self.spool.drop()
+            if dropped:
+                self.delivery.dropped(dropped)
+        self._transport.close()
+        return Stopped(self.spool.undelivered_items, dropped)
+
+    def status(self) -> dict[str, Any]:
+        """Return the numbers for `manage.py telemetry --status`."""
+        spool = self.spool
+        return {
+            **self.delivery.status(),
+            "queue": spool.waiting_items,
+            "capacity": spool.max_items,
+            "spool": {
+                "bytes": spool.waiting_bytes,
+                "limit": spool.max_bytes,
+                "folder": str(spool.location),
+                "degraded": spool.degraded,
+                "oldest": spool.oldest,
+            },
+        }

@@ -1,0 +1,1 @@
+"""What was sent held against what is stored."""

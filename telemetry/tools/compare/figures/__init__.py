@@ -1,0 +1,1 @@
+"""What the figures mean: intervals, goals, advice, several machines."""

@@ -1,0 +1,156 @@
+"""One load: a process of its own that sends requests on command, and what came of them.
+
+Generators, in this package: `closed_loop` (Locust) asks again as soon as it has an answer, which gives the highest
+throughput; `open_loop` starts requests at a fixed rate whatever became of those before, which gives latencies that a
+user would see; `locust_users` does either with the users of a reader's own Locust file.
+"""
+
+import json
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import sleep
+from typing import Any, Literal
+
+from telemetry.tools.compare.load.mix import Request
+from telemetry.tools.demo.processes import Child, Processes
+
+_POLL = 0.01
+_READY_SECONDS = 30.0
+# Above the time that a single request may take.
+_END_SECONDS = 60.0
+_PERCENT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a generator is to do: `clients` at once, for `seconds`, `rate` per second (open loop only).
+
+    `users` are paths of users that exist; `given` are requests in the place of the service's own mix, as are the tasks
+    of `locustfile`.
+    """
+
+    port: int
+    users: Sequence[str]
+    seconds: float
+    clients: int
+    rate: float = 0.0
+    given: Sequence[Request] = ()
+    locustfile: str = ""
+
+    @property
+    def requests(self) -> int:
+        """How many requests the open loop sends."""
+        return max(1, round(self.seconds * self.rate))
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of a load.
+
+    `answered` requests got the status that they must get, `wrong` ones another (by status), `failed` ones none.
+    `latencies` are in seconds, of answered ones, in an open loop from the moment they were due; `begins` and `ends` are
+    times since the epoch of all requests; `late` is by how many seconds the generator itself began at its worst.
+    """
+
+    seconds: float
+    answered: int
+    wrong: dict[str, int] = field(default_factory=dict)
+    failed: int = 0
+    latencies: Sequence[float] = ()
+    begins: Sequence[float] = ()
+    ends: Sequence[float] = ()
+    late: float = 0.0
+    waits: Sequence[float] = ()
+    """The latency of each request of an open loop, in the order of `begins`, unanswered ones included."""
+    unanswered: Sequence[int] = ()
+    """The places in `begins` of those requests of an open loop that got no answer."""
+
+    @property
+    def responses(self) -> int:
+        """Requests that the service has certainly seen to their end."""
+        return self.answered + sum(self.wrong.values())
+
+    def percentile(self, percent: int) -> float:
+        """Return a percentile of the latencies."""
+        return percentile(self.latencies, percent)
+
+    def ended_after(self, moment: float) -> int:
+        """Return how many requests ended after a time since the epoch, unanswered ones included."""
+        return sum(end >= moment for end in self.ends)
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    """Return a percentile of at least one value."""
+    if len(values) < 2:  # noqa: PLR2004  (quantiles need two)
+        return values[0]
+    return statistics.quantiles(values, n=_PERCENT, method="inclusive")[percent - 1]
+
+
+class LoadError(Exception):
+    """A generator did not do its work; one line."""
+
+
+class Load:
+    """Starts the generator, which waits for `go`. `number` makes its files unique in `folder`."""
+
+    def __init__(
+        self, processes: Processes, folder: Path, number: int, kind: Literal["closed", "open"], job: Job
+    ) -> None:
+        self._processes = processes
+        self._job = folder / f"load-{number}.json"
+        self._job.write_text(json.dumps({name: getattr(job, name) for name in Job.__slots__}))
+        self._seconds = job.seconds
+        module = "locust_users" if job.locustfile else f"{kind}_loop"
+        self._child: Child = processes.start(
+            f"the {kind} loop",
+            f"load-{number}.log",
+            ["-m", f"telemetry.tools.compare.load.{module}", str(self._job)],
+            {},
+        )
+        self._wait(self._file("ready").exists, _READY_SECONDS, sleep)
+
+    def _file(self, suffix: str) -> Path:
+        return self._job.with_suffix(f".{suffix}")
+
+    def go(self) -> None:
+        """Begin to send."""
+        self._file("go").touch()
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._child.code is None
+
+    def result(self, wait: Callable[[float], object] = sleep) -> Done:
+        """Wait for the end with `wait`, which may raise to give up; raises LoadError."""
+        self._wait(lambda: not self.running, self._seconds + _END_SECONDS, wait)
+        if self._child.code != 0:
+            raise LoadError(f"the load generator failed: {' | '.join(self._child.last_lines()[-3:])}")
+        self._processes.forget(self._child)
+        return Done(**json.loads(self._file("done").read_text()))
+
+    def _wait(self, condition: Callable[[], bool], timeout: float, wait: Callable[[float], object]) -> None:
+        left = timeout
+        while not condition():
+            if left <= 0:
+                raise LoadError(f"the load generator was not ready or done after {timeout:.0f} s")
+            if not self.running and self._child.code != 0:
+                raise LoadError(f"the load generator failed: {' | '.join(self._child.last_lines()[-3:])}")
+            wait(_POLL)
+            left -= _POLL
+
+
+def serve(job_file: str, run: Callable[[Job], Done]) -> None:
+    """Be a generator: say that it is ready, wait for `go`, `run` and write down what came of it."""
+    path = Path(job_file)
+    given: dict[str, Any] = json.loads(path.read_text())
+    path.with_suffix(".ready").touch()
+    go = path.with_suffix(".go")
+    while not go.exists():
+        sleep(_POLL)
+    done = run(Job(**{**given, "given": [Request(*one) for one in given["given"]]}))
+    written = path.with_suffix(".writing")
+    written.write_text(json.dumps({name: getattr(done, name) for name in Done.__slots__}))
+    written.rename(path.with_suffix(".done"))

@@ -1,0 +1,1 @@
+"""What is measured: cost, conditions, freshness, loss, scrapes, scale, profile."""

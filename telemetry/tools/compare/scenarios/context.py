@@ -1,0 +1,126 @@
+"""What all scenarios share: processes, folder, database, cores, and the wish to stop."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from telemetry.tools.compare.options import Options
+from telemetry.tools.compare.progress import Progress
+from telemetry.tools.compare.setups.collectors import Alloy, BackendPorts, Collector, Rotel
+from telemetry.tools.compare.setups.database import Database
+from telemetry.tools.compare.setups.project import Project
+from telemetry.tools.compare.setups.route import VARIANTS, Variant
+from telemetry.tools.demo.processes import Processes
+from telemetry.tools.traffic.interruption import Interruption
+
+_AT_ONCE = 4
+_AT_ONCE_QUICK = 6
+
+
+class StoppedError(Exception):
+    """The comparison was interrupted (Ctrl-C)."""
+
+
+@dataclass
+class Context:
+    """One comparison of one project. `rate` is set by the calibration.
+
+    `stack` ends with it. `cores` are those of the service, none if it shares them with everything else.
+    """
+
+    options: Options
+    processes: Processes
+    folder: Path
+    interruption: Interruption
+    progress: Progress
+    database: Database
+    project: Project
+    stack: ExitStack
+    cores: Sequence[int] = ()
+    rate: float = 0.0
+    numbers: Any = field(default_factory=lambda: count(1))
+
+    @property
+    def variants(self) -> list[Variant]:
+        """The set-ups to compare, `off` among them."""
+        return [VARIANTS[key] for key in self.options.variants]
+
+    @property
+    def exporting(self) -> list[Variant]:
+        """Those that export."""
+        return [variant for variant in self.variants if variant.exports]
+
+    @property
+    def ours(self) -> list[Variant]:
+        """Those that export with our own telemetry."""
+        return [variant for variant in self.variants if variant.route]
+
+    def wait(self, seconds: float) -> None:
+        """Wait; raise StoppedError as soon as the comparison is interrupted."""
+        if self.interruption.wait(seconds):
+            raise StoppedError
+
+    def check(self) -> None:
+        """Raise StoppedError if the comparison was interrupted."""
+        self.wait(0)
+
+    def wait_for(self, condition: Callable[[], bool], timeout: float) -> bool:
+        """Wait until the condition holds; return whether it does after `timeout` seconds."""
+        step, left = 0.05, timeout
+        while not condition():
+            if left <= 0:
+                return False
+            self.wait(step)
+            left -= step
+        return True
+
+    @property
+    def at_once(self) -> int:
+        """How many set-ups may run at once, where the figures allow it; a given port is there only once."""
+        if self.options.service_port:
+            return 1
+        return _AT_ONCE_QUICK if self.options.quick else _AT_ONCE
+
+    def collector(self, folder: Path, protocol: str, backend: BackendPorts) -> Collector | None:
+        """Return the collector of collector mode, None for none; it takes `protocol`."""
+        wanted = self.options.collector
+        if wanted == "none":
+            return None
+        if wanted == "rotel":
+            return Rotel(self.processes, folder, protocol, backend)
+        return Alloy(self.processes, folder, protocol, backend, binary=Path(wanted))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing to do. `seconds` is the estimate for the progress display."""
+
+    name: str
+    seconds: float
+    run: Callable[[], None]
+
+
+class Scenario:
+    """A part of the comparison: steps to run, and what they found."""
+
+    key = ""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.problems: list[str] = []
+        """Whatever did not add up."""
+
+    def steps(self) -> list[Step]:
+        """Return what is to be done, in order."""
+        raise NotImplementedError
+
+    def found_problems(self) -> list[str]:
+        """Return whatever did not add up so far."""
+        return self.problems
+
+    def result(self) -> dict[str, Any]:
+        """Return what was found so far, in the form of report.json; empty if nothing was."""
+        raise NotImplementedError
