@@ -21,10 +21,10 @@ import grpc
 from django.conf import settings
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from telemetry.tools.console.ingest import SIGNALS
-from telemetry.tools.console.receiver import Receiver
+from telemetry.tools.console.receiving.ingest import SIGNALS
+from telemetry.tools.console.receiving.receiver import Receiver
 from telemetry.tools.console.server import Console
-from telemetry.tools.console.store import Store
+from telemetry.tools.console.storage.store import Store
 from tests.tools.console.client import attributes, request
 
 TRACES = SIGNALS["traces"]

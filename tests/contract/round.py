@@ -11,9 +11,9 @@ from typing import Any
 from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from telemetry.tools.console.points import Point, Series
-from telemetry.tools.console.records import LogRecord, Span
 from telemetry.tools.console.server import Console
+from telemetry.tools.console.storage.points import Point, Series
+from telemetry.tools.console.storage.records import LogRecord, Span
 from tests.support.greeter import Greeter, deliver
 from tests.support.routes import Route
 from tests.support.service import Service, wait_until

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from telemetry.tools.console.records import LogRecord, Span
+from telemetry.tools.console.storage.records import LogRecord, Span
 from tests.contract import normal, scrape, translation
 from tests.contract.round import SERVICE, STEPS, Round
 from tests.contract.translation import Sample

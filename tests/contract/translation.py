@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from telemetry.tools.console.points import Point, Series
+from telemetry.tools.console.storage.points import Point, Series
 
 TYPES = {"counter": "counter", "up_down_counter": "gauge", "gauge": "gauge", "histogram": "histogram"}
 # Units that are words of their own in Prometheus; the rest stays as it is, annotations in braces are left out.

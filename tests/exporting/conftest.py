@@ -20,7 +20,7 @@ from telemetry.exporting.sending.sender import Sender, Stopped
 from telemetry.exporting.transports import make_transport
 from telemetry.journal.spool import Spool
 from telemetry.tools.compare.setups.faults_proxy import FaultProxy
-from telemetry.tools.console.receiver import Refusal
+from telemetry.tools.console.receiving.receiver import Refusal
 from telemetry.tools.console.server import Console
 from tests.support.service import free_port, wait_until
 

@@ -10,7 +10,7 @@ from telemetry.config import Signal
 from telemetry.journal.spool import Spool
 from telemetry.tools.compare.setups.faults_proxy import FaultProxy
 from telemetry.tools.compare.setups.faulty_connection import Fault
-from telemetry.tools.console.faults import Faults
+from telemetry.tools.console.receiving.faults import Faults
 from telemetry.tools.console.server import Console
 from tests.exporting.conftest import Line, StartLine
 from tests.support.service import free_port, wait_until

@@ -13,7 +13,7 @@ from telemetry.exporting.transports import Answer
 from telemetry.journal.spool import Evicted
 from telemetry.tools.compare.setups.faults_proxy import FaultProxy
 from telemetry.tools.compare.setups.faulty_connection import Fault
-from telemetry.tools.console.faults import Faults
+from telemetry.tools.console.receiving.faults import Faults
 from telemetry.tools.console.server import Console
 from tests.exporting.conftest import StartLine
 from tests.support.service import free_port, wait_until

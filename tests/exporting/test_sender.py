@@ -16,7 +16,7 @@ from telemetry.exporting.encoding import RequestBuilder
 from telemetry.exporting.sending.delivery import Delivery
 from telemetry.exporting.sending.sender import Sender
 from telemetry.exporting.transports import Answer
-from telemetry.tools.console.faults import Faults
+from telemetry.tools.console.receiving.faults import Faults
 from telemetry.tools.console.server import Console
 from tests.exporting.conftest import SCOPE, Line, StartLine, encoded
 from tests.exporting.test_transports import grpc_backend

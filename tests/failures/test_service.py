@@ -16,7 +16,7 @@ from telemetry.status import read_statuses
 from telemetry.status_report import as_text
 from telemetry.tools.compare.setups.faults_proxy import FaultProxy
 from telemetry.tools.compare.setups.faulty_connection import Fault
-from telemetry.tools.console.faults import Faults
+from telemetry.tools.console.receiving.faults import Faults
 from telemetry.tools.console.server import Console
 from tests.support.routes import PAIRS, Route, send
 from tests.support.service import ROOT, Service, free_port, wait_until

@@ -7,7 +7,7 @@ from time import monotonic, sleep
 
 import pytest
 
-from telemetry.tools.console.faults import Faults
+from telemetry.tools.console.receiving.faults import Faults
 from telemetry.tools.console.server import Console
 from tests.support.routes import LAZY, Route, arrived, black_hole, expect, scraped_requests, send
 from tests.support.service import Service, free_port, wait_until

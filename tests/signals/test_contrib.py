@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from telemetry import __version__
-from telemetry.tools.console.records import Span
 from telemetry.tools.console.server import Console
+from telemetry.tools.console.storage.records import Span
 from tests.signals.test_requests import logged
 from tests.support.routes import LAZY, Route, scraped_requests
 from tests.support.service import Service, wait_until

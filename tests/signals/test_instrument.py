@@ -11,8 +11,8 @@ from threading import Thread
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from telemetry.tools.console.records import Span
 from telemetry.tools.console.server import Console
+from telemetry.tools.console.storage.records import Span
 from tests.support.routes import LAZY, Route
 from tests.support.service import ROOT, Service, wait_until
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import pytest
 
-from telemetry.tools.console.records import Span
 from telemetry.tools.console.server import Console
+from telemetry.tools.console.storage.records import Span
 from tests.support.greeter import Greeter, deliver
 from tests.support.routes import LAZY, Route
 from tests.support.service import Service

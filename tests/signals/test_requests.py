@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from telemetry.tools.console.records import LogRecord, Span
 from telemetry.tools.console.server import Console
+from telemetry.tools.console.storage.records import LogRecord, Span
 from tests.support.service import Service
 
 Start = Callable[..., Service]

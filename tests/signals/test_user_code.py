@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from telemetry.tools.console.records import Span
 from telemetry.tools.console.server import Console
+from telemetry.tools.console.storage.records import Span
 from tests.signals.test_requests import logged, server_spans
 from tests.support.service import Service
 

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event
@@ -81,10 +82,8 @@ def test_readyz_recovers_with_the_database(
     path = tmp_path / "late.sqlite3"
     service = start_service("--workers=1", DATABASE_URL=f"sqlite:///{path}")
     assert service.get("/readyz")[0] == 503
-    with sqlite3.connect(migrated_sqlite) as source, sqlite3.connect(path) as target:
+    with closing(sqlite3.connect(migrated_sqlite)) as source, closing(sqlite3.connect(path)) as target:
         source.backup(target)
-    source.close()
-    target.close()
     assert answer(service)[0] == 200
 
 

@@ -16,10 +16,10 @@ from django.http import Http404, HttpResponse, HttpResponseBase, HttpResponseNot
 from django.urls import set_urlconf
 from django.urls.resolvers import get_resolver
 
-from telemetry.tools.console.parameters import ParameterError
-from telemetry.tools.console.receiver import Receiver
-from telemetry.tools.console.scraper import Scraper
-from telemetry.tools.console.store import Store
+from telemetry.tools.console.asking.parameters import ParameterError
+from telemetry.tools.console.receiving.receiver import Receiver
+from telemetry.tools.console.receiving.scraper import Scraper
+from telemetry.tools.console.storage.store import Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,14 +16,14 @@ from google.protobuf import json_format
 from google.protobuf.message import DecodeError, Message
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 
-from telemetry.tools.console.ingest import SIGNALS
-from telemetry.tools.console.origin import Origin
-from telemetry.tools.console.otlp_json import compact_json, json_to_protobuf
-from telemetry.tools.console.points import OtlpPoint
-from telemetry.tools.console.receiver import Refusal
-from telemetry.tools.console.records import StoredLog, StoredSpan
-from telemetry.tools.console.store import Store
-from telemetry.tools.console.wire import TooLargeError
+from telemetry.tools.console.receiving.ingest import SIGNALS
+from telemetry.tools.console.receiving.otlp_json import compact_json, json_to_protobuf
+from telemetry.tools.console.receiving.receiver import Refusal
+from telemetry.tools.console.receiving.wire import TooLargeError
+from telemetry.tools.console.storage.origin import Origin
+from telemetry.tools.console.storage.points import OtlpPoint
+from telemetry.tools.console.storage.records import StoredLog, StoredSpan
+from telemetry.tools.console.storage.store import Store
 
 _RECORDS_IN_LINE = 200
 #: The file exporter's lines hold a batch of a collector, 8,192 records by default.

@@ -11,10 +11,10 @@ from django.urls import path as url
 from django.views.decorators.http import require_safe
 
 from telemetry.tools.console.application import ConsoleRequest
-from telemetry.tools.console.logs import SEVERITIES
-from telemetry.tools.console.parameters import WINDOWS, Parameters
-from telemetry.tools.console.query import STATUSES
-from telemetry.tools.console.spans import SORTS
+from telemetry.tools.console.asking.parameters import WINDOWS, Parameters
+from telemetry.tools.console.asking.query import STATUSES
+from telemetry.tools.console.storage.logs import SEVERITIES
+from telemetry.tools.console.storage.spans import SORTS
 
 OTLP_LINES = "application/x-ndjson"
 

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from typing import Self
 
 from telemetry.tools.console.application import ConsoleApplication, ConsoleContext
-from telemetry.tools.console.limits import Limits
 from telemetry.tools.console.listener import HttpListener, PortError, bind
-from telemetry.tools.console.receiver import Receiver
-from telemetry.tools.console.receiver_grpc import OtlpGrpcServer
-from telemetry.tools.console.receiver_http import OtlpHttpApplication
-from telemetry.tools.console.scraper import Scraper, ScrapeTarget
-from telemetry.tools.console.store import Store
+from telemetry.tools.console.receiving.receiver import Receiver
+from telemetry.tools.console.receiving.receiver_grpc import OtlpGrpcServer
+from telemetry.tools.console.receiving.receiver_http import OtlpHttpApplication
+from telemetry.tools.console.receiving.scraper import Scraper, ScrapeTarget
+from telemetry.tools.console.storage.limits import Limits
+from telemetry.tools.console.storage.store import Store
 
 _OTLP_THREADS = 8
 _API_THREADS = 4

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
-from telemetry.tools.console.metrics import MetricSummary
-from telemetry.tools.console.origin import Resource
 from telemetry.tools.console.pages.overview import ModePanel
-from telemetry.tools.console.points import Point, Series, StoredPoint
-from telemetry.tools.console.records import LogRecord, Span
-from telemetry.tools.console.values import iso_time
+from telemetry.tools.console.receiving.values import iso_time
+from telemetry.tools.console.storage.metrics import MetricSummary
+from telemetry.tools.console.storage.origin import Resource
+from telemetry.tools.console.storage.points import Point, Series, StoredPoint
+from telemetry.tools.console.storage.records import LogRecord, Span
 
 Json = dict[str, Any]
 

@@ -10,20 +10,20 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from telemetry.exposition.names import label_value
 from telemetry.tools.account import as_data
-from telemetry.tools.console.accounts import accounts
 from telemetry.tools.console.application import ConsoleContext, ConsoleRequest, error_response
-from telemetry.tools.console.faults import Faults
+from telemetry.tools.console.asking.parameters import LOGS, TRACES, WINDOWS, Parameters, checked_trace_id
+from telemetry.tools.console.asking.query import LOG_FIELDS, TRACE_FIELDS
+from telemetry.tools.console.counting.accounts import accounts
 from telemetry.tools.console.files import lines_of
 from telemetry.tools.console.openapi import ENDPOINTS, OTLP_LINES, document, endpoint
 from telemetry.tools.console.pages.overview import mode_panels
 from telemetry.tools.console.pages.rendering import page
-from telemetry.tools.console.parameters import LOGS, TRACES, WINDOWS, Parameters, checked_trace_id
-from telemetry.tools.console.points import Series, StoredPoint
-from telemetry.tools.console.query import LOG_FIELDS, TRACE_FIELDS
-from telemetry.tools.console.retention import affordable
+from telemetry.tools.console.receiving.faults import Faults
+from telemetry.tools.console.receiving.values import iso_time
 from telemetry.tools.console.shapes import Json, as_json, log_json, metric_json, panel_json, series_json, span_json
-from telemetry.tools.console.spans import SORTS, Trace, summarize
-from telemetry.tools.console.values import iso_time
+from telemetry.tools.console.storage.points import Series, StoredPoint
+from telemetry.tools.console.storage.retention import affordable
+from telemetry.tools.console.storage.spans import SORTS, Trace, summarize
 
 _LISTED = 50
 _MOST_LISTED = 1000

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from telemetry.tools.console.faults import Faults
+from telemetry.tools.console.receiving.faults import Faults
 from telemetry.tools.console.server import Console
 from tests.dashboards.queries import RULES
 from tests.support.answering import Answering

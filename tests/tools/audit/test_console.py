@@ -12,13 +12,13 @@ from django.core.management import CommandError, call_command
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from telemetry.tools.account import percent
-from telemetry.tools.console.accounts import accounts
-from telemetry.tools.console.faults import Faults
-from telemetry.tools.console.ingest import SIGNALS
-from telemetry.tools.console.limits import Limits
-from telemetry.tools.console.scraper import ScrapeTarget
+from telemetry.tools.console.counting.accounts import accounts
+from telemetry.tools.console.receiving.faults import Faults
+from telemetry.tools.console.receiving.ingest import SIGNALS
+from telemetry.tools.console.receiving.scraper import ScrapeTarget
 from telemetry.tools.console.server import Console
-from telemetry.tools.console.store import Store
+from telemetry.tools.console.storage.limits import Limits
+from telemetry.tools.console.storage.store import Store
 from tests.support.routes import Route, send
 from tests.support.service import ROOT, Service, free_port, wait_until
 from tests.tools.audit.conftest import EAGER, Auditor, missing

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from telemetry.tools.compare.setups.collectors import BackendPorts, Rotel
-from telemetry.tools.console.faults import Faults
+from telemetry.tools.console.receiving.faults import Faults
 from telemetry.tools.console.server import Console
 from telemetry.tools.demo.processes import Processes
 from tests.support.routes import Route, send

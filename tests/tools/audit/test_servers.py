@@ -11,7 +11,7 @@ from telemetry.tools.account import Account
 from telemetry.tools.audit import stores
 from telemetry.tools.audit.counters import Window
 from telemetry.tools.backends import Jaeger
-from telemetry.tools.console.faults import Faults
+from telemetry.tools.console.receiving.faults import Faults
 from telemetry.tools.console.server import Console
 from tests.support.answering import Answering
 from tests.support.prometheus import Prometheus, prometheus_is_missing

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from telemetry.tools.console.scraper import ScrapeTarget
+from telemetry.tools.console.receiving.scraper import ScrapeTarget
 from telemetry.tools.console.server import Console
 from tests.support.service import Service, free_port, wait_until
 from tests.tools.console.browser import CHROMIUM, Chromium, chromium, chromium_is_missing

@@ -8,7 +8,7 @@ import pytest
 from django.conf import settings
 from django.urls import get_urlconf
 
-from telemetry.tools.console.faults import Faults
+from telemetry.tools.console.receiving.faults import Faults
 from telemetry.tools.console.server import Console
 from tests.tools.console.client import (
     JSON,

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from telemetry.tools.console.faults import Faults
+from telemetry.tools.console.receiving.faults import Faults
 
 
 @pytest.mark.parametrize(

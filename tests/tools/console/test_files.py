@@ -19,9 +19,9 @@ from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 from playwright.sync_api import expect
 
 from telemetry.tools.console.files import FileError, read_file
-from telemetry.tools.console.limits import Limits, SignalLimits
 from telemetry.tools.console.server import Console
-from telemetry.tools.console.store import Store
+from telemetry.tools.console.storage.limits import Limits, SignalLimits
+from telemetry.tools.console.storage.store import Store
 from tests.tools.console.browser import Chromium
 from tests.tools.console.client import TRACE_ID, logs, many_ids, one_span, post, request, requests_total, traces
 from tests.tools.console.test_command import ANY_PORT, console_process, endpoints, run

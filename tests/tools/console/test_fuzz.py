@@ -19,10 +19,10 @@ from prometheus_client import Metric
 from prometheus_client.samples import Exemplar, Sample
 
 from telemetry.tools.console.application import ConsoleApplication, ConsoleContext
-from telemetry.tools.console.ingest import SIGNALS
-from telemetry.tools.console.receiver import Receiver
-from telemetry.tools.console.scraper import Scraper
-from telemetry.tools.console.store import Store
+from telemetry.tools.console.receiving.ingest import SIGNALS
+from telemetry.tools.console.receiving.receiver import Receiver
+from telemetry.tools.console.receiving.scraper import Scraper
+from telemetry.tools.console.storage.store import Store
 from tests.tools.console.client import SPAN_ID, TRACE_ID
 
 STARTS = (

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from telemetry.tools.console.history import (
+from telemetry.tools.console.receiving.ingest import SIGNALS
+from telemetry.tools.console.storage.history import (
     BUCKETS,
     SLOT_SECONDS,
     SLOTS,
@@ -15,8 +16,7 @@ from telemetry.tools.console.history import (
     bucket_of,
     new_counts,
 )
-from telemetry.tools.console.ingest import SIGNALS
-from telemetry.tools.console.store import Store
+from telemetry.tools.console.storage.store import Store
 from tests.support.service import wait_until
 from tests.tools.console.client import attributes, logs, many_ids, resource, traces
 

@@ -15,9 +15,9 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from telemetry.tools.console.ingest import SIGNALS
-from telemetry.tools.console.limits import MEBIBYTE, Limits, SignalLimits
-from telemetry.tools.console.store import Store
+from telemetry.tools.console.receiving.ingest import SIGNALS
+from telemetry.tools.console.storage.limits import MEBIBYTE, Limits, SignalLimits
+from telemetry.tools.console.storage.store import Store
 from tests.benchmarks.pages import console as running_console
 from tests.benchmarks.soak import MOST_MIB, soak
 from tests.tools.console.client import JSON, PROTOBUF, attributes, logs, post, requests_total, resource, traces

@@ -23,7 +23,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-from telemetry.tools.console.faults import Faults
+from telemetry.tools.console.receiving.faults import Faults
 from telemetry.tools.console.server import Console
 from tests.support.service import wait_until
 

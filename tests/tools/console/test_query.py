@@ -6,12 +6,12 @@ import pytest
 from drf_spectacular.validation import validate_schema
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
-from telemetry.tools.console.ingest import SIGNALS
+from telemetry.tools.console.asking.query import QueryError, parse
+from telemetry.tools.console.asking.search import query_of
 from telemetry.tools.console.openapi import ENDPOINTS
-from telemetry.tools.console.query import QueryError, parse
-from telemetry.tools.console.search import query_of
+from telemetry.tools.console.receiving.ingest import SIGNALS
 from telemetry.tools.console.server import Console
-from telemetry.tools.console.store import Store
+from telemetry.tools.console.storage.store import Store
 from tests.tools.console.client import attributes, logs, one_span, post, request, traces
 
 MS = 10**6

@@ -12,9 +12,9 @@ from google.protobuf import json_format
 from google.rpc import code_pb2, status_pb2  # type: ignore[import-untyped]
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from telemetry.tools.console.faults import Faults
-from telemetry.tools.console.limits import Limits
+from telemetry.tools.console.receiving.faults import Faults
 from telemetry.tools.console.server import Console
+from telemetry.tools.console.storage.limits import Limits
 from tests.tools.console.client import (
     JSON,
     PROTOBUF,

@@ -12,10 +12,10 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.exposition import choose_encoder
 
-from telemetry.tools.console.scraper import Scraper, ScrapeTarget
+from telemetry.tools.console.receiving.scraper import Scraper, ScrapeTarget
 from telemetry.tools.console.server import Console
 from telemetry.tools.console.shapes import series_json
-from telemetry.tools.console.store import Store
+from telemetry.tools.console.storage.store import Store
 from tests.support.service import free_port, wait_until
 
 LABELS = {"export_mode": "direct", "service_name": "user-api"}
@@ -179,7 +179,7 @@ def test_failing_scrape_is_recorded_not_raised(
 ) -> None:
     metrics.status = 401
     subject = scraper(store, ScrapeTarget("direct", metrics.url))
-    with caplog.at_level(logging.DEBUG, "telemetry.tools.console.scraper"):
+    with caplog.at_level(logging.DEBUG, "telemetry.tools.console.receiving.scraper"):
         subject.scrape()
         [state] = subject.scrape()
     assert (state.up, state.samples, state.scrapes, state.failures) == (False, 0, 2, 2)

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from telemetry.tools.console.ingest import SIGNALS, Rejection
-from telemetry.tools.console.limits import Limits, SignalLimits
-from telemetry.tools.console.query import parse
-from telemetry.tools.console.search import Query
-from telemetry.tools.console.store import Store
+from telemetry.tools.console.asking.query import parse
+from telemetry.tools.console.asking.search import Query
+from telemetry.tools.console.receiving.ingest import SIGNALS, Rejection
+from telemetry.tools.console.storage.limits import Limits, SignalLimits
+from telemetry.tools.console.storage.store import Store
 from tests.tools.console.client import DELTA, TRACE_ID, logs, many_ids, one_span, requests_total, traces
 
 SECOND = 10**9

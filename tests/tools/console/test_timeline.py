@@ -7,11 +7,20 @@ import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from prometheus_client.parser import text_string_to_metric_families
 
-from telemetry.tools.console.buckets import Buckets, added, between, gain, of_cumulative, of_message, of_value, quantile
-from telemetry.tools.console.catalogue import entries, entry_of
-from telemetry.tools.console.ingest import SIGNALS
-from telemetry.tools.console.store import Store
-from telemetry.tools.console.timeline import Grid, Track, groups, tracks
+from telemetry.tools.console.asking.timeline import Grid, Track, groups, tracks
+from telemetry.tools.console.receiving.ingest import SIGNALS
+from telemetry.tools.console.storage.buckets import (
+    Buckets,
+    added,
+    between,
+    gain,
+    of_cumulative,
+    of_message,
+    of_value,
+    quantile,
+)
+from telemetry.tools.console.storage.catalogue import entries, entry_of
+from telemetry.tools.console.storage.store import Store
 from tests.tools.console.client import DELTA, requests_total
 
 NAME = "http.server.request.duration"

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from telemetry.tools.console.scraper import ScrapeTarget
+from telemetry.tools.console.receiving.scraper import ScrapeTarget
 from telemetry.tools.console.server import Console
 from telemetry.tools.doctor.doctor import Doctor
 from telemetry.tools.doctor.places import Places

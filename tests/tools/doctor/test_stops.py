@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from telemetry.tools.audit.audit import AuditError, audit
-from telemetry.tools.console.faults import Faults
+from telemetry.tools.console.receiving.faults import Faults
 from telemetry.tools.console.server import Console
 from telemetry.tools.doctor.places import Places
 from tests.support.routes import Route

@@ -6,11 +6,11 @@ from typing import Protocol, Self
 
 from telemetry.tools.compare.counts.ledger import Stored
 from telemetry.tools.compare.setups.route import Variant
-from telemetry.tools.console.faults import Faults
-from telemetry.tools.console.limits import MEBIBYTE, Limits, SignalLimits
-from telemetry.tools.console.scraper import ScrapeTarget
+from telemetry.tools.console.receiving.faults import Faults
+from telemetry.tools.console.receiving.scraper import ScrapeTarget
 from telemetry.tools.console.server import Console
-from telemetry.tools.console.store import ACCESS_LOGGERS
+from telemetry.tools.console.storage.limits import MEBIBYTE, Limits, SignalLimits
+from telemetry.tools.console.storage.store import ACCESS_LOGGERS
 
 _TARGET = "service"
 

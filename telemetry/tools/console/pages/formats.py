@@ -9,8 +9,8 @@ from typing import Any
 
 from django import template
 
-from telemetry.tools.console.records import LogRecord
-from telemetry.tools.console.values import PlainValue, iso_time
+from telemetry.tools.console.receiving.values import PlainValue, iso_time
+from telemetry.tools.console.storage.records import LogRecord
 
 register = template.Library()
 

@@ -7,9 +7,9 @@ from django.http import HttpResponse
 from django.urls import reverse
 
 from telemetry.tools.console.application import ConsoleRequest
+from telemetry.tools.console.asking.parameters import Parameters
 from telemetry.tools.console.pages.rendering import page, with_query
 from telemetry.tools.console.pages.shown_modes import services_of
-from telemetry.tools.console.parameters import Parameters
 
 MOST_LISTED = 500
 

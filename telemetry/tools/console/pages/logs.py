@@ -9,12 +9,12 @@ from django.http import HttpResponse
 from django.views.decorators.http import require_safe
 
 from telemetry.tools.console.application import ConsoleRequest
-from telemetry.tools.console.logs import SEVERITIES
+from telemetry.tools.console.asking.parameters import LOGS, Parameters
+from telemetry.tools.console.asking.query import LOG_FIELDS
 from telemetry.tools.console.pages.lists import MOST_LISTED, list_page
 from telemetry.tools.console.pages.shown_modes import colour_of, shown_modes
-from telemetry.tools.console.parameters import LOGS, Parameters
-from telemetry.tools.console.query import LOG_FIELDS
-from telemetry.tools.console.records import LogRecord, StoredLog
+from telemetry.tools.console.storage.logs import SEVERITIES
+from telemetry.tools.console.storage.records import LogRecord, StoredLog
 
 _LISTED = 100
 

@@ -7,13 +7,13 @@ from functools import partial
 
 from django.urls import reverse
 
-from telemetry.tools.console.buckets import Buckets, added, quantile
-from telemetry.tools.console.catalogue import Entry
+from telemetry.tools.console.asking.timeline import Grid, Track
 from telemetry.tools.console.pages.charts import Chart, Dot, Line
 from telemetry.tools.console.pages.formats import BYTES, digits, in_unit, time_of_day
 from telemetry.tools.console.pages.shown_modes import colour_of, ordered
-from telemetry.tools.console.points import Exemplar
-from telemetry.tools.console.timeline import Grid, Track
+from telemetry.tools.console.storage.buckets import Buckets, added, quantile
+from telemetry.tools.console.storage.catalogue import Entry
+from telemetry.tools.console.storage.points import Exemplar
 
 _MOST_LINES = 6
 _SHARES = (0.5, 0.95, 0.99)

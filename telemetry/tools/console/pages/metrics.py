@@ -10,18 +10,18 @@ from django.views.decorators.http import require_safe
 
 from telemetry.exposition.names import label_name
 from telemetry.tools.console.application import ConsoleRequest
-from telemetry.tools.console.catalogue import Entry, entries, entry_of
+from telemetry.tools.console.asking.parameters import WINDOWS, Parameters
+from telemetry.tools.console.asking.search import Query
+from telemetry.tools.console.asking.timeline import Grid, Group, Track, groups, labels_of, tracks
 from telemetry.tools.console.pages.charts import Chart
 from telemetry.tools.console.pages.formats import in_unit
 from telemetry.tools.console.pages.metric_charts import exemplar_dots, heat_map, label_chart, quantile_chart
 from telemetry.tools.console.pages.overview import usual_window
 from telemetry.tools.console.pages.rendering import page
 from telemetry.tools.console.pages.shown_modes import colour_of, ordered
-from telemetry.tools.console.parameters import WINDOWS, Parameters
-from telemetry.tools.console.points import Exemplar
-from telemetry.tools.console.search import Query
-from telemetry.tools.console.store import Store
-from telemetry.tools.console.timeline import Grid, Group, Track, groups, labels_of, tracks
+from telemetry.tools.console.storage.catalogue import Entry, entries, entry_of
+from telemetry.tools.console.storage.points import Exemplar
+from telemetry.tools.console.storage.store import Store
 
 #: More series are drawn in fewer steps, because each step of each has to be decoded.
 _MOST_STEPS, _FEWEST_STEPS = 60, 12

@@ -7,11 +7,11 @@ from django.http import HttpResponse
 from django.views.decorators.http import require_safe
 
 from telemetry.tools.console.application import ConsoleRequest
-from telemetry.tools.console.counts import ModeTotals
+from telemetry.tools.console.asking.parameters import Parameters
+from telemetry.tools.console.counting.counts import ModeTotals
+from telemetry.tools.console.counting.senders import Sender
 from telemetry.tools.console.pages.rendering import page
 from telemetry.tools.console.pages.shown_modes import colour_of, ordered
-from telemetry.tools.console.parameters import Parameters
-from telemetry.tools.console.senders import Sender
 
 _PER_WORKER = ("service.instance.id",)
 

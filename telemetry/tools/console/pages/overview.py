@@ -7,17 +7,17 @@ from typing import Any
 from django.http import HttpResponse
 from django.views.decorators.http import require_safe
 
-from telemetry.tools.console.accounts import accounts, stored_share
 from telemetry.tools.console.application import ConsoleContext, ConsoleRequest
-from telemetry.tools.console.counts import ModeTotals
-from telemetry.tools.console.fates import Fates
-from telemetry.tools.console.history import Figures
+from telemetry.tools.console.asking.parameters import WINDOWS, Parameters
+from telemetry.tools.console.counting.accounts import accounts, stored_share
+from telemetry.tools.console.counting.counts import ModeTotals
+from telemetry.tools.console.counting.fates import Fates
 from telemetry.tools.console.pages.charts import Chart, Line
 from telemetry.tools.console.pages.formats import number, percent, seconds
 from telemetry.tools.console.pages.rendering import page
 from telemetry.tools.console.pages.shown_modes import colour_of, shown_modes
-from telemetry.tools.console.parameters import WINDOWS, Parameters
-from telemetry.tools.console.store import Store
+from telemetry.tools.console.storage.history import Figures
+from telemetry.tools.console.storage.store import Store
 
 _STEPS = 75
 _YOUNG_NS = 90 * 10**9

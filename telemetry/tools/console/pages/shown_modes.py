@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from telemetry.tools.console.origin import UNKNOWN_MODE
-from telemetry.tools.console.store import Store
+from telemetry.tools.console.storage.origin import UNKNOWN_MODE
+from telemetry.tools.console.storage.store import Store
 
 #: The modes of the service; each keeps its colour when the other is not there.
 MODES = ("collector", "direct")

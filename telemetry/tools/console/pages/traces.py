@@ -8,17 +8,17 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from telemetry.tools.console.application import ConsoleRequest
-from telemetry.tools.console.counters import OTLP_METRIC, SCRAPED_FAMILY
+from telemetry.tools.console.asking.parameters import TRACES, Parameters
+from telemetry.tools.console.asking.query import STATUSES, TRACE_FIELDS
+from telemetry.tools.console.counting.counters import OTLP_METRIC, SCRAPED_FAMILY
 from telemetry.tools.console.pages.charts import Chart, Dot
 from telemetry.tools.console.pages.formats import seconds
 from telemetry.tools.console.pages.lists import MOST_LISTED, list_page
 from telemetry.tools.console.pages.rendering import with_query
 from telemetry.tools.console.pages.shown_modes import colour_of, shown_modes
-from telemetry.tools.console.parameters import TRACES, Parameters
-from telemetry.tools.console.query import STATUSES, TRACE_FIELDS
-from telemetry.tools.console.records import StoredSpan
-from telemetry.tools.console.spans import SORTS, TraceSummary, summarize
-from telemetry.tools.console.store import Store
+from telemetry.tools.console.storage.records import StoredSpan
+from telemetry.tools.console.storage.spans import SORTS, TraceSummary, summarize
+from telemetry.tools.console.storage.store import Store
 
 _LISTED = 50
 _MOST_CHOICES = 200

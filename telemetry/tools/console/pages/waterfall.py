@@ -8,15 +8,15 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from telemetry.tools.console.application import ConsoleRequest
+from telemetry.tools.console.asking.parameters import Parameters, checked_trace_id
+from telemetry.tools.console.asking.search import linking_to
+from telemetry.tools.console.asking.statements import REPEATED, statement_of, table_of, title_of
 from telemetry.tools.console.pages.logs import rows_of as rows_of_logs
 from telemetry.tools.console.pages.rendering import page, with_query
 from telemetry.tools.console.pages.shown_modes import colour_of, ordered, shown_modes
-from telemetry.tools.console.parameters import Parameters, checked_trace_id
-from telemetry.tools.console.records import STATUS_ERROR, LogRecord, Span, SpanEvent, StoredSpan
-from telemetry.tools.console.retention import affordable
-from telemetry.tools.console.search import linking_to
-from telemetry.tools.console.spans import summarize
-from telemetry.tools.console.statements import REPEATED, statement_of, table_of, title_of
+from telemetry.tools.console.storage.records import STATUS_ERROR, LogRecord, Span, SpanEvent, StoredSpan
+from telemetry.tools.console.storage.retention import affordable
+from telemetry.tools.console.storage.spans import summarize
 
 _MOST_SPANS = 500
 _MOST_RECORDS = 500

@@ -15,7 +15,7 @@ from telemetry.tools.backends.console import Console as BackendConsole
 from telemetry.tools.backends.http import BackendError
 from telemetry.tools.console.files import FileError, read_file
 from telemetry.tools.console.listener import PortError
-from telemetry.tools.console.scraper import ScrapeTarget
+from telemetry.tools.console.receiving.scraper import ScrapeTarget
 from telemetry.tools.console.server import Console
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from collections import OrderedDict
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field, replace
 
-from telemetry.tools.console.origin import Resource
-from telemetry.tools.console.records import StoredLog
-from telemetry.tools.console.values import PlainValue, size_of
+from telemetry.tools.console.receiving.values import PlainValue, size_of
+from telemetry.tools.console.storage.origin import Resource
+from telemetry.tools.console.storage.records import StoredLog
 
 #: The logger of the record with which a worker reports its start, and the beginning of its body.
 SERVER_LOGGER = "telemetry.server"

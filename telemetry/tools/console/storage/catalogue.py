@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from telemetry.exposition.names import family_name
-from telemetry.tools.console.metrics import MetricSummary
-from telemetry.tools.console.points import Instrument, shape_of
+from telemetry.tools.console.storage.metrics import MetricSummary
+from telemetry.tools.console.storage.points import Instrument, shape_of
 
 _KINDS = {
     "counter": "counter",

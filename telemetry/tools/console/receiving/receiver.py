@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from google.protobuf.message import DecodeError, Message
 
-from telemetry.tools.console.faults import Faults
-from telemetry.tools.console.ingest import Signal
-from telemetry.tools.console.store import Store
-from telemetry.tools.console.wire import TooLargeError
+from telemetry.tools.console.receiving.faults import Faults
+from telemetry.tools.console.receiving.ingest import Signal
+from telemetry.tools.console.receiving.wire import TooLargeError
+from telemetry.tools.console.storage.store import Store
 
 
 class Refusal(Exception):  # noqa: N818 (a refusal is an answer, not an error of ours)

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from telemetry.tools.console.limits import SignalLimits
-from telemetry.tools.console.records import StoredLog
-from telemetry.tools.console.retention import BoundedQueue
+from telemetry.tools.console.storage.limits import SignalLimits
+from telemetry.tools.console.storage.records import StoredLog
+from telemetry.tools.console.storage.retention import BoundedQueue
 
 #: What the index takes for each trace (measured on CPython 3.11; bytes).
 TRACE_OVERHEAD = 250

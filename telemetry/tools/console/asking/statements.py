@@ -2,7 +2,7 @@
 
 import re
 
-from telemetry.tools.console.records import Span
+from telemetry.tools.console.storage.records import Span
 
 #: So many equal statements of one parent are shown as one.
 REPEATED = 3

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 from telemetry.config import Signal
 from telemetry.tools.account import ITEMS, Account, Recorded, Stored, percent
-from telemetry.tools.console.counts import ModeTotals
-from telemetry.tools.console.fates import Fates
-from telemetry.tools.console.scraper import TargetState
-from telemetry.tools.console.senders import Sender
-from telemetry.tools.console.store import Store
+from telemetry.tools.console.counting.counts import ModeTotals
+from telemetry.tools.console.counting.fates import Fates
+from telemetry.tools.console.counting.senders import Sender
+from telemetry.tools.console.receiving.scraper import TargetState
+from telemetry.tools.console.storage.store import Store
 
 _NAME = "the console"
 

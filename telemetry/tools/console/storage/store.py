@@ -7,20 +7,20 @@ from itertools import chain, islice
 
 from prometheus_client import Metric
 
-from telemetry.tools.console.calls import Calls, calls_between
-from telemetry.tools.console.counters import Counters
-from telemetry.tools.console.counts import ModeTotals
-from telemetry.tools.console.fates import FATE_METRICS, Fates, started_at
-from telemetry.tools.console.history import SLOT_SECONDS, Figures, History
-from telemetry.tools.console.limits import Limits
-from telemetry.tools.console.logs import LogStore
-from telemetry.tools.console.metrics import IncomingPoint, MetricStore, MetricSummary
-from telemetry.tools.console.origin import OriginCache
-from telemetry.tools.console.points import Instrument, OtlpPoint, SamplePoint, Series, StoredPoint
-from telemetry.tools.console.records import KIND_SERVER, LogRecord, Span, StoredLog, StoredSpan
-from telemetry.tools.console.retention import Retained
-from telemetry.tools.console.senders import SERVER_LOGGER, Sender, Senders
-from telemetry.tools.console.spans import SpanStore, Trace, TraceSummary, summarize
+from telemetry.tools.console.asking.calls import Calls, calls_between
+from telemetry.tools.console.counting.counters import Counters
+from telemetry.tools.console.counting.counts import ModeTotals
+from telemetry.tools.console.counting.fates import FATE_METRICS, Fates, started_at
+from telemetry.tools.console.counting.senders import SERVER_LOGGER, Sender, Senders
+from telemetry.tools.console.storage.history import SLOT_SECONDS, Figures, History
+from telemetry.tools.console.storage.limits import Limits
+from telemetry.tools.console.storage.logs import LogStore
+from telemetry.tools.console.storage.metrics import IncomingPoint, MetricStore, MetricSummary
+from telemetry.tools.console.storage.origin import OriginCache
+from telemetry.tools.console.storage.points import Instrument, OtlpPoint, SamplePoint, Series, StoredPoint
+from telemetry.tools.console.storage.records import KIND_SERVER, LogRecord, Span, StoredLog, StoredSpan
+from telemetry.tools.console.storage.retention import Retained
+from telemetry.tools.console.storage.spans import SpanStore, Trace, TraceSummary, summarize
 
 #: The logger of the service that writes one record per request.
 ACCESS_LOGGER = "userapi.access"

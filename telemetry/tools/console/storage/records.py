@@ -13,8 +13,8 @@ from opentelemetry.proto.logs.v1 import logs_pb2
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 from opentelemetry.proto.trace.v1 import trace_pb2
 
-from telemetry.tools.console.origin import Origin, Resource, Scope
-from telemetry.tools.console.values import PlainValue, plain_attributes, plain_value
+from telemetry.tools.console.receiving.values import PlainValue, plain_attributes, plain_value
+from telemetry.tools.console.storage.origin import Origin, Resource, Scope
 
 #: What a stored record takes in memory beyond its OTLP bytes and name (measured on CPython 3.11; bytes).
 SPAN_OVERHEAD = 410

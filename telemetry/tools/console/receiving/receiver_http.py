@@ -8,10 +8,10 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 from google.protobuf.message import Message
 
-from telemetry.tools.console.ingest import SIGNALS
-from telemetry.tools.console.otlp_json import encode_json, json_to_protobuf
-from telemetry.tools.console.receiver import Receiver, Refusal
-from telemetry.tools.console.rpc_status import rpc_status
+from telemetry.tools.console.receiving.ingest import SIGNALS
+from telemetry.tools.console.receiving.otlp_json import encode_json, json_to_protobuf
+from telemetry.tools.console.receiving.receiver import Receiver, Refusal
+from telemetry.tools.console.receiving.rpc_status import rpc_status
 
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"

@@ -7,8 +7,8 @@ from typing import Any
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
-from telemetry.tools.console.ingest import Signal
-from telemetry.tools.console.receiver import Refusal
+from telemetry.tools.console.receiving.ingest import Signal
+from telemetry.tools.console.receiving.receiver import Refusal
 
 #: Each one takes up to 500 bytes once it is decoded.
 _MOST_OBJECTS = 100_000

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from telemetry.tools.console.logs import SEVERITIES
+from telemetry.tools.console.storage.logs import SEVERITIES
 
 #: The parameters that stand for terms, which forms have as fields: name and operator of each.
 TRACE_FIELDS = {

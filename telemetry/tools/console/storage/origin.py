@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from opentelemetry.proto.trace.v1 import trace_pb2
 
-from telemetry.tools.console.values import PlainValue, plain_attributes, size_of
+from telemetry.tools.console.receiving.values import PlainValue, plain_attributes, size_of
 
 #: The mode of records whose resource has no `export.mode` and of samples without the label `export_mode`.
 UNKNOWN_MODE = "unknown"

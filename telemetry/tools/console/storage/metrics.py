@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 from prometheus_client.samples import Sample
 
-from telemetry.tools.console.limits import SignalLimits
-from telemetry.tools.console.origin import LONGEST_NAME, UNKNOWN_MODE, Origin
-from telemetry.tools.console.points import POINT_CLASSES, Instrument, Series, StoredPoint
-from telemetry.tools.console.retention import BoundedQueue
-from telemetry.tools.console.values import digest, plain_attributes
+from telemetry.tools.console.receiving.values import digest, plain_attributes
+from telemetry.tools.console.storage.limits import SignalLimits
+from telemetry.tools.console.storage.origin import LONGEST_NAME, UNKNOWN_MODE, Origin
+from telemetry.tools.console.storage.points import POINT_CLASSES, Instrument, Series, StoredPoint
+from telemetry.tools.console.storage.retention import BoundedQueue
 
 
 @dataclass(slots=True)

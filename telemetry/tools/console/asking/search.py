@@ -5,11 +5,19 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
-from telemetry.tools.console.query import OPERATORS, TEXT, Term, number_of
-from telemetry.tools.console.records import SPAN_KINDS, STATUS_ERROR, LogRecord, Span, StoredLog, StoredSpan, name_of
-from telemetry.tools.console.retention import affordable
-from telemetry.tools.console.spans import SORTS, Trace, has_failed, root_of
-from telemetry.tools.console.values import PlainValue
+from telemetry.tools.console.asking.query import OPERATORS, TEXT, Term, number_of
+from telemetry.tools.console.receiving.values import PlainValue
+from telemetry.tools.console.storage.records import (
+    SPAN_KINDS,
+    STATUS_ERROR,
+    LogRecord,
+    Span,
+    StoredLog,
+    StoredSpan,
+    name_of,
+)
+from telemetry.tools.console.storage.retention import affordable
+from telemetry.tools.console.storage.spans import SORTS, Trace, has_failed, root_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from telemetry.tools.console.buckets import Buckets, quantile
-from telemetry.tools.console.counts import ByMode
-from telemetry.tools.console.records import STATUS_ERROR, StoredSpan
+from telemetry.tools.console.counting.counts import ByMode
+from telemetry.tools.console.storage.buckets import Buckets, quantile
+from telemetry.tools.console.storage.records import STATUS_ERROR, StoredSpan
 
 #: Eight buckets for each doubling, from 4.096 microseconds on; durations from about four minutes on share the last one.
 _EIGHTHS = (eighth << octave for octave in range(25) for eighth in range(9, 17))

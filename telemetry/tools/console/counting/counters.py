@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 from prometheus_client.samples import Sample
 
-from telemetry.tools.console.counts import ByMode, ModeTotals, RequestCounts
-from telemetry.tools.console.fates import FATE_METRICS, Fates
-from telemetry.tools.console.metrics import IncomingPoint
-from telemetry.tools.console.points import Series
-from telemetry.tools.console.values import digest, whole
+from telemetry.tools.console.counting.counts import ByMode, ModeTotals, RequestCounts
+from telemetry.tools.console.counting.fates import FATE_METRICS, Fates
+from telemetry.tools.console.receiving.values import digest, whole
+from telemetry.tools.console.storage.metrics import IncomingPoint
+from telemetry.tools.console.storage.points import Series
 
 #: The service's histogram of request durations, whose count is the number of requests.
 OTLP_METRIC = "http.server.request.duration"

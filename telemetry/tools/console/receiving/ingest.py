@@ -15,13 +15,13 @@ from opentelemetry.proto.logs.v1 import logs_pb2
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 from opentelemetry.proto.trace.v1 import trace_pb2
 
-from telemetry.tools.console.metrics import IncomingPoint
-from telemetry.tools.console.origin import Origin
-from telemetry.tools.console.points import POINT_CLASSES, Instrument
-from telemetry.tools.console.records import NO_SPAN_ID, NO_TRACE_ID, StoredLog, StoredSpan
-from telemetry.tools.console.store import Store
-from telemetry.tools.console.values import digest
-from telemetry.tools.console.wire import Splitter
+from telemetry.tools.console.receiving.values import digest
+from telemetry.tools.console.receiving.wire import Splitter
+from telemetry.tools.console.storage.metrics import IncomingPoint
+from telemetry.tools.console.storage.origin import Origin
+from telemetry.tools.console.storage.points import POINT_CLASSES, Instrument
+from telemetry.tools.console.storage.records import NO_SPAN_ID, NO_TRACE_ID, StoredLog, StoredSpan
+from telemetry.tools.console.storage.store import Store
 
 #: Fields of the messages around records, the same ones for all signals.
 _RESOURCES = _POINTS = {1}

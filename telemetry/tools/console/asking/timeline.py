@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import Any
 
 from telemetry.exposition.names import label_value
-from telemetry.tools.console.buckets import (
+from telemetry.tools.console.storage.buckets import (
     MOST_BUCKETS,
     Buckets,
     added,
@@ -19,7 +19,15 @@ from telemetry.tools.console.buckets import (
     of_message,
     of_value,
 )
-from telemetry.tools.console.points import Exemplar, OtlpPoint, SamplePoint, Series, Shape, StoredPoint, read_exemplar
+from telemetry.tools.console.storage.points import (
+    Exemplar,
+    OtlpPoint,
+    SamplePoint,
+    Series,
+    Shape,
+    StoredPoint,
+    read_exemplar,
+)
 
 Group = Sequence[tuple[Series, Sequence[StoredPoint]]]
 

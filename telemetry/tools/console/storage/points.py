@@ -13,9 +13,9 @@ from google.protobuf.message import Message
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 from prometheus_client.samples import Exemplar as SampleExemplar
 
-from telemetry.tools.console.origin import Origin
-from telemetry.tools.console.records import hex_ids
-from telemetry.tools.console.values import PlainValue, digest, plain_attributes, size_of, whole
+from telemetry.tools.console.receiving.values import PlainValue, digest, plain_attributes, size_of, whole
+from telemetry.tools.console.storage.origin import Origin
+from telemetry.tools.console.storage.records import hex_ids
 
 #: What a stored point takes in memory beyond its OTLP bytes or exemplar (measured on CPython 3.11; bytes).
 OTLP_POINT_OVERHEAD = 200

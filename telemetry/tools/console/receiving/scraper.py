@@ -15,7 +15,7 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families
 
-from telemetry.tools.console.store import Store
+from telemetry.tools.console.storage.store import Store
 
 _logger = logging.getLogger(__name__)
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from operator import attrgetter
 
-from telemetry.tools.console.limits import SignalLimits
-from telemetry.tools.console.records import KIND_SERVER, STATUS_ERROR, StoredSpan
-from telemetry.tools.console.retention import BoundedQueue
+from telemetry.tools.console.storage.limits import SignalLimits
+from telemetry.tools.console.storage.records import KIND_SERVER, STATUS_ERROR, StoredSpan
+from telemetry.tools.console.storage.retention import BoundedQueue
 
 #: What the index takes for each trace, and for each span with links (measured on CPython 3.11; bytes).
 TRACE_OVERHEAD = 370

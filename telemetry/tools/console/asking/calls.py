@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from telemetry.tools.console.records import STATUS_ERROR
-from telemetry.tools.console.spans import Trace
+from telemetry.tools.console.storage.records import STATUS_ERROR
+from telemetry.tools.console.storage.spans import Trace
 
 _MOST_EDGES = 200
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
-from telemetry.tools.console.limits import SignalLimits
-from telemetry.tools.console.origin import Origin
+from telemetry.tools.console.storage.limits import SignalLimits
+from telemetry.tools.console.storage.origin import Origin
 
 
 class Sized(Protocol):

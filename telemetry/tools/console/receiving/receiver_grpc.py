@@ -7,9 +7,9 @@ from typing import Any, NoReturn
 import grpc
 from google.protobuf.message import Message
 
-from telemetry.tools.console.ingest import SIGNALS, Signal
-from telemetry.tools.console.receiver import Receiver, Refusal
-from telemetry.tools.console.rpc_status import retry_info, rpc_code, rpc_status
+from telemetry.tools.console.receiving.ingest import SIGNALS, Signal
+from telemetry.tools.console.receiving.receiver import Receiver, Refusal
+from telemetry.tools.console.receiving.rpc_status import retry_info, rpc_code, rpc_status
 
 _THREADS = 8
 _CALLS = 64

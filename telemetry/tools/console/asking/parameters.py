@@ -7,8 +7,8 @@ from typing import TypeVar
 
 from django.http import HttpRequest
 
-from telemetry.tools.console.query import LOG_FIELDS, TRACE_FIELDS, QueryError, label_term, parse, term
-from telemetry.tools.console.search import Query, query_of
+from telemetry.tools.console.asking.query import LOG_FIELDS, TRACE_FIELDS, QueryError, label_term, parse, term
+from telemetry.tools.console.asking.search import Query, query_of
 
 Read = TypeVar("Read")
 
