@@ -152,6 +152,37 @@ def test_pages_without_data_and_errors_fit_every_width(browser: Chromium, empty:
             assert watched.barriers(ALL_RULES if scheme == "light" else ("color-contrast",)) == [], path
 
 
+@pytest.fixture(scope="module")
+def crowded() -> Iterator[Console]:
+    """A console with 10,000 traces of two services, from the last minutes, some failed, some with long names."""
+    with Console(grpc_port=0, http_port=0, api_port=0) as console:
+        ids, now = many_ids(10_000), time.time_ns()
+        for first in range(0, len(ids), 500):
+            message = traces(ids[first : first + 500], service=f"shop-{first % 1000}", start_time_unix_nano=0)
+            for number, span in enumerate(message.resource_spans[0].scope_spans[0].spans):
+                span.start_time_unix_nano = now - (first + number) * 30_000_000
+                span.end_time_unix_nano = span.start_time_unix_nano + (1 + number * number) * 10_000
+                span.status.code = 2 * (number % 50 == 0)
+                span.name = f"GET /a/{'long-' * (number % 9)}path/{number % 20}"
+            assert post(f"{console.http_endpoint}/v1/traces", message).status == 200
+            assert post(f"{console.http_endpoint}/v1/logs", logs(200, body=f"line {first} {'word ' * 40}")).status == 200
+        yield console
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_with_ten_thousand_traces_fit_every_width(browser: Chromium, crowded: Console, scheme: str) -> None:
+    last = f"/traces/{many_ids(10_000)[0][0]}"
+    with browser.page(crowded.url, color_scheme=scheme) as watched:
+        for path in ("/", "/traces", "/traces?sort=duration", "/traces?status=error", last, "/logs", "/modes"):
+            page = watched.go(path)
+            for width in WIDTHS:
+                page.set_viewport_size({"width": width, "height": 900})
+                assert page.evaluate("document.documentElement.scrollWidth") == width, (path, width)
+                assert sideways(page) == [], (path, width)
+        page = watched.go("/traces")
+        assert page.locator("main svg a").count() == 50  # a point for each trace of the list, which opens it
+
+
 def test_pages_fit_a_phone(browser: Chromium, filled: Console) -> None:
     with browser.page(filled.url, viewport=PHONE, is_mobile=True, has_touch=True) as watched:
         for path in PAGES:
