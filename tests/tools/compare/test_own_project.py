@@ -38,14 +38,13 @@ def rows(database: Path) -> int:
     return int(count)
 
 
-@pytest.mark.parametrize("asked", [["requests.txt"], ["locustfile.py", "--probe", "/customers"]])
-def test_own_project_ends_with_a_report_and_its_database_as_it_was(tmp_path: Path, asked: list[str]) -> None:
+def test_own_project_ends_with_a_report_and_its_database_as_it_was(tmp_path: Path) -> None:
     database, output = tmp_path / "shop.sqlite3", tmp_path / "report"
     migrated = in_its_folder(database, "-m", "django", "migrate", "--settings", "shop.settings", "--verbosity", "0")
     assert migrated.returncode == 0, migrated.stderr
     arguments = ["--scenarios", "cost", "scrapes", "--variants", "off", "direct", "contrib", "--collector", "none"]
     ended = in_its_folder(
-        database, "-m", "telemetry.tools.compare", *NAMED[:-1], *asked, *SHORT, *arguments, "--output", str(output)
+        database, "-m", "telemetry.tools.compare", *NAMED, *SHORT, *arguments, "--output", str(output)
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     report = json.loads((output / "report.json").read_text())
@@ -61,6 +60,23 @@ def test_own_project_ends_with_a_report_and_its_database_as_it_was(tmp_path: Pat
     assert report["setup"]["database"].endswith("copies of the project's")
     assert (output / "report.html").exists()
     # Every round created customers, in copies.
+    assert rows(database) == 0
+
+
+def test_own_project_is_asked_by_the_users_of_its_locust_file(tmp_path: Path) -> None:
+    database, output = tmp_path / "shop.sqlite3", tmp_path / "report"
+    migrated = in_its_folder(database, "-m", "django", "migrate", "--settings", "shop.settings", "--verbosity", "0")
+    assert migrated.returncode == 0, migrated.stderr
+    asked = [*NAMED[:-1], "locustfile.py", "--probe", "/customers"]
+    arguments = ["--scenarios", "cost", "--variants", "off", "direct", "--output", str(output)]
+    ended = in_its_folder(database, "-m", "telemetry.tools.compare", *asked, *SHORT, *arguments)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    report = json.loads((output / "report.json").read_text())
+    assert report["ok"]
+    assert report["setup"]["mix"] == "the users of locustfile.py"
+    (direct,) = [one for one in report["cost"]["variants"] if one["key"] == "direct"]
+    for signal in ("spans", "counter"):
+        assert direct["counts"][signal]["sent"] == direct["counts"][signal]["stored"] > 20
     assert rows(database) == 0
 
 

@@ -165,7 +165,9 @@ def crowded() -> Iterator[Console]:
                 span.status.code = 2 * (number % 50 == 0)
                 span.name = f"GET /a/{'long-' * (number % 9)}path/{number % 20}"
             assert post(f"{console.http_endpoint}/v1/traces", message).status == 200
-            assert post(f"{console.http_endpoint}/v1/logs", logs(200, body=f"line {first} {'word ' * 40}")).status == 200
+            assert (
+                post(f"{console.http_endpoint}/v1/logs", logs(200, body=f"line {first} {'word ' * 40}")).status == 200
+            )
         yield console
 
 
