@@ -13,6 +13,13 @@ from urllib.parse import urlsplit
 _OK = 200
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Log nothing: the fault proxy breaks connections on purpose."""
+
+
 class SentrySink:
     """Listens on a free `port` of the loopback address; a context manager. `refusal` is a status to refuse with, or 0.
 
@@ -43,8 +50,7 @@ class SentrySink:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self.port: int = self._server.server_port
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
