@@ -62,12 +62,12 @@ def send(port: int, body: bytes) -> str:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         connection.request("POST", "/otlp/v1/logs", body, {"Content-Type": "application/x-protobuf"})
         answer = connection.getresponse()
-        body = answer.read().decode(errors="replace")
+        reply = answer.read().decode(errors="replace")
         connection.close()
         if answer.status == _TAKEN:
             return ""
         if time.monotonic() > deadline:
-            return f"status {answer.status}: {body}"
+            return f"status {answer.status}: {reply}"
         time.sleep(1)
 
 

@@ -83,6 +83,6 @@ def test_contrib_leaves_options_of_the_native_middleware_without_an_effect() -> 
 
 
 def test_contrib_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("telemetry.config.find", lambda name: None if name == "psycopg" else name)
+    monkeypatch.setattr("telemetry.config.combined.find", lambda name: None if name == "psycopg" else name)
     found = error({"TELEMETRY_INSTRUMENTATION": "contrib"})
     assert "needs the package opentelemetry-instrumentation-psycopg" in str(found)
