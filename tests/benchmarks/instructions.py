@@ -64,23 +64,16 @@ def exporter() -> Callable[[int], None]:
     """Return what makes of a request's record what the exporter makes of it."""
     from marshal import dumps, loads
 
-    from telemetry.exporting.items.batches import Batches
-    from telemetry.exporting.items.translation import Translator
-    from telemetry.exporting.metrics.aggregation import Aggregation
-    from telemetry.exporting.metrics.views import Views
-    from telemetry.privacy import redactor
-    from tests.benchmarks.translation import record
+    from tests.benchmarks.translation import prepared, record
 
-    spans, logs = Batches("traces", {}, 512), Batches("logs", {}, 512)
-    aggregation = Aggregation(Views({}))
-    translator = Translator(redactor=redactor(), aggregation=aggregation, spans=spans, logs=logs, methods=set())
+    translator, filled = prepared()
     written = [dumps(record(number), 2) for number in range(_FIRST + _COUNTED)]
 
     def translate(number: int) -> None:
         translator.translate([loads(written[number])], None)  # noqa: S302
         if number == _FIRST - 1:  # as much at the end of each run
-            list(spans.take())
-            list(logs.take())
+            for batches in filled:
+                list(batches.take())
 
     return translate
 

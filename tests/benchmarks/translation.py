@@ -37,22 +37,27 @@ def record(number: int) -> tuple[Any, ...]:
     return (REQUEST, context, now, 2_345_678, *known, environ, None, [query], [log])
 
 
+def prepared() -> tuple[Translator, list[Batches]]:
+    """Return a translator, and what it fills: spans and log records."""
+    filled = [Batches("traces", {}, 512), Batches("logs", {}, 512)]
+    aggregation = Aggregation(Views({}))
+    spans, logs = filled
+    return Translator(redactor=redactor(), aggregation=aggregation, spans=spans, logs=logs, methods=set()), filled
+
+
 def main() -> None:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=4000)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    spans, logs = Batches("traces", {}, 512), Batches("logs", {}, 512)
-    translator = Translator(
-        redactor=redactor(), aggregation=Aggregation(Views({})), spans=spans, logs=logs, methods=set()
-    )
+    translator, filled = prepared()
     written = [dumps(record(number), 2) for number in range(options.requests)]
     for _ in range(options.rounds):
         started = process_time()
         for first in range(0, len(written), AT_ONCE):
             translator.translate([loads(data) for data in written[first : first + AT_ONCE]], None)  # noqa: S302
         spent = process_time() - started
-        sent = sum(items for batches in (spans, logs) for _, items in batches.take())
+        sent = sum(items for batches in filled for _, items in batches.take())
         if translator.errors or sent != 3 * len(written):
             raise SystemExit(f"{sent} of {3 * len(written)} items, {translator.errors} errors")
         print(f"{spent / len(written) * 1e6:.1f} us a request")

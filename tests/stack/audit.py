@@ -9,12 +9,11 @@ direct mode loses what finds no room in its queue while Tempo is down.
 Exit code 0 where the audit says of each what happened, 1 where it does not, 2 where a program is missing.
 """
 
-import argparse
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -26,7 +25,7 @@ from telemetry.tools.audit.audit import SETTLED
 from tests.conftest import migrate
 from tests.stack.check import Report
 from tests.stack.scraping import Asked, scrape, scrape_service
-from tests.stack.servers import Binaries, Stack
+from tests.stack.servers import Stack, given_binaries
 from tests.support.routes import send
 from tests.support.service import Service, free_port
 from tests.tools.audit.conftest import EAGER, Auditor, missing
@@ -194,24 +193,16 @@ def straight(report: Report, stack: Stack, folder: Path) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bin", type=Path, help="a folder with alloy, tempo, loki and prometheus (default: the PATH)")
-    binaries = Binaries(parser.parse_args().bin)
-    names = [name for name in ("alloy", "tempo", "loki", "prometheus") if binaries.find(name) is None]
-    if names:
-        print(f"missing: {', '.join(names)}; --bin names a folder with them", file=sys.stderr)
-        return 2
+    binaries = given_binaries(__doc__, ("alloy", "tempo", "loki", "prometheus"))
     report = Report()
-    with tempfile.TemporaryDirectory(prefix="audit-") as name, ExitStack() as running:
+    with tempfile.TemporaryDirectory(prefix="audit-") as name:
         folder, gate = Path(name), Gate()
         stack = Stack(folder, binaries, {"ALLOY_METRICS": "otlp", "TEMPO_OTLP_GRPC": f"127.0.0.1:{gate.port}"})
         gate.target = stack.tempo_otlp
         scrape(folder, {"alloy": stack.alloy_port, "tempo": stack.tempo_port, "loki": stack.loki_port})
-        running.enter_context(gate)
-        for server in (*stack.backends, stack.alloy):
-            running.enter_context(server)
-        through_alloy(report, stack, gate, folder)
-        straight(report, stack, folder)
+        with gate, stack.running():
+            through_alloy(report, stack, gate, folder)
+            straight(report, stack, folder)
     return int(report.failed)
 
 

@@ -10,7 +10,6 @@ as Alloy makes them, and must take them.
 Exit code 0 where all is well, 1 where something is not, 2 where a program is missing (`--bin`, else the PATH).
 """
 
-import argparse
 import re
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from pathlib import Path
 import tests.support.environment  # noqa: F401  (the console's settings need it)
 from tests.stack.batches import refusals
 from tests.stack.redaction import leaks
-from tests.stack.servers import DEPLOY, Binaries, Server, Stack
+from tests.stack.servers import DEPLOY, Binaries, Server, Stack, given_binaries
 
 METRICS = ("remote_write", "otlp")
 TRACES = ("all", "tail", "balance")
@@ -82,13 +81,7 @@ def boot(report: Report, binaries: Binaries, folder: Path, metrics: str, traces:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bin", type=Path, help="a folder with the programs (default: the PATH)")
-    binaries = Binaries(parser.parse_args().bin)
-    missing = [name for name in ("promtool", "tempo", "loki", "alloy") if binaries.find(name) is None]
-    if missing:
-        print(f"missing: {', '.join(missing)}; --bin names a folder with them", file=sys.stderr)
-        return 2
+    binaries = given_binaries(__doc__, ("promtool", "tempo", "loki", "alloy"))
     report = Report()
     with tempfile.TemporaryDirectory(prefix="check-") as folder:
         verify(report, binaries)

@@ -132,8 +132,7 @@ def run(way: str, plan: Plan, binaries: Binaries, folder: Path) -> Outcome:
     }
     began = time()
     with ExitStack() as running:
-        for server in (*stack.backends, stack.alloy):
-            running.enter_context(server)
+        running.enter_context(stack.running())
         service = running.enter_context(Service(folder, database, env, "--workers=2"))
         requests = Requests(service, plan.rate)
         spans_each = calibrate(requests, Backend(stack.tempo_port), began)

@@ -9,12 +9,10 @@ in direct mode straight.
 Exit code 0 where each of the three is the number of requests, 1 where one is not, 2 where a program is missing.
 """
 
-import argparse
 import json
 import subprocess
 import sys
 import tempfile
-from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic, sleep, time
 
@@ -22,7 +20,7 @@ import tests.support.environment  # noqa: F401
 from telemetry.tools.backends import Tempo
 from tests.stack.check import Report
 from tests.stack.scraping import Asked, scrape, scrape_service
-from tests.stack.servers import Binaries, Stack
+from tests.stack.servers import Stack, given_binaries
 from tests.stack.stored import Backend
 from tests.support.service import ROOT
 from tests.use_it.project import commands, make_project, running
@@ -100,21 +98,14 @@ def receive(report: Report, stack: Stack, folder: Path) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bin", type=Path, help="a folder with alloy, tempo, loki and prometheus (default: the PATH)")
-    binaries = Binaries(parser.parse_args().bin)
-    names = [name for name in ("alloy", "tempo", "loki", "prometheus") if binaries.find(name) is None]
-    if names:
-        print(f"missing: {', '.join(names)}; --bin names a folder with them", file=sys.stderr)
-        return 2
+    binaries = given_binaries(__doc__, ("alloy", "tempo", "loki", "prometheus"))
     report = Report()
-    with tempfile.TemporaryDirectory(prefix="receive-") as name, ExitStack() as running_servers:
+    with tempfile.TemporaryDirectory(prefix="receive-") as name:
         folder = Path(name)
         stack = Stack(folder, binaries, {"ALLOY_METRICS": "otlp"})
         scrape(folder, {"alloy": stack.alloy_port})
-        for server in (*stack.backends, stack.alloy):
-            running_servers.enter_context(server)
-        receive(report, stack, folder)
+        with stack.running():
+            receive(report, stack, folder)
     return int(report.failed)
 
 

@@ -3,11 +3,14 @@
 Nothing of the files is changed but addresses and paths, and each of these must be found in its file.
 """
 
+import argparse
 import os
 import signal
 import subprocess
+import sys
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from shutil import which
 from typing import Self
@@ -35,6 +38,17 @@ class Binaries:
         if found is None:
             raise SystemExit(f"{name} is not in {self._folder or 'PATH'}; --bin names a folder with it")
         return found
+
+
+def given_binaries(description: str | None, names: Sequence[str]) -> Binaries:
+    """Read `--bin` from the command line; exit with 2 and the names of the programs that are not there."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bin", type=Path, help=f"a folder with {', '.join(names)} (default: the PATH)")
+    binaries = Binaries(parser.parse_args().bin)
+    if missing := [name for name in names if binaries.find(name) is None]:
+        print(f"missing: {', '.join(missing)}; --bin names a folder with them", file=sys.stderr)
+        raise SystemExit(2)
+    return binaries
 
 
 def derived(source: Path, target: Path, replacements: Mapping[str, str]) -> None:
@@ -116,6 +130,14 @@ class Stack:
     @property
     def backends(self) -> tuple[Server, ...]:
         return self.prometheus, self.tempo, self.loki
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Run all four."""
+        with ExitStack() as servers:
+            for server in (*self.backends, self.alloy):
+                servers.enter_context(server)
+            yield
 
     def _server(self, name: str, command: Sequence[str], ready: str, env: Mapping[str, str] | None = None) -> Server:
         return Server(name, self._folder / f"{name}.log", [self._binaries[name], *command], ready, env)
