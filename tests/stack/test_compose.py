@@ -24,6 +24,8 @@ MIGRATED = {
     "postgres": {"condition": "service_healthy", "required": True},
     "migrate": {"condition": "service_completed_successfully", "required": True},
 }
+STARTED = {"condition": "service_started", "required": True}
+HEALTHY = {"condition": "service_healthy", "required": True}
 # Of design and documents. `user-api-direct` alone has the port of `user-api`.
 PORTS = {
     "user-api": {8080},
@@ -94,12 +96,13 @@ def test_compose_ports_by_variables() -> None:
 @each_choice
 def test_compose_waits_for_the_database_alone(choice: Choice) -> None:
     found = services(choice)
-    for name in {"user-api", "user-api-direct", "worker"} & set(found):
-        assert found[name]["depends_on"] == MIGRATED
+    for name in {"user-api", "user-api-direct"} & set(found):
+        assert found[name]["depends_on"] == {**MIGRATED, "greeter": STARTED}
+    assert found["worker"]["depends_on"] == {**MIGRATED, "greeter": HEALTHY}  # a task is tried once
     assert found["greeter"]["depends_on"] == {"migrate": MIGRATED["migrate"]}
     assert found["migrate"]["depends_on"] == {"postgres": MIGRATED["postgres"]}
     for name in set(found) - {"user-api", "user-api-direct", "worker", "greeter", "migrate", "load"}:
-        assert "depends_on" not in found[name]
+        assert all(one == STARTED for one in found[name].get("depends_on", {}).values()), name
     if "load" in found:
         waited = found["load"]["depends_on"]
         assert {one["condition"] for one in waited.values()} == {"service_healthy"}
@@ -192,6 +195,42 @@ def seconds(duration: str) -> int:
     found = re.fullmatch(r"(?:(\d+)m)?(\d+)s", duration)
     assert found, duration
     return int(found[1] or 0) * 60 + int(found[2])
+
+
+@each_choice
+def test_compose_stops_senders_before_receivers(choice: Choice) -> None:
+    """Containers stop in the opposite order: who calls or writes ends first, and finds the other one at work."""
+    found = services(choice)
+    for caller in {"user-api", "user-api-direct", "worker"} & set(found):
+        assert "greeter" in waited_for(found, caller), caller
+    for name, receivers in {"alloy": {"tempo", "loki", "prometheus"}, "tempo": {"prometheus"}}.items():
+        if name in found:
+            assert waited_for(found, name) >= receivers, name
+
+
+def test_compose_telemetry_waits_on_volumes() -> None:
+    """Backends may end before what sends to them: nothing is dropped then, and no two services share a spool."""
+    senders = {
+        name: service
+        for name, service in everything().items()
+        if service.get("environment", {}).get("TELEMETRY_MODE") in {"collector", "direct"}
+    }
+    assert set(senders) == {"user-api", "user-api-direct", "greeter", "worker"}
+    volumes = set()
+    for name, service in senders.items():
+        assert service["environment"]["TELEMETRY_SPOOL_DIR"] == "/spool", name
+        (volume,) = service["volumes"]
+        assert (volume["type"], volume["target"]) == ("volume", "/spool"), name
+        volumes.add(volume["source"])
+    assert len(volumes) == len(senders)
+
+
+def test_compose_tmpfs_belong_to_their_user() -> None:
+    """Before runc 1.1.8 a folder of the image keeps its own mode, whatever `mode` says: nginx could not write to it."""
+    users = {"postgres": "999", "101:101": "101"}
+    for name, service in everything().items():
+        for mount in set(service["tmpfs"]) - {"/tmp:mode=1777,size=64m"}:  # noqa: S108  (images have it, open to all)
+            assert f"uid={users[service['user']]}," in mount, f"{name}: {mount}"
 
 
 def test_compose_files_agree() -> None:

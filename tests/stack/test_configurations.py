@@ -179,6 +179,18 @@ def test_backends_take_what_an_outage_held_back() -> None:
     assert loaded("tempo/tempo.yaml")["live_store"]["wal"]["ingestion_time_range_slack"] == "3h"
 
 
+def test_tempo_stops_before_it_is_killed() -> None:
+    """Its worker waits for compaction in any case, its metrics for a Prometheus that is down: a minute by default."""
+    tempo = loaded("tempo/tempo.yaml")
+    waits = [
+        tempo["backend_worker"]["finish_on_shutdown_timeout"],
+        tempo["metrics_generator"]["storage"]["remote_write_flush_deadline"],
+    ]
+    grace = everything()["tempo"]["stop_grace_period"]
+    assert sum(int(each.removesuffix("s")) for each in waits) < 20
+    assert grace == "1m0s"
+
+
 def test_loki_takes_what_alloy_batches() -> None:
     """Records grow inside of Loki, each by its resource's attributes: `tests.stack.check` asks a real one."""
     loki = loaded("loki/loki.yaml")
