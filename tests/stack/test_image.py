@@ -44,9 +44,10 @@ def test_image_final_stage() -> None:
     final = lines[max(index for index, line in enumerate(lines) if line.startswith("FROM")) :]
     users = [line for line in final if line.startswith("USER ")]
     assert users == ["USER 10001:10001"]
-    # Nothing is changed after the user: all files belong to root.
+    # Nothing is changed after the user, and no folder is made for it: all files belong to root.
     after = final[final.index(users[0]) :]
-    assert not [line for line in after if line.startswith(("RUN", "ADD")) or "--chown" in line]
+    assert not [line for line in after if line.startswith(("RUN", "ADD", "WORKDIR")) or "--chown" in line]
+    assert "WORKDIR /app" in final
     assert [line for line in final if line.startswith("CMD ")] == [
         'CMD ["gunicorn", "-c", "deploy/gunicorn.conf.py", "--bind", "0.0.0.0:8080", "userapi.wsgi"]'
     ]
