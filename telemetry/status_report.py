@@ -12,7 +12,9 @@ def as_text(statuses: Sequence[Status], now: Callable[[], float] = time) -> str:
     lines = []
     for status in statuses:
         name = " ".join(status.get(key, "") for key in ("service", "version")).strip() or "a service"
-        lines.append(f"{name}, mode {status['mode']}, {status['address'] or '?'} (process {status['run']})")
+        place = [status["address"]] if status["address"] else []  # a worker of a queue listens nowhere
+        process = f" (process {status['run']})" if status["run"] else ""  # a container's first process has no parent
+        lines.append(", ".join([name, f"mode {status['mode']}", *place]) + process)
         lines += _exporter(status, now())
     return "\n".join(lines)
 

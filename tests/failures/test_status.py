@@ -63,6 +63,12 @@ def test_status_as_text() -> None:
 def test_status_of_an_exporter_without_an_answer() -> None:
     status: dict[str, Any] = {"run": 5, "mode": "direct", "service": "user-api", "version": "1", "address": ""}
     assert as_text([{**status, "error": "the exporter did not answer within 2 s (timed out)"}]).splitlines() == [
-        "user-api 1, mode direct, ? (process 5)",
+        "user-api 1, mode direct (process 5)",
         "  the exporter did not answer within 2 s (timed out)",
     ]
+
+
+def test_status_of_the_first_process_of_a_container() -> None:
+    """No process started it: it has no server's id."""
+    status = {"run": 0, "mode": "collector", "service": "worker", "version": "1", "address": "", "error": "silent"}
+    assert as_text([status]).splitlines() == ["worker 1, mode collector", "  silent"]

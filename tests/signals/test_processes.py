@@ -13,6 +13,7 @@ from telemetry.tools.console.storage.records import Span
 from tests.support.greeter import Greeter, deliver
 from tests.support.routes import LAZY, Route
 from tests.support.service import Service
+from userapi import __version__
 
 Start = Callable[..., Service]
 ABSENT = "/users/00000000-0000-0000-0000-000000000000"
@@ -79,6 +80,7 @@ def test_trace_goes_on(hop: Hop, console: Console) -> None:
     assert sorted(called, key=len) == [[*request, answer], [*task, answer]]
     edges = {(calls.caller, calls.callee) for calls in console.store.calls(3600)}
     assert edges == {("user-api", "greeter"), ("user-api", "user-api-worker"), ("user-api-worker", "greeter")}
+    assert {span.resource.attributes["service.version"] for span in console.store.spans()} == {__version__}
     (record,) = (each for each in console.store.logs() if each.body == "delivered a greeting")
     (consumer,) = (span for span in console.store.spans() if span.kind == "consumer")
     assert (record.trace_id, record.span_id) == (consumer.trace_id, consumer.span_id)

@@ -10,6 +10,7 @@ from tests.support.service import ROOT
 
 STAND_IN = """#!/bin/sh
 case "$1" in
+version) [ "$RUNNING" != none ] || { echo "Cannot connect to the Docker daemon" >&2; exit 1; } ;;
 container) for one in $RUNNING; do [ "$one" = "$5" ] && { echo true; exit 0; }; done; exit 1 ;;
 exec) echo "$*" >>"$CALLS"; [ "$2" != "$FAILING" ] ;;
 esac
@@ -24,6 +25,7 @@ def verify(folder: Path, *args: str, running: str, failing: str = "") -> tuple[i
     calls.write_text("")
     env = {"PATH": f"{folder}:{os.environ['PATH']}", "RUNNING": running, "FAILING": failing, "CALLS": str(calls)}
     answer = subprocess.run([ROOT / "deploy" / "verify", *args], env=env, capture_output=True, check=False)
+    (folder / "errors").write_bytes(answer.stderr)
     return answer.returncode, calls.read_text().splitlines()
 
 
@@ -46,5 +48,12 @@ def test_verify_with_jaeger(tmp_path: Path) -> None:
     assert calls == ["exec user-api-direct python manage.py doctor --tempo none"]
 
 
+def test_verify_without_an_engine(tmp_path: Path) -> None:
+    assert verify(tmp_path, running="none") == (1, [])
+    assert b"Cannot connect to the Docker daemon" in (tmp_path / "errors").read_bytes()
+    assert b"docker compose up" not in (tmp_path / "errors").read_bytes()
+
+
 def test_verify_nothing_runs(tmp_path: Path) -> None:
     assert verify(tmp_path, running="alloy") == (1, [])
+    assert b"docker compose up -d starts them" in (tmp_path / "errors").read_bytes()

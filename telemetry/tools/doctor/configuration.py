@@ -54,7 +54,7 @@ def running_service(service: dict[str, Any] | None, timeout: float) -> Running |
     status = ask_status(service, timeout)
     if "signals" not in status:
         raise HopError(
-            f"{service['service']} at {service['address'] or '?'} (process {service['run']}) runs, but "
+            f"{service['service']} at {service['address'] or 'no address'} (process {service['run']}) runs, but "
             f"{status.get('error', 'its exporter has no status')}",
             "see the service's log; its next request starts an exporter if there is none",
         )
