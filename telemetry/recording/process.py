@@ -32,6 +32,7 @@ from telemetry.journal.signals import IGNORED
 from telemetry.logs import OTLPHandler, ReadableFormatter
 from telemetry.project import Project
 from telemetry.recording.announcement import announce
+from telemetry.recording.ending import wait_at_the_end
 from telemetry.recording.incoming import BoundedBaggagePropagator
 from telemetry.recording.journal import journal
 from telemetry.recording.logs import LogRecorder
@@ -93,6 +94,7 @@ class Recording:
                 if self._meters is None:
                     self._set_providers()
                 self.join()
+                wait_at_the_end(lambda: self.look_after(perf_counter_ns()), self._config.flush_timeout)
             except Exception:
                 # A server would take an error of one process for one of all and halt.
                 logger.exception("telemetry did not start; this process serves without it")
