@@ -187,8 +187,7 @@ def test_tempo_stops_before_it_is_killed() -> None:
         tempo["metrics_generator"]["storage"]["remote_write_flush_deadline"],
     ]
     grace = everything()["tempo"]["stop_grace_period"]
-    assert sum(int(each.removesuffix("s")) for each in waits) < 20
-    assert grace == "1m0s"
+    assert sum(int(each.removesuffix("s")) for each in waits) < int(grace.removesuffix("s"))
 
 
 def test_loki_takes_what_alloy_batches() -> None:
