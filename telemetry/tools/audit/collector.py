@@ -40,10 +40,11 @@ class CollectorCounts:
         }
         sent = counters.gain(f"otelcol_exporter_sent_{items}_total")
         queued = counters.last(_QUEUE) > 0
-        if signal == "metrics" and not counters.has(f"otelcol_exporter_sent_{items}_total"):
-            # Remote write counts samples, of which a data point has several.
+        by_otlp = counters.has(f"otelcol_exporter_sent_{items}_total")
+        if signal == "metrics" and (counters.has(f"{_REMOTE_WRITE}_pending") or not by_otlp):
+            # Remote write counts samples, of which a data point has several. It may have taken the place of OTLP.
             if failed := counters.gain(f"{_REMOTE_WRITE}_failed_total"):
                 lost["samples failed by remote write"] = failed
             sent = received - sum(lost.values())
-            queued = counters.last(f"{_REMOTE_WRITE}_pending") > 0
+            queued = counters.last(f"{_REMOTE_WRITE}_pending") > 0 or (by_otlp and queued)
         return Passed("Alloy", received, counters.gain(f"otelcol_receiver_refused_{items}_total"), sent, lost, queued)

@@ -2,8 +2,10 @@
 
 import pytest
 
+from telemetry.tools.account import Passed
+from telemetry.tools.audit.collector import CollectorCounts
 from telemetry.tools.audit.counters import Counters, UncountedError, Window
-from telemetry.tools.backends.prometheus import Range
+from telemetry.tools.backends.prometheus import Prometheus, Range, Sample
 
 
 def series(name: str, *values: tuple[float, float], **labels: str) -> Range:
@@ -52,3 +54,26 @@ def test_margin_is_that_of_the_load_at_the_ends() -> None:
 def test_too_few_samples(found: list[Range]) -> None:
     with pytest.raises(UncountedError):
         Counters(found, 90)
+
+
+class Stored(Prometheus):
+    """A Prometheus that has these series, at time 160."""
+
+    def __init__(self, *found: Range) -> None:
+        super().__init__("http://127.0.0.1:9")
+        self._found = found
+
+    def query(self, _expression: str, time: float | None = None) -> list[Sample]:
+        return [Sample({}, 160, time or 160)]
+
+    def ranges(self, _expression: str, _time: float | None = None) -> list[Range]:
+        return [*self._found]
+
+
+def test_remote_write_in_the_place_of_otlp() -> None:
+    """ALLOY_METRICS was `otlp` until just before the window: what it sent then does not count for what is sent now."""
+    received = series("otelcol_receiver_accepted_metric_points_total", (100, 0), (130, 50), (160, 90))
+    pending = series("prometheus_remote_storage_samples_pending", (100, 0), (130, 0), (160, 0))
+    before = series("otelcol_exporter_sent_metric_points_total", (70, 300), (85, 400))
+    counts = CollectorCounts(Stored(received, pending, before), 90)
+    assert counts.passed("metrics") == Passed("Alloy", 90, 0, 90, {}, False)
