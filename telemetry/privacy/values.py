@@ -10,7 +10,8 @@ from telemetry.privacy.rule import MASK
 
 _INT64 = 2**63
 _LONGEST_NUMBER = 256  # bits
-_SEGMENT = re.compile(r"[0-9]{1,10}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_UUID = "-".join(f"[0-9a-fA-F]{{{length}}}" for length in (8, 4, 4, 4, 12))
+_SEGMENT = re.compile(rf"[0-9]{{1,10}}|{_UUID}")
 
 
 def text_of(value: Any) -> str:
@@ -35,15 +36,26 @@ def number_of(value: float) -> float | str:
     return str(int(value)) if bits <= _LONGEST_NUMBER else f"(an integer of {bits} bits)"
 
 
-@lru_cache(maxsize=256)
-def _fixed(route: str) -> frozenset[str]:
-    return frozenset(route.split("/"))
+class _Shown:
+    """What the path of a request to a route may show."""
+
+    def __init__(self, route: str) -> None:
+        self.fixed = frozenset(route.split("/"))
+        words = "|".join(map(re.escape, sorted(self.fixed, reverse=True)))  # the empty one at the end
+        segment = rf"(?>(?:{words}|{_SEGMENT.pattern})(?=/|\Z))"
+        self.whole = re.compile(rf"{segment}(?:/{segment})*+")
+
+
+_shown = lru_cache(maxsize=256)(_Shown)
 
 
 def shown_path(path: str, route: str) -> str:
     """Return the path as far as the route has it: clients may put anything into the rest, or ask for anything."""
-    fixed = _fixed(route)
+    shown = _shown(route)
+    if len(path) <= TEXT_BYTES // 4 and shown.whole.fullmatch(path) and path.isascii():
+        return path
+    fixed = shown.fixed
     segments = path[: TEXT_BYTES // 4].partition("?")[0].split("/")
     kept = [segment if segment in fixed or _SEGMENT.fullmatch(segment) else segment and MASK for segment in segments]
-    shown = "/".join(kept)
-    return shown if shown.isascii() and len(shown) <= TEXT_BYTES else cut(encodable(shown), TEXT_BYTES)
+    result = "/".join(kept)
+    return result if result.isascii() and len(result) <= TEXT_BYTES else cut(encodable(result), TEXT_BYTES)

@@ -17,6 +17,7 @@ from telemetry.exporting.items.translation import Translator
 from telemetry.exporting.metrics.aggregation import Aggregation
 from telemetry.exporting.metrics.views import Views
 from telemetry.journal.records import REQUEST
+from telemetry.journal.ring import MARSHAL
 from telemetry.privacy import redactor
 
 QUERY = 'SELECT "users_user"."id", "users_user"."name" FROM "users_user" WHERE "users_user"."id" = %s LIMIT 21'
@@ -51,7 +52,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     translator, filled = prepared()
-    written = [dumps(record(number), 2) for number in range(options.requests)]
+    written = [dumps(record(number), MARSHAL) for number in range(options.requests)]
     for _ in range(options.rounds):
         started = process_time()
         for first in range(0, len(written), AT_ONCE):

@@ -6,13 +6,12 @@ bad bodies and bad times, for which that one gives up the batch, and for the tra
 """
 
 from telemetry.exporting.encoding.builder import RequestBuilder
-from telemetry.exporting.encoding.common import Encoded, encode_attributes
+from telemetry.exporting.encoding.common import attributes as encode_attributes
 from telemetry.exporting.encoding.forms import EventData, LinkData, LogData, ScopeData, SpanData
 from telemetry.exporting.encoding.logs import encode_body, encode_log, encode_plain_log
 from telemetry.exporting.encoding.spans import encode_plain_span, encode_rest, encode_span
 
 __all__ = [
-    "Encoded",
     "EventData",
     "LinkData",
     "LogData",

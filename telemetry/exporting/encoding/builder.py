@@ -9,7 +9,7 @@ from typing import Any
 
 from telemetry.exporting.encoding.common import attributes
 from telemetry.exporting.encoding.forms import ScopeData
-from telemetry.exporting.encoding.wire import BYTES, field, tag, text, varint
+from telemetry.exporting.encoding.wire import BYTES, field, fields, tag, text
 
 _RESOURCE_GROUP = tag(1, BYTES)
 _RESOURCE = tag(1, BYTES)
@@ -24,38 +24,33 @@ _SCHEMA_URL = tag(3, BYTES)
 
 
 class RequestBuilder:
-    """One export request of `signal`, traces or logs. `items` were added; `size` is what they take, in bytes."""
+    """One export request of `signal`, traces or logs; `items` were added, `size` bytes of them."""
 
     def __init__(self, signal: str, resource: Mapping[str, Any]) -> None:
         self.signal = signal
         self.items = 0
         self._resource = field(_RESOURCE, attributes(_RESOURCE_ATTRIBUTE, resource))
-        self._scopes: dict[ScopeData, bytearray] = {}
-        self.size = len(self._resource)
+        self._scopes: dict[ScopeData, list[bytes]] = {}
+        self.size = 0
 
     def add(self, scope: ScopeData, encoded: bytes) -> None:
         """Add what `encode_span` or `encode_log` returned."""
         group = self._scopes.get(scope)
         if group is None:
-            group = self._scopes[scope] = bytearray()
-        before = len(group)
-        group += field(_ITEMS, encoded)
-        self.size += len(group) - before
+            group = self._scopes[scope] = []
+        group.append(encoded)
+        self.size += len(encoded)
         self.items += 1
 
     def build(self) -> bytes:
         """Return the request; more may be added afterwards."""
         if not self._scopes:
             return b""
-        parts: list[bytes | bytearray] = [self._resource]
-        for scope, items in self._scopes.items():
-            before, after = _around(scope)
-            length = len(before) + len(items) + len(after)
-            parts += _SCOPE_GROUP, varint(length), before, items, after
-        return b"".join([_RESOURCE_GROUP, varint(sum(map(len, parts))), *parts])
+        groups = [field(_SCOPE_GROUP, _group(scope, items)) for scope, items in self._scopes.items()]
+        return field(_RESOURCE_GROUP, b"".join([self._resource, *groups]))
 
 
-def _around(scope: ScopeData) -> tuple[bytes, bytes]:
+def _group(scope: ScopeData, items: list[bytes]) -> bytes:
     described = text(_SCOPE_NAME, scope.name) + text(_SCOPE_VERSION, scope.version)
     described += attributes(_SCOPE_ATTRIBUTE, dict(scope.attributes))
-    return field(_SCOPE, described), text(_SCHEMA_URL, scope.schema_url)
+    return b"".join((field(_SCOPE, described), fields(_ITEMS, items), text(_SCHEMA_URL, scope.schema_url)))

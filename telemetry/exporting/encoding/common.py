@@ -34,15 +34,12 @@ _KEPT = frozenset((str, int, bool))
 _logger = logging.getLogger(__name__)
 
 
-class Encoded(bytes):
-    """Attributes that are encoded already, with the tag of the item that they belong to."""
+def attributes(tag: bytes, attributes: Mapping[str, Any] | bytes) -> bytes:
+    """Return one field with `tag` for each attribute; those that cannot be encoded are left out, with a warning.
 
-    __slots__ = ()
-
-
-def attributes(tag: bytes, attributes: "Mapping[str, Any] | Encoded") -> bytes:
-    """Return one field with `tag` for each attribute; those that cannot be encoded are left out, with a warning."""
-    if isinstance(attributes, Encoded):
+    Bytes are attributes that are encoded already, with the tag of the item that they belong to.
+    """
+    if isinstance(attributes, bytes):
         return attributes
     fields = []
     value: Any
@@ -56,11 +53,6 @@ def attributes(tag: bytes, attributes: "Mapping[str, Any] | Encoded") -> bytes:
         except Exception as problem:  # noqa: BLE001  (one odd attribute must not take its span with it)
             _logger.warning("the attribute %s cannot be encoded: %s", key, problem)
     return b"".join(fields)
-
-
-def encode_attributes(tag: bytes, plain: Mapping[str, Any]) -> Encoded:
-    """Return `plain` attributes, encoded for an item whose attributes have `tag`."""
-    return Encoded(attributes(tag, plain))
 
 
 def _attribute(tag: bytes, key: str, value: Any) -> bytes:

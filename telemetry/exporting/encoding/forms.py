@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from telemetry.exporting.encoding.common import Encoded
-
-Attributes = Mapping[str, Any] | Encoded
+Attributes = Mapping[str, Any] | bytes
+"""By their names, or encoded already, with the tag of the item that they belong to."""
 
 
 class EventData(NamedTuple):

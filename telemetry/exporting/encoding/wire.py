@@ -4,6 +4,7 @@ A field is a tag (its number and the kind of what follows) and a value; whatever
 messages) says it first. Fields of a message may come in any order, and those that hold their default are left out.
 """
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
@@ -23,6 +24,10 @@ def varint(number: int) -> bytes:
 
 
 def _varint(number: int) -> bytes:
+    if _MORE <= number < _MORE << _BITS:
+        return bytes((number & _MORE - 1 | _MORE, number >> _BITS))
+    if _MORE << _BITS <= number < _MORE << 2 * _BITS:
+        return bytes((number & _MORE - 1 | _MORE, number >> _BITS & _MORE - 1 | _MORE, number >> 2 * _BITS))
     data = bytearray()
     while number >= _MORE:
         data.append(number & _MORE - 1 | _MORE)
@@ -46,9 +51,13 @@ def field(tag: bytes, content: bytes) -> bytes:
     return tag + (_SHORT[length] if length < _SHORT_COUNT else _varint(length)) + content
 
 
-def message(tag: bytes, fields: list[bytes | bytearray]) -> list[bytes | bytearray]:
-    """Return the field with `tag` and a message of `fields`, in pieces, because these are many bytes to copy."""
-    return [tag + varint(sum(map(len, fields))), *fields]
+def fields(tag: bytes, contents: Iterable[bytes]) -> bytes:
+    """Return one field with `tag` for each of `contents`."""
+    parts = []
+    for content in contents:
+        length = len(content)
+        parts += tag, _SHORT[length] if length < _SHORT_COUNT else _varint(length), content
+    return b"".join(parts)
 
 
 def text(tag: bytes, content: str | None) -> bytes:

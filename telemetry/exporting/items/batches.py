@@ -23,9 +23,10 @@ class Batches:
 
     def add(self, scope: ScopeData, item: bytes) -> None:
         """Add an encoded span or log record."""
-        self._open.add(scope, item)
+        request = self._open
+        request.add(scope, item)
         self.size += len(item)
-        if self._open.items >= self._most or self._open.size >= _MOST_BYTES:
+        if request.items >= self._most or request.size >= _MOST_BYTES:
             self._close()
 
     def _close(self) -> None:

@@ -5,22 +5,27 @@ depends on the others, and long ones, go through the redactor each time.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from struct import Struct
 from typing import Any
 
 from telemetry.config.limits import LimitsConfig
-from telemetry.exporting.encoding import Encoded, encode_attributes
+from telemetry.exporting.encoding import encode_attributes
 from telemetry.exporting.encoding.logs import ATTRIBUTE as LOG_ATTRIBUTE
 from telemetry.exporting.encoding.spans import ATTRIBUTE as SPAN_ATTRIBUTE
 from telemetry.exporting.encoding.wire import varint
+from telemetry.exporting.items.request_spans import port_of
 from telemetry.privacy import Redactor
+from telemetry.privacy.bounds import TEXT_BYTES
 from telemetry.privacy.keys import Policy, policy_of
+from telemetry.privacy.values import shown_path
 
 _MOST_KNOWN = 4096
 _LONGEST = 256  # characters of a text that is kept
 _MOST_ATTRIBUTES = 32  # of an item whose bounds need no look
 _BESIDE = frozenset({Policy.PATH, Policy.SQL})
 _INT64 = 2**63
+_MOST_REPEATED = 999  # what is an integer and repeats: the status codes of answers
 _double = Struct("<d").pack
 
 
@@ -34,16 +39,16 @@ class _Attributes:
         self._numbers: dict[str, bytes | None] = {}
         """For each key what comes before a floating-point number; None where the key hides its value."""
 
-    def encoded(self, attributes: Mapping[str, Any]) -> Encoded:
+    def encoded(self, attributes: Mapping[str, Any]) -> bytes:
         """Return `attributes` without secrets, as they are sent."""
         if len(attributes) > _MOST_ATTRIBUTES or self._redactor.strict:
             return self._whole(attributes)
         parts = []
         known = self._known
         for key, value in attributes.items():
-            kind = value.__class__
+            kind = type(value)
             if kind is float:
-                before = self._before(key)
+                before = self._numbers[key] if key in self._numbers else self._before(key)
                 part = None if before is None or value - value else before + _double(value)
             else:
                 part = known.get((key, value, kind)) if kind in _KEPT else None
@@ -52,34 +57,33 @@ class _Attributes:
             if part is None:
                 return self._whole(attributes)
             parts.append(part)
-        return Encoded(b"".join(parts))
+        return b"".join(parts)
 
-    def _whole(self, attributes: Mapping[str, Any]) -> Encoded:
+    def _whole(self, attributes: Mapping[str, Any]) -> bytes:
         return encode_attributes(self._tag, self._redactor.attributes(attributes))
 
     def _new(self, key: Any, value: Any, kind: type, beside: Mapping[str, Any]) -> bytes | None:
         """Return what becomes of an attribute; None where all have to be looked at together."""
-        if key.__class__ is not str or kind not in _KEPT or (kind is str and len(value) > _LONGEST):
+        if type(key) is not str or kind not in _KEPT or (kind is str and len(value) > _LONGEST):
             return None
         policy = policy_of(key)
-        if policy is Policy.KEEP and kind is int and -_INT64 <= value < _INT64:
-            return bytes(encode_attributes(self._tag, {key: value}))  # ports, which differ from request to request
+        if policy is Policy.KEEP and kind is int and _MOST_REPEATED < value < _INT64:
+            return encode_attributes(self._tag, {key: value})  # ports, which differ from request to request
         if policy in _BESIDE:
-            return bytes(encode_attributes(self._tag, {key: self._redactor.value(key, value, beside)}))
-        part = bytes(self._whole({key: value}))
+            return encode_attributes(self._tag, {key: self._redactor.value(key, value, beside)})
+        part = self._whole({key: value})
         if len(self._known) >= _MOST_KNOWN:
             self._known.clear()
         self._known[key, value, kind] = part
         return part
 
     def _before(self, key: str) -> bytes | None:
-        if key not in self._numbers:
-            if len(self._numbers) >= _MOST_KNOWN:
-                self._numbers.clear()
-            sample = self._redactor.attributes({key: 0.5})
-            plain = sample == {key: 0.5}
-            self._numbers[key] = bytes(encode_attributes(self._tag, sample))[: -len(_double(0.5))] if plain else None
-        return self._numbers[key]
+        if len(self._numbers) >= _MOST_KNOWN:
+            self._numbers.clear()
+        sample = self._redactor.attributes({key: 0.5})
+        before = encode_attributes(self._tag, sample)[: -len(_double(0.5))] if sample == {key: 0.5} else None
+        self._numbers[key] = before
+        return before
 
 
 _KEPT = frozenset({str, int, bool})
@@ -101,9 +105,15 @@ def _cut(value: Any, longest: int) -> Any:
 
 # What comes before a port, by the length of its number.
 _BEFORE_PORT = {
-    length: bytes(encode_attributes(SPAN_ATTRIBUTE, {"client.port": port}))[:-length]
+    length: encode_attributes(SPAN_ATTRIBUTE, {"client.port": port})[:-length]
     for length, port in ((1, 1), (2, 1 << 7), (3, 1 << 14))
 }
+
+
+@lru_cache(maxsize=TEXT_BYTES)
+def _before_path(length: int) -> bytes:
+    """Return what comes before a path of `length` bytes."""
+    return encode_attributes(SPAN_ATTRIBUTE, {"url.path": "/" * length})[:-length]
 
 
 class Limited:
@@ -116,7 +126,6 @@ class Limited:
         self._redactor = redactor
         self._spans = _Attributes(redactor, SPAN_ATTRIBUTE)
         self._logs = _Attributes(redactor, LOG_ATTRIBUTE)
-        self._paths: dict[str, bytes] = {}
         self.limits = limits
         # What nearly every item asks is looked up once.
         unlimited = limits.span_attribute_length is None
@@ -125,24 +134,19 @@ class Limited:
         self._plain_span = limits.span_attribute_count if unlimited else -1
         self._plain_log = limits.log_attribute_count if limits.log_attribute_length is None else -1
 
-    def of_request(self, path: str, port: int | None, route: str | None) -> bytes:
+    @staticmethod
+    def of_request(path: str, client_port: str, route: str | None) -> bytes:
         """Return the attributes that differ from request to request: `url.path` and `client.port`."""
         encoded = b""
-        if port is not None:
+        if (port := port_of(client_port)) is not None:
             number = varint(port)
             encoded = _BEFORE_PORT[len(number)] + number
         if path:
-            shown = self._redactor.value("url.path", path, {} if route is None else {"http.route": route})
-            encoded += self._paths.get(shown) or self._path(shown)
+            shown = shown_path(path, route or "").encode()
+            encoded += _before_path(len(shown)) + shown
         return encoded
 
-    def _path(self, shown: str) -> bytes:
-        if len(self._paths) >= _MOST_KNOWN:
-            self._paths.clear()
-        encoded = self._paths[shown] = bytes(encode_attributes(SPAN_ATTRIBUTE, {"url.path": shown}))
-        return encoded
-
-    def of_span(self, attributes: Mapping[str, Any]) -> tuple[Encoded, int]:
+    def of_span(self, attributes: Mapping[str, Any]) -> tuple[bytes, int]:
         """Return a span's attributes without secrets, and how many were dropped."""
         if len(attributes) <= self._plain_span:
             return self._spans.encoded(attributes), 0
@@ -159,7 +163,7 @@ class Limited:
         """Return a link's attributes without secrets, and how many were dropped."""
         return self._inside(attributes, self.limits.link_attribute_count)
 
-    def of_log(self, attributes: Mapping[str, Any]) -> tuple[Encoded, int]:
+    def of_log(self, attributes: Mapping[str, Any]) -> tuple[bytes, int]:
         """Return a log record's attributes without secrets, and how many were dropped."""
         if len(attributes) <= self._plain_log:
             return self._logs.encoded(attributes), 0

@@ -8,7 +8,6 @@ from typing import Any
 
 from telemetry.config.limits import DEFAULT_LIMITS, LimitsConfig
 from telemetry.exporting.encoding import (
-    Encoded,
     EventData,
     LinkData,
     LogData,
@@ -41,7 +40,6 @@ _SEVERITIES = {logging.WARNING: "WARN", logging.CRITICAL: "FATAL"}
 _MOST_SERIES = 4096
 _LATEST = 1 << 63  # nanoseconds
 _LONGEST_KNOWN = 256  # characters of a body that is kept
-_NO_ATTRIBUTES = Encoded()
 _UNTOUCHED: tuple[Any, ...] = ("", None, {}, (), (), (0, 0, 0))
 
 
@@ -132,7 +130,7 @@ class Translator:
             if len(self._plain_requests) >= _MOST_SERIES:
                 self._plain_requests.clear()
             rest = self._plain_requests[key] = encode_rest(name, request_spans.SERVER, encoded, given)
-        rest += self._limited.of_request(path, request_spans.port_of(client_port), route)
+        rest += self._limited.of_request(path, client_port, route)
         trace_id, span_id, parent, _flags, remote = ids
         spans.add(REQUESTS, encode_plain_span(trace_id, span_id, parent, start, start + duration, rest, remote=remote))
 
@@ -166,7 +164,7 @@ class Translator:
                 "otel.span.sampling_result": "RECORD_AND_SAMPLE" if sampled else "DROP",
             }
             series = self._started[origin, sampled] = self._aggregation.series(SPAN_STARTED, attributes)
-        series.record(1, 0, None, None, False)
+        series.increase()
 
     def _query(self, query: tuple[Any, ...], request: tuple[Any, ...] | None) -> None:
         database, text, start, duration, rows, error, ids, touched = query
@@ -271,7 +269,7 @@ class Translator:
 
     def _log(self, log: tuple[Any, ...], request: tuple[Any, ...] | None) -> None:
         name, time, number, level, body, template, attributes, context = log
-        self._created.record(1, 0, None, None, False)
+        self._created.increase()
         if self._logs is None:
             return
         if context is None and request is not None:
@@ -282,7 +280,7 @@ class Translator:
             if len(self._scopes) >= _MOST_SERIES:
                 self._scopes.clear()
             scope = self._scopes[name] = ScopeData(redactor.name(name, constant=True))
-        kept, over = self._limited.of_log(attributes) if attributes else (_NO_ATTRIBUTES, 0)
+        kept, over = self._limited.of_log(attributes) if attributes else (b"", 0)
         if context and not over and 0 <= time < _LATEST:
             key = body, template, number, level
             encoded = self._bodies.get(key) or self._body(key)

@@ -117,11 +117,14 @@ def test_equal_scopes_are_one_group_whatever_the_order_of_their_attributes() -> 
 def test_builder_counts_items_and_bytes() -> None:
     builder = RequestBuilder("logs", {"service.name": "x"})
     assert (builder.items, builder.build()) == (0, b"")
+    sizes = []
     for number in range(2000):
-        builder.add(ScopeData(f"scope {number % 2}"), encode_log(RECORD._replace(body="x" * number)))
-        assert builder.items == number + 1
+        encoded = encode_log(RECORD._replace(body="x" * number))
+        builder.add(ScopeData(f"scope {number % 2}"), encoded)
+        sizes.append(len(encoded))
+        assert (builder.items, builder.size) == (number + 1, sum(sizes))
     data = builder.build()
-    assert 0 <= len(data) - builder.size < 200  # the scopes and the lengths of their groups
+    assert 0 <= len(data) - builder.size < 200 + 3 * 2000  # the scopes, and a tag and a length for each record
     (group,) = ExportLogsServiceRequest.FromString(data).resource_logs
     assert sum(len(scope.log_records) for scope in group.scope_logs) == 2000
 
