@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from time import perf_counter_ns, time_ns
 from typing import Any
 
-from django.db import Error
+from django.db import Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from opentelemetry import trace
@@ -127,14 +127,17 @@ def _text(sql: Any, context: Mapping[str, Any]) -> str:
 
 
 class QueryRecorders:
-    """Puts a recorder into each connection that Django opens, one for each database."""
+    """Puts a recorder into each connection of Django's, one for each database."""
 
     def __init__(self) -> None:
         self._recorders: dict[Database, QueryRecorder] = {}
 
     def install(self) -> None:
-        """Begin with the next connection that is opened."""
+        """Begin, with connections that this thread has open, too: the checks of a command open some before."""
         connection_created.connect(self._record, weak=False, dispatch_uid=__name__)
+        for connection in connections.all(initialized_only=True):
+            if connection.connection is not None:
+                self._record(connection)
 
     def _record(self, connection: BaseDatabaseWrapper, **_: object) -> None:
         if connection.vendor not in _SYSTEMS:

@@ -47,13 +47,13 @@ def _connected(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def query(django_db_blocker: Any) -> Iterator[Callable[[str], Any]]:
+def query(django_db_blocker: Any, tmp_path: Path) -> Iterator[Callable[[str], Any]]:
     """A function that sends a query on a recorded connection."""
     recorders = QueryRecorders()
     recorders.install()
     with django_db_blocker.unblock():
         connection = connections.create_connection("default")
-        connection.settings_dict = {**connection.settings_dict, "NAME": ":memory:"}
+        connection.settings_dict = {**connection.settings_dict, "NAME": tmp_path / "db.sqlite3"}
 
         def send(sql: str, parameters: Any = None) -> Any:
             with connection.cursor() as cursor:
@@ -144,6 +144,22 @@ def test_query_outside_of_requests_is_a_record(recorded: Recorded, query: Callab
     assert (record[0], record[2]) == (QUERY, "SELECT 3")
     assert len(record[7][0]) == 16
     assert record[7][2] is None
+
+
+@pytest.mark.django_db
+def test_query_on_a_connection_that_was_open_before_is_a_record(recorded: Recorded) -> None:
+    connection = connections["default"]
+    connection.ensure_connection()
+    wrappers = [*connection.execute_wrappers]
+    QueryRecorders().install()
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 4")
+    finally:
+        connection.execute_wrappers[:] = wrappers
+        connection_created.disconnect(dispatch_uid=queries_module.__name__)
+    (record,) = recorded()
+    assert (record[0], record[2]) == (QUERY, "SELECT 4")
 
 
 def test_failed_query_keeps_the_drivers_error(recorded: Recorded, query: Callable[..., Any]) -> None:

@@ -51,8 +51,8 @@ def test_what_others_keep_is_counted(compare: Compare) -> None:
     scraped = {one["key"]: one for one in report["scrapes"]["variants"]}
     assert scraped.keys() == {"contrib-direct", "django-prometheus"}
     assert (scraped["django-prometheus"]["short"], scraped["django-prometheus"]["went_back"]) == (0, 0)
+    # Whether it goes back, too, is chance: which worker answers, and how far apart their counts are.
     assert scraped["contrib-direct"]["short"] > 0
-    assert scraped["contrib-direct"]["went_back"] > 0
     assert report["goals"] == []
     assert {one["variant"] for one in report["setup"]["sources"]} == {VARIANTS[key].title for key in UPSTREAM}
 

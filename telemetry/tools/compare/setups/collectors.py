@@ -1,8 +1,10 @@
 """Collectors that stand between the service and the backend in collector mode: real ones, each a process."""
 
+import os
 import re
 import shutil
 import subprocess
+import sysconfig
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -151,6 +153,11 @@ class Rotel(_Process):
             f"--pid-file={self._folder}/rotel.pid",
             f"--log-file={self._folder}/rotel.log",
         ]
+
+    def _environment(self) -> dict[str, str]:
+        """Let it find the library of this Python, which it is linked with, where the system does not know it."""
+        folders = (sysconfig.get_config_var("LIBDIR"), os.environ.get("LD_LIBRARY_PATH"))
+        return {"LD_LIBRARY_PATH": os.pathsep.join(filter(None, folders))}
 
     def losses(self, _item: str) -> Counter[str]:
         """It keeps no counters."""
