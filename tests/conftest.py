@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -37,16 +37,22 @@ def postgres_url(postgres_socket_url: str) -> str:
     return create_database(postgres_socket_url)
 
 
-@pytest.fixture
-def migrated_postgres(postgres_socket_url: str, run_folder: Path) -> str:
-    """The URL of a PostgreSQL database with the service's tables."""
+@pytest.fixture(scope="session")
+def make_migrated_postgres(postgres_socket_url: str, run_folder: Path) -> Callable[[], str]:
+    """A function that returns the URL of another PostgreSQL database with the service's tables."""
 
     def make() -> str:
         url = create_database(postgres_socket_url)
         migrate(url)
         return url.rpartition("/")[2]
 
-    return create_database(postgres_socket_url, template=made_once(run_folder, "migrated-postgres", make))
+    return lambda: create_database(postgres_socket_url, template=made_once(run_folder, "migrated-postgres", make))
+
+
+@pytest.fixture
+def migrated_postgres(make_migrated_postgres: Callable[[], str]) -> str:
+    """The URL of a PostgreSQL database with the service's tables."""
+    return make_migrated_postgres()
 
 
 def create_database(server_url: str, template: str = "template1") -> str:
@@ -83,19 +89,33 @@ def migrate(database: str) -> None:
 def start_service(tmp_path: Path, migrated_sqlite: Path) -> Iterator[Callable[..., Service]]:
     """A function that starts the service: `start_service("--workers=2", TELEMETRY_MODE="direct")`.
 
-    Open access and an SQLite file of the test's own, unless the environment given says otherwise.
+    Open access and an SQLite file of the service's own, unless the environment given says otherwise.
     """
+    with services(tmp_path, migrated_sqlite) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def share_service(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path) -> Iterator[Callable[..., Service]]:
+    """`start_service` for a service that runs until the end of the module, whose tests share it."""
+    with services(tmp_path_factory.mktemp("shared"), migrated_sqlite) as start:
+        yield start
+
+
+@contextmanager
+def services(folder: Path, migrated_sqlite: Path) -> Iterator[Callable[..., Service]]:
+    """Yield what `start_service` is; what it has started is stopped at the end."""
     with ExitStack() as stack:
 
         def start(*args: str, script: bool = False, **env: str) -> Service:
             database = env.pop("DATABASE_URL", None)
             if database is None:
-                copy = tmp_path / f"{secrets.token_hex(4)}.sqlite3"
+                copy = folder / f"{secrets.token_hex(4)}.sqlite3"
                 shutil.copy(migrated_sqlite, copy)
                 database = f"sqlite:///{copy}"
             # A stop that delivers has the time for it that gunicorn can give, on a busy machine, too.
             usual = {"USERAPI_OPEN_ACCESS": "true", "TELEMETRY_FLUSH_TIMEOUT": "15"}
-            return stack.enter_context(Service(tmp_path, database, {**usual, **env}, *args, script=script))
+            return stack.enter_context(Service(folder, database, {**usual, **env}, *args, script=script))
 
         yield start
 

@@ -3,16 +3,17 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPConnection
+from pathlib import Path
 from urllib.parse import quote, urlencode
 
 import pytest
 
-from tests.conftest import migrate
 from tests.privacy.canaries import Canaries
 from tests.privacy.recorder import Recorder, recording
 from tests.support.routes import Route
@@ -351,7 +352,5 @@ def own_postgres(migrated_postgres: str) -> str:
 
 
 @pytest.fixture
-def own_sqlite(tmp_path: object) -> str:
-    url = f"sqlite:///{tmp_path}/own.sqlite3"
-    migrate(url)
-    return url
+def own_sqlite(migrated_sqlite: Path, tmp_path: Path) -> str:
+    return f"sqlite:///{shutil.copy(migrated_sqlite, tmp_path / 'own.sqlite3')}"

@@ -23,7 +23,7 @@ from tests.stack.scraping import Asked, scrape, scrape_service
 from tests.stack.servers import Stack, given_binaries
 from tests.stack.stored import Backend
 from tests.support.service import ROOT
-from tests.use_it.project import commands, make_project, running
+from tests.use_it.project import commands, make_project, running, start_project
 from tests.use_it.test_servers import ask
 
 _ROUNDS = 10
@@ -75,7 +75,7 @@ def counted(counts: Counts, service: str, requests: int) -> str:
 
 def receive(report: Report, stack: Stack, folder: Path) -> None:
     """Run each server in both modes."""
-    site, project = folder / "site", make_project(folder / "project")
+    site, project = folder / "site", make_project(start_project(folder / "stock"), folder / "project")
     options = ["--no-deps", "--no-index", "--no-build-isolation", "--target", str(site)]
     subprocess.run([sys.executable, "-m", "pip", "--quiet", "install", *options, str(ROOT)], check=True)
     counts = Counts(stack)

@@ -10,7 +10,7 @@ import pytest
 from telemetry.tools.console.server import Console
 from tests.support.service import ROOT
 from tests.support.shared import made_once
-from tests.use_it.project import make_project
+from tests.use_it.project import make_project, start_project
 
 _PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
 
@@ -41,10 +41,16 @@ def site(wheel: Path, run_folder: Path) -> Path:
     return made_once(run_folder, "site", install)
 
 
+@pytest.fixture(scope="session")
+def stock(run_folder: Path) -> Path:
+    """A project as `startproject` leaves it, to be copied."""
+    return made_once(run_folder, "stock-project", lambda: start_project(run_folder / "stock-project"))
+
+
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
+def project(stock: Path, tmp_path: Path) -> Path:
     """A project with three views of its own."""
-    return make_project(tmp_path / "project")
+    return make_project(stock, tmp_path / "project")
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import http.client
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -82,11 +83,17 @@ def commands() -> dict[str, str]:
     return dict(re.findall(r"^\| ([^|]+) \| `([^`]+ [^`]+)` \|$", DOCUMENT, re.MULTILINE))
 
 
-def make_project(folder: Path, *, views: bool = True) -> Path:
-    """Make a project with the document's lines in its settings; `views` of ours, or the stock ones alone."""
+def start_project(folder: Path) -> Path:
+    """Make what `startproject` makes."""
     folder.mkdir()
     startproject = [sys.executable, "-m", "django", "startproject", "mysite", str(folder)]
     subprocess.run(startproject, check=True, cwd=folder, env=_environment(folder, {}))
+    return folder
+
+
+def make_project(stock: Path, folder: Path, *, views: bool = True) -> Path:
+    """Copy a stock project, with the document's lines in its settings; `views` of ours, or the stock ones alone."""
+    shutil.copytree(stock, folder)
     settings = folder / "mysite" / "settings.py"
     added = block("python", "INSTALLED_APPS")
     settings.write_text(settings.read_text() + added)

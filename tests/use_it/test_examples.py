@@ -24,8 +24,8 @@ urlpatterns = [path("orders", order)]
 """
 
 
-def test_examples_do_what_they_say(tmp_path: Path, site: Path, console: Console) -> None:
-    project = make_project(tmp_path / "shop", views=False)
+def test_examples_do_what_they_say(stock: Path, tmp_path: Path, site: Path, console: Console) -> None:
+    project = make_project(stock, tmp_path / "shop", views=False)
     settings = project / "mysite" / "settings.py"
     settings.write_text(settings.read_text() + block("python", "TELEMETRY = {") + block("python", "LOGGING ="))
     (project / "mysite" / "shop.py").write_text(block("python", "def place(order)"))

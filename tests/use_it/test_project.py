@@ -116,8 +116,8 @@ def test_commands_and_tests_send_nothing(project: Path, site: Path, console: Con
     assert console.store.totals() == {}
 
 
-def test_stock_project_needs_two_lines(tmp_path: Path, site: Path, console: Console) -> None:
-    project = make_project(tmp_path / "stock", views=False)
+def test_stock_project_needs_two_lines(stock: Path, tmp_path: Path, site: Path, console: Console) -> None:
+    project = make_project(stock, tmp_path / "stock", views=False)
     with running(project, site, GUNICORN, environment(console, "collector")) as server:
         for path in ("/", "/admin/login/", "/nobody@example.com"):
             server.get(path)

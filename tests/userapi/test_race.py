@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from threading import Barrier
 from typing import Any
 
@@ -13,15 +14,18 @@ from tests.support.service import Service
 
 ROUNDS = 10
 CLIENTS = 6
+NUMBERS = count()
 
 Call = tuple[Any, ...]
 """Method, path and body, and headers if there are any."""
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def service(request: pytest.FixtureRequest, start_service: Callable[..., Service]) -> Service:
-    env = {"DATABASE_URL": request.getfixturevalue("migrated_postgres")} if request.param == "postgresql" else {}
-    return start_service("--workers=2", "--threads=4", **env)
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def service(request: pytest.FixtureRequest, share_service: Callable[..., Service]) -> Service:
+    """One for each database: every test has users of its own."""
+    postgresql = request.param == "postgresql"
+    env = {"DATABASE_URL": request.getfixturevalue("make_migrated_postgres")()} if postgresql else {}
+    return share_service("--workers=2", "--threads=4", **env)
 
 
 def at_once(service: Service, calls: list[Call]) -> Counter[int]:
@@ -36,31 +40,32 @@ def at_once(service: Service, calls: list[Call]) -> Counter[int]:
         return Counter(pool.map(send, calls))
 
 
-def user(number: int) -> dict[str, str]:
-    return {"name": "Test", "email": f"test{number}@example.com"}
+def user() -> dict[str, str]:
+    """A user that there is not yet."""
+    return {"name": "Test", "email": f"test{next(NUMBERS)}@example.com"}
 
 
-def create(service: Service, number: int) -> str:
+def create(service: Service) -> str:
     """Return the path of a new user."""
-    status, headers, body = service.request("POST", "/users", user(number))
+    status, headers, body = service.request("POST", "/users", user())
     assert status == 201, body
     assert headers["location"].endswith(json.loads(body)["id"])
     return f"/users/{json.loads(body)['id']}"
 
 
 def test_posts_of_one_email_make_one_user(service: Service) -> None:
-    for number in range(ROUNDS):
-        assert at_once(service, [("POST", "/users", user(number))] * CLIENTS) == {201: 1, 409: CLIENTS - 1}
+    for _ in range(ROUNDS):
+        assert at_once(service, [("POST", "/users", user())] * CLIENTS) == {201: 1, 409: CLIENTS - 1}
 
 
 def test_patches_to_one_email_leave_one_owner(service: Service) -> None:
-    paths = [create(service, number) for number in range(CLIENTS)]
+    paths = [create(service) for _ in range(CLIENTS)]
     calls: list[Call] = [("PATCH", path, {"email": "one@example.com"}) for path in paths]
     assert at_once(service, calls) == {200: 1, 409: CLIENTS - 1}
 
 
 def test_changes_of_one_version_succeed_once(service: Service) -> None:
-    path = create(service, 0)
+    path = create(service)
     for number in range(ROUNDS):
         tag = service.get(path)[1]["etag"]
         calls: list[Call] = [
@@ -71,8 +76,8 @@ def test_changes_of_one_version_succeed_once(service: Service) -> None:
 
 
 def test_delete_and_changes_of_one_version_succeed_once(service: Service) -> None:
-    for number in range(ROUNDS):
-        path = create(service, number)
+    for _ in range(ROUNDS):
+        path = create(service)
         version = {"If-Match": service.get(path)[1]["etag"]}
         calls: list[Call] = [("PATCH", path, {"name": "New"}, version), ("DELETE", path, None, version)]
         statuses = at_once(service, calls * (CLIENTS // 2))
@@ -81,14 +86,14 @@ def test_delete_and_changes_of_one_version_succeed_once(service: Service) -> Non
 
 
 def test_deletes_of_one_user_succeed_once(service: Service) -> None:
-    for number in range(ROUNDS):
-        path = create(service, number)
+    for _ in range(ROUNDS):
+        path = create(service)
         assert at_once(service, [("DELETE", path, None)] * CLIENTS) == {204: 1, 404: CLIENTS - 1}
 
 
 def test_change_never_brings_a_deleted_user_back(service: Service) -> None:
-    for number in range(ROUNDS):
-        path = create(service, number)
+    for _ in range(ROUNDS):
+        path = create(service)
         calls: list[Call] = [("DELETE", path, None), ("PATCH", path, {"name": "New"})]
         statuses = at_once(service, calls * (CLIENTS // 2))
         assert statuses[204] == 1
