@@ -18,31 +18,33 @@ FORWARDED = [
 VARIABLES = [{"SCRIPT_NAME": "/public"}, {"PATH_INFO": "/metrics"}, {"REMOTE_USER": "admin"}]
 
 
-@pytest.fixture
-def service(start_service: Callable[..., Service], request: pytest.FixtureRequest) -> Service:
-    return start_service(
+@pytest.fixture(scope="module")
+def service(share_service: Callable[..., Service], request: pytest.FixtureRequest) -> Service:
+    """One behind a trusted proxy, and one that trusts none."""
+    return share_service(
         "--workers=1",
         TELEMETRY_MODE="direct",
         OTEL_TRACES_EXPORTER="none",
         DJANGO_HTTPS="true",
-        **getattr(request, "param", {}),
+        DJANGO_BEHIND_PROXY=request.param,
     )
 
 
+@pytest.mark.parametrize("service", ["false"], indirect=True)
 def test_no_header_makes_a_request_secure(service: Service) -> None:
     for headers in [{}, *FORWARDED]:
         status, answer, _ = service.get("/users", **headers)
         assert (status, answer.get("location", "")[:8]) == (301, "https://"), headers
 
 
-@pytest.mark.parametrize("service", [{"DJANGO_BEHIND_PROXY": "true"}], indirect=True)
+@pytest.mark.parametrize("service", ["true"], indirect=True)
 def test_trusted_proxy_tells_the_scheme(service: Service) -> None:
     assert service.get("/users", **{"X-Forwarded-Proto": "https"})[0] == 200
     for headers in [{}, {"X-Forwarded-Proto": "http"}, *FORWARDED[1:]]:
         assert service.get("/users", **headers)[0] == 301, headers
 
 
-@pytest.mark.parametrize("service", [{}, {"DJANGO_BEHIND_PROXY": "true"}], indirect=True)
+@pytest.mark.parametrize("service", ["false", "true"], indirect=True)
 @pytest.mark.parametrize("headers", VARIABLES, ids=lambda headers: next(iter(headers)))
 def test_no_header_moves_a_path(service: Service, headers: dict[str, str]) -> None:
     secure = {"X-Forwarded-Proto": "https"}

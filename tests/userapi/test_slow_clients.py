@@ -4,6 +4,7 @@ import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from itertools import count
 from time import monotonic
 
 import pytest
@@ -14,14 +15,17 @@ from userapi.server import ANSWER_SECONDS, LINGER_SECONDS, REQUEST_SECONDS
 THREADS = 2
 SLOW = 8
 HEAD = b"Host: localhost\r\nContent-Type: application/json\r\n"
-USER = b'{"name": "Test User", "email": "test@example.com"}'
+USERS = (b'{"name": "Test User", "email": "test%d@example.com"}' % number for number in count(1))
 
 
-@pytest.fixture
-def service(start_service: Callable[..., Service]) -> Service:
-    return start_service(
-        "--workers=1", f"--threads={THREADS}", DJANGO_SETTINGS_MODULE="tests.support.settings_with_faults"
-    )
+OPTIONS = "--workers=1", f"--threads={THREADS}"
+SETTINGS = {"DJANGO_SETTINGS_MODULE": "tests.support.settings_with_faults"}
+
+
+@pytest.fixture(scope="module")
+def service(share_service: Callable[..., Service]) -> Service:
+    """Each test leaves it as it was: its clients have gone."""
+    return share_service(*OPTIONS, **SETTINGS)
 
 
 @contextmanager
@@ -106,19 +110,21 @@ def test_client_that_stops_reading_frees_its_thread(service: Service) -> None:
 
 
 def test_request_in_pieces_is_answered(service: Service) -> None:
-    length = f"Content-Length: {len(USER)}\r\nConnection: close\r\n\r\n".encode()
+    user = next(USERS)
+    length = f"Content-Length: {len(user)}\r\nConnection: close\r\n\r\n".encode()
     with connected(service, b"POST /us") as client:
-        for piece in (b"ers HTTP/1.1\r\n", HEAD, length, USER[:10], USER[10:]):
+        for piece in (b"ers HTTP/1.1\r\n", HEAD, length, user[:10], user[10:]):
             service.get("/livez")  # so that the pieces arrive one by one
             client.sendall(piece)
         assert answer(client).startswith(b"HTTP/1.1 201 ")
 
 
 def test_expected_continue_comes_before_the_body(service: Service) -> None:
+    user = next(USERS)
     head = b"POST /users HTTP/1.1\r\n" + HEAD + b"Connection: close\r\nExpect: 100-continue\r\n"
-    with connected(service, head + f"Content-Length: {len(USER)}\r\n\r\n".encode()) as client:
+    with connected(service, head + f"Content-Length: {len(user)}\r\n\r\n".encode()) as client:
         assert client.recv(25) == b"HTTP/1.1 100 Continue\r\n\r\n"
-        client.sendall(USER)
+        client.sendall(user)
         assert b"HTTP/1.1 201 " in answer(client)
 
 
@@ -141,16 +147,18 @@ def test_requests_sent_together_are_all_answered(service: Service) -> None:
 
 
 def test_probes_are_answered_while_every_thread_is_busy(service: Service) -> None:
+    before = service.output.count("hanging")
     with ThreadPoolExecutor(THREADS + 2) as clients:
         busy = [clients.submit(service.get, "/faults/sleep/8") for _ in range(THREADS + 1)]
-        wait_until(lambda: service.output.count("hanging") == THREADS, 60, "busy threads")
+        wait_until(lambda: service.output.count("hanging") - before == THREADS, 60, "busy threads")
         assert [service.get(path)[0] for path in ("/livez", "/readyz", "/livez?x")] == [200] * 3
         assert not any(one.done() for one in busy)
         assert [one.result()[0] for one in busy] == [200] * len(busy)
 
 
 @pytest.mark.timing
-def test_stop_does_not_wait_for_slow_clients(service: Service) -> None:
+def test_stop_does_not_wait_for_slow_clients(start_service: Callable[..., Service]) -> None:
+    service = start_service(*OPTIONS, **SETTINGS)
     with connected(service, b"GET /users HTTP/1.1\r\n"), connected(service, b""):
         service.get("/livez")
         assert service.stop() < REQUEST_SECONDS + 5

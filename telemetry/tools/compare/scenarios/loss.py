@@ -96,6 +96,8 @@ class Loss(Scenario):
             playing.play()
             done = run.done(load, self._watching(run, kind))
             run.bounds = playing.bounds(done)
+            if kind.recycles:
+                playing.end_recycling()
             found = run.account() if kind.ends_service else run.finish()
             for problem in run.problems(found, may_fail=kind.may_fail, may_lose=kind.may_lose):
                 self.problems.append(f"loss, {kind.title}, {problem}")

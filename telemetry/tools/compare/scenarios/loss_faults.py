@@ -121,6 +121,10 @@ class Playing:
         """Wait until gunicorn has replaced each worker once, after its `max_requests`."""
         self._await_workers_without({worker.pid for worker in self.run.service.workers()})
 
+    def end_recycling(self) -> None:
+        """Wait, when no more requests come, until the last of them is replaced: it logs at its start."""
+        wait_until(self.run.service.replaced_all, _REPLACED_SECONDS, "workers in place of the recycled ones")
+
     def _await_workers_without(self, gone: set[int]) -> None:
         """Wait until others record in place of these: what a new worker logs at its start is counted, too."""
         service, workers = self.run.service, self.run.workers

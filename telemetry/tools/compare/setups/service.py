@@ -29,6 +29,7 @@ _PROBE_SECONDS = 30.0
 _DROPPED = re.compile(r"telemetry dropped at stop: ([^;]*);")
 _COUNTED = re.compile(r"(\d+) (spans|log records|data points)")
 _SIGNALS = {"spans": "traces", "log records": "logs"}
+_BOOTING, _RECYCLED = b"Booting worker with pid", b"Autorestarting worker"
 _ACCESS_RECORD = b'"logger": "userapi.access"'
 
 
@@ -113,6 +114,13 @@ class Service:
     def workers(self) -> list[psutil.Process]:
         """Return the living worker processes."""
         return workers_of(self.child.pid)
+
+    def replaced_all(self) -> bool:
+        """Return whether each worker that has reached its `max_requests` is replaced by one that records."""
+        printed = self.child.log.read_bytes()
+        left = printed.count(_BOOTING) - printed.count(_RECYCLED)
+        workers = {worker.pid for worker in self.workers()}
+        return len(workers) == left and (not self.exports or self.recorders() == workers)
 
     def exporter(self) -> psutil.Process | None:
         """Return the exporter, None where none answers; it is no child of the master."""
