@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 import yaml
-from opentelemetry.configuration import load_config_file
 
 from telemetry.config import ConfigError, TelemetryConfig
 from telemetry.config.limits import DEFAULT_LIMITS
@@ -82,6 +81,9 @@ def test_documented_file(write: Write) -> None:
 def test_documented_file_is_valid_for_upstream(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its own loader holds files against the schema of the specification."""
     monkeypatch.setenv("OTLP_TOKEN", "abc")
+    # Imported by the process that runs this, not by each that collects tests: it takes seconds.
+    from opentelemetry.configuration import load_config_file
+
     theirs = load_config_file(write(documented())["OTEL_CONFIG_FILE"])
     assert theirs.tracer_provider is not None
     assert theirs.tracer_provider.processors[0].batch is not None

@@ -123,7 +123,7 @@ class Playing:
 
     def end_recycling(self) -> None:
         """Wait, when no more requests come, until the last of them is replaced: it logs at its start."""
-        wait_until(self.run.service.replaced_all, _REPLACED_SECONDS, "workers in place of the recycled ones")
+        self._await_workers_without(self.run.service.recycled())
 
     def _await_workers_without(self, gone: set[int]) -> None:
         """Wait until others record in place of these: what a new worker logs at its start is counted, too."""

@@ -29,7 +29,7 @@ _PROBE_SECONDS = 30.0
 _DROPPED = re.compile(r"telemetry dropped at stop: ([^;]*);")
 _COUNTED = re.compile(r"(\d+) (spans|log records|data points)")
 _SIGNALS = {"spans": "traces", "log records": "logs"}
-_BOOTING, _RECYCLED = b"Booting worker with pid", b"Autorestarting worker"
+_RECYCLED = re.compile(r"\[(\d+)\] \[INFO\] Autorestarting worker")
 _ACCESS_RECORD = b'"logger": "userapi.access"'
 
 
@@ -115,12 +115,9 @@ class Service:
         """Return the living worker processes."""
         return workers_of(self.child.pid)
 
-    def replaced_all(self) -> bool:
-        """Return whether each worker that has reached its `max_requests` is replaced by one that records."""
-        printed = self.child.log.read_bytes()
-        left = printed.count(_BOOTING) - printed.count(_RECYCLED)
-        workers = {worker.pid for worker in self.workers()}
-        return len(workers) == left and (not self.exports or self.recorders() == workers)
+    def recycled(self) -> set[int]:
+        """Return the ids of the workers that have reached their `max_requests`."""
+        return {int(pid) for pid in _RECYCLED.findall(self.child.log.read_text(errors="replace"))}
 
     def exporter(self) -> psutil.Process | None:
         """Return the exporter, None where none answers; it is no child of the master."""
