@@ -24,7 +24,7 @@ _WITHOUT_NAMESPACE = ("Namespace",)
 
 def load(file: Path) -> list[Document]:
     """Return the documents of a file of YAML."""
-    return [document for document in yaml.safe_load_all(file.read_text(encoding="utf-8")) if document is not None]
+    return [one for one in yaml.load_all(file.read_text(encoding="utf-8"), yaml.CSafeLoader) if one is not None]
 
 
 def environment_file(file: Path) -> dict[str, str]:
