@@ -49,7 +49,9 @@ def test_cost_and_freshness_of_a_real_service(compare: Compare) -> None:
     assert run["sent_bytes"] > 100
     assert run["cpu"] > 0.0005
     assert 0 < run["p50"] <= run["p95"] <= run["p99"]
-    assert run["memory"] > without["memory"]
+    # Of a worker alone less may be counted than without telemetry: it shares libraries with the exporter (PSS).
+    assert min(run["memory"], without["memory"]) > 20 * 2**20
+    assert run["total_memory"] > without["total_memory"]
     ratio = collector["ratio"]["cpu"]
     assert ratio["value"] == pytest.approx(run["cpu"] / without["cpu"], rel=0.01)
     assert ratio["pairs"] == 1
