@@ -13,7 +13,6 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import Http404, HttpResponse, HttpResponseBase, HttpResponseNotAllowed, JsonResponse
-from django.urls import set_urlconf
 from django.urls.resolvers import get_resolver
 
 from telemetry.tools.console.asking.parameters import ParameterError
@@ -88,7 +87,6 @@ class ConsoleApplication:
         return self._view_response(environ)
 
     def _view_response(self, environ: WSGIEnvironment) -> HttpResponseBase:
-        set_urlconf(URLCONF)
         try:
             request = ConsoleRequest(environ)
         except UnicodeDecodeError:
@@ -108,12 +106,10 @@ class ConsoleApplication:
         except Exception:
             _logger.exception("%s %s failed", environ["REQUEST_METHOD"], environ["PATH_INFO"])
             return error_response(500, "the console failed; its log has the reason")
-        finally:
-            set_urlconf(None)
 
     @staticmethod
     def _checked_response(request: ConsoleRequest) -> HttpResponseBase:
-        match = request.resolver_match = get_resolver(URLCONF).resolve(request.path_info)
+        match = get_resolver(URLCONF).resolve(request.path_info)
         view: Callable[..., HttpResponseBase] = match.func
         response = view(request, *match.args, **match.kwargs)
         if isinstance(response, HttpResponseNotAllowed):
@@ -145,9 +141,9 @@ def error_response(status: int, message: str, **details: object) -> JsonResponse
 def _error(request: ConsoleRequest, status: int, message: str, **details: object) -> HttpResponse:
     """An error as a page for browsers, else in the API's shape."""
     if "text/html" in request.META.get("HTTP_ACCEPT", "") and not request.path_info.startswith("/api"):
-        from telemetry.tools.console.pages.rendering import error_page
+        from telemetry.tools.console.pages.rendering import page
 
-        return error_page(request, status, message)
+        return page(request, "error", {"status": status, "message": message}, status=status)
     return error_response(status, message, **details)
 
 

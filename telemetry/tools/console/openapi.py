@@ -46,7 +46,7 @@ class Endpoint:
     @property
     def pattern(self) -> URLPattern:
         """The entry for Django's resolver."""
-        return url(self.route, self.view, name=self.name)
+        return url(self.route, self.view)
 
 
 #: In the order of the list at `/api/`.

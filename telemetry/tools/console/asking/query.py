@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 
 from telemetry.tools.console.storage.logs import SEVERITIES
 
@@ -54,19 +53,6 @@ class Term:
     operator: str
     value: str
     number: float | None = None
-
-    def may_match(self, raw: bytes) -> bool:
-        """Whether an attribute in these bytes can have the value; the record is decoded only then."""
-        if self.operator in {"=", "!="} and self.value.encode() in raw and self.name.encode() in raw:
-            return True
-        encoded = self.number is not None or self.value in {"true", "false"}
-        return encoded and _not_text(self.name).search(raw) is not None
-
-
-@lru_cache(maxsize=100)
-def _not_text(name: str) -> re.Pattern[bytes]:
-    """The bytes of an attribute whose value is a truth value, a number or a list."""
-    return re.compile(re.escape(name.encode()) + rb"\x12..?[\x10\x18\x21\x2a]", re.DOTALL)
 
 
 def parse(text: str, make: Callable[[str, str, str], Term] | None = None) -> tuple[Term, ...]:

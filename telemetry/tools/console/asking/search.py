@@ -1,12 +1,19 @@
-"""Searches in stored spans and log records, which are decoded only where their bytes match."""
+"""Searches in stored spans and log records, which are decoded only where their bytes match.
 
+A full store has 50,000 of each, so whatever is known of a term before the first record is worked out once: a term
+becomes one check of a trace or record.
+"""
+
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
-from itertools import islice
+from itertools import filterfalse, islice
+from operator import attrgetter
+from typing import Any, TypeVar
 
 from telemetry.tools.console.asking.query import OPERATORS, TEXT, Term, number_of
 from telemetry.tools.console.receiving.values import PlainValue
+from telemetry.tools.console.storage.origin import Origin
 from telemetry.tools.console.storage.records import (
     SPAN_KINDS,
     STATUS_ERROR,
@@ -18,6 +25,9 @@ from telemetry.tools.console.storage.records import (
 )
 from telemetry.tools.console.storage.retention import affordable
 from telemetry.tools.console.storage.spans import SORTS, Trace, has_failed, root_of
+
+Searched = TypeVar("Searched")
+Check = Callable[[Any], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +44,7 @@ class Query:
         A trace matches if each term matches one of its spans (not all of them the same one).
         """
         # Sorted before they are filtered, which is what costs: no more are looked into than are asked for.
-        found: Iterable[Trace] = sorted(traces, key=SORTS[sort], reverse=True)
-        for term in self.terms:
-            found = filter(partial(_matches_trace, term), found)
+        found = self._matching(_check_of_trace, sorted(traces, key=SORTS[sort], reverse=True))
         return list(islice(filter(None, map(Trace.spans, found)), skip, skip + limit))
 
     def find_logs(self, records: Iterable[StoredLog], limit: int, *, skip: int = 0) -> list[StoredLog]:
@@ -45,22 +53,21 @@ class Query:
 
     def matching_logs(self, records: Iterable[StoredLog]) -> Iterator[StoredLog]:
         """The log records that each term matches."""
-        for term in self.terms:
-            records = filter(partial(_matches_log, term), records)
-        return iter(records)
+        return self._matching(_check_of_log, records)
 
     def matches_labels(self, labels: Mapping[str, str]) -> bool:
         """Whether each term matches a label of a metric's series."""
-        return all(_matches_labels(term, labels) for term in self.terms)
+        return any(self._matching(_check_of_labels, [labels]))
+
+    def _matching(self, check_of: Callable[[Term], Check], items: Iterable[Searched]) -> Iterator[Searched]:
+        for term in self.terms:
+            items = (filterfalse if term.operator == "!=" else filter)(check_of(term), items)
+        return iter(items)
 
 
 def query_of(terms: Iterable[Term]) -> Query:
-    """A query of these terms, the cheapest first: they leave out most records."""
-    return Query(tuple(sorted(terms, key=_cost)))
-
-
-def _cost(term: Term) -> int:
-    return 0 if term.name in _OF_TRACE else 1 if term.name in _OF_SPAN else 2
+    """A query of these terms, the cheapest first; what is negated leaves out few and comes last of its kind."""
+    return Query(tuple(sorted(terms, key=lambda term: (_COSTS.get(term.name, 2), term.operator == "!="))))
 
 
 def _is(term: Term, value: PlainValue) -> bool:
@@ -73,66 +80,95 @@ def _is(term: Term, value: PlainValue) -> bool:
     return term.operator in {"=", "!="} and text == term.value
 
 
-def _matches_trace(term: Term, trace: Trace) -> bool:
-    of_trace = _OF_TRACE.get(term.name)
-    if of_trace is not None:
-        found = of_trace(term, trace)
-    else:
-        of_span = _OF_SPAN.get(term.name, _attribute)
-        found = any(of_span(term, span) for span in trace.spans())
-    return found != (term.operator == "!=")
+def _check_of_trace(term: Term) -> Check:
+    """Whether the trace has what the term names, or one of its spans."""
+    if term.name == "status":
+        return lambda trace: _has_status(trace.spans(), term.value)
+    if term.name in _NUMBERS_OF_TRACE:
+        return _compared(term, _NUMBERS_OF_TRACE[term.name])
+    check = _check_of_record(term, _TEXTS_OF_SPAN)
+    return lambda trace: any(map(check, trace.spans()))
 
 
-def _matches_log(term: Term, record: StoredLog) -> bool:
-    return _OF_LOG.get(term.name, _attribute)(term, record) != (term.operator == "!=")
+def _check_of_log(term: Term) -> Check:
+    if term.name in _NUMBERS_OF_LOG:
+        return _compared(term, _NUMBERS_OF_LOG[term.name])
+    return _check_of_record(term, _TEXTS_OF_ORIGIN)
 
 
-def _matches_labels(term: Term, labels: Mapping[str, str]) -> bool:
+def _check_of_record(term: Term, texts: Mapping[str, Callable[[Any], str]]) -> Check:
+    """What a span or log record is looked through for: one of `texts`, any text, or an attribute."""
     if term.name == TEXT:
-        return any(term.value.lower() in text.lower() for text in labels.values())
-    value = labels.get(term.name, "")
-    return (_is(term, value) or _is(term, number_of(value))) != (term.operator == "!=")
+        return _holds_text(term.value)
+    text_of = texts.get(term.name)
+    return _has_attribute(term) if text_of is None else lambda record: text_of(record) == term.value
 
 
-def _status(term: Term, trace: Trace) -> bool:
-    spans = trace.spans()
-    if term.value in {"ok", "error", "failed"}:
+def _check_of_labels(term: Term) -> Check:
+    if term.name == TEXT:
+        return lambda labels: any(term.value.lower() in text.lower() for text in labels.values())
+    return lambda labels: any(_is(term, read(labels.get(term.name, ""))) for read in (str, number_of))
+
+
+def _compared(term: Term, number: Callable[[Any], int]) -> Check:
+    compare, limit = OPERATORS[term.operator], term.number or 0
+    return lambda item: compare(number(item), limit)
+
+
+def _has_status(spans: list[StoredSpan], status: str) -> bool:
+    if status in {"ok", "error", "failed"}:
         errors = [span for span in spans if span.status == STATUS_ERROR]
-        if term.value == "failed":
+        if status == "failed":
             return bool(errors) and has_failed(root_of(spans), errors)
-        return bool(errors) == (term.value == "error")
-    return bool(spans) and f"{root_of(spans).status_code // 100}xx" == term.value
+        return bool(errors) == (status == "error")
+    return bool(spans) and f"{root_of(spans).status_code // 100}xx" == status
 
 
-def _attribute(term: Term, record: StoredSpan | StoredLog) -> bool:
-    """Whether an attribute of the resource, the record or one of its events has the value."""
-    resource = record.resource.attributes
-    if term.name in resource and _is(term, resource[term.name]):
-        return True
-    return term.may_match(record.raw) and any(_is(term, value) for value in record.values_of(term.name))
+def _has_attribute(term: Term) -> Check:
+    """Whether an attribute of the resource, of the record or of one of its events has the value."""
+    name, may_match = term.name, _may_match(term)
+    of_origins: dict[Origin, bool] = {}
+
+    def check(record: StoredSpan | StoredLog) -> bool:
+        of_origin = of_origins.get(record.origin)
+        if of_origin is None:
+            attributes = record.resource.attributes
+            of_origin = of_origins[record.origin] = name in attributes and _is(term, attributes[name])
+        return of_origin or (may_match(record.raw) and any(_is(term, value) for value in record.values_of(name)))
+
+    return check
 
 
-_OF_TRACE: dict[str, Callable[[Term, Trace], bool]] = {
-    "status": _status,
-    "duration": lambda term, trace: _is(term, trace.duration_ns),
-    "time": lambda term, trace: _is(term, trace.start_ns),
+def _may_match(term: Term) -> Callable[[bytes], bool]:
+    """Whether an attribute in a record's bytes can have the value; the record is decoded only then."""
+    name, value = term.name.encode(), term.value.encode()
+    if term.number is None and term.value not in {"true", "false"}:
+        return lambda raw: value in raw and name in raw
+    # An attribute whose value is a truth value, a number or a list.
+    not_text = re.compile(re.escape(name) + rb"\x12..?[\x10\x18\x21\x2a]", re.DOTALL).search
+    if term.operator not in {"=", "!="}:
+        return lambda raw: not_text(raw) is not None
+    return lambda raw: not_text(raw) is not None or (value in raw and name in raw)
+
+
+def _holds_text(text: str) -> Check:
+    """Whether a name, a message or an attribute of the record holds the text; ASCII letters in any case."""
+    wanted = text.encode().lower()
+    # The bytes hold lengths and ids too, in which the text may occur by chance.
+    return lambda record: (
+        wanted in record.raw.lower() and any(wanted in words.encode().lower() for words in _words(record.decode()))
+    )
+
+
+_TEXTS_OF_ORIGIN: dict[str, Callable[[Any], str]] = {
+    "mode": attrgetter("origin.resource.mode"),
+    "service": attrgetter("origin.resource.service"),
+    "logger": attrgetter("origin.scope.name"),
 }
-_OF_SPAN: dict[str, Callable[[Term, StoredSpan], bool]] = {
-    "mode": lambda term, span: term.value == span.resource.mode,
-    "service": lambda term, span: term.value == span.resource.service,
-    "name": lambda term, span: term.value == span.name,
-    "kind": lambda term, span: term.value == name_of(SPAN_KINDS, span.kind),
-    "logger": lambda term, span: term.value == span.scope.name,
-    TEXT: lambda term, record: holds_text(record, term.value),
-}
-_OF_LOG: dict[str, Callable[[Term, StoredLog], bool]] = {
-    "mode": lambda term, record: term.value == record.resource.mode,
-    "service": lambda term, record: term.value == record.resource.service,
-    "logger": lambda term, record: term.value == record.scope.name,
-    "severity": lambda term, record: _is(term, record.severity_number),
-    "time": lambda term, record: _is(term, record.time_ns),
-    TEXT: lambda term, record: holds_text(record, term.value),
-}
+_TEXTS_OF_SPAN = _TEXTS_OF_ORIGIN | {"name": attrgetter("name"), "kind": lambda span: name_of(SPAN_KINDS, span.kind)}
+_NUMBERS_OF_LOG = {"severity": attrgetter("severity_number"), "time": attrgetter("time_ns")}
+_NUMBERS_OF_TRACE = {"duration": attrgetter("duration_ns"), "time": attrgetter("start_ns")}
+_COSTS = dict.fromkeys(("status", *_NUMBERS_OF_TRACE, *_NUMBERS_OF_LOG), 0) | dict.fromkeys(_TEXTS_OF_SPAN, 1)
 
 
 def linking_to(trace_id: str, linking: Iterable[StoredSpan], limit: int) -> list[StoredSpan]:
@@ -141,15 +177,6 @@ def linking_to(trace_id: str, linking: Iterable[StoredSpan], limit: int) -> list
     spans = (span for span in linking if needle in span.raw and span.trace_id != needle)
     linked = (span for span in spans if any(link.trace_id == trace_id for link in span.decode().links))
     return list(islice(linked, limit))
-
-
-def holds_text(record: StoredSpan | StoredLog, text: str) -> bool:
-    """Whether a name, a message or an attribute of the record holds the text; ASCII letters in any case."""
-    wanted = text.encode().lower()
-    if wanted not in record.raw.lower():
-        return False
-    # The bytes hold lengths and ids too, in which the text may occur by chance.
-    return any(wanted in words.encode().lower() for words in _words(record.decode()))
 
 
 def _words(record: Span | LogRecord) -> Iterator[str]:

@@ -2,17 +2,13 @@
 
 import json
 import math
-from collections.abc import Sized
+from collections.abc import Callable, Sized
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
-from django import template
-
 from telemetry.tools.console.receiving.values import PlainValue, iso_time
 from telemetry.tools.console.storage.records import LogRecord
-
-register = template.Library()
 
 #: Units of bytes, in OpenTelemetry and in Prometheus.
 BYTES = frozenset({"By", "bytes"})
@@ -36,19 +32,16 @@ def digits(value: float) -> str:
     return f"{value:.{places}f}".rstrip("0").rstrip(".")
 
 
-@register.filter
 def number(value: float | None) -> str:
     """A number with three significant digits; a dash for None."""
     return NOTHING if value is None else digits(value)
 
 
-@register.filter
 def count(value: int | None) -> str:
     """A whole number with commas; a dash for None."""
     return NOTHING if value is None else f"{value:,}"
 
 
-@register.filter
 def seconds(value: float | None) -> str:
     """A duration in seconds with its best unit."""
     if value is None:
@@ -62,25 +55,21 @@ def seconds(value: float | None) -> str:
     return f"{digits(value)} s" if value > 0 else "0 ms"
 
 
-@register.filter
 def nanoseconds(value: int) -> str:
     """A duration in nanoseconds with its best unit."""
     return seconds(value / 1e9)
 
 
-@register.filter
 def percent(value: float | None) -> str:
     """A share as per cent."""
     return NOTHING if value is None else f"{digits(value * 100)} %"
 
 
-@register.filter
 def per_cent_of_width(value: float) -> str:
     """A length as SVG has it, whatever the language of the process."""
     return f"{value:.3f}%"
 
 
-@register.filter
 def size(value: float) -> str:
     """Bytes with their best unit."""
     for least, unit in _BYTES:
@@ -103,7 +92,6 @@ def in_unit(value: float | None, unit: str) -> str:
     return digits(value)
 
 
-@register.filter
 def clock(time_ns: int) -> str:
     """The time of day in UTC with milliseconds."""
     return (iso_time(time_ns, "milliseconds") or NOTHING)[11:23] or NOTHING
@@ -114,58 +102,59 @@ def time_of_day(time: float) -> str:
     return datetime.fromtimestamp(time, UTC).strftime("%H:%M:%S") if math.isfinite(time) else NOTHING
 
 
-@register.filter
 def moment(time_ns: int) -> str:
     """Date and time in UTC to the second."""
     return (iso_time(time_ns) or NOTHING)[:19].replace("T", " ")
 
 
-@register.filter
 def iso(time_ns: int) -> str:
     """The time for machines."""
     return iso_time(time_ns) or ""
 
 
-@register.filter
 def plain(value: PlainValue) -> str:
     """An attribute's value as text: texts as they are, everything else as JSON."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= _TEXT_LENGTH else f"{text[:_TEXT_LENGTH]}\N{HORIZONTAL ELLIPSIS}"
 
 
-@register.filter
 def message(record: LogRecord) -> str:
     """What a log record says: its body, or its event's name if it has none."""
     return plain(record.event_name if record.body is None else record.body)
 
 
-@register.filter
 def some(items: Any) -> list[Any]:
     """The first 100 items."""
     return list(islice(items, _MOST_ITEMS))
 
 
-@register.filter
 def left_out(items: Sized) -> int:
     """How many items `some` leaves out."""
     return max(len(items) - _MOST_ITEMS, 0)
 
 
-@register.filter
 def spaced(name: str) -> str:
     """A name of ours in words."""
     return name.replace("_", " ")
 
 
-@register.filter
 def is_long(value: PlainValue) -> bool:
     """Whether an attribute's value needs a line of its own."""
     text = plain(value)
     return len(text) > _LINE_LENGTH or "\n" in text
 
 
-@register.filter
 def plural(number_of: int, one: str) -> str:
     """`3|plural:"span"` is "3 spans"."""
     many = one if one.endswith("series") else f"{one}es" if one.endswith("s") else f"{one}s"
     return f"{number_of:,} {one if number_of == 1 else many}"
+
+
+#: The filters of the templates.
+FILTERS: dict[str, Callable[..., object]] = {
+    each.__name__: each
+    for each in (
+        number, count, seconds, nanoseconds, percent, per_cent_of_width, size, clock, moment, iso, plain, message, some,
+        left_out, spaced, is_long, plural,
+    )
+}  # fmt: skip

@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.http import HttpResponse
-from django.urls import reverse
 
 from telemetry.tools.console.application import ConsoleRequest
 from telemetry.tools.console.asking.parameters import Parameters
@@ -24,15 +23,15 @@ def list_page(
     until = datetime.fromtimestamp(now_ns / 1e9 + 1e-3, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00")
 
     def at(place: int) -> str:
-        return with_query(reverse(name), **{"to": until} | given | {"skip": str(place) if place else ""})
+        return with_query(f"/{name}", **{"to": until} | given | {"skip": str(place) if place else ""})
 
     kept = {key: value for key, value in given.items() if key not in {"sort", "skip", "limit"}}
     context = {
-        "list": name,
+        "address": f"/{name}",
         "wanted": given,
         "newer": at(max(skip - limit, 0)) if skip else None,
         "older": at(skip + limit) if more else None,
-        "save": with_query(reverse(f"api-save-{name}"), **kept),
+        "save": with_query(f"/api/save/{name}", **kept),
         "services": services_of(request.console.store),
         **context,
     }

@@ -4,8 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-
-from django.urls import reverse
+from typing import TypeVar
 
 from telemetry.tools.console.asking.timeline import Grid, Track
 from telemetry.tools.console.pages.charts import Chart, Dot, Line
@@ -14,6 +13,8 @@ from telemetry.tools.console.pages.shown_modes import colour_of, ordered
 from telemetry.tools.console.storage.buckets import Buckets, added, quantile
 from telemetry.tools.console.storage.catalogue import Entry
 from telemetry.tools.console.storage.points import Exemplar
+
+Value = TypeVar("Value")
 
 _MOST_LINES = 6
 _SHARES = (0.5, 0.95, 0.99)
@@ -48,18 +49,24 @@ def label_chart(entry: Entry, found: Sequence[Track], grid: Grid, by: str) -> Ch
     return Chart(title, grid.times, drawn, partial(in_unit, unit=unit), (), f"by {by}", unit in BYTES)
 
 
-def quantile_chart(title: str, found: Sequence[Track], grid: Grid, unit: str, dots: Sequence[Dot]) -> Chart:
-    """The quantiles of all that was measured in each step, over all tracks."""
-    steps = [_together(found, step) for step in range(grid.steps)]
+def measured(found: Sequence[Track], grid: Grid) -> list[Buckets | None]:
+    """What was measured in each step over all tracks, None where nothing is known."""
+    steps = [[gains for track in found if (gains := track.gains[step]) is not None] for step in range(grid.steps)]
+    return [added(known) if known else None for known in steps]
+
+
+def quantile_chart(mode: str, found: Sequence[Track], steps: Sequence[Buckets | None], grid: Grid, unit: str) -> Chart:
+    """The quantiles of what was `measured` of a mode in each step, and its highest exemplars."""
+    known = _complete(found, steps)
     lines = [
-        Line(f"p{share * 100:.0f}", [quantile(step, share) if step else None for step in steps], colour)
+        Line(f"p{share * 100:.0f}", [quantile(step, share) if step else None for step in known], colour)
         for colour, share in enumerate(_SHARES, start=3)
     ]
-    note = "interpolated within buckets"
-    return Chart(title, grid.times, lines, partial(in_unit, unit=unit), dots, note, unit in BYTES)
+    dots, note = _exemplar_dots(found, grid, unit), "interpolated within buckets"
+    return Chart(f"Quantiles, {mode}", grid.times, lines, partial(in_unit, unit=unit), dots, note, unit in BYTES)
 
 
-def exemplar_dots(found: Sequence[Track], grid: Grid, unit: str) -> list[Dot]:
+def _exemplar_dots(found: Sequence[Track], grid: Grid, unit: str) -> list[Dot]:
     """The exemplar with the highest value of each step."""
     highest: dict[int, Exemplar] = {}
     for exemplar in (exemplar for track in found for exemplar in track.exemplars):
@@ -71,17 +78,16 @@ def exemplar_dots(found: Sequence[Track], grid: Grid, unit: str) -> list[Dot]:
             exemplar.time_ns / 1e9,
             exemplar.value,
             f"{in_unit(exemplar.value, unit)}, trace {exemplar.trace_id[:8]}",
-            reverse("traces-one", args=[exemplar.trace_id]),
+            f"/traces/{exemplar.trace_id}",
         )
         for _, exemplar in sorted(highest.items())
     ]
 
 
-def _together(found: Sequence[Track], step: int) -> Buckets | None:
-    if any(track.pending <= step for track in found):
-        return None
-    known = [gains for track in found if (gains := track.gains[step]) is not None]
-    return added(known) if known else None
+def _complete(found: Sequence[Track], steps: Sequence[Value | None]) -> list[Value | None]:
+    """None from the step on from which a sender has not reported its counts yet."""
+    pending = min((track.pending for track in found), default=0)
+    return [*steps[:pending], *[None] * len(steps[pending:])]
 
 
 def _line(entry: Entry, found: Sequence[Track], grid: Grid) -> list[float | None]:
@@ -89,8 +95,8 @@ def _line(entry: Entry, found: Sequence[Track], grid: Grid) -> list[float | None
         steps = [[track.values[step] for track in found] for step in range(grid.steps)]
         known = [[value for value in values if value is not None] for values in steps]
         return [sum(values) if values else None for values in known]
-    gains = [_together(found, step) for step in range(grid.steps)]
-    return [None if step is None else step.total / grid.width for step in gains]
+    totals = [[gains.total for track in found if (gains := track.gains[step])] for step in range(grid.steps)]
+    return _complete(found, [sum(known) / grid.width if known else None for known in totals])
 
 
 def _size(values: Sequence[float | None]) -> float:
@@ -129,9 +135,8 @@ class HeatMap:
     cell_height: int = _ROW - 1
 
 
-def heat_map(found: Sequence[Track], grid: Grid, unit: str) -> HeatMap | None:
-    """The heat map of all tracks together; None if nothing was measured."""
-    steps = [added(gains for track in found if (gains := track.gains[step]) is not None) for step in range(grid.steps)]
+def heat_map(steps: Sequence[Buckets], grid: Grid, unit: str) -> HeatMap | None:
+    """The heat map of what was measured in each step; None if nothing was."""
     bounds = _bounds(steps)
     if not bounds:
         return None

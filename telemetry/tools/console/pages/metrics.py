@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from django.http import Http404, HttpResponse
-from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from telemetry.exposition.names import label_name
@@ -15,10 +15,11 @@ from telemetry.tools.console.asking.search import Query
 from telemetry.tools.console.asking.timeline import Grid, Group, Track, groups, labels_of, tracks
 from telemetry.tools.console.pages.charts import Chart
 from telemetry.tools.console.pages.formats import in_unit
-from telemetry.tools.console.pages.metric_charts import exemplar_dots, heat_map, label_chart, quantile_chart
+from telemetry.tools.console.pages.metric_charts import HeatMap, heat_map, label_chart, measured, quantile_chart
 from telemetry.tools.console.pages.overview import usual_window
 from telemetry.tools.console.pages.rendering import page
 from telemetry.tools.console.pages.shown_modes import colour_of, ordered
+from telemetry.tools.console.storage.buckets import added
 from telemetry.tools.console.storage.catalogue import Entry, entries, entry_of
 from telemetry.tools.console.storage.points import Exemplar
 from telemetry.tools.console.storage.store import Store
@@ -58,12 +59,13 @@ def metrics(request: ConsoleRequest) -> HttpResponse:
         if (mode is None or mode in entry.modes)
         and (text is None or any(text.lower() in words.lower() for words in (*entry.names, entry.first.description)))
     ]
-    rows = [
+    listed = [
         (entry, [(name, colour_of(name, modes)) for name in ordered(entry.modes)]) for entry in found[:_MOST_LISTED]
     ]
     context = {
-        "rows": rows, "found": len(found), "entries": len(every), "text": text or "", "mode": mode, "modes": modes,
-        "filtered": bool(text or mode), "kept": store.retained()["points"],
+        "groups": [(group, list(rows)) for group, rows in groupby(listed, key=lambda row: row[0].group_name)],
+        "listed": len(listed), "found": len(found), "entries": len(every), "text": text or "", "mode": mode,
+        "modes": modes, "filtered": bool(text or mode), "kept": store.retained()["points"],
     }  # fmt: skip
     return page(request, "metrics", context)
 
@@ -81,13 +83,12 @@ def metric(request: ConsoleRequest, name: str) -> HttpResponse:
     grid, found, left_out = _tracks(store, entry, 60 * int(window), mode, parameters.labels())
     by = parameters.text("by") or _MODE
     labels = [_MODE, *sorted((_differing(found) | {by}) - {_MODE})[:_MOST_LABELS]]
+    charts, heat = _charts(entry, found, grid, by)
     context: dict[str, Any] = {
         "entry": entry, "name": name, "window": window, "windows": WINDOWS, "by": by, "labels": labels,
         "q": parameters.given.get("q", ""),
         "mode": mode, "modes": ordered(entry.modes), "left_out": left_out, "tracks": len(found),
-        "charts": _charts(entry, found, grid, by, mode), "exemplars": _exemplars(store, entry, found),
-        "heat": heat_map(found, grid, entry.unit) if entry.shape == "histogram" else None,
-        "apis": [(known, reverse("api-metric", args=[known])) for known in entry.names],
+        "charts": charts, "heat": heat, "exemplars": _exemplars(store, entry, found),
     }  # fmt: skip
     return page(request, "metric", context)
 
@@ -128,16 +129,16 @@ def _differing(found: Sequence[Track]) -> set[str]:
     return {name for name in names if len({track.labels[name] for track in found if name in track.labels}) > 1}
 
 
-def _charts(entry: Entry, found: Sequence[Track], grid: Grid, by: str, mode: str | None) -> list[Chart]:
-    unit = entry.unit
-    charts = [label_chart(entry, found, grid, by)]
-    if entry.shape == "histogram":
-        modes = [mode] if mode else ordered({track.mode for track in found})
-        for each in modes:
-            chosen = [track for track in found if track.mode == each]
-            dots = exemplar_dots(chosen, grid, unit)
-            charts.append(quantile_chart(f"Quantiles, {each}", chosen, grid, unit, dots))
-    return charts
+def _charts(entry: Entry, found: Sequence[Track], grid: Grid, by: str) -> tuple[list[Chart], HeatMap | None]:
+    charts, unit = [label_chart(entry, found, grid, by)], entry.unit
+    if entry.shape != "histogram":
+        return charts, None
+    by_mode = []
+    for mode in ordered({track.mode for track in found}):
+        chosen = [track for track in found if track.mode == mode]
+        by_mode.append(steps := measured(chosen, grid))
+        charts.append(quantile_chart(mode, chosen, steps, grid, unit))
+    return charts, heat_map([added(filter(None, steps)) for steps in zip(*by_mode, strict=True)], grid, unit)
 
 
 def _exemplars(store: Store, entry: Entry, found: Sequence[Track]) -> list[ExemplarRow]:

@@ -4,7 +4,6 @@ import re
 from dataclasses import dataclass
 
 from django.http import HttpResponse, HttpResponseRedirect
-from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from telemetry.tools.console.application import ConsoleRequest
@@ -22,6 +21,7 @@ from telemetry.tools.console.storage.store import Store
 
 _LISTED = 50
 _MOST_CHOICES = 200
+_STATUSES = {"ok": "no error", "error": "an error in any span", "failed": "a failed request"}
 _TRACE_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
 
 
@@ -49,12 +49,12 @@ def traces(request: ConsoleRequest) -> HttpResponse:
         "rows": rows,
         "chart": _scatter(rows),
         "sort": sort,
-        "sorts": [(name, with_query(reverse("traces"), **parameters.given | {"sort": name})) for name in SORTS],
+        "sorts": {name: with_query("/traces", **parameters.given | {"sort": name}) for name in SORTS},
         "filtered": bool(query.terms),
         "kept": store.retained()["spans"],
         "modes": modes,
         "routes": _routes(store),
-        "statuses": STATUSES,
+        "statuses": [(status, _STATUSES.get(status, status)) for status in STATUSES],
     }
     return list_page(request, "traces", parameters, context, usual=_LISTED, more=len(found) > limit)
 
@@ -76,9 +76,7 @@ def _scatter(rows: list[TraceRow]) -> Chart:
     summaries = [row.summary for row in rows]
     starts = [summary.start_ns / 1e9 for summary in summaries] or [0.0]
     dots = [
-        Dot(
-            start, each.duration_ns / 1e9, _words(each), reverse("traces-one", args=[each.trace_id]), failed=each.failed
-        )
+        Dot(start, each.duration_ns / 1e9, _words(each), f"/traces/{each.trace_id}", failed=each.failed)
         for each, start in zip(summaries, starts, strict=False)
     ]
     return Chart("Duration over time", [min(starts), max(*starts, min(starts) + 1)], (), seconds, dots)
@@ -107,5 +105,5 @@ def find(request: ConsoleRequest) -> HttpResponse:
     text = (Parameters(request, "q", blank=True).text("q") or "").strip()
     trace_id = trace_id_in(text)
     if trace_id:
-        return HttpResponseRedirect(reverse("traces-one", args=[trace_id]))
-    return HttpResponseRedirect(with_query(reverse("traces"), q=text))
+        return HttpResponseRedirect(f"/traces/{trace_id}")
+    return HttpResponseRedirect(with_query("/traces", q=text))

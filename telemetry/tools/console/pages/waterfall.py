@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from django.http import HttpResponse
-from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from telemetry.tools.console.application import ConsoleRequest
@@ -12,7 +11,7 @@ from telemetry.tools.console.asking.parameters import Parameters, checked_trace_
 from telemetry.tools.console.asking.search import linking_to
 from telemetry.tools.console.asking.statements import REPEATED, statement_of, table_of, title_of
 from telemetry.tools.console.pages.logs import rows_of as rows_of_logs
-from telemetry.tools.console.pages.rendering import page, with_query
+from telemetry.tools.console.pages.rendering import page
 from telemetry.tools.console.pages.shown_modes import colour_of, ordered, shown_modes
 from telemetry.tools.console.storage.records import STATUS_ERROR, LogRecord, Span, SpanEvent, StoredSpan
 from telemetry.tools.console.storage.retention import affordable
@@ -98,11 +97,11 @@ def trace(request: ConsoleRequest, trace_id: str) -> HttpResponse:
         "records": records,
         "record_count": len(stored_records),
         "linking": [
-            (span.trace_id.hex(), span.name, reverse("traces-one", args=[span.trace_id.hex()]))
+            (span.trace_id.hex(), span.name)
             for span in linking_to(trace_id, reversed(store.linking_spans()), _MOST_LINKING)
         ],
-        "api": reverse("api-trace", args=[trace_id]),
-        "save": with_query(reverse("api-save-traces"), trace_id=trace_id),
+        "api": f"/api/traces/{trace_id}",
+        "save": f"/api/save/traces?trace_id={trace_id}",
     }
     if spans:
         summary = summarize(spans)

@@ -4,6 +4,7 @@ A counter is the same with one bucket that has no bound.
 """
 
 import math
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -32,7 +33,7 @@ def of_value(value: float) -> Buckets:
 def of_message(kind: str, message: Any) -> Buckets:
     """A data point of OTLP; `kind` is a key of `points.POINT_CLASSES`."""
     if kind == "histogram" and len(message.bucket_counts) == len(message.explicit_bounds) + 1 <= MOST_BUCKETS:
-        return Buckets((*message.explicit_bounds, _ENDLESS), message.bucket_counts)
+        return Buckets((*message.explicit_bounds, _ENDLESS), list(message.bucket_counts))
     if kind == "exponential_histogram" and len(message.positive.bucket_counts) <= MOST_BUCKETS:
         return _of_exponential(message)
     if kind == "sum":
@@ -73,11 +74,10 @@ def between(before: Buckets, after: Buckets, share: float) -> Buckets:
 
 def gain(before: Buckets, after: Buckets) -> Buckets:
     """What a cumulative series has gained; it began again at 0 where it went back."""
-    if after.total < before.total:
-        return after
-    before = _with_bounds(before, after.bounds)
-    pairs = zip(before.counts, after.counts, strict=True)
-    return Buckets(after.bounds, [later - earlier if later > earlier else 0.0 for earlier, later in pairs])
+    gained = list(map(operator.sub, after.counts, _with_bounds(before, after.bounds).counts))
+    if min(gained, default=0.0) >= 0:
+        return Buckets(after.bounds, gained)
+    return after if after.total < before.total else Buckets(after.bounds, [max(each, 0.0) for each in gained])
 
 
 def added(several: Iterable[Buckets]) -> Buckets:
@@ -85,7 +85,7 @@ def added(several: Iterable[Buckets]) -> Buckets:
     by_bounds: dict[tuple[float, ...], Sequence[float]] = {}
     for bounds, counts in several:
         so_far = by_bounds.get(bounds)
-        by_bounds[bounds] = counts if so_far is None else [x + y for x, y in zip(so_far, counts, strict=True)]
+        by_bounds[bounds] = counts if so_far is None else list(map(operator.add, so_far, counts))
     if len(by_bounds) == 1:
         return Buckets(*next(iter(by_bounds.items())))
     found: dict[float, float] = {}

@@ -119,11 +119,12 @@ class SpanStore(BoundedQueue[StoredSpan]):
 
 def root_of(spans: list[StoredSpan]) -> StoredSpan:
     """The span that a trace begins with: the one without a parent, or else without one that has arrived."""
-    if len(spans) == 1:
-        return spans[0]
-    ids = {span.span_id for span in spans}
-    # A client's `traceparent` or a lost span leaves a parent that never arrives.
-    return min(spans, key=lambda span: (bool(span.parent_id), span.parent_id in ids, span.start_ns))
+    first = [span for span in spans if not span.parent_id]
+    if not first:
+        # A client's `traceparent` or a lost span leaves a parent that never arrives.
+        ids = {span.span_id for span in spans}
+        first = [span for span in spans if span.parent_id not in ids]
+    return min(first or spans, key=attrgetter("start_ns"))
 
 
 def has_failed(root: StoredSpan, errors: Iterable[StoredSpan]) -> bool:
