@@ -252,8 +252,10 @@ def test_series_begins_with_the_last_point_before_a_time() -> None:
 
     assert times() == [1, 2, 3, 4, 5]
     assert times(points=2) == [4, 5]
-    assert times(since_ns=4 * SECOND) == [3, 4, 5]
-    assert times(since_ns=9 * SECOND) == [5]
+    kept = [series for series, _ in store.series("http.server.request.duration")]
+    for edges, expected in (([3.5, 3.6], [3, 4, 5]), ([2], [2, 3, 5]), ([0], [1, 5]), ([9], [5])):
+        [(_, points)] = store.around(kept, [int(edge * SECOND) for edge in edges])
+        assert [point.time_ns // SECOND for point in points] == expected
 
 
 def test_traces_are_listed_latest_first_and_filtered() -> None:

@@ -1,6 +1,7 @@
 """Metrics over time, whichever way they came: gains, quantiles, values, names."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -55,6 +56,24 @@ def test_gain_is_spread_over_the_steps_between_two_points() -> None:
     [track] = found(store)
     assert totals(track) == [10, 5, 0, 5, 10, None]
     assert track.pending == 5
+
+
+def test_points_around_the_steps_are_enough() -> None:
+    store = Store()
+    for second in range(-15, 58):
+        counted(store, (second + 0.4, 3 * (second + 20) ** 2))
+        later = [f'x_seconds_bucket{{le="0.5"}} {second}'] if second > 13 else []
+        whole = [f'x_seconds_bucket{{le="{le}"}} {(second + 20) ** 2}' for le in ("1", "+Inf")]
+        scraped(store, second + 0.4, "# TYPE x_seconds histogram", *later, *whole)
+    for name in (NAME, "x_seconds"):
+        every = groups(store.series(name))
+        around = [store.around((series for series, _ in group), GRID.edges_ns) for group in every]
+        # Copies of the series, of which nothing is remembered yet.
+        chosen = [[(replace(series), points) for series, points in group] for group in around]
+        assert sum(len(points) for _, points in chosen[0]) < sum(len(points) for _, points in every[0]) / 3
+        unknown = tracks(chosen, GRID, {})
+        assert unknown == tracks(chosen, GRID, {}) == tracks(every, GRID, {})
+        assert all(unknown[0].gains[:5])
 
 
 def test_series_that_appears_counts_from_nothing() -> None:

@@ -10,9 +10,10 @@ from django.views.decorators.http import require_safe
 
 from telemetry.exposition.names import label_name
 from telemetry.tools.console.application import ConsoleRequest
+from telemetry.tools.console.asking.counted import Group
 from telemetry.tools.console.asking.parameters import WINDOWS, Parameters
 from telemetry.tools.console.asking.search import Query
-from telemetry.tools.console.asking.timeline import Grid, Group, Track, groups, labels_of, tracks
+from telemetry.tools.console.asking.timeline import Grid, Track, groups, labels_of, tracks
 from telemetry.tools.console.pages.charts import Chart
 from telemetry.tools.console.pages.formats import in_unit
 from telemetry.tools.console.pages.metric_charts import HeatMap, heat_map, label_chart, measured, quantile_chart
@@ -104,10 +105,8 @@ def _tracks(store: Store, entry: Entry, window: int, mode: str | None, query: Qu
     """The metric's tracks from all sources whose labels match, their grid, and how many were left out."""
     names: dict[str, str] = {"service_name": "service.name", "export_mode": _MODE}
     grouped: list[list[Group]] = []
-    # The first step begins up to one step, which is at most a twelfth of the window, before the window.
-    since_ns = store.now_ns() - 2 * window * 10**9
     for instrument in entry.instruments:
-        every = store.series(instrument.name, mode, since_ns=since_ns)
+        every = store.series(instrument.name, mode, points=1)
         series = [
             (each, points)
             for each, points in every
@@ -119,7 +118,8 @@ def _tracks(store: Store, entry: Entry, window: int, mode: str | None, query: Qu
     count = sum(map(len, grouped))
     grid = _grid(store.now_ns() / 1e9, window, count)
     share = _MOST_TRACKS // len(grouped)
-    found = [track for several in grouped for track in tracks(several[:share], grid, names)]
+    chosen = [[store.around((each for each, _ in group), grid.edges_ns) for group in each[:share]] for each in grouped]
+    found = [track for several in chosen for track in tracks(list(filter(None, several)), grid, names)]
     return grid, found, count - len(found)
 
 

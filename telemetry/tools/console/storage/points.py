@@ -1,7 +1,7 @@
 """Series of metrics and their data points: as stored, and as decoded for readers."""
 
 import re
-from bisect import bisect_left
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
@@ -108,12 +108,19 @@ class Series:
         """How it is drawn."""
         return shape_of(self.instrument.type)
 
-    def latest(self, most: int | None = None, since_ns: int = 0) -> "list[StoredPoint]":
-        """The latest points, the oldest first: at most so many, and of those before `since_ns` only the last."""
+    def latest(self, most: int | None = None) -> "list[StoredPoint]":
+        """The latest points, the oldest first: at most so many."""
+        return list(islice(reversed(self.points), most))[::-1]
+
+    def around(self, times_ns: Sequence[int]) -> "list[StoredPoint]":
+        """The points before and after each of these times, and the last one; of deltas all since the first time."""
         # Only the points that are asked for are touched: of a full store, most are in no cache of the processor.
-        begin = bisect_left(self.points, since_ns, key=attrgetter("time_ns")) if since_ns else 0
-        count = len(self.points) - max(begin - 1, 0)
-        return list(islice(reversed(self.points), count if most is None else min(count, most)))[::-1]
+        after = [bisect_right(self.points, time_ns, key=attrgetter("time_ns")) for time_ns in times_ns]
+        if self.delta:
+            return self.latest(len(self.points) - after[0])
+        last = len(self.points) - 1
+        places = {last, *after, *(place - 1 for place in after)}
+        return [self.points[place] for place in sorted(places) if 0 <= place <= last]
 
 
 @dataclass(frozen=True, slots=True)

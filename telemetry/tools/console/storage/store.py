@@ -234,15 +234,17 @@ class Store:
             return self._metrics.summaries()
 
     def series(
-        self, name: str, mode: str | None = None, points: int | None = None, since_ns: int = 0
+        self, name: str, mode: str | None = None, points: int | None = None
     ) -> list[tuple[Series, Sequence[StoredPoint]]]:
-        """The series of one metric with their latest points, the oldest of them first.
-
-        Of the points before `since_ns` there is the last one, from which on the series is known.
-        """
+        """The series of one metric with their latest points, the oldest of them first."""
         with self._changed:
             return [
-                (series, series.latest(points, since_ns))
+                (series, series.latest(points))
                 for series in self._metrics.named(name)
                 if mode is None or series.mode == mode
             ]
+
+    def around(self, several: Iterable[Series], times_ns: Sequence[int]) -> list[tuple[Series, Sequence[StoredPoint]]]:
+        """These series, if any point of them is still kept, with what is needed to know them at these times."""
+        with self._changed:
+            return [(series, series.around(times_ns)) for series in several if series.points]

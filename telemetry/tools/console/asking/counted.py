@@ -1,0 +1,162 @@
+"""What a series had counted at any time, from the points before and after that."""
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import NamedTuple
+
+from telemetry.tools.console.receiving.values import size_of
+from telemetry.tools.console.storage.buckets import MOST_BUCKETS, Buckets, between, of_cumulative, of_message, of_value
+from telemetry.tools.console.storage.points import (
+    Exemplar,
+    OtlpPoint,
+    SamplePoint,
+    Series,
+    Shape,
+    StoredPoint,
+    read_exemplar,
+)
+
+Group = Sequence[tuple[Series, Sequence[StoredPoint]]]
+
+_MOST_EXEMPLARS = 50
+
+
+def _bound(series: Series) -> float:
+    try:
+        bound = float(series.attributes.get("le", "inf"))
+    except (ValueError, TypeError):  # an attribute that happens to have this name
+        return math.inf
+    return math.inf if math.isnan(bound) else bound
+
+
+class State(NamedTuple):
+    """What a series had counted at some time, since when it counts (nanoseconds since the epoch), and its exemplars."""
+
+    counts: Buckets
+    since_ns: int = 0
+    exemplars: Sequence[Exemplar] = ()
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it may be remembered."""
+        return (
+            len(self.counts.bounds) <= _MOST_REMEMBERED
+            and size_of([each.attributes for each in self.exemplars]) < _LARGE
+        )
+
+
+class _Remembered:
+    """What was asked for last, which a page that renews itself asks for again: at most twice `most` states."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._latest: dict[tuple[Series, int], State] = {}
+        self._older: dict[tuple[Series, int], State] = {}
+
+    def get(self, series: Series, time_ns: int) -> State | None:
+        found = self._latest.get((series, time_ns)) or self._older.get((series, time_ns))
+        if found is not None:
+            self.add(series, time_ns, found)
+        return found
+
+    def add(self, series: Series, time_ns: int, state: State) -> None:
+        if len(self._latest) >= self._most:
+            self._latest, self._older = {}, self._latest
+        self._latest[series, time_ns] = state
+
+
+#: Two pages of 100 series in 24 steps each. What has more buckets, or exemplars with larger attributes, is left out.
+_remembered = _Remembered(5000)
+_MOST_REMEMBERED, _LARGE = 50, 1000
+
+
+class CountedSeries:
+    """A series of OTLP, or all buckets of a scraped histogram; decodes only the points that it is asked for."""
+
+    def __init__(self, group: Group, shape: Shape) -> None:
+        self._shape = shape
+        group = group[:MOST_BUCKETS]
+        self._series = group[0][0]
+        self._bounds = [_bound(series) for series, _ in group]
+        # The buckets of one scrape have one time; a bucket that appeared later has fewer points.
+        self._points = [points for _, points in group]
+        self._longest = max(self._points, key=len)
+        self._decoded: dict[int, State] = {}
+        self._exemplars: dict[tuple[str, str, float], Exemplar] = {}
+        #: The start time of the latest point that was asked for, 0 if it has none (nanoseconds since the epoch).
+        self.since_ns = 0
+
+    @property
+    def last_ns(self) -> int:
+        """The time of the last point."""
+        return self._longest[-1].time_ns
+
+    def at(self, time_ns: int) -> Buckets | None:
+        """The counts at a time in nanoseconds since the epoch; None before the first and after the last point."""
+        state = _remembered.get(self._series, time_ns) or self._at(time_ns)
+        if state is None:
+            return None
+        self.since_ns = state.since_ns
+        self._keep(state.exemplars)
+        return state.counts
+
+    def _at(self, time_ns: int) -> State | None:
+        after = bisect_right(self._longest, time_ns, key=attrgetter("time_ns"))
+        if after == 0 or (after == len(self._longest) and self.last_ns < time_ns):
+            return None
+        left, begin_ns = self._state(after - 1), self._longest[after - 1].time_ns
+        if begin_ns == time_ns:
+            return left
+        right, end_ns = self._state(after), self._longest[after].time_ns
+        counts = left.counts
+        if right.counts.total >= counts.total:
+            counts = between(counts, right.counts, (time_ns - begin_ns) / (end_ns - begin_ns))
+        state = State(counts, right.since_ns, [*left.exemplars, *right.exemplars])
+        if state.is_small:
+            _remembered.add(self._series, time_ns, state)
+        return state
+
+    def _state(self, index: int) -> State:
+        state = self._decoded.get(index)
+        if state is None:
+            point = self._longest[index]
+            state = _received(point) if isinstance(point, OtlpPoint) else self._scraped(index)
+            self._decoded[index] = state
+        return state
+
+    def _scraped(self, index: int) -> State:
+        samples: dict[float, float] = {}
+        exemplars: list[Exemplar] = []
+        for bound, points in zip(self._bounds, self._points, strict=True):
+            # Counted from the end: a series that appeared later lacks the first points.
+            place = index - len(self._longest) + len(points)
+            point = points[place] if place >= 0 else None
+            at_once = point is not None and point.time_ns == self._longest[index].time_ns
+            if at_once and isinstance(point, SamplePoint) and math.isfinite(point.value):
+                samples[bound] = point.value
+                if point.exemplar is not None:
+                    exemplars += point.decode().exemplars
+        counts = of_cumulative(samples) if self._shape == "histogram" else of_value(sum(samples.values()))
+        return State(counts, 0, exemplars)
+
+    def _keep(self, exemplars: Sequence[Exemplar]) -> None:
+        for exemplar in exemplars:
+            if exemplar.trace_id:
+                self._exemplars[exemplar.trace_id, exemplar.span_id, exemplar.value] = exemplar
+
+    def exemplars(self, begin_ns: int) -> list[Exemplar]:
+        """The highest exemplar of each point that was asked for, and all of the last point, from `begin_ns` on."""
+        self._keep(self._state(len(self._longest) - 1).exemplars)
+        self._keep(self._longest[-1].decode().exemplars[:_MOST_EXEMPLARS])
+        return [exemplar for exemplar in self._exemplars.values() if exemplar.time_ns >= begin_ns]
+
+
+def _received(point: OtlpPoint) -> State:
+    message = point.message()
+    exemplars = []
+    if point.kind != "summary" and message.exemplars:
+        # A point may have one for each bucket: the highest one is the most interesting.
+        exemplars.append(read_exemplar(max(message.exemplars, key=lambda each: each.as_double or each.as_int)))
+    return State(of_message(point.kind, message), message.start_time_unix_nano, exemplars)
