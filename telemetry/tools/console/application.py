@@ -125,12 +125,9 @@ class ConsoleApplication:
             return False
         if name in {"localhost", self._host}:
             return True
-        try:
-            address = ipaddress.ip_address(name)
-        except ValueError:
-            return False
+        address, bound = _address(name), _address(self._host)
         # On a wildcard address the console is reached by the machine's addresses; rebinding needs a name.
-        return address.is_loopback or _is_wildcard(self._host)
+        return bool(address and (address.is_loopback or (bound and bound.is_unspecified)))
 
 
 def error_response(status: int, message: str, **details: object) -> JsonResponse:
@@ -147,11 +144,11 @@ def _error(request: ConsoleRequest, status: int, message: str, **details: object
     return error_response(status, message, **details)
 
 
-def _is_wildcard(host: str) -> bool:
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        return ipaddress.ip_address(host).is_unspecified
+        return ipaddress.ip_address(host)
     except ValueError:
-        return False
+        return None
 
 
 def _same_origin(environ: WSGIEnvironment, host: str) -> bool:

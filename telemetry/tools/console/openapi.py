@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpResponseBase, JsonResponse
-from django.urls import URLPattern
+from django.urls import URLPattern, register_converter
 from django.urls import path as url
+from django.urls.converters import StringConverter
 from django.views.decorators.http import require_safe
 
 from telemetry.tools.console.application import ConsoleRequest
@@ -22,31 +23,29 @@ _JSON = "application/json"
 _IN_PATH = re.compile(r"<\w+:(\w+)>")
 
 
+class AnyText(StringConverter):
+    """A name of any characters, line breaks and slashes included."""
+
+    regex = r"[\s\S]+"
+
+
+register_converter(AnyText, "any")
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One path, as Django writes it: what it answers, its query parameters, and how it is encoded."""
+    """One path: what it answers, its parameters in the query and in the path, and how it is encoded.
+
+    `path` is as OpenAPI writes it, `/api/traces/{trace_id}`; `pattern` is the entry for Django's resolver.
+    """
 
     name: str
-    route: str
+    path: str
+    pattern: URLPattern
     summary: str
     parameters: tuple[str, ...]
+    in_path: list[str]
     content_type: str
-    view: Callable[..., HttpResponseBase]
-
-    @property
-    def path(self) -> str:
-        """The path, as OpenAPI writes it: `/api/traces/{trace_id}`."""
-        return "/" + _IN_PATH.sub(r"{\1}", self.route)
-
-    @property
-    def in_path(self) -> list[str]:
-        """The parameters in the path."""
-        return _IN_PATH.findall(self.route)
-
-    @property
-    def pattern(self) -> URLPattern:
-        """The entry for Django's resolver."""
-        return url(self.route, self.view)
 
 
 #: In the order of the list at `/api/`.
@@ -64,8 +63,9 @@ def endpoint(
             found = answer(request.console, Parameters(request, *parameters), **in_path)
             return JsonResponse(found) if isinstance(found, dict) else found
 
-        name = f"api-{answer.__name__.replace('_', '-')}"
-        ENDPOINTS.append(Endpoint(name, route, summary, parameters, content_type, view))
+        name, path = f"api-{answer.__name__.replace('_', '-')}", "/" + _IN_PATH.sub(r"{\1}", route)
+        found = Endpoint(name, path, url(route, view), summary, parameters, _IN_PATH.findall(route), content_type)
+        ENDPOINTS.append(found)
         return answer
 
     return register

@@ -10,7 +10,7 @@ from telemetry.tools.console.receiving.receiver import Receiver
 from telemetry.tools.console.receiving.receiver_grpc import OtlpGrpcServer
 from telemetry.tools.console.receiving.receiver_http import OtlpHttpApplication
 from telemetry.tools.console.receiving.scraper import Scraper, ScrapeTarget
-from telemetry.tools.console.storage.limits import Limits
+from telemetry.tools.console.storage.retention import Limits
 from telemetry.tools.console.storage.store import Store
 
 _OTLP_THREADS = 8

@@ -51,10 +51,10 @@ def panel_json(panel: ModePanel) -> Json:
     """One mode of /api/modes; durations in seconds, None where nothing is known."""
     return {
         "mode": panel.name,
-        "requests_per_second": panel.rate,
-        "failed_ratio": panel.error_ratio,
+        "requests_per_second": panel.recent.rate,
+        "failed_ratio": panel.recent.error_ratio,
         "duration_seconds": dict(panel.quantiles),
-        "freshness_seconds": {"p50": panel.freshness, "p99": panel.freshness_worst},
+        "freshness_seconds": {"p50": panel.recent.delay(0.5), "p99": panel.recent.delay(0.99)},
         "processes": panel.workers,
         "silent_processes": panel.silent,
         "signals": as_json(panel.signals),

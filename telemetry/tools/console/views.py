@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import chain
 
 from django.http import Http404, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
@@ -30,19 +30,6 @@ _MOST_LISTED = 1000
 _POINTS = 100
 _MOST_POINTS = 10_000
 _LONGEST_FAULTS = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class SeriesPart:
-    """A series with some of its points."""
-
-    series: Series
-    points: Sequence[StoredPoint]
-
-    @property
-    def size(self) -> int:
-        """What they take in the store (bytes)."""
-        return self.series.size + sum(point.size for point in self.points)
 
 
 @require_safe
@@ -90,7 +77,7 @@ def services(console: ConsoleContext, _parameters: Parameters) -> Json:
 def traces(console: ConsoleContext, parameters: Parameters) -> Json:
     limit, skip = parameters.listing(_LISTED, _MOST_LISTED)
     sort = parameters.choice("sort", SORTS) or "start"
-    found = parameters.query(TRACE_FIELDS).find_traces(console.store.stored_traces(), limit, skip=skip, sort=sort)
+    found = parameters.query(TRACE_FIELDS).find_traces_of(console.store, limit, skip=skip, sort=sort)
     return {"traces": [as_json(summarize(trace)) for trace in found]}
 
 
@@ -127,12 +114,18 @@ def metric(console: ConsoleContext, parameters: Parameters, name: str) -> Json:
         raise Http404(f"no points of metric {name} are kept; /api/metrics has the names")
     query = parameters.labels()
     every = [
-        SeriesPart(series, kept)
+        (series, kept)
         for series, kept in console.store.series(name, parameters.text("mode"), points)
         if query.matches_labels({key: label_value(value) for key, value in series.attributes.items()})
     ]
-    shown = [series_json(part.series, part.points) for part in affordable(every, limit)]
+    shown = [series_json(*each) for each in affordable(every, limit, _size)]
     return {"name": name, "metrics": described, "series": shown, "series_left_out": len(every) - len(shown)}
+
+
+def _size(part: tuple[Series, Sequence[StoredPoint]]) -> int:
+    """What a series takes in the store with these points (bytes)."""
+    series, points = part
+    return series.size + sum(point.size for point in points)
 
 
 @endpoint("api/logs", "the latest log records that match", LOGS)
@@ -152,19 +145,7 @@ def modes(console: ConsoleContext, parameters: Parameters) -> Json:
 @endpoint("api/calls", "which service calls which, with rate, errors and p95", ("window",))
 def calls(console: ConsoleContext, parameters: Parameters) -> Json:
     window = _window(parameters)
-    return {
-        "window_seconds": window,
-        "calls": [
-            {
-                "caller": each.caller,
-                "callee": each.callee,
-                "calls_per_second": each.rate,
-                "error_ratio": each.error_ratio,
-                "p95_seconds": each.p95,
-            }
-            for each in console.store.calls(window)
-        ],
-    }
+    return {"window_seconds": window, "calls": as_json(console.store.calls(window))}
 
 
 def _window(parameters: Parameters) -> int:

@@ -17,7 +17,7 @@ from telemetry.tools.console.receiving.faults import Faults
 from telemetry.tools.console.receiving.ingest import SIGNALS
 from telemetry.tools.console.receiving.scraper import ScrapeTarget
 from telemetry.tools.console.server import Console
-from telemetry.tools.console.storage.limits import Limits
+from telemetry.tools.console.storage.retention import Limits
 from telemetry.tools.console.storage.store import Store
 from tests.support.routes import Route, send
 from tests.support.service import ROOT, Service, free_port, wait_until

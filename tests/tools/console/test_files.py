@@ -20,7 +20,7 @@ from playwright.sync_api import expect
 
 from telemetry.tools.console.files import FileError, read_file
 from telemetry.tools.console.server import Console
-from telemetry.tools.console.storage.limits import Limits, SignalLimits
+from telemetry.tools.console.storage.retention import Limits, SignalLimits
 from telemetry.tools.console.storage.store import Store
 from tests.tools.console.browser import Chromium
 from tests.tools.console.client import TRACE_ID, logs, many_ids, one_span, post, request, requests_total, traces

@@ -14,7 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from telemetry.tools.console.receiving.faults import Faults
 from telemetry.tools.console.server import Console
-from telemetry.tools.console.storage.limits import Limits
+from telemetry.tools.console.storage.retention import Limits
 from tests.tools.console.client import (
     JSON,
     PROTOBUF,

@@ -1,5 +1,6 @@
 """The store: bounded, with totals that eviction does not change."""
 
+import random
 import threading
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from telemetry.tools.console.asking.query import parse
 from telemetry.tools.console.asking.search import Query
 from telemetry.tools.console.receiving.ingest import SIGNALS, Rejection
-from telemetry.tools.console.storage.limits import Limits, SignalLimits
+from telemetry.tools.console.storage.retention import Limits, SignalLimits
 from telemetry.tools.console.storage.store import Store
 from tests.tools.console.client import DELTA, TRACE_ID, logs, many_ids, one_span, requests_total, traces
 
@@ -258,14 +259,37 @@ def test_series_begins_with_the_last_point_before_a_time() -> None:
         assert [point.time_ns // SECOND for point in points] == expected
 
 
+def test_search_that_remembers_finds_the_same() -> None:
+    store = Store(Limits(spans=SignalLimits(60, 1 << 20)))
+    queries = [
+        Query(parse(text)) for text in ("name=a", "name=b status=ok", "name!=a", "status=error", "duration<2ms", "a !b")
+    ]
+    drawn = random.Random(14)  # noqa: S311 (what is drawn is no secret)
+    for _ in range(150):
+        message = one_span(name=drawn.choice("abcdef"))
+        [span] = message.resource_spans[0].scope_spans[0].spans
+        span.trace_id, span.span_id = drawn.randbytes(1) * 16, drawn.randbytes(8)
+        span.parent_span_id = drawn.choice((b"", b"parent.."))
+        span.end_time_unix_nano = span.start_time_unix_nano + drawn.randrange(4_000_000)
+        span.status.code = drawn.choice((0, 0, 2))
+        take(store, "traces", message)
+        for query in drawn.sample(queries, 3):
+            limit, skip = drawn.choice(((50, 0), (50, 2), (3, 0)))
+            assert query.find_traces_of(store, limit, skip=skip) == query.find_traces(
+                store.stored_traces(), limit, skip=skip
+            )
+    assert store.retained()["spans"].evicted
+    assert store.unmatched.keys() == {query.terms for query in queries}
+    assert all(query.find_traces(store.stored_traces(), 50) for query in queries[:-1])
+
+
 def test_traces_are_listed_latest_first_and_filtered() -> None:
     store = Store()
     take(store, "traces", traces(many_ids(3), mode="collector", service="a"))
     take(store, "traces", traces([("12" * 16, "01" * 8)], mode="direct", service="b"))
     assert [trace.trace_id for trace in store.traces(limit=2)] == ["12" * 16, many_ids(3)[2][0]]
     assert len(store.traces(mode="collector")) == 3
-    assert [trace.service for trace in store.traces(service="b")] == ["b"]
-    assert store.traces(mode="collector", service="b") == []
+    assert [trace.service for trace in store.traces(mode="direct")] == ["b"]
 
 
 def test_store_takes_records_from_many_threads() -> None:

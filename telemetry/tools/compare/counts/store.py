@@ -9,7 +9,7 @@ from telemetry.tools.compare.setups.route import Variant
 from telemetry.tools.console.receiving.faults import Faults
 from telemetry.tools.console.receiving.scraper import ScrapeTarget
 from telemetry.tools.console.server import Console
-from telemetry.tools.console.storage.limits import MEBIBYTE, Limits, SignalLimits
+from telemetry.tools.console.storage.retention import MEBIBYTE, Limits, SignalLimits
 from telemetry.tools.console.storage.store import ACCESS_LOGGERS
 
 _TARGET = "service"

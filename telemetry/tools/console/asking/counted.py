@@ -38,38 +38,12 @@ class State(NamedTuple):
     since_ns: int = 0
     exemplars: Sequence[Exemplar] = ()
 
-    @property
-    def is_small(self) -> bool:
-        """Whether it may be remembered."""
-        return (
-            len(self.counts.bounds) <= _MOST_REMEMBERED
-            and size_of([each.attributes for each in self.exemplars]) < _LARGE
-        )
 
-
-class _Remembered:
-    """What was asked for last, which a page that renews itself asks for again: at most twice `most` states."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._latest: dict[tuple[Series, int], State] = {}
-        self._older: dict[tuple[Series, int], State] = {}
-
-    def get(self, series: Series, time_ns: int) -> State | None:
-        found = self._latest.get((series, time_ns)) or self._older.get((series, time_ns))
-        if found is not None:
-            self.add(series, time_ns, found)
-        return found
-
-    def add(self, series: Series, time_ns: int, state: State) -> None:
-        if len(self._latest) >= self._most:
-            self._latest, self._older = {}, self._latest
-        self._latest[series, time_ns] = state
-
-
-#: Two pages of 100 series in 24 steps each. What has more buckets, or exemplars with larger attributes, is left out.
-_remembered = _Remembered(5000)
-_MOST_REMEMBERED, _LARGE = 50, 1000
+#: What was asked for, by series and time, which a page that renews itself asks for again.
+_remembered: dict[tuple[Series, int], State] = {}
+_MOST_REMEMBERED = 6000
+#: What has more buckets, or exemplars with larger attributes (bytes in memory), is not remembered.
+_MOST_BUCKETS, _LARGEST = 50, 1000
 
 
 class CountedSeries:
@@ -95,7 +69,7 @@ class CountedSeries:
 
     def at(self, time_ns: int) -> Buckets | None:
         """The counts at a time in nanoseconds since the epoch; None before the first and after the last point."""
-        state = _remembered.get(self._series, time_ns) or self._at(time_ns)
+        state = _remembered.get((self._series, time_ns)) or self._at(time_ns)
         if state is None:
             return None
         self.since_ns = state.since_ns
@@ -114,8 +88,11 @@ class CountedSeries:
         if right.counts.total >= counts.total:
             counts = between(counts, right.counts, (time_ns - begin_ns) / (end_ns - begin_ns))
         state = State(counts, right.since_ns, [*left.exemplars, *right.exemplars])
-        if state.is_small:
-            _remembered.add(self._series, time_ns, state)
+        attributes = [each.attributes for each in state.exemplars]
+        if len(counts.bounds) <= _MOST_BUCKETS and size_of(attributes) <= _LARGEST:
+            if len(_remembered) >= _MOST_REMEMBERED:
+                _remembered.clear()
+            _remembered[self._series, time_ns] = state
         return state
 
     def _state(self, index: int) -> State:

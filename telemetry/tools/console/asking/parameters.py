@@ -20,6 +20,7 @@ LOGS = (*LOG_FIELDS, "trace_id", "q", "skip", "limit")
 WINDOWS = {"1": "1 min", "5": "5 min", "15": "15 min", "30": "30 min"}
 
 _MOST_SKIPPED = 1_000_000
+_INTEGER = re.compile(r"[0-9]{1,10}")
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -80,9 +81,7 @@ class Parameters:
         value = self._values.get(name)
         if value is None:
             return default
-        if not (value.isascii() and value.isdigit() and len(value) < len(str(highest)) + 1) or not (
-            1 <= int(value) <= highest
-        ):
+        if not (_INTEGER.fullmatch(value) and 1 <= int(value) <= highest):
             raise ParameterError(name, value, f"an integer from 1 to {highest}")
         return int(value)
 

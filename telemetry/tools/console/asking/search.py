@@ -7,12 +7,12 @@ becomes one check of a trace or record.
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import filterfalse, islice
+from itertools import chain, filterfalse, islice
 from operator import attrgetter
 from typing import Any, TypeVar
 
 from telemetry.tools.console.asking.query import OPERATORS, TEXT, Term, number_of
-from telemetry.tools.console.receiving.values import PlainValue
+from telemetry.tools.console.receiving.values import PlainValue, plain_value
 from telemetry.tools.console.storage.origin import Origin
 from telemetry.tools.console.storage.records import (
     SPAN_KINDS,
@@ -25,7 +25,10 @@ from telemetry.tools.console.storage.records import (
 )
 from telemetry.tools.console.storage.retention import affordable
 from telemetry.tools.console.storage.spans import SORTS, Trace, has_failed, root_of
+from telemetry.tools.console.storage.store import Store
 
+#: What is remembered of searches that found no more than this.
+_MOST_SEARCHES, _MOST_MATCHED = 16, 1000
 Searched = TypeVar("Searched")
 Check = Callable[[Any], bool]
 
@@ -43,9 +46,28 @@ class Query:
 
         A trace matches if each term matches one of its spans (not all of them the same one).
         """
+        return [spans for _, spans in islice(self._traces(traces, sort), skip, skip + limit)]
+
+    def _traces(self, traces: Iterable[Trace], sort: str) -> Iterator[tuple[Trace, list[StoredSpan]]]:
         # Sorted before they are filtered, which is what costs: no more are looked into than are asked for.
-        found = self._matching(_check_of_trace, sorted(traces, key=SORTS[sort], reverse=True))
-        return list(islice(filter(None, map(Trace.spans, found)), skip, skip + limit))
+        for trace in self._matching(_check_of_trace, sorted(traces, key=SORTS[sort], reverse=True)):
+            if spans := trace.spans():
+                yield trace, spans
+
+    def find_traces_of(self, store: Store, limit: int, *, skip: int = 0, sort: str = "start") -> list[list[StoredSpan]]:
+        """The same of all traces that are kept; one that did not match is looked into again only if it has changed."""
+        if not self.terms:
+            return self.find_traces(store.stored_traces(), limit, skip=skip, sort=sort)
+        # Before the traces: of those that change meanwhile nothing is known.
+        changes = store.span_changes
+        since, matched = store.unmatched.get(self.terms, (0, ()))
+        unknown = (trace for trace in store.stored_traces() if trace.changed > since or trace.changed in matched)
+        found = list(islice(self._traces(unknown, sort), skip + limit))
+        if len(found) < min(skip + limit, _MOST_MATCHED):
+            if len(store.unmatched) >= _MOST_SEARCHES:
+                store.unmatched.clear()
+            store.unmatched[self.terms] = changes, {trace.changed for trace, _ in found}
+        return [spans for _, spans in found[skip:]]
 
     def find_logs(self, records: Iterable[StoredLog], limit: int, *, skip: int = 0) -> list[StoredLog]:
         """The `limit` log records that match after the first `skip`, or fewer if they are large."""
@@ -134,7 +156,11 @@ def _has_attribute(term: Term) -> Check:
         if of_origin is None:
             attributes = record.resource.attributes
             of_origin = of_origins[record.origin] = name in attributes and _is(term, attributes[name])
-        return of_origin or (may_match(record.raw) and any(_is(term, value) for value in record.values_of(name)))
+        if of_origin or not may_match(record.raw):
+            return of_origin
+        message = record.message()
+        kept = message.attributes, *(event.attributes for event in getattr(message, "events", ()))
+        return any(_is(term, plain_value(each.value)) for each in chain.from_iterable(kept) if each.key == name)
 
     return check
 

@@ -66,11 +66,6 @@ class Chart:
         return not self.dots and all(value is None for line in self.lines for value in line.values)
 
     @property
-    def has_failed(self) -> bool:
-        """Whether a dot stands for something that failed."""
-        return any(dot.failed for dot in self.dots)
-
-    @property
     def rows(self) -> list[tuple[str, list[str]]]:
         """The values as a table: a time and a text for each line."""
         return [

@@ -1,8 +1,8 @@
-"""How the pages write numbers, durations, sizes and times, as filters of their templates."""
+"""How the pages write numbers, durations, sizes and times: each function is a filter of the templates."""
 
 import json
 import math
-from collections.abc import Callable, Sized
+from collections.abc import Sized
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -63,11 +63,6 @@ def nanoseconds(value: int) -> str:
 def percent(value: float | None) -> str:
     """A share as per cent."""
     return NOTHING if value is None else f"{digits(value * 100)} %"
-
-
-def per_cent_of_width(value: float) -> str:
-    """A length as SVG has it, whatever the language of the process."""
-    return f"{value:.3f}%"
 
 
 def size(value: float) -> str:
@@ -133,11 +128,6 @@ def left_out(items: Sized) -> int:
     return max(len(items) - _MOST_ITEMS, 0)
 
 
-def spaced(name: str) -> str:
-    """A name of ours in words."""
-    return name.replace("_", " ")
-
-
 def is_long(value: PlainValue) -> bool:
     """Whether an attribute's value needs a line of its own."""
     text = plain(value)
@@ -148,13 +138,3 @@ def plural(number_of: int, one: str) -> str:
     """`3|plural:"span"` is "3 spans"."""
     many = one if one.endswith("series") else f"{one}es" if one.endswith("s") else f"{one}s"
     return f"{number_of:,} {one if number_of == 1 else many}"
-
-
-#: The filters of the templates.
-FILTERS: dict[str, Callable[..., object]] = {
-    each.__name__: each
-    for each in (
-        number, count, seconds, nanoseconds, percent, per_cent_of_width, size, clock, moment, iso, plain, message, some,
-        left_out, spaced, is_long, plural,
-    )
-}  # fmt: skip

@@ -39,14 +39,11 @@ def label_chart(entry: Entry, found: Sequence[Track], grid: Grid, by: str) -> Ch
         Line(name, lines[name], colour_of(name, names) if by == "mode" else colour)
         for colour, name in enumerate(names, start=2)
     ]
-    if entry.shape == "gauge":
-        return Chart(
-            "Value", grid.times, drawn, partial(in_unit, unit=entry.unit), (), f"sum by {by}", entry.unit in BYTES
-        )
     # Of a histogram the measurements are counted, whatever their unit.
     unit = "" if entry.shape == "histogram" else entry.unit
-    title = "Measurements per second" if entry.shape == "histogram" else "Increase per second"
-    return Chart(title, grid.times, drawn, partial(in_unit, unit=unit), (), f"by {by}", unit in BYTES)
+    titles = {"gauge": "Value", "histogram": "Measurements per second", "counter": "Increase per second"}
+    note = f"sum by {by}" if entry.shape == "gauge" else f"by {by}"
+    return Chart(titles[entry.shape], grid.times, drawn, partial(in_unit, unit=unit), (), note, unit in BYTES)
 
 
 def measured(found: Sequence[Track], grid: Grid) -> list[Buckets | None]:
@@ -103,8 +100,8 @@ def _size(values: Sequence[float | None]) -> float:
     return sum(abs(value) for value in values if value is not None)
 
 
-#: Degrees of colour above nothing.
-LEVELS = 8
+#: Of a bucket that holds something; 1 is the fullest.
+_FAINTEST = 0.12
 _MOST_ROWS = 16
 #: As wide as the other charts, so that the text is of the same size.
 _WIDTH, _ROW, _MARGIN_LEFT, _MARGIN_BOTTOM = 640, 20, 92, 22
@@ -112,20 +109,13 @@ _TIMES = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """One bucket in one step; places and sizes in the units of the drawing."""
-
-    x: float
-    y: int
-    level: int
-    title: str
-
-
-@dataclass(frozen=True, slots=True)
 class HeatMap:
-    """The drawing's parts; `label` says what it shows in words."""
+    """The drawing's parts, in its units; `label` says what it shows in words.
 
-    cells: list[Cell]
+    A cell is one bucket in one step: x, y, its shade from 0 to 1, and its title.
+    """
+
+    cells: list[tuple[float, int, float, str]]
     rows: list[tuple[int, str]]
     times: list[tuple[float, str]]
     cell_width: float
@@ -146,10 +136,10 @@ def heat_map(steps: Sequence[Buckets], grid: Grid, unit: str) -> HeatMap | None:
     rows = [(index * _ROW, _row_name(bounds, index, unit)) for index in range(len(bounds))]
     times = [time_of_day(time) for time in grid.times]
     cells = [
-        Cell(
+        (
             round(_MARGIN_LEFT + column * column_width, 2),
             index * _ROW,
-            max(math.ceil(LEVELS * math.sqrt(count / most)), 1),
+            round(max(math.sqrt(count / most), _FAINTEST), 2),
             f"{times[column]}, {rows[index][1]}: {digits(count)}",
         )
         for column, step in enumerate(counts)

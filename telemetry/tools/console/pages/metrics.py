@@ -1,7 +1,6 @@
 """The list of metrics, and one metric over time: by label, as quantiles, as a heat map, with its exemplars."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -21,7 +20,7 @@ from telemetry.tools.console.pages.overview import usual_window
 from telemetry.tools.console.pages.rendering import page
 from telemetry.tools.console.pages.shown_modes import colour_of, ordered
 from telemetry.tools.console.storage.buckets import added
-from telemetry.tools.console.storage.catalogue import Entry, entries, entry_of
+from telemetry.tools.console.storage.catalogue import GROUPS, Entry, entries, entry_of
 from telemetry.tools.console.storage.points import Exemplar
 from telemetry.tools.console.storage.store import Store
 
@@ -33,17 +32,6 @@ _MOST_EXEMPLARS = 40
 _MOST_LABELS = 100
 _MOST_LISTED = 500
 _MODE = "mode"
-
-
-@dataclass(frozen=True, slots=True)
-class ExemplarRow:
-    """An exemplar; `kept` says whether a span of its trace is still kept."""
-
-    exemplar: Exemplar
-    value: str
-    mode: str
-    labels: str
-    kept: bool
 
 
 @require_safe
@@ -64,7 +52,7 @@ def metrics(request: ConsoleRequest) -> HttpResponse:
         (entry, [(name, colour_of(name, modes)) for name in ordered(entry.modes)]) for entry in found[:_MOST_LISTED]
     ]
     context = {
-        "groups": [(group, list(rows)) for group, rows in groupby(listed, key=lambda row: row[0].group_name)],
+        "groups": [(group, list(rows)) for group, rows in groupby(listed, key=lambda row: GROUPS[row[0].group])],
         "listed": len(listed), "found": len(found), "entries": len(every), "text": text or "", "mode": mode,
         "modes": modes, "filtered": bool(text or mode), "kept": store.retained()["points"],
     }  # fmt: skip
@@ -141,12 +129,13 @@ def _charts(entry: Entry, found: Sequence[Track], grid: Grid, by: str) -> tuple[
     return charts, heat_map([added(filter(None, steps)) for steps in zip(*by_mode, strict=True)], grid, unit)
 
 
-def _exemplars(store: Store, entry: Entry, found: Sequence[Track]) -> list[ExemplarRow]:
+def _exemplars(store: Store, entry: Entry, found: Sequence[Track]) -> list[tuple[Exemplar, str, str, str, bool]]:
+    """The latest exemplars, each with its value, mode and labels, and whether a span of its trace is still kept."""
     pairs = [(exemplar, track) for track in found for exemplar in track.exemplars]
     pairs.sort(key=lambda pair: pair[0].time_ns, reverse=True)
     differing = _differing(found) - {_MODE, "service.instance.id"}
     return [
-        ExemplarRow(
+        (
             exemplar,
             in_unit(exemplar.value, entry.unit),
             track.mode,

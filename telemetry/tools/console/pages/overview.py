@@ -16,7 +16,7 @@ from telemetry.tools.console.pages.charts import Chart, Line
 from telemetry.tools.console.pages.formats import number, percent, seconds
 from telemetry.tools.console.pages.rendering import page
 from telemetry.tools.console.pages.shown_modes import colour_of, shown_modes
-from telemetry.tools.console.storage.history import Figures
+from telemetry.tools.console.storage.history import NO_FIGURES, Figures
 from telemetry.tools.console.storage.store import Store
 
 _STEPS = 75
@@ -37,11 +37,11 @@ class SignalCount:
 
 @dataclass(frozen=True, slots=True)
 class ModePanel:
-    """What the page shows of one mode."""
+    """What the page shows of one mode; `recent` is what happened in the window."""
 
     name: str
     colour: int
-    recent: Figures | None
+    recent: Figures
     totals: ModeTotals
     signals: list[SignalCount]
     workers: int
@@ -50,30 +50,9 @@ class ModePanel:
     stored: str | None
 
     @property
-    def rate(self) -> float | None:
-        """Requests per second in the window, None before the first server span."""
-        return self.recent.rate if self.recent else None
-
-    @property
-    def error_ratio(self) -> float | None:
-        """The share of failed requests in the window."""
-        return self.recent.error_ratio if self.recent else None
-
-    @property
     def quantiles(self) -> list[tuple[str, float | None]]:
         """Durations of the window's requests, in seconds."""
-        recent = self.recent
-        return [(f"p{share * 100:.0f}", recent.duration(share) if recent else None) for share in (0.5, 0.95, 0.99)]
-
-    @property
-    def freshness(self) -> float | None:
-        """The median of how late the window's spans came, in seconds."""
-        return self.recent.delay(0.5) if self.recent else None
-
-    @property
-    def freshness_worst(self) -> float | None:
-        """The 99th percentile of the same."""
-        return self.recent.delay(0.99) if self.recent else None
+        return [(f"p{share * 100:.0f}", self.recent.duration(share)) for share in (0.5, 0.95, 0.99)]
 
     @property
     def apart(self) -> int:
@@ -84,7 +63,7 @@ class ModePanel:
     @property
     def agrees(self) -> bool:
         """Whether the three agree, except for what may still be on its way."""
-        return self.apart <= (self.rate or 0) * _UNDER_WAY_SECONDS
+        return self.apart <= (self.recent.rate or 0) * _UNDER_WAY_SECONDS
 
 
 @require_safe
@@ -132,7 +111,7 @@ def mode_panels(console: ConsoleContext, window: int) -> list[ModePanel]:
             ModePanel(
                 name=mode,
                 colour=colour_of(mode, modes),
-                recent=recent.get(mode),
+                recent=recent.get(mode, NO_FIGURES),
                 totals=totals[mode],
                 signals=_signals(totals[mode], reported),
                 workers=len(active) - len(silent),

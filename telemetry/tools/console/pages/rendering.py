@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from inspect import getmembers, isfunction
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -11,7 +12,7 @@ from django.views.decorators.http import require_safe
 from jinja2 import Environment, FileSystemLoader
 
 from telemetry.tools.console.application import ConsoleRequest
-from telemetry.tools.console.pages.formats import FILTERS
+from telemetry.tools.console.pages import formats
 
 _HERE = Path(__file__).resolve().parents[1]
 _TYPES = {"console.css": "text/css", "console.js": "text/javascript", "icon.svg": "image/svg+xml"}
@@ -22,7 +23,7 @@ _PART = "HTTP_X_CONSOLE_PART"
 _environment = Environment(
     loader=FileSystemLoader(_HERE / "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
 )
-_environment.filters.update(FILTERS)
+_environment.filters.update(getmembers(formats, isfunction))
 _environment.globals["parts"] = _environment.get_template("parts.html").module
 #: The address of each file, with its content's hash: a browser may keep it for ever.
 _environment.globals["assets"] = {

@@ -1,5 +1,6 @@
 """One trace: its spans as a waterfall, with their log records, and the traces that link to it."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -9,8 +10,7 @@ from django.views.decorators.http import require_safe
 from telemetry.tools.console.application import ConsoleRequest
 from telemetry.tools.console.asking.parameters import Parameters, checked_trace_id
 from telemetry.tools.console.asking.search import linking_to
-from telemetry.tools.console.asking.statements import REPEATED, statement_of, table_of, title_of
-from telemetry.tools.console.pages.logs import rows_of as rows_of_logs
+from telemetry.tools.console.pages.lists import log_rows
 from telemetry.tools.console.pages.rendering import page
 from telemetry.tools.console.pages.shown_modes import colour_of, ordered, shown_modes
 from telemetry.tools.console.storage.records import STATUS_ERROR, LogRecord, Span, SpanEvent, StoredSpan
@@ -24,6 +24,11 @@ _DEEPEST = 12
 _TICKS = 5
 _MOST_MARKS = 50
 _MOST_NAMES = 10
+#: So many equal statements of one parent are shown as one.
+_REPEATED = 3
+_NAME = r'(?:"[^"]{1,200}"|`[^`]{1,200}`|\[[^\]]{1,200}\]|[^\s"`\[\](),;]{1,200})'
+_TABLE = re.compile(rf"\b(?:FROM|INTO|UPDATE|JOIN|TABLE)\s+(?:ONLY\s+)?({_NAME}(?:\.{_NAME})?)", re.IGNORECASE)
+_QUOTES = re.compile(r'["`\[\]]')
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +48,6 @@ class Row:
     marks: list[tuple[float, SpanEvent]]
 
     @property
-    def indent(self) -> int:
-        """How far the name is indented."""
-        return min(self.depth, _DEEPEST)
-
-    @property
     def duration_ns(self) -> int:
         """From start to end."""
         return max(self.span.end_ns - self.span.start_ns, 0)
@@ -56,28 +56,6 @@ class Row:
     def failed(self) -> bool:
         """Whether the span has the status error."""
         return self.span.status == "error"
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of the waterfall: a span, or several with the same statement and parent, folded."""
-
-    rows: list[Row]
-
-    @property
-    def repeated(self) -> int:
-        """How many spans are folded, 0 for a single one."""
-        return len(self.rows) if len(self.rows) > 1 else 0
-
-    @property
-    def duration_ns(self) -> int:
-        """How long the spans took together."""
-        return sum(row.duration_ns for row in self.rows)
-
-    @property
-    def failed(self) -> bool:
-        """Whether one of them has the status error."""
-        return any(row.failed for row in self.rows)
 
 
 @require_safe
@@ -89,7 +67,7 @@ def trace(request: ConsoleRequest, trace_id: str) -> HttpResponse:
     spans = store.stored_trace(trace_id)
     stored_records = list(reversed(store.stored_logs(trace_id)))
     modes = shown_modes(store)
-    records = rows_of_logs(affordable(stored_records, _MOST_RECORDS), modes)
+    records = log_rows(affordable(stored_records, _MOST_RECORDS), modes)
     context = {
         "trace_id": trace_id,
         "lines": [],
@@ -142,8 +120,8 @@ def rows_of(spans: Sequence[StoredSpan], records: Iterable[LogRecord]) -> list[R
         left = _share(span.start_ns - start, total)
         row = Row(
             span=decoded,
-            title=title_of(decoded),
-            depth=depths[span],
+            title=_title(decoded),
+            depth=min(depths[span], _DEEPEST),
             left=left,
             width=min(_share(duration, total), 100 - left),
             own_ns=max(duration - _covered(span, children.get(span.span_id, [])), 0),
@@ -154,20 +132,38 @@ def rows_of(spans: Sequence[StoredSpan], records: Iterable[LogRecord]) -> list[R
     return rows
 
 
-def _folded(rows: Sequence[Row]) -> list[Line]:
-    """The lines, with the spans of one parent that repeat a statement as one where the first of them is."""
+def _folded(rows: Sequence[Row]) -> list[list[Row]]:
+    """The lines: a span each, or several of one parent that repeat a statement, where the first of them is."""
     parents = {row.span.parent_span_id for row in rows}
     same: dict[object, list[Row]] = {}
     for row in rows:
         span = row.span
-        folds = table_of(span) and span.span_id not in parents
-        key = (span.parent_span_id, span.name, statement_of(span)) if folds else span.span_id
+        folds = _table(span) and span.span_id not in parents
+        key = (span.parent_span_id, span.name, _statement(span)) if folds else span.span_id
         same.setdefault(key, []).append(row)
     lines = []
     for several in same.values():
-        lines += [Line(several)] if len(several) >= REPEATED else [Line([one]) for one in several]
+        lines += [several] if len(several) >= _REPEATED else [[one] for one in several]
     place = {row.span.span_id: index for index, row in enumerate(rows)}
-    return sorted(lines, key=lambda line: place[line.rows[0].span.span_id])
+    return sorted(lines, key=lambda line: place[line[0].span.span_id])
+
+
+def _statement(span: Span) -> str:
+    """The statement of a database's span, empty for others."""
+    return str(span.attributes.get("db.query.text") or span.attributes.get("db.statement") or "")
+
+
+def _table(span: Span) -> str:
+    """The first table of the statement, empty for spans without one."""
+    table = span.attributes.get("db.collection.name")
+    found = None if table else _TABLE.search(_statement(span))
+    return _QUOTES.sub("", found[1]) if found else str(table or "")
+
+
+def _title(span: Span) -> str:
+    """The span's name with the table of its statement, where the name does not have it."""
+    table = _table(span)
+    return span.name if table in span.name else f"{span.name} {table}"
 
 
 def _share(part: int, total: int) -> float:

@@ -71,23 +71,19 @@ class _Request:
         self._store = store
         self._data = memoryview(data)
         self._longest = store.limits.record_bytes
-        self._splitter = Splitter(store.limits.message_records, self._longest)
+        self.splitter = Splitter(store.limits.message_records, self._longest)
         self._rejected: Counter[str] = Counter()
 
     def parts(self) -> Iterator[tuple[Origin, memoryview]]:
         """The spans, log records or metrics, each with its origin."""
-        _, resources = self._splitter.split(self._data, _RESOURCES)
+        _, resources = self.splitter.split(self._data, _RESOURCES)
         for _, resource in resources:
-            resource_head, scopes = self._splitter.split(resource, _SCOPES)
+            resource_head, scopes = self.splitter.split(resource, _SCOPES)
             for _, scope in scopes:
-                scope_head, records = self._splitter.split(scope, _RECORDS)
+                scope_head, records = self.splitter.split(scope, _RECORDS)
                 origin = self._store.origins.get(resource_head, scope_head)
                 for _, record in records:
                     yield origin, record
-
-    def split(self, message: memoryview, numbers: set[int]) -> tuple[bytes, list[tuple[int, memoryview]]]:
-        """Take a message inside of the request apart."""
-        return self._splitter.split(message, numbers)
 
     def fits(self, record: memoryview) -> bool:
         """Whether the record may be decoded; one that may not is rejected."""
@@ -156,13 +152,13 @@ def ingest_metrics(store: Store, data: bytes, refuse: int = 0) -> Rejection:
     request = _Request(store, data)
     points: list[IncomingPoint] = []
     for origin, metric in request.parts():
-        head, kinds = request.split(metric, set(_KINDS))
+        head, kinds = request.splitter.split(metric, set(_KINDS))
         if not kinds:
             continue
         # Of several kinds, which protobuf allows on the wire, the last one counts.
         number, body = kinds[-1]
         kind = _KINDS[number]
-        rest, parts = request.split(body, _POINTS)
+        rest, parts = request.splitter.split(body, _POINTS)
         described = metrics_pb2.Metric.FromString(head)
         if not described.name:
             request.reject("without a metric name", len(parts))

@@ -3,13 +3,31 @@
 import threading
 from collections import Counter
 from collections.abc import Callable
+from typing import Any, cast
 
 from google.protobuf.message import DecodeError, Message
+from google.rpc import code_pb2, error_details_pb2, status_pb2  # type: ignore[import-untyped]
 
 from telemetry.tools.console.receiving.faults import Faults
 from telemetry.tools.console.receiving.ingest import Signal
 from telemetry.tools.console.receiving.wire import TooLargeError
 from telemetry.tools.console.storage.store import Store
+
+#: The gRPC code of a refusal, by HTTP status. OTLP's clients retry UNAVAILABLE, and RESOURCE_EXHAUSTED with RetryInfo.
+_CODES: dict[int, int] = {
+    400: code_pb2.INVALID_ARGUMENT,
+    401: code_pb2.UNAUTHENTICATED,
+    403: code_pb2.PERMISSION_DENIED,
+    404: code_pb2.UNIMPLEMENTED,
+    405: code_pb2.UNIMPLEMENTED,
+    413: code_pb2.RESOURCE_EXHAUSTED,
+    415: code_pb2.INVALID_ARGUMENT,
+    429: code_pb2.RESOURCE_EXHAUSTED,
+    500: code_pb2.INTERNAL,
+    502: code_pb2.UNAVAILABLE,
+    503: code_pb2.UNAVAILABLE,
+    504: code_pb2.UNAVAILABLE,
+}
 
 
 class Refusal(Exception):  # noqa: N818 (a refusal is an answer, not an error of ours)
@@ -20,6 +38,27 @@ class Refusal(Exception):  # noqa: N818 (a refusal is an answer, not an error of
         self.status = status
         self.message = message
         self.retry_after = retry_after
+
+    @property
+    def code(self) -> int:
+        """The number in google.rpc.Code that goes with the HTTP status."""
+        return _CODES.get(self.status, int(code_pb2.UNKNOWN))
+
+    @property
+    def retry_info(self) -> Message | None:
+        """A google.rpc.RetryInfo, if there is a time after which to try again."""
+        if self.retry_after is None:
+            return None
+        info: Any = error_details_pb2.RetryInfo()
+        info.retry_delay.FromNanoseconds(round(self.retry_after * 1e9))
+        return cast("Message", info)
+
+    def rpc_status(self, detail: Message | None = None) -> Message:
+        """The body of OTLP's errors: a google.rpc.Status."""
+        status: Any = status_pb2.Status(code=self.code, message=self.message)
+        if detail is not None:
+            status.details.add().Pack(detail)
+        return cast("Message", status)
 
 
 class Receiver:

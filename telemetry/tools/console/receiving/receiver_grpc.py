@@ -9,7 +9,6 @@ from google.protobuf.message import Message
 
 from telemetry.tools.console.receiving.ingest import SIGNALS, Signal
 from telemetry.tools.console.receiving.receiver import Receiver, Refusal
-from telemetry.tools.console.receiving.rpc_status import retry_info, rpc_code, rpc_status
 
 _THREADS = 8
 _CALLS = 64
@@ -65,13 +64,13 @@ class OtlpGrpcServer:
 
 
 def _abort(context: grpc.ServicerContext, refusal: Refusal) -> NoReturn:
-    if refusal.retry_after is not None:
-        retry = retry_info(refusal.retry_after)
+    retry = refusal.retry_info
+    if retry is not None:
         metadata: Any = (
-            ("grpc-status-details-bin", rpc_status(refusal.status, refusal.message, retry).SerializeToString()),
+            ("grpc-status-details-bin", refusal.rpc_status(retry).SerializeToString()),
             # OpenTelemetry's Python exporter reads this one.
             ("google.rpc.retryinfo-bin", retry.SerializeToString()),
         )
         context.set_trailing_metadata(metadata)
-    context.abort(_CODES[rpc_code(refusal.status)], refusal.message)
+    context.abort(_CODES[refusal.code], refusal.message)
     raise AssertionError("abort returned")  # pragma: no cover (grpc's abort always raises)

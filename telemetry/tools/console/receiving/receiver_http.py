@@ -1,9 +1,12 @@
 """OTLP over HTTP as a WSGI application: protobuf and JSON, plain or gzip."""
 
+import gzip
+import io
 import math
 import zlib
 from collections.abc import Iterable
 from http import HTTPStatus
+from http.client import responses
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from google.protobuf.message import Message
@@ -11,14 +14,9 @@ from google.protobuf.message import Message
 from telemetry.tools.console.receiving.ingest import SIGNALS
 from telemetry.tools.console.receiving.otlp_json import encode_json, json_to_protobuf
 from telemetry.tools.console.receiving.receiver import Receiver, Refusal
-from telemetry.tools.console.receiving.rpc_status import rpc_status
 
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
-
-_GZIP_WBITS = 16 + zlib.MAX_WBITS
-#: Each one takes a copy of all that follow.
-_MEMBERS = 100
 
 
 class OtlpHttpApplication:
@@ -60,23 +58,13 @@ class OtlpHttpApplication:
         return self._inflate(data) if encoding == "gzip" else data
 
     def _inflate(self, data: bytes) -> bytes:
-        """Decompress, never more than the limit; a gzip stream may have several members."""
-        inflated = b""
-        members = 0
+        """Decompress, never more than the limit."""
         try:
-            while data:
-                members += 1
-                if members > _MEMBERS:
-                    raise Refusal(400, f"the gzip data has more than {_MEMBERS} members")
-                member = zlib.decompressobj(_GZIP_WBITS)
-                inflated += member.decompress(data, self._message_bytes + 1 - len(inflated))
-                if len(inflated) > self._message_bytes:
-                    raise self._too_large()
-                if not member.eof:
-                    raise Refusal(400, "the gzip data is cut short")
-                data = member.unused_data
-        except zlib.error as error:
+            inflated = gzip.GzipFile(fileobj=io.BytesIO(data)).read(self._message_bytes + 1)
+        except (OSError, EOFError, zlib.error) as error:
             raise Refusal(400, f"not gzip data: {error}") from None
+        if len(inflated) > self._message_bytes:
+            raise self._too_large()
         return inflated
 
     def _too_large(self) -> Refusal:
@@ -89,18 +77,14 @@ def _refuse(refusal: Refusal, content_type: str, start_response: StartResponse) 
         headers.append(("Retry-After", str(math.ceil(refusal.retry_after))))
     if refusal.status == HTTPStatus.METHOD_NOT_ALLOWED:
         headers.append(("Allow", "POST"))
-    status = rpc_status(refusal.status, refusal.message)
     encoding = PROTOBUF if content_type == PROTOBUF else JSON
-    return _respond(start_response, refusal.status, encoding, status, headers)
+    return _respond(start_response, refusal.status, encoding, refusal.rpc_status(), headers)
 
 
 def _respond(
     start_response: StartResponse, status: int, encoding: str, message: Message, headers: list[tuple[str, str]]
 ) -> Iterable[bytes]:
     body = encode_json(message) if encoding == JSON else message.SerializeToString()
-    try:
-        phrase = HTTPStatus(status).phrase
-    except ValueError:
-        phrase = "Refused"
-    start_response(f"{status} {phrase}", [("Content-Type", encoding), ("Content-Length", str(len(body))), *headers])
+    line = f"{status} {responses.get(status, 'Refused')}"
+    start_response(line, [("Content-Type", encoding), ("Content-Length", str(len(body))), *headers])
     return [body]

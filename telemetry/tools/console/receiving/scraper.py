@@ -8,12 +8,12 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from urllib.parse import SplitResult, urlsplit
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
 
 from prometheus_client import Metric
+from prometheus_client import parser as prometheus_parser
 from prometheus_client.openmetrics import parser as openmetrics_parser
-from prometheus_client.parser import text_string_to_metric_families
 
 from telemetry.tools.console.storage.store import Store
 
@@ -99,9 +99,8 @@ class _Scrape:
             except Exception as failure:  # noqa: BLE001 (whatever a target sends, the scraper continues)
                 error = f"{type(failure).__name__}: {failure}"
             before = self.state
-            self.state = TargetState(
-                name=self._target.name,
-                url=self._target.url,
+            self.state = replace(
+                before,
                 up=not error,
                 last_error=error[:500],
                 last_scrape_ns=time_ns,
@@ -126,7 +125,8 @@ class _Scrape:
     def _fetch(self) -> Iterable[Metric]:
         parts = urlsplit(self._target.url)
         deadline = time.monotonic() + _TIMEOUT_SECONDS
-        connection = _connection(parts)
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        connection = kind(parts.hostname or "", parts.port, timeout=_CONNECT_TIMEOUT_SECONDS)
         headers = {"Accept": _ACCEPT, "User-Agent": "user-api-console"}
         if self._target.token:
             headers["Authorization"] = f"Bearer {self._target.token}"
@@ -147,20 +147,11 @@ class _Scrape:
             connection.close()
         if text.count("\n") > _MOST_LINES:
             raise ScrapeError(f"the answer has more than {_MOST_LINES} lines")
-        parse = (
-            openmetrics_parser.text_string_to_metric_families
-            if content_type == _OPENMETRICS
-            else text_string_to_metric_families
-        )
+        parser = openmetrics_parser if content_type == _OPENMETRICS else prometheus_parser
         try:
-            return list(parse(text))
+            return list(parser.text_string_to_metric_families(text))
         except (ValueError, KeyError, IndexError) as error:
             raise ScrapeError(f"not a valid {content_type} exposition: {error}") from None
-
-
-def _connection(parts: SplitResult) -> http.client.HTTPConnection:
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    return kind(parts.hostname or "", parts.port, timeout=_CONNECT_TIMEOUT_SECONDS)
 
 
 def _read(response: http.client.HTTPResponse, deadline: float) -> bytes:

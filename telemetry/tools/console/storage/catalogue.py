@@ -57,11 +57,6 @@ class Entry:
         """Its group's place in GROUPS."""
         return _GROUP_OF.get(re.split(r"[._]", self.first.name)[0], 0)
 
-    @property
-    def group_name(self) -> str:
-        """Its group."""
-        return GROUPS[self.group]
-
     def add(self, metric: MetricSummary) -> None:
         """Add another instrument of this metric."""
         self.instruments.append(metric.instrument)
@@ -76,21 +71,16 @@ def _unit_in(entry: Entry) -> str:
 
 def entries(metrics: Iterable[MetricSummary]) -> list[Entry]:
     """All entries by group and name."""
-    known = list(metrics)
     found: list[Entry] = []
     by_scraped_name: dict[str, Entry] = {}
-    for metric in known:
-        if metric.instrument.source == "otlp":
-            entry = Entry()
-            entry.add(metric)
-            found.append(entry)
+    for metric in sorted(metrics, key=lambda metric: metric.instrument.source != "otlp"):
+        received = metric.instrument.source == "otlp"
+        entry = None if received else by_scraped_name.get(metric.instrument.name)
+        if entry is None:
+            found.append(entry := Entry())
+        if received:
             by_scraped_name.setdefault(_scraped_name(metric.instrument), entry)
-    for metric in known:
-        if metric.instrument.source != "otlp":
-            twin = by_scraped_name.get(metric.instrument.name)
-            if twin is None:
-                found.append(twin := Entry())
-            twin.add(metric)
+        entry.add(metric)
     return sorted(found, key=lambda entry: (entry.group, entry.first.name))
 
 

@@ -4,7 +4,7 @@ import sys
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from telemetry.tools.console.counting.counts import ByMode
 from telemetry.tools.console.storage.buckets import Buckets, quantile
@@ -42,17 +42,15 @@ _RECENT_SLOTS = 30
 _SHORTEST_DELAY, _LONGEST_DELAY = 2.0, 15.0
 
 
+@dataclass(slots=True)
 class Slot:
     """What ended within two seconds: requests, failed ones, their durations, and how late their spans came."""
 
-    __slots__ = ("delays", "durations", "errors", "number", "requests")
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.requests = 0
-        self.errors = 0
-        self.durations = new_counts()
-        self.delays = new_counts()
+    number: int
+    requests: int = 0
+    errors: int = 0
+    durations: "array[int]" = field(default_factory=new_counts)
+    delays: "array[int]" = field(default_factory=new_counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +65,9 @@ class Figures:
     delays: Sequence[int]
 
     @property
-    def rate(self) -> float:
-        """Requests per second."""
-        return self.requests / self.seconds
+    def rate(self) -> float | None:
+        """Requests per second, None before the first."""
+        return self.requests / self.seconds if self.seconds else None
 
     @property
     def error_ratio(self) -> float | None:
@@ -83,6 +81,10 @@ class Figures:
     def delay(self, share: float) -> float | None:
         """A quantile of the time from the end of a request to the arrival of its span."""
         return quantile(Buckets(_BOUNDS, self.delays), share)
+
+
+#: Of a mode before its first server span.
+NO_FIGURES = Figures(0, 0, 0, 0, (), ())
 
 
 class ModeHistory:

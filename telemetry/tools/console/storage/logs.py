@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator
 
-from telemetry.tools.console.storage.limits import SignalLimits
 from telemetry.tools.console.storage.records import StoredLog
-from telemetry.tools.console.storage.retention import BoundedQueue
+from telemetry.tools.console.storage.retention import BoundedQueue, SignalLimits
 
 #: What the index takes for each trace (measured on CPython 3.11; bytes).
 TRACE_OVERHEAD = 250

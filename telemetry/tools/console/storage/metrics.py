@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 from prometheus_client.samples import Sample
 
 from telemetry.tools.console.receiving.values import digest, plain_attributes
-from telemetry.tools.console.storage.limits import SignalLimits
 from telemetry.tools.console.storage.origin import LONGEST_NAME, UNKNOWN_MODE, Origin
 from telemetry.tools.console.storage.points import POINT_CLASSES, Instrument, Series, StoredPoint
-from telemetry.tools.console.storage.retention import BoundedQueue
+from telemetry.tools.console.storage.retention import BoundedQueue, SignalLimits
 
 
 @dataclass(slots=True)
@@ -102,20 +101,18 @@ class MetricStore(BoundedQueue[StoredPoint]):
 
     def summaries(self) -> list[MetricSummary]:
         """All metrics by name; one of OTLP and a scraped one of the same name are two."""
-        found: dict[tuple[str, str], MetricSummary] = {}
+        found: dict[tuple[str, str], list[Series]] = {}
         for name in sorted(self._by_name):
-            tracks: dict[tuple[str, str], set[Hashable]] = {}
             for series in self._by_name[name].values():
-                key = (name, series.instrument.source)
-                summary = found.get(key)
-                if summary is None:
-                    summary = found[key] = MetricSummary(series.instrument, set(), 0)
-                summary.modes.add(series.mode)
-                if series.track is not None:
-                    tracks.setdefault(key, set()).add(series.track)
-            for key, drawn in tracks.items():
-                found[key].series = len(drawn)
-        return list(found.values())
+                found.setdefault((name, series.instrument.source), []).append(series)
+        return [
+            MetricSummary(
+                several[0].instrument,
+                {series.mode for series in several},
+                len({series.track for series in several if series.track is not None}),
+            )
+            for several in found.values()
+        ]
 
     def named(self, name: str) -> list[Series]:
         """The series of one metric, in order of appearance."""

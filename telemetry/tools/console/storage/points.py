@@ -117,7 +117,7 @@ class Series:
         # Only the points that are asked for are touched: of a full store, most are in no cache of the processor.
         after = [bisect_right(self.points, time_ns, key=attrgetter("time_ns")) for time_ns in times_ns]
         if self.delta:
-            return self.latest(len(self.points) - after[0])
+            return self.latest(max(len(self.points) - after[0], 1))
         last = len(self.points) - 1
         places = {last, *after, *(place - 1 for place in after)}
         return [self.points[place] for place in sorted(places) if 0 <= place <= last]
@@ -164,7 +164,7 @@ class OtlpPoint:
         """Read everything that the point holds."""
         message = self.message()
         exemplars = () if self.kind == "summary" else tuple(read_exemplar(item) for item in message.exemplars)
-        return Point(self.time_ns, message.start_time_unix_nano, _READERS[self.kind](message), exemplars)
+        return Point(self.time_ns, message.start_time_unix_nano, _read(message), exemplars)
 
 
 class SamplePoint:
@@ -208,43 +208,24 @@ def read_exemplar(message: metrics_pb2.Exemplar) -> Exemplar:
     )
 
 
-def _read_number(message: metrics_pb2.NumberDataPoint) -> dict[str, Any]:
-    return {"value": _number(message)}
+#: Fields that Point has by itself, and names that are shorter than OTLP's.
+_COMMON = frozenset({"attributes", "exemplars", "flags", "start_time_unix_nano", "time_unix_nano"})
+_NAMES = {"explicit_bounds": "bounds", "quantile_values": "quantiles"}
 
 
-def _optional(message: Any, names: Sequence[str]) -> dict[str, Any]:
-    return {name: getattr(message, name) if message.HasField(name) else None for name in names}
-
-
-def _read_histogram(message: metrics_pb2.HistogramDataPoint) -> dict[str, Any]:
-    return {
-        "count": message.count,
-        **_optional(message, ("sum", "min", "max")),
-        "bounds": list(message.explicit_bounds),
-        "bucket_counts": list(message.bucket_counts),
-    }
-
-
-def _read_exponential(message: metrics_pb2.ExponentialHistogramDataPoint) -> dict[str, Any]:
-    return {
-        "count": message.count,
-        **_optional(message, ("sum", "min", "max")),
-        "scale": message.scale,
-        "zero_count": message.zero_count,
-        "positive": {"offset": message.positive.offset, "bucket_counts": list(message.positive.bucket_counts)},
-        "negative": {"offset": message.negative.offset, "bucket_counts": list(message.negative.bucket_counts)},
-    }
-
-
-def _read_summary(message: metrics_pb2.SummaryDataPoint) -> dict[str, Any]:
-    quantiles = [{"quantile": item.quantile, "value": item.value} for item in message.quantile_values]
-    return {"count": message.count, "sum": message.sum, "quantiles": quantiles}
-
-
-_READERS: dict[str, Any] = {
-    "gauge": _read_number,
-    "sum": _read_number,
-    "histogram": _read_histogram,
-    "exponential_histogram": _read_exponential,
-    "summary": _read_summary,
-}
+def _read(message: Any) -> dict[str, Any]:
+    """What a point measured, by the fields of its kind; None for an optional one that is not set."""
+    if isinstance(message, metrics_pb2.NumberDataPoint):
+        return {"value": _number(message)}
+    found = {}
+    for described in message.DESCRIPTOR.fields:
+        name, value = described.name, getattr(message, described.name)
+        if isinstance(value, Message):
+            value = _read(value)
+        elif isinstance(value, Sequence):
+            value = [_read(item) if isinstance(item, Message) else item for item in value]
+        elif described.has_presence and not message.HasField(name):
+            value = None
+        if name not in _COMMON:
+            found[_NAMES.get(name, name)] = value
+    return found

@@ -5,10 +5,8 @@ holds the fields that indexes, filters and lists need, and the OTLP bytes; `deco
 """
 
 import sys
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.logs.v1 import logs_pb2
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 from opentelemetry.proto.trace.v1 import trace_pb2
@@ -105,10 +103,6 @@ class _Stored:
         return self.origin.scope
 
 
-def _values_of(name: str, attributes: Iterable[KeyValue]) -> Iterator[PlainValue]:
-    return (plain_value(attribute.value) for attribute in attributes if attribute.key == name)
-
-
 class StoredSpan(_Stored):
     """A span as the store keeps it; `status_code` is that of a request's answer, else 0."""
 
@@ -135,16 +129,13 @@ class StoredSpan(_Stored):
         self.raw = raw
         self.size = len(raw) + SPAN_OVERHEAD + sys.getsizeof(self.name)
 
-    def values_of(self, name: str) -> Iterator[PlainValue]:
-        """The values of the attribute of that name, of the span and its events; cheaper than to decode all of it."""
-        message = trace_pb2.Span.FromString(self.raw)
-        yield from _values_of(name, message.attributes)
-        for event in message.events:
-            yield from _values_of(name, event.attributes)
+    def message(self) -> trace_pb2.Span:
+        """The OTLP message."""
+        return trace_pb2.Span.FromString(self.raw)
 
     def decode(self) -> Span:
         """Read everything that the span holds."""
-        message = trace_pb2.Span.FromString(self.raw)
+        message = self.message()
         return Span(
             trace_id=self.trace_id.hex(),
             span_id=self.span_id.hex(),
@@ -181,13 +172,13 @@ class StoredLog(_Stored):
         self.raw = raw
         self.size = len(raw) + LOG_OVERHEAD
 
-    def values_of(self, name: str) -> Iterator[PlainValue]:
-        """The values of the attribute of that name."""
-        return _values_of(name, logs_pb2.LogRecord.FromString(self.raw).attributes)
+    def message(self) -> logs_pb2.LogRecord:
+        """The OTLP message."""
+        return logs_pb2.LogRecord.FromString(self.raw)
 
     def decode(self) -> LogRecord:
         """Read everything that the log record holds."""
-        message = logs_pb2.LogRecord.FromString(self.raw)
+        message = self.message()
         return LogRecord(
             time_ns=self.time_ns,
             observed_time_ns=message.observed_time_unix_nano,

@@ -1,14 +1,45 @@
-"""A first-in first-out queue that is bounded by number and by bytes."""
+"""How much the console keeps and one message may hold, and a first-in first-out queue bounded by number and bytes."""
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from itertools import islice
+from operator import attrgetter
 from typing import Generic, Protocol, TypeVar
 
-from telemetry.tools.console.storage.limits import SignalLimits
 from telemetry.tools.console.storage.origin import Origin
+
+MEBIBYTE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class SignalLimits:
+    """The most that is kept of one signal; whichever limit is reached first evicts the oldest."""
+
+    records: int
+    bytes: int
+
+    def __post_init__(self) -> None:
+        for name in ("records", "bytes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"SignalLimits.{name} is {getattr(self, name)}; expected an integer from 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of the store per signal, and of one OTLP message after decompression.
+
+    `message_records` bounds the resources, scopes, metrics and records of a message; a larger message is refused. A
+    record of more than `record_bytes` is rejected: decoded it can take 30 times as much.
+    """
+
+    spans: SignalLimits = field(default_factory=lambda: SignalLimits(50_000, 64 * MEBIBYTE))
+    logs: SignalLimits = field(default_factory=lambda: SignalLimits(50_000, 64 * MEBIBYTE))
+    points: SignalLimits = field(default_factory=lambda: SignalLimits(500_000, 64 * MEBIBYTE))
+    message_bytes: int = 4 * MEBIBYTE
+    message_records: int = 50_000
+    record_bytes: int = MEBIBYTE // 4
 
 
 class Sized(Protocol):
@@ -18,17 +49,18 @@ class Sized(Protocol):
     def size(self) -> int: ...
 
 
+Item = TypeVar("Item")
 SizedT = TypeVar("SizedT", bound=Sized)
 
 #: What one page or answer decodes at most (bytes as stored).
 _ONE_ANSWER = 4 << 20
 
 
-def affordable(records: Iterable[SizedT], most: int) -> Iterator[SizedT]:
+def affordable(records: Iterable[Item], most: int, size: Callable[[Item], int] = attrgetter("size")) -> Iterator[Item]:
     """The first `most` records, or fewer if they are large: what they become in an answer takes many times as much."""
     left = _ONE_ANSWER
     for record in islice(records, most):
-        left -= record.size
+        left -= size(record)
         if left < 0:
             return
         yield record

@@ -4,12 +4,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from operator import attrgetter
 
-from telemetry.tools.console.storage.limits import SignalLimits
 from telemetry.tools.console.storage.records import KIND_SERVER, STATUS_ERROR, StoredSpan
-from telemetry.tools.console.storage.retention import BoundedQueue
+from telemetry.tools.console.storage.retention import BoundedQueue, SignalLimits
 
 #: What the index takes for each trace, and for each span with links (measured on CPython 3.11; bytes).
-TRACE_OVERHEAD = 370
+TRACE_OVERHEAD = 410
 LINKING_OVERHEAD = 110
 #: Later than any time of a span, which has 64 bits.
 _NEVER_NS = 1 << 64
@@ -38,16 +37,18 @@ class TraceSummary:
 class Trace(dict[bytes, StoredSpan]):
     """The spans of one trace by id, with its first start and its last end (nanoseconds since the epoch).
 
-    `shortened` says that a span was evicted since these two were found.
+    `shortened` says that a span was evicted since these two were found. `changed` is a number that no other trace has
+    and that rises whenever a span comes or goes.
     """
 
-    __slots__ = ("end_ns", "shortened", "start_ns")
+    __slots__ = ("changed", "end_ns", "shortened", "start_ns")
 
     def __init__(self) -> None:
         super().__init__()
         self.start_ns = _NEVER_NS
         self.end_ns = 0
         self.shortened = False
+        self.changed = 0
 
     @property
     def duration_ns(self) -> int:
@@ -70,7 +71,10 @@ class SpanStore(BoundedQueue[StoredSpan]):
     def __init__(self, limits: SignalLimits) -> None:
         super().__init__(limits)
         self._traces: dict[bytes, Trace] = {}
-        self._linking: dict[StoredSpan, None] = {}
+        #: The spans that have links, in order of arrival.
+        self.linking: dict[StoredSpan, None] = {}
+        #: How often a trace has changed.
+        self.changes = 0
 
     def add(self, span: StoredSpan) -> bool:
         """Keep the span; False if one with the same trace and span id is kept already (the first one stays)."""
@@ -82,8 +86,9 @@ class SpanStore(BoundedQueue[StoredSpan]):
             return False
         trace[span.span_id] = span
         trace.include(span)
+        self.changes = trace.changed = self.changes + 1
         if span.has_links:
-            self._linking[span] = None
+            self.linking[span] = None
             self.charge(LINKING_OVERHEAD)
         self.share(span.origin)
         self.append(span)
@@ -94,9 +99,10 @@ class SpanStore(BoundedQueue[StoredSpan]):
         trace = self._traces[span.trace_id]
         del trace[span.span_id]
         if span.has_links:
-            del self._linking[span]
+            del self.linking[span]
             self.charge(-LINKING_OVERHEAD)
         trace.shortened = True
+        self.changes = trace.changed = self.changes + 1
         if not trace:
             del self._traces[span.trace_id]
             self.charge(-TRACE_OVERHEAD)
@@ -111,10 +117,6 @@ class SpanStore(BoundedQueue[StoredSpan]):
                 trace.end_ns = max(span.end_ns for span in trace.values())
                 trace.shortened = False
         return found
-
-    def linking(self) -> list[StoredSpan]:
-        """The spans that have links, in order of arrival."""
-        return list(self._linking)
 
 
 def root_of(spans: list[StoredSpan]) -> StoredSpan:

@@ -2,24 +2,22 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from itertools import chain, islice
 
 from prometheus_client import Metric
 
 from telemetry.tools.console.asking.calls import Calls, calls_between
-from telemetry.tools.console.counting.counters import Counters
-from telemetry.tools.console.counting.counts import ModeTotals
+from telemetry.tools.console.counting.counts import Counters, ModeTotals
 from telemetry.tools.console.counting.fates import FATE_METRICS, Fates, started_at
 from telemetry.tools.console.counting.senders import SERVER_LOGGER, Sender, Senders
 from telemetry.tools.console.storage.history import SLOT_SECONDS, Figures, History
-from telemetry.tools.console.storage.limits import Limits
 from telemetry.tools.console.storage.logs import LogStore
 from telemetry.tools.console.storage.metrics import IncomingPoint, MetricStore, MetricSummary
 from telemetry.tools.console.storage.origin import OriginCache
 from telemetry.tools.console.storage.points import Instrument, OtlpPoint, SamplePoint, Series, StoredPoint
 from telemetry.tools.console.storage.records import KIND_SERVER, LogRecord, Span, StoredLog, StoredSpan
-from telemetry.tools.console.storage.retention import Retained
+from telemetry.tools.console.storage.retention import Limits, Retained
 from telemetry.tools.console.storage.spans import SpanStore, Trace, TraceSummary, summarize
 
 #: The logger of the service that writes one record per request.
@@ -45,6 +43,8 @@ class Store:
         self._counters = Counters()
         self._history = History()
         self._senders = Senders()
+        #: What searches have found out, by their terms: until which change no trace matches, except some.
+        self.unmatched: dict[Hashable, tuple[int, Collection[int]]] = {}
         self._replays = False
         self._latest_ns = 0
 
@@ -176,27 +176,26 @@ class Store:
         with self._changed:
             return self._changed.wait_for(lambda: condition(self), timeout)
 
-    def traces(
-        self, limit: int | None = None, mode: str | None = None, service: str | None = None
-    ) -> list[TraceSummary]:
-        """Summaries of the latest traces, the newest first; those in which a span has that mode, and that service."""
-        found = (
-            spans
-            for spans in map(Trace.spans, self.stored_traces())
-            if (mode is None or any(span.resource.mode == mode for span in spans))
-            and (service is None or any(span.resource.service == service for span in spans))
-        )
-        return list(map(summarize, islice(filter(None, found), limit)))
+    def traces(self, limit: int | None = None, mode: str | None = None) -> list[TraceSummary]:
+        """Summaries of the latest traces, the newest first; those in which a span has that mode."""
+        kept = filter(None, map(Trace.spans, self.stored_traces()))
+        found = (spans for spans in kept if mode is None or any(span.resource.mode == mode for span in spans))
+        return list(map(summarize, islice(found, limit)))
 
     def stored_traces(self, trace_id: str | None = None) -> list[Trace]:
         """The traces, which go on changing, the one that appeared last first; only one if its id in hex is given."""
         with self._changed:
             return self._spans.latest(None if trace_id is None else bytes.fromhex(trace_id))
 
+    @property
+    def span_changes(self) -> int:
+        """How often a trace has changed."""
+        return self._spans.changes
+
     def linking_spans(self) -> list[StoredSpan]:
         """The spans that have links, undecoded, in order of arrival."""
         with self._changed:
-            return self._spans.linking()
+            return list(self._spans.linking)
 
     def stored_logs(self, trace_id: str | None = None) -> list[StoredLog]:
         """The log records, undecoded, the newest first; of one trace if its id in hex is given."""
