@@ -113,8 +113,7 @@ class CountedSeries:
             at_once = point is not None and point.time_ns == self._longest[index].time_ns
             if at_once and isinstance(point, SamplePoint) and math.isfinite(point.value):
                 samples[bound] = point.value
-                if point.exemplar is not None:
-                    exemplars += point.decode().exemplars
+                exemplars += point.exemplars()
         counts = of_cumulative(samples) if self._shape == "histogram" else of_value(sum(samples.values()))
         return State(counts, 0, exemplars)
 
@@ -126,7 +125,7 @@ class CountedSeries:
     def exemplars(self, begin_ns: int) -> list[Exemplar]:
         """The highest exemplar of each point that was asked for, and all of the last point, from `begin_ns` on."""
         self._keep(self._state(len(self._longest) - 1).exemplars)
-        self._keep(self._longest[-1].decode().exemplars[:_MOST_EXEMPLARS])
+        self._keep(self._longest[-1].exemplars()[:_MOST_EXEMPLARS])
         return [exemplar for exemplar in self._exemplars.values() if exemplar.time_ns >= begin_ns]
 
 

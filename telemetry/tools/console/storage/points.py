@@ -163,8 +163,11 @@ class OtlpPoint:
     def decode(self) -> Point:
         """Read everything that the point holds."""
         message = self.message()
-        exemplars = () if self.kind == "summary" else tuple(read_exemplar(item) for item in message.exemplars)
-        return Point(self.time_ns, message.start_time_unix_nano, _read(message), exemplars)
+        return Point(self.time_ns, message.start_time_unix_nano, _read(message), self.exemplars())
+
+    def exemplars(self) -> tuple[Exemplar, ...]:
+        """The point's exemplars."""
+        return () if self.kind == "summary" else tuple(map(read_exemplar, self.message().exemplars))
 
 
 class SamplePoint:
@@ -181,15 +184,18 @@ class SamplePoint:
 
     def decode(self) -> Point:
         """The sample's value with its exemplar, if it has one."""
-        exemplars: tuple[Exemplar, ...] = ()
-        if self.exemplar is not None:
-            labels = dict(self.exemplar.labels)
-            ids = labels.pop("trace_id", ""), labels.pop("span_id", "")
-            if not (_TRACE_ID.fullmatch(ids[0]) and _SPAN_ID.fullmatch(ids[1])):
-                ids = "", ""
-            time_ns = whole(float(self.exemplar.timestamp or 0) * 1e9)
-            exemplars = (Exemplar(self.exemplar.value, time_ns, *ids, dict(labels)),)
-        return Point(self.time_ns, 0, {"value": self.value}, exemplars)
+        return Point(self.time_ns, 0, {"value": self.value}, self.exemplars())
+
+    def exemplars(self) -> tuple[Exemplar, ...]:
+        """The sample's exemplar, if it has one."""
+        if self.exemplar is None:
+            return ()
+        labels = dict(self.exemplar.labels)
+        ids = labels.pop("trace_id", ""), labels.pop("span_id", "")
+        if not (_TRACE_ID.fullmatch(ids[0]) and _SPAN_ID.fullmatch(ids[1])):
+            ids = "", ""
+        time_ns = whole(float(self.exemplar.timestamp or 0) * 1e9)
+        return (Exemplar(self.exemplar.value, time_ns, *ids, dict(labels)),)
 
 
 StoredPoint = OtlpPoint | SamplePoint
@@ -218,7 +224,7 @@ def _read(message: Any) -> dict[str, Any]:
     if isinstance(message, metrics_pb2.NumberDataPoint):
         return {"value": _number(message)}
     found = {}
-    for described in message.DESCRIPTOR.fields:
+    for described in (each for each in message.DESCRIPTOR.fields if each.name not in _COMMON):
         name, value = described.name, getattr(message, described.name)
         if isinstance(value, Message):
             value = _read(value)
@@ -226,6 +232,5 @@ def _read(message: Any) -> dict[str, Any]:
             value = [_read(item) if isinstance(item, Message) else item for item in value]
         elif described.has_presence and not message.HasField(name):
             value = None
-        if name not in _COMMON:
-            found[_NAMES.get(name, name)] = value
+        found[_NAMES.get(name, name)] = value
     return found
