@@ -7,7 +7,7 @@ requests do not go through Django's own handler, which would run that site's mid
 import ipaddress
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from wsgiref.types import StartResponse, WSGIEnvironment
 
@@ -16,19 +16,9 @@ from django.http import Http404, HttpResponse, HttpResponseBase, HttpResponseNot
 from django.urls.resolvers import get_resolver
 
 from telemetry.tools.console.asking.parameters import ParameterError
-from telemetry.tools.console.receiving.receiver import Receiver
-from telemetry.tools.console.receiving.scraper import Scraper
-from telemetry.tools.console.storage.store import Store
 
-
-@dataclass(frozen=True, slots=True)
-class ConsoleContext:
-    """The parts of one console; `allow_faults` lets the JSON API set the receiver's faults."""
-
-    store: Store
-    receiver: Receiver
-    scraper: Scraper
-    allow_faults: bool
+if TYPE_CHECKING:
+    from telemetry.tools.console.server import Console
 
 
 _logger = logging.getLogger(__name__)
@@ -49,11 +39,7 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 class ConsoleRequest(WSGIRequest):
     """A request to the console; `console` is what its views work on."""
 
-    console: ConsoleContext
-
-    def get_host(self) -> str:
-        """The Host header, which the application has checked; ALLOWED_HOSTS concerns another site."""
-        return str(self.META.get("HTTP_HOST", ""))
+    console: "Console"
 
 
 class ConsoleApplication:
@@ -63,9 +49,9 @@ class ConsoleApplication:
     resolve to 127.0.0.1 must not read telemetry (DNS rebinding). Refuses writes that come from pages of other sites.
     """
 
-    def __init__(self, context: ConsoleContext, host: str) -> None:
-        self._context = context
-        self._host = host.lower()
+    def __init__(self, console: "Console") -> None:
+        self._console = console
+        self._host = console.host.lower()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         response = self._respond(environ)
@@ -91,7 +77,7 @@ class ConsoleApplication:
             request = ConsoleRequest(environ)
         except UnicodeDecodeError:
             return error_response(400, "the path is not UTF-8")
-        request.console = self._context
+        request.console = self._console
         try:
             return self._checked_response(request)
         except ParameterError as error:

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Sequence
 from typing import Self
 
-from telemetry.tools.console.application import ConsoleApplication, ConsoleContext
+from telemetry.tools.console.application import ConsoleApplication
 from telemetry.tools.console.listener import HttpListener, PortError, bind
 from telemetry.tools.console.receiving.receiver import Receiver
 from telemetry.tools.console.receiving.receiver_grpc import OtlpGrpcServer
@@ -23,6 +23,7 @@ class Console:
     Port 0 takes a free port; after `start` the attributes `grpc_port`, `http_port` and `api_port` have the real ones.
     Works on one instance of `store`, `receiver` (with its `faults`) and `scraper`, which stay readable after `stop`.
     After `stop` it can be started again, on the same ports with the same store, like a backend that comes back.
+    `allow_faults` lets the JSON API set the receiver's faults.
     Needs configured Django settings, whatever they are, and changes none.
     """
 
@@ -46,7 +47,7 @@ class Console:
         self.store = Store(self.limits)
         self.receiver = Receiver(self.store)
         self.scraper = Scraper(self.store, scrape_targets, scrape_interval)
-        self._context = ConsoleContext(self.store, self.receiver, self.scraper, allow_faults)
+        self.allow_faults = allow_faults
         self._running = contextlib.ExitStack()
 
     @property
@@ -81,7 +82,7 @@ class Console:
             http = HttpListener("otlp-http", http_socket, otlp, _OTLP_THREADS)
             started.callback(http.stop)
             self.http_port = http.port
-            pages = ConsoleApplication(self._context, self.host)
+            pages = ConsoleApplication(self)
             api = HttpListener("console-api", api_socket, pages, _API_THREADS)
             started.callback(api.stop)
             self.api_port = api.port

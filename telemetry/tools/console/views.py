@@ -10,7 +10,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from telemetry.exposition.names import label_value
 from telemetry.tools.account import as_data
-from telemetry.tools.console.application import ConsoleContext, ConsoleRequest, error_response
+from telemetry.tools.console.application import ConsoleRequest, error_response
 from telemetry.tools.console.asking.parameters import LOGS, TRACES, WINDOWS, Parameters, checked_trace_id
 from telemetry.tools.console.asking.query import LOG_FIELDS, TRACE_FIELDS
 from telemetry.tools.console.counting.accounts import accounts
@@ -20,6 +20,7 @@ from telemetry.tools.console.pages.overview import mode_panels
 from telemetry.tools.console.pages.rendering import page
 from telemetry.tools.console.receiving.faults import Faults
 from telemetry.tools.console.receiving.values import iso_time
+from telemetry.tools.console.server import Console
 from telemetry.tools.console.shapes import Json, as_json, log_json, metric_json, panel_json, series_json, span_json
 from telemetry.tools.console.storage.points import Series, StoredPoint
 from telemetry.tools.console.storage.retention import affordable
@@ -40,12 +41,12 @@ def index(request: ConsoleRequest) -> HttpResponse:
 
 
 @endpoint("api/openapi.json", "this API as an OpenAPI document")
-def openapi(_console: ConsoleContext, _parameters: Parameters) -> Json:
+def openapi(_console: Console, _parameters: Parameters) -> Json:
     return document()
 
 
 @endpoint("api/summary", "counts per signal and mode, evictions, scrape targets")
-def summary(console: ConsoleContext, _parameters: Parameters) -> Json:
+def summary(console: Console, _parameters: Parameters) -> Json:
     store, targets = console.store, console.scraper.targets
     counted = accounts(store, targets)
     return {
@@ -64,7 +65,7 @@ def summary(console: ConsoleContext, _parameters: Parameters) -> Json:
 
 
 @endpoint("api/services", "the processes that have sent something, by service and mode")
-def services(console: ConsoleContext, _parameters: Parameters) -> Json:
+def services(console: Console, _parameters: Parameters) -> Json:
     return {
         "services": [
             as_json(sender) | {"signals": {signal: iso_time(time_ns) for signal, time_ns in sender.signals.items()}}
@@ -74,7 +75,7 @@ def services(console: ConsoleContext, _parameters: Parameters) -> Json:
 
 
 @endpoint("api/traces", "the latest traces that match", TRACES)
-def traces(console: ConsoleContext, parameters: Parameters) -> Json:
+def traces(console: Console, parameters: Parameters) -> Json:
     limit, skip = parameters.listing(_LISTED, _MOST_LISTED)
     sort = parameters.choice("sort", SORTS) or "start"
     found = parameters.query(TRACE_FIELDS).find_traces_of(console.store, limit, skip=skip, sort=sort)
@@ -82,7 +83,7 @@ def traces(console: ConsoleContext, parameters: Parameters) -> Json:
 
 
 @endpoint("api/traces/<str:trace_id>", "the spans and log records of a trace")
-def trace(console: ConsoleContext, _parameters: Parameters, trace_id: str) -> Json:
+def trace(console: Console, _parameters: Parameters, trace_id: str) -> Json:
     trace_id = checked_trace_id("trace_id", trace_id)
     spans, records = console.store.stored_trace(trace_id), list(reversed(console.store.stored_logs(trace_id)))
     if not spans and not records:
@@ -99,14 +100,14 @@ def trace(console: ConsoleContext, _parameters: Parameters, trace_id: str) -> Js
 
 
 @endpoint("api/metrics", "the names of metrics, with unit, type and description", ("limit",))
-def metrics(console: ConsoleContext, parameters: Parameters) -> Json:
+def metrics(console: Console, parameters: Parameters) -> Json:
     limit = parameters.integer("limit", _MOST_LISTED, _MOST_LISTED)
     found = console.store.metrics()
     return {"metrics": list(map(metric_json, found[:limit])), "metrics_left_out": max(len(found) - limit, 0)}
 
 
 @endpoint("api/metrics/<any:name>", "the series of a metric with their latest points", ("mode", "q", "limit", "points"))
-def metric(console: ConsoleContext, parameters: Parameters, name: str) -> Json:
+def metric(console: Console, parameters: Parameters, name: str) -> Json:
     limit = parameters.integer("limit", _MOST_LISTED, _MOST_LISTED)
     points = parameters.integer("points", _POINTS, _MOST_POINTS)
     described = [metric_json(item) for item in console.store.metrics() if item.instrument.name == name]
@@ -129,7 +130,7 @@ def _size(part: tuple[Series, Sequence[StoredPoint]]) -> int:
 
 
 @endpoint("api/logs", "the latest log records that match", LOGS)
-def logs(console: ConsoleContext, parameters: Parameters) -> Json:
+def logs(console: Console, parameters: Parameters) -> Json:
     limit, skip = parameters.listing(_LISTED, _MOST_LISTED)
     kept = console.store.stored_logs(parameters.trace_id("trace_id"))
     found = parameters.query(LOG_FIELDS).find_logs(kept, limit, skip=skip)
@@ -137,13 +138,13 @@ def logs(console: ConsoleContext, parameters: Parameters) -> Json:
 
 
 @endpoint("api/modes", "rate, failures, durations, losses and processes of each mode", ("window",))
-def modes(console: ConsoleContext, parameters: Parameters) -> Json:
+def modes(console: Console, parameters: Parameters) -> Json:
     window = _window(parameters)
     return {"window_seconds": window, "modes": list(map(panel_json, mode_panels(console, window)))}
 
 
 @endpoint("api/calls", "which service calls which, with rate, errors and p95", ("window",))
-def calls(console: ConsoleContext, parameters: Parameters) -> Json:
+def calls(console: Console, parameters: Parameters) -> Json:
     window = _window(parameters)
     return {"window_seconds": window, "calls": as_json(console.store.calls(window))}
 
@@ -153,7 +154,7 @@ def _window(parameters: Parameters) -> int:
 
 
 @endpoint("api/save", "everything that is kept, as OTLP JSON lines", content_type=OTLP_LINES)
-def save(console: ConsoleContext, _parameters: Parameters) -> HttpResponseBase:
+def save(console: Console, _parameters: Parameters) -> HttpResponseBase:
     def lines() -> Iterable[bytes]:
         yield from lines_of("traces", chain.from_iterable(map(Trace.spans, reversed(console.store.stored_traces()))))
         yield from lines_of("logs", reversed(console.store.stored_logs()))
@@ -168,7 +169,7 @@ def save(console: ConsoleContext, _parameters: Parameters) -> HttpResponseBase:
     (*TRACE_FIELDS, "trace_id", "q"),
     OTLP_LINES,
 )
-def save_traces(console: ConsoleContext, parameters: Parameters) -> HttpResponseBase:
+def save_traces(console: Console, parameters: Parameters) -> HttpResponseBase:
     store, trace_id = console.store, parameters.trace_id("trace_id")
     kept = store.stored_traces(trace_id)
     found = parameters.query(TRACE_FIELDS).find_traces(kept, len(kept))
@@ -184,7 +185,7 @@ def save_traces(console: ConsoleContext, parameters: Parameters) -> HttpResponse
     (*LOG_FIELDS, "trace_id", "q"),
     OTLP_LINES,
 )
-def save_logs(console: ConsoleContext, parameters: Parameters) -> HttpResponseBase:
+def save_logs(console: Console, parameters: Parameters) -> HttpResponseBase:
     query = parameters.query(LOG_FIELDS)
     kept = reversed(console.store.stored_logs(parameters.trace_id("trace_id")))
     return _download("logs", lines_of("logs", query.matching_logs(kept)))
@@ -196,7 +197,7 @@ def _download(name: str, lines: Iterable[bytes]) -> HttpResponseBase:
 
 
 @endpoint("healthz", "whether the console answers")
-def healthz(_console: ConsoleContext, _parameters: Parameters) -> Json:
+def healthz(_console: Console, _parameters: Parameters) -> Json:
     return {"status": "ok"}
 
 

@@ -18,11 +18,9 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from prometheus_client import Metric
 from prometheus_client.samples import Exemplar, Sample
 
-from telemetry.tools.console.application import ConsoleApplication, ConsoleContext
+from telemetry.tools.console.application import ConsoleApplication
 from telemetry.tools.console.receiving.ingest import SIGNALS
-from telemetry.tools.console.receiving.receiver import Receiver
-from telemetry.tools.console.receiving.scraper import Scraper
-from telemetry.tools.console.storage.store import Store
+from telemetry.tools.console.server import Console
 from tests.tools.console.client import SPAN_ID, TRACE_ID
 
 STARTS = (
@@ -38,10 +36,9 @@ class Site:
     """A console without sockets."""
 
     def __init__(self) -> None:
-        self.store = Store()
-        self.receiver = Receiver(self.store)
-        context = ConsoleContext(self.store, self.receiver, Scraper(self.store, (), 5.0), allow_faults=False)
-        self._application = ConsoleApplication(context, "127.0.0.1")
+        console = Console()
+        self.store, self.receiver = console.store, console.receiver
+        self._application = ConsoleApplication(console)
 
     def send(self, signal: str, message: Any) -> None:
         data: bytes = message.SerializeToString()

@@ -13,7 +13,6 @@ from telemetry.tools.console.storage.points import (
     OtlpPoint,
     SamplePoint,
     Series,
-    Shape,
     StoredPoint,
     read_exemplar,
 )
@@ -49,23 +48,19 @@ _MOST_BUCKETS, _LARGEST = 50, 1000
 class CountedSeries:
     """A series of OTLP, or all buckets of a scraped histogram; decodes only the points that it is asked for."""
 
-    def __init__(self, group: Group, shape: Shape) -> None:
-        self._shape = shape
+    def __init__(self, group: Group) -> None:
         group = group[:MOST_BUCKETS]
         self._series = group[0][0]
         self._bounds = [_bound(series) for series, _ in group]
         # The buckets of one scrape have one time; a bucket that appeared later has fewer points.
         self._points = [points for _, points in group]
         self._longest = max(self._points, key=len)
+        #: The time of the last point.
+        self.last_ns = self._longest[-1].time_ns
         self._decoded: dict[int, State] = {}
         self._exemplars: dict[tuple[str, str, float], Exemplar] = {}
         #: The start time of the latest point that was asked for, 0 if it has none (nanoseconds since the epoch).
         self.since_ns = 0
-
-    @property
-    def last_ns(self) -> int:
-        """The time of the last point."""
-        return self._longest[-1].time_ns
 
     def at(self, time_ns: int) -> Buckets | None:
         """The counts at a time in nanoseconds since the epoch; None before the first and after the last point."""
@@ -114,7 +109,9 @@ class CountedSeries:
             if at_once and isinstance(point, SamplePoint) and math.isfinite(point.value):
                 samples[bound] = point.value
                 exemplars += point.exemplars()
-        counts = of_cumulative(samples) if self._shape == "histogram" else of_value(sum(samples.values()))
+        counts = (
+            of_cumulative(samples) if self._series.instrument.shape == "histogram" else of_value(sum(samples.values()))
+        )
         return State(counts, 0, exemplars)
 
     def _keep(self, exemplars: Sequence[Exemplar]) -> None:

@@ -69,7 +69,7 @@ def tracks(grouped: Sequence[Group], grid: Grid, names: Mapping[str, str]) -> li
 def labels_of(series: Series, names: Mapping[str, str]) -> dict[str, str]:
     """The labels by which its track can be chosen: attributes, mode, instance, the sample of a scraped summary."""
     labels = {names.get(name, name): label_value(value) for name, value in series.attributes.items() if name != "le"}
-    if series.sample not in {"", series.instrument.name} and series.shape == "gauge":
+    if series.sample not in {"", series.instrument.name} and series.instrument.shape == "gauge":
         labels["sample"] = series.sample
     if series.instance:
         labels["service.instance.id"] = series.instance
@@ -79,10 +79,10 @@ def labels_of(series: Series, names: Mapping[str, str]) -> dict[str, str]:
 def _track(group: Group, grid: Grid, names: Mapping[str, str], first_ns: int) -> Track:
     series = group[0][0]
     track = Track(labels_of(series, names), series.mode, pending=grid.steps)
-    if series.shape == "gauge":
+    if series.instrument.shape == "gauge":
         track.values = _values(group[0][1], grid)
         return track
-    counted = CountedSeries(group, series.shape)
+    counted = CountedSeries(group)
     if series.delta:
         track.gains = _deltas(group[0][1], grid)
     else:

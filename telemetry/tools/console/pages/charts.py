@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any
 
 from telemetry.tools.console.pages.formats import time_of_day
 
@@ -34,15 +34,6 @@ class Dot:
     title: str
     href: str
     failed: bool = False
-
-
-class Drawing(NamedTuple):
-    """Paths with their colours, dots with their places, and the axes' labels with theirs."""
-
-    paths: list[tuple[int, str]]
-    dots: list[tuple[str, str, Dot]]
-    rows: list[tuple[str, str]]
-    columns: list[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +75,8 @@ class Chart:
         return f"{self.title}: {', '.join(said) or 'no values'}"
 
     @property
-    def drawing(self) -> Drawing:
-        """Where everything is in the drawing."""
+    def drawing(self) -> dict[str, list[Any]]:
+        """Paths with their colours, dots with their places, and the axes' labels, of rows and columns, with theirs."""
         lines = [[_drawable(value) for value in line.values] for line in self.lines]
         dots = [dot for dot in self.dots if _drawable(dot.value) is not None]
         values = [value for line in lines for value in line if value is not None] + [dot.value for dot in dots]
@@ -107,12 +98,12 @@ class Chart:
                 drawn = value is not None
             return "".join(parts)
 
-        return Drawing(
-            [(line.colour, path(heights)) for line, heights in zip(self.lines, lines, strict=True)],
-            [(x(dot.time), y(dot.value), dot) for dot in dots],
-            [(y(tick), self.write(tick)) for tick in ticks],
-            [(x(time), time_of_day(time)) for time in _time_labels(first, last)],
-        )
+        return {
+            "paths": [(line.colour, path(heights)) for line, heights in zip(self.lines, lines, strict=True)],
+            "dots": [(x(dot.time), y(dot.value), dot) for dot in dots],
+            "rows": [(y(tick), self.write(tick)) for tick in ticks],
+            "columns": [(x(time), time_of_day(time)) for time in _time_labels(first, last)],
+        }
 
 
 def _drawable(value: float | None) -> float | None:

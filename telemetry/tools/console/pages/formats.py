@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
+from markupsafe import Markup
+
 from telemetry.tools.console.receiving.values import PlainValue, iso_time
 from telemetry.tools.console.storage.records import LogRecord
 
@@ -55,11 +57,6 @@ def seconds(value: float | None) -> str:
     return f"{digits(value)} s" if value > 0 else "0 ms"
 
 
-def nanoseconds(value: int) -> str:
-    """A duration in nanoseconds with its best unit."""
-    return seconds(value / 1e9)
-
-
 def percent(value: float | None) -> str:
     """A share as per cent."""
     return NOTHING if value is None else f"{digits(value * 100)} %"
@@ -97,14 +94,16 @@ def time_of_day(time: float) -> str:
     return datetime.fromtimestamp(time, UTC).strftime("%H:%M:%S") if math.isfinite(time) else NOTHING
 
 
-def moment(time_ns: int) -> str:
-    """Date and time in UTC to the second."""
-    return (iso_time(time_ns) or NOTHING)[:19].replace("T", " ")
+def moment(time_ns: int) -> Markup:
+    """Date and time in UTC to the second, as an element of the page, for people and machines."""
+    whole = iso_time(time_ns) or ""
+    return Markup(f'<time datetime="{whole}">{whole[:19].replace("T", " ") or NOTHING}</time>')  # noqa: S704 (digits)
 
 
-def iso(time_ns: int) -> str:
-    """The time for machines."""
-    return iso_time(time_ns) or ""
+def time(time_ns: int) -> Markup:
+    """The time of day as such an element."""
+    whole = iso_time(time_ns, "microseconds") or ""
+    return Markup(f'<time datetime="{whole}">{whole[11:23] or NOTHING}</time>')  # noqa: S704 (digits and dashes)
 
 
 def plain(value: PlainValue) -> str:

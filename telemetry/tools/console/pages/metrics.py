@@ -98,7 +98,7 @@ def _tracks(store: Store, entry: Entry, window: int, mode: str | None, query: Qu
         series = [
             (each, points)
             for each, points in every
-            if each.instrument.source == instrument.source and each.shape == entry.shape
+            if each.instrument.source == instrument.source and each.instrument.shape == entry.shape
         ]
         if instrument.source == "otlp":
             names |= {label_name(key): key for each, _ in series for key in each.attributes}

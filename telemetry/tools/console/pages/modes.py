@@ -13,8 +13,6 @@ from telemetry.tools.console.counting.senders import Sender
 from telemetry.tools.console.pages.rendering import page
 from telemetry.tools.console.pages.shown_modes import colour_of, ordered
 
-_PER_WORKER = ("service.instance.id",)
-
 
 @require_safe
 def modes(request: ConsoleRequest) -> HttpResponse:
@@ -49,7 +47,7 @@ def _configuration(senders: Sequence[Sender], totals: ModeTotals, now_ns: int) -
     arrived = {"traces": (totals.spans, "spans"), "metrics": metrics, "logs": (totals.log_records, "log records")}
     return {
         "workers": sorted(workers, key=lambda each: (each[0], str(each[1].slot), each[1].instance)),
-        "resource": {name: value for name, value in sorted(latest.resource.items()) if name not in _PER_WORKER},
+        "resource": {name: value for name, value in sorted(latest.resource.items()) if name != "service.instance.id"},
         "destinations": [
             (signal, (report or {}).get(f"telemetry.{signal}", "not reported"), *count)
             for signal, count in arrived.items()

@@ -7,7 +7,7 @@ from typing import Any
 from django.http import HttpResponse
 from django.views.decorators.http import require_safe
 
-from telemetry.tools.console.application import ConsoleContext, ConsoleRequest
+from telemetry.tools.console.application import ConsoleRequest
 from telemetry.tools.console.asking.parameters import WINDOWS, Parameters
 from telemetry.tools.console.counting.accounts import accounts, stored_share
 from telemetry.tools.console.counting.counts import ModeTotals
@@ -16,6 +16,7 @@ from telemetry.tools.console.pages.charts import Chart, Line
 from telemetry.tools.console.pages.formats import number, percent, seconds
 from telemetry.tools.console.pages.rendering import page
 from telemetry.tools.console.pages.shown_modes import colour_of, shown_modes
+from telemetry.tools.console.server import Console
 from telemetry.tools.console.storage.history import NO_FIGURES, Figures
 from telemetry.tools.console.storage.store import Store
 
@@ -94,7 +95,7 @@ def usual_window(store: Store) -> str:
     return "1" if store.now_ns() - store.started_ns < _YOUNG_NS else "5"
 
 
-def mode_panels(console: ConsoleContext, window: int) -> list[ModePanel]:
+def mode_panels(console: Console, window: int) -> list[ModePanel]:
     """The figures of each mode in the last `window` seconds."""
     store = console.store
     modes = shown_modes(store)

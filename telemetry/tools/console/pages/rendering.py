@@ -17,8 +17,6 @@ from telemetry.tools.console.pages import formats
 _HERE = Path(__file__).resolve().parents[1]
 _TYPES = {"console.css": "text/css", "console.js": "text/javascript", "icon.svg": "image/svg+xml"}
 _ASSETS = {name: (_HERE / "static" / name).read_bytes() for name in _TYPES}
-#: The header with which the script asks for the part of a page that changes.
-_PART = "HTTP_X_CONSOLE_PART"
 
 _environment = Environment(
     loader=FileSystemLoader(_HERE / "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
@@ -33,11 +31,11 @@ _environment.globals["assets"] = {
 
 
 def page(request: ConsoleRequest, name: str, context: Mapping[str, Any], *, status: int = 200) -> HttpResponse:
-    """The page of the template `name`, or only its block `live` where the script asks for it."""
+    """The page of the template `name`, or only its block `live` where the script asks for it by a header."""
     text = _environment.get_template(f"{name}.html").render(
         context,
-        layout="live.html" if request.META.get(_PART) == "live" else "page.html",
-        section=request.path_info.split("/")[1],
+        layout="live.html" if request.headers.get("X-Console-Part") == "live" else "page.html",
+        section=request.path_info.strip("/").partition("/")[0],
         path=request.get_full_path(),
     )
     return HttpResponse(text, "text/html; charset=utf-8", status=status)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from telemetry.exposition.names import family_name
 from telemetry.tools.console.storage.metrics import MetricSummary
-from telemetry.tools.console.storage.points import Instrument, shape_of
+from telemetry.tools.console.storage.points import Instrument
 
 _KINDS = {
     "counter": "counter",
@@ -50,7 +50,7 @@ class Entry:
     @property
     def shape(self) -> str:
         """How it is drawn: "counter", "histogram" or "gauge"."""
-        return shape_of(self.first.type)
+        return self.first.shape
 
     @property
     def group(self) -> int:

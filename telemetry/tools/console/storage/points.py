@@ -46,11 +46,6 @@ _SHAPES: dict[str, Shape] = {
 SERIES_OVERHEAD = 1800
 
 
-def shape_of(kind: str) -> Shape:
-    """How a metric of that type is drawn."""
-    return _SHAPES.get(kind, "gauge")
-
-
 @dataclass(frozen=True, slots=True)
 class Instrument:
     """What a metric is: `source` is "otlp" or "scrape", `type` in words ("counter", "histogram", ...)."""
@@ -60,6 +55,11 @@ class Instrument:
     type: str
     unit: str
     description: str
+
+    @property
+    def shape(self) -> Shape:
+        """How it is drawn."""
+        return _SHAPES.get(self.type, "gauge")
 
 
 @dataclass(slots=True, eq=False)
@@ -96,17 +96,12 @@ class Series:
     def _track(self) -> Hashable | None:
         if not self.sample:
             return self.key
-        if shape_of(self.instrument.type) != "histogram":
+        if self.instrument.shape != "histogram":
             return None if self.sample.endswith("_created") else self.key
         if not self.sample.endswith("_bucket"):
             return None
         labels = sorted(item for item in self.attributes.items() if item[0] != "le")
         return digest(self.mode, *(text for item in labels for text in item))
-
-    @property
-    def shape(self) -> Shape:
-        """How it is drawn."""
-        return shape_of(self.instrument.type)
 
     def latest(self, most: int | None = None) -> "list[StoredPoint]":
         """The latest points, the oldest first: at most so many."""
