@@ -40,7 +40,7 @@ _TICK_NS = 500_000
 def worker() -> Callable[[int], None]:
     """Return what answers a request in this process, by the service's WSGI application."""
     # valgrind slows everything down 50 times: what is due each second would count 50 times as much.
-    time.perf_counter_ns = ticks(step=_TICK_NS).__next__  # type: ignore[assignment]
+    time.perf_counter_ns = ticks(step=_TICK_NS).__next__
     from userapi.wsgi import application  # the environment decides on telemetry
 
     from userapi.users.models import User  # isort: skip

@@ -53,7 +53,7 @@ def field(tag: bytes, content: bytes) -> bytes:
 
 def fields(tag: bytes, contents: Iterable[bytes]) -> bytes:
     """Return one field with `tag` for each of `contents`."""
-    parts = []
+    parts: list[bytes] = []
     for content in contents:
         length = len(content)
         parts += tag, _SHORT[length] if length < _SHORT_COUNT else _varint(length), content
