@@ -1,7 +1,8 @@
 """`python -m telemetry.exporting DIRECTORY`: the exporter of the run in that directory, detached from its starter.
 
-Started by a serving process that found the exporter's lock free. It ends by itself when the run is over: signals that
-are meant for the service's whole group, Ctrl-C among them, do not end it before it has delivered.
+Started by a serving process that found the exporter's lock free, or with `succeed` where its holder is about to end: it
+waits for that. It ends by itself when the run is over: signals that are meant for the service's whole group, Ctrl-C
+among them, do not end it before it has delivered.
 """
 
 import os
@@ -17,6 +18,7 @@ if __name__ == "__main__":
     from pathlib import Path
 
     from telemetry.journal import directory
+    from telemetry.journal.asking import succeeded
     from telemetry.journal.signals import IGNORED
 
     for number in IGNORED:
@@ -24,7 +26,8 @@ if __name__ == "__main__":
     signal.pthread_sigmask(signal.SIG_UNBLOCK, IGNORED)
     path = Path(sys.argv[1])
     try:
-        lock = directory.lock(directory.lock_of_exporter(path), fcntl.LOCK_EX)
+        exporters = directory.lock_of_exporter(path)
+        lock = succeeded(path) if "succeed" in sys.argv else directory.lock(exporters, fcntl.LOCK_EX)
     except FileNotFoundError:
         sys.exit()
     if lock is None:
@@ -32,4 +35,5 @@ if __name__ == "__main__":
 
     from telemetry.exporting.service import export
 
-    export(path, lock)
+    if export(path, lock):
+        os.execv(sys.executable, [sys.executable, "-m", "telemetry.exporting", str(path)])  # noqa: S606

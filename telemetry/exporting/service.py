@@ -37,13 +37,15 @@ def _ways(config: TelemetryConfig) -> Ways:
     return {"collector": collector.ways, "direct": direct.ways}[config.mode](config)
 
 
-def export(path: Path, lock: int, stop: Callable[[], bool] | None = None) -> None:
+def export(path: Path, lock: int, stop: Callable[[], bool] | None = None) -> bool:
     """Export for the run at `path`, whose exporter's lock the descriptor `lock` holds, until the run is over.
 
-    With `stop` it is a thread of a serving process, and ends when that returns True, too.
+    With `stop` it is a thread of a serving process, and ends when that returns True, too. Returns True where a process
+    joined the run at the last moment: it saw an exporter at work, and this one has to go on.
     """
     if forgotten := directory.remove_forgotten(time()):
         logger.info("removed the journals of %d former runs that no service has continued for a day", len(forgotten))
+    held: int | None = None
     try:
         service = directory.read_service(path)
         config = replace(TelemetryConfig.from_env(), service_name=service["service"])
@@ -55,20 +57,24 @@ def export(path: Path, lock: int, stop: Callable[[], bool] | None = None) -> Non
             gc.freeze()
             gc.set_threshold(*_COLLECTIONS)
             OwnLog.install(own_records, config, readable=bool(service.get("readable")))
-        loop = _loop(path, config, service, own_records, in_thread=stop is not None)
+        disk, held = _spool_folder(path, config)
+        loop = _loop(path, config, service, own_records, disk, in_thread=stop is not None)
     except Exception:
         logger.exception("the exporter did not start")
-        os.close(lock)
-        return
+        _release(held, lock)
+        return False
     try:
         loop.run(stop or (lambda: False))
     except Exception:
         logger.exception("the exporter failed; another one begins where it stopped")
+        return False
     finally:
-        os.close(lock)
+        _release(held, lock)
     # A directory that a new run has begun with meanwhile is held, and stays.
-    with suppress(OSError):
-        directory.remove(path)
+    with suppress(OSError, ValueError):
+        if not directory.remove(path) and stop is None:
+            return directory.is_alive(path) and directory.read_service(path) == service
+    return False
 
 
 def _loop(
@@ -76,11 +82,11 @@ def _loop(
     config: TelemetryConfig,
     service: dict[str, Any],
     own_records: "deque[tuple[Any, ...]]",
+    disk: Path | None,
     *,
     in_thread: bool,
 ) -> Loop:
     run = int(path.name.rpartition("-")[2])
-    disk = _spool_folder(path, config)
     state = State([disk, path] if disk else [path])
     privacy.configure(config.redact, strict=config.privacy == "strict")
     resource = privacy.redactor().resource(build_resource(config, service["place"], run, service["version"]))
@@ -112,16 +118,25 @@ def _loop(
     )
 
 
-def _spool_folder(path: Path, config: TelemetryConfig) -> Path | None:
-    """Return the run's folder in TELEMETRY_SPOOL_DIR, None where that is not set or cannot be made."""
+def _release(*descriptors: int | None) -> None:
+    """Release what they lock, in this order: the exporter's lock last, as a successor waits for that alone."""
+    for descriptor in descriptors:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _spool_folder(path: Path, config: TelemetryConfig) -> tuple[Path | None, int | None]:
+    """Return the run's folder in TELEMETRY_SPOOL_DIR and what locks it; None where there is none, or cannot be."""
     if not config.spool_dir:
-        return None
+        return None, None
     folder = Path(config.spool_dir) / path.parent.name / path.name
+    held: int | None = None
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)  # another host's, or container's, must not share it
     except OSError as error:
+        _release(held)
         logger.warning("TELEMETRY_SPOOL_DIR: %s cannot be used (%s); batches wait in memory", folder, error.strerror)
-        return None
-    return folder
+        return None, None
+    return folder, held

@@ -5,11 +5,13 @@ The same loop, files and promises; its work competes with the requests of the pr
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from threading import Event, Lock, Thread, main_thread
 
 from telemetry.exporting.service import export
 from telemetry.journal import directory
+from telemetry.journal.asking import succeeded
 
 _lock = Lock()
 
@@ -18,19 +20,24 @@ class _Running:
     thread: Thread | None = None
 
 
-def start(path: Path) -> None:
-    """Begin to export for the run at `path`, unless another process does."""
+def start(path: Path, *, succeed: bool = False) -> None:
+    """Begin to export for the run at `path`, unless another process does; with `succeed` when that has ended."""
     with _lock:
         if _Running.thread is not None and _Running.thread.is_alive():
             return
         held = directory.lock(directory.lock_of_exporter(path), fcntl.LOCK_EX)
-        if held is None:
+        if held is None and not succeed:
             return
         _Running.thread = Thread(target=_run, args=(path, held), name="telemetry-exporter")
         _Running.thread.start()
 
 
-def _run(path: Path, held: int) -> None:
+def _run(path: Path, held: int | None) -> None:
+    if held is None:
+        with suppress(FileNotFoundError):
+            held = succeeded(path, main_thread().is_alive)
+        if held is None:
+            return
     ended = Event()
 
     def stop() -> bool:

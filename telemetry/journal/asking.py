@@ -3,16 +3,21 @@
 A question is `{"ask": "metrics" | "status", ...}`; the answer `{"ok": true, "type": ..., "size": ...}` and its bytes.
 """
 
+import fcntl
 import json
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
-from telemetry.journal.directory import socket_of
+from telemetry.journal.directory import lock, lock_of_exporter, socket_of
 
 _RETRY_SECONDS = 0.02
+_LOOK_SECONDS = 0.5
+# An exporter that is to end may deliver before, and take TELEMETRY_FLUSH_TIMEOUT for it.
+_SUCCEED_SECONDS = 30.0
 _LONGEST_LINE = 64 << 10
 
 
@@ -38,6 +43,23 @@ def ask(path: Path, question: dict[str, Any], timeout: float) -> tuple[dict[str,
                 problem = error
         sleep(_RETRY_SECONDS)
     raise NoAnswerError(f"the exporter did not answer within {timeout:g} s ({problem or 'it has no socket'})")
+
+
+def succeeded(path: Path, goes_on: Callable[[], bool] = lambda: True) -> int | None:
+    """Return the descriptor of the exporter's lock once its holder has ended; None where that stays at work.
+
+    The holder is asked to look at once whether it is still the right one. Raises FileNotFoundError without the run.
+    """
+    deadline, has_looked = monotonic() + _SUCCEED_SECONDS, False
+    while goes_on() and monotonic() < deadline:
+        held = lock(lock_of_exporter(path), fcntl.LOCK_EX)
+        if held is not None:
+            return held
+        if not has_looked:
+            with suppress(NoAnswerError):
+                has_looked = bool(ask(path, {"ask": "look"}, _LOOK_SECONDS))
+        sleep(_RETRY_SECONDS)
+    return None
 
 
 def _read(connection: socket.socket) -> tuple[dict[str, Any], bytes]:

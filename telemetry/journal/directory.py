@@ -195,17 +195,19 @@ class RunDirectory:
                 return slot, descriptor
         raise OSError(errno.EUSERS, f"{_MOST_SLOTS} processes record into {self.path}")
 
-    def describe(self, service: dict[str, Any]) -> None:
-        """Write what the exporter must know of the service, unless it is there already."""
+    def describe(self, service: dict[str, Any]) -> bool:
+        """Write what the exporter must know of the service; return whether it was known otherwise until now."""
         path, text = self.path / _SERVICE, json.dumps(service, sort_keys=True)
         with suppress(OSError, UnicodeDecodeError):
             if path.read_text() == text:
-                return
+                return False
+        changed = path.exists()
         new = path.with_name(f"{_SERVICE}.{os.getpid()}")
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(text)
         new.replace(path)
+        return changed
 
 
 @contextmanager

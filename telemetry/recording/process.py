@@ -135,21 +135,23 @@ class Recording:
             if journal.ring is not None or now < self._next_join:
                 return
             self._next_join = now + _LOOK_AFTER_NS
+            changed = False
             try:
-                self.slot = self._open()
+                self.slot, changed = self._open()
             except OSError as error:
                 journal.failed("join", error)
-        self.look_after(perf_counter_ns())
+        self.look_after(perf_counter_ns(), succeed=changed)
 
-    def _open(self) -> int:
+    def _open(self) -> tuple[int, bool]:
+        """Return the slot, and whether the service has changed: then its exporter ends and needs a successor."""
         problem: OSError | None = None
         run_of_service = self._config.named, self._place or _command(), _run()
         for base in directory.bases(*run_of_service):
             try:
                 run = RunDirectory.join(base, *run_of_service)
                 try:
-                    run.describe(self.describe())
-                    return journal.open(run, self._config.journal_bytes)
+                    changed = run.describe(self.describe())
+                    return journal.open(run, self._config.journal_bytes), changed
                 except BaseException:
                     run.leave()
                     raise
@@ -204,8 +206,11 @@ class Recording:
             raise NoAnswerError("the exporter has none; its log has the reason")
         return body, header["type"]
 
-    def look_after(self, now: int) -> None:
-        """Join again where the files were removed, and start an exporter where there is none; never raises."""
+    def look_after(self, now: int, *, succeed: bool = False) -> None:
+        """Join again where the files were removed, and start an exporter where there is none; never raises.
+
+        With `succeed` there is one that ends: its successor waits for it, as this process may have no other request.
+        """
         self._next_look = now + _LOOK_AFTER_NS
         try:
             if journal.is_gone:
@@ -214,27 +219,27 @@ class Recording:
                 self._next_join = 0
                 self.join()
             elif journal.directory is not None:
-                self._start_exporter(journal.directory.path)
+                self._start_exporter(journal.directory.path, succeed=succeed)
         except Exception as error:  # noqa: BLE001  (it is called within requests)
             journal.failed("exporter's start", error)
 
-    def _start_exporter(self, path: Path) -> None:
+    def _start_exporter(self, path: Path, *, succeed: bool) -> None:
         if self._exporter is not None and self._exporter.poll() is None:
             return  # it is just detaching
         self._exporter = None
-        if directory.is_held(directory.lock_of_exporter(path)):
+        if not succeed and directory.is_held(directory.lock_of_exporter(path)):
             return
         if self._config.exporter == "thread":
             from telemetry.exporting.thread import start
 
-            start(path)
+            start(path, succeed=succeed)
             return
         paths = [str(_PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])]
         # What stops the service stops its children, too; the exporter ignores it as soon as it runs.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, IGNORED)
         try:
             self._exporter = subprocess.Popen(  # noqa: S603  (this Python, this package)
-                [sys.executable, "-m", "telemetry.exporting", str(path)],
+                [sys.executable, "-m", "telemetry.exporting", str(path), *(["succeed"] if succeed else [])],
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
                 start_new_session=True,
@@ -243,7 +248,7 @@ class Recording:
             journal.failed("exporter's start", error)
             from telemetry.exporting.thread import start
 
-            start(path)
+            start(path, succeed=succeed)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 

@@ -40,11 +40,20 @@ def post_fork(server: Any, worker: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     """Join: the fork is over, the user is the final one, and the application is loaded."""
-    lifecycle.start(_place(worker.cfg), ",".join(str(listener) for listener in worker.sockets))
+    lifecycle.start(_place(worker.cfg), ",".join(_address(each, tls=worker.cfg.is_ssl) for each in worker.sockets))
 
 
 def _place(cfg: Any) -> str:
     return ",".join(str(address) for address in cfg.address)
+
+
+def _address(listener: Any, *, tls: bool) -> str:
+    """Return where a worker listens: a socket of gevent's worker has a text that is another one in each process."""
+    name = listener.getsockname()
+    if not isinstance(name, tuple):
+        return f"unix:{os.fsdecode(name)}"
+    host, port = name[:2]
+    return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _owner(cfg: Any) -> tuple[int, int] | None:

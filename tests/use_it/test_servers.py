@@ -10,6 +10,7 @@ from time import sleep
 import psutil
 import pytest
 
+from telemetry.journal import directory
 from telemetry.tools.console.server import Console
 from tests.support.service import wait_until
 from tests.use_it.project import Server, commands, exported, running
@@ -86,6 +87,9 @@ def kill_worker(server: Server) -> bool:
 def test_counts_are_those_of_the_requests(console: Console, project: Path, site: Path, name: str, mode: str) -> None:
     with running(project, site, SERVERS[name], environment(console, mode)) as server:
         answered = ask(server, 3)
+        if "telemetry.servers.gunicorn" in SERVERS[name]:  # the hooks say where it listens
+            found = (path for path in directory.run_directories() if (path / "service").exists())
+            assert f"http://127.0.0.1:{server.port}" in {directory.read_service(path)["address"] for path in found}
         if kill_worker(server):
             answered += ask(server, 2)
         if reload(server, name):

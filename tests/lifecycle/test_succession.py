@@ -1,0 +1,107 @@
+"""One exporter follows another without a request: a service that is idle has what it recorded last delivered, too."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from telemetry.journal import directory
+from telemetry.journal.asking import ask
+from telemetry.tools.console.server import Console
+from tests.support.routes import Route
+from tests.support.service import ROOT, wait_until
+
+# Makes a span of each line, and is idle otherwise.
+WORKER = """
+import django, sys
+django.setup()
+from opentelemetry import trace
+from telemetry import lifecycle
+lifecycle.start()
+for line in sys.stdin:
+    with trace.get_tracer("worker").start_as_current_span(line.strip()):
+        pass
+"""
+# Takes the run for over, once.
+MISTAKEN = """
+import runpy
+from telemetry.exporting.loop import Loop
+Loop._look = lambda self, now: False
+runpy.run_module("telemetry.exporting", run_name="__main__", alter_sys=True)
+"""
+
+
+def environment(folder: Path, console: Console, **env: str) -> dict[str, str]:
+    (folder / "settings.py").write_text('SECRET_KEY = "of the tests"\nINSTALLED_APPS = ["telemetry"]\n')
+    own = {"DJANGO_SETTINGS_MODULE": "settings", "PYTHONPATH": f"{ROOT}:{folder}"}
+    return {**os.environ, **Route("collector", "http/protobuf").env(console), **own, **env}
+
+
+@contextmanager
+def worker(folder: Path, env: dict[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
+    with subprocess.Popen([sys.executable, "-c", WORKER], cwd=folder, env=env, stdin=subprocess.PIPE) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def span(process: "subprocess.Popen[bytes]", name: str) -> None:
+    assert process.stdin is not None
+    process.stdin.write(f"{name}\n".encode())
+    process.stdin.flush()
+
+
+def version_of(console: Console, name: str) -> object:
+    """Return the version of the service that a span came from, once it is there."""
+
+    def found() -> object:
+        spans = (each for each in console.store.spans() if each.name == name)
+        return next((each.resource.attributes["service.version"] for each in spans), None)
+
+    return wait_until(found, 60, f"the span {name}")
+
+
+def run_of(process: "subprocess.Popen[bytes]") -> Path:
+    files = (Path(file.path) for file in psutil.Process(process.pid).open_files())
+    return next(file.parent for file in files if file.suffix == ".ring")
+
+
+def starts(run: Path) -> int:
+    return int(json.loads(ask(run, {"ask": "status"}, 30)[1])["starts"])
+
+
+def test_exporter_of_a_changed_service_follows_at_once(console: Console, tmp_path: Path) -> None:
+    before, after = (
+        environment(tmp_path, console, OTEL_RESOURCE_ATTRIBUTES=f"service.version={number}") for number in (1, 2)
+    )
+    with worker(tmp_path, before) as old:
+        span(old, "first")
+        assert version_of(console, "first") == "1"
+        with worker(tmp_path, after) as new:
+            span(new, "second")  # nothing further: only who records looks after the exporter
+            version_of(console, "second")
+            wait_until(lambda: starts(run_of(new)) == 2, 60, "another exporter")
+            assert run_of(new) == run_of(old)
+            span(new, "third")
+            assert version_of(console, "third") == "2"
+
+
+def test_exporter_goes_on_that_took_the_run_for_over(console: Console, tmp_path: Path) -> None:
+    env = environment(tmp_path, console, OTEL_RESOURCE_ATTRIBUTES="service.version=1")
+    with worker(tmp_path, env) as process:
+        span(process, "first")
+        version_of(console, "first")
+        run = run_of(process)
+        assert starts(run) == 1
+        exporter = next(each for each in psutil.process_iter(["cmdline"]) if str(run) in (each.info["cmdline"] or []))
+        exporter.kill()
+        wait_until(lambda: not directory.is_held(directory.lock_of_exporter(run)), 30, "the exporter's end")
+        subprocess.run([sys.executable, "-c", MISTAKEN, str(run)], cwd=ROOT, env=env, check=True)
+        wait_until(lambda: starts(run) == 3, 60, "the mistaken exporter, and once more")
