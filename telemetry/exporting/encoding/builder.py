@@ -9,7 +9,7 @@ from typing import Any
 
 from telemetry.exporting.encoding.common import attributes
 from telemetry.exporting.encoding.forms import ScopeData
-from telemetry.exporting.encoding.wire import BYTES, field, fields, tag, text
+from telemetry.exporting.encoding.wire import BYTES, field, tag, text
 
 _RESOURCE_GROUP = tag(1, BYTES)
 _RESOURCE = tag(1, BYTES)
@@ -53,4 +53,5 @@ class RequestBuilder:
 def _group(scope: ScopeData, items: list[bytes]) -> bytes:
     described = text(_SCOPE_NAME, scope.name) + text(_SCOPE_VERSION, scope.version)
     described += attributes(_SCOPE_ATTRIBUTE, dict(scope.attributes))
-    return b"".join((field(_SCOPE, described), fields(_ITEMS, items), text(_SCHEMA_URL, scope.schema_url)))
+    encoded = [field(_ITEMS, item) for item in items]
+    return b"".join((field(_SCOPE, described), *encoded, text(_SCHEMA_URL, scope.schema_url)))

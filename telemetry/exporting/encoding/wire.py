@@ -4,7 +4,6 @@ A field is a tag (its number and the kind of what follows) and a value; whatever
 messages) says it first. Fields of a message may come in any order, and those that hold their default are left out.
 """
 
-from collections.abc import Iterable
 from functools import lru_cache
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
@@ -24,6 +23,7 @@ def varint(number: int) -> bytes:
 
 
 def _varint(number: int) -> bytes:
+    # Nearly all lengths and ports have two or three bytes: without the loop.
     if _MORE <= number < _MORE << _BITS:
         return bytes((number & _MORE - 1 | _MORE, number >> _BITS))
     if _MORE << _BITS <= number < _MORE << 2 * _BITS:
@@ -49,15 +49,6 @@ def field(tag: bytes, content: bytes) -> bytes:
     """Return the field with `tag` (of the kind BYTES) and `content`."""
     length = len(content)
     return tag + (_SHORT[length] if length < _SHORT_COUNT else _varint(length)) + content
-
-
-def fields(tag: bytes, contents: Iterable[bytes]) -> bytes:
-    """Return one field with `tag` for each of `contents`."""
-    parts: list[bytes] = []
-    for content in contents:
-        length = len(content)
-        parts += tag, _SHORT[length] if length < _SHORT_COUNT else _varint(length), content
-    return b"".join(parts)
 
 
 def text(tag: bytes, content: str | None) -> bytes:
