@@ -45,6 +45,15 @@ def ask(path: Path, question: dict[str, Any], timeout: float) -> tuple[dict[str,
     raise NoAnswerError(f"the exporter did not answer within {timeout:g} s ({problem or 'it has no socket'})")
 
 
+def ask_to_look(path: Path) -> bool:
+    """Have the exporter of the run at `path` look at once whether it is still needed; return whether it answered."""
+    try:
+        ask(path, {"ask": "look"}, _LOOK_SECONDS)
+    except NoAnswerError:
+        return False
+    return True
+
+
 def succeeded(path: Path, goes_on: Callable[[], bool] = lambda: True) -> int | None:
     """Return the descriptor of the exporter's lock once its holder has ended; None where that stays at work.
 
@@ -55,9 +64,7 @@ def succeeded(path: Path, goes_on: Callable[[], bool] = lambda: True) -> int | N
         held = lock(lock_of_exporter(path), fcntl.LOCK_EX)
         if held is not None:
             return held
-        if not has_looked:
-            with suppress(NoAnswerError):
-                has_looked = bool(ask(path, {"ask": "look"}, _LOOK_SECONDS))
+        has_looked = has_looked or ask_to_look(path)
         sleep(_RETRY_SECONDS)
     return None
 

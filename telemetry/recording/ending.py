@@ -8,14 +8,13 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from telemetry.journal import directory
-from telemetry.journal.asking import NoAnswerError, ask
+from telemetry.journal.asking import ask_to_look
 from telemetry.recording.journal import journal
 
 _FIRST = 1
 # Programs that are the first process for another one's sake, and end with it; `docker run --init` has the first.
 _INITS = {"docker-init", "tini", "dumb-init", "catatonit"}
 _POLL_SECONDS = 0.02
-_LOOK_SECONDS = 0.5
 # How long an exporter may take that is just starting, and what each needs beyond the time that its senders have: it
 # waits for the successor of a process that recorded alone.
 _START_SECONDS, _MARGIN_SECONDS = 5.0, 2.0
@@ -49,10 +48,8 @@ def _wait(process: int, see_to_exporter: Callable[[], None], flush_timeout: floa
         if directory.is_alive(path):  # other processes record there, and the last of them may be waited for
             return
     deadline = monotonic() + _START_SECONDS
-    while path.exists() and monotonic() < deadline:  # the exporter removes it at its end
-        with suppress(NoAnswerError):
-            ask(path, {"ask": "look"}, _LOOK_SECONDS)
-            break
+    while path.exists() and monotonic() < deadline and not ask_to_look(path):  # the exporter removes it at its end
+        pass
     deadline = monotonic() + flush_timeout + _MARGIN_SECONDS
     while path.exists() and monotonic() < deadline:
         sleep(_POLL_SECONDS)

@@ -4,17 +4,15 @@ import fcntl
 import logging
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from time import monotonic, sleep
 
 from telemetry.journal import directory
-from telemetry.journal.asking import NoAnswerError, ask
+from telemetry.journal.asking import ask_to_look
 from telemetry.journal.directory import RunDirectory, run_of
 
 _POLL_SECONDS = 0.02
 # What the exporter needs beyond the time that its senders have.
 _MARGIN_SECONDS = 0.5
-_LOOK_SECONDS = 0.5
 
 logger = logging.getLogger(__name__)
 
@@ -49,8 +47,7 @@ class Hold:
             self._lock = None
         deadline = monotonic() + timeout + _MARGIN_SECONDS
         self._run.leave()  # before the exporter looks: it removes the directory then, if no process holds it
-        with suppress(NoAnswerError):
-            ask(self._run.path, {"ask": "look"}, _LOOK_SECONDS)
+        ask_to_look(self._run.path)
         exporter = directory.lock_of_exporter(self._run.path)
         while (held := directory.is_held(exporter)) and monotonic() < deadline:
             wait(_POLL_SECONDS)

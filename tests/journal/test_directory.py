@@ -137,6 +137,6 @@ def test_server_that_ends_leaves_before_its_exporter_looks(tmp_path: Path, monke
     held = hold.hold("shop", "127.0.0.1:1")
     assert held
     removed: list[bool] = []
-    monkeypatch.setattr(hold, "ask", lambda path, *_: removed.append(directory.remove(path)))
+    monkeypatch.setattr(hold, "ask_to_look", lambda path: removed.append(directory.remove(path)))
     assert held.release(1)
     assert removed == [True]
