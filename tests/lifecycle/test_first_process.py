@@ -1,6 +1,5 @@
 """The first process of a container waits for its last delivery: all others end with it."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from telemetry.tools.console.server import Console
+from tests.support.bare import environment
 from tests.support.routes import Route
-from tests.support.service import ROOT
 
 # Processes of its own, of which the command is the first; they end with it.
 CONTAINERS = (
@@ -38,13 +37,10 @@ def run(tmp_path: Path, env: dict[str, str], before: float) -> None:
         each for each in CONTAINERS if not subprocess.run([*each, "true"], capture_output=True, check=False).returncode
     )
     container = next(made, None)
-    settings = tmp_path / "settings.py"
-    settings.write_text('SECRET_KEY = "of the tests"\nINSTALLED_APPS = ["telemetry"]\n')
-    own = {"DJANGO_SETTINGS_MODULE": "settings", "PYTHONPATH": f"{ROOT}:{tmp_path}"}
     subprocess.run(
         [*(container or ()), sys.executable, "-c", WORKER, str(before), *([] if container else ["first"])],
         cwd=tmp_path,
-        env={**os.environ, **env, **own},
+        env=environment(tmp_path, env),
         check=True,
         timeout=60,
     )

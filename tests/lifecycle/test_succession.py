@@ -1,7 +1,6 @@
 """One exporter follows another without a request: a service that is idle has what it recorded last delivered, too."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import psutil
 from telemetry.journal import directory
 from telemetry.journal.asking import ask
 from telemetry.tools.console.server import Console
+from tests.support.bare import environment
 from tests.support.routes import Route
 from tests.support.service import ROOT, wait_until
 
@@ -36,10 +36,9 @@ runpy.run_module("telemetry.exporting", run_name="__main__", alter_sys=True)
 """
 
 
-def environment(folder: Path, console: Console, **env: str) -> dict[str, str]:
-    (folder / "settings.py").write_text('SECRET_KEY = "of the tests"\nINSTALLED_APPS = ["telemetry"]\n')
-    own = {"DJANGO_SETTINGS_MODULE": "settings", "PYTHONPATH": f"{ROOT}:{folder}"}
-    return {**os.environ, **Route("collector", "http/protobuf").env(console), **own, **env}
+def of_version(number: int, folder: Path, console: Console) -> dict[str, str]:
+    version = {"OTEL_RESOURCE_ATTRIBUTES": f"service.version={number}"}
+    return environment(folder, Route("collector", "http/protobuf").env(console) | version)
 
 
 @contextmanager
@@ -78,13 +77,10 @@ def starts(run: Path) -> int:
 
 
 def test_exporter_of_a_changed_service_follows_at_once(console: Console, tmp_path: Path) -> None:
-    before, after = (
-        environment(tmp_path, console, OTEL_RESOURCE_ATTRIBUTES=f"service.version={number}") for number in (1, 2)
-    )
-    with worker(tmp_path, before) as old:
+    with worker(tmp_path, of_version(1, tmp_path, console)) as old:
         span(old, "first")
         assert version_of(console, "first") == "1"
-        with worker(tmp_path, after) as new:
+        with worker(tmp_path, of_version(2, tmp_path, console)) as new:
             span(new, "second")  # nothing further: only who records looks after the exporter
             version_of(console, "second")
             wait_until(lambda: starts(run_of(new)) == 2, 60, "another exporter")
@@ -94,7 +90,7 @@ def test_exporter_of_a_changed_service_follows_at_once(console: Console, tmp_pat
 
 
 def test_exporter_goes_on_that_took_the_run_for_over(console: Console, tmp_path: Path) -> None:
-    env = environment(tmp_path, console, OTEL_RESOURCE_ATTRIBUTES="service.version=1")
+    env = of_version(1, tmp_path, console)
     with worker(tmp_path, env) as process:
         span(process, "first")
         version_of(console, "first")
