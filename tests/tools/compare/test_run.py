@@ -86,6 +86,14 @@ def test_faults_are_counted_with_their_reasons(compare: Compare) -> None:
     assert all(line["met"] for line in lost)
 
 
+def test_start_of_a_worker_that_is_slow_to_log_it_is_counted(compare: Compare) -> None:
+    """A fault may end when the worker that replaces another has joined, and not yet logged that it serves."""
+    slow = ("--set", "DJANGO_SETTINGS_MODULE=tests.tools.compare.settings_with_slow_start")
+    arguments = ("--scenarios", "loss", "--faults", "killed", "recycled", "--variants", "collector-http", *slow)
+    ended = compare(*arguments, "--collector", "none", "--duration", "2", "--workers", "2")
+    assert ended.code == 0, ended.output
+
+
 def test_killed_comparison_has_left_what_it_had_measured(tmp_path: Path) -> None:
     arguments = ("--scenarios", "cost", "--variants", "off", "--duration", "0.5", "--rounds", "5", "--rate", "20")
     process = subprocess.Popen(command(tmp_path, *arguments), cwd=ROOT, stderr=subprocess.PIPE, text=True)

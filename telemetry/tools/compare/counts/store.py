@@ -6,6 +6,7 @@ from typing import Protocol, Self
 
 from telemetry.tools.compare.counts.ledger import Stored
 from telemetry.tools.compare.setups.route import Variant
+from telemetry.tools.console.counting.senders import SERVER_LOGGER
 from telemetry.tools.console.receiving.faults import Faults
 from telemetry.tools.console.receiving.scraper import ScrapeTarget
 from telemetry.tools.console.server import Console
@@ -89,6 +90,11 @@ class ConsoleStore:
             log_records=totals.log_records,
             duplicates=totals.duplicate_spans,
         )
+
+    def starts(self) -> dict[int, int]:
+        """Return when the latest process of each slot has logged its start, in nanoseconds since the epoch."""
+        found = [record.decode() for record in self.console.store.stored_logs() if record.scope.name == SERVER_LOGGER]
+        return {int(record.attributes["worker.slot"]): record.time_ns for record in reversed(found)}
 
     def distinct(self, stored: Stored) -> Stored:
         """Leave out log records that came more than once: a retry whose first try had arrived."""

@@ -118,20 +118,20 @@ class Playing:
         self._await_workers_without(before)
 
     def recycle(self) -> None:
-        """Wait until gunicorn has replaced each worker once, after its `max_requests`."""
-        self._await_workers_without({worker.pid for worker in self.run.service.workers()})
+        """Wait until gunicorn has replaced a worker after its `max_requests`: one at least gets so many."""
+        self._await_workers_without(wait_until(self.run.service.recycled, _REPLACED_SECONDS, "a recycled worker"))
 
     def end_recycling(self) -> None:
         """Wait, when no more requests come, until the last of them is replaced: it logs at its start."""
         self._await_workers_without(self.run.service.recycled())
 
     def _await_workers_without(self, gone: set[int]) -> None:
-        """Wait until others record in place of these: what a new worker logs at its start is counted, too."""
+        """Wait until others record in place of these."""
         service, workers = self.run.service, self.run.workers
 
         def replaced() -> bool:
-            recorders = service.recorders() if service.exports else {worker.pid for worker in service.workers()}
-            return len(recorders) == workers and not recorders & gone
+            found = service.recorders() if service.exports else [{"pid": worker.pid} for worker in service.workers()]
+            return len(found) == workers and gone.isdisjoint(each["pid"] for each in found)
 
         wait_until(replaced, _REPLACED_SECONDS, "workers in place of those that have gone")
 

@@ -161,6 +161,13 @@ class Run(Standing):
         if self.store is not None:
             self._await_arrival(holds=self._holds)
 
+    def _has_starts(self) -> bool:
+        """Return whether what each process logs at its start is there: it does so a moment after it has joined."""
+        if self.variant.upstream or not self.variant.sends_logs or not isinstance(self.store, ConsoleStore):
+            return True
+        starts = self.store.starts()
+        return all(starts.get(ring["slot"], 0) >= ring["joined"] * 1e9 for ring in self.service.recorders())
+
     def _holds(self) -> bool:
         signals: Sequence[str] = ("traces", "logs")
         status = self.service.status()
@@ -184,8 +191,10 @@ class Run(Standing):
         pushed = {"spans": stored.server_spans, "log records": stored.access_records, "counter": stored.requests}
         if self.variant.is_scraped:
             del pushed["counter"]
-        return all(count >= self.responses for signal, count in pushed.items() if signal in self.exported) and not (
-            self.exporter_survives and self.variant.route and stored.spans < self._spans_ended
+        return (
+            all(count >= self.responses for signal, count in pushed.items() if signal in self.exported)
+            and not (self.exporter_survives and self.variant.route and stored.spans < self._spans_ended)
+            and self._has_starts()
         )
 
     @property

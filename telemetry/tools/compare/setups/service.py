@@ -150,10 +150,10 @@ class Service:
             raise ServiceError(f"the service has no workers: {' | '.join(self.child.last_lines()[-4:])}")
         return found[0][0], sum(size for _, size in found) / len(found)
 
-    def recorders(self) -> set[int]:
-        """Return the ids of the processes that record now, as the exporter sees them."""
+    def recorders(self) -> list[dict[str, Any]]:
+        """Return the rings of the processes that record now, as the exporter describes them."""
         status = self.status()
-        return {ring["pid"] for ring in status["rings"] if ring["alive"]} if status else set()
+        return [ring for ring in status["rings"] if ring["alive"]] if status else []
 
     def exporter_memory(self) -> float | None:
         """Return the exporter's bytes, None where there is none."""
