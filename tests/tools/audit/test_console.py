@@ -63,11 +63,11 @@ def test_losses_of_the_service(start_service: StartService, mode: str) -> None:
         scrape_interval=0.2,
     ) as console:
         send(service, 10)
+        wait_until(lambda: console.store.mode(mode).server_spans == 10, what="the spans of all requests")
+        spans = console.store.mode(mode).spans
         auditor = Auditor(service, {"console": console.url}, env)
-        found = auditor.until(lambda one: len(one) == 3 and one["traces"].recorded.items >= 10, "complete")
+        found = auditor.until(lambda one: len(one) == 3 and one["traces"].recorded.items == spans, "complete")
         assert [account.completeness for account in found.values()] == [1, 1, 1]
-        spans = found["traces"].recorded.items
-        assert console.store.mode(mode).spans == spans
         assert "100 % stored" in overview(console)
 
         console.receiver.faults = REFUSING
