@@ -94,7 +94,8 @@ class ConsoleStore:
     def starts(self) -> dict[int, int]:
         """Return when the latest process of each slot has logged its start, in nanoseconds since the epoch."""
         found = [record.decode() for record in self.console.store.stored_logs() if record.scope.name == SERVER_LOGGER]
-        return {int(record.attributes["worker.slot"]): record.time_ns for record in reversed(found)}
+        slots = [(record.attributes.get("worker.slot"), record.time_ns) for record in reversed(found)]
+        return {slot: time for slot, time in slots if isinstance(slot, int)}
 
     def distinct(self, stored: Stored) -> Stored:
         """Leave out log records that came more than once: a retry whose first try had arrived."""
