@@ -15,8 +15,8 @@ from telemetry.tools.compare.setups.run import Run
 
 _AROUND = 16.0
 _MOST_RATE = 20.0
-# How often a worker is replaced in the time of a fault that does that.
-_RECYCLES = 4
+# In the fault that recycles workers, each serves for so long: it must not take longer to start the next.
+_RECYCLE_SECONDS = 2.5
 
 
 class Loss(Scenario):
@@ -81,8 +81,8 @@ class Loss(Scenario):
             self._found += threads.map(lambda run: self._play(*run), runs)
 
     def _play(self, kind: Kind, variant: Variant) -> dict[str, Any]:
-        each = self._rate * kind.seconds / self.context.options.workers
-        max_requests = max(1, round(each / _RECYCLES)) if kind.recycles else 0
+        served = self._rate * min(_RECYCLE_SECONDS, kind.seconds) / self.context.options.workers
+        max_requests = max(1, round(served)) if kind.recycles else 0
         with Run(self.context, variant, spool_on_disk=kind.spool_on_disk, max_requests=max_requests) as run:
             run.seed(0)
             run.exporter_survives = kind.exporter_survives

@@ -45,7 +45,7 @@ class Kind:
     needs_collector: bool = False
     needs_exporter: bool = False
     recycles: bool = False
-    """Whether gunicorn replaces each worker four times in that time, after its `max_requests`."""
+    """Whether gunicorn replaces each worker again and again in that time, after its `max_requests`."""
 
 
 class Playing:
