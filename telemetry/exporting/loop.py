@@ -27,6 +27,8 @@ _LONGEST_POLL_SECONDS = 1.0
 _LOOK_SECONDS = 1.0
 _PENDING_BYTES = 1 << 20
 _HALF = 0.5
+# Of a ring, between two commits: what fills faster is read every _POLL_SECONDS, before it is full.
+_FILLS_FAST = 0.05
 # A service without a server's hold is over after so long without a record: a recycled worker is replaced meanwhile.
 _LINGER_SECONDS = 1.5
 
@@ -59,7 +61,8 @@ class Loop:
         self._own_records = own_records
         self._is_current = is_current
         self._answering = Answering(path, self.metrics, self.status, self._look_now)
-        self._wait = _POLL_SECONDS
+        self._idle_wait = _POLL_SECONDS
+        self._filled = 0.0
         self._next_look = self._next_commit = 0.0
         self._alone_since: float | None = None
         self._changed = False
@@ -69,10 +72,10 @@ class Loop:
         self._outlets.start()
         try:
             self.commit(monotonic())  # so that this start is counted, whatever comes
+            wait = _POLL_SECONDS
             while not stop():
-                self._answer_within(self._wait)
+                self._answer_within(wait)
                 read = self.drain()
-                self._wait = _POLL_SECONDS if read else min(2 * self._wait, _LONGEST_POLL_SECONDS)
                 now = monotonic()
                 if self._outlets.is_push_due(now):
                     self._outlets.observe(self._rings)
@@ -81,9 +84,18 @@ class Loop:
                     self.commit(now)
                 if now >= self._next_look and not self._look(now):
                     break
+                wait = self._next_wait(read, now)
         finally:
             self._answering.close()
             self._end()
+
+    def _next_wait(self, read: int, now: float) -> float:
+        """Return for how many seconds to leave the rings alone: until a commit is due, longer while nothing comes."""
+        if not read and not self._changed:
+            self._idle_wait = min(2 * self._idle_wait, _LONGEST_POLL_SECONDS)
+            return self._idle_wait
+        self._idle_wait = _POLL_SECONDS
+        return _POLL_SECONDS if self._filled > _FILLS_FAST else max(_POLL_SECONDS, self._next_commit - now)
 
     def _answer_within(self, seconds: float) -> None:
         """Wait for questions; one of them ends the wait."""
@@ -120,6 +132,7 @@ class Loop:
         """Make what was read safe, and let the senders see it."""
         self._next_commit = now + self._outlets.commit_seconds
         self._changed = False
+        self._filled = self._rings.fullest
         self._outlets.append()
         self._state.save(self._rings, self._outlets)
         self._rings.release()
@@ -166,7 +179,11 @@ class Loop:
         return self._outlets.render(accept, monotonic() - began)
 
     def status(self) -> dict[str, Any]:
-        """Return what `manage.py telemetry --status` shows."""
+        """Return what `manage.py telemetry --status` shows, with all that was recorded until now."""
+        with suppress(FileNotFoundError):
+            self._rings.refresh()
+        self.drain()
+        self.commit(monotonic())
         return {
             "instance": self._outlets.instance,
             "torn": self._rings.torn,
