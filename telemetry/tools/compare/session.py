@@ -14,11 +14,10 @@ from telemetry.tools.compare import machine
 from telemetry.tools.compare.figures.advice import advice, mark
 from telemetry.tools.compare.figures.goals import goals
 from telemetry.tools.compare.figures.intervals import rounded
-from telemetry.tools.compare.load.generator import LoadError
 from telemetry.tools.compare.options import Options
 from telemetry.tools.compare.progress import Progress
 from telemetry.tools.compare.scenarios.conditions import Conditions
-from telemetry.tools.compare.scenarios.context import Context, Scenario, Step, StoppedError
+from telemetry.tools.compare.scenarios.context import TROUBLE, Context, Scenario, Step, StoppedError
 from telemetry.tools.compare.scenarios.contradictions import Contradictions
 from telemetry.tools.compare.scenarios.cost import Cost
 from telemetry.tools.compare.scenarios.freshness import Freshness
@@ -27,8 +26,7 @@ from telemetry.tools.compare.scenarios.profile import Profile, ProfileError
 from telemetry.tools.compare.scenarios.scale import Scale, ScaleError
 from telemetry.tools.compare.setups.project import Project
 from telemetry.tools.compare.setups.run import Run
-from telemetry.tools.compare.setups.service import ServiceError
-from telemetry.tools.demo.processes import ChildEndedError, Processes
+from telemetry.tools.demo.processes import Processes
 from telemetry.tools.traffic.interruption import Interruption
 
 SCHEMA = 3
@@ -55,7 +53,7 @@ _SHARE_OF_SATURATION = 0.4
 
 
 # What one step may fail with, while the others go on.
-_TROUBLE = (ServiceError, LoadError, ScaleError, ProfileError, ChildEndedError, OSError)
+_TROUBLE = (*TROUBLE, ScaleError, ProfileError)
 
 
 _BUSY_BETWEEN_SECONDS = 0.5

@@ -95,6 +95,26 @@ def test_closed_loop_counts_every_request(tmp_path: Path, serve: type[Handler]) 
     assert len(done.begins) == len(done.ends) == done.responses
 
 
+@pytest.mark.parametrize("kind", ["open", "closed"])
+def test_turns_of_a_generator_are_counted_one_by_one(
+    tmp_path: Path, serve: type[Handler], kind: Literal["closed", "open"]
+) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), serve)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with Processes(tmp_path) as processes:
+        load = Load(processes, tmp_path, 1, kind, Job(server.server_port, ["/users/1"], 0.5, 4, 40.0, turns=3))
+        for _ in range(3):
+            assert load.running
+            before = serve.served
+            load.go()
+            done = load.result()
+            assert done.answered == serve.served - before >= 4
+            assert (done.failed, done.wrong) == (0, {})
+        assert not load.running
+    server.shutdown()
+    server.server_close()
+
+
 def test_wrong_and_missing_answers_are_counted(tmp_path: Path, serve: type[Handler]) -> None:
     server = ThreadingHTTPServer(("127.0.0.1", 0), serve)
     # A path that the server does not know, where the mix expects a user.

@@ -13,7 +13,8 @@ from time import monotonic, sleep
 
 import pytest
 
-from telemetry.tools.compare.load.generator import Done, Job
+from telemetry.tools.compare.load.generator import Done, Job, Load
+from telemetry.tools.demo.processes import Processes
 from tests.support.service import ROOT
 
 FILE = """
@@ -81,14 +82,14 @@ def load(folder: Path, text: str, port: int, *, clients: int, rate: float, secon
     job = Job(port, (), seconds, clients, rate, locustfile=str(path))
     written = folder / "job.json"
     written.write_text(json.dumps({name: getattr(job, name) for name in Job.__slots__}))
-    written.with_suffix(".go").touch()
+    written.with_suffix(".go-0").touch()
     subprocess.run(
         [sys.executable, "-m", "telemetry.tools.compare.load.locust_users", str(written)],
         cwd=ROOT,
         check=True,
         timeout=60,
     )
-    return Done(**json.loads(written.with_suffix(".done").read_text()))
+    return Done(**json.loads(written.with_suffix(".done-0").read_text()))
 
 
 @pytest.mark.parametrize("rate", [0.0, 40.0])
@@ -116,6 +117,28 @@ def test_latency_counts_from_the_due_moment(tmp_path: Path) -> None:
     # Two users are held up; the requests that were due meanwhile waited as well.
     assert sum(wait > 0.4 for wait in done.waits) >= 20
     assert done.late > 0.5
+
+
+def test_each_turn_counts_its_own_requests(tmp_path: Path) -> None:
+    path = tmp_path / "locustfile.py"
+    path.write_text(
+        f"""{FILE}
+from locust import events
+
+@events.init.add_listener
+def begin(environment, **_):
+    with open("{tmp_path}/begun", "a") as file:
+        file.write("once ")
+"""
+    )
+    with server() as (port, asked), Processes(tmp_path) as processes:
+        job = Job(port, (), 0.5, 4, 40.0, locustfile=str(path), turns=3)
+        turns = Load(processes, tmp_path, 1, "open", job)
+        for _ in range(3):
+            before = asked.total()
+            turns.go()
+            assert turns.result().responses == asked.total() - before > 0
+    assert (tmp_path / "begun").read_text() == "once "
 
 
 def test_request_without_an_answer_has_failed(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ class Job:
     """What a generator is to do: `clients` at once, for `seconds`, `rate` per second (open loop only).
 
     `users` are paths of users that exist; `given` are requests in the place of the service's own mix, as are the tasks
-    of `locustfile`.
+    of `locustfile`. It does so `turns` times, each when it is asked to.
     """
 
     port: int
@@ -38,6 +38,7 @@ class Job:
     rate: float = 0.0
     given: Sequence[Request] = ()
     locustfile: str = ""
+    turns: int = 1
 
     @property
     def requests(self) -> int:
@@ -93,7 +94,7 @@ class LoadError(Exception):
 
 
 class Load:
-    """Starts the generator, which waits for `go`. `number` makes its files unique in `folder`."""
+    """Starts the generator; `go` and `result` make one turn. `number` makes its files unique in `folder`."""
 
     def __init__(
         self, processes: Processes, folder: Path, number: int, kind: Literal["closed", "open"], job: Job
@@ -102,6 +103,8 @@ class Load:
         self._job = folder / f"load-{number}.json"
         self._job.write_text(json.dumps({name: getattr(job, name) for name in Job.__slots__}))
         self._seconds = job.seconds
+        self._turns = job.turns
+        self._turn = 0
         module = "locust_users" if job.locustfile else f"{kind}_loop"
         self._child: Child = processes.start(
             f"the {kind} loop",
@@ -109,13 +112,17 @@ class Load:
             ["-m", f"telemetry.tools.compare.load.{module}", str(self._job)],
             {},
         )
-        self._wait(self._file("ready").exists, _READY_SECONDS, sleep)
 
     def _file(self, suffix: str) -> Path:
-        return self._job.with_suffix(f".{suffix}")
+        return self._job.with_suffix(f".{suffix}-{self._turn}")
+
+    def ready(self) -> None:
+        """Wait until it has started; raises LoadError."""
+        self._wait(self._file("ready").exists, _READY_SECONDS, sleep)
 
     def go(self) -> None:
-        """Begin to send."""
+        """Begin to send as soon as it is ready; raises LoadError."""
+        self.ready()
         self._file("go").touch()
 
     @property
@@ -124,12 +131,14 @@ class Load:
         return self._child.code is None
 
     def result(self, wait: Callable[[float], object] = sleep) -> Done:
-        """Wait for the end with `wait`, which may raise to give up; raises LoadError."""
-        self._wait(lambda: not self.running, self._seconds + _END_SECONDS, wait)
-        if self._child.code != 0:
-            raise LoadError(f"the load generator failed: {' | '.join(self._child.last_lines()[-3:])}")
-        self._processes.forget(self._child)
-        return Done(**json.loads(self._file("done").read_text()))
+        """Wait for the end of a turn with `wait`, which may raise to give up; raises LoadError."""
+        written = self._file("done")
+        self._wait(written.exists, self._seconds + _END_SECONDS, wait)
+        self._turn += 1
+        if self._turn == self._turns:
+            self._wait(lambda: not self.running, _END_SECONDS, wait)
+            self._processes.forget(self._child)
+        return Done(**json.loads(written.read_text()))
 
     def _wait(self, condition: Callable[[], bool], timeout: float, wait: Callable[[float], object]) -> None:
         left = timeout
@@ -143,14 +152,16 @@ class Load:
 
 
 def serve(job_file: str, run: Callable[[Job], Done]) -> None:
-    """Be a generator: say that it is ready, wait for `go`, `run` and write down what came of it."""
+    """Be a generator: for each turn say that it is ready, wait for `go`, `run` and write down what came of it."""
     path = Path(job_file)
     given: dict[str, Any] = json.loads(path.read_text())
-    path.with_suffix(".ready").touch()
-    go = path.with_suffix(".go")
-    while not go.exists():
-        sleep(_POLL)
-    done = run(Job(**{**given, "given": [Request(*one) for one in given["given"]]}))
-    written = path.with_suffix(".writing")
-    written.write_text(json.dumps({name: getattr(done, name) for name in Done.__slots__}))
-    written.rename(path.with_suffix(".done"))
+    job = Job(**{**given, "given": [Request(*one) for one in given["given"]]})
+    for turn in range(job.turns):
+        path.with_suffix(f".ready-{turn}").touch()
+        go = path.with_suffix(f".go-{turn}")
+        while not go.exists():
+            sleep(_POLL)
+        done = run(job)
+        written = path.with_suffix(".writing")
+        written.write_text(json.dumps({name: getattr(done, name) for name in Done.__slots__}))
+        written.rename(path.with_suffix(f".done-{turn}"))

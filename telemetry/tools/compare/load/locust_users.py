@@ -8,6 +8,7 @@ counts from the moment it was due (see telemetry.tools.compare.load.open_loop). 
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from time import time
 from typing import Any
@@ -134,23 +135,30 @@ class _Tally:
         self.late = max(self.late, late)
 
 
+@cache
+def _environment(locustfile: str) -> Environment:
+    """Return Locust's environment of a file, whose listeners have seen it begin; one for all turns."""
+    environment = Environment(user_classes=users_of(locustfile), events=events)
+    runner = environment.create_local_runner()
+    _fire(events.init, environment=environment, runner=runner, web_ui=None)
+    return environment
+
+
 def run(job: Job) -> Done:
     """Let `clients` users do their tasks until the time is over, and end those that they are at."""
     host = f"http://127.0.0.1:{job.port}"
     schedule = _Schedule(job.rate)
     tally = _Tally(host, schedule)
-    classes = users_of(job.locustfile)
+    environment = _environment(job.locustfile)
+    environment.host = host
     own = {"host": host, "wait_time": lambda _: schedule.wait()}
-    users = {user: type(user.__name__, (user,), own) for user in classes}
-    environment = Environment(user_classes=list(users.values()), events=events, host=host)
-    runner = environment.create_local_runner()
+    users = {user: type(user.__name__, (user,), own) for user in environment.user_classes}
     events.request.add_listener(tally.note)  # type: ignore[no-untyped-call]
-    _fire(events.init, environment=environment, runner=runner, web_ui=None)
     _fire(events.test_start, environment=environment)
     group = Group()
     began = time()
     running = []
-    for user in chosen(classes, job.clients):
+    for user in chosen(environment.user_classes, job.clients):
         due = schedule.begin()
         if due >= began + job.seconds:
             break
@@ -166,7 +174,7 @@ def run(job: Job) -> Done:
     if group:
         raise LocustFileError(f"--requests {job.locustfile}: a task did not end within {_TASK_SECONDS:.0f} s")
     _fire(events.test_stop, environment=environment)
-    runner.quit()
+    events.request.remove_listener(tally.note)  # type: ignore[no-untyped-call]
     if not tally.begins:
         raise LocustFileError(f"--requests {job.locustfile} sent no request to {host}")
     return Done(

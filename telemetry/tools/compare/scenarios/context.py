@@ -7,17 +7,22 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from telemetry.tools.compare.load.generator import LoadError
 from telemetry.tools.compare.options import Options
 from telemetry.tools.compare.progress import Progress
 from telemetry.tools.compare.setups.collectors import Alloy, BackendPorts, Collector, Rotel
 from telemetry.tools.compare.setups.database import Database
 from telemetry.tools.compare.setups.project import Project
 from telemetry.tools.compare.setups.route import VARIANTS, Variant
-from telemetry.tools.demo.processes import Processes
+from telemetry.tools.compare.setups.service import ServiceError
+from telemetry.tools.demo.processes import ChildEndedError, Processes
 from telemetry.tools.traffic.interruption import Interruption
 
 _AT_ONCE = 4
 _AT_ONCE_QUICK = 6
+
+TROUBLE = (ServiceError, LoadError, ChildEndedError, OSError)
+"""What a set-up may fail with, while others go on."""
 
 
 class StoppedError(Exception):

@@ -3,23 +3,24 @@
 import json
 import random
 import statistics
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from functools import partial
-from http.client import HTTPConnection
+from itertools import chain, repeat
 from typing import Any
 
 from telemetry.tools.compare.counts.ledger import Account
 from telemetry.tools.compare.figures.intervals import Ratio, paired_ratio, rounded
-from telemetry.tools.compare.load.generator import Done
 from telemetry.tools.compare.scenarios.condition import PLAIN, Condition
-from telemetry.tools.compare.scenarios.context import Context, Scenario, Step
+from telemetry.tools.compare.scenarios.context import TROUBLE, Context, Scenario, Step
+from telemetry.tools.compare.scenarios.turns import CostFigures, InTurns
 from telemetry.tools.compare.setups.route import CONTROL, OFF, Variant
 from telemetry.tools.compare.setups.run import Run
 
-# Estimates for the progress display, seconds: a start, seeding and a stop.
-_AROUND = 5.0
-_WARM_UP_SECONDS = 1.0
+# Estimates for the progress display, seconds: a start, seeding and a stop; and until what a turn sent has arrived.
+_AROUND = 6.0
+_ARRIVAL = 1.0
 _MOST_LATE = 0.25
 """Seconds that the generator of the open loop may be late before its latencies say nothing."""
 
@@ -35,43 +36,12 @@ METRICS = {
 """What is compared with `off`, as ratios."""
 
 
-@dataclass(frozen=True, slots=True)
-class CostFigures:
-    """The figures of one run. Times in seconds, memory in bytes.
-
-    `cpu` is that of all processes of the service per request, with the drain at the stop; `exporter_cpu` is the
-    exporter's part of it. `memory` is a worker's, without `exporter_memory`; both of the exporter are None without one.
-    """
-
-    cpu: float
-    throughput: float
-    p50: float
-    p95: float
-    p99: float
-    memory: float
-    start: float
-    stop: float
-    exporter_cpu: float | None
-    exporter_memory: float | None
-    sent_bytes: float
-    """Bytes that left the service per request: OTLP, and scrapes in direct mode."""
-    collector_cpu: float | None
-    """CPU seconds per request of the collector, None if there is none."""
-    collector_memory: float | None
-    total_cpu: float
-    """CPU seconds per request of the service and the collector."""
-    total_memory: float
-    """Bytes of memory of all workers, the exporter and the collector."""
-    total_bytes: float
-    """Bytes per request on every hop: from the service, and from the collector to the backend."""
-    requests: int
-    late: float
-
-
 class Cost(Scenario):
-    """`off` and every other set-up once per round, in shuffled order, in fresh processes.
+    """`off` and every other set-up in each round, in fresh processes, side by side: one has the load, the others wait.
 
-    `off` runs twice in each round: the ratio of the two, the control, is what this machine makes of no difference.
+    The turns of a round are short and in shuffled order, so that whatever else happens on the machine meets all alike.
+    `off` is there twice: the ratio of the two, the control, is what this machine makes of no difference. Where a port
+    is given, which is there only once, the set-ups of a round come one after the other.
     """
 
     key = "cost"
@@ -85,121 +55,108 @@ class Cost(Scenario):
         self._variants = list(context.variants if variants is None else variants)
         if OFF in self._variants:
             self._variants.insert(self._variants.index(OFF) + 1, CONTROL)
-        self._runs: dict[str, list[CostFigures]] = {variant.key: [] for variant in self._variants}
+        self._rounds: list[dict[str, CostFigures]] = [{} for _ in range(context.options.rounds)]
         self._accounts: dict[str, list[Account]] = {}
         self._memory = ""
         self._collectors: dict[str, str] = {}
 
     def steps(self) -> list[Step]:
-        rounds, seconds = self.context.options.rounds, 2 * self.context.options.duration + _AROUND
+        rounds = self.context.options.rounds
         return [
             Step(
-                f"{self._name}, round {number + 1} of {rounds}, {variant.title}",
-                seconds,
-                partial(self._measure, variant),
+                f"{self._name}, round {number + 1} of {rounds}" + (f", {group[0].title}" if len(group) == 1 else ""),
+                len(group) * self._seconds,
+                partial(self._measure, number, group),
             )
             for number in range(rounds)
-            for variant in random.sample(self._variants, len(self._variants))
+            for group in self._groups()
         ]
 
     @property
     def _name(self) -> str:
         return f"cost, {self._condition.title}" if self._condition.title else "cost"
 
-    def _measure(self, variant: Variant) -> None:
-        options = self.context.options
-        with Run(self.context, variant, condition=self._condition) as run:
-            run.seed(0)
-            warm_up = run.load("closed", min(_WARM_UP_SECONDS, options.duration))
-            closed = run.load("closed", options.duration)
-            opened = run.load("open", options.duration, self.context.rate)
-            warm_up.go()
-            run.done(warm_up)
-            sent, cpu, exporter_cpu = run.bytes_sent(0), run.service.cpu_seconds(), run.service.exporter_seconds()
-            collector_cpu, second_hop = run.collector_seconds, run.collector_bytes
-            closed.go()
-            fast = run.done(closed)
-            opened.go()
-            steady = run.done(opened)
-            self._memory, memory = run.service.memory()
-            exporter_memory = run.service.exporter_memory()
-            collector_memory = run.collector_memory
-            scrape = _scrape_bytes(run)
-            found = run.finish(settle=False)
-            requests = fast.responses + steady.responses
-            self._note(variant, run, found)
-            self._keep(variant, steady)
-            if steady.late > _MOST_LATE:
-                self.context.progress.say(
-                    f"{variant.title}: the generator was {steady.late:.2f} s late; {self.context.rate:g} requests/s "
-                    "are too many for this machine, or others use it"
-                )
-            cpu = (run.service.cpu_seconds() - cpu) / requests
-            collector_cpu = (run.collector_seconds - collector_cpu) / requests
-            sent_bytes = (run.bytes_sent(scrape) - sent) / requests
-            self._runs[variant.key].append(
-                CostFigures(
-                    cpu=cpu,
-                    throughput=fast.responses / fast.seconds,
-                    p50=steady.percentile(50),
-                    p95=steady.percentile(95),
-                    p99=steady.percentile(99),
-                    memory=memory,
-                    start=run.service.start_seconds,
-                    stop=run.stop_seconds,
-                    exporter_cpu=self._of_exporter(run, exporter_cpu, requests),
-                    exporter_memory=exporter_memory,
-                    sent_bytes=sent_bytes,
-                    collector_cpu=collector_cpu if run.collector else None,
-                    collector_memory=collector_memory,
-                    total_cpu=cpu + collector_cpu,
-                    total_memory=memory * run.workers + (exporter_memory or 0) + (collector_memory or 0),
-                    total_bytes=sent_bytes + (run.collector_bytes - second_hop) / requests,
-                    requests=requests,
-                    late=steady.late,
-                )
-            )
+    @property
+    def _seconds(self) -> float:
+        """Estimate the time of a set-up in a round."""
+        duration = self.context.options.duration
+        turns = InTurns.turns_of(duration)
+        return _AROUND + (2 * turns + 1) * (duration / turns + _ARRIVAL)
 
-    def _keep(self, variant: Variant, steady: Done) -> None:
-        """Write the latencies of the open loop beside the report, if they are asked for; seconds."""
-        if self.context.options.keep_data:
-            name = "-".join(
-                filter(None, ("latencies", self._condition.key, variant.key, str(len(self._runs[variant.key]))))
-            )
-            path = self.context.options.output / f"{name}.json"
-            path.write_text(json.dumps([rounded(latency) for latency in steady.latencies]))
+    def _groups(self) -> list[list[Variant]]:
+        """Return those that run side by side."""
+        shuffled = random.sample(self._variants, len(self._variants))
+        return [[variant] for variant in shuffled] if self.context.options.service_port else [shuffled]
 
-    @staticmethod
-    def _of_exporter(run: Run, before: float, requests: int) -> float | None:
-        return (run.service.exporter_seconds() - before) / requests if run.service.exports else None
+    def _measure(self, number: int, variants: Sequence[Variant]) -> None:
+        with ExitStack() as stack:
+            measured: dict[str, InTurns] = {}
+            for variant in variants:
+                with self._watched(variant, measured):
+                    run = stack.enter_context(Run(self.context, variant, condition=self._condition))
+                    measured[variant.key] = InTurns(run)
+            turns = InTurns.turns_of(self.context.options.duration)
+            for kind in chain(["warm-up"], repeat("closed", turns), repeat("open", turns)):
+                for one in random.sample(list(measured.values()), len(measured)):
+                    with self._watched(one.run.variant, measured):
+                        one.turn(kind)
+            for one in list(measured.values()):
+                with self._watched(one.run.variant, measured):
+                    self._keep(number, one)
 
-    def _note(self, variant: Variant, run: Run, found: list[Account]) -> None:
+    @contextmanager
+    def _watched(self, variant: Variant, measured: dict[str, InTurns]) -> Iterator[None]:
+        """Note what goes wrong with a set-up, and let the others of the round go on without it."""
+        try:
+            yield
+        except TROUBLE as error:
+            measured.pop(variant.key, None)
+            self.problems.append(f"{self._name}, {variant.title}: {error}")
+            self.context.progress.say(f"FAILED: {self._name}, {variant.title}: {error}")
+
+    def _keep(self, number: int, measured: InTurns) -> None:
+        """Stop a set-up, and keep what was found."""
+        run, variant = measured.run, measured.run.variant
+        found = measured.finish()
+        self._memory = measured.memory_is
         self._collectors[variant.key] = run.collector_name
         self._accounts.setdefault(variant.key, []).extend(found)
         for problem in run.problems(found):
             self.problems.append(f"{self._name}, {problem}")
             self.context.progress.say(f"DOES NOT ADD UP: {self._name}, {problem}")
+        figures = self._rounds[number][variant.key] = measured.figures()
+        if figures.late > _MOST_LATE:
+            self.context.progress.say(
+                f"{variant.title}: the generator was {figures.late:.2f} s late; {self.context.rate:g} requests/s "
+                "are too many for this machine, or others use it"
+            )
+        if self.context.options.keep_data:
+            name = "-".join(filter(None, ("latencies", self._condition.key, variant.key, str(number))))
+            path = self.context.options.output / f"{name}.json"
+            path.write_text(json.dumps([rounded(latency) for latency in measured.latencies]))
+
+    def _runs(self, key: str) -> list[CostFigures]:
+        """Return the figures of a set-up, of each round that has them."""
+        return [found[key] for found in self._rounds if key in found]
 
     def ratio(self, key: str, metric: str) -> Ratio | None:
-        """Return the ratio to `off` of complete rounds, None if there are none."""
-        values, baseline = self._runs[key], self._runs.get(OFF.key, [])
-        pairs = min(len(values), len(baseline))
+        """Return the ratio to `off` in the rounds that have both, None if there are none."""
+        pairs = [(found[key], found[OFF.key]) for found in self._rounds if found.keys() >= {key, OFF.key}]
         if not pairs:
             return None
-        return paired_ratio(
-            [getattr(run, metric) for run in values[:pairs]], [getattr(run, metric) for run in baseline[:pairs]]
-        )
+        values, baseline = ([getattr(figures, metric) for figures in side] for side in zip(*pairs, strict=True))
+        return paired_ratio(values, baseline)
 
     def result(self) -> dict[str, Any]:
         return {
-            "rounds": min(map(len, self._runs.values())),
+            "rounds": min(len(self._runs(variant.key)) for variant in self._variants),
             "seconds": self.context.options.duration,
             "memory_is": self._memory,
-            "variants": [self._described(variant) for variant in self._variants if self._runs[variant.key]],
+            "variants": [self._described(variant) for variant in self._variants if self._runs(variant.key)],
         }
 
     def _described(self, variant: Variant) -> dict[str, Any]:
-        runs = self._runs[variant.key]
+        runs = self._runs(variant.key)
         found = self._accounts.get(variant.key, [])
         medians = {
             name: rounded(statistics.median(values))
@@ -228,17 +185,3 @@ def totals(found: list[Account]) -> dict[str, dict[str, int]]:
         for name, value in (("sent", account.sent), ("stored", account.stored), ("lost", account.lost)):
             entry[name] += value
     return sums
-
-
-def _scrape_bytes(run: Run) -> int:
-    """Return the length of the answer to a scrape, 0 where nothing scrapes."""
-    upstream = run.variant.upstream
-    if not run.variant.is_scraped:
-        return 0
-    path = upstream.metrics_path if upstream else run.context.project.metrics_path
-    client = HTTPConnection("127.0.0.1", run.service.port, timeout=10)
-    try:
-        client.request("GET", path, headers={"Accept": "application/openmetrics-text", "Connection": "close"})
-        return len(client.getresponse().read())
-    finally:
-        client.close()

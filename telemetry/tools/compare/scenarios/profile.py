@@ -128,6 +128,7 @@ class Profile(Scenario):
         with Run(self.context, variant, workers=1) as run:
             run.seed(200)
             load = run.load("closed", self._seconds + 1.0)
+            load.ready()
             exporter = run.service.exporter()
             before = self._used(run)
             load.go()

@@ -92,6 +92,7 @@ class Scale(Scenario):
             for share in self._shares:
                 rate = share * self.context.rate
                 load = run.load("open", self._seconds, rate)
+                load.ready()
                 before = run.service.cpu_seconds()
                 load.go()
                 done = run.done(load)

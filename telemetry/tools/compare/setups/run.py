@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from time import time
 from typing import Literal
@@ -16,6 +16,7 @@ from telemetry.tools.compare.setups.standing import Standing
 from telemetry.tools.traffic.client import call
 
 OPEN_CLIENTS = 64
+SIGNALS = ("spans", "log records", "counter")
 _USERS = 20
 _OK, _CREATED = 200, 201
 _ARRIVAL_SECONDS = 20.0
@@ -61,15 +62,15 @@ class Run(Standing):
         """The requests that were answered, and of which the backend must know."""
         return self._answered + (self.service.probes_answered if self.context.project.probe_is_counted else 0)
 
-    def load(self, kind: Literal["closed", "open"], seconds: float, rate: float = 0.0) -> Load:
-        """Prepare a load, which waits for its `go`; give what it returns to `done`."""
+    def load(self, kind: Literal["closed", "open"], seconds: float, rate: float = 0.0, turns: int = 1) -> Load:
+        """Start a generator, which waits for its `go`; give it to `done` after each turn."""
         clients = self.context.options.clients if kind == "closed" else OPEN_CLIENTS
         project = self.context.project
-        job = Job(self.service.port, self.users, seconds, clients, rate, project.requests, project.locustfile)
+        job = Job(self.service.port, self.users, seconds, clients, rate, project.requests, project.locustfile, turns)
         return Load(self.context.processes, self.context.folder, next(self.context.numbers), kind, job)
 
     def done(self, load: Load, wait: Callable[[float], object] | None = None) -> Done:
-        """Wait for the end of a load and count what it sent."""
+        """Wait for the end of a turn of a load and count what it sent."""
         done = load.result(wait or self.context.wait)
         self._answered += done.responses
         self.failed += done.failed
@@ -104,7 +105,7 @@ class Run(Standing):
             self.collector.stop()
             self._await_arrival()
         self.stored = self.read()
-        losses = {name: self._losses(name) for name in ("spans", "log records", "counter")}
+        losses = {name: self._losses(name) for name in SIGNALS}
         found = accounts(
             responses=self.responses, failed=self.failed, stored=self.stored, losses=losses, exported=self.exported
         )
@@ -156,10 +157,10 @@ class Run(Standing):
             for item in ("spans", "log records"):
                 self.collector.losses(item)
 
-    def settle(self) -> None:
+    def settle(self, signals: Collection[str] = SIGNALS) -> None:
         """Wait until every request has arrived, or nothing more comes and the service holds nothing more."""
         if self.store is not None:
-            self._await_arrival(holds=self._holds)
+            self._await_arrival(holds=self._holds, signals=signals)
 
     def _has_starts(self) -> bool:
         """Return whether what each process logs at its start is there: it does so a moment after it has joined."""
@@ -177,22 +178,28 @@ class Run(Standing):
         reported = [status["signals"][signal] for signal in signals]
         return waiting or any(one.get("queue", 0) or one.get("in_flight", 0) for one in reported)
 
-    def _await_arrival(self, *, final: bool = True, holds: Callable[[], bool] = lambda: False) -> None:
+    def _await_arrival(
+        self,
+        *,
+        final: bool = True,
+        holds: Callable[[], bool] = lambda: False,
+        signals: Collection[str] = SIGNALS,
+    ) -> None:
         """Wait until all is there; give up when nothing has come for a while and nothing is queued any more."""
         last, quiet, left = self.read(), 0.0, _ARRIVAL_SECONDS * (3 if final else 1)
-        while not self._complete(last) and left > 0 and quiet < _QUIET_SECONDS + self.context.options.interval:
+        while not self._complete(last, signals) and left > 0 and quiet < _QUIET_SECONDS + self.context.options.interval:
             self.context.wait(0.2)
             left -= 0.2
             found = self.read()
             quiet = 0.0 if found != last or holds() else quiet + 0.2
             last = found
 
-    def _complete(self, stored: Stored) -> bool:
+    def _complete(self, stored: Stored, signals: Collection[str]) -> bool:
         pushed = {"spans": stored.server_spans, "log records": stored.access_records, "counter": stored.requests}
         if self.variant.is_scraped:
             del pushed["counter"]
         return (
-            all(count >= self.responses for signal, count in pushed.items() if signal in self.exported)
+            all(count >= self.responses for signal, count in pushed.items() if signal in self.exported & set(signals))
             and not (self.exporter_survives and self.variant.route and stored.spans < self._spans_ended)
             and self._has_starts()
         )

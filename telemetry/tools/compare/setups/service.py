@@ -137,10 +137,11 @@ class Service:
         return past
 
     def exporter_seconds(self) -> float:
-        """Return the CPU time so far of the exporters."""
-        if self.is_running:
-            self.status()
+        """Return the CPU time so far of the exporters; asks for the present one where none is known."""
         self._exporters.look()
+        if self.is_running and not self._exporters.running:
+            self.status()
+            self._exporters.look()
         return self._exporters.cpu_seconds
 
     def memory(self) -> tuple[str, float]:
@@ -171,11 +172,15 @@ class Service:
         return found
 
     def report(self) -> None:
-        """Have the exporter report the numbers of all that was recorded; raises ServiceError where it does not."""
+        """Have the exporter report the numbers of all that was recorded; raises ServiceError where it does not.
+
+        Nothing is on its way then, so that no answer of a backend makes the exporter log, and thus record, anything.
+        """
         deadline = monotonic() + _REPORT_SECONDS
         while self.exports:
             status = self.status()
-            if status and not any(ring["waiting_bytes"] for ring in status["rings"]):
+            if status and not any(one.get("in_flight", 0) for one in status["signals"].values()):
+                self.status()
                 return
             if monotonic() > deadline:
                 raise ServiceError("the exporter does not report its numbers (manage.py telemetry --status)")
@@ -219,7 +224,7 @@ class Service:
         """Stop it in order and return the seconds that this took; raises ServiceError where it had to be killed."""
         if self.child.code is not None:
             raise ServiceError(f"the service ended by itself: {' | '.join(self.child.last_lines()[-3:])}")
-        self.exporter_seconds()
+        self.status()
         started = monotonic()
         self.child.stop()
         seconds = self._watch_end(started)
@@ -242,7 +247,8 @@ class Service:
 
     def kill_all(self) -> None:
         """Kill exporter, master and workers at once; it may be started again."""
-        self.exporter_seconds()
+        self.status()
+        self._exporters.look()
         killed = [*self._exporters.running, *self.workers()]
         for process in killed:
             with suppress(psutil.NoSuchProcess):

@@ -1,0 +1,151 @@
+"""One set-up in one round of the scenario cost: its load comes in turns with those of the others."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from http.client import HTTPConnection
+
+from telemetry.tools.compare.counts.ledger import Account
+from telemetry.tools.compare.load.generator import Done, percentile
+from telemetry.tools.compare.setups.run import Run
+
+_TURN_SECONDS = 2.5
+"""About so long is a turn: short beside what changes on the machine, and long beside the half second of a batch."""
+_STREAMED = ("spans", "log records")
+"""What is sent within a second; counts wait for the next push or scrape."""
+
+
+@dataclass(frozen=True, slots=True)
+class CostFigures:
+    """The figures of one set-up in one round. Times in seconds, memory in bytes.
+
+    `cpu` is that of all processes of the service per request, until all spans and log records have arrived, without
+    start and stop; `exporter_cpu` is the exporter's part of it. `memory` is a worker's, without `exporter_memory`; both
+    of the exporter are None without one.
+    """
+
+    cpu: float
+    throughput: float
+    p50: float
+    p95: float
+    p99: float
+    memory: float
+    start: float
+    stop: float
+    exporter_cpu: float | None
+    exporter_memory: float | None
+    sent_bytes: float
+    """Bytes that left the service per request: OTLP, and scrapes in direct mode."""
+    collector_cpu: float | None
+    """CPU seconds per request of the collector, None if there is none."""
+    collector_memory: float | None
+    total_cpu: float
+    """CPU seconds per request of the service and the collector."""
+    total_memory: float
+    """Bytes of memory of all workers, the exporter and the collector."""
+    total_bytes: float
+    """Bytes per request on every hop: from the service, and from the collector to the backend."""
+    requests: int
+    late: float
+
+
+class InTurns:
+    """A set-up that runs, and its generators: each `turn` is one load until all that came of it has arrived."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        run.seed(0)
+        duration = run.context.options.duration
+        turns = self.turns_of(duration)
+        closed = run.load("closed", duration / turns, turns=turns + 1)
+        opened = run.load("open", duration / turns, run.context.rate, turns=turns)
+        self._loads = {"warm-up": closed, "closed": closed, "open": opened}
+        self._done: dict[str, list[Done]] = {kind: [] for kind in self._loads}
+        self._used: defaultdict[str, float] = defaultdict(float)
+        self._memory: dict[str, float | None] = {}
+        self.memory_is = ""
+        """What is meant by memory: PSS or USS."""
+        self._scrape = 0
+
+    @staticmethod
+    def turns_of(duration: float) -> int:
+        """Return how many turns each of the two loads takes, of so many seconds in all."""
+        return max(1, round(duration / _TURN_SECONDS))
+
+    def turn(self, kind: str) -> None:
+        """Have a turn of the closed or the open loop; of the warm-up nothing but the requests is counted."""
+        before = self._usage()
+        self._loads[kind].go()
+        self._done[kind].append(self.run.done(self._loads[kind]))
+        self.run.settle(_STREAMED)
+        if kind == "warm-up":
+            self._scrape = _scrape_bytes(self.run)
+            return
+        for name, used in self._usage().items():
+            self._used[name] += used - before[name]
+
+    def _usage(self) -> dict[str, float]:
+        """Return what the run has used so far: CPU in seconds, and bytes."""
+        run = self.run
+        exporter = run.service.exporter_seconds()
+        return {
+            "service": run.service.server_seconds() + exporter,
+            "exporter": exporter,
+            "collector": run.collector_seconds,
+            "sent": run.bytes_sent(self._scrape),
+            "forwarded": run.collector_bytes,
+        }
+
+    def finish(self) -> list[Account]:
+        """Note the memory, stop everything with what it still holds, and return the accounts."""
+        service = self.run.service
+        self.memory_is, worker = service.memory()
+        self._memory = {
+            "worker": worker, "exporter": service.exporter_memory(), "collector": self.run.collector_memory
+        }  # fmt: skip
+        return self.run.finish(settle=False)
+
+    @property
+    def latencies(self) -> list[float]:
+        """Those of the open loop, in seconds, from the moment that a request was due."""
+        return [latency for done in self._done["open"] for latency in done.latencies]
+
+    def figures(self) -> CostFigures:
+        """Return what was found; after `finish`."""
+        run, memory, latencies, fast = self.run, self._memory, self.latencies, self._done["closed"]
+        requests = sum(done.responses for done in [*fast, *self._done["open"]])
+        each = {name: used / requests for name, used in self._used.items()}
+        worker = memory["worker"] or 0.0
+        return CostFigures(
+            cpu=each["service"],
+            throughput=sum(done.responses for done in fast) / sum(done.seconds for done in fast),
+            p50=percentile(latencies, 50),
+            p95=percentile(latencies, 95),
+            p99=percentile(latencies, 99),
+            memory=worker,
+            start=run.service.start_seconds,
+            stop=run.stop_seconds,
+            exporter_cpu=each["exporter"] if run.service.exports else None,
+            exporter_memory=memory["exporter"],
+            sent_bytes=each["sent"],
+            collector_cpu=each["collector"] if run.collector else None,
+            collector_memory=memory["collector"],
+            total_cpu=each["service"] + each["collector"],
+            total_memory=worker * run.workers + (memory["exporter"] or 0) + (memory["collector"] or 0),
+            total_bytes=each["sent"] + each["forwarded"],
+            requests=requests,
+            late=max(done.late for done in self._done["open"]),
+        )
+
+
+def _scrape_bytes(run: Run) -> int:
+    """Return the length of the answer to a scrape, 0 where nothing scrapes."""
+    upstream = run.variant.upstream
+    if not run.variant.is_scraped:
+        return 0
+    path = upstream.metrics_path if upstream else run.context.project.metrics_path
+    client = HTTPConnection("127.0.0.1", run.service.port, timeout=10)
+    try:
+        client.request("GET", path, headers={"Accept": "application/openmetrics-text", "Connection": "close"})
+        return len(client.getresponse().read())
+    finally:
+        client.close()

@@ -1,0 +1,8 @@
+"""The service's settings, with which it does not start in direct mode."""
+
+import os
+
+from userapi.settings import *  # noqa: F403
+
+if os.environ["TELEMETRY_MODE"] == "direct":
+    raise SystemExit("these settings are not for direct mode")
