@@ -4,6 +4,7 @@ import json
 import random
 import statistics
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from functools import partial
@@ -89,20 +90,27 @@ class Cost(Scenario):
         return [[variant] for variant in shuffled] if self.context.options.service_port else [shuffled]
 
     def _measure(self, number: int, variants: Sequence[Variant]) -> None:
-        with ExitStack() as stack:
-            measured: dict[str, InTurns] = {}
-            for variant in variants:
+        # A quick run starts and stops them at once, too: its figures of a start are rough.
+        at_once = self.context.at_once if self.context.options.quick else 1
+        measured: dict[str, InTurns] = {}
+        with ExitStack() as stack, ThreadPoolExecutor(at_once) as threads:
+
+            def start(variant: Variant) -> None:
                 with self._watched(variant, measured):
                     run = stack.enter_context(Run(self.context, variant, condition=self._condition))
                     measured[variant.key] = InTurns(run)
+
+            def stop(one: InTurns) -> None:
+                with self._watched(one.run.variant, measured):
+                    self._keep(number, one)
+
+            list(threads.map(start, variants))
             turns = InTurns.turns_of(self.context.options.duration)
             for kind in chain(["warm-up"], repeat("closed", turns), repeat("open", turns)):
                 for one in random.sample(list(measured.values()), len(measured)):
                     with self._watched(one.run.variant, measured):
                         one.turn(kind)
-            for one in list(measured.values()):
-                with self._watched(one.run.variant, measured):
-                    self._keep(number, one)
+            list(threads.map(stop, list(measured.values())))
 
     @contextmanager
     def _watched(self, variant: Variant, measured: dict[str, InTurns]) -> Iterator[None]:

@@ -10,8 +10,6 @@ from telemetry.tools.compare.setups.run import Run
 
 _TURN_SECONDS = 2.5
 """About so long is a turn: short beside what changes on the machine, and long beside the half second of a batch."""
-_STREAMED = ("spans", "log records")
-"""What is sent within a second; counts wait for the next push or scrape."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +74,7 @@ class InTurns:
         before = self._usage()
         self._loads[kind].go()
         self._done[kind].append(self.run.done(self._loads[kind]))
-        self.run.settle(_STREAMED)
+        self.run.settle()
         if kind == "warm-up":
             self._scrape = _scrape_bytes(self.run)
             return

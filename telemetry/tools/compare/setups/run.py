@@ -16,7 +16,8 @@ from telemetry.tools.compare.setups.standing import Standing
 from telemetry.tools.traffic.client import call
 
 OPEN_CLIENTS = 64
-SIGNALS = ("spans", "log records", "counter")
+_STREAMED = ("spans", "log records")
+_SIGNALS = (*_STREAMED, "counter")
 _USERS = 20
 _OK, _CREATED = 200, 201
 _ARRIVAL_SECONDS = 20.0
@@ -105,7 +106,7 @@ class Run(Standing):
             self.collector.stop()
             self._await_arrival()
         self.stored = self.read()
-        losses = {name: self._losses(name) for name in SIGNALS}
+        losses = {name: self._losses(name) for name in _SIGNALS}
         found = accounts(
             responses=self.responses, failed=self.failed, stored=self.stored, losses=losses, exported=self.exported
         )
@@ -157,10 +158,13 @@ class Run(Standing):
             for item in ("spans", "log records"):
                 self.collector.losses(item)
 
-    def settle(self, signals: Collection[str] = SIGNALS) -> None:
-        """Wait until every request has arrived, or nothing more comes and the service holds nothing more."""
+    def settle(self) -> None:
+        """Wait until every request's span and log record have arrived, or nothing more comes and nothing is held.
+
+        Its count waits for the next push or scrape, or for the stop.
+        """
         if self.store is not None:
-            self._await_arrival(holds=self._holds, signals=signals)
+            self._await_arrival(holds=self._holds, signals=_STREAMED)
 
     def _has_starts(self) -> bool:
         """Return whether what each process logs at its start is there: it does so a moment after it has joined."""
@@ -183,7 +187,7 @@ class Run(Standing):
         *,
         final: bool = True,
         holds: Callable[[], bool] = lambda: False,
-        signals: Collection[str] = SIGNALS,
+        signals: Collection[str] = _SIGNALS,
     ) -> None:
         """Wait until all is there; give up when nothing has come for a while and nothing is queued any more."""
         last, quiet, left = self.read(), 0.0, _ARRIVAL_SECONDS * (3 if final else 1)
