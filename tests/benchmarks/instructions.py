@@ -2,10 +2,10 @@
 
     python -m tests.benchmarks.instructions
 
-Counts with valgrind's cachegrind (which must be installed) what a worker executes for `GET /users/{id}` with telemetry
-off and on, what gunicorn's worker executes to read a request and to send its answer, and what the exporter executes for
-the record of such a request: read, counted, redacted, encoded. A run with requests minus one with none but the first.
-The kernel's part and the sending of batches of hundreds are not in it. Takes two minutes.
+Counts with valgrind's cachegrind (which must be installed) what a worker executes for a request of the comparison's mix
+with telemetry off and on, what gunicorn's worker executes to read a request and to send its answer, and what the
+exporter executes for the records of the same mix: read, counted, redacted, encoded. A run with requests minus one with
+none but the first. The kernel's part and the sending of batches of hundreds are not in it. Takes three minutes.
 """
 
 import io
@@ -18,21 +18,26 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from itertools import count as ticks
+from marshal import dumps, loads
 from pathlib import Path
 from shutil import which
 from typing import Any
 
+from telemetry.journal.directory import rings, run_directories
+from telemetry.journal.ring import MARSHAL, RingReader
+from telemetry.tools.compare.load.mix import PERIOD, Mix
 from telemetry.tools.compare.setups.sockets import wait_until
 from tests.support.ports import free_port
 from tests.support.service import ROOT
 
-_FIRST = 60
+_FIRST = 3 * PERIOD
 """Requests before those that are counted: caches are filled, patterns compiled."""
-_COUNTED = 200
+_COUNTED = 40 * PERIOD
+_USERS = 20
 _TICK_NS = 500_000
 """From one look at the clock to the next: four or five are a request's."""
 
@@ -45,48 +50,75 @@ def worker() -> Callable[[int], None]:
 
     from userapi.users.models import User  # isort: skip
 
-    path = f"/users/{User.objects.create(name='Test User', email='test@example.com').pk}"
+    users = [User.objects.create(name="Test User", email=f"test.{number}@example.com") for number in range(_USERS)]
+    mix = Mix([f"/users/{user.pk}" for user in users])
     nowhere = Path(os.devnull).open("w")  # noqa: SIM115  (until the process ends)
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.StreamHandler):
             handler.setStream(nowhere)
 
     def answer(number: int) -> None:
+        request = mix.request(number)
+        path, _, query = request.path.partition("?")
         environ = {
-            "REQUEST_METHOD": "GET", "PATH_INFO": path, "RAW_URI": path, "QUERY_STRING": "", "SERVER_NAME": "localhost",
-            "SERVER_PORT": "8080", "HTTP_HOST": "localhost:8080", "SERVER_PROTOCOL": "HTTP/1.1",
-            "HTTP_USER_AGENT": "curl/8", "HTTP_ACCEPT": "*/*", "REMOTE_ADDR": "127.0.0.1",
-            "REMOTE_PORT": str(40_000 + number % 20_000), "wsgi.url_scheme": "http", "wsgi.input": io.BytesIO(),
-            "wsgi.errors": nowhere, "wsgi.version": (1, 0), "wsgi.multithread": True, "wsgi.multiprocess": True,
-            "wsgi.run_once": False,
+            "REQUEST_METHOD": request.method, "PATH_INFO": path, "RAW_URI": request.path, "QUERY_STRING": query,
+            "SERVER_NAME": "localhost", "SERVER_PORT": "8080", "HTTP_HOST": "localhost:8080",
+            "SERVER_PROTOCOL": "HTTP/1.1", "HTTP_USER_AGENT": "curl/8", "HTTP_ACCEPT": "*/*",
+            "REMOTE_ADDR": "127.0.0.1", "REMOTE_PORT": str(40_000 + number % 20_000), "wsgi.url_scheme": "http",
+            "CONTENT_TYPE": "application/json" if request.body else "", "CONTENT_LENGTH": str(len(request.body)),
+            "wsgi.input": io.BytesIO(request.body.encode()), "wsgi.errors": nowhere, "wsgi.version": (1, 0),
+            "wsgi.multithread": True, "wsgi.multiprocess": True, "wsgi.run_once": False,
         }  # fmt: skip
         statuses: list[str] = []
         response: Any = application(environ, lambda status, *_: statuses.append(status))  # type: ignore[arg-type]
         b"".join(response)
         response.close()
-        if statuses != ["200 OK"]:
-            raise SystemExit(f"the service answered {statuses}")
+        if [status.partition(" ")[0] for status in statuses] != [str(int(request.expected))]:
+            raise SystemExit(f"the service answered {request} with {statuses}")
 
     return answer
 
 
-def exporter() -> Callable[[int], None]:
-    """Return what makes of a request's record what the exporter makes of it."""
-    from marshal import dumps, loads
+def keep_records(file: Path) -> None:
+    """Write into `file` the records of the first requests, and of the counted ones, as they are in the journal."""
+    answer = worker()
+    for number in range(_FIRST):
+        answer(number)
+    (ring,) = [
+        ring for path in run_directories() for ring in map(reader, rings(path).values()) if ring.pid == os.getpid()
+    ]
+    first, position = ring.read(0)
+    for number in range(_FIRST, _FIRST + _COUNTED):
+        answer(number)
+    rest, _ = ring.read(position)
+    file.write_bytes(dumps([[dumps(record, MARSHAL) for record in records] for records in (first, rest)]))
 
-    from telemetry.journal.ring import MARSHAL
-    from tests.benchmarks.translation import prepared, record
 
+def reader(path: Path) -> RingReader:
+    """Return a reader of the ring at `path`."""
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        return RingReader(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def export(file: Path, count: int) -> None:
+    """Make of records what the exporter makes of them: the first ones, and the others if there is a `count`."""
+    from tests.benchmarks.translation import AT_ONCE, prepared
+
+    first, rest = loads(file.read_bytes())  # noqa: S302
     translator, filled = prepared()
-    written = [dumps(record(number), MARSHAL) for number in range(_FIRST + _COUNTED)]
 
-    def translate(number: int) -> None:
-        translator.translate([loads(written[number])], None)  # noqa: S302
-        if number == _FIRST - 1:  # as much at the end of each run
-            for batches in filled:
-                list(batches.take())
+    def translate(written: list[bytes]) -> None:
+        for start in range(0, len(written), AT_ONCE):
+            translator.translate([loads(data) for data in written[start : start + AT_ONCE]], None)  # noqa: S302
 
-    return translate
+    translate(first)
+    for batches in filled:  # as much at the end of each run
+        list(batches.take())
+    if count:
+        translate(rest)
 
 
 def nothing(_environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
@@ -96,11 +128,16 @@ def nothing(_environ: dict[str, Any], start_response: Callable[..., Any]) -> lis
     return [b"x" * 200]
 
 
-def child(kind: str, count: int) -> None:
+def child(kind: str, count: int, records: Path) -> None:
     """Be the process that is counted, which ends at once: what its end takes is nothing of a request's."""
-    run = worker() if kind == "worker" else exporter()
-    for number in range(_FIRST + count):
-        run(number)
+    if kind == "exporter":
+        export(records, count)
+    elif kind == "records":
+        keep_records(records)
+    else:
+        answer = worker()
+        for number in range(_FIRST + count):
+            answer(number)
     sys.stdout.flush()
     os._exit(0)
 
@@ -108,12 +145,18 @@ def child(kind: str, count: int) -> None:
 def instructions(folder: Path, kind: str, count: int, env: dict[str, str]) -> int:
     """Return how many instructions a process executes that handles so many requests beside the first ones."""
     file = folder / f"{kind}-{count}.out"
-    command = [*valgrind(file), sys.executable, "-m", "tests.benchmarks.instructions", kind, str(count)]
+    run(valgrind(file), folder, kind, count, env)
+    return counted(file)
+
+
+def run(prefix: Sequence[str], folder: Path, kind: str, count: int, env: dict[str, str]) -> None:
+    """Run a process of this module to its end."""
+    of_child = [kind, str(count), str(folder / "records")]
+    command = [*prefix, sys.executable, "-m", "tests.benchmarks.instructions", *of_child]
     env = {**os.environ, **env, "PYTHONHASHSEED": "0"}
     ended = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     if ended.returncode:
         raise SystemExit(ended.stdout + ended.stderr)
-    return counted(file)
 
 
 def gunicorn(folder: Path, count: int, env: dict[str, str]) -> int:
@@ -151,25 +194,31 @@ def counted(file: Path) -> int:
     return int(found[1])
 
 
-def of_a_request(folder: Path, kind: str, mode: str) -> float:
-    """Return the instructions of one request."""
+def environment(folder: Path, name: str, mode: str) -> dict[str, str]:
+    """Return the environment of a service with a database of its own."""
     from tests.conftest import migrate
 
+    database = f"sqlite:///{folder}/{name}.sqlite3"
+    migrate(database)
+    return {
+        "TELEMETRY_MODE": mode,
+        "DATABASE_URL": database,
+        "DJANGO_SETTINGS_MODULE": "userapi.settings",
+        "DJANGO_SECRET_KEY": secrets.token_urlsafe(50),
+        "DJANGO_DEBUG": "false",
+        "DJANGO_HTTPS": "false",
+        "USERAPI_OPEN_ACCESS": "true",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        "TELEMETRY_FLUSH_TIMEOUT": "0.1",
+    }
+
+
+def of_a_request(folder: Path, kind: str, mode: str) -> float:
+    """Return the instructions of one request."""
+
     def total(count: int) -> int:
-        database = f"sqlite:///{folder}/{kind}-{mode}-{count}.sqlite3"
-        migrate(database)
-        env = {
-            "TELEMETRY_MODE": mode,
-            "DATABASE_URL": database,
-            "DJANGO_SETTINGS_MODULE": "userapi.settings",
-            "DJANGO_SECRET_KEY": secrets.token_urlsafe(50),
-            "DJANGO_DEBUG": "false",
-            "DJANGO_HTTPS": "false",
-            "USERAPI_OPEN_ACCESS": "true",
-            "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",
-            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
-            "TELEMETRY_FLUSH_TIMEOUT": "0.1",
-        }
+        env = environment(folder, f"{kind}-{mode}-{count}", mode)
         return gunicorn(folder, count, env) if kind == "gunicorn" else instructions(folder, kind, count, env)
 
     with ThreadPoolExecutor(2) as both:
@@ -179,12 +228,13 @@ def of_a_request(folder: Path, kind: str, mode: str) -> float:
 
 def main() -> int:
     if sys.argv[1:]:
-        child(sys.argv[1], int(sys.argv[2]))
+        child(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))
     if which("valgrind") is None:
         sys.stderr.write("valgrind is not installed (Debian: apt-get install valgrind)\n")
         return 2
     with tempfile.TemporaryDirectory() as name:
         off, on = (of_a_request(Path(name), "worker", mode) for mode in ("off", "collector"))
+        run((), Path(name), "records", _COUNTED, environment(Path(name), "records", "collector"))
         exported = of_a_request(Path(name), "exporter", "collector")
         served = of_a_request(Path(name), "gunicorn", "off")
     print(f"{'instructions of a request':28} {'off':>12} {'on':>12}")
