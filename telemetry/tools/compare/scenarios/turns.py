@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from http.client import HTTPConnection
 
 from telemetry.tools.compare.counts.ledger import Account
-from telemetry.tools.compare.load.generator import Done, percentile
+from telemetry.tools.compare.load.generator import Done, LoadError, percentile
 from telemetry.tools.compare.setups.run import Run
 
 _TURN_SECONDS = 2.5
@@ -108,8 +108,10 @@ class InTurns:
         return [latency for done in self._done["open"] for latency in done.latencies]
 
     def figures(self) -> CostFigures:
-        """Return what was found; after `finish`."""
+        """Return what was found; after `finish`. Raises LoadError where no request of the open loop was answered."""
         run, memory, latencies, fast = self.run, self._memory, self.latencies, self._done["closed"]
+        if not latencies:
+            raise LoadError("no request of the open loop got the status that it must get")
         requests = sum(done.responses for done in [*fast, *self._done["open"]])
         each = {name: used / requests for name, used in self._used.items()}
         worker = memory["worker"] or 0.0
