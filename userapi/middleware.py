@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
+from threading import Lock
 
 from csp.middleware import CSPMiddleware
 from django.conf import settings
@@ -113,8 +114,36 @@ class RequestGuardMiddleware:
 
 
 class StaticFilesMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]  # WhiteNoise has no types
-    """WhiteNoise without its warning where `collectstatic` has not been run: the finders serve then."""
+    """WhiteNoise that looks for files at the first request for one: most processes never get any.
+
+    Without its warning where `collectstatic` has not been run: the finders serve then.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self._looking = Lock()
+        self._has_looked = False
+        self._roots: list[tuple[str | Path, str | None]] = []
+        super().__init__(get_response)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if not self._has_looked and request.path_info.startswith(self.static_prefix):
+            with self._looking:
+                if not self._has_looked:
+                    self._look()
+                    self._has_looked = True
+        response: HttpResponseBase = super().__call__(request)
+        return response
 
     def add_files(self, root: str | Path, prefix: str | None = None) -> None:
-        if Path(root).is_dir():
-            super().add_files(root, prefix)
+        """Remember a folder."""
+        self._roots.append((root, prefix))
+
+    def add_files_from_finders(self) -> None:
+        """Leave it to the first request for a file."""
+
+    def _look(self) -> None:
+        for root, prefix in self._roots:
+            if Path(root).is_dir():
+                super().add_files(root, prefix)
+        if self.use_finders and not self.autorefresh:
+            super().add_files_from_finders()

@@ -10,7 +10,6 @@ from telemetry.config import Signal, TelemetryConfig
 from telemetry.config.values import SIGNALS
 from telemetry.exporting.items.batches import Batches
 from telemetry.exporting.metrics.aggregation import HERE, Aggregation
-from telemetry.exporting.metrics.otlp_metrics import encode
 from telemetry.exporting.metrics.own_metrics import COLLECTION_DURATION, OwnMetrics
 from telemetry.exporting.metrics.process_metrics import ProcessMetrics
 from telemetry.exporting.metrics.views import Views
@@ -78,6 +77,10 @@ class Outlets:
         delays = [config.span_batch.schedule_delay, config.log_batch.schedule_delay, _LONGEST_COMMIT_SECONDS]
         self.commit_seconds = min(delays)
         self._pushes_metrics = "metrics" in self._senders
+        if self._pushes_metrics:  # for nothing else is the SDK imported, a quarter of the exporter's start
+            from telemetry.exporting.metrics.otlp_metrics import encode
+
+            self._encode = encode
         self._next_push = monotonic() + config.metric_export_interval
         self.has_appended = False
         """Whether metrics wait for a commit."""
@@ -145,7 +148,7 @@ class Outlets:
         if not self._pushes_metrics:
             return
         began = perf_counter()
-        data, points = encode(self.aggregation, self._resource)
+        data, points = self._encode(self.aggregation, self._resource)
         self._collected("periodic_metric_reader", perf_counter() - began)
         if points:
             self._senders["metrics"].spool.append(data, points)

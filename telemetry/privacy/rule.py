@@ -3,22 +3,29 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 MASK = "***"
 
 Replacement = str | Callable[[re.Match[str]], str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rule:
     """One kind of secret. `needles` are in lower case; one of them must be in the text (lower-cased) for it to run."""
 
     kind: str
     needles: tuple[str, ...]
-    pattern: re.Pattern[str]
+    expression: str
     replacement: Replacement
+    flags: int
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """What it looks like, compiled for the first text with a needle: most processes never see one of most rules."""
+        return re.compile(self.expression, self.flags)
 
 
 def rule(kind: str, needles: Sequence[str], pattern: str, replacement: Replacement, flags: int = re.NOFLAG) -> Rule:
     """Return the rule for `pattern`, a verbose expression that ignores case."""
-    return Rule(kind, tuple(needles), re.compile(pattern, flags | re.IGNORECASE | re.VERBOSE), replacement)
+    return Rule(kind, tuple(needles), pattern, replacement, flags | re.IGNORECASE | re.VERBOSE)
