@@ -4,13 +4,14 @@ from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal, Self, cast
+from typing import TYPE_CHECKING, Literal, Self, cast
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from django.conf import settings
 from django.utils.crypto import salted_hmac
 from rest_framework.exceptions import ValidationError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 MAX_CURSOR_LENGTH = 2048
 """Characters. A name or an email of the longest kind takes some 1,500."""
@@ -66,6 +67,8 @@ def _unsealed(text: str) -> list[str] | None:
         sealed = b64decode(text + "=" * (-len(text) % 4), altchars="-_", validate=True)
     except ValueError:
         return None
+    from cryptography.exceptions import InvalidTag
+
     for cipher in _ciphers():
         try:
             return cipher.decrypt(sealed, None).decode().split(_SEPARATOR)
@@ -74,11 +77,14 @@ def _unsealed(text: str) -> list[str] | None:
     return None
 
 
-def _ciphers() -> Iterator[AESSIV]:
+def _ciphers() -> Iterator["AESSIV"]:
     """Yield the cipher of SECRET_KEY, then those of keys that were in use before."""
     yield from map(_cipher, (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS))
 
 
 @cache
-def _cipher(secret: str) -> AESSIV:
+def _cipher(secret: str) -> "AESSIV":
+    # Here: it loads a library of its own, and most processes make no cursor.
+    from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+
     return AESSIV(salted_hmac("userapi.cursors", "key", secret, algorithm="sha512").digest())

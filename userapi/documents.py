@@ -1,21 +1,21 @@
-"""`/schema` and `/docs`: the OpenAPI document, and a page that shows it."""
+"""`/schema` and `/docs`; what makes them is imported with the first request for one, and by no other."""
 
-from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
-
-from userapi.accounts import schema  # noqa: F401  (importing registers its extensions)
-from userapi.views import StrictView
-
-
-class SchemaView(StrictView, SpectacularJSONAPIView):
-    """The OpenAPI document."""
-
-    cache_control = "no-cache"
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.views.decorators.csrf import csrf_exempt
 
 
-class DocsView(StrictView, SpectacularSwaggerSplitView):
-    """Swagger UI; `?script=` is its script."""
+@csrf_exempt
+def schema(request: HttpRequest) -> HttpResponseBase:
+    """Answer with the OpenAPI document."""
+    from userapi.openapi import SchemaView
 
-    url_name = "schema"
-    http_method_names = ["get", "head"]  # noqa: RUF012  (Django's attribute)
-    query_parameters = ("script",)
-    cache_control = "no-cache"
+    return SchemaView.as_view()(request)
+
+
+@csrf_exempt
+def docs(request: HttpRequest) -> HttpResponseBase:
+    """Answer with a page that shows it."""
+    from userapi.openapi import DocsView
+
+    return DocsView.as_view()(request)

@@ -238,6 +238,7 @@ SPECTACULAR_SETTINGS = {
     "Unknown query parameters and unknown members of a body are errors; read-only members are ignored.",
     "VERSION": __version__,
     "OAS_VERSION": "3.1.0",
+    "DEFAULT_GENERATOR_CLASS": "userapi.generator.SchemaGenerator",
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
     "POSTPROCESSING_HOOKS": [

@@ -7,10 +7,9 @@ from django.urls import include, path, register_converter
 from django.views.generic import RedirectView
 
 from telemetry.views import metrics
-from userapi import health, home
+from userapi import documents, health, home
 from userapi.accounts.views import RevokeTokenView, TokenView
 from userapi.converters import CaselessUUIDConverter
-from userapi.documents import DocsView, SchemaView
 from userapi.greetings.views import GreetingView
 from userapi.users.views import UserDetail, UserList
 
@@ -34,8 +33,8 @@ urlpatterns = [
     path("auth/token", TokenView.as_view(), name="token"),
     path("auth/logout", RevokeTokenView.as_view(), name="logout"),
     path("session/", include((_sessions, "rest_framework"))),
-    path("schema", SchemaView.as_view(), name="schema"),
-    path("docs", DocsView.as_view(), name="docs"),
+    path("schema", documents.schema, name="schema"),
+    path("docs", documents.docs, name="docs"),
     # ProbeMiddleware answers these; here they are known as addresses.
     path("livez", health.livez, name="livez"),
     path("readyz", health.readyz, name="readyz"),

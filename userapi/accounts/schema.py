@@ -1,8 +1,12 @@
-"""How the OpenAPI document names our token."""
+"""How the OpenAPI document describes tokens."""
 
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.utils import extend_schema
+
+from userapi.accounts.views import TokenSerializer
+from userapi.schema import describe
 
 
 class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
@@ -23,3 +27,13 @@ class BasicScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-ca
 
     def get_security_definition(self, _auto_schema: Any) -> dict[str, str]:
         return {"type": "http", "scheme": "basic", "description": "Name and password of an account."}
+
+
+describe(
+    "userapi.accounts.views.TokenView",
+    post=extend_schema(summary="Get a token", operation_id="create_token", request=None, responses=TokenSerializer),
+)
+describe(
+    "userapi.accounts.views.RevokeTokenView",
+    post=extend_schema(summary="Revoke the token", operation_id="delete_token", request=None, responses={204: None}),
+)

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework import serializers
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
@@ -20,15 +19,6 @@ class GreetingSerializer(serializers.Serializer[Any]):
     greeting = serializers.CharField()
 
 
-@extend_schema_view(
-    get=extend_schema(summary="Greet a user", operation_id="greet_user"),
-    post=extend_schema(
-        summary="Have a user greeted",
-        operation_id="queue_greeting",
-        request=None,
-        responses={202: OpenApiResponse(description="A worker will deliver it.")},
-    ),
-)
 class GreetingView(StrictView, GenericAPIView[User]):
     """The greeting of one user."""
 

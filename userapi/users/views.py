@@ -7,7 +7,6 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Lower
 from django.http.response import HttpResponseBase
-from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.generics import ListCreateAPIView, RetrieveUpdateDestroyAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -17,7 +16,6 @@ from userapi import preconditions
 from userapi.pagination import KeysetPagination
 from userapi.preconditions import entity_tag
 from userapi.users.conflicts import email_conflict
-from userapi.users.documentation import CHANGES, DELETES, ENTITY_TAG, READS, READS_PAGE
 from userapi.users.filters import EmailFilter, UserSearch
 from userapi.users.models import User
 from userapi.users.serializers import UserSerializer
@@ -29,12 +27,6 @@ def etag_of(user: User) -> str:
     return entity_tag(str(user.id), str(user.version))
 
 
-@extend_schema_view(
-    get=extend_schema(summary="List users", operation_id="list_users", **READS_PAGE),
-    post=extend_schema(
-        summary="Create a user", operation_id="create_user", description="One new record.", parameters=[ENTITY_TAG]
-    ),
-)
 class UserList(StrictView, ListCreateAPIView[User]):
     """All user records, page by page."""
 
@@ -70,12 +62,6 @@ class UserList(StrictView, ListCreateAPIView[User]):
         return Response(serializer.data, status=201, headers={"Location": location, "ETag": etag_of(user)})
 
 
-@extend_schema_view(
-    get=extend_schema(summary="Read a user", operation_id="read_user", **READS),
-    put=extend_schema(summary="Replace a user", operation_id="replace_user", **CHANGES),
-    patch=extend_schema(summary="Change a user", operation_id="change_user", **CHANGES),
-    delete=extend_schema(summary="Delete a user", operation_id="delete_user", **DELETES),
-)
 class UserDetail(StrictView, RetrieveUpdateDestroyAPIView[User]):
     """One user record."""
 
