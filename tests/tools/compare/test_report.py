@@ -25,8 +25,14 @@ def published() -> dict[str, Any]:
 
 
 @pytest.fixture
-def report(published: dict[str, Any]) -> dict[str, Any]:
-    """The published report with one fault and one set-up of scrapes: each kind of plot is drawn."""
+def report(published: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The published report with one fault and one set-up of scrapes. Its plots are made of its values, but not drawn.
+
+    That they can be drawn is seen with the whole report; what takes seconds knows nothing of the report any more.
+    """
+    from matplotlib.figure import Figure
+
+    monkeypatch.setattr(Figure, "savefig", lambda _self, file, **_options: file.write("<svg/>"))
     runs, scrapes = published["loss"]["runs"], published["scrapes"]["variants"]
     published["loss"]["runs"] = [run for run in runs if run["title"] == runs[0]["title"]]
     published["scrapes"]["variants"] = scrapes[:1]
