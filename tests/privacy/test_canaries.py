@@ -184,6 +184,7 @@ def make_account(database: str, canaries: Canaries) -> tuple[str, str]:
     command = [sys.executable, "manage.py", "createsuperuser", "--noinput", f"--username={account}"]
     env = {
         "DATABASE_URL": database,
+        "DJANGO_SETTINGS_MODULE": LEAKING,
         "DJANGO_SUPERUSER_PASSWORD": password,
         "DJANGO_SUPERUSER_EMAIL": canaries.email("x"),
     }
