@@ -50,15 +50,14 @@ def test_environment_left_half_made_mends_itself(checkout: Path) -> None:
     assert f"ran demo --for 1 {checkout / '.venv'}" in mended.stdout
 
 
-def test_environment_is_made_once(checkout: Path) -> None:
+def test_environment_whose_packages_were_not_all_installed_goes_on_and_is_made_once(checkout: Path) -> None:
+    (checkout / "requirements-dev.txt").write_text("no such package\n")
+    failed = make(checkout, "dev")
+    assert failed.returncode != 0
+    assert " -m venv --clear .venv\n" in failed.stdout
+    (checkout / "requirements-dev.txt").write_text("")
     first, second = make(checkout, "dev"), make(checkout, "compare")
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
     assert "Installing what tests and the comparison need" in first.stdout
+    assert " -m venv " not in first.stdout
     assert second.stdout == f"ran compare {checkout / '.venv'}\n"
-
-
-def test_environment_whose_packages_were_not_all_installed_goes_on(checkout: Path) -> None:
-    (checkout / "requirements-dev.txt").write_text("no such package\n")
-    assert make(checkout, "dev").returncode != 0
-    (checkout / "requirements-dev.txt").write_text("")
-    assert make(checkout, "dev").returncode == 0
