@@ -10,12 +10,11 @@ import pytest
 from telemetry.tools.compare.setups.faults_proxy import FaultProxy
 from telemetry.tools.compare.setups.faulty_connection import PASS, Fault
 from telemetry.tools.console.server import Console
-from tests.support.routes import Route
+from tests.support.routes import PAIRS, Route
 from tests.support.service import Service, free_port, wait_until
 
 StartService = Callable[..., Service]
 
-ROUTES = [Route(mode, protocol) for mode in ("collector", "direct") for protocol in ("grpc", "http/protobuf")]
 WORKERS = 2
 REQUESTS = 48
 BUDGET = 1.0
@@ -37,7 +36,7 @@ FAULTS = {
 }
 
 
-@pytest.fixture(params=ROUTES, ids=str)
+@pytest.fixture(params=PAIRS, ids=str)
 def route(request: pytest.FixtureRequest) -> Route:
     chosen: Route = request.param
     return chosen
