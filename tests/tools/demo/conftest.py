@@ -41,7 +41,7 @@ class RunningDemo:
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
-        wait_until(lambda: not self.processes(), 60, "processes of the demo")
+        self.wait_until_gone("processes of the demo")
 
     @property
     def errors(self) -> str:
@@ -66,6 +66,12 @@ class RunningDemo:
             return str(self.folder) in arguments or str(self.folder) in process.environ().get("DATABASE_URL", "")
         except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
             return False
+
+    def wait_until_gone(self, what: str = "the demo's end", seconds: float = 120) -> None:
+        """Wait until the command has ended and nothing of it runs, without looking at all processes again and again."""
+        wait_until(lambda: not self.runs, seconds, what)
+        psutil.wait_procs(self.processes(), seconds)
+        wait_until(lambda: not self.processes(), seconds, what)
 
     def part(self, argument: str) -> psutil.Process:
         """Return the first process with `argument` on its command line; none of the greeter or the worker."""
@@ -95,7 +101,7 @@ class RunningDemo:
         """Return the exit code; nothing may be running then."""
         code = self._process.wait(timeout)
         # What was killed takes a moment to be gone, and its exporter delivers for as long as TELEMETRY_FLUSH_TIMEOUT.
-        wait_until(lambda: not self.processes(), 60, f"processes of the demo after its end ({self.errors})")
+        self.wait_until_gone(f"processes of the demo after its end ({self.errors})")
         assert busy_port(self.ports.used(MODES)) is None
         return code
 

@@ -57,7 +57,7 @@ def test_demo_of_one_mode_leaves_other_port_alone(start_demo: StartDemo) -> None
         assert call(demo.ports.direct, "GET", "/livez").status == 200
         demo.signal(signal.SIGINT)
         # `wait` finds the occupied port busy, so only the process is waited for here.
-        wait_until(lambda: not demo.processes(), 120, "the demo's end")
+        demo.wait_until_gone()
     assert demo.wait() == 0, demo.errors
     assert set(demo.tally()["modes"]) == {"direct"}
     assert_exact("direct", demo.tally()["modes"]["direct"])
@@ -117,7 +117,7 @@ def test_demo_with_busy_port_starts_nothing(start_demo: StartDemo, offset: int) 
     port = 8081 + offset
     with occupied(port):
         demo = start_demo("--for", "1")
-        wait_until(lambda: not demo.processes(), 60, "the demo's end")
+        demo.wait_until_gone()
     assert demo.wait() == 1
     lines = [line for line in demo.errors.splitlines() if "ignoring these" not in line]
     assert len(lines) == 1
@@ -131,7 +131,7 @@ def test_demo_with_port_taken_meanwhile_names_it(start_demo: StartDemo) -> None:
     demo = start_demo("--for", "5", "--mode", "direct")
     wait_until(lambda: "Starting" in demo.errors, 60, "the demo's start")
     with occupied(demo.ports.direct):
-        wait_until(lambda: not demo.processes(), 120, "the demo's end")
+        demo.wait_until_gone()
     assert demo.wait() == 1
     assert f"port {demo.ports.direct} for the service in direct mode is busy" in demo.errors
     assert "--port-offset" in demo.errors
@@ -192,7 +192,7 @@ def test_demo_killed_leaves_nothing_running(start_demo: StartDemo) -> None:
     demo = start_demo()
     demo.wait_for_traffic()
     demo.signal(signal.SIGKILL)
-    wait_until(lambda: not demo.processes(), 60, "the demo's processes")
+    demo.wait_until_gone()
 
 
 @pytest.mark.parametrize(
