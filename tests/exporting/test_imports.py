@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -31,3 +32,24 @@ def test_imports_of_delivery(protocol: str, needed: str, unneeded: str) -> None:
     assert needed in found
     assert not found & {unneeded, "django", "requests", "userapi"}
     assert not [name for name in found if name.startswith("opentelemetry.sdk")]
+
+
+OUTLETS = """
+import sys
+from pathlib import Path
+from telemetry.config import TelemetryConfig
+from telemetry.exporting import collector, direct, service
+config = TelemetryConfig.from_env({"TELEMETRY_MODE": sys.argv[1]})
+ways = {"collector": collector, "direct": direct}[config.mode].ways(config)
+folder = Path(sys.argv[2])
+service.Outlets(config, ways, folder, None, {"service.instance.id": "test"}, {}, service.State([folder]))
+print(*sys.modules)
+"""
+
+
+@pytest.mark.parametrize(("mode", "needed"), [("collector", True), ("direct", False)])
+def test_imports_of_modes(mode: str, *, needed: bool, tmp_path: Path) -> None:
+    """The SDK encodes metrics that are pushed; nothing else needs it."""
+    command = [sys.executable, "-c", OUTLETS, mode, str(tmp_path)]
+    program = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    assert any(name.startswith("opentelemetry.sdk") for name in program.stdout.split()) is needed

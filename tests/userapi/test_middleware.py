@@ -3,13 +3,16 @@
 import json
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.test import Client
+from django.http import HttpResponse
+from django.test import Client, RequestFactory
 
 from tests.support.service import Service
+from userapi.middleware import StaticFilesMiddleware
 from userapi.users.models import User
 
 pytestmark = pytest.mark.django_db
@@ -89,3 +92,13 @@ def test_body_of_unknown_length_is_refused(api: Client) -> None:
 def test_charset_other_than_utf8_is_refused(api: Client, charset: str, status: int) -> None:
     response = api.get("/users", CONTENT_TYPE=f"application/json; charset={charset}")
     assert response.status_code == status
+
+
+def test_static_files_are_looked_for_at_the_first_request_for_one(rf: RequestFactory) -> None:
+    middleware = StaticFilesMiddleware(lambda _: HttpResponse(status=404))
+    assert middleware(rf.get("/users")).status_code == 404
+    assert middleware.files == {}
+    with ThreadPoolExecutor(4) as clients:
+        answers = clients.map(lambda _: middleware(rf.head("/static/userapi/home.css")).status_code, range(4))
+        assert list(answers) == [200] * 4
+    assert middleware(rf.head("/static/nothing.css")).status_code == 404
