@@ -18,7 +18,7 @@ help: ## List the targets
 demo: $(VENV)/.installed ## Run the console and the service in both modes, with traffic (ARGS="--for 20 --json")
 	@$(BIN)/python manage.py demo $(ARGS)
 
-compare: $(VENV)/.installed-dev ## Measure off, collector, direct and others on this machine (ARGS="--quick" for five minutes)
+compare: $(VENV)/.installed-dev ## Measure off, collector, direct and others on this machine (ARGS="--quick" for eight minutes)
 	@$(BIN)/python manage.py compare $(ARGS)
 
 dev: $(VENV)/.installed-dev ## Prepare this checkout for work: everything that tests, lint and compare need
@@ -60,7 +60,7 @@ snapshots: $(VENV)/.installed-dev ## Renew the contract of both modes and docs/s
 dashboards: $(VENV)/.installed-dev ## Write Grafana's dashboards from deploy/grafana/source, for review with git diff
 	$(BIN)/python -m deploy.grafana.source
 
-publish: $(VENV)/.installed-dev ## Measure and publish the comparison (90 minutes of an idle machine; ARGS="--alloy PATH")
+publish: $(VENV)/.installed-dev ## Measure and publish the comparison (an hour of an idle machine; ARGS="--alloy PATH")
 	@$(BIN)/python -m tests.benchmarks.publish $(ARGS)
 
 report: $(VENV)/.installed-dev ## Put the published comparison (docs/comparison) into the README

@@ -20,7 +20,7 @@ class UsageError(Exception):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what every comparison takes."""
     parser.add_argument("--output", type=Path, default=Path("comparison"), metavar="DIR", help="(%(default)s)")
-    parser.add_argument("--quick", action="store_true", help="a whole report within five minutes on two cores")
+    parser.add_argument("--quick", action="store_true", help="a whole report in eight minutes on two cores")
     parser.add_argument(
         "--scenarios",
         nargs="+",

@@ -10,6 +10,8 @@ from telemetry.tools.compare.setups.run import Run
 
 _TURN_SECONDS = 2.5
 """About so long is a turn: short beside what changes on the machine, and long beside the half second of a batch."""
+_FIRST_SECONDS, _FIRST_SHARE = 0.5, 0.25
+"""Of a turn of the open loop, what is left out of the latencies: after its pause a process finds its caches cold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class InTurns:
         turns = self.turns_of(duration)
         closed = run.load("closed", duration / turns, turns=turns + 1)
         opened = run.load("open", duration / turns, run.context.rate, turns=turns)
+        self._first = round(min(_FIRST_SECONDS, _FIRST_SHARE * duration / turns) * run.context.rate)
         self._loads = {"warm-up": closed, "closed": closed, "open": opened}
         self._done: dict[str, list[Done]] = {kind: [] for kind in self._loads}
         self._used: defaultdict[str, float] = defaultdict(float)
@@ -104,8 +107,8 @@ class InTurns:
 
     @property
     def latencies(self) -> list[float]:
-        """Those of the open loop, in seconds, from the moment that a request was due."""
-        return [latency for done in self._done["open"] for latency in done.latencies]
+        """Those of the open loop without the first ones of each turn, in seconds from the moment a request was due."""
+        return [latency for done in self._done["open"] for latency in done.latencies[self._first :]]
 
     def figures(self) -> CostFigures:
         """Return what was found; after `finish`. Raises LoadError where no request of the open loop was answered."""
