@@ -182,13 +182,14 @@ class Loop:
         """Return what `manage.py telemetry --status` shows, with all that was recorded until now."""
         with suppress(FileNotFoundError):
             self._rings.refresh()
+        rings = self._rings.status()  # as full as they were found
         self.drain()
         self.commit(monotonic())
         return {
             "instance": self._outlets.instance,
             "torn": self._rings.torn,
             "errors": self._translator.errors,
-            "rings": self._rings.status(),
+            "rings": rings,
             "signals": self._outlets.status(),
             **self._state.status(),
         }
