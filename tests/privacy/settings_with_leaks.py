@@ -6,5 +6,5 @@ from userapi.settings import MIDDLEWARE as _MIDDLEWARE
 ROOT_URLCONF = "tests.privacy.leaking_urls"
 # The leaking views take forms of anybody.
 MIDDLEWARE = [*_MIDDLEWARE, "tests.privacy.middleware.NoCsrfForLeaks"]
-# A dozen log-ins cost seconds otherwise, and nobody looks for a hash.
+# A dozen log-ins cost seconds otherwise, and no test looks for a hash.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -67,7 +67,7 @@ class RunningDemo:
         except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
             return False
 
-    def wait_until_gone(self, what: str = "the demo's end", seconds: float = 120) -> None:
+    def wait_until_gone(self, what: str = "the demo's end", seconds: float = 60) -> None:
         """Wait until the command has ended and nothing of it runs, without looking at all processes again and again."""
         wait_until(lambda: not self.runs, seconds, what)
         psutil.wait_procs(self.processes(), seconds)

@@ -57,7 +57,7 @@ def test_demo_of_one_mode_leaves_other_port_alone(start_demo: StartDemo) -> None
         assert call(demo.ports.direct, "GET", "/livez").status == 200
         demo.signal(signal.SIGINT)
         # `wait` finds the occupied port busy, so only the process is waited for here.
-        demo.wait_until_gone()
+        demo.wait_until_gone(seconds=120)
     assert demo.wait() == 0, demo.errors
     assert set(demo.tally()["modes"]) == {"direct"}
     assert_exact("direct", demo.tally()["modes"]["direct"])
@@ -131,7 +131,7 @@ def test_demo_with_port_taken_meanwhile_names_it(start_demo: StartDemo) -> None:
     demo = start_demo("--for", "5", "--mode", "direct")
     wait_until(lambda: "Starting" in demo.errors, 60, "the demo's start")
     with occupied(demo.ports.direct):
-        demo.wait_until_gone()
+        demo.wait_until_gone(seconds=120)
     assert demo.wait() == 1
     assert f"port {demo.ports.direct} for the service in direct mode is busy" in demo.errors
     assert "--port-offset" in demo.errors

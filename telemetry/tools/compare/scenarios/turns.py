@@ -87,10 +87,9 @@ class InTurns:
     def _usage(self) -> dict[str, float]:
         """Return what the run has used so far: CPU in seconds, and bytes."""
         run = self.run
-        exporter = run.service.exporter_seconds()
         return {
-            "service": run.service.server_seconds() + exporter,
-            "exporter": exporter,
+            "service": run.service.cpu_seconds(),
+            "exporter": run.service.exporter_seconds(),
             "collector": run.collector_seconds,
             "sent": run.bytes_sent(self._scrape),
             "forwarded": run.collector_bytes,
