@@ -134,7 +134,10 @@ def test_service_finds_the_database_again(
     folder, _, name = migrated_postgres.removeprefix("postgres://postgres@/").rpartition("/")
     door = short_path / "door"  # to the server; closed, no connection can be made
     door.symlink_to(folder)
-    service = start_service("--workers=1", DATABASE_URL=f"postgres://postgres@/{door}/{name}")
+    # One connection: a larger pool grows while its first connection is made, and a connection that is still being made
+    # is not in pg_stat_activity.
+    url = f"postgres://postgres@/{door}/{name}"
+    service = start_service("--workers=1", DATABASE_URL=url, DATABASE_POOL_SIZE="1")
     assert service.get("/users")[0] == 200
     door.unlink()
     with psycopg.connect(host=folder, dbname="postgres", user="postgres", autocommit=True) as connection:
