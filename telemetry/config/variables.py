@@ -201,7 +201,7 @@ class BatchVariables:
         return tuple(getattr(self, each.name).name for each in fields(self))
 
 
-def _batch_variables(prefix: str, field: str, what: str, specified: str) -> BatchVariables:
+def _batch_variables(prefix: str, field: str, what: str, other: str = "") -> BatchVariables:
     size = WholeNumber(_LARGEST_QUEUE)
     queue = f"{prefix}_MAX_QUEUE_SIZE"
     return BatchVariables(
@@ -209,8 +209,8 @@ def _batch_variables(prefix: str, field: str, what: str, specified: str) -> Batc
             f"{prefix}_SCHEDULE_DELAY",
             f"{field}.schedule_delay",
             Milliseconds(),
-            "500",
-            f"How long {what} wait for their batch at most. Ours: the specification's is {specified}.",
+            "1000",
+            f"How long {what} wait for their batch at most.{other}",
         ),
         Variable(
             queue,
@@ -238,8 +238,8 @@ def _batch_variables(prefix: str, field: str, what: str, specified: str) -> Batc
     )
 
 
-SPAN_BATCH = _batch_variables("OTEL_BSP", "span_batch", "spans", "5000")
-LOG_BATCH = _batch_variables("OTEL_BLRP", "log_batch", "log records", "1000")
+SPAN_BATCH = _batch_variables("OTEL_BSP", "span_batch", "spans", " Ours: the specification's is 5000.")
+LOG_BATCH = _batch_variables("OTEL_BLRP", "log_batch", "log records")
 
 METRIC_EXPORT_INTERVAL = Variable(
     "OTEL_METRIC_EXPORT_INTERVAL",

@@ -28,7 +28,7 @@ _LOOK_SECONDS = 1.0
 _PENDING_BYTES = 1 << 20
 _HALF = 0.5
 # Of a ring, between two commits: what fills faster is read every _POLL_SECONDS, before it is full.
-_FILLS_FAST = 0.05
+_FILLS_FAST = 0.1
 # A service without a server's hold is over after so long without a record: a recycled worker is replaced meanwhile.
 _LINGER_SECONDS = 1.5
 

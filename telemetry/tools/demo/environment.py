@@ -108,8 +108,6 @@ def service_environment(mode: Mode, ports: Ports) -> dict[str, str]:
     """
     common = {
         "TELEMETRY_MODE": mode,
-        "OTEL_BLRP_SCHEDULE_DELAY": "1000",
-        "OTEL_BSP_SCHEDULE_DELAY": "1000",
         "OTEL_METRIC_EXPORT_INTERVAL": str(METRIC_SECONDS * 1000),
         "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=demo",
         # A visitor's traceparent must not decide what arrives.
