@@ -210,6 +210,7 @@ class RequestMiddleware:
     ) -> None:
         self._detach(span)
         self._sent(span, request, response, error)
+        span.context = None  # it holds the span: the two would be left to the garbage collector
 
     def _sent(
         self, span: RequestSpan, request: HttpRequest, response: HttpResponseBase | None, error: BaseException | None

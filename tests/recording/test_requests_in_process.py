@@ -1,11 +1,13 @@
 """A request is one record, with its queries and quiet log records inside; and no error of ours reaches it."""
 
 import asyncio
+import gc
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 import pytest
 from django.core import mail
@@ -69,6 +71,24 @@ def answer(view: Callable[[HttpRequest], HttpResponse], path: str = "/shop", **h
     request = RequestFactory(SERVER_NAME="shop.example").get(path, headers=headers)
     response: HttpResponse = RequestMiddleware(view)(request)
     return response
+
+
+def test_request_leaves_no_garbage(recorded: Recorded) -> None:
+    """Django's do; telemetry adds none that only a collection frees."""
+    spans: list[ref[trace.Span]] = []
+
+    def view(_: HttpRequest) -> HttpResponse:
+        logger.info("sold")
+        spans.append(ref(trace.get_current_span()))
+        return HttpResponse("ok")
+
+    gc.disable()
+    try:
+        answer(view)
+        assert [span() for span in spans] == [None]
+    finally:
+        gc.enable()
+    assert len(recorded()) == 1
 
 
 def test_request_is_one_record(recorded: Recorded, query: Callable[..., Any]) -> None:
