@@ -11,9 +11,14 @@ from pytest_django import Settings
 from userapi.users.models import User
 
 
+@pytest.fixture(autouse=True)
+def quick_passwords(settings: Settings) -> None:
+    """Hash quickly: nothing is at stake, and an account costs a third of a second otherwise."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
 @pytest.fixture
-def account(settings: Settings, django_user_model: type[Account]) -> Account:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # quick, and nothing is at stake
+def account(django_user_model: type[Account]) -> Account:
     return django_user_model.objects.create_user("alice", password="a password of alice")
 
 

@@ -4,15 +4,13 @@ import pytest
 from django.contrib.auth import authenticate, get_user_model
 from django.core.management import call_command
 from django.test import RequestFactory
-from pytest_django import Settings
 
 pytestmark = pytest.mark.django_db
 PASSWORD = "horse-battery-staple"
 
 
 @pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # quick, and nothing is at stake
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DJANGO_SUPERUSER_USERNAME", raising=False)
     monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", PASSWORD)
 
