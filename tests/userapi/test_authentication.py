@@ -101,13 +101,16 @@ def test_create_token_of_nobody_says_so() -> None:
         call_command("create_token", "nobody")
 
 
-def test_open_access_needs_no_credentials(start_service: Callable[..., Service]) -> None:
-    service = start_service("--workers=1", USERAPI_OPEN_ACCESS="true")
-    assert service.request("POST", "/users", USER)[0] == 201
-    assert service.get("/users")[0] == 200
+@pytest.fixture(scope="module")
+def open_service(share_service: Callable[..., Service]) -> Service:
+    return share_service("--workers=1", USERAPI_OPEN_ACCESS="true")
 
 
-def test_open_access_takes_no_form_of_another_page(start_service: Callable[..., Service]) -> None:
-    service = start_service("--workers=1", USERAPI_OPEN_ACCESS="true")
+def test_open_access_needs_no_credentials(open_service: Service) -> None:
+    assert open_service.request("POST", "/users", USER)[0] == 201
+    assert open_service.get("/users")[0] == 200
+
+
+def test_open_access_takes_no_form_of_another_page(open_service: Service) -> None:
     form = {"Content-Type": "application/x-www-form-urlencoded"}
-    assert service.request("POST", "/users", "name=a&email=a@example.com", form)[0] == 415
+    assert open_service.request("POST", "/users", "name=a&email=a@example.com", form)[0] == 415

@@ -38,9 +38,9 @@ print("parent", connection.connection is driver, before, asked())
 """
 
 
-@pytest.fixture
-def database(migrated_sqlite: Path, tmp_path: Path) -> Path:
-    path = tmp_path / "service.sqlite3"
+@pytest.fixture(scope="module")
+def database(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("database") / "service.sqlite3"
     shutil.copy(migrated_sqlite, path)
     return path
 
@@ -51,8 +51,12 @@ def opened(pid: int, path: Path) -> set[int]:
     return {file.fd for process in processes for file in process.open_files() if file.path == str(path)}
 
 
-def test_service_keeps_a_connection_for_each_thread(start_service: Callable[..., Service], database: Path) -> None:
-    service = start_service("--workers=1", f"--threads={THREADS}", DATABASE_URL=f"sqlite:///{database}")
+@pytest.fixture(scope="module")
+def service(share_service: Callable[..., Service], database: Path) -> Service:
+    return share_service("--workers=1", f"--threads={THREADS}", DATABASE_URL=f"sqlite:///{database}")
+
+
+def test_service_keeps_a_connection_for_each_thread(service: Service, database: Path) -> None:
     service.get("/users")
     first = opened(service.process.pid, database)
     assert first
@@ -64,14 +68,13 @@ def test_service_keeps_a_connection_for_each_thread(start_service: Callable[...,
 
 
 def test_file_that_was_replaced_is_opened_again(
-    start_service: Callable[..., Service], database: Path, migrated_sqlite: Path, tmp_path: Path
+    service: Service, database: Path, migrated_sqlite: Path, tmp_path: Path
 ) -> None:
-    service = start_service("--workers=1", f"--threads={THREADS}", DATABASE_URL=f"sqlite:///{database}")
     user = {"name": "Test User", "email": "test@example.com"}
     assert service.request("POST", "/users", user)[0] == 201
     backup = tmp_path / "backup.sqlite3"
     shutil.copy(migrated_sqlite, backup)
-    for journal in tmp_path.glob("service.sqlite3-*"):
+    for journal in database.parent.glob("service.sqlite3-*"):
         journal.unlink()
     backup.replace(database)
     # It is new in the file that was put there, and every thread says so.

@@ -29,11 +29,11 @@ def answer(service: Service, path: str = "/readyz", **headers: str) -> Answer:
     return wait_until(asked, 60)  # type: ignore[return-value]
 
 
-@pytest.mark.parametrize("path", ["/livez", "/readyz"])
-def test_health_answers_any_host_without_credentials(start_service: Callable[..., Service], path: str) -> None:
+def test_health_answers_any_host_without_credentials(start_service: Callable[..., Service]) -> None:
     service = start_service("--workers=1", USERAPI_OPEN_ACCESS="false", DJANGO_HTTPS="true")
-    assert answer(service, path, Host="10.1.2.3")[0] == 200
-    assert service.request("HEAD", path)[::2] == (200, b"")
+    for path in ("/livez", "/readyz"):
+        assert answer(service, path, Host="10.1.2.3")[0] == 200
+        assert service.request("HEAD", path)[::2] == (200, b"")
 
 
 def test_probe_of_unknown_host_is_answered_with_telemetry_on(start_service: Callable[..., Service]) -> None:
@@ -51,37 +51,35 @@ def test_health_accepts_reading_only(client: Client) -> None:
     assert (response.status_code, response["Allow"]) == (405, "GET, HEAD")
 
 
-def test_readyz_names_missing_migrations(start_service: Callable[..., Service], tmp_path: Path) -> None:
-    service = start_service("--workers=1", DATABASE_URL=f"sqlite:///{tmp_path / 'empty.sqlite3'}")
-    status, headers, body = answer(service)
-    assert (status, headers["content-type"]) == (503, "application/problem+json")
-    assert "run manage.py migrate" in json.loads(body)["errors"]["migrations"][0]
+@pytest.fixture(scope="module")
+def without_database(share_service: Callable[..., Service], tmp_path_factory: pytest.TempPathFactory) -> Service:
+    return share_service("--workers=1", DATABASE_URL=f"postgres://secret@/{tmp_path_factory.mktemp('no')}/none")
 
 
 @pytest.mark.timing
-def test_readyz_names_unreachable_database(start_service: Callable[..., Service], tmp_path: Path) -> None:
-    service = start_service("--workers=1", DATABASE_URL=f"postgres://secret@/{tmp_path}/none")
+def test_readyz_names_unreachable_database(without_database: Service) -> None:
     started = monotonic()
-    status, _, body = service.get("/readyz")
+    status, _, body = without_database.get("/readyz")
     assert status == 503
     assert "database" in json.loads(body)["errors"]
     assert b"secret" not in body
     assert monotonic() - started < health.READY_TIMEOUT + 10
 
 
-def test_api_with_unreachable_database_is_503(start_service: Callable[..., Service], tmp_path: Path) -> None:
-    service = start_service("--workers=1", DATABASE_URL=f"postgres://secret@/{tmp_path}/none")
-    status, headers, body = service.get("/users")
+def test_api_with_unreachable_database_is_503(without_database: Service) -> None:
+    status, headers, body = without_database.get("/users")
     assert (status, headers["content-type"]) == (503, "application/problem+json")
     assert b"secret" not in body
 
 
-def test_readyz_recovers_with_the_database(
+def test_readyz_names_missing_migrations_until_they_are_made(
     start_service: Callable[..., Service], migrated_sqlite: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "late.sqlite3"
     service = start_service("--workers=1", DATABASE_URL=f"sqlite:///{path}")
-    assert service.get("/readyz")[0] == 503
+    status, headers, body = answer(service)
+    assert (status, headers["content-type"]) == (503, "application/problem+json")
+    assert "run manage.py migrate" in json.loads(body)["errors"]["migrations"][0]
     with closing(sqlite3.connect(migrated_sqlite)) as source, closing(sqlite3.connect(path)) as target:
         source.backup(target)
     assert answer(service)[0] == 200

@@ -60,16 +60,19 @@ def test_probe_leaves_no_access_record(api: Client, records: Callable[[], list[A
     assert records() == []
 
 
-def test_unknown_host_leaves_a_record_with_telemetry_on(start_service: Callable[..., Service]) -> None:
-    service = start_service("--workers=1", TELEMETRY_MODE="direct", OTEL_TRACES_EXPORTER="none")
+@pytest.fixture(scope="module")
+def service(share_service: Callable[..., Service]) -> Service:
+    return share_service("--workers=1", TELEMETRY_MODE="direct", OTEL_TRACES_EXPORTER="none")
+
+
+def test_unknown_host_leaves_a_record_with_telemetry_on(service: Service) -> None:
     status, headers, _ = service.get("/users", Host="secret.example")
     assert (status, headers["content-type"]) == (400, "application/problem+json")
     assert "GET unmatched 400" in service.output
     assert "secret.example" not in service.output
 
 
-def test_access_record_is_written_inside_the_trace(start_service: Callable[..., Service]) -> None:
-    service = start_service("--workers=1", TELEMETRY_MODE="direct", OTEL_TRACES_EXPORTER="none")
+def test_access_record_is_written_inside_the_trace(service: Service) -> None:
     problem = json.loads(service.get(f"/users/{uuid4()}")[2])
     (line,) = [json.loads(line) for line in service.output.splitlines() if "GET /users/{id} 404" in line]
     assert line["trace_id"] == problem["trace_id"]
