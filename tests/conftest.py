@@ -2,11 +2,10 @@
 
 import os
 import secrets
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
@@ -14,7 +13,7 @@ import pytest
 
 from tests.support import postgres
 from tests.support.prometheus import Prometheus, prometheus_is_missing
-from tests.support.service import ROOT, Service
+from tests.support.service import ROOT, Service, services
 from tests.support.shared import made_once, shared_folder, used_together
 
 
@@ -99,24 +98,6 @@ def start_service(tmp_path: Path, migrated_sqlite: Path) -> Iterator[Callable[..
 def share_service(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path) -> Iterator[Callable[..., Service]]:
     """`start_service` for a service that runs until the end of the module, whose tests share it."""
     with services(tmp_path_factory.mktemp("shared"), migrated_sqlite) as start:
-        yield start
-
-
-@contextmanager
-def services(folder: Path, migrated_sqlite: Path) -> Iterator[Callable[..., Service]]:
-    """Yield what `start_service` is; what it has started is stopped at the end."""
-    with ExitStack() as stack:
-
-        def start(*args: str, script: bool = False, **env: str) -> Service:
-            database = env.pop("DATABASE_URL", None)
-            if database is None:
-                copy = folder / f"{secrets.token_hex(4)}.sqlite3"
-                shutil.copy(migrated_sqlite, copy)
-                database = f"sqlite:///{copy}"
-            # A stop that delivers has the time for it that gunicorn can give, on a busy machine, too.
-            usual = {"USERAPI_OPEN_ACCESS": "true", "TELEMETRY_FLUSH_TIMEOUT": "15"}
-            return stack.enter_context(Service(folder, database, {**usual, **env}, *args, script=script))
-
         yield start
 
 

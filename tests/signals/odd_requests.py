@@ -4,10 +4,10 @@ import random
 import string
 from collections.abc import Iterator
 from itertools import count, product
-from typing import Any
 from uuid import UUID
 
-Environ = dict[str, Any]
+OddRequest = tuple[str, str, dict[str, str]]
+"""Method, target and headers."""
 
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "odd"]
 _PATHS = ["/{}", "/users/{}", "/users/{uuid}", "/static/{}", "/admin/{}", "/users?{}={}", "/{}/" + "x" * 3000]
@@ -28,7 +28,7 @@ class OddRequests:
         self._random = random.Random(seed)  # noqa: S311  (no secret)
         self._number = count()
 
-    def __iter__(self) -> Iterator[tuple[str, str, dict[str, str]]]:
+    def __iter__(self) -> Iterator[OddRequest]:
         while True:
             for method, path, host, headers in product(_METHODS, _PATHS, _HOSTS, _HEADERS):
                 filled = {self._fill(name): self._fill(value) for name, value in headers.items()}

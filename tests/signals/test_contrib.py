@@ -13,7 +13,7 @@ import pytest
 from telemetry import __version__
 from telemetry.tools.console.server import Console
 from telemetry.tools.console.storage.records import Span
-from tests.signals.test_requests import logged
+from tests.signals.visit import logged
 from tests.support.routes import LAZY, Route, scraped_requests
 from tests.support.service import Service, wait_until
 
@@ -120,10 +120,10 @@ def facts(console: Console, service: Service) -> Facts:
     by_id = {span.span_id: span for span in console.store.spans()}
     found["spans", "scopes"] = sorted({(each.scope.name, each.scope.version) for each in (*server, *queried(others))})
     found["queries", "parents"] = [by_id[span.parent_span_id or ""].kind for span in others]
-    records = logged(console, "django.request")
+    records = logged(console.store, "django.request")
     found["log records", "of 4xx and 5xx"] = len(records)
     found["log records", "of 4xx and 5xx in their trace"] = sum(bool(record.trace_id) for record in records)
-    accesses = logged(console, "userapi.access")
+    accesses = logged(console.store, "userapi.access")
     found["log records", "of accesses in their trace"] = sum(record.trace_id in traces for record in accesses[:8])
     found["metrics", "requests by status"] = counts(
         console, "http.server.request.duration", "http.response.status_code"
@@ -166,12 +166,15 @@ def test_differences(start_service: Start) -> None:
 
 
 @pytest.mark.parametrize(("policy", "is_parent"), [("trust", True), ("ignore", False)])
-def test_incoming_context(console: Console, start: Start, policy: str, is_parent: bool) -> None:
-    service = start(TELEMETRY_INSTRUMENTATION="contrib", TELEMETRY_INCOMING_CONTEXT=policy)
+def test_incoming_context_and_excluded_urls(console: Console, start: Start, policy: str, is_parent: bool) -> None:
+    env = {"TELEMETRY_INCOMING_CONTEXT": policy, "OTEL_PYTHON_DJANGO_EXCLUDED_URLS": "/touch$"}
+    service = start(TELEMETRY_INSTRUMENTATION="contrib", **env)
     trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+    service.get("/touch")
     service.get("/users", traceparent=f"00-{trace_id}-00f067aa0ba902b7-01")
     service.stop()
     (span,) = (span for span in console.store.spans() if span.kind == "server")
+    assert span.attributes["url.path"] == "/users"
     assert (span.trace_id == trace_id) is is_parent
 
 
@@ -188,11 +191,3 @@ def test_counts_of_several_workers_and_a_killed_one(console: Console, start: Sta
     assert scraped_requests(service) == 20
     service.stop()
     assert sum(span.kind == "server" for span in console.store.spans()) == 20
-
-
-def test_excluded_urls(console: Console, start: Start) -> None:
-    service = start(TELEMETRY_INSTRUMENTATION="contrib", OTEL_PYTHON_DJANGO_EXCLUDED_URLS="/touch$")
-    service.get("/touch")
-    service.get("/queries")
-    service.stop()
-    assert [span.attributes["url.path"] for span in console.store.spans() if span.kind == "server"] == ["/queries"]

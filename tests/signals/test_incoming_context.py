@@ -4,13 +4,15 @@ import random
 import re
 import socket
 from collections.abc import Callable
+from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from telemetry.tools.console.server import Console
 from telemetry.tools.console.storage.records import Span
-from tests.signals.test_requests import logged, printed, server_spans
+from tests.signals.visit import Requests, Visit, logged, printed, server_spans, visited
 from tests.support.service import Service
 
 Start = Callable[..., Service]
@@ -22,15 +24,6 @@ def traceparent(flags: str = "01") -> str:
     return f"00-{TRACE}-{PARENT}-{flags}"
 
 
-def spans_after(console: Console, start: Start, *traceparents: str, **env: str) -> list[Span]:
-    """Send a request with each of these headers to a service of its own; return the requests' spans in this order."""
-    service = start(**env)
-    for text in traceparents:
-        assert service.get("/users", traceparent=text, tracestate="vendor=value")[0] == 200
-    service.stop()
-    return server_spans(console)
-
-
 MALFORMED = (f"{traceparent()},{traceparent()}", "00-" + "0" * 32 + f"-{PARENT}-01", "ff" + traceparent()[2:])
 
 
@@ -39,16 +32,24 @@ def assert_as_none(spans: list[Span]) -> None:
         assert (span.trace_id == TRACE, span.parent_span_id, span.links) == (False, "", ())
 
 
+def ask(service: Service, *traceparents: str) -> None:
+    """Send a request with each of these headers."""
+    for text in traceparents:
+        assert service.get("/users", traceparent=text, tracestate="vendor=value")[0] == 200
+
+
 def test_trusted_context_becomes_the_parent_and_decides_on_sampling(console: Console, start: Start) -> None:
-    trusted, *others = spans_after(console, start, traceparent(), traceparent("00"), *MALFORMED)
+    service = start()
+    ask(service, traceparent(), traceparent("00"), *MALFORMED)
+    service.stop()
+    trusted, *others = server_spans(console.store)
     assert (trusted.trace_id, trusted.parent_span_id, trusted.links) == (TRACE, PARENT, ())
     assert len(others) == len(MALFORMED)  # none of the one that is not sampled
     assert_as_none(others)
 
 
-def test_linked_context_is_a_link_and_no_parent(console: Console, start: Start) -> None:
-    given = traceparent("00"), traceparent("01"), *MALFORMED
-    first, second, *others = spans_after(console, start, *given, TELEMETRY_INCOMING_CONTEXT="link")
+def test_linked_context_is_a_link_and_no_parent(fuzzed: Callable[[str], Visit]) -> None:
+    first, second, *others = server_spans(fuzzed("link").parts["context"])
     for span in (first, second):
         assert span.trace_id != TRACE
         assert span.parent_span_id == ""
@@ -57,16 +58,18 @@ def test_linked_context_is_a_link_and_no_parent(console: Console, start: Start) 
     assert_as_none(others)
 
 
-def test_ignored_context_leaves_nothing(console: Console, start: Start) -> None:
-    found = spans_after(console, start, traceparent("00"), TELEMETRY_INCOMING_CONTEXT="ignore")
-    assert len(found) == 1
+def test_ignored_context_leaves_nothing(fuzzed: Callable[[str], Visit]) -> None:
+    found = server_spans(fuzzed("ignore").parts["context"])
+    assert len(found) == 2 + len(MALFORMED)
     assert_as_none(found)
 
 
 @pytest.mark.parametrize("policy", ["link", "ignore"])
 def test_client_cannot_force_sampling(console: Console, start: Start, policy: str) -> None:
-    sampler = {"OTEL_TRACES_SAMPLER": "parentbased_always_off", "TELEMETRY_INCOMING_CONTEXT": policy}
-    assert spans_after(console, start, traceparent("01"), **sampler) == []
+    service = start(OTEL_TRACES_SAMPLER="parentbased_always_off", TELEMETRY_INCOMING_CONTEXT=policy)
+    ask(service, traceparent("01"))
+    service.stop()
+    assert server_spans(console.store) == []
 
 
 FUZZED = ("traceparent", "tracestate", "baggage")
@@ -108,27 +111,56 @@ def send(port: int, headers: list[tuple[str, bytes]]) -> int:
     return int(answer.split()[1])
 
 
-FUZZED_SETTINGS = [("trust", "tracecontext,baggage"), ("link", "tracecontext"), ("ignore", "tracecontext,baggage")]
-
-
-@pytest.mark.parametrize(("policy", "propagators"), FUZZED_SETTINGS)
-def test_fuzzed_context_does_no_harm(console: Console, start: Start, policy: str, propagators: str) -> None:
-    chance = random.Random(f"{policy} {propagators}")  # noqa: S311  (no secret)
-    service = start(TELEMETRY_INCOMING_CONTEXT=policy, OTEL_PROPAGATORS=propagators, OTEL_TRACES_SAMPLER="always_on")
+def fuzz(policy: str, service: Service) -> list[int]:
+    """Send odd headers, others for each policy; return the statuses."""
+    chance = random.Random(policy)  # noqa: S311  (no secret)
     statuses = []
     for _ in range(REQUESTS):
         names = chance.choices(FUZZED, k=chance.randint(1, 5))
         statuses.append(send(service.port, [(name, value(chance, name)) for name in names]))
-    service.stop()
-    answered = statuses.count(404)  # gunicorn itself answers 400 to what is no header
-    assert set(statuses) <= {400, 404}
+    return statuses
+
+
+# Where a client decides on sampling, all are wanted here.
+SETTINGS = {
+    "trust": {"OTEL_PROPAGATORS": "tracecontext,baggage", "OTEL_TRACES_SAMPLER": "always_on"},
+    "link": {"OTEL_PROPAGATORS": "tracecontext"},
+    "ignore": {"OTEL_PROPAGATORS": "tracecontext,baggage"},
+}
+
+
+@pytest.fixture(scope="module")
+def fuzzed(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path) -> Callable[[str], Visit]:
+    """A function that returns the visit of a service with this policy."""
+
+    def context(service: Service) -> None:
+        ask(service, traceparent("00"), traceparent("01"), *MALFORMED)
+
+    @cache
+    def made(policy: str) -> Visit:
+        parts: dict[str, Requests] = {"fuzz": partial(fuzz, policy)}
+        if policy != "trust":  # both parts would be in the client's trace
+            parts["context"] = context
+        env = {"TELEMETRY_INCOMING_CONTEXT": policy, **SETTINGS[policy]}
+        with visited(tmp_path_factory.mktemp("fuzzed"), migrated_sqlite, parts, **env) as (found, _):
+            return found
+
+    return made
+
+
+@pytest.mark.parametrize("policy", SETTINGS)
+def test_fuzzed_context_does_no_harm(fuzzed: Callable[[str], Visit], policy: str) -> None:
+    found = fuzzed(policy)
+    part = found.parts["fuzz"]
+    answered = part.result.count(404)  # gunicorn itself answers 400 to what is no header
+    assert set(part.result) <= {400, 404}
     assert answered > REQUESTS / 2
-    spans = server_spans(console)
-    assert len(spans) == len(logged(console, "userapi.access")) == answered
+    spans = server_spans(part)
+    assert len(spans) == len(logged(part, "userapi.access")) == answered
     assert all(size(item) <= 1024 for span in spans for item in [*span.attributes.values(), span.links])
-    assert "canary" not in service.output
-    assert not re.search(r"Traceback|exception|WARN.*opentelemetry", service.output)
-    assert {line["logger"].partition(".")[0] for line in printed(service)} <= {
+    assert "canary" not in found.service.output
+    assert not re.search(r"Traceback|exception|WARN.*opentelemetry", found.service.output)
+    assert {line["logger"].partition(".")[0] for line in printed(found.service)} <= {
         "userapi",
         "django",
         "telemetry",

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from telemetry.tools.console.server import Console
-from tests.signals.test_requests import logged, server_spans
 from tests.signals.test_user_code import named
+from tests.signals.visit import logged, server_spans
 from tests.support.service import Service
 
 Start = Callable[..., Service]
@@ -29,7 +29,7 @@ def test_limits_are_obeyed(console: Console, start: Start, mode: str) -> None:
     assert service.get("/touch")[0] == 200
     service.get("/queries")
     service.stop()
-    (span,) = (span for span in server_spans(console) if span.name == "GET /touch")
+    (span,) = (span for span in server_spans(console.store) if span.name == "GET /touch")
     # The latest stay, cut: what user code has set, and what the answer adds.
     assert {**span.attributes, "user.tags": list(span.attributes["user.tags"])} == {
         "user.plan": "free",
@@ -41,11 +41,11 @@ def test_limits_are_obeyed(console: Console, start: Start, mode: str) -> None:
     assert (len(span.events), len(span.links)) == (1, 0)
     assert set(span.events[0].attributes.values()) <= {"Fals", "Valu", "Trac", "caug"}
     assert len(span.events[0].attributes) == 2
-    assert named(console, "child").attributes == {"in": "chil"}
+    assert named(console.store, "child").attributes == {"in": "chil"}
     failed = next(span for span in console.store.spans() if span.status == "error" and "nowhere" in span.status_message)
     assert len(failed.events[0].attributes) == 2
     assert max(len(str(value)) for value in failed.attributes.values()) <= 4
-    accesses = logged(console, "userapi.access")
+    accesses = logged(console.store, "userapi.access")
     assert accesses
     assert all(len(record.attributes) == 1 for record in accesses)
     assert all(len(value) <= 3 for each in accesses for value in each.attributes.values() if isinstance(value, str))
@@ -60,7 +60,7 @@ def test_excluded_urls_and_headers(console: Console, start: Start) -> None:
     assert "traceresponse" not in service.get("/touch")[1]
     _, headers, _ = service.get("/users?page_size=1", **{"X-Request-ID": "4711"})
     service.stop()
-    (span,) = server_spans(console)
+    (span,) = server_spans(console.store)
     assert headers["traceresponse"] == f"00-{span.trace_id}-{span.span_id}-03"
     assert headers["x-request-id"] == "4711"
     assert list(span.attributes["http.request.header.x-request-id"]) == ["4711"]
@@ -80,6 +80,6 @@ def test_configuration_file(console: Console, start: Start, tmp_path: Path) -> N
     service = start(OTEL_CONFIG_FILE=str(path))
     service.get("/users")
     service.stop()
-    (span,) = server_spans(console)
+    (span,) = server_spans(console.store)
     assert span.resource.attributes["service.name"] == "from-a-file"
     assert console.store.logs() == []

@@ -3,12 +3,13 @@
 import http.client
 import json
 import os
+import secrets
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any, Self
@@ -20,7 +21,7 @@ from telemetry.status import read_statuses
 from telemetry.tools.compare.setups.sockets import listens, wait_until
 from tests.support.ports import free_port
 
-__all__ = ["NO_PRELOAD", "ROOT", "Service", "free_port", "listens", "wait_until"]
+__all__ = ["NO_PRELOAD", "ROOT", "Service", "free_port", "listens", "services", "wait_until"]
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
@@ -151,3 +152,21 @@ class Service:
         self.process.send_signal(number)
         self.process.wait(timeout)
         return monotonic() - started
+
+
+@contextmanager
+def services(folder: Path, migrated_sqlite: Path) -> Iterator[Callable[..., Service]]:
+    """Yield what the fixture `start_service` is; what it has started is stopped at the end."""
+    with ExitStack() as stack:
+
+        def start(*args: str, script: bool = False, **env: str) -> Service:
+            database = env.pop("DATABASE_URL", None)
+            if database is None:
+                copy = folder / f"{secrets.token_hex(4)}.sqlite3"
+                shutil.copy(migrated_sqlite, copy)
+                database = f"sqlite:///{copy}"
+            # A stop that delivers has the time for it that gunicorn can give, on a busy machine, too.
+            usual = {"USERAPI_OPEN_ACCESS": "true", "TELEMETRY_FLUSH_TIMEOUT": "15"}
+            return stack.enter_context(Service(folder, database, {**usual, **env}, *args, script=script))
+
+        yield start

@@ -1,0 +1,82 @@
+"""The requests of each part of the visits that tests share."""
+
+from typing import Any
+
+from tests.signals.visit import Requests
+from tests.support.service import Service
+
+USER = "00000000-0000-0000-0000-000000000000"
+
+# Method, path, further headers -> the status, the route, the span's name.
+REQUESTS = [
+    ("GET", "/", {}, 200, "/", "GET /"),
+    ("GET", "/users?search=someone", {}, 200, "/users", "GET /users"),
+    ("GET", f"/users/{USER}", {}, 404, "/users/{id}", "GET /users/{id}"),
+    ("BREW", "/users", {}, 405, "/users", "HTTP /users"),
+    ("BREW", "/nothing", {}, 404, None, "HTTP"),
+    ("GET", "/nothing/here", {}, 404, None, "GET"),
+    ("GET", "/static/userapi/home.css", {}, 200, "/static/{path}", "GET /static/{path}"),
+    ("GET", "/admin/users/user/1/history/", {}, 302, "/admin/users/user/{object_id}/history/", None),
+    ("GET", "/admin/nothing", {}, 302, "/admin/{url}", "GET /admin/{url}"),
+    ("GET", "/faults/bug", {}, 500, "/faults/{kind}", "GET /faults/{kind}"),
+    ("GET", "/faults/denied", {}, 403, "/faults/{kind}", "GET /faults/{kind}"),
+    ("GET", "/faults/busy", {}, 503, "/faults/busy", "GET /faults/busy"),
+    ("GET", "/users", {"Host": "evil.example:81"}, 400, None, "GET"),
+    ("GET", "/users", {"Host": "no host at all"}, 400, None, "GET"),
+]
+
+
+def kinds(service: Service) -> str:
+    """Send one of each kind; return what a scrape says right after."""
+    for method, path, headers, status, _, _ in REQUESTS:
+        assert service.request(method, path, headers=headers)[0] == status, path
+    return service.get("/metrics")[2].decode()
+
+
+def refused(service: Service) -> None:
+    """Send requests that Django logs: of wrong paths, faults, a wrong host, and a form without a CSRF token."""
+    for path in ("/nothing", "/faults/missing", "/faults/denied", "/faults/suspicious", "/faults/bug", "/faults/busy"):
+        service.get(path)
+    service.get("/users", Host="evil.example")
+    service.request("POST", "/admin/login/", headers={"Content-Length": "0"})
+
+
+def faults(service: Service) -> None:
+    for kind in ("bug", "busy", *ANSWERED_FAULTS):
+        service.get(f"/faults/{kind}")
+
+
+ANSWERED_FAULTS = ("missing", "denied", "suspicious")
+
+
+def long(service: Service) -> tuple[int, Any]:
+    """Send far too long values, a host that is refused, and a fault; return the refusal."""
+    service.request("B" * 20, "/" + "p" * 3000, headers={"User-Agent": "u" * 8000, "Host": "h" * 3000})
+    status, _, body = service.get("/users", Host="evil.example")
+    service.get("/faults/bug")
+    return status, body
+
+
+def repeated(service: Service) -> None:
+    """Have each thread serve requests again and again."""
+    for _ in range(5):
+        service.get("/users")
+        service.get("/faults/bug")
+
+
+PARTS: dict[str, Requests] = {
+    "kinds": kinds,
+    "refused": refused,
+    "faults": faults,
+    "long": long,
+    "repeated": repeated,
+    "touch": lambda service: service.get("/touch"),
+    "queries": lambda service: service.get("/queries"),
+    "call": lambda service: service.get("/calls/requests"),
+}
+# Name -> parts, arguments and environment.
+VISITS: dict[str, tuple[dict[str, Requests], tuple[str, ...], dict[str, str]]] = {
+    "collector": (PARTS, (), {}),
+    "direct": (PARTS, (), {"mode": "direct"}),
+    "one thread": ({"refused": refused}, ("--threads=1",), {}),
+}
