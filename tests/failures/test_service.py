@@ -104,14 +104,23 @@ def _logged(service: Service, signal_: str) -> list[dict[str, Any]]:
 
 
 def test_service_logs_each_export_on_debug(console: Console, start_service: StartService) -> None:
-    console.receiver.faults = Faults(status=400)
+    console.receiver.faults = Faults(status=400, signals=("traces",))
     service = start_service(
-        "--workers=1", **Route("collector", "http/protobuf").env(console), **QUICK, OTEL_LOG_LEVEL="debug"
+        "--workers=1",
+        **Route("collector", "http/protobuf").env(console),
+        **QUICK,
+        OTEL_LOG_LEVEL="debug",
+        OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer very-secret",
     )
     send(service, 3)
     wait_until(lambda: "export traces: " in service.output)
-    assert "refused, HTTP 400 Bad Request" in service.output
     service.stop()
+    lines = [json.loads(line)["body"] for line in service.output.splitlines() if '"body": "export ' in line]
+    assert {line.split()[1].rstrip(":") for line in lines} == {"traces", "metrics", "logs"}
+    for line in lines:
+        assert "bytes to http://127.0.0.1" in line
+        assert ("refused, HTTP 400 Bad Request" if "traces" in line else "accepted in") in line
+    assert "very-secret" not in service.output
 
 
 def test_service_counts_each_fate(console: Console, start_service: StartService, route: Route) -> None:
@@ -129,8 +138,9 @@ def test_service_counts_each_fate(console: Console, start_service: StartService,
     service.stop()
 
 
-def test_status_of_a_healthy_service(console: Console, start_service: StartService, route: Route) -> None:
-    service = start_service("--workers=2", **route.env(console), **QUICK)
+def test_status_of_a_healthy_service(console: Console, start_service: StartService) -> None:
+    """In collector mode; the one of a failing backend is in direct mode."""
+    service = start_service("--workers=2", **Route("collector", "grpc").env(console), **QUICK)
     send(service, 12)
 
     def settled() -> dict[str, Any] | None:
@@ -144,13 +154,13 @@ def test_status_of_a_healthy_service(console: Console, start_service: StartServi
     assert [ring["slot"] for ring in status["rings"]] == [0, 1]
     assert {ring["pid"] for ring in status["rings"]} == {process.pid for process in service.workers()}
     assert all(ring["alive"] and not ring["errors"] and not any(ring["dropped"].values()) for ring in status["rings"])
-    assert (status["mode"], status["service"], status["starts"]) == (route.mode, "user-api", 1)
+    assert (status["mode"], status["service"], status["starts"]) == ("collector", "user-api", 1)
     assert str(service.port) in status["address"]
     assert abs(status["started"] - time()) < 120
     traces = status["signals"]["traces"]
     assert traces["spool"]["limit"] == 16 << 20
     assert (traces["losses"], traces["last_error"]) == ({}, None)
-    assert status["signals"]["metrics"]["exporter"] == ("otlp" if route.mode == "collector" else "prometheus")
+    assert status["signals"]["metrics"]["exporter"] == "otlp"
     service.stop()
     assert answers(service) == []
 
@@ -171,6 +181,7 @@ def test_status_of_a_failing_backend(console: Console, start_service: StartServi
     assert traces["last_success"] is None
     assert traces["last_error"]["reason"] == "refused"
     assert "PERMISSION_DENIED" in traces["last_error"]["detail"]
+    assert (status["mode"], status["signals"]["metrics"]["exporter"]) == ("direct", "prometheus")
     text = as_text([status])
     assert re.search(r"traces  FAILING to http://127\S+: \d+ waiting .*lost \d+ \(refused \d+\)", text)
     assert "exporter prometheus" in text
@@ -183,18 +194,9 @@ def test_status_of_a_failing_backend(console: Console, start_service: StartServi
     service.stop()
 
 
-def test_status_passes_over_a_killed_service(console: Console, start_service: StartService) -> None:
-    service = start_service("--workers=1", **Route("collector", "grpc").env(console))
-    assert len(wait_until(lambda: answers(service))) == 1
-    workers = service.workers()
-    service.process.kill()
-    for worker in workers:
-        worker.kill()
-    service.process.wait(10)
-    wait_until(lambda: not answers(service))
-
-
-def test_status_of_a_stopped_exporter_says_so(console: Console, start_service: StartService) -> None:
+def test_status_of_a_stopped_exporter_says_so_and_passes_over_a_killed_service(
+    console: Console, start_service: StartService
+) -> None:
     service = start_service("--workers=1", **Route("collector", "grpc").env(console))
     status = wait_until(service.status)
     assert status
@@ -208,4 +210,10 @@ def test_status_of_a_stopped_exporter_says_so(console: Console, start_service: S
         assert service.get("/users")[0] == 200
     finally:
         exporter.resume()
-    service.stop()
+    assert len(wait_until(lambda: answers(service))) == 1
+    workers = service.workers()
+    service.process.kill()
+    for worker in workers:
+        worker.kill()
+    service.process.wait(10)
+    wait_until(lambda: not answers(service))

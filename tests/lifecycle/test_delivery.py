@@ -7,20 +7,25 @@ from collections.abc import Callable
 import pytest
 
 from telemetry.tools.console.server import Console
-from tests.support.routes import LAZY, ROUTES, Route, expect, scraped_requests, send
+from tests.lifecycle.conftest import REQUESTS, Ordinary
+from tests.support.routes import LAZY, Route, expect, scraped_requests, send
 from tests.support.service import NO_PRELOAD, Service, wait_until
 
 StartService = Callable[..., Service]
 
 
-@pytest.mark.parametrize("route", ROUTES, ids=str)
-def test_delivery_at_stop(console: Console, start_service: StartService, route: Route) -> None:
-    service = start_service("--workers=2", NO_PRELOAD, **route.env(console), **LAZY)
+def test_delivery_at_stop(ordinary: Ordinary) -> None:
+    """Over gRPC; test_foreign_receiver has HTTP."""
+    expect(ordinary.console, "collector", REQUESTS)
+
+
+def test_delivery_at_stop_in_direct_mode(console: Console, start_service: StartService) -> None:
+    """Over HTTP; test_delivery_of_sync_workers has gRPC."""
+    service = start_service("--workers=2", NO_PRELOAD, **Route("direct", "http/protobuf").env(console), **LAZY)
     send(service, 30)
-    if route.mode == "direct":
-        assert scraped_requests(service) == 30
+    assert scraped_requests(service) == 30
     service.stop()
-    expect(console, route.mode, 30)
+    expect(console, "direct", 30)
 
 
 @pytest.mark.parametrize(("mode", "preload"), [("collector", NO_PRELOAD), ("direct", "--preload")])
@@ -46,25 +51,18 @@ def test_delivery_at_recycle(console: Console, start_service: StartService, rout
     assert len({span.resource.instance for span in console.store.spans()}) == 1
 
 
-def test_delivery_at_reload_under_load(console: Console, start_service: StartService, route: Route) -> None:
-    service = start_service("--workers=2", **route.env(console), **LAZY)
+def test_delivery_at_reload_under_load(console: Console, start_service: StartService) -> None:
+    """In direct mode, where a scrape tells the counts before the stop, too."""
+    service = start_service("--workers=2", **Route("direct", "http/protobuf").env(console), **LAZY)
     first_workers = {worker.pid for worker in service.workers()}
     load = threading.Thread(target=send, args=(service, 120))
     load.start()
     service.send_signal(signal.SIGHUP)
     load.join()
     wait_until(lambda: len(service.workers()) == 2 and not first_workers & {w.pid for w in service.workers()})
-    if route.mode == "direct":
-        assert scraped_requests(service) == 120
+    assert scraped_requests(service) == 120
     service.stop()
-    expect(console, route.mode, 120)
-
-
-def test_delivery_at_interrupt(console: Console, start_service: StartService) -> None:
-    service = start_service("--workers=2", **Route("collector", "grpc").env(console), **LAZY)
-    send(service, 15)
-    service.stop(signal.SIGINT)
-    expect(console, "collector", 15)
+    expect(console, "direct", 120)
 
 
 def test_delivery_of_a_request_that_ends_after_the_graceful_timeout(
@@ -133,42 +131,44 @@ def test_delivery_while_a_request_hangs_past_the_graceful_timeout(
     expect(console, mode, 12)
 
 
-def test_delivery_at_worker_timeout(console: Console, start_service: StartService, route: Route) -> None:
+def test_delivery_at_worker_timeout(console: Console, start_service: StartService) -> None:
     service = start_service(
         "--workers=1",
         "--worker-class=sync",
         "--threads=1",
         "--timeout=5",
-        **route.env(console),
+        **Route("collector", "grpc").env(console),
         **LAZY,
         DJANGO_SETTINGS_MODULE="tests.support.settings_with_faults",
     )
     send(service, 9)
     _ignore_broken(service, "/faults/sleep/60")
-    if route.mode == "direct":
-        assert scraped_requests(service) == 9
     service.stop()
-    expect(console, route.mode, 9)
+    expect(console, "collector", 9)
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgres"])
-def test_delivery_has_query_spans_of_each_database(
-    console: Console, start_service: StartService, database: str, request: pytest.FixtureRequest
+def systems(console: Console) -> set[object]:
+    """Return which databases the spans of queries name."""
+    return {span.attributes.get("db.system.name") for span in console.store.spans() if span.kind == "client"}
+
+
+def test_delivery_has_query_spans_of_sqlite(ordinary: Ordinary) -> None:
+    assert systems(ordinary.console) == {"sqlite"}
+
+
+def test_delivery_has_query_spans_of_postgresql(
+    console: Console, start_service: StartService, migrated_postgres: str
 ) -> None:
-    env = Route("collector", "grpc").env(console)
-    if database == "postgres":
-        env["DATABASE_URL"] = request.getfixturevalue("migrated_postgres")
-    service = start_service("--workers=2", **env)
+    service = start_service("--workers=1", **Route("collector", "grpc").env(console), DATABASE_URL=migrated_postgres)
     send(service, 6)
     service.stop()
     expect(console, "collector", 6)
-    systems = {span.attributes.get("db.system.name") for span in console.store.spans() if span.kind == "client"}
-    assert systems == {"postgresql" if database == "postgres" else "sqlite"}
+    assert systems(console) == {"postgresql"}
 
 
 def test_delivery_of_two_services_on_one_host_stays_apart(console: Console, start_service: StartService) -> None:
     env = Route("collector", "grpc").env(console)
-    services = [start_service("--workers=2", **env, **LAZY) for _ in range(2)]
+    services = [start_service("--workers=1", **env, **LAZY) for _ in range(2)]
     instances: list[set[tuple[str, ...]]] = []
     for number, service in enumerate(services, 1):
         send(service, 10)

@@ -16,7 +16,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from telemetry.tools.console.server import Console
-from tests.support.routes import Route
+from tests.lifecycle.conftest import Ordinary
+from tests.support.routes import LAZY, Route, expect, send
 from tests.support.service import NO_PRELOAD, Service, wait_until
 
 StartService = Callable[..., Service]
@@ -91,28 +92,33 @@ def counted(console: Console, service: Service, mode: str) -> float:
 
 
 KILLED = [
-    pytest.param("collector", "grpc", ["worker"], id="collector-worker"),
-    pytest.param("collector", "http/protobuf", ["exporter", "worker"], id="collector-exporter"),
-    pytest.param("direct", "http/protobuf", ["worker", "exporter"], id="direct-worker-exporter"),
-    pytest.param("direct", "grpc", ["everything", "worker"], id="direct-everything"),
+    pytest.param(Route("collector", "grpc"), NO_PRELOAD, ["worker"], id="collector-worker"),
+    pytest.param(Route("collector", "http/protobuf"), "--preload", ["exporter", "worker"], id="collector-exporter"),
+    pytest.param(Route("direct", "http/protobuf"), "--preload", ["worker", "exporter"], id="direct-worker-exporter"),
+    pytest.param(Route("direct", "grpc"), "--preload", ["everything", "worker"], id="direct-everything"),
 ]
 
 
-@pytest.mark.parametrize(("mode", "protocol", "what"), KILLED)
+@pytest.mark.parametrize(("route", "preload", "what"), KILLED)
 def test_kills_cost_nothing_that_was_answered(
-    start_service: StartService, tmp_path: Path, mode: str, protocol: str, what: list[str]
+    start_service: StartService, tmp_path: Path, route: Route, preload: str, what: list[str]
 ) -> None:
+    """Nor does a count that is scraped after each of them ever go back."""
     chance = random.Random(_SEED)  # noqa: S311  (no secret)
     with Console(grpc_port=0, http_port=0, api_port=0) as console:
         spool = {"TELEMETRY_SPOOL_DIR": str(tmp_path / "spool")}
-        service = start_service("--workers=2", NO_PRELOAD, **Route(mode, protocol).env(console), **spool)
+        service = start_service("--workers=2", preload, **route.env(console), **spool)
+        scraped: list[float] = []
         with Load(service) as load:
             load.more(20)
             for number in range(KILLS):
                 sleep(chance.uniform(0.0, 0.4))
                 kill(what[number % len(what)], service, chance)
                 load.more(20)
-        counts = counted(console, service, mode)
+                if route.mode == "direct":
+                    scraped.append(counted(console, service, route.mode))
+        assert scraped == sorted(scraped)
+        counts = counted(console, service, route.mode)
         if service.process.poll() is None:
             service.stop()
         spans = Counter(span.span_id for span in console.store.spans() if span.kind == "server")
@@ -125,18 +131,6 @@ def test_kills_cost_nothing_that_was_answered(
         if "exporter" not in what and "everything" not in what:
             assert set(spans.values()) == {1}
             assert len(records) == len(spans)
-
-
-def test_counts_never_go_back(console: Console, start_service: StartService) -> None:
-    service = start_service("--workers=2", **Route("direct", "http/protobuf").env(console))
-    chance, seen = random.Random(_SEED), 0.0  # noqa: S311  (no secret)
-    with Load(service) as load:
-        for number in range(KILLS):
-            kill(["worker", "exporter"][number % 2], service, chance)
-            load.more(10)
-            now = counted(console, service, "direct")
-            assert now >= seen
-            seen = now
 
 
 def test_exporter_is_replaced_while_requests_or_scrapes_are_answered(
@@ -158,18 +152,27 @@ def test_exporter_is_replaced_while_requests_or_scrapes_are_answered(
         assert status["starts"] == starts
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
-def test_stop_leaves_nothing_behind(console: Console, start_service: StartService, number: int) -> None:
-    service = start_service("--workers=2", **Route("collector", "http/protobuf").env(console))
-    service.get("/users")
+def assert_nothing_is_left(process: psutil.Process, run: Path) -> None:
+    wait_until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, 60, "the exporter's end")
+    wait_until(lambda: not run.exists(), 60, "the end of the directory")
+
+
+def test_stop_leaves_nothing_behind(ordinary: Ordinary) -> None:
+    assert_nothing_is_left(ordinary.exporter, ordinary.folder)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
+def test_interrupt_delivers_and_leaves_nothing_behind(
+    console: Console, start_service: StartService, number: int
+) -> None:
+    service = start_service("--workers=2", **Route("collector", "http/protobuf").env(console), **LAZY)
+    send(service, 15)
     process = exporter(service)
     status = service.status()
     assert status
-    run = Path(status["directory"])
     service.stop(number)
-    wait_until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, 60, "the exporter's end")
-    wait_until(lambda: not run.exists(), 60, "the end of the directory")
-    assert [span.kind for span in console.store.spans()].count("server") == 1
+    assert_nothing_is_left(process, Path(status["directory"]))
+    expect(console, "collector", 15)
 
 
 def test_killed_server_takes_its_exporter_with_it(console: Console, start_service: StartService) -> None:

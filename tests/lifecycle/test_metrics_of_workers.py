@@ -51,15 +51,12 @@ def test_metrics_never_go_back_while_workers_come_and_go(start_service: StartSer
     assert scraped_requests(service) == sent
 
 
-@pytest.mark.timing
-def test_metrics_answer_while_a_worker_is_stopped(start_service: StartService) -> None:
-    service = start_service("--workers=2", **DIRECT)
-    send(service, 20)
+def assert_answers_with_a_stopped_worker(service: Service, requests: int) -> None:
     stopped = service.workers()[0]
     stopped.suspend()
     try:
         started = monotonic()
-        assert [scraped_requests(service) for _ in range(4)] == [20] * 4
+        assert [scraped_requests(service) for _ in range(4)] == [requests] * 4
         assert monotonic() - started < 20
     finally:
         stopped.resume()
@@ -75,15 +72,21 @@ FORMATS: list[tuple[str, str, Callable[[str], Any]]] = [
 ]
 
 
-def test_metrics_have_the_format_that_was_asked_for_and_need_the_token_if_there_is_one(
-    start_service: StartService,
-) -> None:
-    service = start_service("--workers=2", **DIRECT, METRICS_TOKEN="scrape-me-0123456789")
-    assert service.get("/metrics")[0] == 401
-    assert service.get("/metrics", Authorization="Bearer wrong")[0] == 401
-    send(service, 9)
+TOKEN = {"Authorization": "Bearer scrape-me-0123456789"}
+
+
+@pytest.fixture(scope="module")
+def guarded(share_service: Callable[..., Service]) -> Service:
+    """A service whose metrics need a token."""
+    return share_service("--workers=2", **DIRECT, METRICS_TOKEN="scrape-me-0123456789")
+
+
+def test_metrics_have_the_format_that_was_asked_for_and_need_the_token_if_there_is_one(guarded: Service) -> None:
+    assert guarded.get("/metrics")[0] == 401
+    assert guarded.get("/metrics", Authorization="Bearer wrong")[0] == 401
+    send(guarded, 9)
     for accept, content_type, parse in FORMATS:
-        status, headers, body = service.get("/metrics", Authorization="Bearer scrape-me-0123456789", Accept=accept)
+        status, headers, body = guarded.get("/metrics", **TOKEN, Accept=accept)
         assert (status, headers["content-type"]) == (200, content_type)
         families = {family.name: family for family in parse(body.decode())}
         assert families["http_server_request_duration_seconds"].type == "histogram"
@@ -92,33 +95,31 @@ def test_metrics_have_the_format_that_was_asked_for_and_need_the_token_if_there_
         assert "process_cpu_time_seconds" in families or "process_cpu_time_seconds_total" in families
 
 
-@pytest.mark.parametrize("mode", ["collector", "off"])
-def test_metrics_are_not_found_in_other_modes(start_service: StartService, mode: str) -> None:
-    no_backend = {f"OTEL_{signal}_EXPORTER": "none" for signal in ("TRACES", "METRICS", "LOGS")}
-    service = start_service("--workers=1", TELEMETRY_MODE=mode, **no_backend)
-    status, _, body = service.get("/metrics")
-    assert status == 404
-    assert b"TELEMETRY_MODE=direct" in body
+def test_head_is_answered_without_a_warning(guarded: Service) -> None:
+    for path in ("/livez", "/readyz", "/metrics", "/users", "/docs", "/", "/nope"):
+        status, headers, body = guarded.request("HEAD", path, headers=TOKEN if path == "/metrics" else None)
+        assert (status, body) == (404 if path == "/nope" else 200, b"")
+        assert int(headers["content-length"]) > 0
+    assert "no-body response" not in guarded.output
 
 
-def test_metrics_of_two_services_stay_apart(start_service: StartService) -> None:
+@pytest.mark.timing
+def test_metrics_of_services_stay_apart_while_a_worker_is_stopped_and_after_one_was_killed(
+    start_service: StartService,
+) -> None:
     first, second = (start_service("--workers=2", **DIRECT) for _ in range(2))
     send(first, 6)
     send(second, 9)
     assert (scraped_requests(first), scraped_requests(second)) == (6, 9)
-
-
-def test_metrics_start_at_zero_after_a_killed_run(start_service: StartService) -> None:
-    first = start_service("--workers=2", **DIRECT)
-    send(first, 6)
+    assert_answers_with_a_stopped_worker(second, 9)
     workers = first.workers()
     first.process.kill()
     for worker in workers:
         worker.kill()
     first.process.wait()
-    second = start_service("--workers=2", **DIRECT)
-    send(second, 3)
-    assert scraped_requests(second) == 3
+    third = start_service("--workers=2", **DIRECT)  # which continues nothing
+    send(third, 3)
+    assert scraped_requests(third) == 3
 
 
 def test_prometheus_sums_equal_the_requests(

@@ -12,8 +12,9 @@ import psutil
 import pytest
 
 from telemetry.tools.console.server import Console
-from tests.support.routes import LAZY, Route, expect, send
-from tests.support.service import NO_PRELOAD, ROOT, Service, free_port, wait_until
+from tests.lifecycle.conftest import REQUESTS, Ordinary
+from tests.support.routes import Route, expect, send
+from tests.support.service import ROOT, Service, free_port, wait_until
 
 StartService = Callable[..., Service]
 GUNICORN = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "--bind=127.0.0.1:0", "userapi.wsgi"]
@@ -25,12 +26,9 @@ def run(command: list[str], **env: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_start_announces_each_worker_first(console: Console, start_service: StartService) -> None:
-    service = start_service("--workers=2", NO_PRELOAD, **Route("collector", "grpc").env(console))
-    send(service, 10)
-    wait_until(lambda: service.output.count("Starting user-api server") == 2, what="both workers")
-    service.stop()
-    lines = [json.loads(line) for line in service.output.splitlines() if line.startswith("{")]
+def test_start_announces_each_worker_first(ordinary: Ordinary) -> None:
+    console = ordinary.console
+    lines = [json.loads(line) for line in ordinary.service.output.splitlines() if line.startswith("{")]
     starts = [line for line in lines if line["body"] == "Starting user-api server"]
     assert lines[0] in starts
     assert {start["attributes"]["worker.slot"] for start in starts} == {0, 1}
@@ -41,12 +39,11 @@ def test_start_announces_each_worker_first(console: Console, start_service: Star
     assert received.count("Starting user-api server") == 2
 
 
-def test_access_record_is_written_inside_its_trace(console: Console, start_service: StartService) -> None:
-    service = start_service("--workers=1", **Route("collector", "grpc").env(console))
-    service.get("/users?search=someone")
-    service.stop()
-    record = next(record for record in console.store.logs() if record.scope.name == "userapi.access")
-    span = next(span for span in console.store.spans() if span.kind == "server")
+def test_access_record_is_written_inside_its_trace(ordinary: Ordinary) -> None:
+    store = ordinary.console.store
+    accesses = (record for record in store.logs() if record.scope.name == "userapi.access")
+    record = min(accesses, key=lambda record: record.time_ns)
+    span = min((span for span in store.spans() if span.kind == "server"), key=lambda span: span.start_ns)
     assert (record.trace_id, record.span_id) == (span.trace_id, span.span_id)
     assert record.body == "GET /users 200"
     assert record.severity == "INFO"
@@ -54,14 +51,10 @@ def test_access_record_is_written_inside_its_trace(console: Console, start_servi
     assert record.attributes["http.server.request.duration"] > 0
 
 
-def test_health_is_left_out_of_traces_and_request_metrics(console: Console, start_service: StartService) -> None:
-    service = start_service("--workers=1", **Route("collector", "grpc").env(console), **LAZY)
-    for path in ("/livez", "/readyz", "/metrics"):
-        service.get(path)
-    service.get("/livez", Host="10.1.2.3")  # a probe comes with the address of the pod
-    send(service, 3)
-    service.stop()
-    expect(console, "collector", 3)
+def test_health_is_left_out_of_traces_and_request_metrics(ordinary: Ordinary) -> None:
+    expect(ordinary.console, "collector", REQUESTS)
+    routes = {span.attributes["http.route"] for span in ordinary.console.store.spans() if span.kind == "server"}
+    assert routes == {"/users", "/users/{id}"}
 
 
 @pytest.mark.parametrize(
@@ -69,10 +62,8 @@ def test_health_is_left_out_of_traces_and_request_metrics(console: Console, star
     [
         (GUNICORN, "telemetry: "),
         ([sys.executable, "manage.py", "runserver", "0"], ""),
-        ([sys.executable, "manage.py", "check"], ""),
-        ([sys.executable, "manage.py", "telemetry"], ""),
     ],
-    ids=["gunicorn", "runserver", "check", "telemetry"],
+    ids=["gunicorn", "runserver"],
 )
 def test_start_with_a_bad_value_is_refused_without_a_traceback(command: list[str], prefix: str) -> None:
     ended = run(command, TELEMETRY_MODE="colector")
@@ -132,24 +123,20 @@ def test_management_commands_send_nothing(console: Console, migrated_sqlite: Pat
     assert console.store.totals() == {}
 
 
-def test_debug_level_logs_each_export_and_masks_secrets(console: Console, start_service: StartService) -> None:
-    service = start_service(
-        "--workers=1",
-        **Route("collector", "grpc").env(console),
-        OTEL_LOG_LEVEL="debug",
-        OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer very-secret",
-    )
-    send(service, 3)
-    service.stop()
-    lines = [json.loads(line)["body"] for line in service.output.splitlines() if '"body": "export ' in line]
-    assert {line.split()[1].rstrip(":") for line in lines} == {"traces", "metrics", "logs"}
-    assert all("bytes to http://127.0.0.1" in line and "accepted in" in line for line in lines)
-    assert "very-secret" not in service.output
+def assert_metrics_are_not_found(answer: tuple[int, dict[str, str], bytes]) -> None:
+    status, _, body = answer
+    assert status == 404
+    assert b"TELEMETRY_MODE=direct" in body
+
+
+def test_metrics_are_not_found_in_collector_mode(ordinary: Ordinary) -> None:
+    assert_metrics_are_not_found(ordinary.metrics)
 
 
 def test_off_neither_patches_nor_sends(console: Console, start_service: StartService) -> None:
     service = start_service("--workers=1", **{**Route("collector", "grpc").env(console), "TELEMETRY_MODE": "off"})
     send(service, 3)
+    assert_metrics_are_not_found(service.get("/metrics"))
     loaded = {Path(m.path).name for w in service.workers() for m in w.memory_maps() if "grpc" in m.path}
     service.stop()
     assert loaded == set()
@@ -176,12 +163,3 @@ def test_start_with_a_bad_setting_is_refused_without_a_traceback(command: list[s
     assert ended.returncode != 0
     assert "Traceback" not in ended.stderr
     assert ended.stderr.count("DJANGO_SECRET_KEY: invalid value (hidden)") == 1
-
-
-def test_head_is_answered_without_a_warning(start_service: StartService) -> None:
-    service = start_service("--workers=1", TELEMETRY_MODE="direct", OTEL_TRACES_EXPORTER="none")
-    for path in ("/livez", "/readyz", "/metrics", "/users", "/docs", "/", "/nope"):
-        status, headers, body = service.request("HEAD", path)
-        assert (status, body) == (404 if path == "/nope" else 200, b"")
-        assert int(headers["content-length"]) > 0
-    assert "no-body response" not in service.output
