@@ -135,10 +135,12 @@ class KeysetPagination(BasePagination):
         names = [sign + name for name in view.orderings for sign in ("", "-")]  # type: ignore[attr-defined]
         default = view.default_ordering  # type: ignore[attr-defined]
         size = {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": DEFAULT_PAGE_SIZE}
+        ordering = {"type": "string", "enum": names, "default": default}
+        empty = {"allowEmptyValue": True}  # as none at all
         return [
             _parameter("cursor", "Where to read on: taken from a page's links.", {"type": "string"}),
-            _parameter("page_size", "Rows of a page.", size),
-            _parameter("ordering", "A leading - reverses.", {"type": "string", "enum": names, "default": default}),
+            _parameter("page_size", "Rows of a page.", size) | empty,
+            _parameter("ordering", "A leading - reverses.", ordering) | empty,
         ]
 
     def _link(self, cursor: Cursor | None) -> str:

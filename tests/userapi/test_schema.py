@@ -60,6 +60,12 @@ def test_list_documents_its_parameters(document: dict[str, Any]) -> None:
     assert names == {"cursor", "email", "ordering", "page_size", "search"}
 
 
+def test_list_documents_which_parameters_may_be_empty(document: dict[str, Any]) -> None:
+    """Those whose values are not any text; tests/userapi/bad_requests.py sends all of them empty."""
+    parameters = document["paths"]["/users"]["get"]["parameters"]
+    assert {each["name"] for each in parameters if each.get("allowEmptyValue")} == {"ordering", "page_size"}
+
+
 @pytest.mark.django_db
 @pytest.mark.parametrize("mode", ["positive", "negative"])
 @pytest.mark.parametrize(
