@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from telemetry.tools.console.server import Console
-from tests.support.routes import LAZY, PAIRS, Route, send
+from tests.support.routes import LAZY, Route, send
 from tests.support.service import NO_PRELOAD, Service, services, wait_until
 
 
@@ -16,12 +16,6 @@ from tests.support.service import NO_PRELOAD, Service, services, wait_until
 def console() -> Iterator[Console]:
     with Console(grpc_port=0, http_port=0, api_port=0) as console:
         yield console
-
-
-@pytest.fixture(params=PAIRS, ids=str)
-def route(request: pytest.FixtureRequest) -> Route:
-    chosen: Route = request.param
-    return chosen
 
 
 class Ordinary(NamedTuple):

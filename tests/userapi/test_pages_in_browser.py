@@ -22,13 +22,15 @@ def browser() -> Iterator[Chromium]:
         yield running
 
 
-@pytest.fixture
-def service(start_service: Callable[..., Service], migrated_sqlite: Path, tmp_path: Path) -> Service:
-    database = tmp_path / "pages.sqlite3"
+@pytest.fixture(scope="module")
+def service(
+    share_service: Callable[..., Service], migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Service:
+    database = tmp_path_factory.mktemp("pages") / "pages.sqlite3"
     database.write_bytes(migrated_sqlite.read_bytes())
     env = {"DATABASE_URL": f"sqlite:///{database}", "DJANGO_SUPERUSER_PASSWORD": PASSWORD}
     subprocess.run([sys.executable, "manage.py", "create_admin"], cwd=ROOT, env={**os.environ, **env}, check=True)
-    started = start_service("--workers=1", DATABASE_URL=env["DATABASE_URL"])
+    started = share_service("--workers=1", DATABASE_URL=env["DATABASE_URL"])
     assert started.request("POST", "/users", {"name": "Test User", "email": "test@example.com"})[0] == 201
     return started
 
