@@ -1,6 +1,10 @@
-"""An account with a token, and a client that uses it."""
+"""An account with a token, a client that uses it, and a service for each database."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User as Account
@@ -8,6 +12,7 @@ from django.test import Client
 from knox.models import AuthToken
 from pytest_django import Settings
 
+from tests.support.service import Service, services
 from userapi.users.models import User
 
 
@@ -42,3 +47,34 @@ def make_users(db: None) -> Callable[[int], list[User]]:  # noqa: ARG001  (needs
         return [User.objects.create(name=f"User {n:03}", email=f"user{n:03}@example.com") for n in range(count)]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def open_services(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path
+) -> Iterator[Callable[[str], Service]]:
+    """A function that returns the service on `sqlite` or `postgresql` that tests share, whatever is in its database."""
+    with ExitStack() as stack:
+        start = stack.enter_context(services(tmp_path_factory.mktemp("open"), migrated_sqlite))
+
+        @cache
+        def of(database: str) -> Service:
+            postgresql = database == "postgresql"
+            env = {"DATABASE_URL": request.getfixturevalue("make_migrated_postgres")()} if postgresql else {}
+            return start("--workers=2", "--threads=4", **env)
+
+        yield of
+
+
+@pytest.fixture
+def empty_service(open_services: Callable[[str], Service]) -> Callable[[str], Service]:
+    """A function that returns the same without any user."""
+
+    def emptied(database: str) -> Service:
+        service = open_services(database)
+        while users := json.loads(service.get("/users?page_size=200")[2])["results"]:
+            for user in users:
+                service.request("DELETE", f"/users/{user['id']}")
+        return service
+
+    return emptied

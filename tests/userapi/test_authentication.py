@@ -101,16 +101,12 @@ def test_create_token_of_nobody_says_so() -> None:
         call_command("create_token", "nobody")
 
 
-@pytest.fixture(scope="module")
-def open_service(share_service: Callable[..., Service]) -> Service:
-    return share_service("--workers=1", USERAPI_OPEN_ACCESS="true")
+def test_open_access_needs_no_credentials(empty_service: Callable[[str], Service]) -> None:
+    service = empty_service("sqlite")
+    assert service.request("POST", "/users", USER)[0] == 201
+    assert service.get("/users")[0] == 200
 
 
-def test_open_access_needs_no_credentials(open_service: Service) -> None:
-    assert open_service.request("POST", "/users", USER)[0] == 201
-    assert open_service.get("/users")[0] == 200
-
-
-def test_open_access_takes_no_form_of_another_page(open_service: Service) -> None:
+def test_open_access_takes_no_form_of_another_page(open_services: Callable[[str], Service]) -> None:
     form = {"Content-Type": "application/x-www-form-urlencoded"}
-    assert open_service.request("POST", "/users", "name=a&email=a@example.com", form)[0] == 415
+    assert open_services("sqlite").request("POST", "/users", "name=a&email=a@example.com", form)[0] == 415

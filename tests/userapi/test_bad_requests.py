@@ -35,11 +35,8 @@ def mistake(service: Service, request: BadRequest) -> str | None:
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-def test_bad_request_gets_its_status(
-    start_service: Callable[..., Service], request: pytest.FixtureRequest, database: str
-) -> None:
-    env = {"DATABASE_URL": request.getfixturevalue("migrated_postgres")} if database == "postgresql" else {}
-    service = start_service("--workers=1", "--threads=4", **env)
+def test_bad_request_gets_its_status(empty_service: Callable[[str], Service], database: str) -> None:
+    service = empty_service(database)
     mistakes = [mistake(service, each) for each in [*BAD_REQUESTS, *ODD_BUT_GOOD]]
     assert not [each for each in mistakes if each]
     assert "Internal Server Error" not in service.output

@@ -202,11 +202,8 @@ LONGEST = [
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-def test_link_after_the_longest_values_is_followed(
-    start_service: Callable[..., Service], request: pytest.FixtureRequest, database: str
-) -> None:
-    env = {"DATABASE_URL": request.getfixturevalue("migrated_postgres")} if database == "postgresql" else {}
-    service = start_service("--workers=1", **env)
+def test_link_after_the_longest_values_is_followed(empty_service: Callable[[str], Service], database: str) -> None:
+    service = empty_service(database)
     for name, email in LONGEST:
         status, _, body = service.request("POST", "/users", {"name": name, "email": email})
         assert status == 201, body

@@ -21,11 +21,9 @@ Call = tuple[Any, ...]
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def service(request: pytest.FixtureRequest, share_service: Callable[..., Service]) -> Service:
-    """One for each database: every test has users of its own."""
-    postgresql = request.param == "postgresql"
-    env = {"DATABASE_URL": request.getfixturevalue("make_migrated_postgres")()} if postgresql else {}
-    return share_service("--workers=2", "--threads=4", **env)
+def service(request: pytest.FixtureRequest, open_services: Callable[[str], Service]) -> Service:
+    """One of two workers for each database: every test has users of its own."""
+    return open_services(request.param)
 
 
 def at_once(service: Service, calls: list[Call]) -> Counter[int]:
@@ -42,7 +40,7 @@ def at_once(service: Service, calls: list[Call]) -> Counter[int]:
 
 def user() -> dict[str, str]:
     """A user that there is not yet."""
-    return {"name": "Test", "email": f"test{next(NUMBERS)}@example.com"}
+    return {"name": "Test", "email": f"test{next(NUMBERS)}@race.example"}
 
 
 def create(service: Service) -> str:
@@ -60,7 +58,7 @@ def test_posts_of_one_email_make_one_user(service: Service) -> None:
 
 def test_patches_to_one_email_leave_one_owner(service: Service) -> None:
     paths = [create(service) for _ in range(CLIENTS)]
-    calls: list[Call] = [("PATCH", path, {"email": "one@example.com"}) for path in paths]
+    calls: list[Call] = [("PATCH", path, {"email": "one@race.example"}) for path in paths]
     assert at_once(service, calls) == {200: 1, 409: CLIENTS - 1}
 
 

@@ -49,8 +49,8 @@ def test_search_finds_beginnings_of_words(api: Client, text: str, names: list[st
     assert sorted(row["name"] for row in results) == names
 
 
-def test_search_on_postgresql_finds_the_same(start_service: Callable[..., Service], migrated_postgres: str) -> None:
-    service = start_service("--workers=1", DATABASE_URL=migrated_postgres)
+def test_search_on_postgresql_finds_the_same(empty_service: Callable[[str], Service]) -> None:
+    service = empty_service("postgresql")
     for name, email in PEOPLE:
         assert service.request("POST", "/users", {"name": name, "email": email})[0] == 201
     for text, names in SEARCHES:
