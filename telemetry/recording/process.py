@@ -195,7 +195,7 @@ class Recording:
 
     def scrape(self, accept: str, timeout: float) -> tuple[bytes, str]:
         """Return the answer to a scrape and its content type. Raises NoAnswerError after `timeout` seconds."""
-        self.join()
+        self.begin()  # it may be the first request of this process
         now = perf_counter_ns()
         self.observe(now)
         self.look_after(now)

@@ -182,10 +182,11 @@ def test_settings_of_the_document_are_obeyed(project: Path, site: Path, console:
         'TELEMETRY = {"SERVICE_NAME": "shop", "SERVICE_VERSION": "1.2.0", "UNTRACED_PATHS": ["/livez", "/waiting"],'
         ' "METRICS_PATH": "/internal", "ACCESS_LOGGER": "shop.access"}\n'
     )
-    with running(project, site, WITHOUT_HOOKS, environment(console, "direct")) as server:
+    one_worker = WITHOUT_HOOKS.replace("--workers 2", "--workers 1")
+    with running(project, site, one_worker, environment(console, "direct")) as server:
+        assert server.get("/internal")[0] == 200  # a process whose first request is a scrape records all others
         for path in ("/waiting", "/plain/1"):
             server.get(path)
-        assert server.get("/internal")[0] == 200
         wait_until(lambda: spans(console) >= 1, 60, "a span")
         sleep(0.3)
     (span,) = [span for span in console.store.spans() if span.kind == "server"]
