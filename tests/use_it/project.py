@@ -161,10 +161,11 @@ class Server:
             connection.close()
 
     def workers(self) -> list[psutil.Process]:
-        """Return the server's processes without its first one, the youngest last."""
+        """Return the server's living processes without its first one, the youngest last."""
         others = ("telemetry.exporting", "resource_tracker")
-        children = self.process.children(recursive=True)
-        return sorted((child for child in children if not any(name in _line(child) for name in others)), key=_age)
+        lines = {child: _line(child) for child in self.process.children(recursive=True)}
+        # One that has ended and is not waited for yet has no line.
+        return sorted((child for child, line in lines.items() if line and not any(o in line for o in others)), key=_age)
 
     def stop(self) -> None:
         process = self._process
