@@ -2,7 +2,9 @@
 
 import os
 
+from django.core.exceptions import ImproperlyConfigured
+
 from userapi.settings import *  # noqa: F403
 
 if os.environ["TELEMETRY_MODE"] == "direct":
-    raise SystemExit("these settings are not for direct mode")
+    raise ImproperlyConfigured("these settings are not for direct mode")

@@ -99,7 +99,7 @@ class Service:
                 psutil.Process(self.child.pid).cpu_affinity(list(self._cores))  # all that it starts inherit it
         while not self._answers():
             if self.child.code is not None or monotonic() - started > _START_SECONDS:
-                raise ServiceError(f"the service does not answer: {' | '.join(self.child.last_lines()[-4:])}")
+                raise ServiceError(f"the service does not answer: {' | '.join(self.child.last_lines()[-6:])}")
             sleep(_POLL)
         self.start_seconds = monotonic() - started
 
