@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,6 +19,7 @@ import pytest
 from telemetry.tools.demo.arrivals import Arrivals
 from telemetry.tools.demo.ports import MODES, Mode, Ports, busy_port
 from tests.support.service import ROOT, wait_until
+from tests.support.shared import made_once
 
 
 class RunningDemo:
@@ -114,11 +116,38 @@ class RunningDemo:
 StartDemo = Callable[..., RunningDemo]
 
 
-@pytest.fixture
-def offset() -> int:
-    """An offset at which all ports are free, below those of other tests and those that the system gives out."""
+def free_offset() -> int:
+    """Return an offset at which all ports are free, below those of other tests and those that the system gives out."""
     offsets = (random.Random(os.urandom(8)).randrange(2_000, 11_000) for _ in range(1_000))  # noqa: S311
     return next(offset for offset in offsets if busy_port(Ports(offset).used(MODES)) is None)
+
+
+@pytest.fixture
+def offset() -> int:
+    """An offset at which all ports are free."""
+    return free_offset()
+
+
+@dataclass(frozen=True)
+class EndedDemo:
+    """What a demo has left: its folder, and what it printed."""
+
+    folder: Path
+    code: int
+    output: str
+    errors: str
+
+
+@pytest.fixture(scope="session")
+def ended_demo(run_folder: Path) -> EndedDemo:
+    """A demo of both modes that has ended after eight seconds of traffic. Its folder is to be copied."""
+
+    def run() -> EndedDemo:
+        with RunningDemo(run_folder / "ended-demo", free_offset(), "--for", "8", "--rate", "20") as demo:
+            code = demo.wait()
+            return EndedDemo(demo.folder, code, demo.output, demo.errors)
+
+    return made_once(run_folder, "ended-demo", run)
 
 
 @pytest.fixture

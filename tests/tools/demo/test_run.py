@@ -1,7 +1,10 @@
 """The demo as one runs it: real processes, every count exact, nothing left running."""
 
+import json
+import shutil
 import signal
 from functools import partial
+from pathlib import Path
 from time import monotonic, sleep
 
 import pytest
@@ -9,7 +12,7 @@ import pytest
 from telemetry.tools.demo.ports import MODES
 from telemetry.tools.traffic.client import call
 from tests.support.service import wait_until
-from tests.tools.demo.conftest import RunningDemo, StartDemo, occupied
+from tests.tools.demo.conftest import EndedDemo, RunningDemo, StartDemo, occupied
 
 # Seconds; on a busy machine each starts its processes slowly.
 pytestmark = pytest.mark.timeout(400)
@@ -30,10 +33,9 @@ def assert_exact(mode: str, tally: dict[str, int]) -> None:
     assert points == ((True, False) if mode == "collector" else (False, True))
 
 
-def test_demo_counts_are_exact(start_demo: StartDemo) -> None:
-    demo = start_demo("--for", "8", "--rate", "20")
-    assert demo.wait() == 0, demo.errors
-    tally = demo.tally()
+def test_demo_counts_are_exact(ended_demo: EndedDemo) -> None:
+    assert ended_demo.code == 0, ended_demo.errors
+    tally = json.loads(ended_demo.output)
     assert tally["ok"]
     assert tally["reasons"] == []
     assert set(tally["modes"]) == set(MODES)
@@ -45,8 +47,8 @@ def test_demo_counts_are_exact(start_demo: StartDemo) -> None:
     queued = sum(counts["statuses"]["202"] for counts in tally["modes"].values())
     assert tally["modes"]["collector"]["calls"] >= 2 * queued > 0
     assert tally["modes"]["direct"]["calls"] == 0
-    assert demo.output.count("\n") == 1
-    assert "name admin, password " in demo.errors
+    assert ended_demo.output.count("\n") == 1
+    assert "name admin, password " in ended_demo.errors
 
 
 def test_demo_of_one_mode_leaves_other_port_alone(start_demo: StartDemo) -> None:
@@ -63,28 +65,31 @@ def test_demo_of_one_mode_leaves_other_port_alone(start_demo: StartDemo) -> None
     assert_exact("direct", demo.tally()["modes"]["direct"])
 
 
-def test_demo_second_run_keeps_data(start_demo: StartDemo) -> None:
-    first = start_demo("--for", "0.5", "--mode", "collector")
-    assert first.wait() == 0, first.errors
-    secret = (first.folder / "secret-key").read_text()
-    second = start_demo("--mode", "collector")
-    second.wait_for_traffic()
-    answer = call(second.ports.collector, "GET", "/users?page_size=100")
-    assert len([user for user in answer.body["results"] if user["email"].endswith("@example.com")]) == 20
-    second.signal(signal.SIGTERM)
-    assert second.wait() == 0, second.errors
-    assert "sample users" not in second.errors
-    assert (second.folder / "secret-key").read_text() == secret
-
-
-def _has_error_record(demo: RunningDemo, trace_id: str) -> bool:
-    logs = call(demo.ports.console, "GET", f"/api/traces/{trace_id}").body["logs"]
-    return any(log["severity"].lower() == "error" for log in logs)
-
-
-def test_demo_shows_failing_requests_and_tells_of_visitors(start_demo: StartDemo) -> None:
+def test_demo_second_run_keeps_data_shows_failing_requests_and_tells_of_visitors(
+    start_demo: StartDemo, ended_demo: EndedDemo, tmp_path: Path
+) -> None:
+    shutil.copytree(ended_demo.folder, tmp_path / "demo")
     demo = start_demo("--rate", "20")
     demo.wait_for_traffic()
+    answer = call(demo.ports.collector, "GET", "/users?page_size=100")
+    assert len([user for user in answer.body["results"] if user["email"].endswith("@example.com")]) == 20
+    _assert_failures_are_shown(demo)
+    missing = call(demo.ports.collector, "GET", "/nowhere")
+    assert (missing.status, missing.body["status"]) == (404, 404)
+    for port, count in ((demo.ports.collector, 3), (demo.ports.direct, 5)):
+        for _ in range(count):
+            assert call(port, "GET", "/users").status == 200
+    demo.signal(signal.SIGTERM)
+    assert demo.wait() == 0, demo.errors
+    tally = demo.tally()
+    assert {mode: counts["visitors"] for mode, counts in tally["modes"].items()} == {"collector": 5, "direct": 5}
+    assert demo.errors.index("Stopping") < demo.errors.index("Everything that was sent arrived")
+    assert "sample users" not in demo.errors
+    assert (demo.folder / "secret-key").read_text() == (ended_demo.folder / "secret-key").read_text()
+
+
+def _assert_failures_are_shown(demo: RunningDemo) -> None:
+    """Check that the console has a failing request of each mode, with the exception and its log record."""
     failed: dict[str, str] = {}
 
     def arrived() -> bool:
@@ -101,16 +106,11 @@ def test_demo_shows_failing_requests_and_tells_of_visitors(start_demo: StartDemo
         assert exception["attributes"]["exception.type"] == "telemetry.tools.demo.urls.PriceError", mode
         assert "KeyError" in exception["attributes"]["exception.stacktrace"]
         wait_until(partial(_has_error_record, demo, trace_id), 60, "the exception's log record")
-    missing = call(demo.ports.collector, "GET", "/nowhere")
-    assert (missing.status, missing.body["status"]) == (404, 404)
-    for port, count in ((demo.ports.collector, 3), (demo.ports.direct, 5)):
-        for _ in range(count):
-            assert call(port, "GET", "/users").status == 200
-    demo.signal(signal.SIGINT)
-    assert demo.wait() == 0, demo.errors
-    tally = demo.tally()
-    assert {mode: counts["visitors"] for mode, counts in tally["modes"].items()} == {"collector": 4, "direct": 5}
-    assert demo.errors.index("Stopping") < demo.errors.index("Everything that was sent arrived")
+
+
+def _has_error_record(demo: RunningDemo, trace_id: str) -> bool:
+    logs = call(demo.ports.console, "GET", f"/api/traces/{trace_id}").body["logs"]
+    return any(log["severity"].lower() == "error" for log in logs)
 
 
 def test_demo_with_busy_port_starts_nothing(start_demo: StartDemo, offset: int) -> None:
@@ -189,7 +189,7 @@ def test_demo_second_interrupt_hurries(start_demo: StartDemo) -> None:
 
 
 def test_demo_killed_leaves_nothing_running(start_demo: StartDemo) -> None:
-    demo = start_demo()
+    demo = start_demo("--mode", "direct")
     demo.wait_for_traffic()
     demo.signal(signal.SIGKILL)
     demo.wait_until_gone()
