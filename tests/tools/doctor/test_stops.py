@@ -16,7 +16,7 @@ from telemetry.tools.console.server import Console
 from telemetry.tools.doctor.places import Places
 from tests.support.routes import Route
 from tests.support.service import ROOT, Service, free_port, wait_until
-from tests.tools.doctor.conftest import Pair, diagnose, run_doctor
+from tests.tools.doctor.conftest import EAGER, Pair, diagnose, run_doctor
 
 COLLECTOR = Route("collector", "grpc")
 NOWHERE = {"service": "http://127.0.0.1:1", "console": "http://127.0.0.1:1"}
@@ -73,9 +73,9 @@ def test_mode_off_in_the_service(pair: Callable[..., Pair]) -> None:
     assert found.hop("trace")["detail"] == "because of: request"
 
 
-def test_service_whose_exporter_does_not_answer(pair: Callable[..., Pair]) -> None:
+def test_service_whose_exporter_does_not_answer(collected: Pair) -> None:
     """It is not taken for a service without telemetry, nor does the shell's environment stand in for its word."""
-    examined = pair(COLLECTOR)
+    examined = collected
     status = wait_until(examined.service.status, 60, "the exporter's status")
     assert status
     exporter = psutil.Process(status["pid"])
@@ -166,24 +166,27 @@ def test_protocol_mixed_up(pair: Callable[..., Pair], collected: Pair) -> None:
     assert {found.hop(name)["state"] for name in ("otlp", "trace", "log", "metric", "exemplar")} == {"not checked"}
 
 
-def test_path_wrong(pair: Callable[..., Pair]) -> None:
+def test_path_wrong() -> None:
     """404 of the receiver itself."""
-    examined = pair(
-        Route("collector", "http/protobuf"), OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="http://localhost:1/v1/traces"
-    )
-    url = f"http://127.0.0.1:{examined.console.http_port}/v1/spans"
-    found = diagnose(
-        {**examined.places, "service": "http://127.0.0.1:1"},
-        {**examined.env, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": url},
-    )
+    with Console(grpc_port=0, http_port=0, api_port=0) as console:
+        env = Route("collector", "http/protobuf").env_for(console.grpc_port, console.http_port)
+        url = f"http://127.0.0.1:{console.http_port}/v1/spans"
+        places = {"service": "http://127.0.0.1:1", "console": console.url}
+        found = diagnose(places, {**EAGER, **env, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": url})
     assert found.hop("otlp", "traces")["detail"] == "refused: HTTP 404 Not Found"
     assert found.hop("otlp", "traces")["remedy"] == "check the endpoint's path"
 
 
+@pytest.fixture(scope="module")
+def sampled_out(pair: Callable[..., Pair]) -> Pair:
+    """A service that records no trace."""
+    return pair(COLLECTOR, OTEL_TRACES_SAMPLER="always_off")
+
+
 @pytest.mark.timing
-def test_sampled_out(pair: Callable[..., Pair]) -> None:
+def test_sampled_out(sampled_out: Pair) -> None:
     """Known before it is waited for; its log record and its count arrive nevertheless."""
-    found = pair(COLLECTOR, OTEL_TRACES_SAMPLER="always_off").diagnose()
+    found = sampled_out.diagnose()
     assert found.failed == ["trace the console"], found.text
     assert found.hop("trace")["detail"] == "sampled out: always_off does not record it"
     assert found.hop("trace")["remedy"].startswith("set OTEL_TRACES_SAMPLER to a sampler")
@@ -192,9 +195,8 @@ def test_sampled_out(pair: Callable[..., Pair]) -> None:
     assert (found.hop("log")["state"], found.hop("metric")["state"]) == ("ok", "ok")
 
 
-def test_sampled_out_unknown_to_the_shell(pair: Callable[..., Pair]) -> None:
-    examined = pair(COLLECTOR, OTEL_TRACES_SAMPLER="always_off")
-    found = diagnose(examined.places, {**examined.env, "OTEL_TRACES_SAMPLER": "always_on"}, wait=2)
+def test_sampled_out_unknown_to_the_shell(sampled_out: Pair) -> None:
+    found = diagnose(sampled_out.places, {**sampled_out.env, "OTEL_TRACES_SAMPLER": "always_on"}, wait=2)
     assert found.hop("trace")["detail"] == "no span of it within 2 s"
     assert "check that OTEL_TRACES_SAMPLER of the running service records it" in found.hop("trace")["remedy"]
 
