@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,14 +116,20 @@ def pair(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path) -> Ite
 
     They run until the module's end.
     """
-    tmp_path = tmp_path_factory.mktemp("pair")
+    with pairs(tmp_path_factory.mktemp("pair"), migrated_sqlite) as start:
+        yield start
+
+
+@contextmanager
+def pairs(folder: Path, migrated_sqlite: Path) -> Iterator[Callable[..., Pair]]:
+    """Yield what `pair` is; what it has started is stopped at the end."""
     with ExitStack() as stack:
 
         def start(route: Route, **env: str) -> Pair:
             grpc_port, http_port = free_port(), free_port()
             env = {**EAGER, **route.env_for(grpc_port, http_port), **env}
-            database = shutil.copy(migrated_sqlite, tmp_path / f"{grpc_port}.sqlite3")
-            service = Service(tmp_path, f"sqlite:///{database}", {"USERAPI_OPEN_ACCESS": "true", **env}, "--workers=2")
+            database = shutil.copy(migrated_sqlite, folder / f"{grpc_port}.sqlite3")
+            service = Service(folder, f"sqlite:///{database}", {"USERAPI_OPEN_ACCESS": "true", **env}, "--workers=2")
             url = f"http://127.0.0.1:{service.port}/metrics"
             target = ScrapeTarget("direct", url, env.get("METRICS_TOKEN"))
             console = Console(

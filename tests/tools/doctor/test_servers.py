@@ -1,6 +1,8 @@
 """The way through Alloy, Tempo, Loki, Prometheus and Grafana, and each of them broken on purpose."""
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,8 @@ import pytest
 from tests.support.answering import Reply
 from tests.support.prometheus import Prometheus, prometheus_is_missing
 from tests.support.routes import Route
-from tests.tools.doctor.conftest import Diagnosis, Pair, diagnose
+from tests.support.shared import made_once
+from tests.tools.doctor.conftest import Diagnosis, Pair, diagnose, pairs
 from tests.tools.doctor.servers import (
     Servers,
     component,
@@ -21,13 +24,15 @@ from tests.tools.doctor.servers import (
     success,
 )
 
+COLLECTOR = Route("collector", "grpc")
+Broken = tuple[str, str, Any, str, str, str]
 NOTHING = success({"resultType": "vector", "result": []})
 ALL = {"resultType": "vector", "result": [{"metric": {"service_name": "user-api"}, "value": [1.0, "7"]}]}
 
 
 @pytest.fixture(scope="module")
 def collected(pair: Callable[..., Pair]) -> Pair:
-    return pair(Route("collector", "grpc"))
+    return pair(COLLECTOR)
 
 
 def examine(collected: Pair, servers: Servers, wait: float = 30, changed: Mapping[str, str] | None = None) -> Diagnosis:
@@ -44,7 +49,7 @@ def test_collector_chain(collected: Pair) -> None:
 
 
 # Server, path, answer, the hop that fails, what is said of it, what its remedy names.
-BROKEN: list[tuple[str, str, Any, str, str, str]] = [
+BROKEN: list[Broken] = [
     ("alloy", "/-/ready", Reply("Alloy is not ready.\n", 503), "collector Alloy", "HTTP 503", "see its log"),
     (
         "alloy",
@@ -114,14 +119,34 @@ BROKEN: list[tuple[str, str, Any, str, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: f"{broken[0]} {broken[1]}")
-def test_server_broken(collected: Pair, broken: tuple[str, str, Any, str, str, str]) -> None:
-    """Nothing else fails, and what depends on it is not checked."""
-    server, path, answer, hop, detail, remedy = broken
+@pytest.fixture(scope="session")
+def diagnoses(run_folder: Path, tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path) -> list[Diagnosis]:
+    """What the doctor finds with each of `BROKEN`, all at once: each waits ten seconds for what does not come."""
+
+    def examine_all() -> list[Diagnosis]:
+        with (
+            pairs(tmp_path_factory.mktemp("broken"), migrated_sqlite) as start,
+            ThreadPoolExecutor(len(BROKEN)) as pool,
+        ):
+            collected = start(COLLECTOR)
+            return list(pool.map(partial(examine_broken, collected), BROKEN))
+
+    return made_once(run_folder, "doctor-broken-servers", examine_all)
+
+
+def examine_broken(collected: Pair, broken: Broken) -> Diagnosis:
+    server, path, answer, *_ = broken
     servers = Servers(collected.console)
     servers.answers[server][path] = answer
     # What is not broken has to arrive in that time.
-    found = examine(collected, servers, wait=10)
+    return examine(collected, servers, wait=10)
+
+
+@pytest.mark.parametrize("number", range(len(BROKEN)), ids=[f"{broken[0]} {broken[1]}" for broken in BROKEN])
+def test_server_broken(diagnoses: list[Diagnosis], number: int) -> None:
+    """Nothing else fails, and what depends on it is not checked."""
+    found = diagnoses[number]
+    *_, hop, detail, remedy = BROKEN[number]
     (failed,) = [one for one in found.report["hops"] if one["state"] == "failed"]
     assert f"{failed['hop']} {failed['target']}".startswith(hop), found.text
     assert detail in failed["detail"]
