@@ -1,9 +1,11 @@
 """Command lines that are refused, before anything is started."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from telemetry.tools.management.commands.compare import Command
 from tests.tools.compare.conftest import Ended
 
 
@@ -21,11 +23,21 @@ from tests.tools.compare.conftest import Ended
     ],
 )
 def test_command_line_that_cannot_be_is_refused(
-    compare: Callable[..., Ended], arguments: tuple[str, ...], message: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str
 ) -> None:
-    ended = compare(*arguments)
-    assert ended.code in (1, 2)
-    assert message in ended.output
-    assert "Traceback" not in ended.output
-    assert "secret" not in ended.output
-    assert ended.report == {}
+    with pytest.raises(SystemExit) as ended:
+        Command().run_from_argv(["manage.py", "compare", "--output", str(tmp_path / "report"), *arguments])
+    assert ended.value.code in (1, 2)
+    output = "".join(capsys.readouterr())
+    assert message in output
+    assert "secret" not in output
+    assert not (tmp_path / "report" / "report.json").exists()
+
+
+def test_command_line_is_refused_without_a_traceback(compare: Callable[..., Ended]) -> None:
+    """By the process itself: an option that cannot be read, and one that must not be obeyed."""
+    for option, value in (("--rounds", "0"), ("--database", "postgres://u:secret@203.0.113.9/db")):
+        ended = compare(option, value)
+        assert (ended.code in (1, 2), ended.report) == (True, {}), ended.output
+        assert "Traceback" not in ended.output
+        assert "secret" not in ended.output
