@@ -108,9 +108,13 @@ def test_start_of_a_worker_that_is_slow_to_log_it_is_counted(compare: Compare) -
     assert ended.code == 0, ended.output
 
 
+FIVE_ROUNDS = ("--scenarios", "cost", "--rounds", "5", "--variants", "off", "--workers", "1", "--duration", "0.5")
+
+
 def test_killed_comparison_has_left_what_it_had_measured(tmp_path: Path) -> None:
-    arguments = ("--scenarios", "cost", "--variants", "off", "--duration", "0.5", "--rounds", "5", "--rate", "20")
-    process = subprocess.Popen(command(tmp_path, *arguments), cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command(tmp_path, *FIVE_ROUNDS, "--rate", "20"), cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
     assert process.stderr is not None
     seen = ""
     while "[2/5]" not in seen:
@@ -132,8 +136,9 @@ def test_killed_comparison_has_left_what_it_had_measured(tmp_path: Path) -> None
 
 
 def test_interrupt_gives_a_partial_report_and_leaves_nothing_running(tmp_path: Path) -> None:
-    arguments = ("--scenarios", "cost", "--variants", "off", "--duration", "0.5", "--rounds", "5", "--rate", "20")
-    process = subprocess.Popen(command(tmp_path, *arguments), cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command(tmp_path, *FIVE_ROUNDS, "--rate", "20"), cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
     assert process.stderr is not None
     output = ""
     while "[2/5]" not in output:
