@@ -14,7 +14,8 @@ from typing import Any
 
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError, Message
-from opentelemetry.proto.metrics.v1 import metrics_pb2
+from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_CUMULATIVE as CUMULATIVE
+from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_DELTA as DELTA
 
 from telemetry.tools.console.receiving.ingest import SIGNALS
 from telemetry.tools.console.receiving.otlp_json import compact_json, json_to_protobuf
@@ -48,10 +49,9 @@ def lines_of(signal: str, records: Iterable[StoredSpan | StoredLog | OtlpPoint])
         parents: dict[Any, Any] = {}
         for record in some:
             if isinstance(record, OtlpPoint):
-                parent = _data_of(message, parents, record)
+                _added(_data_of(message, parents, record), 1, record.raw)
             else:
-                parent = _scope_of(message, parents, record.origin)
-            _added(parent, 1 if isinstance(record, OtlpPoint) else 2, record.raw)
+                _added(_scope_of(message, parents, record.origin), 2, record.raw)
         document = compact_json(json_format.MessageToDict(message, use_integers_for_enums=True))
         yield _ID.sub(_hexadecimal, document) + b"\n"
 
@@ -83,11 +83,7 @@ def _data_of(message: Message, parents: dict[Any, Any], point: OtlpPoint) -> Any
         data = parents[key] = getattr(metric, point.kind)
         data.SetInParent()
         if point.kind in {"sum", "histogram", "exponential_histogram"}:
-            data.aggregation_temporality = (
-                metrics_pb2.AGGREGATION_TEMPORALITY_DELTA
-                if series.delta
-                else metrics_pb2.AGGREGATION_TEMPORALITY_CUMULATIVE
-            )
+            data.aggregation_temporality = DELTA if series.delta else CUMULATIVE
         if point.kind == "sum":
             data.is_monotonic = described.type == "counter"
     return parents[key]

@@ -81,8 +81,6 @@ class HttpListener:
 
     def __init__(self, name: str, bound: socket.socket, application: WSGIApplication, threads: int) -> None:
         self.port: int = bound.getsockname()[1]
-        self._name = name
-        self._socket = bound
         self._dispatcher = _Dispatcher(name)
         self._map: dict[int, Any] = {}
         # One socket makes one server; its trigger, which the stubs do not know as such, wakes its loop.

@@ -5,17 +5,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from django.http import HttpResponseBase, JsonResponse
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.urls import URLPattern, register_converter
 from django.urls import path as url
 from django.urls.converters import StringConverter
 from django.views.decorators.http import require_safe
 
-from telemetry.tools.console.application import ConsoleRequest
 from telemetry.tools.console.asking.parameters import WINDOWS, Parameters
 from telemetry.tools.console.asking.query import STATUSES
-from telemetry.tools.console.storage.logs import SEVERITIES
-from telemetry.tools.console.storage.spans import SORTS
+from telemetry.tools.console.storage.records import SEVERITIES
+from telemetry.tools.console.storage.traces import SORTS
 
 OTLP_LINES = "application/x-ndjson"
 
@@ -59,8 +58,8 @@ def endpoint(
 
     def register(answer: Callable[..., Any]) -> Callable[..., Any]:
         @require_safe
-        def view(request: ConsoleRequest, **in_path: str) -> HttpResponseBase:
-            found = answer(request.console, Parameters(request, *parameters), **in_path)
+        def view(request: HttpRequest, console: object, **in_path: str) -> HttpResponseBase:
+            found = answer(console, Parameters(request, *parameters), **in_path)
             return JsonResponse(found) if isinstance(found, dict) else found
 
         name, path = f"api-{answer.__name__.replace('_', '-')}", "/" + _IN_PATH.sub(r"{\1}", route)
@@ -74,7 +73,7 @@ def endpoint(
 _TEXT = {"type": "string"}
 _TIME = {"type": "string", "format": "date-time"}
 _TRACE_ID = {"type": "string", "pattern": "^[0-9a-fA-F]{32}$"}
-_PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
+_DESCRIBED: dict[str, tuple[str, dict[str, Any]]] = {
     "mode": ("`export.mode` of the resource", _TEXT),
     "service": ("`service.name` of the resource", _TEXT),
     "route": ("`http.route` of a span", _TEXT),
@@ -93,34 +92,25 @@ _PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
     "limit": ("the most that is listed", {"type": "integer", "minimum": 1, "maximum": 1000}),
     "points": ("the most points of a series", {"type": "integer", "minimum": 1, "maximum": 10_000}),
 }
+_PARAMETERS = {name: {"description": text, "schema": schema} for name, (text, schema) in _DESCRIBED.items()}
 
 
 def document() -> dict[str, Any]:
     """The OpenAPI document."""
     info = {"title": "Telemetry console", "version": "1", "description": "What the console keeps of each signal."}
-    paths = {each.path: {"get": _operation(each)} for each in ENDPOINTS}
-    return {"openapi": "3.0.3", "info": info, "paths": paths}
+    return {"openapi": "3.0.3", "info": info, "paths": {each.path: {"get": _operation(each)} for each in ENDPOINTS}}
 
 
 def _operation(each: Endpoint) -> dict[str, Any]:
-    answers = {"200": each.summary, "400": "a bad parameter"}
+    answers = {"200": (each.summary, each.content_type), "400": ("a bad parameter", _JSON)}
     if each.in_path:
-        answers["404"] = "nothing of it is kept"
-    return {
-        "operationId": each.name,
-        "summary": each.summary,
-        "parameters": [_parameter(name, "query") for name in each.parameters]
-        + [_parameter(name, "path") for name in each.in_path],
-        "responses": {
-            status: {
-                "description": text,
-                "content": {each.content_type if status == "200" else _JSON: {"schema": {"type": "object"}}},
-            }
-            for status, text in answers.items()
-        },
+        answers["404"] = ("nothing of it is kept", _JSON)
+    places = dict.fromkeys(each.parameters, "query") | dict.fromkeys(each.in_path, "path")
+    parameters = [
+        {"name": name, "in": place, "required": place == "path", **_PARAMETERS[name]} for name, place in places.items()
+    ]
+    responses = {
+        status: {"description": text, "content": {kind: {"schema": {"type": "object"}}}}
+        for status, (text, kind) in answers.items()
     }
-
-
-def _parameter(name: str, place: str) -> dict[str, Any]:
-    description, schema = _PARAMETERS[name]
-    return {"name": name, "in": place, "required": place == "path", "description": description, "schema": schema}
+    return {"operationId": each.name, "summary": each.summary, "parameters": parameters, "responses": responses}

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Sequence
+from dataclasses import InitVar, dataclass, field
 from typing import Self
 
 from telemetry.tools.console.application import ConsoleApplication
@@ -17,6 +18,7 @@ _OTLP_THREADS = 8
 _API_THREADS = 4
 
 
+@dataclass(eq=False)
 class Console:
     """Receives OTLP, scrapes targets and serves the JSON API; a context manager.
 
@@ -27,27 +29,19 @@ class Console:
     Needs configured Django settings, whatever they are, and changes none.
     """
 
-    def __init__(
-        self,
-        host: str = "127.0.0.1",
-        grpc_port: int = 4317,
-        http_port: int = 4318,
-        api_port: int = 3000,
-        *,
-        scrape_targets: Sequence[ScrapeTarget] = (),
-        scrape_interval: float = 5.0,
-        limits: Limits | None = None,
-        allow_faults: bool = False,
-    ) -> None:
-        self.host = host
-        self.grpc_port = grpc_port
-        self.http_port = http_port
-        self.api_port = api_port
-        self.limits = limits or Limits()
+    host: str = "127.0.0.1"
+    grpc_port: int = 4317
+    http_port: int = 4318
+    api_port: int = 3000
+    scrape_targets: InitVar[Sequence[ScrapeTarget]] = field(default=(), kw_only=True)
+    scrape_interval: InitVar[float] = field(default=5.0, kw_only=True)
+    limits: Limits = field(default_factory=Limits, kw_only=True)
+    allow_faults: bool = field(default=False, kw_only=True)
+
+    def __post_init__(self, scrape_targets: Sequence[ScrapeTarget], scrape_interval: float) -> None:
         self.store = Store(self.limits)
         self.receiver = Receiver(self.store)
         self.scraper = Scraper(self.store, scrape_targets, scrape_interval)
-        self.allow_faults = allow_faults
         self._running = contextlib.ExitStack()
 
     @property
@@ -82,18 +76,13 @@ class Console:
             http = HttpListener("otlp-http", http_socket, otlp, _OTLP_THREADS)
             started.callback(http.stop)
             self.http_port = http.port
-            pages = ConsoleApplication(self)
-            api = HttpListener("console-api", api_socket, pages, _API_THREADS)
+            api = HttpListener("console-api", api_socket, ConsoleApplication(self), _API_THREADS)
             started.callback(api.stop)
             self.api_port = api.port
-
-            self.receiver.start()
-            grpc_server.start()
-            http.start()
-            api.start()
             started.callback(self.scraper.stop)
-            self.scraper.start()
             started.callback(self.receiver.stop)
+            for part in (self.receiver, grpc_server, http, api, self.scraper):
+                part.start()
             self._running = started.pop_all()
 
     def _bind_grpc(self) -> OtlpGrpcServer:

@@ -1,30 +1,95 @@
-"""The console's JSON API, and a page that links to it."""
+"""The console's JSON API, and a page that links to it.
+
+A record becomes an object of its fields. Times are ISO 8601 in UTC (`start_ns` becomes `start`), durations milliseconds
+(`duration_ms`), ids that are not there null. Numbers that JSON cannot hold (NaN and the infinities) are texts, as in
+OTLP's JSON.
+"""
 
 import json
+import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields, is_dataclass
 from itertools import chain
+from typing import Any
 
-from django.http import Http404, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
+from django.views.decorators.http import require_http_methods, require_POST
 
 from telemetry.exposition.names import label_value
 from telemetry.tools.account import as_data
-from telemetry.tools.console.application import ConsoleRequest, error_response
 from telemetry.tools.console.asking.parameters import LOGS, TRACES, WINDOWS, Parameters, checked_trace_id
 from telemetry.tools.console.asking.query import LOG_FIELDS, TRACE_FIELDS
 from telemetry.tools.console.counting.accounts import accounts
 from telemetry.tools.console.files import lines_of
 from telemetry.tools.console.openapi import ENDPOINTS, OTLP_LINES, document, endpoint
 from telemetry.tools.console.pages.overview import mode_panels
-from telemetry.tools.console.pages.rendering import page
+from telemetry.tools.console.pages.rendering import error, page
 from telemetry.tools.console.receiving.faults import Faults
 from telemetry.tools.console.receiving.values import iso_time
 from telemetry.tools.console.server import Console
-from telemetry.tools.console.shapes import Json, as_json, log_json, metric_json, panel_json, series_json, span_json
+from telemetry.tools.console.storage.metrics import MetricSummary
+from telemetry.tools.console.storage.origin import Resource
 from telemetry.tools.console.storage.points import Series, StoredPoint
+from telemetry.tools.console.storage.records import LogRecord, Span
 from telemetry.tools.console.storage.retention import affordable
-from telemetry.tools.console.storage.spans import SORTS, Trace, summarize
+from telemetry.tools.console.storage.traces import SORTS, Trace, summarize
+
+Json = dict[str, Any]
+
+_NULL_IF_EMPTY = ("_id", "event_name")
+
+
+def as_json(value: Any) -> Any:
+    """The value as JSON has it, at any depth."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, Resource):
+        value = value.attributes
+    elif hasattr(value, "_asdict"):
+        value = value._asdict()
+    if is_dataclass(value):
+        return dict(_member(field.name, getattr(value, field.name)) for field in fields(value))
+    if isinstance(value, dict):
+        return {key: as_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [as_json(item) for item in value]
+    return value
+
+
+def _member(name: str, value: Any) -> tuple[str, Any]:
+    if name == "duration_ns":
+        return "duration_ms", value / 1e6
+    if name.endswith("_ns"):
+        return name.removesuffix("_ns"), iso_time(value)
+    return name, None if value == "" and name.endswith(_NULL_IF_EMPTY) else as_json(value)
+
+
+def record_json(record: Span | LogRecord) -> Json:
+    """A span or log record with everything that it holds."""
+    found = {**as_json(record), "mode": record.resource.mode, "service": record.resource.service}
+    if isinstance(record, LogRecord):
+        return {**found, "logger": record.scope.name}
+    duration_ms = max(record.end_ns - record.start_ns, 0) / 1e6
+    return {**found, "start_unix_nano": str(record.start_ns), "duration_ms": duration_ms}
+
+
+def metric_json(metric: MetricSummary) -> Json:
+    """One line of /api/metrics."""
+    return {**asdict(metric.instrument), "modes": sorted(metric.modes), "series": metric.series}
+
+
+def series_json(series: Series, points: Sequence[StoredPoint]) -> Json:
+    """A series with its points, the oldest of them first."""
+    decoded = [as_json(point.decode()) for point in points]
+    return {
+        "source": series.instrument.source,
+        "sample": series.sample or None,
+        "mode": series.mode,
+        "service": series.service,
+        "attributes": as_json(series.attributes),
+        "points": [point.pop("data") | point for point in decoded],
+    }
+
 
 _LISTED = 50
 _MOST_LISTED = 1000
@@ -33,11 +98,10 @@ _MOST_POINTS = 10_000
 _LONGEST_FAULTS = 10_000
 
 
-@require_safe
-def index(request: ConsoleRequest) -> HttpResponse:
+@page("api")
+def index(_console: Console, _parameters: Parameters) -> Json:
     """The API's endpoints."""
-    Parameters(request)
-    return page(request, "api", {"endpoints": ENDPOINTS})
+    return {"endpoints": ENDPOINTS}
 
 
 @endpoint("api/openapi.json", "this API as an OpenAPI document")
@@ -88,8 +152,8 @@ def trace(console: Console, _parameters: Parameters, trace_id: str) -> Json:
     spans, records = console.store.stored_trace(trace_id), list(reversed(console.store.stored_logs(trace_id)))
     if not spans and not records:
         raise Http404(f"no spans and no log records of trace {trace_id} are kept")
-    shown = [span_json(span.decode()) for span in affordable(spans, _MOST_LISTED)]
-    logged = [log_json(record.decode()) for record in affordable(records, _MOST_LISTED)]
+    shown = [record_json(span.decode()) for span in affordable(spans, _MOST_LISTED)]
+    logged = [record_json(record.decode()) for record in affordable(records, _MOST_LISTED)]
     return {
         "trace_id": trace_id,
         "spans": shown,
@@ -119,14 +183,9 @@ def metric(console: Console, parameters: Parameters, name: str) -> Json:
         for series, kept in console.store.series(name, parameters.text("mode"), points)
         if query.matches_labels({key: label_value(value) for key, value in series.attributes.items()})
     ]
-    shown = [series_json(*each) for each in affordable(every, limit, _size)]
+    sized = affordable(every, limit, lambda each: each[0].size + sum(point.size for point in each[1]))
+    shown = [series_json(*each) for each in sized]
     return {"name": name, "metrics": described, "series": shown, "series_left_out": len(every) - len(shown)}
-
-
-def _size(part: tuple[Series, Sequence[StoredPoint]]) -> int:
-    """What a series takes in the store with these points (bytes)."""
-    series, points = part
-    return series.size + sum(point.size for point in points)
 
 
 @endpoint("api/logs", "the latest log records that match", LOGS)
@@ -134,13 +193,13 @@ def logs(console: Console, parameters: Parameters) -> Json:
     limit, skip = parameters.listing(_LISTED, _MOST_LISTED)
     kept = console.store.stored_logs(parameters.trace_id("trace_id"))
     found = parameters.query(LOG_FIELDS).find_logs(kept, limit, skip=skip)
-    return {"logs": [log_json(record.decode()) for record in found]}
+    return {"logs": [record_json(record.decode()) for record in found]}
 
 
 @endpoint("api/modes", "rate, failures, durations, losses and processes of each mode", ("window",))
 def modes(console: Console, parameters: Parameters) -> Json:
     window = _window(parameters)
-    return {"window_seconds": window, "modes": list(map(panel_json, mode_panels(console, window)))}
+    return {"window_seconds": window, "modes": mode_panels(console.store, window)}
 
 
 @endpoint("api/calls", "which service calls which, with rate, errors and p95", ("window",))
@@ -202,24 +261,23 @@ def healthz(_console: Console, _parameters: Parameters) -> Json:
 
 
 @require_POST
-def scrape(request: ConsoleRequest) -> HttpResponse:
+def scrape(request: HttpRequest, console: Console) -> HttpResponse:
     """Scrape all targets now."""
     Parameters(request)
-    return JsonResponse({"scrape_targets": as_json(request.console.scraper.scrape())})
+    return JsonResponse({"scrape_targets": as_json(console.scraper.scrape())})
 
 
 @require_http_methods(["GET", "PUT", "DELETE"])
-def faults(request: ConsoleRequest) -> HttpResponse:
+def faults(request: HttpRequest, console: Console) -> HttpResponse:
     """The receiver's faults; they can be set only if the console was started so."""
     Parameters(request)
-    receiver = request.console.receiver
-    if request.method != "GET" and not request.console.allow_faults:
-        return error_response(403, "faults can be set only if the console was started with --allow-faults")
+    if request.method != "GET" and not console.allow_faults:
+        return error(403, "faults can be set only if the console was started with --allow-faults")
     if request.method == "PUT":
         try:
-            receiver.faults = Faults.from_json(json.loads(request.read(_LONGEST_FAULTS)))
-        except ValueError as error:
-            return error_response(400, str(error))
+            console.receiver.faults = Faults.from_json(json.loads(request.read(_LONGEST_FAULTS)))
+        except ValueError as bad:
+            return error(400, str(bad))
     elif request.method == "DELETE":
-        receiver.faults = Faults()
-    return JsonResponse({"faults": asdict(receiver.faults)})
+        console.receiver.faults = Faults()
+    return JsonResponse({"faults": asdict(console.receiver.faults)})

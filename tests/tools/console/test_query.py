@@ -6,7 +6,7 @@ import pytest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from telemetry.tools.console.asking.query import QueryError, parse
-from telemetry.tools.console.asking.search import query_of
+from telemetry.tools.console.asking.search import Query
 from telemetry.tools.console.openapi import ENDPOINTS
 from telemetry.tools.console.receiving.ingest import SIGNALS
 from telemetry.tools.console.server import Console
@@ -100,7 +100,7 @@ TRACE_QUERIES = {
 
 @pytest.mark.parametrize(("query", "names"), TRACE_QUERIES.items())
 def test_traces_are_found(store: Store, query: str, names: list[str]) -> None:
-    found = query_of(parse(query)).find_traces(store.stored_traces(), 10)
+    found = Query(parse(query)).find_traces(store.stored_traces(), 10)
     assert sorted(trace[0].name for trace in found) == names
 
 
@@ -122,7 +122,7 @@ LOG_QUERIES = {
 
 @pytest.mark.parametrize(("query", "count"), LOG_QUERIES.items())
 def test_log_records_are_found(store: Store, query: str, count: int) -> None:
-    assert len(query_of(parse(query)).find_logs(store.stored_logs(), 10)) == count
+    assert len(Query(parse(query)).find_logs(store.stored_logs(), 10)) == count
 
 
 @pytest.mark.parametrize(

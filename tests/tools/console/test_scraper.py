@@ -14,8 +14,8 @@ from prometheus_client.exposition import choose_encoder
 
 from telemetry.tools.console.receiving.scraper import Scraper, ScrapeTarget
 from telemetry.tools.console.server import Console
-from telemetry.tools.console.shapes import series_json
 from telemetry.tools.console.storage.store import Store
+from telemetry.tools.console.views import series_json
 from tests.support.service import free_port, wait_until
 
 LABELS = {"export_mode": "direct", "service_name": "user-api"}

@@ -20,7 +20,7 @@ from telemetry.tools.console.storage.buckets import (
     of_value,
     quantile,
 )
-from telemetry.tools.console.storage.catalogue import entries, entry_of
+from telemetry.tools.console.storage.metrics import entries, entry_of
 from telemetry.tools.console.storage.store import Store
 from tests.tools.console.client import DELTA, requests_total
 

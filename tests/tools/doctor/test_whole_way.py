@@ -7,7 +7,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from telemetry.tools.console.pages.shown_modes import shown_modes
+from telemetry.tools.console.pages.modes import shown_modes
 from tests.support.routes import PAIRS, ROUTES, Route
 from tests.tools.doctor.conftest import Pair, diagnose, run_doctor
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from telemetry.tools.console.storage.records import STATUS_ERROR
-from telemetry.tools.console.storage.spans import Trace
+from telemetry.tools.console.storage.traces import Trace
 
 _MOST_EDGES = 200
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 from django.http import HttpRequest
 
 from telemetry.tools.console.asking.query import LOG_FIELDS, TRACE_FIELDS, QueryError, label_term, parse, term
-from telemetry.tools.console.asking.search import Query, query_of
+from telemetry.tools.console.asking.search import Query
 
 Read = TypeVar("Read")
 
@@ -41,7 +41,8 @@ class Parameters:
     """
 
     def __init__(self, request: HttpRequest, *names: str, blank: bool = False) -> None:
-        self._values: dict[str, str] = {}
+        #: The parameters that are set, as they were sent.
+        self.given: dict[str, str] = {}
         for name, values in request.GET.lists():
             if blank and values == [""]:
                 continue
@@ -49,36 +50,31 @@ class Parameters:
                 raise ParameterError(name, str(values[-1]), f"the parameters {', '.join(names) or '(none)'}")
             if len(values) > 1:
                 raise ParameterError(name, ", ".join(map(str, values)), "one value")
-            self._values[name] = str(values[0])
+            self.given[name] = str(values[0])
 
     def text(self, name: str) -> str | None:
         """A text, None if absent; an empty one is an error."""
-        value = self._values.get(name)
+        value = self.given.get(name)
         if value == "":
             raise ParameterError(name, value, "a text that is not empty")
         return value
 
-    @property
-    def given(self) -> dict[str, str]:
-        """The parameters that are set, as they were sent."""
-        return dict(self._values)
-
     def query(self, fields: Mapping[str, tuple[str, str]]) -> Query:
         """The terms in `q` and in the parameters that stand for one."""
-        terms = list(_checked("q", self._values.get("q", ""), parse))
+        terms = list(_checked("q", self.given.get("q", ""), parse))
         for field, (name, sign) in fields.items():
             value = self.text(field)
             if value is not None:
                 terms.append(_checked(field, value, partial(term, name, sign)))
-        return query_of(terms)
+        return Query(terms)
 
     def labels(self) -> Query:
         """The terms in `q`, about the labels of a metric."""
-        return query_of(_checked("q", self._values.get("q", ""), partial(parse, make=label_term)))
+        return Query(_checked("q", self.given.get("q", ""), partial(parse, make=label_term)))
 
     def integer(self, name: str, default: int, highest: int) -> int:
         """An integer from 1 to `highest`."""
-        value = self._values.get(name)
+        value = self.given.get(name)
         if value is None:
             return default
         if not (_INTEGER.fullmatch(value) and 1 <= int(value) <= highest):
@@ -91,14 +87,14 @@ class Parameters:
 
     def choice(self, name: str, choices: Collection[str]) -> str | None:
         """One of the choices, None if absent."""
-        value = self._values.get(name)
+        value = self.given.get(name)
         if value is not None and value not in choices:
             raise ParameterError(name, value, ", ".join(choices))
         return value
 
     def trace_id(self, name: str) -> str | None:
         """A trace id in lower-case hex, None if absent."""
-        value = self._values.get(name)
+        value = self.given.get(name)
         return None if value is None else checked_trace_id(name, value)
 
 

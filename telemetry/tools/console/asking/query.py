@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from telemetry.tools.console.storage.logs import SEVERITIES
+from telemetry.tools.console.storage.records import SEVERITIES
 
 #: The parameters that stand for terms, which forms have as fields: name and operator of each.
 TRACE_FIELDS = {

@@ -6,7 +6,6 @@ becomes one check of a trace or record.
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import chain, filterfalse, islice
 from operator import attrgetter
 from typing import Any, TypeVar
@@ -24,37 +23,37 @@ from telemetry.tools.console.storage.records import (
     name_of,
 )
 from telemetry.tools.console.storage.retention import affordable
-from telemetry.tools.console.storage.spans import SORTS, Trace, has_failed, root_of
 from telemetry.tools.console.storage.store import Store
+from telemetry.tools.console.storage.traces import SORTS, Trace, has_failed, root_of
 
 #: What is remembered of searches that found no more than this.
 _MOST_SEARCHES, _MOST_MATCHED = 16, 1000
 Searched = TypeVar("Searched")
 Check = Callable[[Any], bool]
+Spans = list[StoredSpan]
+Value = Callable[[Any], Any]
 
 
-@dataclass(frozen=True, slots=True)
 class Query:
-    """All terms, each of which has to match."""
+    """All terms, each of which has to match: the cheapest first; what is negated leaves out few, so it comes last."""
 
-    terms: tuple[Term, ...] = ()
+    def __init__(self, terms: Iterable[Term] = ()) -> None:
+        self.terms = tuple(sorted(terms, key=lambda term: (_COSTS.get(term.name, 2), term.operator == "!=")))
 
-    def find_traces(
-        self, traces: Iterable[Trace], limit: int, *, skip: int = 0, sort: str = "start"
-    ) -> list[list[StoredSpan]]:
+    def find_traces(self, traces: Iterable[Trace], limit: int, skip: int = 0, sort: str = "start") -> list[Spans]:
         """The spans of the `limit` traces that match after the first `skip`, the latest or the longest first.
 
         A trace matches if each term matches one of its spans (not all of them the same one).
         """
         return [spans for _, spans in islice(self._traces(traces, sort), skip, skip + limit)]
 
-    def _traces(self, traces: Iterable[Trace], sort: str) -> Iterator[tuple[Trace, list[StoredSpan]]]:
+    def _traces(self, traces: Iterable[Trace], sort: str) -> Iterator[tuple[Trace, Spans]]:
         # Sorted before they are filtered, which is what costs: no more are looked into than are asked for.
         for trace in self._matching(_check_of_trace, sorted(traces, key=SORTS[sort], reverse=True)):
             if spans := trace.spans():
                 yield trace, spans
 
-    def find_traces_of(self, store: Store, limit: int, *, skip: int = 0, sort: str = "start") -> list[list[StoredSpan]]:
+    def find_traces_of(self, store: Store, limit: int, skip: int = 0, sort: str = "start") -> list[Spans]:
         """The same of all traces that are kept; one that did not match is looked into again only if it has changed."""
         if not self.terms:
             return self.find_traces(store.stored_traces(), limit, skip=skip, sort=sort)
@@ -87,11 +86,6 @@ class Query:
         return iter(items)
 
 
-def query_of(terms: Iterable[Term]) -> Query:
-    """A query of these terms, the cheapest first; what is negated leaves out few and comes last of its kind."""
-    return Query(tuple(sorted(terms, key=lambda term: (_COSTS.get(term.name, 2), term.operator == "!="))))
-
-
 def _is(term: Term, value: PlainValue) -> bool:
     """Whether `value` compares to the term's value as its operator asks for, except for `!=`."""
     if term.number is not None and isinstance(value, int | float) and not isinstance(value, bool):
@@ -107,34 +101,29 @@ def _check_of_trace(term: Term) -> Check:
     if term.name == "status":
         return lambda trace: _has_status(trace.spans(), term.value)
     if term.name in _NUMBERS_OF_TRACE:
-        return _compared(term, _NUMBERS_OF_TRACE[term.name])
-    check = _check_of_record(term, _TEXTS_OF_SPAN)
+        return _check_of_record(term, _NUMBERS_OF_TRACE, {})
+    check = _check_of_record(term, {}, _TEXTS_OF_SPAN)
     return lambda trace: any(map(check, trace.spans()))
 
 
 def _check_of_log(term: Term) -> Check:
-    if term.name in _NUMBERS_OF_LOG:
-        return _compared(term, _NUMBERS_OF_LOG[term.name])
-    return _check_of_record(term, _TEXTS_OF_ORIGIN)
+    return _check_of_record(term, _NUMBERS_OF_LOG, _TEXTS_OF_ORIGIN)
 
 
-def _check_of_record(term: Term, texts: Mapping[str, Callable[[Any], str]]) -> Check:
-    """What a span or log record is looked through for: one of `texts`, any text, or an attribute."""
-    if term.name == TEXT:
-        return _holds_text(term.value)
-    text_of = texts.get(term.name)
-    return _has_attribute(term) if text_of is None else lambda record: text_of(record) == term.value
+def _check_of_record(term: Term, numbers: Mapping[str, Value], texts: Mapping[str, Value]) -> Check:
+    """What a span or log record is looked through for: one of these numbers or texts, any text, or an attribute."""
+    if measured := numbers.get(term.name):
+        compare, limit = OPERATORS[term.operator], term.number or 0
+        return lambda record: compare(measured(record), limit)
+    if text_of := texts.get(term.name):
+        return lambda record: text_of(record) == term.value
+    return _holds_text(term.value) if term.name == TEXT else _has_attribute(term)
 
 
 def _check_of_labels(term: Term) -> Check:
     if term.name == TEXT:
         return lambda labels: any(term.value.lower() in text.lower() for text in labels.values())
     return lambda labels: any(_is(term, read(labels.get(term.name, ""))) for read in (str, number_of))
-
-
-def _compared(term: Term, number: Callable[[Any], int]) -> Check:
-    compare, limit = OPERATORS[term.operator], term.number or 0
-    return lambda item: compare(number(item), limit)
 
 
 def _has_status(spans: list[StoredSpan], status: str) -> bool:
@@ -186,7 +175,7 @@ def _holds_text(text: str) -> Check:
     )
 
 
-_TEXTS_OF_ORIGIN: dict[str, Callable[[Any], str]] = {
+_TEXTS_OF_ORIGIN: dict[str, Value] = {
     "mode": attrgetter("origin.resource.mode"),
     "service": attrgetter("origin.resource.service"),
     "logger": attrgetter("origin.scope.name"),
@@ -206,26 +195,18 @@ def linking_to(trace_id: str, linking: Iterable[StoredSpan], limit: int) -> list
 
 
 def _words(record: Span | LogRecord) -> Iterator[str]:
-    yield from _values(record.attributes)
     if isinstance(record, LogRecord):
-        yield record.event_name
-        yield from _values(record.body)
+        return _texts([record.attributes, record.event_name, record.body])
+    names = [record.name, record.status_message, *(event.name for event in record.events)]
+    attributes = [event.attributes for event in record.events] + [link.attributes for link in record.links]
+    return _texts([*names, record.attributes, *attributes])
+
+
+def _texts(value: PlainValue) -> Iterator[str]:
+    """The value, or all that a list or dictionary holds, as texts."""
+    items = [*value, *value.values()] if isinstance(value, dict) else value
+    if not isinstance(items, list):
+        yield str(items)
         return
-    yield from (record.name, record.status_message)
-    for event in record.events:
-        yield event.name
-        yield from _values(event.attributes)
-    for link in record.links:
-        yield from _values(link.attributes)
-
-
-def _values(value: PlainValue) -> Iterator[str]:
-    if isinstance(value, dict):
-        for name, item in value.items():
-            yield name
-            yield from _values(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _values(item)
-    else:
-        yield str(value)
+    for item in items:
+        yield from _texts(item)

@@ -1,20 +1,30 @@
-"""One metric over time, received or scraped: increases or values of each series in equal steps."""
+"""One metric over time, received or scraped: increases or values of each series in equal steps.
+
+What a series had counted at any time is interpolated from the points before and after that.
+"""
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import pairwise
-from typing import Any
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from telemetry.exposition.names import label_value
-from telemetry.tools.console.asking.counted import CountedSeries, Group
-from telemetry.tools.console.storage.buckets import Buckets, added, gain, of_message
-from telemetry.tools.console.storage.points import Exemplar, OtlpPoint, SamplePoint, Series, StoredPoint
+from telemetry.tools.console.receiving.values import size_of
+from telemetry.tools.console.storage import buckets
+from telemetry.tools.console.storage.buckets import MOST_BUCKETS, Buckets
+from telemetry.tools.console.storage.points import Exemplar, OtlpPoint, SamplePoint, Series, StoredPoint, read_exemplar
+
+Group = Sequence[tuple[Series, Sequence[StoredPoint]]]
 
 #: A value that has not been renewed for so long is no longer drawn (seconds).
 _STALE = 60.0
 #: Clocks of sender and receiver, and a step's edges, may differ by so much (seconds).
 _APPEARS = 5.0
+_MOST_EXEMPLARS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,56 +87,35 @@ def labels_of(series: Series, names: Mapping[str, str]) -> dict[str, str]:
 
 
 def _track(group: Group, grid: Grid, names: Mapping[str, str], first_ns: int) -> Track:
-    series = group[0][0]
+    series, points = group[0]
     track = Track(labels_of(series, names), series.mode, pending=grid.steps)
     if series.instrument.shape == "gauge":
-        track.values = _values(group[0][1], grid)
+        track.values = _values(points, grid)
         return track
-    counted = CountedSeries(group)
+    counted = _CountedSeries(group)
     if series.delta:
-        track.gains = _deltas(group[0][1], grid)
+        track.gains = _deltas(points, grid)
     else:
         states = [counted.at(edge) for edge in grid.edges_ns]
         track.gains = [
-            _gain(before, after, counted, grid.start + grid.width * step, first_ns)
+            _gain(before, after, grid.start + grid.width * step, first_ns)
             for step, (before, after) in enumerate(pairwise(states))
         ]
         if counted.last_ns > (grid.times[-1] - _STALE) * 1e9:
-            known = [step for step, state in enumerate(states) if state is not None]
-            track.pending = known[-1] if known else 0
+            track.pending = max((step for step, state in enumerate(states) if state is not None), default=0)
     track.exemplars = counted.exemplars(int(grid.start * 1e9))
     return track
-
-
-def _gain(
-    before: Buckets | None, after: Buckets | None, counted: CountedSeries, start: float, first_ns: int
-) -> Buckets | None:
-    """What a track gained in a step; of a track that appears, all that it has counted since the step began."""
-    if after is None:
-        return None
-    if before is None:
-        since_ns = counted.since_ns
-        began_now = since_ns >= (start - _APPEARS) * 1e9 if since_ns else first_ns <= start * 1e9
-        return after if began_now else None
-    return gain(before, after)
 
 
 def _values(points: Sequence[StoredPoint], grid: Grid) -> list[float | None]:
     """The last value at the end of each step; None where there is none or only an old one."""
     found: list[float | None] = []
-    index, last = 0, None
     for end in grid.times:
-        while index < len(points) and points[index].time_ns <= end * 1e9:
-            last = points[index]
-            index += 1
-        old = last is None or last.time_ns < (end - _STALE) * 1e9
-        found.append(None if last is None or old else _value(last))
+        after = bisect_right(points, end * 1e9, key=attrgetter("time_ns"))
+        last = points[after - 1] if after and points[after - 1].time_ns >= (end - _STALE) * 1e9 else None
+        value = last.value if isinstance(last, SamplePoint) else last.decode().data.get("value") if last else None
+        found.append(value if value is not None and math.isfinite(value) else None)
     return found
-
-
-def _value(point: StoredPoint) -> float | None:
-    value = point.value if isinstance(point, SamplePoint) else point.decode().data.get("value")
-    return value if value is not None and math.isfinite(value) else None
 
 
 def _deltas(points: Sequence[StoredPoint], grid: Grid) -> list[Buckets | None]:
@@ -134,5 +123,110 @@ def _deltas(points: Sequence[StoredPoint], grid: Grid) -> list[Buckets | None]:
     for point in points:
         step = math.ceil((point.time_ns / 1e9 - grid.start) / grid.width) - 1
         if 0 <= step < grid.steps and isinstance(point, OtlpPoint):
-            steps[step].append(of_message(point.kind, point.message()))
-    return [added(several) for several in steps]
+            steps[step].append(buckets.of_message(point.kind, point.message()))
+    return [buckets.added(several) for several in steps]
+
+
+class _State(NamedTuple):
+    """What a series had counted at some time, since when it counts (nanoseconds since the epoch), and its exemplars."""
+
+    counts: Buckets
+    since_ns: int = 0
+    exemplars: Sequence[Exemplar] = ()
+
+
+def _gain(before: _State | None, after: _State | None, start: float, first_ns: int) -> Buckets | None:
+    """What a track gained in a step; of a track that appears, all that it has counted since the step began."""
+    if after is None:
+        return None
+    if before is not None:
+        return buckets.gain(before.counts, after.counts)
+    began_now = after.since_ns >= (start - _APPEARS) * 1e9 if after.since_ns else first_ns <= start * 1e9
+    return after.counts if began_now else None
+
+
+#: What was asked for, by series and time, which a page that renews itself asks for again.
+_remembered: dict[tuple[Series, int], _State] = {}
+_MOST_REMEMBERED = 6000
+#: What has more buckets, or exemplars with larger attributes (bytes in memory), is not remembered.
+_MOST_REMEMBERED_BUCKETS, _LARGEST = 50, 1000
+
+
+class _CountedSeries:
+    """A series of OTLP, or all buckets of a scraped histogram; decodes only the points that it is asked for."""
+
+    def __init__(self, group: Group) -> None:
+        self._series = group[0][0]
+        # The buckets of one scrape have one time; a bucket that appeared later has fewer points.
+        self._points = [(_bound(series), points) for series, points in group[:MOST_BUCKETS]]
+        self._longest = max((points for _, points in self._points), key=len)
+        #: The time of the last point.
+        self.last_ns = self._longest[-1].time_ns
+        self._exemplars: dict[tuple[str, str, float], Exemplar] = {}
+        self._state = cache(self._decoded)
+
+    def at(self, time_ns: int) -> _State | None:
+        """The counts at a time in nanoseconds since the epoch; None before the first and after the last point."""
+        state = _remembered.get((self._series, time_ns)) or self._at(time_ns)
+        if state is not None:
+            self._keep(state.exemplars)
+        return state
+
+    def _at(self, time_ns: int) -> _State | None:
+        after = bisect_right(self._longest, time_ns, key=attrgetter("time_ns"))
+        if after == 0 or (after == len(self._longest) and self.last_ns < time_ns):
+            return None
+        left, begin_ns = self._state(after - 1), self._longest[after - 1].time_ns
+        if begin_ns == time_ns:
+            return left
+        right, end_ns = self._state(after), self._longest[after].time_ns
+        counts = left.counts
+        if right.counts.total >= counts.total:
+            counts = buckets.between(counts, right.counts, (time_ns - begin_ns) / (end_ns - begin_ns))
+        state = _State(counts, right.since_ns, [*left.exemplars, *right.exemplars])
+        attributes = [each.attributes for each in state.exemplars]
+        if len(counts.bounds) <= _MOST_REMEMBERED_BUCKETS and size_of(attributes) <= _LARGEST:
+            if len(_remembered) >= _MOST_REMEMBERED:
+                _remembered.clear()
+            _remembered[self._series, time_ns] = state
+        return state
+
+    def _decoded(self, index: int) -> _State:
+        newest = self._longest[index]
+        if isinstance(newest, OtlpPoint):
+            message, exemplars = newest.message(), []
+            if newest.kind != "summary" and message.exemplars:
+                # A point may have one for each bucket: the highest one is the most interesting.
+                exemplars.append(read_exemplar(max(message.exemplars, key=lambda each: each.as_double or each.as_int)))
+            return _State(buckets.of_message(newest.kind, message), message.start_time_unix_nano, exemplars)
+        samples: dict[float, float] = {}
+        exemplars = []
+        for bound, points in self._points:
+            # Counted from the end: a series that appeared later lacks the first points.
+            place = index - len(self._longest) + len(points)
+            point = points[place] if place >= 0 and points[place].time_ns == newest.time_ns else None
+            if isinstance(point, SamplePoint) and math.isfinite(point.value):
+                samples[bound] = point.value
+                exemplars += point.exemplars()
+        is_histogram = self._series.instrument.shape == "histogram"
+        counts = buckets.of_cumulative(samples) if is_histogram else buckets.of_value(sum(samples.values()))
+        return _State(counts, 0, exemplars)
+
+    def _keep(self, exemplars: Sequence[Exemplar]) -> None:
+        for exemplar in exemplars:
+            if exemplar.trace_id:
+                self._exemplars[exemplar.trace_id, exemplar.span_id, exemplar.value] = exemplar
+
+    def exemplars(self, begin_ns: int) -> list[Exemplar]:
+        """The highest exemplar of each point that was asked for, and all of the last point, from `begin_ns` on."""
+        self._keep(self._state(len(self._longest) - 1).exemplars)
+        self._keep(self._longest[-1].exemplars()[:_MOST_EXEMPLARS])
+        return [exemplar for exemplar in self._exemplars.values() if exemplar.time_ns >= begin_ns]
+
+
+def _bound(series: Series) -> float:
+    try:
+        bound = float(series.attributes.get("le", "inf"))
+    except (ValueError, TypeError):  # an attribute that happens to have this name
+        return math.inf
+    return math.inf if math.isnan(bound) else bound

@@ -5,8 +5,7 @@ from dataclasses import replace
 
 from telemetry.config import Signal
 from telemetry.tools.account import ITEMS, Account, Recorded, Stored, percent
-from telemetry.tools.console.counting.counts import ModeTotals
-from telemetry.tools.console.counting.fates import Fates
+from telemetry.tools.console.counting.counts import Fates, ModeTotals
 from telemetry.tools.console.counting.senders import Sender
 from telemetry.tools.console.receiving.scraper import TargetState
 from telemetry.tools.console.storage.store import Store
@@ -29,8 +28,7 @@ def accounts(store: Store, targets: Sequence[TargetState] = ()) -> dict[str, lis
 
 def stored_share(found: Sequence[Account]) -> str | None:
     """Return the share that is stored of the signal of which least is, as a percentage; None where nothing is known."""
-    shares = [account.completeness for account in found]
-    known = [share for share in shares if share is not None]
+    known = [share for account in found if (share := account.completeness) is not None]
     return percent(min(known)) if known else None
 
 

@@ -1,14 +1,16 @@
-"""What has arrived since the start and what senders count of it, by mode; eviction does not change it."""
+"""What has arrived since the start, and what its senders count of it, by mode; eviction does not change it.
+
+In `otel.sdk.*` senders report of their records how many were made, delivered and lost.
+"""
 
 import copy
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from prometheus_client.samples import Sample
 
-from telemetry.tools.console.counting.fates import FATE_METRICS, Fates
 from telemetry.tools.console.receiving.values import digest, whole
 from telemetry.tools.console.storage.metrics import IncomingPoint
 from telemetry.tools.console.storage.points import Series
@@ -75,45 +77,107 @@ def _bounded(name: str, known: Collection[str], most: int) -> str:
     return name if name in known or len(known) < most else _OTHER
 
 
-#: About 4 MB of them.
-_TRACKED_SERIES = 10_000
+DELIVERED = ""
+_MOST_REASONS = 32
+_LONGEST_REASON = 100
+_JOURNAL_FULL = "journal_full"
+_OF_JOURNAL = {"traces": "spans", "logs": "log records"}
+
+Role = Literal["recorded", "ended", "dropped", "journal"]
+
+#: Counters of the SDK and of the journal: which signal they count, and what: items that were recorded, that ended
+#: (delivered without an `error.type`), that were dropped before (with one), or that found no room in a journal.
+_COUNTERS: dict[str, tuple[str, Role]] = {
+    "otel.sdk.span.started": ("spans", "recorded"),
+    "otel.sdk.log.created": ("log records", "recorded"),
+    "otel.sdk.exporter.span.exported": ("spans", "ended"),
+    "otel.sdk.exporter.log.exported": ("log records", "ended"),
+    "otel.sdk.exporter.metric_data_point.exported": ("data points", "ended"),
+    "otel.sdk.processor.span.processed": ("spans", "dropped"),
+    "otel.sdk.processor.log.processed": ("log records", "dropped"),
+    "telemetry.journal.dropped": ("", "journal"),
+}
+#: The same by their names in a scrape.
+FATE_METRICS = _COUNTERS | {f"{name.replace('.', '_')}_total": counter for name, counter in _COUNTERS.items()}
 
 
-class RequestCounts:
-    """Turns values of cumulative series into gains.
+@dataclass(slots=True)
+class Fates:
+    """What became of one mode's records: by signal, how many were delivered (key "") or lost, by reason.
 
-    Remembers the last value of the most recently updated series, by a digest of what identifies them (bounded). Not
-    thread-safe: the `Store` holds the lock.
+    `made` is how many were recorded, `before` how many had arrived when the first count came of a sender older than the
+    console, which is not in `made`, and `backlog` how many of that count had not ended by then.
     """
 
-    def __init__(self, tracked_series: int = _TRACKED_SERIES) -> None:
-        self._tracked = tracked_series
-        self._last: OrderedDict[Hashable, tuple[int, int]] = OrderedDict()
+    signals: dict[str, Counter[str]] = field(default_factory=dict)
+    made: Counter[str] = field(default_factory=Counter)
+    before: dict[str, int] = field(default_factory=dict)
+    backlog: Counter[str] = field(default_factory=Counter)
 
-    def knows(self, series: Hashable) -> bool:
-        """Whether there was a value of the series."""
-        return series in self._last
+    def waiting(self, signal: str) -> int:
+        """How many have not ended, as far as the senders have reported it."""
+        ended = self.signals.get(signal, Counter()).total()
+        return max(self.made[signal] + self.backlog[signal] - ended, 0)
 
-    def gain(self, series: Hashable, time_ns: int, count: int, *, resets: bool) -> int:
-        """What the series has gained since its last value.
+    def delivered(self, signal: str) -> int | None:
+        """How many the backends have confirmed, None if no sender reported it."""
+        counts = self.signals.get(signal)
+        return None if counts is None else counts[DELIVERED]
 
-        A point that is older than the last one (a late retry) adds nothing. `resets` says that the series has no start
-        time as part of its identity, so a value below the last one means that it began again at 0.
+    def lost(self, signal: str) -> dict[str, int]:
+        """How many were lost, by reason; the most frequent first."""
+        counts = self.signals.get(signal, Counter())
+        return {reason: count for reason, count in counts.most_common() if reason != DELIVERED and count}
+
+    @property
+    def dropped(self) -> int:
+        """Spans and log records lost for any reason; a data point that was is in the next one."""
+        return sum(sum(self.lost(signal).values()) for signal in ("spans", "log records"))
+
+    def add(self, metric: str, labels: Mapping[str, object], gain: int) -> None:
+        """Count what a series of `metric` (a key of FATE_METRICS) has gained.
+
+        `labels` are its attributes, by their names in OpenTelemetry or in a scrape.
         """
-        last_time, last_count = self._last.get(series, (0, 0))
-        if time_ns < last_time:
-            return 0
-        self._last[series] = (time_ns, count)
-        self._last.move_to_end(series)
-        if len(self._last) > self._tracked:
-            self._last.popitem(last=False)
-        return count if resets and count < last_count else count - last_count
+        signal, role = FATE_METRICS[metric]
+        reason = _label(labels, "error.type")[:_LONGEST_REASON]
+        if role == "journal":
+            signal, reason = _OF_JOURNAL.get(_label(labels, "telemetry.signal"), ""), _JOURNAL_FULL
+        if not signal or not (gain or role == "ended"):
+            return
+        if role in {"recorded", "journal"} and _is_sampled(labels):
+            self.made[signal] += gain
+        if role in {"ended", "journal"} or (role == "dropped" and reason):
+            counts = self.signals.setdefault(signal, Counter())
+            counts[_bounded(reason, counts, _MOST_REASONS)] += gain
+
+    def begin(self, metric: str, labels: Mapping[str, object], count: int, arrived: Mapping[str, int]) -> None:
+        """Note that a series of `metric` is older than the console: `arrived` is what it has by signal."""
+        signal, role = FATE_METRICS[metric]
+        if role == "recorded":
+            self.before.setdefault(signal, arrived[signal])
+            self.made.setdefault(signal, 0)
+            self.backlog[signal] += count if _is_sampled(labels) else 0
+        elif role == "ended" or (role == "dropped" and _label(labels, "error.type")):
+            self.backlog[signal] -= count
+
+
+def _is_sampled(labels: Mapping[str, object]) -> bool:
+    return _label(labels, "otel.span.sampling_result") in {"", "RECORD_AND_SAMPLE"}
+
+
+def _label(labels: Mapping[str, object], name: str) -> str:
+    value = labels.get(name)
+    return str(labels.get(name.replace(".", "_"), "") if value is None else value)
 
 
 #: The service's histogram of request durations, whose count is the number of requests.
 OTLP_METRIC = "http.server.request.duration"
 SCRAPED_FAMILY = "http_server_request_duration_seconds"
 SCRAPED_SAMPLE = f"{SCRAPED_FAMILY}_count"
+
+#: The most recently updated series, whose last values are remembered: about 4 MB of them.
+_TRACKED_SERIES = 10_000
 
 
 class Counters:
@@ -122,7 +186,7 @@ class Counters:
     def __init__(self) -> None:
         self.totals = ByMode(ModeTotals)
         self.fates = ByMode(Fates)
-        self._requests = RequestCounts()
+        self._last: OrderedDict[Hashable, tuple[int, int]] = OrderedDict()
 
     def count_point(self, point: IncomingPoint, attributes: Mapping[str, object], since_ns: int) -> None:
         """Count a data point, and what its series has gained since the console's start."""
@@ -132,43 +196,46 @@ class Counters:
         is_requests = name == OTLP_METRIC and point.kind in {"histogram", "exponential_histogram"}
         if not is_requests and not (name in FATE_METRICS and point.kind == "sum"):
             return
-        gain = whole(point.value)
+        gain, is_first = whole(point.value), False
         if not point.delta:
-            start_ns = point.start_ns
-            counted = digest(name, *point.identity, str(start_ns), point.attributes)
-            is_first = not self._requests.knows(counted)
-            gain = self._requests.gain(counted, point.time_ns, gain, resets=start_ns == 0)
-            if is_first and not is_requests and 0 < start_ns < since_ns:
-                gain = self._before(mode, name, attributes, gain)
+            key = digest(name, *point.identity, str(point.start_ns), point.attributes)
+            gain, is_first = self._gain(key, point.time_ns, gain, resets=point.start_ns == 0)
         if is_requests:
             totals.requests_otlp += gain
         else:
-            self.fates[mode].add(name, attributes, gain)
+            self._add(mode, name, attributes, gain, is_older=is_first and 0 < point.start_ns < since_ns)
 
-    def count_sample(
-        self,
-        series: Series,
-        sample: Sample,
-        time_ns: int,
-        created: Mapping[frozenset[tuple[str, str]], float],
-        since_ns: int,
-    ) -> None:
-        """Count a scraped sample, and the same of its series, which `created` has the start of (seconds)."""
+    def count_sample(self, series: Series, sample: Sample, time_ns: int, *, is_older: bool) -> None:
+        """Count a scraped sample, and what its series has gained, which `is_older` says of the console itself."""
         totals = self.totals[series.mode]
         totals.scraped_samples += 1
         if sample.name != SCRAPED_SAMPLE and sample.name not in FATE_METRICS:
             return
-        is_first = not self._requests.knows(series.key)
-        gain = self._requests.gain(series.key, time_ns, whole(sample.value), resets=True)
+        gain, is_first = self._gain(series.key, time_ns, whole(sample.value), resets=True)
         if sample.name == SCRAPED_SAMPLE:
             totals.requests_scraped += gain
-            return
-        if is_first and 0 < int(created.get(frozenset(sample.labels.items()), 0.0) * 1e9) < since_ns:
-            gain = self._before(series.mode, sample.name, sample.labels, gain)
-        self.fates[series.mode].add(sample.name, sample.labels, gain)
+        else:
+            self._add(series.mode, sample.name, sample.labels, gain, is_older=is_first and is_older)
 
-    def _before(self, mode: str, metric: str, labels: Mapping[str, object], count: int) -> int:
-        """Return what a series older than the console has gained since its start: nothing of its first count."""
-        totals = self.totals[mode]
-        self.fates[mode].begin(metric, labels, count, {"spans": totals.spans, "log records": totals.log_records})
-        return 0
+    def _gain(self, series: Hashable, time_ns: int, count: int, *, resets: bool) -> tuple[int, bool]:
+        """What a cumulative series has gained since its last value, and whether there was none.
+
+        A point that is older than the last one (a late retry) adds nothing. `resets` says that the series has no start
+        time as part of its identity, so a value below the last one means that it began again at 0.
+        """
+        is_first = series not in self._last
+        last_time, last_count = self._last.get(series, (0, 0))
+        if time_ns < last_time:
+            return 0, is_first
+        self._last[series] = (time_ns, count)
+        self._last.move_to_end(series)
+        if len(self._last) > _TRACKED_SERIES:
+            self._last.popitem(last=False)
+        return count if resets and count < last_count else count - last_count, is_first
+
+    def _add(self, mode: str, metric: str, labels: Mapping[str, object], gain: int, *, is_older: bool) -> None:
+        """Count what a sender reports; of a series older than the console nothing of its first count."""
+        fates, totals = self.fates[mode], self.totals[mode]
+        if is_older:
+            fates.begin(metric, labels, gain, {"spans": totals.spans, "log records": totals.log_records})
+        fates.add(metric, labels, 0 if is_older else gain)

@@ -52,7 +52,7 @@ class Senders:
         self._senders: OrderedDict[Hashable, Sender] = OrderedDict()
 
     def hear(self, resources: Iterable[Resource], signal: str, now_ns: int) -> None:
-        """Record that a signal came from these resources."""
+        """Note that a signal came from these resources."""
         for resource in resources:
             if resource.size <= _LARGEST:
                 self._sender(resource, now_ns).signals[signal] = now_ns
@@ -62,24 +62,20 @@ class Senders:
         if record.resource.size > _LARGEST:
             return
         decoded = record.decode()
-        starts = isinstance(decoded.body, str) and decoded.body.startswith(_START)
-        if starts and size_of(decoded.attributes) <= _LARGEST:
+        if str(decoded.body).startswith(_START) and size_of(decoded.attributes) <= _LARGEST:
             sender = self._sender(record.resource, now_ns)
             sender.report, sender.report_ns = decoded.attributes, decoded.time_ns
 
     def _sender(self, resource: Resource, now_ns: int) -> Sender:
         key = (resource.mode, resource.instance)
-        sender = self._senders.get(key)
-        if sender is None:
+        if key not in self._senders:
             instance = str(resource.attributes.get("service.instance.id", ""))
-            sender = Sender(resource.mode, resource.service, instance, resource.attributes, now_ns, now_ns)
-            self._senders[key] = sender
+            self._senders[key] = Sender(resource.mode, resource.service, instance, {}, now_ns, now_ns)
             if len(self._senders) > _MOST_SENDERS:
                 self._senders.popitem(last=False)
-        else:
-            self._senders.move_to_end(key)
-            sender.resource = resource.attributes
-            sender.last_ns = now_ns
+        self._senders.move_to_end(key)
+        sender = self._senders[key]
+        sender.resource, sender.last_ns = resource.attributes, now_ns
         return sender
 
     def all(self) -> list[Sender]:

@@ -1,11 +1,17 @@
-"""Charts over time: where their lines and dots are, which a template draws as SVG in the page."""
+"""Charts over time, which a template draws as SVG in the page; those of one metric, and a histogram as a heat map."""
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
-from telemetry.tools.console.pages.formats import time_of_day
+from telemetry.tools.console.asking.timeline import Grid, Track
+from telemetry.tools.console.pages.formats import BYTES, in_unit, number, time_of_day
+from telemetry.tools.console.pages.modes import colour_of, ordered
+from telemetry.tools.console.storage.buckets import Buckets, added, quantile
+from telemetry.tools.console.storage.metrics import Entry
+from telemetry.tools.console.storage.points import Exemplar
 
 #: The drawing and, in it, the area of the values; the template `chart.html` has the same numbers.
 LEFT, RIGHT, TOP, BOTTOM = 84, 616, 8, 196
@@ -127,3 +133,147 @@ def _time_labels(first: float, last: float) -> list[float]:
     step = next((step for step in _TIME_STEPS if (last - first) / step <= _TIME_LABELS), (last - first) / 2)
     begin = math.ceil(first / step) * step
     return [float(begin + index * step) for index in range(int((last - begin) // step) + 1)]
+
+
+Value = TypeVar("Value")
+
+_MOST_LINES = 6
+_SHARES = (0.5, 0.95, 0.99)
+_NONE = "(none)"
+_REST = "(the rest)"
+
+
+def charts_of(entry: Entry, found: Sequence[Track], grid: Grid, by: str) -> tuple[list[Chart], dict[str, Any] | None]:
+    """A chart by the label `by`; of a histogram also the quantiles of each mode, and a heat map."""
+    charts = [_label_chart(entry, found, grid, by)]
+    if entry.first.shape != "histogram":
+        return charts, None
+    by_mode = []
+    for mode in ordered(track.mode for track in found):
+        chosen = [track for track in found if track.mode == mode]
+        # What was measured in each step, None where nothing is known.
+        known = [[gains for track in chosen if (gains := track.gains[step]) is not None] for step in range(grid.steps)]
+        by_mode.append([added(several) if several else None for several in known])
+        charts.append(_quantile_chart(mode, chosen, by_mode[-1], grid, entry.unit))
+    return charts, _heat_map([added(filter(None, steps)) for steps in zip(*by_mode, strict=True)], grid, entry.unit)
+
+
+def _label_chart(entry: Entry, found: Sequence[Track], grid: Grid, by: str) -> Chart:
+    """A line for each value of the label: gains per second of what is counted, else the sum of values."""
+    groups: dict[str, list[Track]] = {}
+    for track in found:
+        groups.setdefault(track.labels.get(by, _NONE), []).append(track)
+    lines = {name: _line(entry, tracks, grid) for name, tracks in groups.items()}
+    largest = sorted(lines, key=lambda name: sum(map(abs, filter(None, lines[name]))), reverse=True)
+    if len(largest) > _MOST_LINES:
+        rest = [track for name in largest[_MOST_LINES - 1 :] for track in groups[name]]
+        lines[_REST] = _line(entry, rest, grid)
+        largest = [*largest[: _MOST_LINES - 1], _REST]
+    names = ordered(largest) if by == "mode" else sorted(largest, key=lambda name: (name == _REST, name))
+    drawn = [
+        # The first two colours belong to the modes.
+        Line(name, lines[name], colour_of(name, names) if by == "mode" else colour)
+        for colour, name in enumerate(names, start=2)
+    ]
+    # Of a histogram the measurements are counted, whatever their unit.
+    unit = "" if entry.first.shape == "histogram" else entry.unit
+    titles = {"gauge": "Value", "histogram": "Measurements per second", "counter": "Increase per second"}
+    note = f"sum by {by}" if entry.first.shape == "gauge" else f"by {by}"
+    return Chart(titles[entry.first.shape], grid.times, drawn, partial(in_unit, unit=unit), (), note, unit in BYTES)
+
+
+def _line(entry: Entry, found: Sequence[Track], grid: Grid) -> list[float | None]:
+    if entry.first.shape == "gauge":
+        steps = [[value for track in found if (value := track.values[step]) is not None] for step in range(grid.steps)]
+        return [sum(values) if values else None for values in steps]
+    totals = [[gains.total for track in found if (gains := track.gains[step])] for step in range(grid.steps)]
+    return _complete(found, [sum(known) / grid.width if known else None for known in totals])
+
+
+def _complete(found: Sequence[Track], steps: Sequence[Value | None]) -> list[Value | None]:
+    """None from the step on from which a sender has not reported its counts yet."""
+    pending = min((track.pending for track in found), default=0)
+    return [*steps[:pending], *[None] * len(steps[pending:])]
+
+
+def _quantile_chart(mode: str, found: Sequence[Track], steps: Sequence[Buckets | None], grid: Grid, unit: str) -> Chart:
+    """The quantiles of what was measured of a mode in each step, with the highest exemplar of each step."""
+    known = _complete(found, steps)
+    lines = [
+        Line(f"p{share * 100:.0f}", [quantile(step, share) if step else None for step in known], colour)
+        for colour, share in enumerate(_SHARES, start=3)
+    ]
+    highest: dict[int, Exemplar] = {}
+    for exemplar in sorted((each for track in found for each in track.exemplars), key=lambda each: each.value):
+        highest[int((exemplar.time_ns / 1e9 - grid.start) // grid.width)] = exemplar
+    dots = [
+        Dot(
+            exemplar.time_ns / 1e9,
+            exemplar.value,
+            f"{in_unit(exemplar.value, unit)}, trace {exemplar.trace_id[:8]}",
+            f"/traces/{exemplar.trace_id}",
+        )
+        for step, exemplar in sorted(highest.items())
+        if 0 <= step < grid.steps
+    ]
+    note = "interpolated within buckets"
+    return Chart(f"Quantiles, {mode}", grid.times, lines, partial(in_unit, unit=unit), dots, note, unit in BYTES)
+
+
+#: Of a bucket that holds something; 1 is the fullest.
+_FAINTEST = 0.12
+_MOST_ROWS = 16
+#: As wide as the other charts, so that the text is of the same size.
+_WIDTH, _ROW, _MARGIN_LEFT, _MARGIN_BOTTOM = 640, 20, 92, 22
+_TIMES = 5
+
+
+def _heat_map(steps: Sequence[Buckets], grid: Grid, unit: str) -> dict[str, Any] | None:
+    """The drawing's parts, in its units; None if nothing was measured.
+
+    A cell is one bucket in one step: x, y, its shade from 0 to 1, and its title. `label` is the drawing in words.
+    """
+    bounds = _bounds(steps)
+    if not bounds:
+        return None
+    counts = [dict(zip(*step, strict=True)) for step in steps]
+    most = max(count for step in counts for count in step.values())
+    column_width = (_WIDTH - _MARGIN_LEFT) / grid.steps
+    columns = [
+        (round(_MARGIN_LEFT + step * column_width, 2), time_of_day(time)) for step, time in enumerate(grid.times)
+    ]
+    rows = [(index * _ROW, _row_name(bounds, index, unit)) for index in range(len(bounds))]
+    busiest = max(range(len(bounds)), key=lambda index: sum(step.get(bounds[index], 0.0) for step in counts))
+    return {
+        "cells": [
+            (x, y, round(max(math.sqrt(count / most), _FAINTEST), 2), f"{time}, {name}: {number(count)}")
+            for (x, time), step in zip(columns, counts, strict=True)
+            for (y, name), bound in zip(rows, bounds, strict=True)
+            if 0 < (count := step.get(bound, 0.0)) <= most < math.inf
+        ],
+        "rows": rows,
+        "times": columns[:: max(grid.steps // _TIMES, 1)],
+        "cell_width": round(column_width - 1, 2),
+        "cell_height": _ROW - 1,
+        "width": _WIDTH,
+        "height": len(bounds) * _ROW + _MARGIN_BOTTOM,
+        "label": f"Heat map of {len(bounds)} buckets over time; most measurements are {rows[busiest][1]}",
+    }
+
+
+def _bounds(steps: Sequence[Buckets]) -> list[float]:
+    """The upper bounds from the highest to the lowest that holds something, at most 16 of them."""
+    every = sorted({bound for step in steps for bound in step.bounds}, reverse=True)
+    filled = {bound for step in steps for bound, count in zip(*step, strict=True) if count > 0}
+    used = [index for index, bound in enumerate(every) if bound in filled]
+    if not used or every == [math.inf]:
+        return []
+    shown = every[used[0] : used[-1] + 1]
+    return shown if len(shown) <= _MOST_ROWS else [every[index] for index in used][:_MOST_ROWS]
+
+
+def _row_name(bounds: Sequence[float], index: int, unit: str) -> str:
+    bound = bounds[index]
+    if bound != math.inf:
+        return f"\N{LESS-THAN OR EQUAL TO} {in_unit(bound, unit)}"
+    return f"> {in_unit(bounds[index + 1], unit)}" if index + 1 < len(bounds) else "above all bounds"

@@ -24,19 +24,16 @@ _MOST_ITEMS = 100
 _LINE_LENGTH = 60
 
 
-def digits(value: float) -> str:
-    """Three significant digits: 12.3, 0.0456, 1,234, 1.2e-300."""
+def number(value: float | None) -> str:
+    """Three significant digits: 12.3, 0.0456, 1,234, 1.2e-300; a dash for None."""
+    if value is None:
+        return NOTHING
     if not math.isfinite(value) or not (value == 0 or _SMALLEST <= abs(value) < _LARGEST):
         return f"{value:.3g}"
     if value == 0 or abs(value) >= 100:  # noqa: PLR2004 (three digits)
         return f"{value:,.0f}"
     places = max(2 - math.floor(math.log10(abs(value))), 0)
     return f"{value:.{places}f}".rstrip("0").rstrip(".")
-
-
-def number(value: float | None) -> str:
-    """A number with three significant digits; a dash for None."""
-    return NOTHING if value is None else digits(value)
 
 
 def count(value: int | None) -> str:
@@ -53,21 +50,21 @@ def seconds(value: float | None) -> str:
     for least, factor, unit in _DURATIONS:
         # What rounds up to the next unit is written in it.
         if value >= least * 0.9995:
-            return f"{digits(value * factor)} {unit}"
-    return f"{digits(value)} s" if value > 0 else "0 ms"
+            return f"{number(value * factor)} {unit}"
+    return f"{number(value)} s" if value > 0 else "0 ms"
 
 
 def percent(value: float | None) -> str:
     """A share as per cent."""
-    return NOTHING if value is None else f"{digits(value * 100)} %"
+    return NOTHING if value is None else f"{number(value * 100)} %"
 
 
 def size(value: float) -> str:
     """Bytes with their best unit."""
     for least, unit in _BYTES:
         if value >= least:
-            return f"{digits(value / least)} {unit}"
-    return f"{digits(value)} B"
+            return f"{number(value / least)} {unit}"
+    return f"{number(value)} B"
 
 
 def in_unit(value: float | None, unit: str) -> str:
@@ -75,18 +72,13 @@ def in_unit(value: float | None, unit: str) -> str:
     if value is None:
         return NOTHING
     if unit in {"s", "seconds"}:
-        return seconds(value) if value >= 0 else digits(value)
+        return seconds(value) if value >= 0 else number(value)
     if unit in BYTES:
-        return size(value) if value >= 0 else digits(value)
+        return size(value) if value >= 0 else number(value)
     for least, letter in _MANY:
         if abs(value) >= least * 10:
-            return f"{digits(value / least)} {letter}"
-    return digits(value)
-
-
-def clock(time_ns: int) -> str:
-    """The time of day in UTC with milliseconds."""
-    return (iso_time(time_ns, "milliseconds") or NOTHING)[11:23] or NOTHING
+            return f"{number(value / least)} {letter}"
+    return number(value)
 
 
 def time_of_day(time: float) -> str:

@@ -4,39 +4,33 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from django.http import HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.views.decorators.http import require_safe
 
-from telemetry.tools.console.application import ConsoleRequest
 from telemetry.tools.console.asking.parameters import LOGS, TRACES, Parameters
 from telemetry.tools.console.asking.query import LOG_FIELDS, STATUSES, TRACE_FIELDS
 from telemetry.tools.console.counting.counts import OTLP_METRIC, SCRAPED_FAMILY
 from telemetry.tools.console.pages.charts import Chart, Dot
 from telemetry.tools.console.pages.formats import seconds
+from telemetry.tools.console.pages.modes import colour_of, shown_modes
 from telemetry.tools.console.pages.rendering import page, with_query
-from telemetry.tools.console.pages.shown_modes import colour_of, services_of, shown_modes
-from telemetry.tools.console.storage.logs import SEVERITIES
-from telemetry.tools.console.storage.records import LogRecord, StoredLog
-from telemetry.tools.console.storage.spans import SORTS, TraceSummary, summarize
+from telemetry.tools.console.server import Console
+from telemetry.tools.console.storage.records import SEVERITIES, StoredLog
 from telemetry.tools.console.storage.store import Store
+from telemetry.tools.console.storage.traces import SORTS, TraceSummary, summarize
 
 _MOST_LISTED = 500
-_TRACES_LISTED, _LOGS_LISTED = 50, 100
 _MOST_CHOICES = 200
 _STATUSES = {"ok": "no error", "error": "an error in any span", "failed": "a failed request"}
 _TRACE_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
 
 
-def _page(
-    request: ConsoleRequest, name: str, parameters: Parameters, context: dict[str, Any], *, usual: int, more: bool
-) -> HttpResponse:
-    """The page of a list with `usual` lines; `more` says that something comes after the last one."""
-    limit, skip = parameters.listing(usual, _MOST_LISTED)
-    given, store = parameters.given, request.console.store
+def _list(name: str, store: Store, parameters: Parameters, place: tuple[int, int], *, more: bool) -> dict[str, Any]:
+    """What both lists have; `place` is limit and skip, `more` says that something comes after the last line."""
+    (limit, skip), given = place, parameters.given
     # What arrives meanwhile does not move the pages before and after.
     now = datetime.fromtimestamp(store.now_ns() / 1e9 + 1e-3, UTC)
     until = now.isoformat(timespec="milliseconds").removesuffix("+00:00")
@@ -45,39 +39,44 @@ def _page(
         return with_query(f"/{name}", **{"to": until} | given | {"skip": str(place) if place else ""})
 
     kept = {key: value for key, value in given.items() if key not in {"sort", "skip", "limit"}}
-    context = {
+    return {
         "address": f"/{name}",
         "wanted": given,
         "filtered": bool(kept),
         "newer": at(max(skip - limit, 0)) if skip else None,
         "older": at(skip + limit) if more else None,
         "save": with_query(f"/api/save/{name}", **kept),
-        "services": services_of(store),
-        **context,
+        "services": sorted({sender.service for sender in store.senders() if sender.service})[:_MOST_CHOICES],
+        "modes": shown_modes(store),
     }
-    return page(request, name, context)
 
 
-@require_safe
-def traces(request: ConsoleRequest) -> HttpResponse:
+@page("traces", *TRACES)
+def traces(console: Console, parameters: Parameters) -> dict[str, Any]:
     """The traces that match, and a scatter of their durations."""
-    parameters, store = Parameters(request, *TRACES, blank=True), request.console.store
-    limit, skip = parameters.listing(_TRACES_LISTED, _MOST_LISTED)
+    store, (limit, skip) = console.store, parameters.listing(50, _MOST_LISTED)
     sort = parameters.choice("sort", SORTS) or "start"
     found = parameters.query(TRACE_FIELDS).find_traces_of(store, limit + 1, skip=skip, sort=sort)
-    modes, summaries = shown_modes(store), list(map(summarize, found[:limit]))
-    longest = max((summary.duration_ns for summary in summaries), default=0) or 1
-    context = {
-        "rows": [(each, colour_of(each.mode, modes), 100 * each.duration_ns / longest) for each in summaries],
+    listed = _list("traces", store, parameters, (limit, skip), more=len(found) > limit)
+    summaries = list(map(summarize, found[:limit]))
+    longest = max((each.duration_ns for each in summaries), default=0) or 1
+    # The routes in the metrics of requests.
+    routes = {
+        str(series.attributes[label])
+        for name, label in ((OTLP_METRIC, "http.route"), (SCRAPED_FAMILY, "http_route"))
+        for series, _ in store.series(name, points=1)
+        if series.attributes.get(label)
+    }
+    return {
+        **listed,
+        "rows": [(each, colour_of(each.mode, listed["modes"]), 100 * each.duration_ns / longest) for each in summaries],
         "chart": _scatter(summaries),
         "sort": sort,
         "sorts": {name: with_query("/traces", **parameters.given | {"sort": name}) for name in SORTS},
         "kept": store.retained()["spans"],
-        "modes": modes,
-        "routes": _routes(store),
+        "routes": sorted(routes)[:_MOST_CHOICES],
         "statuses": [(status, _STATUSES.get(status, status)) for status in STATUSES],
     }
-    return _page(request, "traces", parameters, context, usual=_TRACES_LISTED, more=len(found) > limit)
 
 
 def _scatter(summaries: list[TraceSummary]) -> Chart:
@@ -91,19 +90,8 @@ def _scatter(summaries: list[TraceSummary]) -> Chart:
     return Chart("Duration over time", [min(starts), max(*starts, min(starts) + 1)], (), seconds, dots)
 
 
-def _routes(store: Store) -> list[str]:
-    """The routes in the metrics of requests."""
-    found = {
-        str(route)
-        for name, label in ((OTLP_METRIC, "http.route"), (SCRAPED_FAMILY, "http_route"))
-        for series, _ in store.series(name, points=1)
-        if (route := series.attributes.get(label))
-    }
-    return sorted(found)[:_MOST_CHOICES]
-
-
 @require_safe
-def find(request: ConsoleRequest) -> HttpResponse:
+def find(request: HttpRequest, _console: Console) -> HttpResponse:
     """Redirect to the trace whose id is in the text, or else to the traces that match it as a filter.
 
     The id is bare, in a `traceparent` or in a line of a log, in any case, with or without dashes.
@@ -113,44 +101,36 @@ def find(request: ConsoleRequest) -> HttpResponse:
     return HttpResponseRedirect(f"/traces/{found[0]}" if found else with_query("/traces", q=text))
 
 
-@dataclass(frozen=True, slots=True)
-class LogRow:
-    """One line: the record, its id on the page, the level that its severity belongs to, and its mode's colour."""
-
-    record: LogRecord
-    id: str
-    level: str
-    colour: int
-
-
-@require_safe
-def logs(request: ConsoleRequest) -> HttpResponse:
+@page("logs", *LOGS)
+def logs(console: Console, parameters: Parameters) -> dict[str, Any]:
     """The latest log records that match."""
-    parameters, store = Parameters(request, *LOGS, blank=True), request.console.store
-    limit, skip = parameters.listing(_LOGS_LISTED, _MOST_LISTED)
-    kept, modes = store.stored_logs(parameters.trace_id("trace_id")), shown_modes(store)
+    store, (limit, skip) = console.store, parameters.listing(100, _MOST_LISTED)
+    kept = store.stored_logs(parameters.trace_id("trace_id"))
     found = parameters.query(LOG_FIELDS).find_logs(kept, limit + 1, skip=skip)
+    listed = _list("logs", store, parameters, (limit, skip), more=len(found) > limit)
     # They come in batches of several workers, each in its own order.
     latest_first = sorted(found[:limit], key=lambda record: record.time_ns, reverse=True)
-    context = {
-        "rows": log_rows(latest_first, modes),
+    return {
+        **listed,
+        "rows": log_rows(latest_first, listed["modes"]),
         "severities": SEVERITIES,
         "kept": store.retained()["log_records"],
-        "modes": modes,
     }
-    return _page(request, "logs", parameters, context, usual=_LOGS_LISTED, more=len(found) > limit)
 
 
-def log_rows(records: Iterable[StoredLog], modes: list[str]) -> list[LogRow]:
-    """A line for each record, whose id stays the same when the page is renewed."""
+def log_rows(records: Iterable[StoredLog], modes: list[str]) -> list[dict[str, Any]]:
+    """A line for each record: the record, its level, its mode's colour, and an id that stays when a page is renewed."""
     same: Counter[str] = Counter()
     rows = []
     for stored in records:
         name = f"log-{stored.time_ns}-{zlib.crc32(stored.raw):x}"
         same[name] += 1
-        record = stored.decode()
-        number = f"-{same[name]}" if same[name] > 1 else ""
-        reached = [level for level, least in SEVERITIES.items() if record.severity_number >= least]
-        level = reached[-1] if reached else "unset"
-        rows.append(LogRow(record, name + number, level, colour_of(record.resource.mode, modes)))
+        reached = [level for level, least in SEVERITIES.items() if stored.severity_number >= least]
+        row = {
+            "record": stored.decode(),
+            "id": f"{name}-{same[name]}" if same[name] > 1 else name,
+            "level": reached[-1] if reached else "unset",
+            "colour": colour_of(stored.resource.mode, modes),
+        }
+        rows.append(row)
     return rows

@@ -4,23 +4,19 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
-from django.http import Http404, HttpResponse
-from django.views.decorators.http import require_safe
+from django.http import Http404
 
 from telemetry.exposition.names import label_name
-from telemetry.tools.console.application import ConsoleRequest
-from telemetry.tools.console.asking.counted import Group
 from telemetry.tools.console.asking.parameters import WINDOWS, Parameters
 from telemetry.tools.console.asking.search import Query
-from telemetry.tools.console.asking.timeline import Grid, Track, groups, labels_of, tracks
-from telemetry.tools.console.pages.charts import Chart
+from telemetry.tools.console.asking.timeline import Grid, Group, Track, groups, labels_of, tracks
+from telemetry.tools.console.pages.charts import charts_of
 from telemetry.tools.console.pages.formats import in_unit
-from telemetry.tools.console.pages.metric_charts import HeatMap, heat_map, label_chart, measured, quantile_chart
+from telemetry.tools.console.pages.modes import colour_of, ordered
 from telemetry.tools.console.pages.overview import usual_window
 from telemetry.tools.console.pages.rendering import page
-from telemetry.tools.console.pages.shown_modes import colour_of, ordered
-from telemetry.tools.console.storage.buckets import added
-from telemetry.tools.console.storage.catalogue import GROUPS, Entry, entries, entry_of
+from telemetry.tools.console.server import Console
+from telemetry.tools.console.storage.metrics import GROUPS, Entry, entries, entry_of
 from telemetry.tools.console.storage.points import Exemplar
 from telemetry.tools.console.storage.store import Store
 
@@ -34,14 +30,12 @@ _MOST_LISTED = 500
 _MODE = "mode"
 
 
-@require_safe
-def metrics(request: ConsoleRequest) -> HttpResponse:
+@page("metrics", "text", "mode")
+def metrics(console: Console, parameters: Parameters) -> dict[str, Any]:
     """All metrics, by group and name."""
-    parameters = Parameters(request, "text", "mode", blank=True)
     text, mode = parameters.text("text"), parameters.text("mode")
-    store = request.console.store
-    every = entries(store.metrics())
-    modes = ordered({mode for entry in every for mode in entry.modes})
+    every = entries(console.store.metrics())
+    modes = ordered(mode for entry in every for mode in entry.modes)
     found = [
         entry
         for entry in every
@@ -51,19 +45,17 @@ def metrics(request: ConsoleRequest) -> HttpResponse:
     listed = [
         (entry, [(name, colour_of(name, modes)) for name in ordered(entry.modes)]) for entry in found[:_MOST_LISTED]
     ]
-    context = {
+    return {
         "groups": [(group, list(rows)) for group, rows in groupby(listed, key=lambda row: GROUPS[row[0].group])],
         "listed": len(listed), "found": len(found), "entries": len(every), "text": text or "", "mode": mode,
-        "modes": modes, "filtered": bool(text or mode), "kept": store.retained()["points"],
+        "modes": modes, "filtered": bool(text or mode), "kept": console.store.retained()["points"],
     }  # fmt: skip
-    return page(request, "metrics", context)
 
 
-@require_safe
-def metric(request: ConsoleRequest, name: str) -> HttpResponse:
+@page("metric", "window", "by", "mode", "q")
+def metric(console: Console, parameters: Parameters, name: str) -> dict[str, Any]:
     """One metric over time."""
-    parameters = Parameters(request, "window", "by", "mode", "q", blank=True)
-    store = request.console.store
+    store = console.store
     window = parameters.choice("window", WINDOWS) or usual_window(store)
     entry = entry_of(name, store.metrics())
     if entry is None:
@@ -72,21 +64,13 @@ def metric(request: ConsoleRequest, name: str) -> HttpResponse:
     grid, found, left_out = _tracks(store, entry, 60 * int(window), mode, parameters.labels())
     by = parameters.text("by") or _MODE
     labels = [_MODE, *sorted((_differing(found) | {by}) - {_MODE})[:_MOST_LABELS]]
-    charts, heat = _charts(entry, found, grid, by)
-    context: dict[str, Any] = {
+    charts, heat = charts_of(entry, found, grid, by)
+    return {
         "entry": entry, "name": name, "window": window, "windows": WINDOWS, "by": by, "labels": labels,
         "q": parameters.given.get("q", ""),
         "mode": mode, "modes": ordered(entry.modes), "left_out": left_out, "tracks": len(found),
         "charts": charts, "heat": heat, "exemplars": _exemplars(store, entry, found),
     }  # fmt: skip
-    return page(request, "metric", context)
-
-
-def _grid(now: float, window: int, groups: int) -> Grid:
-    steps = min(max(_MOST_DECODED // max(groups, 1), _FEWEST_STEPS), _MOST_STEPS)
-    width = window / steps
-    # Whole steps: a point must not wander from one to the next while the page renews itself.
-    return Grid((now // width - steps) * width, width, steps)
 
 
 def _tracks(store: Store, entry: Entry, window: int, mode: str | None, query: Query) -> tuple[Grid, list[Track], int]:
@@ -94,17 +78,19 @@ def _tracks(store: Store, entry: Entry, window: int, mode: str | None, query: Qu
     names: dict[str, str] = {"service_name": "service.name", "export_mode": _MODE}
     grouped: list[list[Group]] = []
     for instrument in entry.instruments:
-        every = store.series(instrument.name, mode, points=1)
         series = [
             (each, points)
-            for each, points in every
-            if each.instrument.source == instrument.source and each.instrument.shape == entry.shape
+            for each, points in store.series(instrument.name, mode, points=1)
+            if each.instrument.source == instrument.source and each.instrument.shape == entry.first.shape
         ]
         if instrument.source == "otlp":
             names |= {label_name(key): key for each, _ in series for key in each.attributes}
         grouped.append([group for group in groups(series) if query.matches_labels(labels_of(group[0][0], names))])
     count = sum(map(len, grouped))
-    grid = _grid(store.now_ns() / 1e9, window, count)
+    steps = min(max(_MOST_DECODED // max(count, 1), _FEWEST_STEPS), _MOST_STEPS)
+    width = window / steps
+    # Whole steps: a point must not wander from one to the next while the page renews itself.
+    grid = Grid((store.now_ns() / 1e9 // width - steps) * width, width, steps)
     share = _MOST_TRACKS // len(grouped)
     chosen = [[store.around((each for each, _ in group), grid.edges_ns) for group in each[:share]] for each in grouped]
     found = [track for several in chosen for track in tracks(list(filter(None, several)), grid, names)]
@@ -115,18 +101,6 @@ def _differing(found: Sequence[Track]) -> set[str]:
     """The labels whose values differ between tracks."""
     names = {label for track in found for label in track.labels}
     return {name for name in names if len({track.labels[name] for track in found if name in track.labels}) > 1}
-
-
-def _charts(entry: Entry, found: Sequence[Track], grid: Grid, by: str) -> tuple[list[Chart], HeatMap | None]:
-    charts, unit = [label_chart(entry, found, grid, by)], entry.unit
-    if entry.shape != "histogram":
-        return charts, None
-    by_mode = []
-    for mode in ordered({track.mode for track in found}):
-        chosen = [track for track in found if track.mode == mode]
-        by_mode.append(steps := measured(chosen, grid))
-        charts.append(quantile_chart(mode, chosen, steps, grid, unit))
-    return charts, heat_map([added(filter(None, steps)) for steps in zip(*by_mode, strict=True)], grid, unit)
 
 
 def _exemplars(store: Store, entry: Entry, found: Sequence[Track]) -> list[tuple[Exemplar, str, str, str, bool]]:

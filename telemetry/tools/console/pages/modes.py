@@ -1,41 +1,65 @@
-"""How the running services are configured, as they report it: what they send where, and their workers."""
+"""Which modes pages show, in which order and colour; the page of how they are configured, as services report it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from django.http import HttpResponse
-from django.views.decorators.http import require_safe
-
-from telemetry.tools.console.application import ConsoleRequest
 from telemetry.tools.console.asking.parameters import Parameters
 from telemetry.tools.console.counting.counts import ModeTotals
 from telemetry.tools.console.counting.senders import Sender
 from telemetry.tools.console.pages.rendering import page
-from telemetry.tools.console.pages.shown_modes import colour_of, ordered
+from telemetry.tools.console.server import Console
+from telemetry.tools.console.storage.origin import UNKNOWN_MODE
+from telemetry.tools.console.storage.store import Store
+
+#: The modes of the service; each keeps its colour when the other is not there.
+MODES = ("collector", "direct")
+#: The end of the `service.name` of what `manage.py doctor` sends, which has no mode.
+_DOCTOR = "-doctor"
+#: The style sheet's colours of lines.
+_COLOURS = 8
 
 
-@require_safe
-def modes(request: ConsoleRequest) -> HttpResponse:
+def ordered(modes: Iterable[str]) -> list[str]:
+    """The service's modes first, then others by name."""
+    known = set(modes)
+    return [mode for mode in MODES if mode in known] + sorted(known - set(MODES))
+
+
+def shown_modes(store: Store) -> list[str]:
+    """The modes of which something has arrived; "unknown" only for spans or log records of others than the doctor."""
+    others = any(
+        sender.mode == UNKNOWN_MODE
+        and not sender.service.endswith(_DOCTOR)
+        and sender.signals.keys() & {"traces", "logs"}
+        for sender in store.senders()
+    )
+    return ordered(mode for mode in store.totals() if mode != UNKNOWN_MODE or others)
+
+
+def colour_of(mode: str, modes: Iterable[str]) -> int:
+    """The number of a mode's colour; a mode that is not among `modes` has the first one after the service's."""
+    known = ordered({*MODES, *modes})
+    return known.index(mode) % _COLOURS if mode in known else len(MODES)
+
+
+@page("modes")
+def modes(console: Console, _parameters: Parameters) -> dict[str, Any]:
     """A panel for each service and mode."""
-    Parameters(request, blank=True)
-    store = request.console.store
-    totals = store.totals()
+    totals, now_ns = console.store.totals(), console.store.now_ns()
     services: dict[tuple[str, str], list[Sender]] = {}
-    for sender in store.senders():
+    for sender in console.store.senders():
         services.setdefault((sender.mode, sender.service), []).append(sender)
-    present = ordered({mode for mode, _ in services})
+    present = ordered(mode for mode, _ in services)
     panels = [
         {
             "mode": mode,
             "service": service,
             "colour": colour_of(mode, present),
-            **_configuration(services[mode, service], totals.get(mode, ModeTotals()), store.now_ns()),
+            **_configuration(senders, totals.get(mode, ModeTotals()), now_ns),
         }
-        for mode in present
-        for _, service in sorted(key for key in services if key[0] == mode)
+        for (mode, service), senders in sorted(services.items(), key=lambda item: (present.index(item[0][0]), item[0]))
     ]
-    context = {"panels": panels, "targets": request.console.scraper.targets}
-    return page(request, "modes", context)
+    return {"panels": panels, "targets": console.scraper.targets}
 
 
 def _configuration(senders: Sequence[Sender], totals: ModeTotals, now_ns: int) -> dict[str, Any]:

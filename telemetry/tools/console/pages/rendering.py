@@ -1,17 +1,18 @@
-"""Templates and files of the pages, apart from the process's Django settings, which may be another site's."""
+"""Pages made of templates, and their files, apart from the process's Django settings, which may be another site's."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import wraps
 from inspect import getmembers, isfunction
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 from jinja2 import Environment, FileSystemLoader
 
-from telemetry.tools.console.application import ConsoleRequest
+from telemetry.tools.console.asking.parameters import Parameters
 from telemetry.tools.console.pages import formats
 
 _HERE = Path(__file__).resolve().parents[1]
@@ -30,15 +31,44 @@ _environment.globals["assets"] = {
 }
 
 
-def page(request: ConsoleRequest, name: str, context: Mapping[str, Any], *, status: int = 200) -> HttpResponse:
-    """The page of the template `name`, or only its block `live` where the script asks for it by a header."""
-    text = _environment.get_template(f"{name}.html").render(
+def page(template: str, *names: str) -> Callable[[Callable[..., dict[str, Any]]], Callable[..., HttpResponse]]:
+    """Make a page of a function of console, query parameters with these names, and what is in the path.
+
+    The function returns the template's context, in which `status` is the HTTP status where that is not 200.
+    """
+
+    def view_of(context_of: Callable[..., dict[str, Any]]) -> Callable[..., HttpResponse]:
+        @require_safe
+        @wraps(context_of)
+        def view(request: HttpRequest, console: object, **in_path: str) -> HttpResponse:
+            return _render(request, template, context_of(console, Parameters(request, *names, blank=True), **in_path))
+
+        return view
+
+    return view_of
+
+
+def _render(request: HttpRequest, template: str, context: Mapping[str, Any]) -> HttpResponse:
+    """The whole page, or only its block `live` where the script asks for it by a header."""
+    text = _environment.get_template(f"{template}.html").render(
         context,
         layout="live.html" if request.headers.get("X-Console-Part") == "live" else "page.html",
         section=request.path_info.strip("/").partition("/")[0],
         path=request.get_full_path(),
     )
-    return HttpResponse(text, "text/html; charset=utf-8", status=status)
+    return HttpResponse(text, "text/html; charset=utf-8", status=context.get("status", 200))
+
+
+def error(status: int, message: str, **details: object) -> JsonResponse:
+    """The one shape of the API's errors: {"error": {"message": ..., ...}}."""
+    return JsonResponse({"error": {"message": message, **details}}, status=status)
+
+
+def error_page(request: HttpRequest, status: int, message: str, **details: object) -> HttpResponse:
+    """An error as a page for browsers, else in the API's shape."""
+    if "text/html" in request.headers.get("Accept", "") and not request.path_info.startswith("/api"):
+        return _render(request, "error", {"status": status, "message": message})
+    return error(status, message, **details)
 
 
 def with_query(url: str, **parameters: str | None) -> str:
@@ -48,7 +78,7 @@ def with_query(url: str, **parameters: str | None) -> str:
 
 
 @require_safe
-def asset(_request: ConsoleRequest, name: str) -> HttpResponse:
+def asset(_request: HttpRequest, _console: object, name: str) -> HttpResponse:
     """One of the files that pages need."""
     if name not in _ASSETS:
         raise Http404(f"no file {name}; there are {', '.join(_ASSETS)}")

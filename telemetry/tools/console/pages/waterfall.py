@@ -3,19 +3,17 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from django.http import HttpResponse
-from django.views.decorators.http import require_safe
-
-from telemetry.tools.console.application import ConsoleRequest
 from telemetry.tools.console.asking.parameters import Parameters, checked_trace_id
 from telemetry.tools.console.asking.search import linking_to
 from telemetry.tools.console.pages.lists import log_rows
+from telemetry.tools.console.pages.modes import colour_of, ordered, shown_modes
 from telemetry.tools.console.pages.rendering import page
-from telemetry.tools.console.pages.shown_modes import colour_of, ordered, shown_modes
+from telemetry.tools.console.server import Console
 from telemetry.tools.console.storage.records import STATUS_ERROR, LogRecord, Span, SpanEvent, StoredSpan
 from telemetry.tools.console.storage.retention import affordable
-from telemetry.tools.console.storage.spans import summarize
+from telemetry.tools.console.storage.traces import summarize
 
 _MOST_SPANS = 500
 _MOST_RECORDS = 500
@@ -43,14 +41,10 @@ class Row:
     depth: int
     left: float
     width: float
+    duration_ns: int
     own_ns: int
     records: list[LogRecord]
     marks: list[tuple[float, SpanEvent]]
-
-    @property
-    def duration_ns(self) -> int:
-        """From start to end."""
-        return max(self.span.end_ns - self.span.start_ns, 0)
 
     @property
     def failed(self) -> bool:
@@ -58,18 +52,18 @@ class Row:
         return self.span.status == "error"
 
 
-@require_safe
-def trace(request: ConsoleRequest, trace_id: str) -> HttpResponse:
+@page("trace")
+def trace(console: Console, _parameters: Parameters, trace_id: str) -> dict[str, Any]:
     """The page of one trace; it waits for one that is not there yet."""
-    Parameters(request, blank=True)
     trace_id = checked_trace_id("trace_id", trace_id)
-    store = request.console.store
+    store = console.store
     spans = store.stored_trace(trace_id)
     stored_records = list(reversed(store.stored_logs(trace_id)))
     modes = shown_modes(store)
     records = log_rows(affordable(stored_records, _MOST_RECORDS), modes)
-    context = {
+    context: dict[str, Any] = {
         "trace_id": trace_id,
+        "status": 200 if spans or records else 404,
         "lines": [],
         "spans": len(spans),
         "records": records,
@@ -83,24 +77,23 @@ def trace(request: ConsoleRequest, trace_id: str) -> HttpResponse:
     }
     if spans:
         summary = summarize(spans)
-        rows = rows_of(spans, [row.record for row in records])
+        rows = _rows(spans, [row["record"] for row in records])
+        shown = ordered(span.resource.mode for span in spans)[:_MOST_NAMES]
         context |= {
             "lines": _folded(rows),
             "spans_shown": len(rows),
             "root": rows[0].span,
             "summary": summary,
             "errors": sum(span.status == STATUS_ERROR for span in spans),
-            "modes": [
-                (mode, colour_of(mode, modes)) for mode in ordered({span.resource.mode for span in spans})[:_MOST_NAMES]
-            ],
+            "modes": [(mode, colour_of(mode, modes)) for mode in shown],
             "services": sorted({span.resource.service for span in spans})[:_MOST_NAMES],
             "ticks": [summary.duration_ns * part // (_TICKS - 1) for part in range(_TICKS)],
             "resource": rows[0].span.resource.attributes,
         }
-    return page(request, "trace", context, status=200 if spans or records else 404)
+    return context
 
 
-def rows_of(spans: Sequence[StoredSpan], records: Iterable[LogRecord]) -> list[Row]:
+def _rows(spans: Sequence[StoredSpan], records: Iterable[LogRecord]) -> list[Row]:
     """The spans as they call each other, siblings by start; one whose parent is not here is a root."""
     start = min(span.start_ns for span in spans)
     total = max(max(span.end_ns for span in spans) - start, 1)
@@ -112,21 +105,26 @@ def rows_of(spans: Sequence[StoredSpan], records: Iterable[LogRecord]) -> list[R
     by_span: dict[str, list[LogRecord]] = {}
     for record in records:
         by_span.setdefault(record.span_id, []).append(record)
+
+    def share(part: int) -> float:
+        return 100 * min(max(part, 0), total) / total
+
     depths = dict(_walk(children, by_id))
     rows = []
     for span in affordable(depths, _MOST_SPANS):
-        decoded = span.decode()
-        duration = max(span.end_ns - span.start_ns, 0)
-        left = _share(span.start_ns - start, total)
+        decoded, duration, left = span.decode(), max(span.end_ns - span.start_ns, 0), share(span.start_ns - start)
+        table = _table(decoded)
         row = Row(
             span=decoded,
-            title=_title(decoded),
+            # With the table of its statement, where the name does not have it.
+            title=decoded.name if table in decoded.name else f"{decoded.name} {table}",
             depth=min(depths[span], _DEEPEST),
             left=left,
-            width=min(_share(duration, total), 100 - left),
+            width=min(share(duration), 100 - left),
+            duration_ns=duration,
             own_ns=max(duration - _covered(span, children.get(span.span_id, [])), 0),
             records=by_span.get(decoded.span_id, []),
-            marks=[(_share(event.time_ns - start, total), event) for event in decoded.events[:_MOST_MARKS]],
+            marks=[(share(event.time_ns - start), event) for event in decoded.events[:_MOST_MARKS]],
         )
         rows.append(row)
     return rows
@@ -158,16 +156,6 @@ def _table(span: Span) -> str:
     table = span.attributes.get("db.collection.name")
     found = None if table else _TABLE.search(_statement(span))
     return _QUOTES.sub("", found[1]) if found else str(table or "")
-
-
-def _title(span: Span) -> str:
-    """The span's name with the table of its statement, where the name does not have it."""
-    table = _table(span)
-    return span.name if table in span.name else f"{span.name} {table}"
-
-
-def _share(part: int, total: int) -> float:
-    return 100 * min(max(part, 0), total) / total
 
 
 def _walk(children: dict[bytes, list[StoredSpan]], by_id: dict[bytes, StoredSpan]) -> Iterator[tuple[StoredSpan, int]]:

@@ -5,8 +5,13 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 _SIGNALS = ("traces", "metrics", "logs")
-_STATUSES = range(300, 600)
-_LONGEST_SECONDS = 3600.0
+#: What a field's values are: type, least, most, and these in words.
+_BOUNDS: tuple[tuple[str, Any, float, float, str], ...] = (
+    ("status", int, 300, 599, "an HTTP status from 300 to 599, or none"),
+    ("retry_after", int | float, 0, 3600, "seconds from 0 to 3600"),
+    ("delay", int | float, 0, 3600, "seconds from 0 to 3600"),
+    ("partial_reject", int, 0, float("inf"), "an integer from 0"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +32,12 @@ class Faults:
     signals: tuple[str, ...] = _SIGNALS
 
     def __post_init__(self) -> None:
-        if self.status is not None and (not _is_number(self.status, int) or self.status not in _STATUSES):
-            raise ValueError(f"status is {self.status!r}; expected an HTTP status from 300 to 599, or none")
-        if self.retry_after is not None:
-            _check_seconds("retry_after", self.retry_after)
-        _check_seconds("delay", self.delay)
-        if not _is_number(self.partial_reject, int) or self.partial_reject < 0:
-            raise ValueError(f"partial_reject is {self.partial_reject!r}; expected an integer from 0")
+        for name, kind, least, most, expected in _BOUNDS:
+            value = getattr(self, name)
+            if value is None and name in {"status", "retry_after"}:
+                continue
+            if isinstance(value, bool) or not (isinstance(value, kind) and least <= value <= most):
+                raise ValueError(f"{name} is {value!r}; expected {expected}")
         unknown = [name for name in self.signals if name not in _SIGNALS]
         if unknown:
             raise ValueError(f"signals has {unknown[0]!r}; expected {', '.join(_SIGNALS)}")
@@ -44,20 +48,11 @@ class Faults:
         if not isinstance(data, Mapping):
             raise ValueError("faults are not a JSON object")  # noqa: TRY004 (one error type for one bad request)
         names = [field.name for field in fields(cls)]
-        values: dict[str, Any] = dict(data)
+        values: dict[str, Any] = {"signals": _SIGNALS, **data}
         for name in values:
             if name not in names:
                 raise ValueError(f"{name} is no field of faults; expected one of {', '.join(names)}")
-        signals = values.get("signals", _SIGNALS)
+        signals = values["signals"]
         if not isinstance(signals, list | tuple):
             raise ValueError(f"signals is {signals!r}; expected a list of {', '.join(_SIGNALS)}")  # noqa: TRY004
         return cls(**{**values, "signals": tuple(signals)})
-
-
-def _is_number(value: object, kind: type | tuple[type, ...]) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool)
-
-
-def _check_seconds(name: str, value: object) -> None:
-    if not (_is_number(value, (int, float)) and 0 <= value <= _LONGEST_SECONDS):  # type: ignore[operator]
-        raise ValueError(f"{name} is {value!r}; expected seconds from 0 to {_LONGEST_SECONDS:.0f}")

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.descriptor import ServiceDescriptor
-from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
@@ -15,12 +14,11 @@ from opentelemetry.proto.logs.v1 import logs_pb2
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 from opentelemetry.proto.trace.v1 import trace_pb2
 
-from telemetry.tools.console.receiving.values import digest
 from telemetry.tools.console.receiving.wire import Splitter
 from telemetry.tools.console.storage.metrics import IncomingPoint
 from telemetry.tools.console.storage.origin import Origin
-from telemetry.tools.console.storage.points import POINT_CLASSES, Instrument
-from telemetry.tools.console.storage.records import NO_SPAN_ID, NO_TRACE_ID, StoredLog, StoredSpan
+from telemetry.tools.console.storage.points import Instrument
+from telemetry.tools.console.storage.records import SPAN_ID_BYTES, TRACE_ID_BYTES, StoredLog, StoredSpan, is_id
 from telemetry.tools.console.storage.store import Store
 
 #: Fields of the messages around records, the same ones for all signals.
@@ -53,15 +51,14 @@ class Signal:
         self.response_class = GetMessageClass(export.output_type)
         self.ingest = ingest
 
-    def response(self, rejection: Rejection) -> Message:
+    def response(self, rejection: Rejection) -> Any:
         """The answer to a request of which something was rejected, or nothing."""
         answer: Any = self.response_class()
         if rejection.records:
             partial = answer.partial_success
             setattr(partial, partial.DESCRIPTOR.fields_by_number[1].name, rejection.records)
             partial.error_message = rejection.reason
-        message: Message = answer
-        return message
+        return answer
 
 
 class _Request:
@@ -95,16 +92,12 @@ class _Request:
         """Count records that are not stored."""
         self._rejected[reason] += records
 
-    def accept(self, records: list[Any], refuse: int) -> list[Any]:
-        """The records without the last `refuse`, which are rejected as a backend with a quota would."""
+    def store(self, add: Callable[[list[Any]], None], records: list[Any], refuse: int) -> Rejection:
+        """Store the records without the last `refuse`, which are rejected as a backend with a quota would."""
         refused = min(refuse, len(records))
         if refused:
             self.reject("refused on demand", refused)
-        return records[: len(records) - refused]
-
-    @property
-    def rejection(self) -> Rejection:
-        """What was rejected."""
+        add(records[: len(records) - refused])
         reasons = "; ".join(f"{count} {reason}" for reason, count in self._rejected.items())
         return Rejection(self._rejected.total(), reasons)
 
@@ -116,23 +109,13 @@ def ingest_spans(store: Store, data: bytes, refuse: int = 0) -> Rejection:
     for origin, part in request.parts():
         if request.fits(part):
             raw = bytes(part)
-            message = trace_pb2.Span.FromString(raw)
-            if _has_ids(message):
-                spans.append(StoredSpan(message, raw, origin))
+            span = StoredSpan(trace_pb2.Span.FromString(raw), raw, origin)
+            has_ids = is_id(span.trace_id, TRACE_ID_BYTES) and is_id(span.span_id, SPAN_ID_BYTES)
+            if has_ids and len(span.parent_id) in {0, SPAN_ID_BYTES}:
+                spans.append(span)
             else:
                 request.reject("without valid ids (16 bytes for the trace, 8 for the span and its parent)")
-    store.add_spans(request.accept(spans, refuse))
-    return request.rejection
-
-
-def _has_ids(span: trace_pb2.Span) -> bool:
-    return (
-        len(span.trace_id) == len(NO_TRACE_ID)
-        and len(span.span_id) == len(NO_SPAN_ID)
-        and len(span.parent_span_id) in {0, len(NO_SPAN_ID)}
-        and span.trace_id != NO_TRACE_ID
-        and span.span_id != NO_SPAN_ID
-    )
+    return request.store(store.add_spans, spans, refuse)
 
 
 def ingest_logs(store: Store, data: bytes, refuse: int = 0) -> Rejection:
@@ -143,8 +126,7 @@ def ingest_logs(store: Store, data: bytes, refuse: int = 0) -> Rejection:
         if request.fits(part):
             raw = bytes(part)
             records.append(StoredLog(logs_pb2.LogRecord.FromString(raw), raw, origin))
-    store.add_logs(request.accept(records, refuse))
-    return request.rejection
+    return request.store(store.add_logs, records, refuse)
 
 
 def ingest_metrics(store: Store, data: bytes, refuse: int = 0) -> Rejection:
@@ -170,17 +152,8 @@ def ingest_metrics(store: Store, data: bytes, refuse: int = 0) -> Rejection:
         for _, part in parts:
             if request.fits(part):
                 raw = bytes(part)
-                points.append(_point(instrument, origin, kind, raw, delta=delta))
-    store.add_points(request.accept(points, refuse))
-    return request.rejection
-
-
-def _point(instrument: Instrument, origin: Origin, kind: str, raw: bytes, *, delta: bool) -> IncomingPoint:
-    message: Any = POINT_CLASSES[kind].FromString(raw)
-    value = (message.as_int or message.as_double) if kind in {"gauge", "sum"} else message.count
-    attributes = digest(*sorted(item.SerializeToString() for item in message.attributes))
-    times = message.time_unix_nano, message.start_time_unix_nano
-    return IncomingPoint(instrument, origin, kind, raw, delta, *times, value, attributes)
+                points.append(IncomingPoint.read(instrument, origin, kind, raw, delta=delta))
+    return request.store(store.add_points, points, refuse)
 
 
 SIGNALS = {

@@ -21,20 +21,15 @@ def json_to_protobuf(signal: Signal, data: bytes, most_objects: int = _MOST_OBJE
         raise Refusal(413, f"the message holds more than {most_objects} JSON objects and lists")
     try:
         document = json.loads(data, object_hook=_ids_to_base64)
-        _check_object(document)
+        # Unpacked, because ParseDict takes an empty list for an empty object.
         message: bytes = json_format.ParseDict(
-            document, signal.request_class(), ignore_unknown_fields=True
+            {**document}, signal.request_class(), ignore_unknown_fields=True
         ).SerializeToString()
     except (ValueError, TypeError, json_format.ParseError, RecursionError) as error:
         name = signal.request_class.DESCRIPTOR.full_name
         reason = str(error) or type(error).__name__
         raise Refusal(400, f"not the JSON encoding of {name}: {reason[:500]}") from None
     return message
-
-
-def _check_object(document: object) -> None:
-    if not isinstance(document, dict):
-        raise TypeError("not a JSON object")
 
 
 def encode_json(message: Message) -> bytes:

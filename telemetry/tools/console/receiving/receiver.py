@@ -3,31 +3,27 @@
 import threading
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
-from google.protobuf.message import DecodeError, Message
-from google.rpc import code_pb2, error_details_pb2, status_pb2  # type: ignore[import-untyped]
+from google.protobuf.message import DecodeError
+from google.rpc import code_pb2, status_pb2  # type: ignore[import-untyped]
 
 from telemetry.tools.console.receiving.faults import Faults
 from telemetry.tools.console.receiving.ingest import Signal
 from telemetry.tools.console.receiving.wire import TooLargeError
 from telemetry.tools.console.storage.store import Store
 
-#: The gRPC code of a refusal, by HTTP status. OTLP's clients retry UNAVAILABLE, and RESOURCE_EXHAUSTED with RetryInfo.
-_CODES: dict[int, int] = {
-    400: code_pb2.INVALID_ARGUMENT,
-    401: code_pb2.UNAUTHENTICATED,
-    403: code_pb2.PERMISSION_DENIED,
-    404: code_pb2.UNIMPLEMENTED,
-    405: code_pb2.UNIMPLEMENTED,
-    413: code_pb2.RESOURCE_EXHAUSTED,
-    415: code_pb2.INVALID_ARGUMENT,
-    429: code_pb2.RESOURCE_EXHAUSTED,
-    500: code_pb2.INTERNAL,
-    502: code_pb2.UNAVAILABLE,
-    503: code_pb2.UNAVAILABLE,
-    504: code_pb2.UNAVAILABLE,
+#: HTTP statuses by gRPC code. OTLP's clients retry UNAVAILABLE, and RESOURCE_EXHAUSTED with RetryInfo.
+_STATUSES: dict[int, tuple[int, ...]] = {
+    code_pb2.INVALID_ARGUMENT: (400, 415),
+    code_pb2.UNAUTHENTICATED: (401,),
+    code_pb2.PERMISSION_DENIED: (403,),
+    code_pb2.UNIMPLEMENTED: (404, 405),
+    code_pb2.RESOURCE_EXHAUSTED: (413, 429),
+    code_pb2.INTERNAL: (500,),
+    code_pb2.UNAVAILABLE: (502, 503, 504),
 }
+_CODES = {status: code for code, statuses in _STATUSES.items() for status in statuses}
 
 
 class Refusal(Exception):  # noqa: N818 (a refusal is an answer, not an error of ours)
@@ -40,25 +36,9 @@ class Refusal(Exception):  # noqa: N818 (a refusal is an answer, not an error of
         self.retry_after = retry_after
 
     @property
-    def code(self) -> int:
-        """The number in google.rpc.Code that goes with the HTTP status."""
-        return _CODES.get(self.status, int(code_pb2.UNKNOWN))
-
-    @property
-    def retry_info(self) -> Message | None:
-        """A google.rpc.RetryInfo, if there is a time after which to try again."""
-        if self.retry_after is None:
-            return None
-        info: Any = error_details_pb2.RetryInfo()
-        info.retry_delay.FromNanoseconds(round(self.retry_after * 1e9))
-        return cast("Message", info)
-
-    def rpc_status(self, detail: Message | None = None) -> Message:
+    def rpc_status(self) -> Any:
         """The body of OTLP's errors: a google.rpc.Status."""
-        status: Any = status_pb2.Status(code=self.code, message=self.message)
-        if detail is not None:
-            status.details.add().Pack(detail)
-        return cast("Message", status)
+        return status_pb2.Status(code=_CODES.get(self.status, code_pb2.UNKNOWN), message=self.message)
 
 
 class Receiver:
@@ -90,7 +70,7 @@ class Receiver:
         """End delays; requests that still wait are refused with 503."""
         self._stopping.set()
 
-    def receive(self, signal: Signal, protocol: str, read: Callable[[], bytes]) -> Message:
+    def receive(self, signal: Signal, protocol: str, read: Callable[[], bytes]) -> Any:
         """Answer one request, which `read` returns as protobuf, with its Export*ServiceResponse; raises Refusal."""
         status = 500
         try:
@@ -104,7 +84,7 @@ class Receiver:
                 self._answers[protocol, signal.name, status] += 1
         return response
 
-    def _receive(self, signal: Signal, read: Callable[[], bytes]) -> Message:
+    def _receive(self, signal: Signal, read: Callable[[], bytes]) -> Any:
         faults = self.faults if signal.name in self.faults.signals else Faults()
         request = read()
         if faults.delay and self._stopping.wait(faults.delay):

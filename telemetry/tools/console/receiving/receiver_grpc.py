@@ -1,11 +1,11 @@
 """OTLP over gRPC."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
 
 import grpc
 from google.protobuf.message import Message
+from google.rpc import error_details_pb2  # type: ignore[import-untyped]
 
 from telemetry.tools.console.receiving.ingest import SIGNALS, Signal
 from telemetry.tools.console.receiving.receiver import Receiver, Refusal
@@ -46,31 +46,31 @@ class OtlpGrpcServer:
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     def _handler(self, signal: Signal) -> "grpc.GenericRpcHandler[bytes, Message]":
-        method = grpc.unary_unary_rpc_method_handler(
-            self._export(signal),
-            request_deserializer=None,  # bytes: an undecodable request is to be answered by us, not by grpc
-            response_serializer=lambda message: message.SerializeToString(),
-        )
-        return grpc.method_handlers_generic_handler(signal.grpc_service, {"Export": method})
-
-    def _export(self, signal: Signal) -> Callable[[bytes, grpc.ServicerContext], Message]:
-        def export(request: bytes, context: grpc.ServicerContext) -> Message:
+        def export(request: bytes, context: grpc.ServicerContext) -> Any:
             try:
                 return self._receiver.receive(signal, "grpc", lambda: request)
             except Refusal as refusal:
                 _abort(context, refusal)
 
-        return export
+        method = grpc.unary_unary_rpc_method_handler(
+            export,
+            request_deserializer=None,  # bytes: an undecodable request is to be answered by us, not by grpc
+            response_serializer=lambda message: message.SerializeToString(),
+        )
+        return grpc.method_handlers_generic_handler(signal.grpc_service, {"Export": method})
 
 
 def _abort(context: grpc.ServicerContext, refusal: Refusal) -> NoReturn:
-    retry = refusal.retry_info
-    if retry is not None:
+    status = refusal.rpc_status
+    if refusal.retry_after is not None:
+        info = error_details_pb2.RetryInfo()
+        info.retry_delay.FromNanoseconds(round(refusal.retry_after * 1e9))
+        status.details.add().Pack(info)
         metadata: Any = (
-            ("grpc-status-details-bin", refusal.rpc_status(retry).SerializeToString()),
+            ("grpc-status-details-bin", status.SerializeToString()),
             # OpenTelemetry's Python exporter reads this one.
-            ("google.rpc.retryinfo-bin", retry.SerializeToString()),
+            ("google.rpc.retryinfo-bin", info.SerializeToString()),
         )
         context.set_trailing_metadata(metadata)
-    context.abort(_CODES[refusal.code], refusal.message)
+    context.abort(_CODES[status.code], refusal.message)
     raise AssertionError("abort returned")  # pragma: no cover (grpc's abort always raises)

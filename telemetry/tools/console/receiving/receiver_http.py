@@ -7,9 +7,8 @@ import zlib
 from collections.abc import Iterable
 from http import HTTPStatus
 from http.client import responses
+from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
-
-from google.protobuf.message import Message
 
 from telemetry.tools.console.receiving.ingest import SIGNALS
 from telemetry.tools.console.receiving.otlp_json import encode_json, json_to_protobuf
@@ -29,14 +28,21 @@ class OtlpHttpApplication:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         content_type = str(environ.get("CONTENT_TYPE", "")).partition(";")[0].strip().lower()
+        status, headers, is_json = 200, [], content_type == JSON
         try:
-            response = self._answer(environ, content_type)
+            message = self._answer(environ, content_type)
         except Refusal as refusal:
-            return _refuse(refusal, content_type, start_response)
-        encoding = JSON if content_type == JSON else PROTOBUF
-        return _respond(start_response, 200, encoding, response, [])
+            status, message, is_json = refusal.status, refusal.rpc_status, content_type != PROTOBUF
+            if refusal.retry_after is not None:
+                headers.append(("Retry-After", str(math.ceil(refusal.retry_after))))
+            if status == HTTPStatus.METHOD_NOT_ALLOWED:
+                headers.append(("Allow", "POST"))
+        body = encode_json(message) if is_json else message.SerializeToString()
+        headers += [("Content-Type", JSON if is_json else PROTOBUF), ("Content-Length", str(len(body)))]
+        start_response(f"{status} {responses.get(status, 'Refused')}", headers)
+        return [body]
 
-    def _answer(self, environ: WSGIEnvironment, content_type: str) -> Message:
+    def _answer(self, environ: WSGIEnvironment, content_type: str) -> Any:
         signal = self._signals.get(environ["PATH_INFO"])
         if signal is None:
             raise Refusal(404, f"no such path; expected one of {', '.join(self._signals)}")
@@ -52,39 +58,15 @@ class OtlpHttpApplication:
         encoding = str(environ.get("HTTP_CONTENT_ENCODING", "")).strip().lower()
         if encoding not in {"", "identity", "gzip"}:
             raise Refusal(415, f"Content-Encoding is {encoding!r}; expected gzip or identity")
-        data: bytes = environ["wsgi.input"].read(self._message_bytes + 1)
-        if len(data) > self._message_bytes:
-            raise self._too_large()
-        return self._inflate(data) if encoding == "gzip" else data
-
-    def _inflate(self, data: bytes) -> bytes:
-        """Decompress, never more than the limit."""
+        data = self._read(environ["wsgi.input"])
         try:
-            inflated = gzip.GzipFile(fileobj=io.BytesIO(data)).read(self._message_bytes + 1)
+            return self._read(gzip.GzipFile(fileobj=io.BytesIO(data))) if encoding == "gzip" else data
         except (OSError, EOFError, zlib.error) as error:
             raise Refusal(400, f"not gzip data: {error}") from None
-        if len(inflated) > self._message_bytes:
-            raise self._too_large()
-        return inflated
 
-    def _too_large(self) -> Refusal:
-        return Refusal(413, f"the message is larger than {self._message_bytes} bytes")
-
-
-def _refuse(refusal: Refusal, content_type: str, start_response: StartResponse) -> Iterable[bytes]:
-    headers = []
-    if refusal.retry_after is not None:
-        headers.append(("Retry-After", str(math.ceil(refusal.retry_after))))
-    if refusal.status == HTTPStatus.METHOD_NOT_ALLOWED:
-        headers.append(("Allow", "POST"))
-    encoding = PROTOBUF if content_type == PROTOBUF else JSON
-    return _respond(start_response, refusal.status, encoding, refusal.rpc_status(), headers)
-
-
-def _respond(
-    start_response: StartResponse, status: int, encoding: str, message: Message, headers: list[tuple[str, str]]
-) -> Iterable[bytes]:
-    body = encode_json(message) if encoding == JSON else message.SerializeToString()
-    line = f"{status} {responses.get(status, 'Refused')}"
-    start_response(line, [("Content-Type", encoding), ("Content-Length", str(len(body))), *headers])
-    return [body]
+    def _read(self, stream: Any) -> bytes:
+        """All of it, but never much more than the limit."""
+        data: bytes = stream.read(self._message_bytes + 1)
+        if len(data) > self._message_bytes:
+            raise Refusal(413, f"the message is larger than {self._message_bytes} bytes")
+        return data

@@ -6,9 +6,10 @@ import logging
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from prometheus_client import Metric
@@ -41,7 +42,7 @@ class ScrapeTarget:
 
     name: str
     url: str
-    token: str | None = None
+    token: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         try:
@@ -52,9 +53,6 @@ class ScrapeTarget:
         if not self.name or not valid:
             expected = "NAME=http://HOST[:PORT]/PATH, or https"
             raise ValueError(f"scrape target is {self.name}={self.url}; expected {expected}")
-
-    def __repr__(self) -> str:
-        return f"ScrapeTarget(name={self.name!r}, url={self.url!r}, token={'***' if self.token else None})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +92,8 @@ class _Scrape:
             samples, error = 0, ""
             try:
                 samples = self._store.add_samples(self._target.name, self._fetch(), time_ns)
-            except ScrapeError as failure:
-                error = str(failure)
             except Exception as failure:  # noqa: BLE001 (whatever a target sends, the scraper continues)
-                error = f"{type(failure).__name__}: {failure}"
+                error = str(failure) if isinstance(failure, ScrapeError) else f"{type(failure).__name__}: {failure}"
             before = self.state
             self.state = replace(
                 before,
@@ -140,8 +136,6 @@ class _Scrape:
                 raise ScrapeError(f"HTTP {response.status} {response.reason}")
             text = _read(response, deadline).decode()
             content_type = response.headers.get_content_type()
-        except (OSError, http.client.HTTPException) as error:
-            raise ScrapeError(f"{type(error).__name__}: {error}") from None
         finally:
             self._socket = None
             connection.close()
@@ -171,10 +165,9 @@ class Scraper:
     def __init__(self, store: Store, targets: Sequence[ScrapeTarget], interval: float) -> None:
         if interval <= 0:
             raise ValueError(f"scrape interval is {interval}; expected seconds above 0")
-        names = [target.name for target in targets]
-        twice = [name for name in names if names.count(name) > 1]
-        if twice:
-            raise ValueError(f"scrape target {twice[0]!r} is given twice; expected one URL for each name")
+        for name, times in Counter(target.name for target in targets).items():
+            if times > 1:
+                raise ValueError(f"scrape target {name!r} is given twice; expected one URL for each name")
         self.interval = interval
         self._scrapes = [_Scrape(target, store) for target in targets]
         self._stopping = threading.Event()
@@ -187,9 +180,7 @@ class Scraper:
 
     def scrape(self) -> list[TargetState]:
         """Scrape all targets now, and wait for the results."""
-        if not self._scrapes:
-            return []
-        with ThreadPoolExecutor(len(self._scrapes), thread_name_prefix="scrape-now") as pool:
+        with ThreadPoolExecutor(max(len(self._scrapes), 1), thread_name_prefix="scrape-now") as pool:
             return list(pool.map(_Scrape.run, self._scrapes))
 
     def start(self) -> None:

@@ -125,13 +125,8 @@ document.addEventListener("keydown", (event) => {
 
 for (const form of document.forms) {
   // An address holds what was chosen and nothing else.
-  form.addEventListener("submit", () => {
-    for (const field of form.elements) {
-      if (field.name && field.value === "") field.disabled = true;
-    }
-    setTimeout(() => {
-      for (const field of form.elements) field.disabled = false;
-    });
+  form.addEventListener("formdata", ({ formData }) => {
+    for (const [name, value] of [...formData]) if (value === "") formData.delete(name);
   });
   form.addEventListener("change", (event) => {
     if (event.target.matches("[data-submit]")) form.requestSubmit();
@@ -153,44 +148,25 @@ openTarget();
 
 function readChart(event) {
   const drawing = event.target.closest?.(".drawing");
-  for (const other of document.querySelectorAll(".readout:not([hidden])")) {
-    if (other.parentElement !== drawing) hideReadout(other);
-  }
-  if (!drawing) return;
+  for (const other of document.querySelectorAll(".readout")) other.hidden ||= other.parentElement !== drawing;
+  if (!drawing) return undefined;
   const plot = drawing.querySelector(".plot");
   const rows = drawing.parentElement.querySelectorAll("tbody tr");
   const readout = drawing.querySelector(".readout");
   const area = plot.getBoundingClientRect();
   const share = (event.clientX - area.left) / area.width;
-  if (rows.length === 0 || share < -0.02 || share > 1.02) return hideReadout(readout);
+  readout.hidden = rows.length === 0 || share < -0.02 || share > 1.02;
+  if (readout.hidden) return undefined;
   const index = Math.min(Math.max(Math.round(share * (rows.length - 1)), 0), rows.length - 1);
   const names = [...drawing.parentElement.querySelectorAll("thead th")].map((cell) => cell.textContent);
   const values = [...rows[index].cells].map((cell) => cell.textContent);
   readout.textContent = values.map((value, place) => (place ? `${names[place]}  ${value}` : value)).join("\n");
-  readout.hidden = false;
   const box = drawing.getBoundingClientRect();
   const x = event.clientX - box.left;
   readout.style.left = `${x + readout.offsetWidth + 24 > box.width ? x - readout.offsetWidth - 12 : x + 12}px`;
-  moveCursor(plot, index / Math.max(rows.length - 1, 1));
+  const cursor = drawing.querySelector(".cursor");
+  cursor.style.left = `${area.left - box.left + (area.width * index) / Math.max(rows.length - 1, 1)}px`;
   return undefined;
-}
-
-function moveCursor(plot, share) {
-  let cursor = plot.parentElement.querySelector(".cursor");
-  if (!cursor) {
-    cursor = document.createElementNS("http://www.w3.org/2000/svg", "line");
-    cursor.setAttribute("class", "cursor");
-    plot.after(cursor);
-  }
-  const x = plot.x.baseVal.value + share * plot.width.baseVal.value;
-  for (const name of ["x1", "x2"]) cursor.setAttribute(name, x);
-  cursor.setAttribute("y1", plot.y.baseVal.value);
-  cursor.setAttribute("y2", plot.y.baseVal.value + plot.height.baseVal.value);
-}
-
-function hideReadout(readout) {
-  readout.hidden = true;
-  readout.parentElement.querySelector(".cursor")?.remove();
 }
 
 document.addEventListener("pointermove", readChart);

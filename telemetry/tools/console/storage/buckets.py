@@ -26,7 +26,6 @@ class Buckets(NamedTuple):
 
 
 def of_value(value: float) -> Buckets:
-    """A counter's value."""
     return Buckets((_ENDLESS,), (value,))
 
 

@@ -98,35 +98,27 @@ class ModeHistory:
         """Count a server span in the slot of its end; one that ended before the ring's time is left out."""
         # A sender whose clock is ahead must not clear the slots of later times.
         end_ns = min(span.end_ns, now_ns)
-        slot = self._slot(end_ns // _SLOT_NS)
-        if slot is None:
+        number = end_ns // _SLOT_NS
+        slot = self._slots[number % SLOTS]
+        if slot is None or slot.number < number:
+            slot = self._slots[number % SLOTS] = Slot(number)
+        elif slot.number > number:
             return
         if self._first is None:
-            self._first = slot.number
+            self._first = number
         slot.requests += 1
         if span.status == STATUS_ERROR:
             slot.errors += 1
         slot.durations[bucket_of(max(span.end_ns - span.start_ns, 0))] += 1
         slot.delays[bucket_of(now_ns - end_ns)] += 1
 
-    def _slot(self, number: int) -> Slot | None:
-        place = number % SLOTS
-        slot = self._slots[place]
-        if slot is None or slot.number < number:
-            slot = self._slots[place] = Slot(number)
-        return slot if slot.number == number else None
-
-    def figures(self, end: int, slots: int, steps: int) -> list[Figures]:
-        """`steps` spans of `slots` slots each, the last of which ends before slot number `end`."""
-        first = end - slots * steps
-        return [self._figures(first + step * slots, slots) for step in range(steps)]
-
     def recent(self, end: int, slots: int) -> Figures:
         """The last `slots` slots that end before slot number `end`, or fewer: the time since the first span."""
         known = slots if self._first is None else min(max(end - self._first, 1), slots)
-        return self._figures(end - known, known)
+        return self.figures(end - known, known)
 
-    def _figures(self, first: int, slots: int) -> Figures:
+    def figures(self, first: int, slots: int) -> Figures:
+        """So many slots from number `first` on."""
         numbers = range(first, first + slots)
         present = [slot for number in numbers if (slot := self._slots[number % SLOTS]) and slot.number == number]
         return Figures(
@@ -151,7 +143,8 @@ class History(ByMode[ModeHistory]):
         steps = round(seconds / slots / SLOT_SECONDS)
         # All modes end at the same time, and each part holds the same slots while time goes on.
         end = min((self._end(ring, now) for ring in self.values()), default=0) // slots * slots
-        return {name: ring.figures(end, slots, steps) for name, ring in self.items()}
+        firsts = range(end - slots * steps, end, slots)
+        return {name: [ring.figures(first, slots) for first in firsts] for name, ring in self.items()}
 
     def recent(self, seconds: int, now: float) -> dict[str, Figures]:
         """The last `seconds`, by mode; less where a mode's first span has come since."""

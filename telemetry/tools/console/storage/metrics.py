@@ -1,11 +1,17 @@
-"""The metric points of the store: series by metric name."""
+"""The metric points of the store: series by metric name, and the list of metrics.
 
-from collections.abc import Hashable
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+A metric that is both received and scraped is one entry of the list.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Self
 
 from prometheus_client.samples import Sample
 
+from telemetry.exposition.names import family_name
 from telemetry.tools.console.receiving.values import digest, plain_attributes
 from telemetry.tools.console.storage.origin import LONGEST_NAME, UNKNOWN_MODE, Origin
 from telemetry.tools.console.storage.points import POINT_CLASSES, Instrument, Series, StoredPoint
@@ -36,6 +42,15 @@ class IncomingPoint(NamedTuple):
     #: A digest of the attributes.
     attributes: bytes
 
+    @classmethod
+    def read(cls, instrument: Instrument, origin: Origin, kind: str, raw: bytes, *, delta: bool) -> Self:
+        """The point in these bytes."""
+        message: Any = POINT_CLASSES[kind].FromString(raw)
+        value = (message.as_int or message.as_double) if kind in {"gauge", "sum"} else message.count
+        attributes = digest(*sorted(item.SerializeToString() for item in message.attributes))
+        times = message.time_unix_nano, message.start_time_unix_nano
+        return cls(instrument, origin, kind, raw, delta, *times, value, attributes)
+
     @property
     def identity(self) -> tuple[str, ...]:
         """What names its sender and its scope."""
@@ -48,7 +63,7 @@ class MetricStore(BoundedQueue[StoredPoint]):
     def __init__(self, limits: SignalLimits) -> None:
         super().__init__(limits)
         self._series: dict[Hashable, Series] = {}
-        self._by_name: dict[str, dict[Hashable, Series]] = {}
+        self._by_name: defaultdict[str, dict[Hashable, Series]] = defaultdict(dict)
 
     def received(self, point: IncomingPoint) -> Series:
         """The series of a point: one of which points are kept, or a new one."""
@@ -75,14 +90,11 @@ class MetricStore(BoundedQueue[StoredPoint]):
         return series
 
     def add(self, point: StoredPoint) -> None:
-        """Keep the point, and its series with it."""
         series = point.series
         if not series.points:
             self.charge(series.size)
-            if series.origin is not None:
-                self.share(series.origin)
             self._series[series.key] = series
-            self._by_name.setdefault(series.instrument.name, {})[series.key] = series
+            self._by_name[series.instrument.name][series.key] = series
         series.points.append(point)
         self.append(point)
 
@@ -91,8 +103,6 @@ class MetricStore(BoundedQueue[StoredPoint]):
         series.points.popleft()  # the series and the queue are in the same order
         if not series.points:
             self.charge(-series.size)
-            if series.origin is not None:
-                self.release(series.origin)
             del self._series[series.key]
             named = self._by_name[series.instrument.name]
             del named[series.key]
@@ -117,3 +127,62 @@ class MetricStore(BoundedQueue[StoredPoint]):
     def named(self, name: str) -> list[Series]:
         """The series of one metric, in order of appearance."""
         return list(self._by_name.get(name, {}).values())
+
+
+#: Groups of metrics by the first word of their names, in order; what is in none is the service's own.
+GROUPS = ("The service's own", "HTTP", "Database", "Process and runtime", "Telemetry itself")
+_GROUP_OF = {"http": 1, "db": 2, "otel": 4, "telemetry": 4, "target": 4, "scrape": 4, "up": 4} | dict.fromkeys(
+    ("process", "cpython", "python", "system", "jvm", "go", "nodejs", "dotnet"), 3
+)
+
+
+@dataclass(slots=True)
+class Entry:
+    """One metric: its instruments by source, the OTLP one first if there are both."""
+
+    instruments: list[Instrument] = field(default_factory=list)
+    modes: set[str] = field(default_factory=set)
+    series: int = 0
+
+    @property
+    def first(self) -> Instrument:
+        """The one whose name, unit and description are shown."""
+        return self.instruments[0]
+
+    @property
+    def names(self) -> list[str]:
+        return list(dict.fromkeys(instrument.name for instrument in self.instruments))
+
+    @property
+    def unit(self) -> str:
+        """The unit, as the sender has it; the Prometheus format has it in the name alone."""
+        units = [instrument.unit for instrument in self.instruments]
+        units += [unit for unit in ("seconds", "bytes") if self.first.name.endswith(f"_{unit}")]
+        return next(filter(None, units), "")
+
+    @property
+    def group(self) -> int:
+        """Its group's place in GROUPS."""
+        return _GROUP_OF.get(re.split(r"[._]", self.first.name)[0], 0)
+
+
+def entries(metrics: Iterable[MetricSummary]) -> list[Entry]:
+    """All entries by group and name."""
+    found: list[Entry] = []
+    by_scraped_name: dict[str, Entry] = {}
+    for metric in sorted(metrics, key=lambda metric: metric.instrument.source != "otlp"):
+        one = metric.instrument
+        entry = None if one.source == "otlp" else by_scraped_name.get(one.name)
+        if entry is None:
+            found.append(entry := Entry())
+        if one.source == "otlp":
+            by_scraped_name.setdefault(family_name(one.name, one.unit, one.type.replace("_", ""))[0], entry)
+        entry.instruments.append(metric.instrument)
+        entry.modes |= metric.modes
+        entry.series += metric.series
+    return sorted(found, key=lambda entry: (entry.group, entry.first.name))
+
+
+def entry_of(name: str, metrics: Iterable[MetricSummary]) -> Entry | None:
+    """The entry with that name, of OpenTelemetry or of Prometheus."""
+    return next((entry for entry in entries(metrics) if name in entry.names), None)

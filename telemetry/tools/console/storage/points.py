@@ -32,15 +32,9 @@ POINT_CLASSES: dict[str, type[Message]] = {
     "summary": metrics_pb2.SummaryDataPoint,
 }
 
-
 Shape = Literal["counter", "histogram", "gauge"]
 
-_SHAPES: dict[str, Shape] = {
-    "counter": "counter",
-    "histogram": "histogram",
-    "exponential_histogram": "histogram",
-    "gaugehistogram": "gauge",
-}
+_SHAPES: dict[str, Shape] = {"counter": "counter", "histogram": "histogram", "exponential_histogram": "histogram"}
 
 #: What a series takes in memory beyond its points and texts (measured on CPython 3.11; bytes).
 SERIES_OVERHEAD = 1800
@@ -58,20 +52,17 @@ class Instrument:
 
     @property
     def shape(self) -> Shape:
-        """How it is drawn."""
         return _SHAPES.get(self.type, "gauge")
 
 
 @dataclass(slots=True, eq=False)
 class Series:
-    """The points of one metric with the same attributes and origin.
+    """The points of one metric with the same attributes and origin (None of a scrape).
 
     `sample` is the sample's name where the series was scraped (`..._bucket`), else empty; `service` is the service's or
-    the scrape target's name; `instance` the process's id, empty where one series covers all; `origin` is None of a
-    scrape. `delta` says that points hold what came since the one before. `size` is what it takes in memory without its
-    points.
-
-    Series of the same `track` are drawn as one (the buckets of a scraped histogram); without one it is not drawn.
+    the scrape target's name; `instance` the process's id, empty where one series covers all. `delta` says that points
+    hold what came since the one before. `size` is what it takes in memory without its points. Series of the same
+    `track` are drawn as one (the buckets of a scraped histogram); without one it is not drawn.
     """
 
     key: Hashable
@@ -88,20 +79,15 @@ class Series:
     size: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.track = self._track()
-        instrument = self.instrument
-        texts = self.attributes, instrument.name, instrument.unit, instrument.description, self.sample, self.instance
+        instrument, sample = self.instrument, self.sample
+        texts = self.attributes, instrument.name, instrument.unit, instrument.description, sample, self.instance
         self.size = SERIES_OVERHEAD + size_of(texts)
-
-    def _track(self) -> Hashable | None:
-        if not self.sample:
-            return self.key
-        if self.instrument.shape != "histogram":
-            return None if self.sample.endswith("_created") else self.key
-        if not self.sample.endswith("_bucket"):
-            return None
-        labels = sorted(item for item in self.attributes.items() if item[0] != "le")
-        return digest(self.mode, *(text for item in labels for text in item))
+        self.track = self.key
+        if instrument.shape == "histogram" and sample.endswith("_bucket"):
+            labels = sorted(item for item in self.attributes.items() if item[0] != "le")
+            self.track = digest(self.mode, *(text for item in labels for text in item))
+        elif sample.endswith("_created") or (sample and instrument.shape == "histogram"):
+            self.track = None
 
     def latest(self, most: int | None = None) -> "list[StoredPoint]":
         """The latest points, the oldest first: at most so many."""
@@ -139,50 +125,55 @@ class Point:
     exemplars: tuple[Exemplar, ...]
 
 
-class OtlpPoint:
+class _StoredPoint:
+    __slots__ = ("series", "size", "time_ns")
+
+    def __init__(self, series: Series, time_ns: int, size: int) -> None:
+        self.series = series
+        self.time_ns = time_ns
+        self.size = size
+
+    @property
+    def origin(self) -> Origin | None:
+        """Who sent the point, None of a scrape."""
+        return self.series.origin
+
+
+class OtlpPoint(_StoredPoint):
     """A point received by OTLP; `kind` is a key of POINT_CLASSES."""
 
-    __slots__ = ("kind", "raw", "series", "size", "time_ns")
+    __slots__ = ("kind", "raw")
 
     def __init__(self, series: Series, kind: str, time_ns: int, raw: bytes) -> None:
-        self.series = series
+        super().__init__(series, time_ns, len(raw) + OTLP_POINT_OVERHEAD)
         self.kind = kind
-        self.time_ns = time_ns
         self.raw = raw
-        self.size = len(raw) + OTLP_POINT_OVERHEAD
 
     def message(self) -> Any:
-        """The OTLP message."""
         return POINT_CLASSES[self.kind].FromString(self.raw)
 
     def decode(self) -> Point:
-        """Read everything that the point holds."""
         message = self.message()
         return Point(self.time_ns, message.start_time_unix_nano, _read(message), self.exemplars())
 
     def exemplars(self) -> tuple[Exemplar, ...]:
-        """The point's exemplars."""
         return () if self.kind == "summary" else tuple(map(read_exemplar, self.message().exemplars))
 
 
-class SamplePoint:
+class SamplePoint(_StoredPoint):
     """A scraped sample, at the time of the scrape."""
 
-    __slots__ = ("exemplar", "series", "size", "time_ns", "value")
+    __slots__ = ("exemplar", "value")
 
     def __init__(self, series: Series, time_ns: int, value: float, exemplar: SampleExemplar | None) -> None:
-        self.series = series
-        self.time_ns = time_ns
+        super().__init__(series, time_ns, SAMPLE_POINT_SIZE + (0 if exemplar is None else size_of(tuple(exemplar))))
         self.value = value
         self.exemplar = exemplar
-        self.size = SAMPLE_POINT_SIZE + (0 if exemplar is None else size_of(tuple(exemplar)))
 
     def decode(self) -> Point:
-        """The sample's value with its exemplar, if it has one."""
         return Point(self.time_ns, 0, {"value": self.value}, self.exemplars())
 
     def exemplars(self) -> tuple[Exemplar, ...]:
-        """The sample's exemplar, if it has one."""
         if self.exemplar is None:
             return ()
         labels = dict(self.exemplar.labels)
@@ -197,16 +188,13 @@ StoredPoint = OtlpPoint | SamplePoint
 
 
 def _number(message: Any) -> float:
-    kind = message.WhichOneof("value")
-    value: float = getattr(message, kind) if kind else 0
+    value: float = message.as_int or message.as_double
     return value
 
 
 def read_exemplar(message: metrics_pb2.Exemplar) -> Exemplar:
-    """Read everything that an exemplar holds."""
-    return Exemplar(
-        _number(message), message.time_unix_nano, *hex_ids(message), plain_attributes(message.filtered_attributes)
-    )
+    attributes = plain_attributes(message.filtered_attributes)
+    return Exemplar(_number(message), message.time_unix_nano, *hex_ids(message), attributes)
 
 
 #: Fields that Point has by itself, and names that are shorter than OTLP's.

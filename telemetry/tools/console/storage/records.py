@@ -6,7 +6,9 @@ holds the fields that indexes, filters and lists need, and the OTLP bytes; `deco
 
 import sys
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
+from google.protobuf.message import Message
 from opentelemetry.proto.logs.v1 import logs_pb2
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 from opentelemetry.proto.trace.v1 import trace_pb2
@@ -18,14 +20,13 @@ from telemetry.tools.console.storage.origin import Origin, Resource, Scope
 SPAN_OVERHEAD = 410
 LOG_OVERHEAD = 290
 
+TRACE_ID_BYTES, SPAN_ID_BYTES = 16, 8
 SPAN_KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
 SPAN_STATUSES = ("unset", "ok", "error")
+#: The lowest severity number of each level, as the log data model has it.
+SEVERITIES = {"trace": 1, "debug": 5, "info": 9, "warn": 13, "error": 17, "fatal": 21}
 KIND_SERVER = trace_pb2.Span.SPAN_KIND_SERVER
 STATUS_ERROR = trace_pb2.Status.STATUS_CODE_ERROR
-
-#: Ids that OTLP takes for none.
-NO_TRACE_ID = bytes(16)
-NO_SPAN_ID = bytes(8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +92,17 @@ class _Stored:
     origin: Origin
     raw: bytes
     size: int
+    message_class: ClassVar[type[Message]]
+
+    def message(self) -> Any:
+        return self.message_class.FromString(self.raw)
 
     @property
     def resource(self) -> Resource:
-        """The resource that sent the record."""
         return self.origin.resource
 
     @property
     def scope(self) -> Scope:
-        """The instrumentation scope that made the record."""
         return self.origin.scope
 
 
@@ -109,6 +112,7 @@ class StoredSpan(_Stored):
     __slots__ = (
         "end_ns", "has_links", "kind", "name", "parent_id", "span_id", "start_ns", "status", "status_code", "trace_id",
     )  # fmt: skip
+    message_class = trace_pb2.Span
 
     def __init__(self, message: trace_pb2.Span, raw: bytes, origin: Origin) -> None:
         self.trace_id = message.trace_id
@@ -129,12 +133,7 @@ class StoredSpan(_Stored):
         self.raw = raw
         self.size = len(raw) + SPAN_OVERHEAD + sys.getsizeof(self.name)
 
-    def message(self) -> trace_pb2.Span:
-        """The OTLP message."""
-        return trace_pb2.Span.FromString(self.raw)
-
     def decode(self) -> Span:
-        """Read everything that the span holds."""
         message = self.message()
         return Span(
             trace_id=self.trace_id.hex(),
@@ -148,10 +147,9 @@ class StoredSpan(_Stored):
             status_message=message.status.message,
             attributes=plain_attributes(message.attributes),
             events=tuple(
-                SpanEvent(event.name, event.time_unix_nano, plain_attributes(event.attributes))
-                for event in message.events
+                SpanEvent(each.name, each.time_unix_nano, plain_attributes(each.attributes)) for each in message.events
             ),
-            links=tuple(SpanLink(*hex_ids(link), plain_attributes(link.attributes)) for link in message.links),
+            links=tuple(SpanLink(*hex_ids(each), plain_attributes(each.attributes)) for each in message.links),
             resource=self.resource,
             scope=self.scope,
         )
@@ -161,23 +159,18 @@ class StoredLog(_Stored):
     """A log record as the store keeps it."""
 
     __slots__ = ("severity_number", "time_ns", "trace_id")
+    message_class = logs_pb2.LogRecord
 
     def __init__(self, message: logs_pb2.LogRecord, raw: bytes, origin: Origin) -> None:
         # The SDK writes zeros where a record belongs to no trace; OTLP takes every other invalid id for none, too.
-        valid = len(message.trace_id) == len(NO_TRACE_ID) and message.trace_id != NO_TRACE_ID
-        self.trace_id = message.trace_id if valid else b""
+        self.trace_id = message.trace_id if is_id(message.trace_id, TRACE_ID_BYTES) else b""
         self.severity_number = message.severity_number
         self.time_ns = message.time_unix_nano or message.observed_time_unix_nano
         self.origin = origin
         self.raw = raw
         self.size = len(raw) + LOG_OVERHEAD
 
-    def message(self) -> logs_pb2.LogRecord:
-        """The OTLP message."""
-        return logs_pb2.LogRecord.FromString(self.raw)
-
     def decode(self) -> LogRecord:
-        """Read everything that the log record holds."""
         message = self.message()
         return LogRecord(
             time_ns=self.time_ns,
@@ -187,18 +180,22 @@ class StoredLog(_Stored):
             body=plain_value(message.body),
             event_name=message.event_name,
             trace_id=self.trace_id.hex(),
-            span_id=message.span_id.hex() if self.trace_id and len(message.span_id) == len(NO_SPAN_ID) else "",
+            span_id=message.span_id.hex() if self.trace_id and len(message.span_id) == SPAN_ID_BYTES else "",
             attributes=plain_attributes(message.attributes),
             resource=self.resource,
             scope=self.scope,
         )
 
 
+def is_id(value: bytes, length: int) -> bool:
+    """Whether it is an id of so many bytes; OTLP takes one of zeros for none."""
+    return len(value) == length and any(value)
+
+
 def hex_ids(message: trace_pb2.Span.Link | metrics_pb2.Exemplar) -> tuple[str, str]:
     """Trace and span id of a reference in hex, both empty unless both are valid."""
-    trace_id, span_id = message.trace_id, message.span_id
-    valid = len(trace_id) == len(NO_TRACE_ID) and trace_id != NO_TRACE_ID and len(span_id) == len(NO_SPAN_ID)
-    return (trace_id.hex(), span_id.hex()) if valid else ("", "")
+    valid = is_id(message.trace_id, TRACE_ID_BYTES) and len(message.span_id) == SPAN_ID_BYTES
+    return (message.trace_id.hex(), message.span_id.hex()) if valid else ("", "")
 
 
 def name_of(names: tuple[str, ...], number: int) -> str:

@@ -1,12 +1,11 @@
 """How much the console keeps and one message may hold, and a first-in first-out queue bounded by number and bytes."""
 
-from abc import ABC, abstractmethod
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from operator import attrgetter
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from telemetry.tools.console.storage.origin import Origin
 
@@ -42,15 +41,17 @@ class Limits:
     record_bytes: int = MEBIBYTE // 4
 
 
-class Sized(Protocol):
-    """What knows how many bytes of the store it takes."""
+class Stored(Protocol):
+    """What is kept: the bytes of the store that it takes, and who sent it, None of a scrape."""
 
     @property
     def size(self) -> int: ...
+    @property
+    def origin(self) -> Origin | None: ...
 
 
 Item = TypeVar("Item")
-SizedT = TypeVar("SizedT", bound=Sized)
+StoredT = TypeVar("StoredT", bound=Stored)
 
 #: What one page or answer decodes at most (bytes as stored).
 _ONE_ANSWER = 4 << 20
@@ -77,64 +78,51 @@ class Retained:
     evicted: int
 
 
-class BoundedQueue(ABC, Generic[SizedT]):
+class BoundedQueue(deque[StoredT]):
     """Keeps the newest records. Not thread-safe: the `Store` holds the lock.
 
     What records share (an origin, a trace's index entry, a series) is charged for as long as one of them is kept.
     """
 
     def __init__(self, limits: SignalLimits) -> None:
+        super().__init__()
         self._limits = limits
-        self._records: deque[SizedT] = deque()
         self._bytes = 0
         self._evicted = 0
-        self._shares: dict[Origin, int] = {}
+        self._shares: Counter[Origin] = Counter()
 
-    def append(self, record: SizedT) -> None:
+    def append(self, record: StoredT, /) -> None:
         """Add the newest record, and evict the oldest ones until both limits hold."""
-        self._records.append(record)
+        super().append(record)
         self._bytes += record.size
-        while len(self._records) > self._limits.records or self._bytes > self._limits.bytes:
-            oldest = self._records.popleft()
-            self._bytes -= oldest.size
-            self._evicted += 1
-            self.forget(oldest)
+        origin = record.origin
+        if origin is not None:
+            if origin not in self._shares:
+                self._bytes += origin.size
+            self._shares[origin] += 1
+        while len(self) > self._limits.records or self._bytes > self._limits.bytes:
+            self._evict(self.popleft())
 
-    @abstractmethod
-    def forget(self, record: SizedT) -> None:
+    def _evict(self, oldest: StoredT) -> None:
+        self._bytes -= oldest.size
+        self._evicted += 1
+        origin = oldest.origin
+        if origin is not None:
+            self._shares[origin] -= 1
+            if not self._shares[origin]:
+                del self._shares[origin]
+                self._bytes -= origin.size
+        self.forget(oldest)
+
+    def forget(self, record: StoredT) -> None:
         """Remove a record, which is evicted, from the indexes."""
+        raise NotImplementedError
 
     def charge(self, size: int) -> None:
         """Add to the bytes what several records share, or subtract it when the last of them is evicted."""
         self._bytes += size
 
-    def share(self, origin: Origin) -> None:
-        """Count a record of the origin, which is charged with the first one."""
-        count = self._shares.get(origin, 0)
-        self._shares[origin] = count + 1
-        if not count:
-            self._bytes += origin.size
-
-    def release(self, origin: Origin) -> None:
-        """Count one record of the origin less."""
-        count = self._shares[origin] - 1
-        if count:
-            self._shares[origin] = count
-        else:
-            del self._shares[origin]
-            self._bytes -= origin.size
-
-    def __len__(self) -> int:
-        return len(self._records)
-
-    def __iter__(self) -> Iterator[SizedT]:
-        return iter(self._records)
-
-    def __reversed__(self) -> Iterator[SizedT]:
-        return reversed(self._records)
-
     @property
     def retained(self) -> Retained:
         """The state of the queue now."""
-        limits = self._limits
-        return Retained(len(self._records), self._bytes, limits.records, limits.bytes, self._evicted)
+        return Retained(len(self), self._bytes, self._limits.records, self._limits.bytes, self._evicted)

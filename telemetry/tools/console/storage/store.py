@@ -6,19 +6,18 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from itertools import chain, islice
 
 from prometheus_client import Metric
+from prometheus_client.samples import Sample
 
 from telemetry.tools.console.asking.calls import Calls, calls_between
-from telemetry.tools.console.counting.counts import Counters, ModeTotals
-from telemetry.tools.console.counting.fates import FATE_METRICS, Fates, started_at
+from telemetry.tools.console.counting.counts import FATE_METRICS, Counters, Fates, ModeTotals
 from telemetry.tools.console.counting.senders import SERVER_LOGGER, Sender, Senders
 from telemetry.tools.console.storage.history import SLOT_SECONDS, Figures, History
-from telemetry.tools.console.storage.logs import LogStore
 from telemetry.tools.console.storage.metrics import IncomingPoint, MetricStore, MetricSummary
 from telemetry.tools.console.storage.origin import OriginCache
 from telemetry.tools.console.storage.points import Instrument, OtlpPoint, SamplePoint, Series, StoredPoint
 from telemetry.tools.console.storage.records import KIND_SERVER, LogRecord, Span, StoredLog, StoredSpan
 from telemetry.tools.console.storage.retention import Limits, Retained
-from telemetry.tools.console.storage.spans import SpanStore, Trace, TraceSummary, summarize
+from telemetry.tools.console.storage.traces import LogStore, SpanStore, Trace, TraceSummary, summarize
 
 #: The logger of the service that writes one record per request.
 ACCESS_LOGGER = "userapi.access"
@@ -117,10 +116,11 @@ class Store:
         with self._changed:
             for family in families:
                 instrument = Instrument(family.name, "scrape", family.type, family.unit, family.documentation)
-                created = started_at(family) if f"{family.name}_total" in FATE_METRICS else {}
+                older = _older_than(self.started_ns / 1e9, family) if f"{family.name}_total" in FATE_METRICS else set()
                 for sample in family.samples:
                     series = self._metrics.scraped(target, instrument, sample)
-                    self._counters.count_sample(series, sample, time_ns, created, self.started_ns)
+                    is_older = bool(older) and _labels(sample) in older
+                    self._counters.count_sample(series, sample, time_ns, is_older=is_older)
                     self._metrics.add(SamplePoint(series, time_ns, sample.value, sample.exemplar))
                     added += 1
             self._changed.notify_all()
@@ -165,11 +165,8 @@ class Store:
     def retained(self) -> dict[str, Retained]:
         """What is kept of each signal, and what was evicted."""
         with self._changed:
-            return {
-                "spans": self._spans.retained,
-                "log_records": self._logs.retained,
-                "points": self._metrics.retained,
-            }
+            kept = self._spans.retained, self._logs.retained, self._metrics.retained
+            return dict(zip(("spans", "log_records", "points"), kept, strict=True))
 
     def wait_for(self, condition: Callable[["Store"], bool], timeout: float = 5.0) -> bool:
         """Wait until the condition holds, looking again whenever something arrives; False after `timeout` seconds."""
@@ -247,3 +244,13 @@ class Store:
         """These series, if any point of them is still kept, with what is needed to know them at these times."""
         with self._changed:
             return [(series, series.around(times_ns)) for series in several if series.points]
+
+
+def _older_than(seconds: float, family: Metric) -> set[Hashable]:
+    """The labels of the series of a counter that count since before a time (seconds since the epoch)."""
+    created = (sample for sample in family.samples if sample.name == f"{family.name}_created")
+    return {_labels(sample) for sample in created if 0 < sample.value < seconds}
+
+
+def _labels(sample: Sample) -> Hashable:
+    return frozenset(sample.labels.items())

@@ -1,15 +1,14 @@
-"""The spans of the store, indexed by trace."""
+"""The spans and the log records of the store, indexed by trace."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from operator import attrgetter
 
-from telemetry.tools.console.storage.records import KIND_SERVER, STATUS_ERROR, StoredSpan
+from telemetry.tools.console.storage.records import KIND_SERVER, STATUS_ERROR, StoredLog, StoredSpan
 from telemetry.tools.console.storage.retention import BoundedQueue, SignalLimits
 
-#: What the index takes for each trace, and for each span with links (measured on CPython 3.11; bytes).
-TRACE_OVERHEAD = 410
-LINKING_OVERHEAD = 110
+#: What an index takes for each trace, and for each span with links (measured on CPython 3.11; bytes).
+_SPANS_OVERHEAD, _LINKING_OVERHEAD, _LOGS_OVERHEAD = 410, 110, 250
 #: Later than any time of a span, which has 64 bits.
 _NEVER_NS = 1 << 64
 
@@ -59,11 +58,6 @@ class Trace(dict[bytes, StoredSpan]):
         """The spans in order of arrival, without the store's lock; none if all were evicted meanwhile."""
         return list(self.values())
 
-    def include(self, span: StoredSpan) -> None:
-        """Extend the trace's time by that of a span."""
-        self.start_ns = min(self.start_ns, span.start_ns)
-        self.end_ns = max(self.end_ns, span.end_ns)
-
 
 class SpanStore(BoundedQueue[StoredSpan]):
     """Keeps the newest spans and finds them by trace."""
@@ -81,31 +75,30 @@ class SpanStore(BoundedQueue[StoredSpan]):
         trace = self._traces.get(span.trace_id)
         if trace is None:
             trace = self._traces[span.trace_id] = Trace()
-            self.charge(TRACE_OVERHEAD)
+            self.charge(_SPANS_OVERHEAD)
         elif span.span_id in trace:
             return False
         trace[span.span_id] = span
-        trace.include(span)
+        trace.start_ns = min(trace.start_ns, span.start_ns)
+        trace.end_ns = max(trace.end_ns, span.end_ns)
         self.changes = trace.changed = self.changes + 1
         if span.has_links:
             self.linking[span] = None
-            self.charge(LINKING_OVERHEAD)
-        self.share(span.origin)
+            self.charge(_LINKING_OVERHEAD)
         self.append(span)
         return True
 
     def forget(self, span: StoredSpan) -> None:
-        self.release(span.origin)
         trace = self._traces[span.trace_id]
         del trace[span.span_id]
         if span.has_links:
             del self.linking[span]
-            self.charge(-LINKING_OVERHEAD)
+            self.charge(-_LINKING_OVERHEAD)
         trace.shortened = True
         self.changes = trace.changed = self.changes + 1
         if not trace:
             del self._traces[span.trace_id]
-            self.charge(-TRACE_OVERHEAD)
+            self.charge(-_SPANS_OVERHEAD)
 
     def latest(self, trace_id: bytes | None = None) -> list[Trace]:
         """All traces, the one that appeared last first; only one if its id is given."""
@@ -117,6 +110,37 @@ class SpanStore(BoundedQueue[StoredSpan]):
                 trace.end_ns = max(span.end_ns for span in trace.values())
                 trace.shortened = False
         return found
+
+
+class LogStore(BoundedQueue[StoredLog]):
+    """Keeps the newest log records and finds them by trace."""
+
+    def __init__(self, limits: SignalLimits) -> None:
+        super().__init__(limits)
+        # Lists, because most traces have few records and an empty deque takes ten times as much memory.
+        self._by_trace: dict[bytes, list[StoredLog]] = {}
+
+    def add(self, record: StoredLog) -> None:
+        """Keep the record."""
+        if record.trace_id:
+            # Before the append: a limit smaller than this record evicts it at once.
+            linked = self._by_trace.setdefault(record.trace_id, [])
+            if not linked:
+                self.charge(_LOGS_OVERHEAD)
+            linked.append(record)
+        self.append(record)
+
+    def forget(self, record: StoredLog) -> None:
+        if record.trace_id:
+            linked = self._by_trace[record.trace_id]
+            linked.pop(0)  # both are in order of arrival
+            if not linked:
+                del self._by_trace[record.trace_id]
+                self.charge(-_LOGS_OVERHEAD)
+
+    def latest(self, trace_id: bytes | None = None) -> Iterator[StoredLog]:
+        """The records, the newest first; only those of one trace if its id is given."""
+        return reversed(self) if trace_id is None else reversed(self._by_trace.get(trace_id, []))
 
 
 def root_of(spans: list[StoredSpan]) -> StoredSpan:
