@@ -160,7 +160,7 @@ def send(service: Service, deliver: Callable[[], None]) -> Iterator[tuple[str, i
 
 def _otlp(console: Console) -> Iterator[tuple[Series, Point]]:
     for metric in console.store.metrics():
-        for series, points in console.store.series(metric.instrument.name):
+        for series, points in console.store.series(metric.first.name):
             if series.service == SERVICE:
                 yield series, points[-1].decode()
 

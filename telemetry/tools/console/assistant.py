@@ -3,6 +3,7 @@
 Needs the package's extra `mcp`. Each answer is a JSON object of at most 40,000 characters; what its lists leave out is
 counted beside them.
 """
+# ruff: noqa: A002, PLR0917 (names that assistants see, and give)
 
 import json
 import logging
@@ -66,9 +67,9 @@ class Tools:
         """The services that have sent something: mode, processes, signals and when each came last."""
         return self._ask("/api/services")
 
-    def search_traces(  # noqa: PLR0917 (given by name)
+    def search_traces(
         self,
-        filter: Filter = "",  # noqa: A002 (the name that assistants see)
+        filter: Filter = "",
         sort: Literal["start", "duration"] = "start",
         from_time: Time = "",
         to_time: Time = "",
@@ -83,12 +84,7 @@ class Tools:
         return self._ask(f"/api/traces/{trace_id}")
 
     def search_logs(
-        self,
-        filter: Filter = "",  # noqa: A002
-        from_time: Time = "",
-        to_time: Time = "",
-        limit: Count = 20,
-        skip: Skip = 0,
+        self, filter: Filter = "", from_time: Time = "", to_time: Time = "", limit: Count = 20, skip: Skip = 0
     ) -> str:
         """Log records that match, the latest first, with attributes and the id of their trace."""
         return self._ask("/api/logs", q=filter, from_=from_time, to=to_time, limit=limit, skip=skip)

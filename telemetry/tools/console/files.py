@@ -1,12 +1,9 @@
-"""Files of OTLP JSON lines, as OpenTelemetry's file exporter writes them: made of what is kept, and read to be shown.
+"""Files of OTLP JSON lines, as OpenTelemetry's file exporter writes them: made of what is kept, read to be shown."""
 
-Each line is the JSON encoding of a TracesData, LogsData or MetricsData.
-"""
-
-import base64
 import gzip
 import re
 import zlib
+from base64 import b64decode
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -17,13 +14,11 @@ from google.protobuf.message import DecodeError, Message
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_CUMULATIVE as CUMULATIVE
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_DELTA as DELTA
 
-from telemetry.tools.console.receiving.ingest import SIGNALS
-from telemetry.tools.console.receiving.otlp_json import compact_json, json_to_protobuf
+from telemetry.tools.console.receiving.ingest import SIGNALS, TooLargeError
 from telemetry.tools.console.receiving.receiver import Refusal
-from telemetry.tools.console.receiving.wire import TooLargeError
-from telemetry.tools.console.storage.origin import Origin
+from telemetry.tools.console.receiving.receiver_http import compact_json, json_to_protobuf
 from telemetry.tools.console.storage.points import OtlpPoint
-from telemetry.tools.console.storage.records import StoredLog, StoredSpan
+from telemetry.tools.console.storage.records import Origin, StoredLog, StoredSpan
 from telemetry.tools.console.storage.store import Store
 
 _RECORDS_IN_LINE = 200
@@ -42,7 +37,7 @@ class FileError(Exception):
 
 
 def lines_of(signal: str, records: Iterable[StoredSpan | StoredLog | OtlpPoint]) -> Iterator[bytes]:
-    """The records in lines of some hundred, with their resources and scopes."""
+    """The records in lines of some hundred, each the JSON encoding of a TracesData, LogsData or MetricsData."""
     left = iter(records)
     while some := list(islice(left, _RECORDS_IN_LINE)):
         message = SIGNALS[signal].request_class()
@@ -53,7 +48,7 @@ def lines_of(signal: str, records: Iterable[StoredSpan | StoredLog | OtlpPoint])
             else:
                 _added(_scope_of(message, parents, record.origin), 2, record.raw)
         document = compact_json(json_format.MessageToDict(message, use_integers_for_enums=True))
-        yield _ID.sub(_hexadecimal, document) + b"\n"
+        yield _ID.sub(lambda found: b'"%b":"%b"' % (found[1], b64decode(found[2]).hex().encode()), document) + b"\n"
 
 
 def _added(parent: Message, number: int, raw: bytes) -> Any:
@@ -87,10 +82,6 @@ def _data_of(message: Message, parents: dict[Any, Any], point: OtlpPoint) -> Any
         if point.kind == "sum":
             data.is_monotonic = described.type == "counter"
     return parents[key]
-
-
-def _hexadecimal(found: re.Match[bytes]) -> bytes:
-    return b'"%b":"%b"' % (found[1], base64.b64decode(found[2]).hex().encode())
 
 
 def read_file(store: Store, path: Path) -> str:

@@ -1,12 +1,21 @@
 """The console as a whole: three listeners, a scraper and the store behind them."""
 
 import contextlib
-from collections.abc import Sequence
+import errno
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import InitVar, dataclass, field
-from typing import Self
+from typing import Any, Self
+from wsgiref.types import WSGIApplication
+
+from waitress import wasyncore
+from waitress.server import create_server
+from waitress.task import ThreadedTaskDispatcher
 
 from telemetry.tools.console.application import ConsoleApplication
-from telemetry.tools.console.listener import HttpListener, PortError, bind
 from telemetry.tools.console.receiving.receiver import Receiver
 from telemetry.tools.console.receiving.receiver_grpc import OtlpGrpcServer
 from telemetry.tools.console.receiving.receiver_http import OtlpHttpApplication
@@ -14,8 +23,119 @@ from telemetry.tools.console.receiving.scraper import Scraper, ScrapeTarget
 from telemetry.tools.console.storage.retention import Limits
 from telemetry.tools.console.storage.store import Store
 
-_OTLP_THREADS = 8
-_API_THREADS = 4
+_OTLP_THREADS, _API_THREADS = 8, 4
+_BACKLOG = 512
+_CONNECTIONS = 256
+_STOP_SECONDS = 1.0
+#: Bodies of at most this many bytes stay in memory; larger ones, until they are refused, go to a temporary file.
+_BODY_IN_MEMORY = 256 << 10
+_LONGEST_BODY = 64 << 20
+
+# Waitress warns whenever a request has to wait for a thread, which is normal for a slow backend.
+_quiet_queue = logging.getLogger(f"{__name__}.queue")
+_quiet_queue.setLevel(logging.ERROR)
+
+
+@dataclass(eq=False)
+class PortError(Exception):
+    """A port cannot be bound; `parameter` is the name of Console's argument (`grpc_port`, ...). One line."""
+
+    parameter: str
+    host: str
+    port: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.parameter} {self.port} on {self.host} cannot be used: {self.reason}"
+
+
+def bind(parameter: str, host: str, port: int) -> socket.socket:
+    """A bound TCP socket on the host's first address; raises PortError."""
+    if not 0 <= port <= 65535:  # noqa: PLR2004 (the range of TCP ports)
+        raise PortError(parameter, host, port, "not a port; expected 0 to 65535")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        bound = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise PortError(parameter, host, port, f"{host!r} is no address of this machine ({error})") from None
+    try:
+        # A port whose former connections still time out is free; one with a listener is not.
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except OSError as error:
+        bound.close()
+        busy = error.errno == errno.EADDRINUSE
+        raise PortError(parameter, host, port, "the port is busy" if busy else str(error.strerror)) from None
+    return bound
+
+
+class _Dispatcher(ThreadedTaskDispatcher):
+    """Waitress's threads, kept so that they can be joined."""
+
+    queue_logger = _quiet_queue
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+        self.started: list[threading.Thread] = []
+
+    def start_new_thread(self, target: Callable[[int], object], thread_no: int) -> None:
+        thread = threading.Thread(target=target, name=f"{self._name}-{thread_no}", args=(thread_no,), daemon=True)
+        self.started.append(thread)
+        thread.start()
+
+
+class HttpListener:
+    """A waitress server in threads of its own."""
+
+    def __init__(self, name: str, bound: socket.socket, application: WSGIApplication, threads: int) -> None:
+        self.port: int = bound.getsockname()[1]
+        self._dispatcher = _Dispatcher(name)
+        self._map: dict[int, Any] = {}
+        # One socket makes one server; its trigger, which the stubs do not know as such, wakes its loop.
+        self._server: Any = create_server(
+            application,
+            map=self._map,
+            _dispatcher=self._dispatcher,
+            sockets=[bound],
+            backlog=_BACKLOG,
+            connection_limit=_CONNECTIONS,
+            asyncore_use_poll=True,
+            asyncore_loop_timeout=1,
+            log_socket_errors=False,
+            inbuf_overflow=_BODY_IN_MEMORY,
+            # Waitress refuses before the body is read, so that a client which still sends may see a broken connection
+            # only. Up to here the application refuses, with an answer in the client's encoding.
+            max_request_body_size=_LONGEST_BODY,
+            ident=None,
+        )
+        self._threads = threads
+        self._loop = threading.Thread(target=self._server.run, name=f"{name}-loop", daemon=True)
+
+    def start(self) -> None:
+        self._dispatcher.set_thread_count(self._threads)
+        self._loop.start()
+
+    def stop(self) -> None:
+        """Finish the requests that run, for at most a second, close all connections and free the port."""
+        if self._loop.is_alive():
+            deadline = time.monotonic() + _STOP_SECONDS
+            # The loop has to run meanwhile: it is what sends the answers.
+            self._dispatcher.shutdown(timeout=1)
+            for thread in self._dispatcher.started:
+                thread.join(max(deadline - time.monotonic(), 0))
+            trigger = self._server.trigger
+            with trigger.lock:  # the loop may be awake already, and would close the trigger's pipe before the pull
+                trigger.thunks.append(self._close)
+                trigger.pull_trigger()
+            self._loop.join(_STOP_SECONDS)
+        else:
+            self._close()
+
+    def _close(self) -> None:
+        # A request that outlives the stop must not write to a descriptor that may have been reused.
+        self._server.pull_trigger = lambda: None
+        wasyncore.close_all(self._map, ignore_all=True)
 
 
 @dataclass(eq=False)
@@ -68,10 +188,14 @@ class Console:
             # All ports first: a busy one is reported before anything runs.
             http_socket = started.enter_context(bind("http_port", self.host, self.http_port))
             api_socket = started.enter_context(bind("api_port", self.host, self.api_port))
-            grpc_server = self._bind_grpc()
+            # grpc reports a busy port by lines on stderr; a socket raises an error.
+            bind("grpc_port", self.host, self.grpc_port).close()
+            try:
+                grpc_server = OtlpGrpcServer(self.receiver, self._netloc(self.grpc_port), self.limits.message_bytes)
+            except RuntimeError as error:
+                raise PortError("grpc_port", self.host, self.grpc_port, str(error)) from None
             started.callback(grpc_server.stop)
             self.grpc_port = grpc_server.port
-
             otlp = OtlpHttpApplication(self.receiver, self.limits.message_bytes)
             http = HttpListener("otlp-http", http_socket, otlp, _OTLP_THREADS)
             started.callback(http.stop)
@@ -84,15 +208,6 @@ class Console:
             for part in (self.receiver, grpc_server, http, api, self.scraper):
                 part.start()
             self._running = started.pop_all()
-
-    def _bind_grpc(self) -> OtlpGrpcServer:
-        # grpc reports a busy port by lines on stderr; a socket raises an error.
-        with bind("grpc_port", self.host, self.grpc_port):
-            pass
-        try:
-            return OtlpGrpcServer(self.receiver, self._netloc(self.grpc_port), self.limits.message_bytes)
-        except RuntimeError as error:
-            raise PortError("grpc_port", self.host, self.grpc_port, str(error)) from None
 
     def stop(self) -> None:
         """Finish what runs, for at most about two seconds, and free the ports; stopping twice does no harm."""

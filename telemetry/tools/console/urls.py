@@ -3,12 +3,10 @@
 from django.urls import path
 
 from telemetry.tools.console import views
-from telemetry.tools.console.openapi import ENDPOINTS
 from telemetry.tools.console.pages.lists import find, logs, traces
 from telemetry.tools.console.pages.metrics import metric, metrics
-from telemetry.tools.console.pages.modes import modes
-from telemetry.tools.console.pages.overview import overview
-from telemetry.tools.console.pages.rendering import asset
+from telemetry.tools.console.pages.modes import modes, overview
+from telemetry.tools.console.pages.rendering import ENDPOINTS, asset
 from telemetry.tools.console.pages.waterfall import trace
 
 urlpatterns = [

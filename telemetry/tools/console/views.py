@@ -18,25 +18,29 @@ from django.views.decorators.http import require_http_methods, require_POST
 from telemetry.exposition.names import label_value
 from telemetry.tools.account import as_data
 from telemetry.tools.console.asking.parameters import LOGS, TRACES, WINDOWS, Parameters, checked_trace_id
-from telemetry.tools.console.asking.query import LOG_FIELDS, TRACE_FIELDS
+from telemetry.tools.console.asking.search import LOG_FIELDS, TRACE_FIELDS
 from telemetry.tools.console.counting.accounts import accounts
 from telemetry.tools.console.files import lines_of
-from telemetry.tools.console.openapi import ENDPOINTS, OTLP_LINES, document, endpoint
-from telemetry.tools.console.pages.overview import mode_panels
-from telemetry.tools.console.pages.rendering import error, page
+from telemetry.tools.console.pages.modes import mode_panels
+from telemetry.tools.console.pages.rendering import ENDPOINTS, OTLP_LINES, endpoint, error, operation, page
 from telemetry.tools.console.receiving.faults import Faults
 from telemetry.tools.console.receiving.values import iso_time
 from telemetry.tools.console.server import Console
-from telemetry.tools.console.storage.metrics import MetricSummary
-from telemetry.tools.console.storage.origin import Resource
+from telemetry.tools.console.storage.metrics import Entry
 from telemetry.tools.console.storage.points import Series, StoredPoint
-from telemetry.tools.console.storage.records import LogRecord, Span
+from telemetry.tools.console.storage.records import LogRecord, Resource, Span
 from telemetry.tools.console.storage.retention import affordable
 from telemetry.tools.console.storage.traces import SORTS, Trace, summarize
 
 Json = dict[str, Any]
 
 _NULL_IF_EMPTY = ("_id", "event_name")
+_SAVED_TRACES, _SAVED_LOGS = (*TRACE_FIELDS, "trace_id", "q"), (*LOG_FIELDS, "trace_id", "q")
+_LISTED = 50
+_MOST_LISTED = 1000
+_POINTS = 100
+_MOST_POINTS = 10_000
+_LONGEST_FAULTS = 10_000
 
 
 def as_json(value: Any) -> Any:
@@ -73,9 +77,8 @@ def record_json(record: Span | LogRecord) -> Json:
     return {**found, "start_unix_nano": str(record.start_ns), "duration_ms": duration_ms}
 
 
-def metric_json(metric: MetricSummary) -> Json:
-    """One line of /api/metrics."""
-    return {**asdict(metric.instrument), "modes": sorted(metric.modes), "series": metric.series}
+def metric_json(metric: Entry) -> Json:
+    return {**asdict(metric.first), "modes": sorted(metric.modes), "series": metric.series}
 
 
 def series_json(series: Series, points: Sequence[StoredPoint]) -> Json:
@@ -91,22 +94,15 @@ def series_json(series: Series, points: Sequence[StoredPoint]) -> Json:
     }
 
 
-_LISTED = 50
-_MOST_LISTED = 1000
-_POINTS = 100
-_MOST_POINTS = 10_000
-_LONGEST_FAULTS = 10_000
-
-
 @page("api")
 def index(_console: Console, _parameters: Parameters) -> Json:
-    """The API's endpoints."""
     return {"endpoints": ENDPOINTS}
 
 
 @endpoint("api/openapi.json", "this API as an OpenAPI document")
 def openapi(_console: Console, _parameters: Parameters) -> Json:
-    return document()
+    info = {"title": "Telemetry console", "version": "1", "description": "What the console keeps of each signal."}
+    return {"openapi": "3.0.3", "info": info, "paths": {each.path: {"get": operation(each)} for each in ENDPOINTS}}
 
 
 @endpoint("api/summary", "counts per signal and mode, evictions, scrape targets")
@@ -148,7 +144,7 @@ def traces(console: Console, parameters: Parameters) -> Json:
 
 @endpoint("api/traces/<str:trace_id>", "the spans and log records of a trace")
 def trace(console: Console, _parameters: Parameters, trace_id: str) -> Json:
-    trace_id = checked_trace_id("trace_id", trace_id)
+    trace_id = checked_trace_id(trace_id)
     spans, records = console.store.stored_trace(trace_id), list(reversed(console.store.stored_logs(trace_id)))
     if not spans and not records:
         raise Http404(f"no spans and no log records of trace {trace_id} are kept")
@@ -174,7 +170,7 @@ def metrics(console: Console, parameters: Parameters) -> Json:
 def metric(console: Console, parameters: Parameters, name: str) -> Json:
     limit = parameters.integer("limit", _MOST_LISTED, _MOST_LISTED)
     points = parameters.integer("points", _POINTS, _MOST_POINTS)
-    described = [metric_json(item) for item in console.store.metrics() if item.instrument.name == name]
+    described = [metric_json(item) for item in console.store.metrics() if item.first.name == name]
     if not described:
         raise Http404(f"no points of metric {name} are kept; /api/metrics has the names")
     query = parameters.labels()
@@ -191,7 +187,7 @@ def metric(console: Console, parameters: Parameters, name: str) -> Json:
 @endpoint("api/logs", "the latest log records that match", LOGS)
 def logs(console: Console, parameters: Parameters) -> Json:
     limit, skip = parameters.listing(_LISTED, _MOST_LISTED)
-    kept = console.store.stored_logs(parameters.trace_id("trace_id"))
+    kept = console.store.stored_logs(parameters.trace_id())
     found = parameters.query(LOG_FIELDS).find_logs(kept, limit, skip=skip)
     return {"logs": [record_json(record.decode()) for record in found]}
 
@@ -214,22 +210,15 @@ def _window(parameters: Parameters) -> int:
 
 @endpoint("api/save", "everything that is kept, as OTLP JSON lines", content_type=OTLP_LINES)
 def save(console: Console, _parameters: Parameters) -> HttpResponseBase:
-    def lines() -> Iterable[bytes]:
-        yield from lines_of("traces", chain.from_iterable(map(Trace.spans, reversed(console.store.stored_traces()))))
-        yield from lines_of("logs", reversed(console.store.stored_logs()))
-        yield from lines_of("metrics", console.store.stored_points())
-
-    return _download("telemetry", lines())
+    store = console.store
+    traces = lines_of("traces", chain.from_iterable(map(Trace.spans, reversed(store.stored_traces()))))
+    logs, metrics = lines_of("logs", reversed(store.stored_logs())), lines_of("metrics", store.stored_points())
+    return _download("telemetry", chain(traces, logs, metrics))
 
 
-@endpoint(
-    "api/save/traces",
-    "the traces that match and their log records, as OTLP JSON lines",
-    (*TRACE_FIELDS, "trace_id", "q"),
-    OTLP_LINES,
-)
+@endpoint("api/save/traces", "matching traces and their log records, as OTLP JSON lines", _SAVED_TRACES, OTLP_LINES)
 def save_traces(console: Console, parameters: Parameters) -> HttpResponseBase:
-    store, trace_id = console.store, parameters.trace_id("trace_id")
+    store, trace_id = console.store, parameters.trace_id()
     kept = store.stored_traces(trace_id)
     found = parameters.query(TRACE_FIELDS).find_traces(kept, len(kept))
     ids = [spans[0].trace_id.hex() for spans in found] or ([trace_id] if trace_id else [])
@@ -238,15 +227,10 @@ def save_traces(console: Console, parameters: Parameters) -> HttpResponseBase:
     return _download(name, chain(lines_of("traces", chain.from_iterable(found)), lines_of("logs", records)))
 
 
-@endpoint(
-    "api/save/logs",
-    "the log records that match, as OTLP JSON lines",
-    (*LOG_FIELDS, "trace_id", "q"),
-    OTLP_LINES,
-)
+@endpoint("api/save/logs", "the log records that match, as OTLP JSON lines", _SAVED_LOGS, OTLP_LINES)
 def save_logs(console: Console, parameters: Parameters) -> HttpResponseBase:
     query = parameters.query(LOG_FIELDS)
-    kept = reversed(console.store.stored_logs(parameters.trace_id("trace_id")))
+    kept = reversed(console.store.stored_logs(parameters.trace_id()))
     return _download("logs", lines_of("logs", query.matching_logs(kept)))
 
 
@@ -262,7 +246,6 @@ def healthz(_console: Console, _parameters: Parameters) -> Json:
 
 @require_POST
 def scrape(request: HttpRequest, console: Console) -> HttpResponse:
-    """Scrape all targets now."""
     Parameters(request)
     return JsonResponse({"scrape_targets": as_json(console.scraper.scrape())})
 

@@ -8,6 +8,7 @@ from typing import Any
 from telemetry.tools.console.server import Console
 from tests.contract.translation import PROMOTED, family_name, label_name
 from tests.support.answering import Answering, Query
+from tests.tools.console.client import summaries
 
 
 @contextmanager
@@ -23,7 +24,7 @@ def backends(console: Console, mode: str) -> Iterator[dict[str, str]]:
         return {"series": [{"value": len(spans)}]}
 
     def newest_trace(_: Query) -> dict[str, Any]:
-        [newest] = console.store.traces(limit=1, mode=mode)
+        [newest] = summaries(console.store, limit=1, mode=mode)
         return {"traces": [{"traceID": newest.trace_id, "startTimeUnixNano": str(newest.start_ns)}]}
 
     def records() -> list[Any]:
@@ -56,7 +57,7 @@ def exposition(console: Console) -> str:
     """
     lines = []
     for metric in console.store.metrics():
-        for series, points in console.store.series(metric.instrument.name, points=1):
+        for series, points in console.store.series(metric.first.name, points=1):
             point, instrument = points[-1].decode(), series.instrument
             name = family_name(instrument.name, instrument.unit, instrument.type)
             name += "_count" if "count" in point.data else ""

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +17,8 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from telemetry.tools.console.server import Console
+from telemetry.tools.console.storage.store import Store
+from telemetry.tools.console.storage.traces import Trace, TraceSummary, summarize
 
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
@@ -112,6 +115,13 @@ def logs(
         }
         scope_logs.log_records.add(body=AnyValue(string_value=body), **values)
     return message
+
+
+def summaries(store: Store, *, limit: int | None = None, mode: str | None = None) -> list[TraceSummary]:
+    """The latest traces, the newest first; those in which a span has that mode."""
+    kept = filter(None, map(Trace.spans, store.stored_traces()))
+    found = (spans for spans in kept if mode is None or any(span.resource.mode == mode for span in spans))
+    return list(map(summarize, islice(found, limit)))
 
 
 def requests_total(

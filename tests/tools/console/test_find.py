@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from telemetry.tools.console.asking.calls import calls_between
 from telemetry.tools.console.receiving.ingest import SIGNALS
 from telemetry.tools.console.server import Console
 from telemetry.tools.console.storage.store import Store
+from telemetry.tools.console.storage.traces import calls_between
 from tests.tools.console.browser import Chromium
 from tests.tools.console.client import (
     TRACE_ID,

@@ -129,7 +129,7 @@ def test_metrics_of_the_sdk_arrive_with_their_values(console: Console, exporter:
     provider.shutdown()
 
     assert console.store.mode("collector").requests == 4
-    types = {item.instrument.name: item.instrument.type for item in console.store.metrics()}
+    types = {item.first.name: item.first.type for item in console.store.metrics()}
     assert types == {
         "http.server.request.duration": "histogram",
         "user.created": "counter",

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.tools.console.browser import Chromium
+from tests.tools.console.client import summaries
 from tests.tools.console.conftest import VISITS, BothModes
 
 _DURATION = r"[\d.]+ (ms|s)"
@@ -18,7 +19,7 @@ def url(both_modes: BothModes) -> str:
 
 def trace_ids(both_modes: BothModes, mode: str, name: str) -> list[str]:
     """The ids of the mode's traces with that root span, the latest first."""
-    return [trace.trace_id for trace in both_modes.console.store.traces(mode=mode) if trace.root_name == name]
+    return [trace.trace_id for trace in summaries(both_modes.console.store, mode=mode) if trace.root_name == name]
 
 
 def rows(page: Page) -> list[str]:

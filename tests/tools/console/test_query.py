@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
-from telemetry.tools.console.asking.query import QueryError, parse
-from telemetry.tools.console.asking.search import Query
-from telemetry.tools.console.openapi import ENDPOINTS
+from telemetry.tools.console.asking.search import Query, QueryError, parse
+from telemetry.tools.console.pages.rendering import ENDPOINTS
 from telemetry.tools.console.receiving.ingest import SIGNALS
 from telemetry.tools.console.server import Console
 from telemetry.tools.console.storage.store import Store

@@ -14,7 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceS
 from telemetry.tools.console.receiving.faults import Faults
 from telemetry.tools.console.server import Console
 from tests.support.service import wait_until
-from tests.tools.console.client import TRACE_ID, delayed, logs, many_ids, one_span, requests_total, traces
+from tests.tools.console.client import TRACE_ID, delayed, logs, many_ids, one_span, requests_total, summaries, traces
 
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
@@ -129,4 +129,4 @@ def test_trace_of_two_requests_is_one(console: Console, channel: grpc.Channel) -
     stub = trace_stub(channel)
     for span_id in ("01" * 8, "02" * 8):
         stub.Export(traces([(TRACE_ID, span_id)]), timeout=30)
-    assert [trace.spans for trace in console.store.traces()] == [2]
+    assert [trace.spans for trace in summaries(console.store)] == [2]

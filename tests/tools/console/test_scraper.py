@@ -106,7 +106,7 @@ def test_scrape_stores_samples_with_their_labels(store: Store, metrics: Metrics,
     totals = store.mode("direct")
     assert (totals.scraped_samples, totals.requests) == (state.samples, 3)
     assert metrics.requests[0]["accept"].startswith("application/openmetrics-text")
-    names = {item.instrument.name: item.instrument.type for item in store.metrics()}
+    names = {item.first.name: item.first.type for item in store.metrics()}
     assert names["http_server_request_duration_seconds"] == "histogram"
     assert names["user_created"] == "counter"
     series = {

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from telemetry.tools.console.listener import PortError
 from telemetry.tools.console.receiving.faults import Faults
-from telemetry.tools.console.server import Console
+from telemetry.tools.console.server import Console, PortError
 from tests.support.service import wait_until
 from tests.tools.console.client import delayed, one_span, post, request
 

@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
-from telemetry.tools.console.asking.query import parse
-from telemetry.tools.console.asking.search import Query
+from telemetry.tools.console.asking.search import Query, parse
 from telemetry.tools.console.receiving.ingest import SIGNALS, Rejection
 from telemetry.tools.console.storage.retention import Limits, SignalLimits
 from telemetry.tools.console.storage.store import Store
-from tests.tools.console.client import DELTA, TRACE_ID, logs, many_ids, one_span, requests_total, traces
+from tests.tools.console.client import DELTA, TRACE_ID, logs, many_ids, one_span, requests_total, summaries, traces
 
 SECOND = 10**9
 
@@ -26,7 +25,7 @@ def test_spans_beyond_the_number_evict_the_oldest() -> None:
     retained = store.retained()["spans"]
     assert (retained.records, retained.evicted, retained.limit_records) == (10, 15, 10)
     assert [span.span_id for span in store.spans()] == [span_id for _, span_id in many_ids(25)[15:]]
-    assert len(store.traces()) == 10
+    assert len(summaries(store)) == 10
     assert store.trace(many_ids(1)[0][0]) == []
     assert store.mode("collector").spans == store.mode("collector").server_spans == 25
 
@@ -79,7 +78,7 @@ def test_record_larger_than_the_limit_is_not_kept() -> None:
     assert [(retained.records, retained.bytes, retained.evicted) for retained in store.retained().values()] == [
         (0, 0, 1)
     ] * 3
-    assert (store.traces(), store.logs(), store.metrics()) == ([], [], [])
+    assert (summaries(store), store.logs(), store.metrics()) == ([], [], [])
 
 
 def test_log_records_of_an_evicted_trace_are_gone() -> None:
@@ -214,12 +213,12 @@ def test_summary_of_a_trace_names_its_root() -> None:
     child.resource_spans[0].scope_spans[0].spans[0].parent_span_id = bytes.fromhex("01" * 8)
     child.resource_spans[0].scope_spans[0].spans[0].end_time_unix_nano = 4 * SECOND
     take(store, "traces", child)
-    assert store.traces()[0].root_name == "SELECT"
+    assert summaries(store)[0].root_name == "SELECT"
     # The root's own parent, in the client that sent `traceparent`, never arrives.
     root = traces([(TRACE_ID, "01" * 8)], name="GET", start_time_unix_nano=SECOND, end_time_unix_nano=3 * SECOND)
     root.resource_spans[0].scope_spans[0].spans[0].parent_span_id = bytes.fromhex("09" * 8)
     take(store, "traces", root)
-    [summary] = store.traces()
+    [summary] = summaries(store)
     assert (summary.root_name, summary.start_ns, summary.duration_ns, summary.spans) == ("GET", SECOND, 3 * SECOND, 2)
     assert summary.status == "ok"
 
@@ -287,9 +286,9 @@ def test_traces_are_listed_latest_first_and_filtered() -> None:
     store = Store()
     take(store, "traces", traces(many_ids(3), mode="collector", service="a"))
     take(store, "traces", traces([("12" * 16, "01" * 8)], mode="direct", service="b"))
-    assert [trace.trace_id for trace in store.traces(limit=2)] == ["12" * 16, many_ids(3)[2][0]]
-    assert len(store.traces(mode="collector")) == 3
-    assert [trace.service for trace in store.traces(mode="direct")] == ["b"]
+    assert [trace.trace_id for trace in summaries(store, limit=2)] == ["12" * 16, many_ids(3)[2][0]]
+    assert len(summaries(store, mode="collector")) == 3
+    assert [trace.service for trace in summaries(store, mode="direct")] == ["b"]
 
 
 def test_store_takes_records_from_many_threads() -> None:
@@ -299,7 +298,7 @@ def test_store_takes_records_from_many_threads() -> None:
         for batch in range(20):
             ids = [(f"{number:08x}{batch:08x}{index:016x}", f"{index + 1:016x}") for index in range(1, 11)]
             take(store, "traces", traces(ids))
-            store.traces(limit=10)
+            summaries(store, limit=10)
             store.spans()
 
     threads = [threading.Thread(target=fill, args=(number,)) for number in range(1, 5)]
@@ -310,7 +309,7 @@ def test_store_takes_records_from_many_threads() -> None:
     assert store.mode("collector").spans == 800
     retained = store.retained()["spans"]
     assert (retained.records, retained.evicted) == (100, 700)
-    assert sum(trace.spans for trace in store.traces()) == 100
+    assert sum(trace.spans for trace in summaries(store)) == 100
 
 
 def test_wait_for_returns_when_the_records_arrive() -> None:

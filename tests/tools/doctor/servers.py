@@ -12,6 +12,7 @@ from typing import Any
 
 from telemetry.tools.console.server import Console
 from tests.support.answering import Answering, Query, Reply
+from tests.tools.console.client import summaries
 
 TIME = "2026-11-25T10:15:21.901940912Z"
 NAMES = ("alloy", "tempo", "loki", "prometheus", "grafana")
@@ -84,7 +85,7 @@ class Servers:
         return success({"resultType": "vector", "result": [sample] if requests else []})
 
     def _exemplars(self) -> dict[str, Any]:
-        newest = self._console.store.traces(limit=1, mode="collector")
+        newest = summaries(self._console.store, limit=1, mode="collector")
         exemplars = [{"labels": {"trace_id": one.trace_id}, "value": "0.01", "timestamp": time()} for one in newest]
         return success([{"seriesLabels": LABELS, "exemplars": exemplars}])
 

@@ -8,7 +8,7 @@ from telemetry.tools.compare.counts.store import ConsoleStore
 from telemetry.tools.compare.setups.route import Variant
 from telemetry.tools.compare.upstream import Upstream
 from telemetry.tools.compare.upstream.sentry_sink import SentrySink
-from telemetry.tools.console.storage.origin import UNKNOWN_MODE
+from telemetry.tools.console.storage.records import UNKNOWN_MODE
 from telemetry.tools.console.storage.store import ACCESS_LOGGER
 
 

@@ -2,15 +2,13 @@
 
 import re
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Any
 
 from django.http import HttpRequest
 
-from telemetry.tools.console.asking.query import LOG_FIELDS, TRACE_FIELDS, QueryError, label_term, parse, term
-from telemetry.tools.console.asking.search import Query
-
-Read = TypeVar("Read")
+from telemetry.tools.console.asking.search import LOG_FIELDS, TRACE_FIELDS, Query, QueryError, label_term, parse, term
 
 #: What lists of traces and of log records can be asked for.
 TRACES = (*TRACE_FIELDS, "q", "sort", "skip", "limit")
@@ -24,21 +22,20 @@ _INTEGER = re.compile(r"[0-9]{1,10}")
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")
 
 
+@dataclass(eq=False)
 class ParameterError(ValueError):
     """A bad parameter; the message names it, its value and what is expected."""
 
-    def __init__(self, parameter: str, value: str, expected: str) -> None:
-        super().__init__(f"{parameter} is {value!r}; expected {expected}")
-        self.parameter = parameter
-        self.value = value
-        self.expected = expected
+    parameter: str
+    value: str
+    expected: str
+
+    def __str__(self) -> str:
+        return f"{self.parameter} is {self.value!r}; expected {self.expected}"
 
 
 class Parameters:
-    """The query parameters of a request, all of which must be among `names` and given once.
-
-    `blank` says that an empty value means none: a form sends all its fields.
-    """
+    """A request's query parameters: among `names`, given once; with `blank`, as in forms, an empty value means none."""
 
     def __init__(self, request: HttpRequest, *names: str, blank: bool = False) -> None:
         #: The parameters that are set, as they were sent.
@@ -82,7 +79,6 @@ class Parameters:
         return int(value)
 
     def listing(self, usual: int, most: int) -> tuple[int, int]:
-        """`limit` and `skip` of a list."""
         return self.integer("limit", usual, most), self.integer("skip", 0, _MOST_SKIPPED)
 
     def choice(self, name: str, choices: Collection[str]) -> str | None:
@@ -92,21 +88,20 @@ class Parameters:
             raise ParameterError(name, value, ", ".join(choices))
         return value
 
-    def trace_id(self, name: str) -> str | None:
-        """A trace id in lower-case hex, None if absent."""
-        value = self.given.get(name)
-        return None if value is None else checked_trace_id(name, value)
+    def trace_id(self) -> str | None:
+        """The trace id in lower-case hex, None if absent."""
+        return checked_trace_id(self.given["trace_id"]) if "trace_id" in self.given else None
 
 
-def _checked(name: str, value: str, read: Callable[[str], Read]) -> Read:
+def _checked(name: str, value: str, read: Callable[[str], Any]) -> Any:
     try:
         return read(value)
     except QueryError as error:
         raise ParameterError(name, value, str(error)) from None
 
 
-def checked_trace_id(name: str, value: str) -> str:
+def checked_trace_id(value: str) -> str:
     """The trace id in lower case; raises ParameterError."""
     if not _TRACE_ID.fullmatch(value.lower()):
-        raise ParameterError(name, value, "32 hexadecimal digits")
+        raise ParameterError("trace_id", value, "32 hexadecimal digits")
     return value.lower()

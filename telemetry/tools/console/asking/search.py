@@ -1,34 +1,122 @@
-"""Searches in stored spans and log records, which are decoded only where their bytes match.
+"""The one filter of pages and API, and its searches: `http.route=/users/{id} status=error duration>200ms "some text"`.
 
-A full store has 50,000 of each, so whatever is known of a term before the first record is worked out once: a term
-becomes one check of a trace or record.
+A term is `NAME=VALUE` (also `!=`, and `>`, `>=`, `<`, `<=` for numbers) or a text. NAME is one of those below or an
+attribute of the span or log record, of its events, or of its resource. A trace matches if each term matches one of its
+spans (not all of them the same one). Each term becomes one check; records are decoded only where their bytes can match.
 """
 
+import operator
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import chain, filterfalse, islice
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any
 
-from telemetry.tools.console.asking.query import OPERATORS, TEXT, Term, number_of
 from telemetry.tools.console.receiving.values import PlainValue, plain_value
-from telemetry.tools.console.storage.origin import Origin
-from telemetry.tools.console.storage.records import (
-    SPAN_KINDS,
-    STATUS_ERROR,
-    LogRecord,
-    Span,
-    StoredLog,
-    StoredSpan,
-    name_of,
-)
+from telemetry.tools.console.storage.records import SEVERITIES, STATUS_ERROR, LogRecord, Origin, StoredLog, StoredSpan
 from telemetry.tools.console.storage.retention import affordable
 from telemetry.tools.console.storage.store import Store
 from telemetry.tools.console.storage.traces import SORTS, Trace, has_failed, root_of
 
+#: The parameters that stand for terms, which forms have as fields: name and operator of each.
+TRACE_FIELDS = {
+    "mode": ("mode", "="), "service": ("service", "="), "route": ("http.route", "="), "status": ("status", "="),
+    "min_ms": ("duration", ">="), "from": ("time", ">="), "to": ("time", "<="),
+}  # fmt: skip
+LOG_FIELDS = {
+    "mode": ("mode", "="), "service": ("service", "="), "logger": ("logger", "="), "severity": ("severity", ">="),
+    "from": ("time", ">="), "to": ("time", "<="),
+}  # fmt: skip
+
+#: Values of `status`: no error in any span, one in any, one in a request; the status of the answer.
+STATUSES = ("ok", "error", "failed", "2xx", "3xx", "4xx", "5xx")
+
+_MOST_TERMS = 20
+_TERM = re.compile(
+    r"""(?:(?P<name>[^\s"=<>!]+)(?P<operator>!=|>=|<=|=|>|<))?(?P<value>"(?:[^"\\]|\\.)*"(?=\s|$)|\S+)"""
+)
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+#: How a value compares to a term's; what `!=` is about is negated where all values have been looked at.
+OPERATORS: dict[str, Callable[[float, float], bool]] = {
+    ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le, "=": operator.eq, "!=": operator.eq,
+}  # fmt: skip
+_UNITS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "": 10**6}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|)")
+#: The name of a term that is a text.
+TEXT = ""
+
+
+class QueryError(ValueError):
+    """A query that cannot be read; the message says what is expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One condition; `name` is empty for a text. `number` is the value where it is one (durations in nanoseconds)."""
+
+    name: str
+    operator: str
+    value: str
+    number: float | None = None
+
+
+def parse(text: str, make: Callable[[str, str, str], Term] | None = None) -> tuple[Term, ...]:
+    """Read the terms of a query, each made by `term` or `make`; raises QueryError."""
+    terms = []
+    for found in _TERM.finditer(text):
+        value = found["value"]
+        if _QUOTED.fullmatch(value):
+            value = re.sub(r"\\(.)", r"\1", value[1:-1])
+        terms.append((make or term)(found["name"] or TEXT, found["operator"] or "=", value))
+    if len(terms) > _MOST_TERMS:
+        raise QueryError(f"at most {_MOST_TERMS} terms")
+    return tuple(terms)
+
+
+def term(name: str, sign: str, value: str) -> Term:
+    """A condition; raises QueryError if the value cannot be compared like that."""
+    number = None
+    if name == "duration":
+        found = _DURATION.fullmatch(value)
+        if found is None:
+            raise QueryError("a duration such as 200ms, 1.5s, 300us or 2m")
+        number = float(found[1]) * _UNITS[found[2]]
+    elif name == "severity":
+        if value.lower() not in SEVERITIES:
+            raise QueryError(", ".join(SEVERITIES))
+        number = SEVERITIES[value.lower()]
+    elif name == "time":
+        try:
+            time = datetime.fromisoformat(value)
+            microseconds = int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1e6)
+        except (ValueError, OverflowError):
+            raise QueryError("a time such as 2026-11-28T09:30:00, in UTC") from None
+        # A time is written in microseconds at best, and includes all that is in the last one.
+        number = microseconds * 1000 + (999 if sign in {"<=", ">"} else 0)
+    elif name == "status" and (sign not in {"=", "!="} or value not in STATUSES):
+        raise QueryError(", ".join(STATUSES))
+    return label_term(name, sign, value) if number is None else Term(name, sign, value, number)
+
+
+def label_term(name: str, sign: str, value: str) -> Term:
+    """A condition on an attribute of any name; raises QueryError if the value cannot be compared like that."""
+    number = number_of(value)
+    if sign not in {"=", "!="} and number is None:
+        raise QueryError(f"a number after {name}{sign}")
+    return Term(name, sign, value, number)
+
+
+def number_of(value: str) -> float | None:
+    try:
+        return float(value)
+    except ValueError:
+        return None
+
+
 #: What is remembered of searches that found no more than this.
 _MOST_SEARCHES, _MOST_MATCHED = 16, 1000
-Searched = TypeVar("Searched")
 Check = Callable[[Any], bool]
 Spans = list[StoredSpan]
 Value = Callable[[Any], Any]
@@ -41,10 +129,7 @@ class Query:
         self.terms = tuple(sorted(terms, key=lambda term: (_COSTS.get(term.name, 2), term.operator == "!=")))
 
     def find_traces(self, traces: Iterable[Trace], limit: int, skip: int = 0, sort: str = "start") -> list[Spans]:
-        """The spans of the `limit` traces that match after the first `skip`, the latest or the longest first.
-
-        A trace matches if each term matches one of its spans (not all of them the same one).
-        """
+        """The spans of the `limit` traces that match after the first `skip`, the latest or the longest first."""
         return [spans for _, spans in islice(self._traces(traces, sort), skip, skip + limit)]
 
     def _traces(self, traces: Iterable[Trace], sort: str) -> Iterator[tuple[Trace, Spans]]:
@@ -80,7 +165,7 @@ class Query:
         """Whether each term matches a label of a metric's series."""
         return any(self._matching(_check_of_labels, [labels]))
 
-    def _matching(self, check_of: Callable[[Term], Check], items: Iterable[Searched]) -> Iterator[Searched]:
+    def _matching(self, check_of: Callable[[Term], Check], items: Iterable[Any]) -> Iterator[Any]:
         for term in self.terms:
             items = (filterfalse if term.operator == "!=" else filter)(check_of(term), items)
         return iter(items)
@@ -180,7 +265,7 @@ _TEXTS_OF_ORIGIN: dict[str, Value] = {
     "service": attrgetter("origin.resource.service"),
     "logger": attrgetter("origin.scope.name"),
 }
-_TEXTS_OF_SPAN = _TEXTS_OF_ORIGIN | {"name": attrgetter("name"), "kind": lambda span: name_of(SPAN_KINDS, span.kind)}
+_TEXTS_OF_SPAN = _TEXTS_OF_ORIGIN | {"name": attrgetter("name"), "kind": attrgetter("kind_name")}
 _NUMBERS_OF_LOG = {"severity": attrgetter("severity_number"), "time": attrgetter("time_ns")}
 _NUMBERS_OF_TRACE = {"duration": attrgetter("duration_ns"), "time": attrgetter("start_ns")}
 _COSTS = dict.fromkeys(("status", *_NUMBERS_OF_TRACE, *_NUMBERS_OF_LOG), 0) | dict.fromkeys(_TEXTS_OF_SPAN, 1)
@@ -194,7 +279,7 @@ def linking_to(trace_id: str, linking: Iterable[StoredSpan], limit: int) -> list
     return list(islice(linked, limit))
 
 
-def _words(record: Span | LogRecord) -> Iterator[str]:
+def _words(record: Any) -> Iterator[str]:
     if isinstance(record, LogRecord):
         return _texts([record.attributes, record.event_name, record.body])
     names = [record.name, record.status_message, *(event.name for event in record.events)]

@@ -1,7 +1,4 @@
-"""One metric over time, received or scraped: increases or values of each series in equal steps.
-
-What a series had counted at any time is interpolated from the points before and after that.
-"""
+"""One metric over time, received or scraped: increases or values in equal steps, interpolated between points."""
 
 import math
 from bisect import bisect_right
@@ -16,9 +13,10 @@ from telemetry.exposition.names import label_value
 from telemetry.tools.console.receiving.values import size_of
 from telemetry.tools.console.storage import buckets
 from telemetry.tools.console.storage.buckets import MOST_BUCKETS, Buckets
-from telemetry.tools.console.storage.points import Exemplar, OtlpPoint, SamplePoint, Series, StoredPoint, read_exemplar
+from telemetry.tools.console.storage.points import Exemplar, OtlpPoint, SamplePoint, Series, SeriesPoints, StoredPoint
 
-Group = Sequence[tuple[Series, Sequence[StoredPoint]]]
+#: The series that make one track.
+Group = Sequence[SeriesPoints]
 
 #: A value that has not been renewed for so long is no longer drawn (seconds).
 _STALE = 60.0
@@ -42,7 +40,6 @@ class Grid:
 
     @property
     def times(self) -> list[float]:
-        """The ends of the steps."""
         return [self.start + self.width * (step + 1) for step in range(self.steps)]
 
 
@@ -61,9 +58,9 @@ class Track:
     exemplars: list[Exemplar] = field(default_factory=list)
 
 
-def groups(series: Iterable[tuple[Series, Sequence[StoredPoint]]]) -> list[Group]:
+def groups(series: Iterable[SeriesPoints]) -> list[Group]:
     """The series of one metric of one source, those together that make one track."""
-    grouped: dict[Any, list[tuple[Series, Sequence[StoredPoint]]]] = {}
+    grouped: dict[Any, list[SeriesPoints]] = {}
     for each, points in series:
         if points and each.track is not None:
             grouped.setdefault(each.track, []).append((each, points))
@@ -92,18 +89,20 @@ def _track(group: Group, grid: Grid, names: Mapping[str, str], first_ns: int) ->
     if series.instrument.shape == "gauge":
         track.values = _values(points, grid)
         return track
-    counted = _CountedSeries(group)
+    counted, states = _CountedSeries(group), []
     if series.delta:
         track.gains = _deltas(points, grid)
     else:
-        states = [counted.at(edge) for edge in grid.edges_ns]
+        states = list(map(counted.at, grid.edges_ns))
         track.gains = [
             _gain(before, after, grid.start + grid.width * step, first_ns)
             for step, (before, after) in enumerate(pairwise(states))
         ]
         if counted.last_ns > (grid.times[-1] - _STALE) * 1e9:
             track.pending = max((step for step, state in enumerate(states) if state is not None), default=0)
-    track.exemplars = counted.exemplars(int(grid.start * 1e9))
+    known = [*filter(None, states), counted.latest()]
+    unique = {(each.trace_id, each.span_id, each.value): each for state in known for each in state.exemplars}
+    track.exemplars = [each for each in unique.values() if each.trace_id and each.time_ns >= grid.start * 1e9]
     return track
 
 
@@ -160,19 +159,13 @@ class _CountedSeries:
         # The buckets of one scrape have one time; a bucket that appeared later has fewer points.
         self._points = [(_bound(series), points) for series, points in group[:MOST_BUCKETS]]
         self._longest = max((points for _, points in self._points), key=len)
-        #: The time of the last point.
         self.last_ns = self._longest[-1].time_ns
-        self._exemplars: dict[tuple[str, str, float], Exemplar] = {}
         self._state = cache(self._decoded)
 
     def at(self, time_ns: int) -> _State | None:
-        """The counts at a time in nanoseconds since the epoch; None before the first and after the last point."""
-        state = _remembered.get((self._series, time_ns)) or self._at(time_ns)
-        if state is not None:
-            self._keep(state.exemplars)
-        return state
-
-    def _at(self, time_ns: int) -> _State | None:
+        """The state at a time in nanoseconds since the epoch; None before the first and after the last point."""
+        if remembered := _remembered.get((self._series, time_ns)):
+            return remembered
         after = bisect_right(self._longest, time_ns, key=attrgetter("time_ns"))
         if after == 0 or (after == len(self._longest) and self.last_ns < time_ns):
             return None
@@ -197,7 +190,7 @@ class _CountedSeries:
             message, exemplars = newest.message(), []
             if newest.kind != "summary" and message.exemplars:
                 # A point may have one for each bucket: the highest one is the most interesting.
-                exemplars.append(read_exemplar(max(message.exemplars, key=lambda each: each.as_double or each.as_int)))
+                exemplars.append(Exemplar.read(max(message.exemplars, key=lambda each: each.as_double or each.as_int)))
             return _State(buckets.of_message(newest.kind, message), message.start_time_unix_nano, exemplars)
         samples: dict[float, float] = {}
         exemplars = []
@@ -212,16 +205,10 @@ class _CountedSeries:
         counts = buckets.of_cumulative(samples) if is_histogram else buckets.of_value(sum(samples.values()))
         return _State(counts, 0, exemplars)
 
-    def _keep(self, exemplars: Sequence[Exemplar]) -> None:
-        for exemplar in exemplars:
-            if exemplar.trace_id:
-                self._exemplars[exemplar.trace_id, exemplar.span_id, exemplar.value] = exemplar
-
-    def exemplars(self, begin_ns: int) -> list[Exemplar]:
-        """The highest exemplar of each point that was asked for, and all of the last point, from `begin_ns` on."""
-        self._keep(self._state(len(self._longest) - 1).exemplars)
-        self._keep(self._longest[-1].exemplars()[:_MOST_EXEMPLARS])
-        return [exemplar for exemplar in self._exemplars.values() if exemplar.time_ns >= begin_ns]
+    def latest(self) -> _State:
+        """The state at the last point, with all its exemplars."""
+        state = self._state(len(self._longest) - 1)
+        return state._replace(exemplars=[*state.exemplars, *self._longest[-1].exemplars()[:_MOST_EXEMPLARS]])
 
 
 def _bound(series: Series) -> float:

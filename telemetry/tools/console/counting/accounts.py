@@ -1,6 +1,6 @@
 """How much of what the senders recorded has arrived, by mode and signal, in the form of `manage.py audit`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from telemetry.config import Signal
@@ -19,10 +19,10 @@ def accounts(store: Store, targets: Sequence[TargetState] = ()) -> dict[str, lis
     The senders' counts come with their metrics, later than the items. What has arrived beyond them is left out, so an
     account is of the moment of the last metrics.
     """
-    totals, fates, senders = store.totals(), store.fates(), store.senders()
+    fates, senders = store.fates(), store.senders()
     return {
-        mode: list(_of_mode(counted, fates.get(mode, Fates()), [one for one in senders if one.mode == mode], targets))
-        for mode, counted in totals.items()
+        mode: list(_of_mode(totals, fates.get(mode, Fates()), [one for one in senders if one.mode == mode], targets))
+        for mode, totals in store.totals().items()
     }
 
 
@@ -32,42 +32,27 @@ def stored_share(found: Sequence[Account]) -> str | None:
     return percent(min(known)) if known else None
 
 
-def _of_mode(totals: ModeTotals, fates: Fates, senders: list[Sender], targets: Sequence[TargetState]) -> list[Account]:
+def _of_mode(
+    totals: ModeTotals, fates: Fates, senders: list[Sender], targets: Sequence[TargetState]
+) -> Iterator[Account]:
+    ended = fates.signals.get(ITEMS["metrics"])
+    made = fates.made if ended is None else {**fates.made, ITEMS["metrics"]: ended.total()}
     arrived: dict[Signal, tuple[int, int | None]] = {
         "traces": (totals.spans, totals.duplicate_spans),
         "logs": (totals.log_records, None),
+        "metrics": (totals.data_points, None),
     }
-    found = []
     for signal, (items, twice) in arrived.items():
         name = ITEMS[signal]
-        if name in fates.made:
-            stored = Stored(_NAME, items - fates.before.get(name, 0), twice, _newest(senders, signal))
-            found.append(_account(signal, fates, fates.made[name], stored))
-    ended = fates.signals.get(ITEMS["metrics"])
-    if ended is not None:
-        stored = Stored(_NAME, totals.data_points, None, _newest(senders, "metrics"))
-        found.append(_account("metrics", fates, ended.total(), stored))
-    elif totals.scraped_samples and targets:
-        found.append(_scraped(targets))
-    return found
-
-
-def _account(signal: Signal, fates: Fates, made: int, stored: Stored) -> Account:
-    name = ITEMS[signal]
-    confirmed, lost = fates.delivered(name) or 0, fates.lost(name)
-    account = Account(signal, Recorded(made, confirmed, lost, fates.waiting(name)), None, stored)
-    return replace(account, stored=replace(stored, items=account.distinct))
-
-
-def _scraped(targets: Sequence[TargetState]) -> Account:
-    brought, failed = sum(one.scrapes - one.failures for one in targets), sum(one.missed for one in targets)
-    newest = max((target.last_scrape_ns for target in targets if target.up), default=0) / 1e9
-    lost = {"scrape failed": failed} if failed else {}
-    stored = Stored(_NAME, brought, None, newest or None)
-    return Account("metrics", Recorded(brought + failed, brought, lost, unit="scrapes"), None, stored)
-
-
-def _newest(senders: list[Sender], signal: Signal) -> float | None:
-    """Return when the signal came last, in seconds since the epoch."""
-    newest = max((sender.signals.get(signal, 0) for sender in senders), default=0)
-    return newest / 1e9 or None
+        if name in made:
+            recorded = Recorded(made[name], fates.delivered(name) or 0, fates.lost(name), fates.waiting(name))
+            # When the signal came last, in seconds since the epoch.
+            newest = max((sender.signals.get(signal, 0) for sender in senders), default=0) / 1e9 or None
+            stored = Stored(_NAME, items - fates.before.get(name, 0), twice, newest)
+            account = Account(signal, recorded, None, stored)
+            yield replace(account, stored=replace(stored, items=account.distinct))
+    if ended is None and totals.scraped_samples and targets:
+        brought, failed = sum(one.scrapes - one.failures for one in targets), sum(one.missed for one in targets)
+        newest = max((target.last_scrape_ns for target in targets if target.up), default=0) / 1e9 or None
+        recorded = Recorded(brought + failed, brought, {"scrape failed": failed} if failed else {}, unit="scrapes")
+        yield Account("metrics", recorded, None, Stored(_NAME, brought, None, newest))

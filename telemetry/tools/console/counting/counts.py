@@ -1,13 +1,10 @@
-"""What has arrived since the start, and what its senders count of it, by mode; eviction does not change it.
-
-In `otel.sdk.*` senders report of their records how many were made, delivered and lost.
-"""
+"""What has arrived since the start, and what its senders count of it in `otel.sdk.*`, by mode, evicted or not."""
 
 import copy
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from prometheus_client.samples import Sample
 
@@ -44,21 +41,16 @@ class ModeTotals:
         return max(self.requests_otlp, self.requests_scraped)
 
     def count_server_span(self, service: str) -> None:
-        """Count a span of kind SERVER."""
         self.server_spans += 1
-        services = self.server_spans_by_service
-        service = _bounded(service, services, _DISTINCT_NAMES)
-        services[service] = services.get(service, 0) + 1
+        service = _bounded(service, self.server_spans_by_service, _DISTINCT_NAMES)
+        self.server_spans_by_service[service] = self.server_spans_by_service.get(service, 0) + 1
 
 
 CountsT = TypeVar("CountsT")
 
 
 class ByMode(dict[str, CountsT]):
-    """What is counted of each mode, made when it is first asked for; `most` modes, then one for all others.
-
-    Not thread-safe: the `Store` holds the lock.
-    """
+    """What is counted of each mode, made when it is first asked for; `most` modes, then one for all others."""
 
     def __init__(self, make: Callable[[], CountsT], most: int = _DISTINCT_NAMES) -> None:
         super().__init__()
@@ -69,7 +61,6 @@ class ByMode(dict[str, CountsT]):
         return self.setdefault(_bounded(mode, self, self._most), self._make())
 
     def snapshot(self) -> dict[str, CountsT]:
-        """A copy by mode."""
         return {mode: copy.deepcopy(counts) for mode, counts in self.items()}
 
 
@@ -83,11 +74,9 @@ _LONGEST_REASON = 100
 _JOURNAL_FULL = "journal_full"
 _OF_JOURNAL = {"traces": "spans", "logs": "log records"}
 
-Role = Literal["recorded", "ended", "dropped", "journal"]
-
 #: Counters of the SDK and of the journal: which signal they count, and what: items that were recorded, that ended
 #: (delivered without an `error.type`), that were dropped before (with one), or that found no room in a journal.
-_COUNTERS: dict[str, tuple[str, Role]] = {
+_COUNTERS: dict[str, tuple[str, str]] = {
     "otel.sdk.span.started": ("spans", "recorded"),
     "otel.sdk.log.created": ("log records", "recorded"),
     "otel.sdk.exporter.span.exported": ("spans", "ended"),
@@ -135,10 +124,7 @@ class Fates:
         return sum(sum(self.lost(signal).values()) for signal in ("spans", "log records"))
 
     def add(self, metric: str, labels: Mapping[str, object], gain: int) -> None:
-        """Count what a series of `metric` (a key of FATE_METRICS) has gained.
-
-        `labels` are its attributes, by their names in OpenTelemetry or in a scrape.
-        """
+        """Count what a series of a metric in FATE_METRICS has gained; labels may have their names in a scrape."""
         signal, role = FATE_METRICS[metric]
         reason = _label(labels, "error.type")[:_LONGEST_REASON]
         if role == "journal":
@@ -206,7 +192,7 @@ class Counters:
             self._add(mode, name, attributes, gain, is_older=is_first and 0 < point.start_ns < since_ns)
 
     def count_sample(self, series: Series, sample: Sample, time_ns: int, *, is_older: bool) -> None:
-        """Count a scraped sample, and what its series has gained, which `is_older` says of the console itself."""
+        """Count a scraped sample, and what its series has gained; `is_older`: it counted before the console did."""
         totals = self.totals[series.mode]
         totals.scraped_samples += 1
         if sample.name != SCRAPED_SAMPLE and sample.name not in FATE_METRICS:

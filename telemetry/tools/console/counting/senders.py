@@ -5,8 +5,7 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field, replace
 
 from telemetry.tools.console.receiving.values import PlainValue, size_of
-from telemetry.tools.console.storage.origin import Resource
-from telemetry.tools.console.storage.records import StoredLog
+from telemetry.tools.console.storage.records import Resource, StoredLog
 
 #: The logger of the record with which a worker reports its start, and the beginning of its body.
 SERVER_LOGGER = "telemetry.server"
@@ -19,10 +18,9 @@ _SILENT_NS = 30 * 10**9
 
 @dataclass(slots=True)
 class Sender:
-    """One process, or one scrape target; times in nanoseconds since the epoch.
+    """One process; times in nanoseconds since the epoch, in `signals` when each signal came last.
 
-    `signals` has the time at which each signal came last. `report` are the attributes of its start record, None if
-    that never came; `report_ns` is when it started.
+    `report` are the attributes of its start record, None if that never came; `report_ns` is when it started.
     """
 
     mode: str

@@ -1,25 +1,40 @@
 """Charts over time, which a template draws as SVG in the page; those of one metric, and a histogram as a heat map."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from telemetry.tools.console.asking.timeline import Grid, Track
 from telemetry.tools.console.pages.formats import BYTES, in_unit, number, time_of_day
-from telemetry.tools.console.pages.modes import colour_of, ordered
 from telemetry.tools.console.storage.buckets import Buckets, added, quantile
 from telemetry.tools.console.storage.metrics import Entry
 from telemetry.tools.console.storage.points import Exemplar
 
-#: The drawing and, in it, the area of the values; the template `chart.html` has the same numbers.
+#: The drawing and, in it, the area of the values; the template `parts.html` has the same numbers.
 LEFT, RIGHT, TOP, BOTTOM = 84, 616, 8, 196
 _LINES = 4
 #: Larger values are in the table only.
 _LARGEST = 1e300
 _TIME_STEPS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 3600, 7200, 14400, 43200, 86400)
 _TIME_LABELS = 5
+#: The modes of the service; each keeps its colour when the other is not there.
+MODES = ("collector", "direct")
+#: The style sheet's colours of lines.
+_COLOURS = 8
+
+
+def ordered(modes: Iterable[str]) -> list[str]:
+    """The service's modes first, then others by name."""
+    known = set(modes)
+    return [mode for mode in MODES if mode in known] + sorted(known - set(MODES))
+
+
+def colour_of(mode: str, modes: Iterable[str]) -> int:
+    """The number of a mode's colour; a mode that is not among `modes` has the first one after the service's."""
+    known = ordered({*MODES, *modes})
+    return known.index(mode) % _COLOURS if mode in known else len(MODES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +59,7 @@ class Dot:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A chart over time with all that a page shows of it. `times` are seconds since the epoch, in equal steps.
-
-    `binary` says that the values are bytes, whose ticks are at KiB, MiB and so on.
-    """
+    """A chart; `times` are seconds since the epoch, in equal steps; ticks of `binary` values are at KiB, MiB, ..."""
 
     title: str
     times: Sequence[float]
@@ -59,7 +71,6 @@ class Chart:
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to draw."""
         return not self.dots and all(value is None for line in self.lines for value in line.values)
 
     @property
@@ -135,8 +146,6 @@ def _time_labels(first: float, last: float) -> list[float]:
     return [float(begin + index * step) for index in range(int((last - begin) // step) + 1)]
 
 
-Value = TypeVar("Value")
-
 _MOST_LINES = 6
 _SHARES = (0.5, 0.95, 0.99)
 _NONE = "(none)"
@@ -190,7 +199,7 @@ def _line(entry: Entry, found: Sequence[Track], grid: Grid) -> list[float | None
     return _complete(found, [sum(known) / grid.width if known else None for known in totals])
 
 
-def _complete(found: Sequence[Track], steps: Sequence[Value | None]) -> list[Value | None]:
+def _complete(found: Sequence[Track], steps: Sequence[Any]) -> list[Any]:
     """None from the step on from which a sender has not reported its counts yet."""
     pending = min((track.pending for track in found), default=0)
     return [*steps[:pending], *[None] * len(steps[pending:])]

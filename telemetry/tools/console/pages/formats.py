@@ -2,10 +2,7 @@
 
 import json
 import math
-from collections.abc import Sized
 from datetime import UTC, datetime
-from itertools import islice
-from typing import Any
 
 from markupsafe import Markup
 
@@ -16,11 +13,10 @@ from telemetry.tools.console.storage.records import LogRecord
 BYTES = frozenset({"By", "bytes"})
 NOTHING = "\N{EN DASH}"
 _DURATIONS = ((1.0, 1.0, "s"), (1e-3, 1e3, "ms"), (1e-6, 1e6, "\N{MICRO SIGN}s"), (1e-9, 1e9, "ns"))
-_BYTES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+_BYTES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B"))
 _MANY = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 _SMALLEST, _LARGEST = 1e-6, 1e15
 _TEXT_LENGTH = 4096
-_MOST_ITEMS = 100
 _LINE_LENGTH = 60
 
 
@@ -61,24 +57,18 @@ def percent(value: float | None) -> str:
 
 def size(value: float) -> str:
     """Bytes with their best unit."""
-    for least, unit in _BYTES:
-        if value >= least:
-            return f"{number(value / least)} {unit}"
-    return f"{number(value)} B"
+    least, unit = next(one for one in _BYTES if value >= one[0] or one[0] == 1)
+    return f"{number(value / least)} {unit}"
 
 
 def in_unit(value: float | None, unit: str) -> str:
     """A value of a metric with its unit of OpenTelemetry or Prometheus."""
-    if value is None:
-        return NOTHING
-    if unit in {"s", "seconds"}:
-        return seconds(value) if value >= 0 else number(value)
-    if unit in BYTES:
-        return size(value) if value >= 0 else number(value)
-    for least, letter in _MANY:
-        if abs(value) >= least * 10:
-            return f"{number(value / least)} {letter}"
-    return number(value)
+    if value is not None and value >= 0 and unit in BYTES:
+        return size(value)
+    if value is None or (value >= 0 and unit in {"s", "seconds"}):
+        return seconds(value)
+    least, letter = next((one for one in _MANY if abs(value) >= one[0] * 10), (1, ""))
+    return f"{number(value / least)} {letter}".rstrip()
 
 
 def time_of_day(time: float) -> str:
@@ -107,16 +97,6 @@ def plain(value: PlainValue) -> str:
 def message(record: LogRecord) -> str:
     """What a log record says: its body, or its event's name if it has none."""
     return plain(record.event_name if record.body is None else record.body)
-
-
-def some(items: Any) -> list[Any]:
-    """The first 100 items."""
-    return list(islice(items, _MOST_ITEMS))
-
-
-def left_out(items: Sized) -> int:
-    """How many items `some` leaves out."""
-    return max(len(items) - _MOST_ITEMS, 0)
 
 
 def is_long(value: PlainValue) -> bool:

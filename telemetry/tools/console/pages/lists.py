@@ -11,11 +11,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.views.decorators.http import require_safe
 
 from telemetry.tools.console.asking.parameters import LOGS, TRACES, Parameters
-from telemetry.tools.console.asking.query import LOG_FIELDS, STATUSES, TRACE_FIELDS
+from telemetry.tools.console.asking.search import LOG_FIELDS, STATUSES, TRACE_FIELDS
 from telemetry.tools.console.counting.counts import OTLP_METRIC, SCRAPED_FAMILY
-from telemetry.tools.console.pages.charts import Chart, Dot
+from telemetry.tools.console.pages.charts import Chart, Dot, colour_of
 from telemetry.tools.console.pages.formats import seconds
-from telemetry.tools.console.pages.modes import colour_of, shown_modes
+from telemetry.tools.console.pages.modes import shown_modes
 from telemetry.tools.console.pages.rendering import page, with_query
 from telemetry.tools.console.server import Console
 from telemetry.tools.console.storage.records import SEVERITIES, StoredLog
@@ -53,14 +53,12 @@ def _list(name: str, store: Store, parameters: Parameters, place: tuple[int, int
 
 @page("traces", *TRACES)
 def traces(console: Console, parameters: Parameters) -> dict[str, Any]:
-    """The traces that match, and a scatter of their durations."""
     store, (limit, skip) = console.store, parameters.listing(50, _MOST_LISTED)
     sort = parameters.choice("sort", SORTS) or "start"
     found = parameters.query(TRACE_FIELDS).find_traces_of(store, limit + 1, skip=skip, sort=sort)
     listed = _list("traces", store, parameters, (limit, skip), more=len(found) > limit)
     summaries = list(map(summarize, found[:limit]))
     longest = max((each.duration_ns for each in summaries), default=0) or 1
-    # The routes in the metrics of requests.
     routes = {
         str(series.attributes[label])
         for name, label in ((OTLP_METRIC, "http.route"), (SCRAPED_FAMILY, "http_route"))
@@ -92,10 +90,7 @@ def _scatter(summaries: list[TraceSummary]) -> Chart:
 
 @require_safe
 def find(request: HttpRequest, _console: Console) -> HttpResponse:
-    """Redirect to the trace whose id is in the text, or else to the traces that match it as a filter.
-
-    The id is bare, in a `traceparent` or in a line of a log, in any case, with or without dashes.
-    """
+    """Redirect to the trace whose id is in the text, in any form, or else to the traces that match it as a filter."""
     text = (Parameters(request, "q", blank=True).text("q") or "").strip()
     found = _TRACE_ID.search(text.lower()) or _TRACE_ID.search(text.lower().replace("-", ""))
     return HttpResponseRedirect(f"/traces/{found[0]}" if found else with_query("/traces", q=text))
@@ -103,9 +98,8 @@ def find(request: HttpRequest, _console: Console) -> HttpResponse:
 
 @page("logs", *LOGS)
 def logs(console: Console, parameters: Parameters) -> dict[str, Any]:
-    """The latest log records that match."""
     store, (limit, skip) = console.store, parameters.listing(100, _MOST_LISTED)
-    kept = store.stored_logs(parameters.trace_id("trace_id"))
+    kept = store.stored_logs(parameters.trace_id())
     found = parameters.query(LOG_FIELDS).find_logs(kept, limit + 1, skip=skip)
     listed = _list("logs", store, parameters, (limit, skip), more=len(found) > limit)
     # They come in batches of several workers, each in its own order.

@@ -10,10 +10,9 @@ from telemetry.exposition.names import label_name
 from telemetry.tools.console.asking.parameters import WINDOWS, Parameters
 from telemetry.tools.console.asking.search import Query
 from telemetry.tools.console.asking.timeline import Grid, Group, Track, groups, labels_of, tracks
-from telemetry.tools.console.pages.charts import charts_of
+from telemetry.tools.console.pages.charts import charts_of, colour_of, ordered
 from telemetry.tools.console.pages.formats import in_unit
-from telemetry.tools.console.pages.modes import colour_of, ordered
-from telemetry.tools.console.pages.overview import usual_window
+from telemetry.tools.console.pages.modes import usual_window
 from telemetry.tools.console.pages.rendering import page
 from telemetry.tools.console.server import Console
 from telemetry.tools.console.storage.metrics import GROUPS, Entry, entries, entry_of
@@ -32,7 +31,6 @@ _MODE = "mode"
 
 @page("metrics", "text", "mode")
 def metrics(console: Console, parameters: Parameters) -> dict[str, Any]:
-    """All metrics, by group and name."""
     text, mode = parameters.text("text"), parameters.text("mode")
     every = entries(console.store.metrics())
     modes = ordered(mode for entry in every for mode in entry.modes)
@@ -54,7 +52,6 @@ def metrics(console: Console, parameters: Parameters) -> dict[str, Any]:
 
 @page("metric", "window", "by", "mode", "q")
 def metric(console: Console, parameters: Parameters, name: str) -> dict[str, Any]:
-    """One metric over time."""
     store = console.store
     window = parameters.choice("window", WINDOWS) or usual_window(store)
     entry = entry_of(name, store.metrics())

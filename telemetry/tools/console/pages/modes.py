@@ -1,28 +1,22 @@
-"""Which modes pages show, in which order and colour; the page of how they are configured, as services report it."""
+"""Which modes pages show, in which order and colour; both side by side, and how they are configured."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from telemetry.tools.console.asking.parameters import Parameters
-from telemetry.tools.console.counting.counts import ModeTotals
+from telemetry.tools.console.asking.parameters import WINDOWS, Parameters
+from telemetry.tools.console.counting.accounts import accounts, stored_share
+from telemetry.tools.console.counting.counts import Fates, ModeTotals
 from telemetry.tools.console.counting.senders import Sender
+from telemetry.tools.console.pages.charts import Chart, Line, colour_of, ordered
+from telemetry.tools.console.pages.formats import number, percent, seconds
 from telemetry.tools.console.pages.rendering import page
 from telemetry.tools.console.server import Console
-from telemetry.tools.console.storage.origin import UNKNOWN_MODE
+from telemetry.tools.console.storage.history import NO_FIGURES, Figures
+from telemetry.tools.console.storage.records import UNKNOWN_MODE
 from telemetry.tools.console.storage.store import Store
 
-#: The modes of the service; each keeps its colour when the other is not there.
-MODES = ("collector", "direct")
 #: The end of the `service.name` of what `manage.py doctor` sends, which has no mode.
 _DOCTOR = "-doctor"
-#: The style sheet's colours of lines.
-_COLOURS = 8
-
-
-def ordered(modes: Iterable[str]) -> list[str]:
-    """The service's modes first, then others by name."""
-    known = set(modes)
-    return [mode for mode in MODES if mode in known] + sorted(known - set(MODES))
 
 
 def shown_modes(store: Store) -> list[str]:
@@ -36,27 +30,16 @@ def shown_modes(store: Store) -> list[str]:
     return ordered(mode for mode in store.totals() if mode != UNKNOWN_MODE or others)
 
 
-def colour_of(mode: str, modes: Iterable[str]) -> int:
-    """The number of a mode's colour; a mode that is not among `modes` has the first one after the service's."""
-    known = ordered({*MODES, *modes})
-    return known.index(mode) % _COLOURS if mode in known else len(MODES)
-
-
 @page("modes")
 def modes(console: Console, _parameters: Parameters) -> dict[str, Any]:
-    """A panel for each service and mode."""
     totals, now_ns = console.store.totals(), console.store.now_ns()
     services: dict[tuple[str, str], list[Sender]] = {}
     for sender in console.store.senders():
         services.setdefault((sender.mode, sender.service), []).append(sender)
     present = ordered(mode for mode, _ in services)
     panels = [
-        {
-            "mode": mode,
-            "service": service,
-            "colour": colour_of(mode, present),
-            **_configuration(senders, totals.get(mode, ModeTotals()), now_ns),
-        }
+        {"mode": mode, "service": service, "colour": colour_of(mode, present)}
+        | _configuration(senders, totals.get(mode, ModeTotals()), now_ns)
         for (mode, service), senders in sorted(services.items(), key=lambda item: (present.index(item[0][0]), item[0]))
     ]
     return {"panels": panels, "targets": console.scraper.targets}
@@ -78,3 +61,101 @@ def _configuration(senders: Sequence[Sender], totals: ModeTotals, now_ns: int) -
         ],
         "reported": report is not None,
     }
+
+
+_STEPS = 75
+_YOUNG_NS = 90 * 10**9
+#: What may still be on its way: metrics are pushed every 15 seconds by default, spans sooner.
+_UNDER_WAY_SECONDS = 20
+
+
+@page("overview", "window")
+def overview(console: Console, parameters: Parameters) -> dict[str, Any]:
+    store = console.store
+    window = parameters.choice("window", WINDOWS) or usual_window(store)
+    seconds_shown, modes, totals = 60 * int(window), shown_modes(store), store.totals()
+    panels = mode_panels(store, seconds_shown)
+    return {
+        "panels": [
+            panel | {"colour": colour_of(panel["mode"], modes), "totals": totals[panel["mode"]]} for panel in panels
+        ],
+        "calls": store.calls(seconds_shown),
+        "charts": _charts(store.history(seconds_shown, _STEPS), modes, store.started_ns / 1e9),
+        "window": window,
+        "windows": WINDOWS,
+        "targets": console.scraper.targets,
+        "retained": store.retained(),
+        "answers": [(*key, count) for key, count in sorted(console.receiver.answers.items())],
+        "started_ns": store.started_ns,
+    }
+
+
+def usual_window(store: Store) -> str:
+    """The default: a minute while the console is young, then five."""
+    return "1" if store.now_ns() - store.started_ns < _YOUNG_NS else "5"
+
+
+def mode_panels(store: Store, window: int) -> list[dict[str, Any]]:
+    """The figures of each mode in the last `window` seconds, None where nothing is known, for the page and the API."""
+    recent, totals, fates = store.recent(window), store.totals(), store.fates()
+    counted, senders, now_ns = accounts(store), store.senders(), store.now_ns()
+    panels = []
+    for mode in shown_modes(store):
+        figures, reported = recent.get(mode, NO_FIGURES), fates.get(mode, Fates())
+        silent = [sender.is_silent(now_ns) for sender in senders if sender.mode == mode]
+        requests = totals[mode].server_spans, totals[mode].access_records, totals[mode].requests
+        apart = max(requests) - min(requests)
+        panel = {
+            "mode": mode,
+            "requests_per_second": figures.rate,
+            "failed_ratio": figures.error_ratio,
+            "duration_seconds": {f"p{share * 100:.0f}": figures.duration(share) for share in (0.5, 0.95, 0.99)},
+            "freshness_seconds": {"p50": figures.delay(0.5), "p99": figures.delay(0.99)},
+            "processes": silent.count(False),
+            "silent_processes": silent.count(True),
+            "signals": _signals(totals[mode], reported),
+            "dropped": reported.dropped,
+            "stored": stored_share(counted.get(mode, ())),
+            "counts_differ_by": apart,
+            "counts_agree": apart <= (figures.rate or 0) * _UNDER_WAY_SECONDS,
+        }
+        panels.append(panel)
+    return panels
+
+
+def _signals(totals: ModeTotals, reported: Fates) -> list[dict[str, Any]]:
+    """What the senders report of each signal, None without a report, and what arrived."""
+    arrived = {"spans": totals.spans, "log records": totals.log_records, "data points": totals.data_points}
+    signals = [
+        {"name": name, "confirmed": reported.delivered(name), "arrived": count, "lost": reported.lost(name)}
+        for name, count in arrived.items()
+    ]
+    if totals.scraped_samples:
+        signals[-1] = {"name": "scraped samples", "confirmed": None, "arrived": totals.scraped_samples, "lost": {}}
+    return signals
+
+
+def _charts(history: Mapping[str, list[Figures]], modes: Sequence[str], began: float) -> list[Chart]:
+    shown = [(mode, history[mode]) for mode in modes if mode in history]
+    if not shown:
+        return []
+    times = [figures.start for figures in shown[0][1]]
+
+    def chart(title: str, read: Callable[[Figures], float | None], write: Callable[[Any], str], note: str) -> Chart:
+        # What happened before the console started is unknown, which is not 0.
+        lines = [
+            Line(
+                mode,
+                [read(part) if part.start + part.seconds > began else None for part in found],
+                colour_of(mode, modes),
+            )
+            for mode, found in shown
+        ]
+        return Chart(title, times, lines, write, note=note)
+
+    return [
+        chart("Requests per second", lambda part: part.rate, number, "from server spans, by end time"),
+        chart("Duration, 95th percentile", lambda part: part.duration(0.95), seconds, "of server spans"),
+        chart("Failed requests", lambda part: part.error_ratio, percent, "requests whose server span has an error"),
+        chart("Freshness, 95th percentile", lambda part: part.delay(0.95), seconds, "from a span's end to its arrival"),
+    ]

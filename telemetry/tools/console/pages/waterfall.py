@@ -1,17 +1,17 @@
 """One trace: its spans as a waterfall, with their log records, and the traces that link to it."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from telemetry.tools.console.asking.parameters import Parameters, checked_trace_id
 from telemetry.tools.console.asking.search import linking_to
+from telemetry.tools.console.pages.charts import colour_of, ordered
 from telemetry.tools.console.pages.lists import log_rows
-from telemetry.tools.console.pages.modes import colour_of, ordered, shown_modes
+from telemetry.tools.console.pages.modes import shown_modes
 from telemetry.tools.console.pages.rendering import page
 from telemetry.tools.console.server import Console
-from telemetry.tools.console.storage.records import STATUS_ERROR, LogRecord, Span, SpanEvent, StoredSpan
+from telemetry.tools.console.storage.records import STATUS_ERROR, LogRecord, Span, StoredSpan
 from telemetry.tools.console.storage.retention import affordable
 from telemetry.tools.console.storage.traces import summarize
 
@@ -29,33 +29,13 @@ _TABLE = re.compile(rf"\b(?:FROM|INTO|UPDATE|JOIN|TABLE)\s+(?:ONLY\s+)?({_NAME}(
 _QUOTES = re.compile(r'["`\[\]]')
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A span in the waterfall: `left` and `width` in per cent of the trace, `depth` below the root.
-
-    `own_ns` is the part of its duration in which no child ran; `marks` are its events, at per cent of the trace.
-    """
-
-    span: Span
-    title: str
-    depth: int
-    left: float
-    width: float
-    duration_ns: int
-    own_ns: int
-    records: list[LogRecord]
-    marks: list[tuple[float, SpanEvent]]
-
-    @property
-    def failed(self) -> bool:
-        """Whether the span has the status error."""
-        return self.span.status == "error"
+Row = dict[str, Any]
 
 
 @page("trace")
 def trace(console: Console, _parameters: Parameters, trace_id: str) -> dict[str, Any]:
     """The page of one trace; it waits for one that is not there yet."""
-    trace_id = checked_trace_id("trace_id", trace_id)
+    trace_id = checked_trace_id(trace_id)
     store = console.store
     spans = store.stored_trace(trace_id)
     stored_records = list(reversed(store.stored_logs(trace_id)))
@@ -82,26 +62,39 @@ def trace(console: Console, _parameters: Parameters, trace_id: str) -> dict[str,
         context |= {
             "lines": _folded(rows),
             "spans_shown": len(rows),
-            "root": rows[0].span,
+            "root": rows[0]["span"],
             "summary": summary,
             "errors": sum(span.status == STATUS_ERROR for span in spans),
             "modes": [(mode, colour_of(mode, modes)) for mode in shown],
             "services": sorted({span.resource.service for span in spans})[:_MOST_NAMES],
             "ticks": [summary.duration_ns * part // (_TICKS - 1) for part in range(_TICKS)],
-            "resource": rows[0].span.resource.attributes,
+            "resource": rows[0]["span"].resource.attributes,
         }
     return context
 
 
 def _rows(spans: Sequence[StoredSpan], records: Iterable[LogRecord]) -> list[Row]:
-    """The spans as they call each other, siblings by start; one whose parent is not here is a root."""
+    """The spans as they call each other, siblings by start; one whose parent is not here is a root.
+
+    `left` and `width` are in per cent of the trace, `depth` is below the root; `own_ns` is the part of the duration in
+    which no child ran; `marks` are the events, at per cent of the trace.
+    """
     start = min(span.start_ns for span in spans)
     total = max(max(span.end_ns for span in spans) - start, 1)
-    by_id = {span.span_id: span for span in spans}
+    ids = {span.span_id for span in spans}
     children: dict[bytes, list[StoredSpan]] = {}
     for span in sorted(spans, key=lambda span: span.start_ns):
-        parent = span.parent_id if span.parent_id in by_id and span.parent_id != span.span_id else b""
+        parent = span.parent_id if span.parent_id in ids and span.parent_id != span.span_id else b""
         children.setdefault(parent, []).append(span)
+    depths: dict[StoredSpan, int] = {}
+    # Spans that name each other as parents are below no root; they come last.
+    for begin in (*children.get(b"", ()), *spans):
+        stack = [(begin, 0)]
+        while stack:
+            span, depth = stack.pop()
+            if span not in depths:
+                depths[span] = depth
+                stack += [(child, depth + 1) for child in reversed(children.get(span.span_id, []))]
     by_span: dict[str, list[LogRecord]] = {}
     for record in records:
         by_span.setdefault(record.span_id, []).append(record)
@@ -109,41 +102,41 @@ def _rows(spans: Sequence[StoredSpan], records: Iterable[LogRecord]) -> list[Row
     def share(part: int) -> float:
         return 100 * min(max(part, 0), total) / total
 
-    depths = dict(_walk(children, by_id))
     rows = []
     for span in affordable(depths, _MOST_SPANS):
         decoded, duration, left = span.decode(), max(span.end_ns - span.start_ns, 0), share(span.start_ns - start)
         table = _table(decoded)
-        row = Row(
-            span=decoded,
+        row = {
+            "span": decoded,
             # With the table of its statement, where the name does not have it.
-            title=decoded.name if table in decoded.name else f"{decoded.name} {table}",
-            depth=min(depths[span], _DEEPEST),
-            left=left,
-            width=min(share(duration), 100 - left),
-            duration_ns=duration,
-            own_ns=max(duration - _covered(span, children.get(span.span_id, [])), 0),
-            records=by_span.get(decoded.span_id, []),
-            marks=[(share(event.time_ns - start), event) for event in decoded.events[:_MOST_MARKS]],
-        )
+            "title": decoded.name if table in decoded.name else f"{decoded.name} {table}",
+            "depth": min(depths[span], _DEEPEST),
+            "left": left,
+            "width": min(share(duration), 100 - left),
+            "duration_ns": duration,
+            "own_ns": max(duration - _covered(span, children.get(span.span_id, [])), 0),
+            "failed": span.status == STATUS_ERROR,
+            "records": by_span.get(decoded.span_id, []),
+            "marks": [(share(event.time_ns - start), event) for event in decoded.events[:_MOST_MARKS]],
+        }
         rows.append(row)
     return rows
 
 
 def _folded(rows: Sequence[Row]) -> list[list[Row]]:
     """The lines: a span each, or several of one parent that repeat a statement, where the first of them is."""
-    parents = {row.span.parent_span_id for row in rows}
+    parents = {row["span"].parent_span_id for row in rows}
     same: dict[object, list[Row]] = {}
     for row in rows:
-        span = row.span
+        span = row["span"]
         folds = _table(span) and span.span_id not in parents
         key = (span.parent_span_id, span.name, _statement(span)) if folds else span.span_id
         same.setdefault(key, []).append(row)
     lines = []
     for several in same.values():
         lines += [several] if len(several) >= _REPEATED else [[one] for one in several]
-    place = {row.span.span_id: index for index, row in enumerate(rows)}
-    return sorted(lines, key=lambda line: place[line[0].span.span_id])
+    place = {row["span"].span_id: index for index, row in enumerate(rows)}
+    return sorted(lines, key=lambda line: place[line[0]["span"].span_id])
 
 
 def _statement(span: Span) -> str:
@@ -156,21 +149,6 @@ def _table(span: Span) -> str:
     table = span.attributes.get("db.collection.name")
     found = None if table else _TABLE.search(_statement(span))
     return _QUOTES.sub("", found[1]) if found else str(table or "")
-
-
-def _walk(children: dict[bytes, list[StoredSpan]], by_id: dict[bytes, StoredSpan]) -> Iterator[tuple[StoredSpan, int]]:
-    """Every span once, parents before children; spans that name each other as parents come last."""
-    left = dict(by_id)
-    while left:
-        # Without a root, the rest are cycles, which begin anywhere.
-        begin = children.get(b"", []) if len(left) == len(by_id) else []
-        stack = [(span, 0) for span in reversed(begin)] or [(next(iter(left.values())), 0)]
-        while stack:
-            span, depth = stack.pop()
-            if left.pop(span.span_id, None) is None:
-                continue
-            yield span, depth
-            stack.extend((child, depth + 1) for child in reversed(children.get(span.span_id, [])))
 
 
 def _covered(span: StoredSpan, children: Sequence[StoredSpan]) -> int:

@@ -1,11 +1,12 @@
 """OTLP requests into the store: taken apart on the wire, and decoded record by record."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
@@ -14,12 +15,15 @@ from opentelemetry.proto.logs.v1 import logs_pb2
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 from opentelemetry.proto.trace.v1 import trace_pb2
 
-from telemetry.tools.console.receiving.wire import Splitter
 from telemetry.tools.console.storage.metrics import IncomingPoint
-from telemetry.tools.console.storage.origin import Origin
 from telemetry.tools.console.storage.points import Instrument
-from telemetry.tools.console.storage.records import SPAN_ID_BYTES, TRACE_ID_BYTES, StoredLog, StoredSpan, is_id
+from telemetry.tools.console.storage.records import SPAN_ID_BYTES, TRACE_ID_BYTES, Origin, StoredLog, StoredSpan, is_id
 from telemetry.tools.console.storage.store import Store
+
+#: Of protobuf's encoding.
+_VARINT, _BYTES = 0, 2
+_LENGTHS = {1: 8, 5: 4}
+_LONGEST_VARINT = 10
 
 #: Fields of the messages around records, the same ones for all signals.
 _RESOURCES = _POINTS = {1}
@@ -61,23 +65,64 @@ class Signal:
         return answer
 
 
+class TooLargeError(Exception):
+    """A message holds more than may be decoded; the text says which bound it exceeds."""
+
+
 class _Request:
-    """One request; counts what is rejected."""
+    """One request, taken apart on the wire and decoded record by record; counts what is rejected.
+
+    Decoding a request as a whole can take a hundred times its size: two bytes make an empty span of 170 in memory.
+    """
 
     def __init__(self, store: Store, data: bytes) -> None:
         self._store = store
         self._data = memoryview(data)
         self._longest = store.limits.record_bytes
-        self.splitter = Splitter(store.limits.message_records, self._longest)
+        #: How many parts may still come, at all levels.
+        self._left = store.limits.message_records
         self._rejected: Counter[str] = Counter()
+
+    def split(self, message: memoryview, numbers: Collection[int]) -> tuple[bytes, list[tuple[int, memoryview]]]:
+        """The embedded messages in the fields with these numbers, in order; and the message without them.
+
+        Raises DecodeError if the message is malformed, TooLargeError if it exceeds a bound.
+        """
+        rest = bytearray()
+        parts: list[tuple[int, memoryview]] = []
+        position, end = 0, len(message)
+        while position < end:
+            begin = position
+            tag, position = _varint(message, position)
+            kind = tag & 7
+            length = _LENGTHS.get(kind, 0)
+            if kind in {_BYTES, _VARINT}:
+                length, position = _varint(message, position)
+            elif not length:
+                raise DecodeError(f"wire type {kind} is not supported")
+            body = position
+            if kind != _VARINT:
+                position += length
+            if position > end:
+                raise DecodeError("a field is cut short")
+            if kind == _BYTES and tag >> 3 in numbers:
+                self._left -= 1
+                if self._left < 0:
+                    raise TooLargeError(f"the message holds more than {self._store.limits.message_records} records")
+                parts.append((tag >> 3, message[body:position]))
+            else:
+                rest += message[begin:position]
+                if len(rest) > self._longest:
+                    raise TooLargeError(f"a resource, scope or metric is larger than {self._longest} bytes")
+        return bytes(rest), parts
 
     def parts(self) -> Iterator[tuple[Origin, memoryview]]:
         """The spans, log records or metrics, each with its origin."""
-        _, resources = self.splitter.split(self._data, _RESOURCES)
+        _, resources = self.split(self._data, _RESOURCES)
         for _, resource in resources:
-            resource_head, scopes = self.splitter.split(resource, _SCOPES)
+            resource_head, scopes = self.split(resource, _SCOPES)
             for _, scope in scopes:
-                scope_head, records = self.splitter.split(scope, _RECORDS)
+                scope_head, records = self.split(scope, _RECORDS)
                 origin = self._store.origins.get(resource_head, scope_head)
                 for _, record in records:
                     yield origin, record
@@ -89,7 +134,6 @@ class _Request:
         return len(record) <= self._longest
 
     def reject(self, reason: str, records: int = 1) -> None:
-        """Count records that are not stored."""
         self._rejected[reason] += records
 
     def store(self, add: Callable[[list[Any]], None], records: list[Any], refuse: int) -> Rejection:
@@ -100,6 +144,18 @@ class _Request:
         add(records[: len(records) - refused])
         reasons = "; ".join(f"{count} {reason}" for reason, count in self._rejected.items())
         return Rejection(self._rejected.total(), reasons)
+
+
+def _varint(message: memoryview, position: int) -> tuple[int, int]:
+    """A number and where it ends."""
+    value = shift = 0
+    for index in range(position, min(position + _LONGEST_VARINT, len(message))):
+        byte = message[index]
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:  # noqa: PLR2004 (the last byte has no continuation bit)
+            return value, index + 1
+        shift += 7
+    raise DecodeError("a number is cut short")
 
 
 def ingest_spans(store: Store, data: bytes, refuse: int = 0) -> Rejection:
@@ -134,13 +190,13 @@ def ingest_metrics(store: Store, data: bytes, refuse: int = 0) -> Rejection:
     request = _Request(store, data)
     points: list[IncomingPoint] = []
     for origin, metric in request.parts():
-        head, kinds = request.splitter.split(metric, set(_KINDS))
+        head, kinds = request.split(metric, set(_KINDS))
         if not kinds:
             continue
         # Of several kinds, which protobuf allows on the wire, the last one counts.
         number, body = kinds[-1]
         kind = _KINDS[number]
-        rest, parts = request.splitter.split(body, _POINTS)
+        rest, parts = request.split(body, _POINTS)
         described = metrics_pb2.Metric.FromString(head)
         if not described.name:
             request.reject("without a metric name", len(parts))
@@ -156,11 +212,9 @@ def ingest_metrics(store: Store, data: bytes, refuse: int = 0) -> Rejection:
     return request.store(store.add_points, points, refuse)
 
 
-SIGNALS = {
-    signal.name: signal
-    for signal in (
-        Signal("traces", trace_service_pb2.DESCRIPTOR.services_by_name["TraceService"], ingest_spans),
-        Signal("metrics", metrics_service_pb2.DESCRIPTOR.services_by_name["MetricsService"], ingest_metrics),
-        Signal("logs", logs_service_pb2.DESCRIPTOR.services_by_name["LogsService"], ingest_logs),
-    )
-}
+_ALL = (
+    Signal("traces", trace_service_pb2.DESCRIPTOR.services_by_name["TraceService"], ingest_spans),
+    Signal("metrics", metrics_service_pb2.DESCRIPTOR.services_by_name["MetricsService"], ingest_metrics),
+    Signal("logs", logs_service_pb2.DESCRIPTOR.services_by_name["LogsService"], ingest_logs),
+)
+SIGNALS = {signal.name: signal for signal in _ALL}

@@ -3,14 +3,14 @@
 import threading
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.message import DecodeError
 from google.rpc import code_pb2, status_pb2  # type: ignore[import-untyped]
 
 from telemetry.tools.console.receiving.faults import Faults
-from telemetry.tools.console.receiving.ingest import Signal
-from telemetry.tools.console.receiving.wire import TooLargeError
+from telemetry.tools.console.receiving.ingest import Signal, TooLargeError
 from telemetry.tools.console.storage.store import Store
 
 #: HTTP statuses by gRPC code. OTLP's clients retry UNAVAILABLE, and RESOURCE_EXHAUSTED with RetryInfo.
@@ -26,14 +26,16 @@ _STATUSES: dict[int, tuple[int, ...]] = {
 _CODES = {status: code for code, statuses in _STATUSES.items() for status in statuses}
 
 
+@dataclass(eq=False)
 class Refusal(Exception):  # noqa: N818 (a refusal is an answer, not an error of ours)
     """An OTLP request that is answered with an HTTP status, or the gRPC code that goes with it."""
 
-    def __init__(self, status: int, message: str, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
-        self.retry_after = retry_after
+    status: int
+    message: str
+    retry_after: float | None = None
+
+    def __str__(self) -> str:
+        return self.message
 
     @property
     def rpc_status(self) -> Any:
@@ -58,7 +60,6 @@ class Receiver:
 
     @property
     def answers(self) -> dict[tuple[str, str, int], int]:
-        """A copy of the counts of answers."""
         with self._lock:
             return dict(self._answers)
 

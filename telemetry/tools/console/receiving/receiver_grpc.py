@@ -1,10 +1,9 @@
 """OTLP over gRPC."""
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NoReturn
+from typing import Any
 
 import grpc
-from google.protobuf.message import Message
 from google.rpc import error_details_pb2  # type: ignore[import-untyped]
 
 from telemetry.tools.console.receiving.ingest import SIGNALS, Signal
@@ -32,12 +31,10 @@ class OtlpGrpcServer:
                 ("grpc.max_receive_message_length", message_bytes),
             ],
         )
-        for signal in SIGNALS.values():
-            self._server.add_generic_rpc_handlers((self._handler(signal),))
+        self._server.add_generic_rpc_handlers(tuple(map(self._handler, SIGNALS.values())))
         self.port = self._server.add_insecure_port(address)
 
     def start(self) -> None:
-        """Begin to answer."""
         self._server.start()
 
     def stop(self) -> None:
@@ -45,12 +42,23 @@ class OtlpGrpcServer:
         self._server.stop(_STOP_SECONDS).wait(_STOP_SECONDS + 0.5)
         self._threads.shutdown(wait=True, cancel_futures=True)
 
-    def _handler(self, signal: Signal) -> "grpc.GenericRpcHandler[bytes, Message]":
+    def _handler(self, signal: Signal) -> "grpc.GenericRpcHandler[bytes, Any]":
         def export(request: bytes, context: grpc.ServicerContext) -> Any:
             try:
                 return self._receiver.receive(signal, "grpc", lambda: request)
             except Refusal as refusal:
-                _abort(context, refusal)
+                status = refusal.rpc_status
+                if refusal.retry_after is not None:
+                    info = error_details_pb2.RetryInfo()
+                    info.retry_delay.FromNanoseconds(round(refusal.retry_after * 1e9))
+                    status.details.add().Pack(info)
+                    metadata: Any = (
+                        ("grpc-status-details-bin", status.SerializeToString()),
+                        # OpenTelemetry's Python exporter reads this one.
+                        ("google.rpc.retryinfo-bin", info.SerializeToString()),
+                    )
+                    context.set_trailing_metadata(metadata)
+                return context.abort(_CODES[status.code], refusal.message)
 
         method = grpc.unary_unary_rpc_method_handler(
             export,
@@ -58,19 +66,3 @@ class OtlpGrpcServer:
             response_serializer=lambda message: message.SerializeToString(),
         )
         return grpc.method_handlers_generic_handler(signal.grpc_service, {"Export": method})
-
-
-def _abort(context: grpc.ServicerContext, refusal: Refusal) -> NoReturn:
-    status = refusal.rpc_status
-    if refusal.retry_after is not None:
-        info = error_details_pb2.RetryInfo()
-        info.retry_delay.FromNanoseconds(round(refusal.retry_after * 1e9))
-        status.details.add().Pack(info)
-        metadata: Any = (
-            ("grpc-status-details-bin", status.SerializeToString()),
-            # OpenTelemetry's Python exporter reads this one.
-            ("google.rpc.retryinfo-bin", info.SerializeToString()),
-        )
-        context.set_trailing_metadata(metadata)
-    context.abort(_CODES[status.code], refusal.message)
-    raise AssertionError("abort returned")  # pragma: no cover (grpc's abort always raises)

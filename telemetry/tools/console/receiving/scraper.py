@@ -29,7 +29,6 @@ _CONNECT_TIMEOUT_SECONDS = 1.0
 _LONGEST_BODY = 8 << 20
 _MOST_LINES = 50_000
 _CHUNK = 1 << 16
-_HTTP_OK = 200
 
 
 class ScrapeError(Exception):
@@ -57,10 +56,7 @@ class ScrapeTarget:
 
 @dataclass(frozen=True, slots=True)
 class TargetState:
-    """How the scrapes of one target went; `up` is None before the first one, times since the epoch.
-
-    `missed` are the failures after the first success: before it the target may not have been started.
-    """
+    """How one target's scrapes went; `up` is None before the first, `missed` are failures after the first success."""
 
     name: str
     url: str
@@ -111,7 +107,6 @@ class _Scrape:
             return self.state
 
     def abort(self) -> None:
-        """Abort a running scrape."""
         self._aborted = True
         connected = self._socket
         if connected is not None:
@@ -132,7 +127,7 @@ class _Scrape:
             connection.sock.settimeout(_TIMEOUT_SECONDS)
             connection.request("GET", (parts.path or "/") + (f"?{parts.query}" if parts.query else ""), headers=headers)
             response = connection.getresponse()
-            if response.status != _HTTP_OK:
+            if response.status != http.client.OK:
                 raise ScrapeError(f"HTTP {response.status} {response.reason}")
             text = _read(response, deadline).decode()
             content_type = response.headers.get_content_type()
@@ -175,7 +170,6 @@ class Scraper:
 
     @property
     def targets(self) -> list[TargetState]:
-        """How the scrapes of each target went."""
         return [scrape.state for scrape in self._scrapes]
 
     def scrape(self) -> list[TargetState]:

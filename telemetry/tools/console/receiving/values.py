@@ -15,21 +15,18 @@ PlainValue = Any
 
 _LARGEST = 1 << 64
 _LAST_NS = 253_402_300_799 * 10**9  # the end of the year 9999, the last one that datetime knows
-_SCALARS = frozenset({"string_value", "bool_value", "int_value", "double_value"})
 
 
 def plain_value(value: AnyValue) -> PlainValue:
     """Arrays become lists, key-value lists dictionaries, bytes base64 text; an unset value is None."""
     kind = value.WhichOneof("value")
-    if kind in _SCALARS:
-        return getattr(value, kind)
     if kind == "array_value":
         return [plain_value(item) for item in value.array_value.values]
     if kind == "kvlist_value":
         return plain_attributes(value.kvlist_value.values)
     if kind == "bytes_value":
         return base64.b64encode(value.bytes_value).decode("ascii")
-    return None
+    return getattr(value, kind) if kind else None
 
 
 def plain_attributes(attributes: Iterable[KeyValue]) -> dict[str, PlainValue]:

@@ -1,7 +1,4 @@
-"""Histograms of any sender as counts by upper bound, so that they can be added, subtracted and asked for quantiles.
-
-A counter is the same with one bucket that has no bound.
-"""
+"""Histograms of any sender, and counters, as counts by upper bound: to be added, subtracted, asked for quantiles."""
 
 import math
 import operator
@@ -21,7 +18,6 @@ class Buckets(NamedTuple):
 
     @property
     def total(self) -> float:
-        """How many there are."""
         return sum(self.counts)
 
 

@@ -75,7 +75,7 @@ class Figures:
         return self.errors / self.requests if self.requests else None
 
     def duration(self, share: float) -> float | None:
-        """A quantile of the durations of requests."""
+        """A quantile of the durations."""
         return quantile(Buckets(_BOUNDS, self.durations), share)
 
     def delay(self, share: float) -> float | None:

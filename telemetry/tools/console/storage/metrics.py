@@ -1,30 +1,56 @@
-"""The metric points of the store: series by metric name, and the list of metrics.
-
-A metric that is both received and scraped is one entry of the list.
-"""
+"""The metric points of the store, and the list of metrics, where one both received and scraped is one entry."""
 
 import re
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 from prometheus_client.samples import Sample
 
 from telemetry.exposition.names import family_name
 from telemetry.tools.console.receiving.values import digest, plain_attributes
-from telemetry.tools.console.storage.origin import LONGEST_NAME, UNKNOWN_MODE, Origin
 from telemetry.tools.console.storage.points import POINT_CLASSES, Instrument, Series, StoredPoint
+from telemetry.tools.console.storage.records import LONGEST_NAME, UNKNOWN_MODE, Origin
 from telemetry.tools.console.storage.retention import BoundedQueue, SignalLimits
+
+#: Groups of metrics by the first word of their names, in order; what is in none is the service's own.
+GROUPS = ("The service's own", "HTTP", "Database", "Process and runtime", "Telemetry itself")
+_GROUP_OF = {"http": 1, "db": 2, "otel": 4, "telemetry": 4, "target": 4, "scrape": 4, "up": 4} | dict.fromkeys(
+    ("process", "cpython", "python", "system", "jvm", "go", "nodejs", "dotnet"), 3
+)
 
 
 @dataclass(slots=True)
-class MetricSummary:
-    """One metric of one source; `series` are those that are drawn, a scraped histogram with all its buckets as one."""
+class Entry:
+    """One metric: its instruments by source, the OTLP one first if there are both.
 
-    instrument: Instrument
+    `series` are those that are drawn, a scraped histogram with all its buckets as one.
+    """
+
+    instruments: list[Instrument]
     modes: set[str]
     series: int
+
+    @property
+    def first(self) -> Instrument:
+        """The one whose name, unit and description are shown."""
+        return self.instruments[0]
+
+    @property
+    def names(self) -> list[str]:
+        return list(dict.fromkeys(instrument.name for instrument in self.instruments))
+
+    @property
+    def unit(self) -> str:
+        """The unit, as the sender has it; the Prometheus format has it in the name alone."""
+        units = [instrument.unit for instrument in self.instruments]
+        units += [unit for unit in ("seconds", "bytes") if self.first.name.endswith(f"_{unit}")]
+        return next(filter(None, units), "")
+
+    @property
+    def group(self) -> int:
+        return _GROUP_OF.get(re.split(r"[._]", self.first.name)[0], 0)
 
 
 class IncomingPoint(NamedTuple):
@@ -44,7 +70,6 @@ class IncomingPoint(NamedTuple):
 
     @classmethod
     def read(cls, instrument: Instrument, origin: Origin, kind: str, raw: bytes, *, delta: bool) -> Self:
-        """The point in these bytes."""
         message: Any = POINT_CLASSES[kind].FromString(raw)
         value = (message.as_int or message.as_double) if kind in {"gauge", "sum"} else message.count
         attributes = digest(*sorted(item.SerializeToString() for item in message.attributes))
@@ -53,7 +78,6 @@ class IncomingPoint(NamedTuple):
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """What names its sender and its scope."""
         return (*self.origin.resource.instance, self.origin.resource.mode, self.origin.scope.name)
 
 
@@ -92,7 +116,7 @@ class MetricStore(BoundedQueue[StoredPoint]):
     def add(self, point: StoredPoint) -> None:
         series = point.series
         if not series.points:
-            self.charge(series.size)
+            self._bytes += series.size
             self._series[series.key] = series
             self._by_name[series.instrument.name][series.key] = series
         series.points.append(point)
@@ -102,25 +126,21 @@ class MetricStore(BoundedQueue[StoredPoint]):
         series = point.series
         series.points.popleft()  # the series and the queue are in the same order
         if not series.points:
-            self.charge(-series.size)
+            self._bytes -= series.size
             del self._series[series.key]
             named = self._by_name[series.instrument.name]
             del named[series.key]
             if not named:
                 del self._by_name[series.instrument.name]
 
-    def summaries(self) -> list[MetricSummary]:
+    def summaries(self) -> list[Entry]:
         """All metrics by name; one of OTLP and a scraped one of the same name are two."""
         found: dict[tuple[str, str], list[Series]] = {}
         for name in sorted(self._by_name):
             for series in self._by_name[name].values():
                 found.setdefault((name, series.instrument.source), []).append(series)
         return [
-            MetricSummary(
-                several[0].instrument,
-                {series.mode for series in several},
-                len({series.track for series in several if series.track is not None}),
-            )
+            Entry([several[0].instrument], {one.mode for one in several}, len({one.track for one in several} - {None}))
             for several in found.values()
         ]
 
@@ -129,60 +149,24 @@ class MetricStore(BoundedQueue[StoredPoint]):
         return list(self._by_name.get(name, {}).values())
 
 
-#: Groups of metrics by the first word of their names, in order; what is in none is the service's own.
-GROUPS = ("The service's own", "HTTP", "Database", "Process and runtime", "Telemetry itself")
-_GROUP_OF = {"http": 1, "db": 2, "otel": 4, "telemetry": 4, "target": 4, "scrape": 4, "up": 4} | dict.fromkeys(
-    ("process", "cpython", "python", "system", "jvm", "go", "nodejs", "dotnet"), 3
-)
-
-
-@dataclass(slots=True)
-class Entry:
-    """One metric: its instruments by source, the OTLP one first if there are both."""
-
-    instruments: list[Instrument] = field(default_factory=list)
-    modes: set[str] = field(default_factory=set)
-    series: int = 0
-
-    @property
-    def first(self) -> Instrument:
-        """The one whose name, unit and description are shown."""
-        return self.instruments[0]
-
-    @property
-    def names(self) -> list[str]:
-        return list(dict.fromkeys(instrument.name for instrument in self.instruments))
-
-    @property
-    def unit(self) -> str:
-        """The unit, as the sender has it; the Prometheus format has it in the name alone."""
-        units = [instrument.unit for instrument in self.instruments]
-        units += [unit for unit in ("seconds", "bytes") if self.first.name.endswith(f"_{unit}")]
-        return next(filter(None, units), "")
-
-    @property
-    def group(self) -> int:
-        """Its group's place in GROUPS."""
-        return _GROUP_OF.get(re.split(r"[._]", self.first.name)[0], 0)
-
-
-def entries(metrics: Iterable[MetricSummary]) -> list[Entry]:
-    """All entries by group and name."""
+def entries(metrics: Iterable[Entry]) -> list[Entry]:
+    """All entries by group and name, where a metric of two sources, which is two of `metrics`, is one."""
     found: list[Entry] = []
     by_scraped_name: dict[str, Entry] = {}
-    for metric in sorted(metrics, key=lambda metric: metric.instrument.source != "otlp"):
-        one = metric.instrument
-        entry = None if one.source == "otlp" else by_scraped_name.get(one.name)
-        if entry is None:
-            found.append(entry := Entry())
+    for metric in sorted(metrics, key=lambda metric: metric.first.source != "otlp"):
+        one = metric.first
+        received = by_scraped_name.get(one.name)
         if one.source == "otlp":
-            by_scraped_name.setdefault(family_name(one.name, one.unit, one.type.replace("_", ""))[0], entry)
-        entry.instruments.append(metric.instrument)
-        entry.modes |= metric.modes
-        entry.series += metric.series
+            by_scraped_name.setdefault(family_name(one.name, one.unit, one.type.replace("_", ""))[0], metric)
+        if one.source == "otlp" or received is None:
+            found.append(metric)
+        else:
+            received.instruments.append(one)
+            received.modes |= metric.modes
+            received.series += metric.series
     return sorted(found, key=lambda entry: (entry.group, entry.first.name))
 
 
-def entry_of(name: str, metrics: Iterable[MetricSummary]) -> Entry | None:
+def entry_of(name: str, metrics: Iterable[Entry]) -> Entry | None:
     """The entry with that name, of OpenTelemetry or of Prometheus."""
     return next((entry for entry in entries(metrics) if name in entry.names), None)

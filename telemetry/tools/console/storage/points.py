@@ -7,15 +7,14 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from operator import attrgetter
-from typing import Any, Literal
+from typing import Any, Self
 
 from google.protobuf.message import Message
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 from prometheus_client.samples import Exemplar as SampleExemplar
 
 from telemetry.tools.console.receiving.values import PlainValue, digest, plain_attributes, size_of, whole
-from telemetry.tools.console.storage.origin import Origin
-from telemetry.tools.console.storage.records import hex_ids
+from telemetry.tools.console.storage.records import Origin, hex_ids
 
 #: What a stored point takes in memory beyond its OTLP bytes or exemplar (measured on CPython 3.11; bytes).
 OTLP_POINT_OVERHEAD = 200
@@ -32,9 +31,8 @@ POINT_CLASSES: dict[str, type[Message]] = {
     "summary": metrics_pb2.SummaryDataPoint,
 }
 
-Shape = Literal["counter", "histogram", "gauge"]
-
-_SHAPES: dict[str, Shape] = {"counter": "counter", "histogram": "histogram", "exponential_histogram": "histogram"}
+#: How a metric is drawn, by its type; others as a gauge.
+_SHAPES = {"counter": "counter", "histogram": "histogram", "exponential_histogram": "histogram"}
 
 #: What a series takes in memory beyond its points and texts (measured on CPython 3.11; bytes).
 SERIES_OVERHEAD = 1800
@@ -51,7 +49,7 @@ class Instrument:
     description: str
 
     @property
-    def shape(self) -> Shape:
+    def shape(self) -> str:
         return _SHAPES.get(self.type, "gauge")
 
 
@@ -114,6 +112,11 @@ class Exemplar:
     span_id: str
     attributes: dict[str, PlainValue]
 
+    @classmethod
+    def read(cls, message: metrics_pb2.Exemplar) -> Self:
+        attributes = plain_attributes(message.filtered_attributes)
+        return cls(_number(message), message.time_unix_nano, *hex_ids(message), attributes)
+
 
 @dataclass(frozen=True, slots=True)
 class Point:
@@ -157,7 +160,7 @@ class OtlpPoint(_StoredPoint):
         return Point(self.time_ns, message.start_time_unix_nano, _read(message), self.exemplars())
 
     def exemplars(self) -> tuple[Exemplar, ...]:
-        return () if self.kind == "summary" else tuple(map(read_exemplar, self.message().exemplars))
+        return () if self.kind == "summary" else tuple(map(Exemplar.read, self.message().exemplars))
 
 
 class SamplePoint(_StoredPoint):
@@ -185,16 +188,13 @@ class SamplePoint(_StoredPoint):
 
 
 StoredPoint = OtlpPoint | SamplePoint
+#: A series with some of its points, the oldest first.
+SeriesPoints = tuple[Series, Sequence[StoredPoint]]
 
 
 def _number(message: Any) -> float:
     value: float = message.as_int or message.as_double
     return value
-
-
-def read_exemplar(message: metrics_pb2.Exemplar) -> Exemplar:
-    attributes = plain_attributes(message.filtered_attributes)
-    return Exemplar(_number(message), message.time_unix_nano, *hex_ids(message), attributes)
 
 
 #: Fields that Point has by itself, and names that are shorter than OTLP's.

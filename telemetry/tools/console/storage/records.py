@@ -1,20 +1,88 @@
-"""Spans and log records: as stored (few fields read, the rest as bytes) and as decoded for readers.
+"""Spans and log records: as stored (few fields read, the rest as bytes), as decoded for readers, and who sent them.
 
 Ingestion has to keep up with thousands of records per second while few of them are ever looked at. So a stored record
 holds the fields that indexes, filters and lists need, and the OTLP bytes; `decode()` reads everything else on demand.
 """
 
 import sys
+import threading
+import weakref
+from collections.abc import MutableMapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from google.protobuf.message import Message
 from opentelemetry.proto.logs.v1 import logs_pb2
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 from opentelemetry.proto.trace.v1 import trace_pb2
 
-from telemetry.tools.console.receiving.values import PlainValue, plain_attributes, plain_value
-from telemetry.tools.console.storage.origin import Origin, Resource, Scope
+from telemetry.tools.console.receiving.values import PlainValue, plain_attributes, plain_value, size_of
+
+#: The mode of records whose resource has no `export.mode` and of samples without the label `export_mode`.
+UNKNOWN_MODE = "unknown"
+
+#: Longer names of modes and services are cut (characters): they are repeated on every page.
+LONGEST_NAME = 100
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Resource:
+    """A decoded resource; `instance` identifies the process, `size` is what all of it takes in memory."""
+
+    attributes: dict[str, PlainValue]
+    mode: str
+    service: str
+    instance: tuple[str, ...]
+    size: int
+
+
+class Scope(NamedTuple):
+    """The instrumentation scope of a record: a library's or a logger's name."""
+
+    name: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Origin:
+    """Resource and scope, shared by all records that came with them, as is the `size`; `raw` as `OriginCache.get`."""
+
+    resource: Resource
+    scope: Scope
+    size: int
+    raw: tuple[bytes, bytes]
+
+
+class OriginCache:
+    """Decodes each distinct origin once, as long as a record of it is kept. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._origins: MutableMapping[tuple[bytes, bytes], Origin] = weakref.WeakValueDictionary()
+
+    def get(self, resource: bytes, scope: bytes) -> Origin:
+        """The origin of records in these ResourceSpans and ScopeSpans (or those of logs and metrics), without them."""
+        key = (resource, scope)
+        with self._lock:
+            origin = self._origins.get(key)
+            if origin is None:
+                # Resource, scope and schema URL have the same field numbers in the messages of all signals.
+                decoded, message = _decode(resource), trace_pb2.ScopeSpans.FromString(scope).scope
+                name = Scope(message.name, message.version)
+                origin = self._origins[key] = Origin(decoded, name, decoded.size + size_of(name) + size_of(key), key)
+            return origin
+
+
+def _decode(raw: bytes) -> Resource:
+    message = trace_pb2.ResourceSpans.FromString(raw).resource
+    attributes = plain_attributes(message.attributes)
+    instance_id = attributes.get("service.instance.id")
+    service = str(attributes.get("service.name", ""))[:LONGEST_NAME]
+    # Without an instance id the whole resource is the next best identity of a process.
+    instance = (service, str(instance_id)) if instance_id else (service, "", raw.hex())
+    mode = str(attributes.get("export.mode") or UNKNOWN_MODE)[:LONGEST_NAME]
+    return Resource(attributes, mode, service, instance, size_of((attributes, mode, service, instance)))
+
 
 #: What a stored record takes in memory beyond its OTLP bytes and name (measured on CPython 3.11; bytes).
 SPAN_OVERHEAD = 410
@@ -114,6 +182,10 @@ class StoredSpan(_Stored):
     )  # fmt: skip
     message_class = trace_pb2.Span
 
+    @property
+    def kind_name(self) -> str:
+        return name_of(SPAN_KINDS, self.kind)
+
     def __init__(self, message: trace_pb2.Span, raw: bytes, origin: Origin) -> None:
         self.trace_id = message.trace_id
         self.span_id = message.span_id
@@ -140,7 +212,7 @@ class StoredSpan(_Stored):
             span_id=self.span_id.hex(),
             parent_span_id=self.parent_id.hex(),
             name=self.name,
-            kind=name_of(SPAN_KINDS, self.kind),
+            kind=self.kind_name,
             start_ns=self.start_ns,
             end_ns=self.end_ns,
             status=name_of(SPAN_STATUSES, self.status),

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from operator import attrgetter
-from typing import Protocol, TypeVar
+from typing import Any, TypeVar
 
-from telemetry.tools.console.storage.origin import Origin
+from telemetry.tools.console.storage.records import Origin
 
 MEBIBYTE = 1 << 20
 
@@ -41,17 +41,7 @@ class Limits:
     record_bytes: int = MEBIBYTE // 4
 
 
-class Stored(Protocol):
-    """What is kept: the bytes of the store that it takes, and who sent it, None of a scrape."""
-
-    @property
-    def size(self) -> int: ...
-    @property
-    def origin(self) -> Origin | None: ...
-
-
 Item = TypeVar("Item")
-StoredT = TypeVar("StoredT", bound=Stored)
 
 #: What one page or answer decodes at most (bytes as stored).
 _ONE_ANSWER = 4 << 20
@@ -78,8 +68,8 @@ class Retained:
     evicted: int
 
 
-class BoundedQueue(deque[StoredT]):
-    """Keeps the newest records. Not thread-safe: the `Store` holds the lock.
+class BoundedQueue(deque[Item]):
+    """Keeps the newest records, each with its `size` in bytes and its `origin`, None of a scrape. Not thread-safe.
 
     What records share (an origin, a trace's index entry, a series) is charged for as long as one of them is kept.
     """
@@ -87,11 +77,12 @@ class BoundedQueue(deque[StoredT]):
     def __init__(self, limits: SignalLimits) -> None:
         super().__init__()
         self._limits = limits
+        #: Of the records and what several of them share, which subclasses add and subtract.
         self._bytes = 0
         self._evicted = 0
         self._shares: Counter[Origin] = Counter()
 
-    def append(self, record: StoredT, /) -> None:
+    def append(self, record: Any, /) -> None:
         """Add the newest record, and evict the oldest ones until both limits hold."""
         super().append(record)
         self._bytes += record.size
@@ -101,28 +92,20 @@ class BoundedQueue(deque[StoredT]):
                 self._bytes += origin.size
             self._shares[origin] += 1
         while len(self) > self._limits.records or self._bytes > self._limits.bytes:
-            self._evict(self.popleft())
+            oldest: Any = self.popleft()
+            self._bytes -= oldest.size
+            self._evicted += 1
+            if oldest.origin is not None:
+                self._shares[oldest.origin] -= 1
+                if not self._shares[oldest.origin]:
+                    del self._shares[oldest.origin]
+                    self._bytes -= oldest.origin.size
+            self.forget(oldest)
 
-    def _evict(self, oldest: StoredT) -> None:
-        self._bytes -= oldest.size
-        self._evicted += 1
-        origin = oldest.origin
-        if origin is not None:
-            self._shares[origin] -= 1
-            if not self._shares[origin]:
-                del self._shares[origin]
-                self._bytes -= origin.size
-        self.forget(oldest)
-
-    def forget(self, record: StoredT) -> None:
+    def forget(self, record: Item) -> None:
         """Remove a record, which is evicted, from the indexes."""
         raise NotImplementedError
 
-    def charge(self, size: int) -> None:
-        """Add to the bytes what several records share, or subtract it when the last of them is evicted."""
-        self._bytes += size
-
     @property
     def retained(self) -> Retained:
-        """The state of the queue now."""
         return Retained(len(self), self._bytes, self._limits.records, self._limits.bytes, self._evicted)

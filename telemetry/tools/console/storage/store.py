@@ -6,18 +6,15 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from itertools import chain, islice
 
 from prometheus_client import Metric
-from prometheus_client.samples import Sample
 
-from telemetry.tools.console.asking.calls import Calls, calls_between
 from telemetry.tools.console.counting.counts import FATE_METRICS, Counters, Fates, ModeTotals
 from telemetry.tools.console.counting.senders import SERVER_LOGGER, Sender, Senders
 from telemetry.tools.console.storage.history import SLOT_SECONDS, Figures, History
-from telemetry.tools.console.storage.metrics import IncomingPoint, MetricStore, MetricSummary
-from telemetry.tools.console.storage.origin import OriginCache
-from telemetry.tools.console.storage.points import Instrument, OtlpPoint, SamplePoint, Series, StoredPoint
-from telemetry.tools.console.storage.records import KIND_SERVER, LogRecord, Span, StoredLog, StoredSpan
+from telemetry.tools.console.storage.metrics import Entry, IncomingPoint, MetricStore
+from telemetry.tools.console.storage.points import Instrument, OtlpPoint, SamplePoint, Series, SeriesPoints
+from telemetry.tools.console.storage.records import KIND_SERVER, LogRecord, OriginCache, Span, StoredLog, StoredSpan
 from telemetry.tools.console.storage.retention import Limits, Retained
-from telemetry.tools.console.storage.traces import LogStore, SpanStore, Trace, TraceSummary, summarize
+from telemetry.tools.console.storage.traces import Calls, LogStore, SpanStore, Trace, calls_between
 
 #: The logger of the service that writes one record per request.
 ACCESS_LOGGER = "userapi.access"
@@ -51,8 +48,6 @@ class Store:
         """The time that pages are about, in nanoseconds since the epoch: now, or the end of what was replayed."""
         return self._latest_ns + _SHOWN_AFTER_NS if self._latest_ns else time.time_ns()
 
-    # Writing
-
     def replay(self) -> None:
         """From now on, what is added is old: the time is the latest that was added."""
         self._replays = True
@@ -85,7 +80,6 @@ class Store:
             self._changed.notify_all()
 
     def add_logs(self, records: Sequence[StoredLog]) -> None:
-        """Keep and count log records."""
         now_ns = self._arrival_ns(record.time_ns for record in records)
         with self._changed:
             self._senders.hear({record.resource for record in records}, "logs", now_ns)
@@ -100,7 +94,6 @@ class Store:
             self._changed.notify_all()
 
     def add_points(self, points: Sequence[IncomingPoint]) -> None:
-        """Keep and count data points received by OTLP."""
         now_ns = self._arrival_ns(point.time_ns for point in points)
         with self._changed:
             self._senders.hear({point.origin.resource for point in points}, "metrics", now_ns)
@@ -116,17 +109,19 @@ class Store:
         with self._changed:
             for family in families:
                 instrument = Instrument(family.name, "scrape", family.type, family.unit, family.documentation)
-                older = _older_than(self.started_ns / 1e9, family) if f"{family.name}_total" in FATE_METRICS else set()
+                older = {
+                    frozenset(each.labels.items())
+                    for each in (family.samples if f"{family.name}_total" in FATE_METRICS else ())
+                    if each.name == f"{family.name}_created" and 0 < each.value * 1e9 < self.started_ns
+                }
                 for sample in family.samples:
                     series = self._metrics.scraped(target, instrument, sample)
-                    is_older = bool(older) and _labels(sample) in older
+                    is_older = bool(older) and frozenset(sample.labels.items()) in older
                     self._counters.count_sample(series, sample, time_ns, is_older=is_older)
                     self._metrics.add(SamplePoint(series, time_ns, sample.value, sample.exemplar))
                     added += 1
             self._changed.notify_all()
         return added
-
-    # Reading
 
     def totals(self) -> dict[str, ModeTotals]:
         """What has arrived since the start, by mode."""
@@ -143,7 +138,6 @@ class Store:
             return self._history.figures(seconds, steps, self.now_ns() / 1e9)
 
     def recent(self, seconds: int) -> dict[str, Figures]:
-        """How requests went in the last `seconds`, by mode."""
         with self._changed:
             return self._history.recent(seconds, self.now_ns() / 1e9)
 
@@ -153,17 +147,14 @@ class Store:
         return calls_between(self.stored_traces(), seconds, self.now_ns()) if several else []
 
     def senders(self) -> list[Sender]:
-        """The known processes."""
         with self._changed:
             return self._senders.all()
 
     def fates(self) -> dict[str, Fates]:
-        """What the senders report of their records, by mode."""
         with self._changed:
             return self._counters.fates.snapshot()
 
     def retained(self) -> dict[str, Retained]:
-        """What is kept of each signal, and what was evicted."""
         with self._changed:
             kept = self._spans.retained, self._logs.retained, self._metrics.retained
             return dict(zip(("spans", "log_records", "points"), kept, strict=True))
@@ -172,12 +163,6 @@ class Store:
         """Wait until the condition holds, looking again whenever something arrives; False after `timeout` seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: condition(self), timeout)
-
-    def traces(self, limit: int | None = None, mode: str | None = None) -> list[TraceSummary]:
-        """Summaries of the latest traces, the newest first; those in which a span has that mode."""
-        kept = filter(None, map(Trace.spans, self.stored_traces()))
-        found = (spans for spans in kept if mode is None or any(span.resource.mode == mode for span in spans))
-        return list(map(summarize, islice(found, limit)))
 
     def stored_traces(self, trace_id: str | None = None) -> list[Trace]:
         """The traces, which go on changing, the one that appeared last first; only one if its id in hex is given."""
@@ -205,7 +190,6 @@ class Store:
         return sorted(kept, key=lambda span: span.start_ns)
 
     def trace(self, trace_id: str) -> list[Span]:
-        """The same spans decoded."""
         return [span.decode() for span in self.stored_trace(trace_id)]
 
     def spans(self) -> list[Span]:
@@ -224,33 +208,17 @@ class Store:
         with self._changed:
             return [point for point in self._metrics if isinstance(point, OtlpPoint)]
 
-    def metrics(self) -> list[MetricSummary]:
+    def metrics(self) -> list[Entry]:
         """All metrics of which points are kept, by name."""
         with self._changed:
             return self._metrics.summaries()
 
-    def series(
-        self, name: str, mode: str | None = None, points: int | None = None
-    ) -> list[tuple[Series, Sequence[StoredPoint]]]:
+    def series(self, name: str, mode: str | None = None, points: int | None = None) -> list[SeriesPoints]:
         """The series of one metric with their latest points, the oldest of them first."""
         with self._changed:
-            return [
-                (series, series.latest(points))
-                for series in self._metrics.named(name)
-                if mode is None or series.mode == mode
-            ]
+            return [(each, each.latest(points)) for each in self._metrics.named(name) if mode in {None, each.mode}]
 
-    def around(self, several: Iterable[Series], times_ns: Sequence[int]) -> list[tuple[Series, Sequence[StoredPoint]]]:
+    def around(self, several: Iterable[Series], times_ns: Sequence[int]) -> list[SeriesPoints]:
         """These series, if any point of them is still kept, with what is needed to know them at these times."""
         with self._changed:
             return [(series, series.around(times_ns)) for series in several if series.points]
-
-
-def _older_than(seconds: float, family: Metric) -> set[Hashable]:
-    """The labels of the series of a counter that count since before a time (seconds since the epoch)."""
-    created = (sample for sample in family.samples if sample.name == f"{family.name}_created")
-    return {_labels(sample) for sample in created if 0 < sample.value < seconds}
-
-
-def _labels(sample: Sample) -> Hashable:
-    return frozenset(sample.labels.items())

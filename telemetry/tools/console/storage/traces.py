@@ -1,8 +1,10 @@
-"""The spans and the log records of the store, indexed by trace."""
+"""The spans and the log records of the store, indexed by trace, and which service calls which by them."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from operator import attrgetter
+from typing import NamedTuple
 
 from telemetry.tools.console.storage.records import KIND_SERVER, STATUS_ERROR, StoredLog, StoredSpan
 from telemetry.tools.console.storage.retention import BoundedQueue, SignalLimits
@@ -15,10 +17,9 @@ _NEVER_NS = 1 << 64
 
 @dataclass(frozen=True, slots=True)
 class TraceSummary:
-    """One line in a list of traces; `start_ns` since the epoch.
+    """One line in a list of traces; `status` is "error" if any span has one, `failed` if its root or a server span has.
 
-    `status` is "error" if any span has an error; `failed` says that a request did, its root or server span: a service
-    that answers 409 to a database's error has handled that.
+    A service that answers 409 to a database's error has handled that. `start_ns` is since the epoch.
     """
 
     trace_id: str
@@ -51,7 +52,6 @@ class Trace(dict[bytes, StoredSpan]):
 
     @property
     def duration_ns(self) -> int:
-        """From the first start to the last end."""
         return max(self.end_ns - self.start_ns, 0)
 
     def spans(self) -> list[StoredSpan]:
@@ -75,7 +75,7 @@ class SpanStore(BoundedQueue[StoredSpan]):
         trace = self._traces.get(span.trace_id)
         if trace is None:
             trace = self._traces[span.trace_id] = Trace()
-            self.charge(_SPANS_OVERHEAD)
+            self._bytes += _SPANS_OVERHEAD
         elif span.span_id in trace:
             return False
         trace[span.span_id] = span
@@ -84,7 +84,7 @@ class SpanStore(BoundedQueue[StoredSpan]):
         self.changes = trace.changed = self.changes + 1
         if span.has_links:
             self.linking[span] = None
-            self.charge(_LINKING_OVERHEAD)
+            self._bytes += _LINKING_OVERHEAD
         self.append(span)
         return True
 
@@ -93,12 +93,12 @@ class SpanStore(BoundedQueue[StoredSpan]):
         del trace[span.span_id]
         if span.has_links:
             del self.linking[span]
-            self.charge(-_LINKING_OVERHEAD)
+            self._bytes -= _LINKING_OVERHEAD
         trace.shortened = True
         self.changes = trace.changed = self.changes + 1
         if not trace:
             del self._traces[span.trace_id]
-            self.charge(-_SPANS_OVERHEAD)
+            self._bytes -= _SPANS_OVERHEAD
 
     def latest(self, trace_id: bytes | None = None) -> list[Trace]:
         """All traces, the one that appeared last first; only one if its id is given."""
@@ -121,12 +121,11 @@ class LogStore(BoundedQueue[StoredLog]):
         self._by_trace: dict[bytes, list[StoredLog]] = {}
 
     def add(self, record: StoredLog) -> None:
-        """Keep the record."""
         if record.trace_id:
             # Before the append: a limit smaller than this record evicts it at once.
             linked = self._by_trace.setdefault(record.trace_id, [])
             if not linked:
-                self.charge(_LOGS_OVERHEAD)
+                self._bytes += _LOGS_OVERHEAD
             linked.append(record)
         self.append(record)
 
@@ -136,7 +135,7 @@ class LogStore(BoundedQueue[StoredLog]):
             linked.pop(0)  # both are in order of arrival
             if not linked:
                 del self._by_trace[record.trace_id]
-                self.charge(-_LOGS_OVERHEAD)
+                self._bytes -= _LOGS_OVERHEAD
 
     def latest(self, trace_id: bytes | None = None) -> Iterator[StoredLog]:
         """The records, the newest first; only those of one trace if its id is given."""
@@ -166,16 +165,46 @@ def summarize(spans: list[StoredSpan]) -> TraceSummary:
     """The summary of a trace's spans (at least one), as far as they have arrived."""
     root = root_of(spans)
     errors = [span for span in spans if span.status == STATUS_ERROR]
-    start_ns = min(span.start_ns for span in spans)
-    return TraceSummary(
-        trace_id=root.trace_id.hex(),
-        root_name=root.name,
-        service=root.resource.service,
-        mode=root.resource.mode,
-        start_ns=start_ns,
-        duration_ns=max(max(span.end_ns for span in spans) - start_ns, 0),
-        spans=len(spans),
-        status="error" if errors else "ok",
-        failed=has_failed(root, errors),
-        status_code=root.status_code,
-    )
+    start_ns, end_ns = min(span.start_ns for span in spans), max(span.end_ns for span in spans)
+    root_is = root.trace_id.hex(), root.name, root.resource.service, root.resource.mode
+    times = start_ns, max(end_ns - start_ns, 0)
+    status = "error" if errors else "ok"
+    return TraceSummary(*root_is, *times, len(spans), status, has_failed(root, errors), root.status_code)
+
+
+_MOST_EDGES = 200
+
+
+class Calls(NamedTuple):
+    """The calls of one service by another one: those whose span has an error, and durations as the callee took them."""
+
+    caller: str
+    callee: str
+    calls_per_second: float
+    error_ratio: float
+    p95_seconds: float
+
+
+def calls_between(traces: Iterable[Trace], seconds: int, now_ns: int) -> list[Calls]:
+    """The calls that ended in the last `seconds` and whose spans are kept, the most frequent first."""
+    begin_ns = now_ns - seconds * 10**9
+    found: dict[tuple[str, str], list[tuple[int, bool]]] = {}
+    for trace in (trace for trace in traces if trace.end_ns >= begin_ns and len(trace) > 1):
+        for span in trace.spans():
+            parent = trace.get(span.parent_id)
+            # Most spans have their parent's resource and scope, which is quick to see.
+            if parent is None or parent.origin is span.origin or span.end_ns < begin_ns:
+                continue
+            edge = parent.resource.service, span.resource.service
+            if edge[0] != edge[1] and (edge in found or len(found) < _MOST_EDGES):
+                duration = max(span.end_ns - span.start_ns, 0)
+                found.setdefault(edge, []).append((duration, span.status == STATUS_ERROR))
+    return [
+        Calls(
+            *edge,
+            len(calls) / seconds,
+            sum(failed for _, failed in calls) / len(calls),
+            sorted(calls)[math.ceil(0.95 * len(calls)) - 1][0] / 1e9,
+        )
+        for edge, calls in sorted(found.items(), key=lambda item: len(item[1]), reverse=True)
+    ]

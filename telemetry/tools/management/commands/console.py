@@ -14,9 +14,8 @@ from django.core.management.base import BaseCommand, CommandError
 from telemetry.tools.backends.console import Console as BackendConsole
 from telemetry.tools.backends.http import BackendError
 from telemetry.tools.console.files import FileError, read_file
-from telemetry.tools.console.listener import PortError
 from telemetry.tools.console.receiving.scraper import ScrapeTarget
-from telemetry.tools.console.server import Console
+from telemetry.tools.console.server import Console, PortError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
