@@ -46,11 +46,13 @@ class Loop:
         state: State,
         own_records: "deque[tuple[Any, ...]]",
         is_current: Callable[[], bool],
+        serves: Callable[[], bool],
         in_thread: bool,
     ) -> None:
         """`own_records` are the exporter's own log records; `is_current` is False where a successor must take over.
 
-        `in_thread` is whether it is one of a serving process's, and ends with that.
+        `serves` is whether the server lives, where that is known without its hooks; `in_thread` whether the loop is one
+        of a serving process's, and ends with that.
         """
         self._in_thread = in_thread
         self._path = path
@@ -60,6 +62,7 @@ class Loop:
         self._state = state
         self._own_records = own_records
         self._is_current = is_current
+        self._serves = serves
         self._answering = Answering(path, self.metrics, self.status, self._look_now)
         self._idle_wait = _POLL_SECONDS
         self._filled = 0.0
@@ -153,7 +156,7 @@ class Loop:
         self._outlets.observe(self._rings)
         if not self._is_current():
             return False
-        if directory.is_alive(self._path):
+        if directory.is_alive(self._path) or self._serves():
             self._alone_since = None
             return True
         if directory.had_server(self._path):

@@ -106,6 +106,11 @@ def _loop(
         except (OSError, ValueError):
             return False
 
+    def serves() -> bool:
+        """Return whether the server lives: it may be a while without workers that have served a request."""
+        server, _, _ = service["run"].partition("-")
+        return bool(service.get("has_server")) and directory.run_of(int(server)) == service["run"]
+
     return Loop(
         path,
         rings=Rings(path, state.of("rings") or {}),
@@ -114,6 +119,7 @@ def _loop(
         state=state,
         own_records=own_records,
         is_current=is_current,
+        serves=serves,
         in_thread=in_thread,
     )
 

@@ -171,6 +171,7 @@ class Recording:
             "place": self._place or _command(),
             "metric_attributes": lists,
             "run": _run(),
+            "has_server": _has_server(),
             "environment": environment_of(os.environ),
             "readable": any(isinstance(each.formatter, ReadableFormatter) for each in logging.getLogger().handlers),
         }
@@ -270,6 +271,12 @@ def environment_of(environ: Mapping[str, str]) -> str:
 
 def _command() -> str:
     return "\0".join([str(Path.cwd()), *sys.argv])
+
+
+def _has_server() -> bool:
+    """Return whether the parent is a server that starts its workers by `multiprocessing`, as uvicorn and granian do."""
+    multiprocessing = sys.modules.get("multiprocessing")  # which such a worker has imported
+    return multiprocessing is not None and multiprocessing.parent_process() is not None
 
 
 def _run() -> str:

@@ -3,6 +3,7 @@
 import re
 import signal
 from collections import Counter
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from time import sleep
@@ -54,6 +55,10 @@ def spans(console: Console) -> int:
     return len({span.span_id for span in console.store.spans() if span.kind == "server"})
 
 
+def has_spans(console: Console, number: int) -> bool:
+    return spans(console) >= number
+
+
 def records(console: Console) -> int:
     return len({record.span_id for record in console.store.logs() if record.scope.name == "telemetry.access"})
 
@@ -67,13 +72,14 @@ def reload(server: Server, name: str) -> bool:
     server.process.send_signal(number)
     wait_until(lambda: not before & {worker.pid for worker in server.workers()}, 60, "new workers")
     wait_until(server._listens, 60, "an answer of the new workers")
+    sleep(2)  # longer than an exporter waits for another process where it knows of no server
     return True
 
 
-def kill_worker(server: Server, name: str) -> bool:
-    """Kill a worker, where there is one and the server outlives it; wait until it has another."""
+def kill_worker(server: Server, _: str) -> bool:
+    """Kill a worker, where there is one; wait until the server has another."""
     workers = server.workers()
-    if len(workers) < 2 or name.startswith("granian"):  # which ends with the first worker that does
+    if len(workers) < 2:
         return False
     workers[-1].send_signal(signal.SIGKILL)
     psutil.wait_procs(workers[-1:], 10)
@@ -90,11 +96,12 @@ def test_counts_are_those_of_the_requests(console: Console, project: Path, site:
         if "telemetry.servers.gunicorn" in SERVERS[name]:  # the hooks say where it listens
             found = (path for path in directory.run_directories() if (path / "service").exists())
             assert f"http://127.0.0.1:{server.port}" in {directory.read_service(path)["address"] for path in found}
-        if reload(server, name):  # before the kill: uvicorn hangs where it is to end a worker that is only starting
-            answered += ask(server, 2)
-        wait_until(lambda: spans(console) >= answered.total(), 60, "spans")  # an answer may be ahead of its record
-        if kill_worker(server, name):
-            answered += ask(server, 2)
+        # uvicorn hangs where it is to reload a worker that is only starting, granian replaces none after a reload.
+        for disturb in (reload, kill_worker) if name.startswith("uvicorn") else (kill_worker, reload):
+            so_far = answered.total()
+            wait_until(partial(has_spans, console, so_far), 60, "spans")  # an answer may be ahead of its record
+            if disturb(server, name):
+                answered += ask(server, 2)
         total = answered.total()
         if mode == "direct":
             assert scraped(server) == total
