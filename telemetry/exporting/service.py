@@ -108,8 +108,7 @@ def _loop(
 
     def serves() -> bool:
         """Return whether the server lives: it may be a while without workers that have served a request."""
-        server, _, _ = service["run"].partition("-")
-        return bool(service.get("has_server")) and directory.run_of(int(server)) == service["run"]
+        return bool(service.get("has_server")) and directory.is_running(service["run"])
 
     return Loop(
         path,

@@ -140,3 +140,15 @@ def test_server_that_ends_leaves_before_its_exporter_looks(tmp_path: Path, monke
     monkeypatch.setattr(hold, "ask_to_look", lambda path: removed.append(directory.remove(path)))
     assert held.release(1)
     assert removed == [True]
+
+
+def test_server_is_running_until_it_ends() -> None:
+    with other_process("pass") as server:
+        run = directory.run_of(server.pid)
+        assert directory.is_running(run)
+        assert not directory.is_running(f"{run}0")  # another process with the same id
+        assert not directory.is_running(str(server.pid))  # named where the system does not say when it began
+        server.kill()
+        os.waitid(os.P_PID, server.pid, os.WEXITED | os.WNOWAIT)  # its parent has not taken notice yet
+        assert not directory.is_running(run)
+    assert not directory.is_running(run)
