@@ -40,6 +40,7 @@ from telemetry.config.values import (
 
 _SHORT_TIME = 100  # milliseconds; less than that was probably meant as seconds
 _LARGEST_QUEUE = 1_000_000
+_DELAY = "1000"  # milliseconds
 _DURATION = Milliseconds(doubt_below=_SHORT_TIME)
 _FILE = ReadableFile()
 MEMORY_SPOOL_BYTES = 16 << 20
@@ -201,7 +202,8 @@ class BatchVariables:
         return tuple(getattr(self, each.name).name for each in fields(self))
 
 
-def _batch_variables(prefix: str, field: str, what: str, other: str = "") -> BatchVariables:
+def _batch_variables(prefix: str, field: str, what: str, specified: str) -> BatchVariables:
+    remark = "" if specified == _DELAY else f" Ours: the specification's is {specified}."
     size = WholeNumber(_LARGEST_QUEUE)
     queue = f"{prefix}_MAX_QUEUE_SIZE"
     return BatchVariables(
@@ -209,8 +211,8 @@ def _batch_variables(prefix: str, field: str, what: str, other: str = "") -> Bat
             f"{prefix}_SCHEDULE_DELAY",
             f"{field}.schedule_delay",
             Milliseconds(),
-            "1000",
-            f"How long {what} wait for their batch at most.{other}",
+            _DELAY,
+            f"How long {what} wait for their batch at most.{remark}",
         ),
         Variable(
             queue,
@@ -238,8 +240,8 @@ def _batch_variables(prefix: str, field: str, what: str, other: str = "") -> Bat
     )
 
 
-SPAN_BATCH = _batch_variables("OTEL_BSP", "span_batch", "spans", " Ours: the specification's is 5000.")
-LOG_BATCH = _batch_variables("OTEL_BLRP", "log_batch", "log records")
+SPAN_BATCH = _batch_variables("OTEL_BSP", "span_batch", "spans", "5000")
+LOG_BATCH = _batch_variables("OTEL_BLRP", "log_batch", "log records", "1000")
 
 METRIC_EXPORT_INTERVAL = Variable(
     "OTEL_METRIC_EXPORT_INTERVAL",

@@ -63,9 +63,9 @@ def records(console: Console) -> int:
     return len({record.span_id for record in console.store.logs() if record.scope.name == "telemetry.access"})
 
 
-def reload(server: Server, name: str) -> bool:
+def reload(server: Server) -> bool:
     """Reload the server's workers, where it has a signal for it; return whether it has."""
-    number = RELOADS.get(name.split(maxsplit=1)[0].strip(","))
+    number = RELOADS.get(server.command.split(maxsplit=1)[0])
     if number is None:
         return False
     before = {worker.pid for worker in server.workers()}
@@ -76,7 +76,7 @@ def reload(server: Server, name: str) -> bool:
     return True
 
 
-def kill_worker(server: Server, _: str) -> bool:
+def kill_worker(server: Server) -> bool:
     """Kill a worker, where there is one; wait until the server has another."""
     workers = server.workers()
     if len(workers) < 2:
@@ -100,7 +100,7 @@ def test_counts_are_those_of_the_requests(console: Console, project: Path, site:
         for disturb in (reload, kill_worker) if name.startswith("uvicorn") else (kill_worker, reload):
             so_far = answered.total()
             wait_until(partial(has_spans, console, so_far), 60, "spans")  # an answer may be ahead of its record
-            if disturb(server, name):
+            if disturb(server):
                 answered += ask(server, 2)
         total = answered.total()
         if mode == "direct":

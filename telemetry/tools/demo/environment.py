@@ -104,7 +104,7 @@ def set_aside(environ: MutableMapping[str, str]) -> list[str]:
 def service_environment(mode: Mode, ports: Ports) -> dict[str, str]:
     """Return what the service in `mode` needs in addition to the environment that `prepare` made.
 
-    Everything is sent at short intervals, so that one can watch it arrive.
+    Metrics are sent at short intervals, so that one can watch them arrive.
     """
     common = {
         "TELEMETRY_MODE": mode,

@@ -9,7 +9,7 @@ from telemetry.tools.compare.load.generator import Done, LoadError, percentile
 from telemetry.tools.compare.setups.run import Run
 
 _TURN_SECONDS = 2.5
-"""About so long is a turn: short beside what changes on the machine, and long beside the half second of a batch."""
+"""About so long is a turn: short beside what changes on the machine, and longer than a batch waits."""
 _FIRST_SECONDS, _FIRST_SHARE = 0.5, 0.25
 """Of a turn of the open loop, what is left out of the latencies: after its pause a process finds its caches cold."""
 
