@@ -17,6 +17,10 @@ from telemetry.tools.console.storage.store import Store
 
 #: The end of the `service.name` of what `manage.py doctor` sends, which has no mode.
 _DOCTOR = "-doctor"
+_STEPS = 75
+_YOUNG_NS = 90 * 10**9
+#: What may still be on its way: metrics are pushed every 15 seconds by default, spans sooner.
+_UNDER_WAY_SECONDS = 20
 
 
 def shown_modes(store: Store) -> list[str]:
@@ -61,12 +65,6 @@ def _configuration(senders: Sequence[Sender], totals: ModeTotals, now_ns: int) -
         ],
         "reported": report is not None,
     }
-
-
-_STEPS = 75
-_YOUNG_NS = 90 * 10**9
-#: What may still be on its way: metrics are pushed every 15 seconds by default, spans sooner.
-_UNDER_WAY_SECONDS = 20
 
 
 @page("overview", "window")
