@@ -242,6 +242,10 @@ class OTLPHandler(logging.Handler):
         """Send the records of every handler of this class to `receiver` from now on (None: drop them)."""
         cls._receiver = receiver
 
+    def createLock(self) -> None:  # noqa: N802  (logging's interface)
+        """Make none: a receiver takes records of several threads at once."""
+        self.lock = None
+
     def emit(self, record: logging.LogRecord) -> None:
         receiver = self._receiver
         if receiver is None or record.name.startswith(_EXPORTERS):

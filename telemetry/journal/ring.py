@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from marshal import dumps, loads
 from struct import Struct
-from threading import Lock, RLock
+from threading import RLock
 from typing import Any, NamedTuple, Self
 from zlib import crc32
 
@@ -115,7 +115,6 @@ class RingWriter(_Mapped):
         self._lock = RLock()
         self._writing = False
         self._aside: deque[bytes] = deque(maxlen=1024)
-        self._count_lock = Lock()
         words[_JOINED] = now
         words[_PID] = os.getpid()
         for level in range(_LEVELS, _LEVELS + LEVELS):
@@ -165,17 +164,17 @@ class RingWriter(_Mapped):
 
     def count_error(self) -> None:
         """Count something that could not be recorded."""
-        with self._count_lock:
+        with self._lock:
             self._words[_ERRORS] += 1
 
     def enter(self, level: int) -> None:
         """Count one more that is active, of kind `level`."""
-        with self._count_lock:
+        with self._lock:
             self._words[_LEVELS + level] += 1
 
     def leave(self, level: int) -> None:
         """Count one less."""
-        with self._count_lock:
+        with self._lock:
             word = _LEVELS + level
             if self._words[word]:  # a request that began before this process joined was not counted
                 self._words[word] -= 1

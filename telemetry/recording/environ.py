@@ -28,12 +28,16 @@ def environ_of(request: HttpRequest) -> tuple[Any, ...]:
     The query string is not among it. Each text is within a bound.
     """
     meta = request.META
-    texts = (request.path_info, *map(str, map(meta.get, _VARIABLES, _NOTHING)))
+    texts = (request.path_info, *map(meta.get, _VARIABLES, _NOTHING))
     if not texts[-1]:  # ASGI
         scope = getattr(request, "scope", {})
-        texts = (*texts[:-2], f"HTTP/{scope.get('http_version', '')}", str(scope.get("scheme", "")))
-    if max(map(len, texts)) > _LONGEST_ATTRIBUTE:
-        texts = tuple(map(_bounded, texts))
+        texts = (*texts[:-2], f"HTTP/{scope.get('http_version', '')}", scope.get("scheme", ""))
+    try:
+        is_short = len("".join(texts)) <= _LONGEST_ATTRIBUTE
+    except TypeError:  # ASGI's port of the client is a number
+        is_short = False
+    if not is_short:
+        texts = tuple(map(_bounded, map(str, texts)))
     host = meta.get("HTTP_HOST")
     return _server(host) if host else None, *texts
 

@@ -64,16 +64,16 @@ class IncomingContextReader:
         for name in _QUOTING_LOGGERS:
             logging.getLogger(name).setLevel(logging.ERROR)
 
-    def read(self, environ: dict[str, Any]) -> tuple[Context, Sequence[Link]]:
-        """Return the context in which the request's span starts, and its links."""
+    def read(self, environ: dict[str, Any]) -> tuple[Context, Sequence[Link]] | None:
+        """Return the context in which the request's span starts, and its links; None where nothing came."""
         if self._policy == "ignore":
-            return Context(), ()
+            return None
         propagator = propagate.get_global_textmap()
         if propagator is not self._propagator:
             self._headers = [_variable(field) for field in propagator.fields]
             self._propagator = propagator
         if environ.keys().isdisjoint(self._headers):  # most requests bring nothing that a propagator reads
-            return Context(), ()
+            return None
         context = propagator.extract(environ, Context(), _HEADERS)
         if self._policy == "trust":
             return context, ()

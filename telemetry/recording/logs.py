@@ -1,7 +1,7 @@
 """Records of the logging module: a part of their request's record below WARNING, one of their own from there on."""
 
 import logging
-from typing import Any
+from typing import Any, cast
 
 from opentelemetry import trace
 from opentelemetry.context import get_current
@@ -10,8 +10,7 @@ from telemetry.journal.records import LOG
 from telemetry.logs import content_of, translation_of
 from telemetry.privacy import redactor
 from telemetry.recording.journal import journal
-from telemetry.recording.middleware import current_request
-from telemetry.recording.spans import RecordedSpan
+from telemetry.recording.spans import REQUEST_KEY, RecordedSpan, RequestSpan
 
 # The last words before a crash are the precious ones: they do not wait for the end of their request.
 _AT_ONCE = logging.WARNING
@@ -25,21 +24,15 @@ class LogRecorder:
         if journal.ring is None:
             return
         try:
-            self._write(record)
+            current = get_current()
+            request = cast("RequestSpan | None", current.get(REQUEST_KEY))
+            if request is None or request.over or record.levelno >= _AT_ONCE:
+                journal.write((LOG, *_content(record), _trace_of(trace.get_current_span())))
+                return
+            trace_of_log = None if current is request.context else _trace_of(trace.get_current_span())
+            request.add_log((*_content(record), trace_of_log))
         except Exception as error:  # noqa: BLE001  (whoever logs goes on as if telemetry were off)
             journal.failed("log record", error)
-
-    @staticmethod
-    def _write(record: logging.LogRecord) -> None:
-        request = current_request.get()
-        if request is not None and request.contains(get_current()) and record.levelno < _AT_ONCE:
-            request.add_log((*_content(record), None))
-            return
-        log = (*_content(record), _trace_of(trace.get_current_span()))
-        if request is None or request.over or record.levelno >= _AT_ONCE:
-            journal.write((LOG, *log))
-        else:
-            request.add_log(log)
 
 
 def _trace_of(span: trace.Span) -> tuple[Any, ...]:

@@ -14,7 +14,6 @@ its middleware:
 import sys
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
 from http import HTTPStatus
 from time import perf_counter_ns
 from types import MappingProxyType
@@ -31,18 +30,15 @@ from opentelemetry.context import Context, attach, detach
 from opentelemetry.sdk.trace.sampling import Sampler
 from opentelemetry.trace import SpanKind
 
-from telemetry.answers import is_streamed, when_over
+from telemetry.answers import when_over
 from telemetry.journal.records import METHODS, OTHER_METHOD, REQUEST
 from telemetry.recording.environ import environ_of
 from telemetry.recording.incoming import IncomingContextReader
 from telemetry.recording.journal import journal
-from telemetry.recording.spans import RequestSpan, decide
+from telemetry.recording.spans import REQUEST_KEY, RequestSpan, decide
 from telemetry.routes import known_method, matched_route
 
 _BAD_REQUEST = HTTPStatus.BAD_REQUEST.value
-
-current_request: ContextVar[RequestSpan | None] = ContextVar("telemetry_request", default=None)
-"""The span of the request that is being answered."""
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
 View = Callable[[HttpRequest], HttpResponseBase]
@@ -123,17 +119,18 @@ class RequestMiddleware:
             if journal.ring is None and not _is_tested(request):
                 self.process.begin()
             span = RequestSpan(known_method(request))
-            context, links = self.incoming.read(request.META)
-            if context or links or self.sampler is not None:
-                self._place(span, context, links)
-                context = trace.set_span_in_context(span, context)
+            around = self.incoming.read(request.META)
+            if around is None and self.sampler is None:
+                context = Context({_CURRENT_SPAN: span, REQUEST_KEY: span})
             else:
-                context = Context({_CURRENT_SPAN: span})
+                context, links = around or (Context(), ())
+                self._place(span, context, links)
+                context = Context({**context, _CURRENT_SPAN: span, REQUEST_KEY: span})
             if journal.ring is not None:
                 journal.ring.enter(METHODS[span.method])
                 span.is_counted = True
             span.context = context
-            span.tokens = attach(context), current_request.set(span)
+            span.token = attach(context)
         except Exception as error:  # noqa: BLE001
             journal.failed("request", error)
             return None
@@ -158,29 +155,17 @@ class RequestMiddleware:
 
     def _drop(self, span: RequestSpan) -> None:
         span.over = span.ended = True
-        self._detach(span)
-        self._leave(span)
-
-    @staticmethod
-    def _detach(span: RequestSpan) -> None:
-        """End the request's context; whatever else fails, nothing that comes later belongs to it."""
-        context, ours = span.tokens
-        detach(context)
+        detach(span.token)
         try:
-            current_request.reset(ours)
+            self._leave(span)
         except Exception as error:  # noqa: BLE001
             journal.failed("request", error)
 
     @staticmethod
     def _leave(span: RequestSpan) -> None:
         """Count one active request less, if it was counted."""
-        ring = journal.ring
-        if ring is None or not span.is_counted:
-            return
-        try:
-            ring.leave(METHODS[span.method])
-        except Exception as error:  # noqa: BLE001
-            journal.failed("request", error)
+        if span.is_counted and journal.ring is not None:
+            journal.ring.leave(METHODS[span.method])
 
     def _answered(self, span: RequestSpan, request: HttpRequest, response: HttpResponseBase) -> None:
         """Finish a request whose answer is ready, or let a streamed answer's end do so."""
@@ -189,13 +174,13 @@ class RequestMiddleware:
                 # What Django's handler would do next, outside of the span; it does not log a response twice.
                 answer = cast("HttpResponse", response)
                 log_response("%s: %s", answer.reason_phrase, request.path, response=answer, request=request)
-            if is_streamed(response):
+            if getattr(response, "streaming", False):
                 when_over(
                     response,
                     lambda error: self._sent(span, request, response, error),
                     lambda: _within(span),
                 )
-                self._detach(span)
+                detach(span.token)
                 return
         except Exception as problem:  # noqa: BLE001
             journal.failed("request", problem)
@@ -208,7 +193,7 @@ class RequestMiddleware:
         response: HttpResponseBase | None,
         error: BaseException | None = None,
     ) -> None:
-        self._detach(span)
+        detach(span.token)
         self._sent(span, request, response, error)
         span.context = None  # it holds the span: the two would be left to the garbage collector
 
@@ -245,12 +230,11 @@ class RequestMiddleware:
 @contextmanager
 def _within(span: RequestSpan) -> Iterator[None]:
     """Run what belongs to the request after its view has returned."""
-    tokens = attach(cast("Context", span.context)), current_request.set(span)
+    token = attach(cast("Context", span.context))
     try:
         yield
     finally:
-        current_request.reset(tokens[1])
-        detach(tokens[0])
+        detach(token)
 
 
 def _is_tested(request: HttpRequest) -> bool:

@@ -6,20 +6,20 @@ What goes past Django's cursors (a raw connection of the driver, a stored proced
 import traceback
 from collections.abc import Callable, Mapping
 from time import perf_counter_ns, time_ns
-from typing import Any
+from typing import Any, cast
 
 from django.db import Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from opentelemetry import trace
-from opentelemetry.context import Context, attach, detach, get_current
+from opentelemetry.context import attach, detach, get_current
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.trace import SpanKind
 
 from telemetry.journal.records import QUERY
 from telemetry.recording.journal import journal
-from telemetry.recording.middleware import RequestMiddleware, current_request
-from telemetry.recording.spans import QuerySpan, RecordedSpan, RequestSpan, decide, new_trace_id
+from telemetry.recording.middleware import RequestMiddleware
+from telemetry.recording.spans import REQUEST_KEY, QuerySpan, RecordedSpan, RequestSpan, decide, new_trace_id
 
 _SYSTEMS = frozenset({"sqlite", "postgresql"})
 _LONGEST_STATEMENT = 16 * 1024  # characters
@@ -35,7 +35,8 @@ class QueryRecorder:
         self._database = database
 
     def __call__(self, execute: Execute, sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
-        request, current = current_request.get(), get_current()
+        current = get_current()
+        request = cast("RequestSpan | None", current.get(REQUEST_KEY))
         within = request is not None and current is request.context  # where nothing is suppressed
         if journal.ring is None or not (within or is_instrumentation_enabled()):
             return execute(sql, params, many, context)
@@ -56,44 +57,33 @@ class QueryRecorder:
                 detach(token)
             try:
                 rows = -1 if failed else getattr(context["cursor"].cursor, "rowcount", -1)
-                query = self._database, _text(sql, context), start, duration, rows if isinstance(rows, int) else -1
-                self._record(request, current, query, failed, span)
-            except Exception as problem:  # noqa: BLE001  (the query's result goes on as if telemetry were off)
-                journal.failed("query", problem)
-
-    @staticmethod
-    def _record(
-        request: RequestSpan | None,
-        current: Context,
-        query: tuple[Any, ...],
-        failed: BaseException | None,
-        span: QuerySpan | None,
-    ) -> None:
-        """Record what is known of a query: in `request`, unless that is over; `current` is where it was sent from."""
-        error = _error(failed) if failed else None
-        if span is not None:
-            span.ended = True
-            query = (*query, error, span.ids, span.touched)
-        elif request is not None and request.contains(current):
-            query = (*query, error, None, None)
-        else:
-            query = (*query, error, _ids(trace.get_current_span(), None), None)
-        if request is not None and not request.over:
-            request.add_query(query)
-        else:
-            journal.write((QUERY, *query))
+                text = sql if isinstance(sql, str) and len(sql) <= _LONGEST_STATEMENT else _text(sql, context)
+                if not isinstance(rows, int):
+                    rows = -1
+                problem = _error(failed)
+                ids = touched = None  # a child of the request's span
+                if span is not None:
+                    span.ended = True
+                    ids, touched = span.ids, span.touched
+                elif not within or cast("RequestSpan", request).over:
+                    ids = _ids(trace.get_current_span())
+                query = self._database, text, start, duration, rows, problem, ids, touched
+                if request is None or request.over:
+                    journal.write((QUERY, *query))
+                else:
+                    request.add_query(query)
+            except Exception as error:  # noqa: BLE001  (the query's result goes on as if telemetry were off)
+                journal.failed("query", error)
 
 
 def _span_for_others() -> QuerySpan:
     """Return the query's span for other wrappers, which run inside it."""
-    ids = _ids(trace.get_current_span(), None)
+    ids = _ids(trace.get_current_span())
     return QuerySpan(ids[0], ids[2], ids[3], trace.get_current_span().get_span_context().trace_state)
 
 
-def _ids(around: trace.Span, span: QuerySpan | None) -> tuple[Any, ...]:
+def _ids(around: trace.Span) -> tuple[Any, ...]:
     """Return the context of a query's record, as that of other spans; a span id of b"" is the exporter's to make."""
-    if span is not None:
-        return span.ids
     if isinstance(around, RecordedSpan):
         return around.trace_id, b"", around.span_id, around.flags, False
     parent = around.get_span_context()
@@ -106,8 +96,10 @@ def _ids(around: trace.Span, span: QuerySpan | None) -> tuple[Any, ...]:
     return trace_id, b"", None, flags, False
 
 
-def _error(error: BaseException) -> tuple[str, str, str, str]:
-    """Return the driver's error behind Django's: its name, type, message and stack trace."""
+def _error(error: BaseException | None) -> tuple[str, str, str, str] | None:
+    """Return the driver's error behind Django's: its name, type, message and stack trace; None for none."""
+    if error is None:
+        return None
     if isinstance(error, Error) and error.__cause__ is not None:
         error = error.__cause__
     kind = type(error)

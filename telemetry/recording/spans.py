@@ -10,7 +10,7 @@ from threading import Lock
 from time import perf_counter_ns, time_ns
 from typing import Any, Protocol
 
-from opentelemetry.context import Context
+from opentelemetry.context import Context, create_key
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Decision, Sampler
 from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
@@ -152,6 +152,10 @@ class RecordedSpan(Span):
         return None if self._touched is None else _touched_of(self._touched)
 
 
+REQUEST_KEY = create_key("telemetry-request")
+"""Where a context has the span of the request that is being answered."""
+
+
 class RequestSpan(RecordedSpan):
     """The span of a request on its way, with what is recorded within it until it is over."""
 
@@ -163,7 +167,7 @@ class RequestSpan(RecordedSpan):
     """Whether it is one of the ring's active requests."""
     context: Context | None = None
     """The context of the request, in which no other span has begun."""
-    tokens: tuple[Any, Any]
+    token: Any
     """What ends that context."""
 
     def __init__(self, method: str) -> None:
@@ -172,10 +176,6 @@ class RequestSpan(RecordedSpan):
         self.trace_id, self.span_id = ids[:16], ids[16:]
         self.method = method
         self.start, self.started = time_ns(), perf_counter_ns()
-
-    def contains(self, current: Context) -> bool:
-        """Return whether what is done in the context `current` is a part of the request's record, and its child."""
-        return current is self.context and not self.over
 
     def add_query(self, query: tuple[Any, ...]) -> None:
         """Add a query to the request's record."""

@@ -32,6 +32,7 @@ from telemetry.recording.logs import LogRecorder
 from telemetry.recording.meters import RecordingMeterProvider
 from telemetry.recording.middleware import RequestMiddleware
 from telemetry.recording.queries import QueryRecorders
+from telemetry.recording.spans import RequestSpan
 from tests.recording.conftest import Recorded
 
 logger = logging.getLogger("tests.recording.shop")
@@ -391,9 +392,9 @@ BREAKS = {
     "route": (middleware_module, "matched_route"),
     "environment": (middleware_module, "environ_of"),
     "write": (journal, "write"),
-    "query": (queries_module.QueryRecorder, "_record"),
-    "statement": (queries_module, "_text"),
-    "log record": (LogRecorder, "_write"),
+    "query": (RequestSpan, "add_query"),
+    "error of a query": (queries_module, "_error"),
+    "log record": (RequestSpan, "add_log"),
     "content": (logs_module, "content_of"),
     "join": (Process, "begin"),
     "after the request": (Process, "after_request"),
