@@ -71,6 +71,8 @@ def test_what_others_lose_with_a_killed_worker_is_shown(compare: Compare) -> Non
         "--variants",
         "off",
         "contrib",
+        "--set",
+        "OTEL_BSP_SCHEDULE_DELAY=5000",  # the default: batches wait when the worker is killed
     )
     ended = compare("--scenarios", "loss", *arguments)
     assert ended.code == 0, ended.output
