@@ -51,8 +51,7 @@ def export(path: Path, lock: int, stop: Callable[[], bool] | None = None) -> boo
         config = replace(TelemetryConfig.from_env(), service_name=service["service"])
         own_records: deque[tuple[Any, ...]] = deque(maxlen=1000)
         if stop is None:
-            with suppress(OSError):
-                os.nice(_NICENESS)
+            _yield_to_the_service()
             # Records are tuples that nothing refers back to: the collector would look through them in vain.
             gc.freeze()
             gc.set_threshold(*_COLLECTIONS)
@@ -75,6 +74,18 @@ def export(path: Path, lock: int, stop: Callable[[], bool] | None = None) -> boo
         if not directory.remove(path) and stop is None:
             return directory.is_alive(path) and directory.read_service(path) == service
     return False
+
+
+def _yield_to_the_service() -> None:
+    """Run with less weight than the processes that serve, so that they wait less for a core that all share.
+
+    A session of its own is a group of its own in Linux' autogrouping, where a nice value counts within the group only
+    (https://man7.org/linux/man-pages/man7/sched.7.html, "The autogroup feature").
+    """
+    with suppress(OSError):
+        os.nice(_NICENESS)
+    with suppress(OSError):  # there is no autogrouping
+        Path("/proc/self/autogroup").write_text(str(os.nice(0)))
 
 
 def _loop(

@@ -19,13 +19,17 @@ def console() -> Iterator[Console]:
 
 
 class Ordinary(NamedTuple):
-    """A run that is over, with its receiver, its exporter and its folder, and what `/metrics` answered."""
+    """A run that is over, with its receiver, its exporter and its folder, and what `/metrics` answered.
+
+    `nice` are the exporter's nice value and that of its group, None where the system groups no sessions.
+    """
 
     service: Service
     console: Console
     exporter: psutil.Process
     folder: Path
     metrics: tuple[int, dict[str, str], bytes]
+    nice: tuple[int, int | None]
 
 
 REQUESTS = 30
@@ -49,5 +53,7 @@ def ordinary(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path) ->
         status = wait_until(service.status, 60, "the exporter's status")
         assert status
         exporter = psutil.Process(status["pid"])
+        group = Path(f"/proc/{exporter.pid}/autogroup")
+        nice = exporter.nice(), int(group.read_text().split()[-1]) if group.exists() else None
         service.stop()
-        yield Ordinary(service, console, exporter, Path(status["directory"]), metrics)
+        yield Ordinary(service, console, exporter, Path(status["directory"]), metrics, nice)

@@ -39,6 +39,13 @@ def test_start_announces_each_worker_first(ordinary: Ordinary) -> None:
     assert received.count("Starting user-api server") == 2
 
 
+def test_exporter_has_less_weight_than_the_service(ordinary: Ordinary) -> None:
+    own, of_its_group = ordinary.nice
+    assert own > os.nice(0)
+    if of_its_group is not None:  # its own nice value counts within the group only
+        assert of_its_group == own
+
+
 def test_access_record_is_written_inside_its_trace(ordinary: Ordinary) -> None:
     store = ordinary.console.store
     accesses = (record for record in store.logs() if record.scope.name == "userapi.access")

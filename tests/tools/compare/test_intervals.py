@@ -6,6 +6,7 @@ import statistics
 import pytest
 
 from telemetry.tools.compare.figures.intervals import paired_ratio, rounded
+from telemetry.tools.compare.scenarios.turns import usual
 
 
 def test_ratio_of_pairs_that_agree_has_no_width() -> None:
@@ -70,3 +71,8 @@ def test_rounded_keeps_significant_digits() -> None:
         None,
         "a",
     ]
+
+
+def test_percentile_is_not_that_of_the_turn_in_which_the_machine_stood_still() -> None:
+    turns = [[0.004] * 190 + [0.006] * 10, [0.004] * 190 + [0.007] * 10, [0.004] * 150 + [0.090] * 50]
+    assert [usual(turns, percent) for percent in (50, 99)] == pytest.approx([0.004, 0.007])

@@ -141,7 +141,8 @@ class Cost(Scenario):
         if self.context.options.keep_data:
             name = "-".join(filter(None, ("latencies", self._condition.key, variant.key, str(number))))
             path = self.context.options.output / f"{name}.json"
-            path.write_text(json.dumps([rounded(latency) for latency in measured.latencies]))
+            latencies = [rounded(latency) for turn in measured.latencies for latency in turn]
+            path.write_text(json.dumps(latencies))
 
     def _runs(self, key: str) -> list[CostFigures]:
         """Return the figures of a set-up, of each round that has them."""

@@ -1,6 +1,8 @@
 """One set-up in one round of the scenario cost: its load comes in turns with those of the others."""
 
+import statistics
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http.client import HTTPConnection
 
@@ -8,7 +10,7 @@ from telemetry.tools.compare.counts.ledger import Account
 from telemetry.tools.compare.load.generator import Done, LoadError, percentile
 from telemetry.tools.compare.setups.run import Run
 
-_TURN_SECONDS = 2.5
+_TURN_SECONDS = 1.7
 """About so long is a turn: short beside what changes on the machine, and longer than a batch waits."""
 _FIRST_SECONDS, _FIRST_SHARE = 0.5, 0.25
 """Of a turn of the open loop, what is left out of the latencies: after its pause a process finds its caches cold."""
@@ -18,6 +20,7 @@ _FIRST_SECONDS, _FIRST_SHARE = 0.5, 0.25
 class CostFigures:
     """The figures of one set-up in one round. Times in seconds, memory in bytes.
 
+    A percentile is the median of those of the turns.
     `cpu` is that of all processes of the service per request, until all spans and log records have arrived, without
     start and stop; `exporter_cpu` is the exporter's part of it. `memory` is a worker's, without `exporter_memory`; both
     of the exporter are None without one.
@@ -105,9 +108,9 @@ class InTurns:
         return self.run.finish(settle=False)
 
     @property
-    def latencies(self) -> list[float]:
-        """Those of the open loop without the first ones of each turn, in seconds from the moment a request was due."""
-        return [latency for done in self._done["open"] for latency in done.latencies[self._first :]]
+    def latencies(self) -> list[Sequence[float]]:
+        """Those of the open loop, turn by turn without the first ones, in seconds from the moment a request was due."""
+        return [latencies for done in self._done["open"] if (latencies := done.latencies[self._first :])]
 
     def figures(self) -> CostFigures:
         """Return what was found; after `finish`. Raises LoadError where no request of the open loop was answered."""
@@ -120,9 +123,9 @@ class InTurns:
         return CostFigures(
             cpu=each["service"],
             throughput=sum(done.responses for done in fast) / sum(done.seconds for done in fast),
-            p50=percentile(latencies, 50),
-            p95=percentile(latencies, 95),
-            p99=percentile(latencies, 99),
+            p50=usual(latencies, 50),
+            p95=usual(latencies, 95),
+            p99=usual(latencies, 99),
             memory=worker,
             start=run.service.start_seconds,
             stop=run.stop_seconds,
@@ -137,6 +140,11 @@ class InTurns:
             requests=requests,
             late=max(done.late for done in self._done["open"]),
         )
+
+
+def usual(turns: Sequence[Sequence[float]], percent: int) -> float:
+    """Return the median of a percentile of each turn: a moment in which the machine stands still does not decide it."""
+    return statistics.median(percentile(turn, percent) for turn in turns)
 
 
 def _scrape_bytes(run: Run) -> int:
