@@ -16,6 +16,8 @@ logger = logging.getLogger(__name__)
 
 # A slot is left to a successor for so long before its empty ring is removed.
 _KEEP_SECONDS = 30.0
+# Some hundred records, read in half a millisecond: the loop pauses between pieces.
+_PIECE_BYTES = 1 << 16
 _NOTHING = Lost()
 
 
@@ -125,10 +127,12 @@ class Rings:
         os.close(held)
 
     def read(self) -> Iterator[tuple[Writer, list[Any]]]:
-        """Return what was written since the last call, ring by ring, some MiB of each."""
+        """Return what was written since the last call, ring by ring, a piece of each."""
         for source in self.sources.values():
             before = source.reader.torn
-            records, source.position = source.reader.read(source.position, writer_is_dead=not source.is_alive)
+            records, source.position = source.reader.read(
+                source.position, most=_PIECE_BYTES, writer_is_dead=not source.is_alive
+            )
             self.torn += source.reader.torn - before
             if records:
                 yield source.writer, records
