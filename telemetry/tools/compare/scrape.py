@@ -134,8 +134,9 @@ class Scraped:
     def answer(self) -> bytes:
         """Return the answer to a scrape."""
         self._rings.refresh()
-        for writer, records in self._rings.read():
-            self._translator.translate(records, writer)
+        while pieces := list(self._rings.read()):
+            for writer, records in pieces:
+                self._translator.translate(records, writer)
         self._rings.gone.clear()
         self._rings.release()
         self._aggregation.keep({source.writer.pid for source in self._rings.sources.values() if source.is_alive})
