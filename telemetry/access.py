@@ -10,7 +10,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from telemetry.answers import when_over
+from telemetry.answers import is_streamed, when_over
 from telemetry.logs import configured_loggers
 from telemetry.root_handler import let_pass
 from telemetry.routes import UNMATCHED, known_method, matched_route
@@ -58,7 +58,7 @@ class AccessLogMiddleware:
     def _answered(self, request: HttpRequest, response: HttpResponseBase, start: float) -> None:
         if request.path_info in self._untraced:
             return
-        if getattr(response, "streaming", False):
+        if is_streamed(response):
             when_over(
                 response,
                 lambda error: self._record(request, response.status_code, perf_counter() - start, error),

@@ -11,6 +11,11 @@ Over = Callable[[BaseException | None], None]
 Within = Callable[[], AbstractContextManager[Any]]
 
 
+def is_streamed(response: HttpResponseBase) -> bool:
+    """Return whether the body of `response` is made while it is sent."""
+    return bool(getattr(response, "streaming", False))
+
+
 def when_over(response: HttpResponseBase, over: Over, within: Within) -> None:
     """Call `over` once, when the body of a streamed response was sent, or was given up.
 

@@ -30,7 +30,7 @@ from opentelemetry.context import Context, attach, detach
 from opentelemetry.sdk.trace.sampling import Sampler
 from opentelemetry.trace import SpanKind
 
-from telemetry.answers import when_over
+from telemetry.answers import is_streamed, when_over
 from telemetry.journal.records import METHODS, OTHER_METHOD, REQUEST
 from telemetry.recording.environ import environ_of
 from telemetry.recording.incoming import IncomingContextReader
@@ -174,7 +174,7 @@ class RequestMiddleware:
                 # What Django's handler would do next, outside of the span; it does not log a response twice.
                 answer = cast("HttpResponse", response)
                 log_response("%s: %s", answer.reason_phrase, request.path, response=answer, request=request)
-            if getattr(response, "streaming", False):
+            if is_streamed(response):
                 when_over(
                     response,
                     lambda error: self._sent(span, request, response, error),
