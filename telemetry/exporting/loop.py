@@ -27,8 +27,7 @@ _LONGEST_POLL_SECONDS = 1.0
 _LOOK_SECONDS = 1.0
 _PENDING_BYTES = 1 << 20
 _HALF = 0.5
-# After so many records, half a millisecond's work, a worker on the same core gets its turn.
-_AT_ONCE = 25
+# After each piece of a ring a worker on the same core gets its turn.
 _PAUSE_SECONDS = 0.0001
 # Of a ring, between two commits: what fills faster is read every _POLL_SECONDS, before it is full.
 _FILLS_FAST = 0.1
@@ -116,12 +115,9 @@ class Loop:
         while True:
             read = 0
             for writer, records in self._rings.read():
-                for first in range(0, len(records), _AT_ONCE):
-                    piece = records[first : first + _AT_ONCE]
-                    self._translator.translate(piece, writer)
-                    if len(piece) == _AT_ONCE:
-                        sleep(_PAUSE_SECONDS)
+                self._translator.translate(records, writer)
                 read += len(records)
+                sleep(_PAUSE_SECONDS)
             while self._own_records:
                 self._translator.translate([self._own_records.popleft()], None)
                 read += 1
