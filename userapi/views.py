@@ -22,7 +22,7 @@ class StrictView(APIView):
     """
 
     query_parameters: ClassVar[Collection[str]] = ()
-    """Accepted in the query, besides those of the filters and the paginator."""
+    """Accepted in the query, in addition to those of the filters and the paginator."""
     methods_with_body: ClassVar[Collection[str]] = ("POST", "PUT", "PATCH")
     """Their serializers judge the members; other methods accept none."""
     cache_control: ClassVar[str] = "no-store"

@@ -139,7 +139,7 @@ class OTLPReader:
         if self._is_set(key) == self._is_set(certificate):
             return
         given, missing = (key, certificate) if self._is_set(key) else (certificate, key)
-        self._environment.refuse(self._deciding(given), "stands alone", f"together with {missing.name}")
+        self._environment.refuse(self._deciding(given), "is set alone", f"together with {missing.name}")
 
     def _doubt_address(self, endpoint: Endpoint, protocol: Protocol) -> None:
         variable = self._deciding(variables.ENDPOINT)

@@ -138,7 +138,7 @@ def frames(stack: str, message: str) -> str:
     """Return the frames of the exception that `stack` ends with, "" where they cannot be distinguished from messages.
 
     A message may hold anything, a forged frame too. So the last one, which is known, is taken off the end first; what
-    then stands behind the last sentence between two exceptions is Python's own. Source lines are left out.
+    is then behind the last sentence between two exceptions is Python's own. Source lines are left out.
     """
     stack = stack.rstrip("\n") + "\n"
     if stack.startswith(_STACK_HEADER):

@@ -7,7 +7,7 @@ from typing import Any
 from tests.contract.round import MODES
 from tests.contract.snapshot import SETS
 
-UNEXPLAINED = "NOBODY KNOWS: settle it, or give the reason in tests/contract/differences.py"
+UNEXPLAINED = "UNEXPLAINED: settle it, or give the reason in tests/contract/differences.py"
 ABSENT = "(absent)"
 _COLLECTOR, _DIRECT = MODES
 

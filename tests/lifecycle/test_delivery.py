@@ -51,7 +51,7 @@ def test_delivery_at_recycle(console: Console, start_service: StartService) -> N
 
 
 def test_delivery_at_reload_under_load(console: Console, start_service: StartService) -> None:
-    """In direct mode, where a scrape tells the counts before the stop, too."""
+    """In direct mode, where a scrape reports the counts before the stop, too."""
     service = start_service("--workers=2", **Route("direct", "http/protobuf").env(console), **LAZY)
     first_workers = {worker.pid for worker in service.workers()}
     load = threading.Thread(target=send, args=(service, 120))

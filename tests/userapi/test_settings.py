@@ -84,8 +84,8 @@ def test_deploy_check_knows_what_is_missing(
     loaded = load(monkeypatch, {**PRODUCTION, **change})
     monkeypatch.setattr(lifecycle._Process, "config", None)
     with override_settings(**{name: loaded[name] for name in loaded if name.isupper() and name != "DATABASES"}):
-        told = [each for each in checks.run_checks(include_deployment_checks=True) if not each.is_silenced()]
-    assert [each.id for each in told if each.level >= checks.WARNING] == found
+        issues = [each for each in checks.run_checks(include_deployment_checks=True) if not each.is_silenced()]
+    assert [each.id for each in issues if each.level >= checks.WARNING] == found
 
 
 def test_preload_is_a_decision(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,7 +114,7 @@ def test_plain_http_switches_everything_that_needs_https_off(monkeypatch: pytest
     assert not any(settings[name] for name in names)
 
 
-def test_proxy_is_trusted_when_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_is_trusted_when_issues(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(monkeypatch, {"DJANGO_SECRET_KEY": SECRET, "DJANGO_BEHIND_PROXY": "true"})
     assert settings["SECURE_PROXY_SSL_HEADER"] == ("HTTP_X_FORWARDED_PROTO", "https")
 

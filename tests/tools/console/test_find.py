@@ -192,7 +192,7 @@ def test_logs_stand_still_while_they_are_scrolled(browser: Chromium, console: Co
         rows = page.locator("table.logs tbody tr")
         expect(rows).to_have_count(100)
         page.evaluate("scrollTo(0, 1500)")
-        expect(page.locator("[data-state]")).to_have_text("Stands still while it is scrolled")
+        expect(page.locator("[data-state]")).to_have_text("Paused while it is scrolled")
         before = page.locator("table.logs tbody tr:nth-child(40)").bounding_box()
         assert post(f"{console.http_endpoint}/v1/logs", logs(60, body="new")).status == 200
         # Two turns of the script later, in which it has had the time to ask.

@@ -143,7 +143,7 @@ class InTurns:
 
 
 def usual(turns: Sequence[Sequence[float]], percent: int) -> float:
-    """Return the median of a percentile of each turn: a moment in which the machine stands still does not decide it."""
+    """Return the median of a percentile of each turn: a moment in which the machine stalls does not decide it."""
     return statistics.median(percentile(turn, percent) for turn in turns)
 
 

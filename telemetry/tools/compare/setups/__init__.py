@@ -1,1 +1,1 @@
-"""What is compared: a project, the set-ups that it runs in, and what stands around a running one."""
+"""What is compared: a project, the set-ups that it runs in, and what surrounds a running one."""

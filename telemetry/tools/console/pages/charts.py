@@ -110,7 +110,7 @@ class Chart:
             parts, drawn = [], False
             for time, value in zip(self.times, values, strict=True):
                 if value is not None:
-                    # A line of no length is a point where a value stands alone.
+                    # A line of no length is a point where a value has no neighbour.
                     parts.append(f"L{x(time)} {y(value)}" if drawn else f"M{x(time)} {y(value)}h0")
                 drawn = value is not None
             return "".join(parts)

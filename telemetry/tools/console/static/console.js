@@ -37,8 +37,8 @@ function anchorIn(area) {
   return scrollY <= area.offsetTop ? null : [...area.querySelectorAll("tr[id], li > details[id]")].find((row) => row.getBoundingClientRect().bottom > 0);
 }
 
-// A list of the latest that is scrolled stands still: what is read in it must not move out of it.
-function stands() {
+// A list of the latest that is scrolled is paused: what is read in it must not move out of it.
+function isScrolled() {
   return "hold" in live.dataset && scrollY > live.offsetTop;
 }
 
@@ -69,14 +69,14 @@ function report(text, isLost) {
 
 async function update() {
   if (paused || inUse()) return undefined;
-  if (stands()) return report("Stands still while it is scrolled", false);
+  if (isScrolled()) return report("Paused while it is scrolled", false);
   try {
     const answer = await fetch(location.href, {
       headers: { "X-Console-Part": "live", Accept: "text/html" },
       signal: AbortSignal.timeout(10000),
     });
     const markup = await answer.text();
-    if (paused || inUse() || stands()) return undefined;
+    if (paused || inUse() || isScrolled()) return undefined;
     // A trace that has not arrived yet is 404, and the page says so.
     if (answer.ok) replace(markup);
     report(`Updated ${new Date().toISOString().slice(11, 19)}`, false);
