@@ -119,6 +119,10 @@ def test_sentry_is_counted_by_transactions_spans_and_log_records() -> None:
     probe = json.dumps({"request": {"url": "http://127.0.0.1:1/livez"}}).encode()
     sink.take(b"{}\n" + json.dumps({"type": "transaction", "length": len(probe)}).encode() + b"\n" + probe + b"\n")
     assert sink.transactions == 1
+    with sink.deferred():
+        sink.receive(b'{}\n{"type": "transaction"}\n{}\n', "")
+        assert sink.transactions == 1
+    assert sink.transactions == 2
 
 
 def test_scrape_adds_the_series_that_count_requests() -> None:

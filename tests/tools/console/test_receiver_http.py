@@ -250,6 +250,27 @@ def test_fault_of_one_signal_leaves_the_others(console: Console) -> None:
     assert post(console.http_endpoint + "/v1/logs", logs()).status == 500
 
 
+def test_deferred_requests_are_accepted_at_once_and_decoded_at_the_end(console: Console) -> None:
+    totals = console.store.mode
+    with console.receiver.deferred():
+        for path, body in (("traces", one_span()), ("traces", b"\xff\xff\xff"), ("logs", logs(3))):
+            assert post(f"{console.http_endpoint}/v1/{path}", body).status == 200
+        console.receiver.faults = Faults(partial_reject=1)  # has an answer that must be decoded for
+        assert post(f"{console.http_endpoint}/v1/logs", logs(4)).status == 200
+        assert (totals("collector").spans, totals("collector").log_records) == (0, 3)
+    assert (totals("collector").spans, totals("collector").log_records) == (1, 6)
+
+
+def test_more_than_may_be_deferred_is_decoded_at_once(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = len(logs(3).SerializeToString())
+    monkeypatch.setattr("telemetry.tools.console.receiving.receiver._DEFERRED_BYTES", 2 * size)
+    with console.receiver.deferred():
+        for _ in range(3):
+            post(f"{console.http_endpoint}/v1/logs", logs(3))
+        assert console.store.mode("collector").log_records == 3
+    assert console.store.mode("collector").log_records == 9
+
+
 def test_fault_with_partial_reject_says_so(console: Console) -> None:
     console.receiver.faults = Faults(partial_reject=3)
     answer = post(console.http_endpoint + "/v1/traces", traces(many_ids(5)))

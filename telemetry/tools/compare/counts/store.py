@@ -1,6 +1,6 @@
 """Where telemetry ends up, and how many items are there: the embedded console, or real backends."""
 
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from typing import Protocol, Self
 
@@ -31,6 +31,9 @@ class Store(Protocol):
 
     def expect(self, requests: int) -> None:
         """Set how many requests the metrics must count."""
+
+    def deferred(self) -> AbstractContextManager[None]:
+        """Decode what arrives meanwhile at the end: the generator of the load shares its cores with the store."""
 
 
 class ConsoleStore:
@@ -75,6 +78,9 @@ class ConsoleStore:
 
     def scrape(self) -> None:
         self.console.scraper.scrape()
+
+    def deferred(self) -> AbstractContextManager[None]:
+        return self.console.receiver.deferred()
 
     def refuse(self, status: int | None) -> None:
         """Answer with that status from now on, None for what is right."""

@@ -1,5 +1,6 @@
 """Where the telemetry of a set-up without our own ends up, and how many items are there."""
 
+from contextlib import AbstractContextManager
 from typing import Self
 
 from telemetry.tools.compare.counts.ledger import Stored
@@ -46,6 +47,9 @@ class UpstreamStore(ConsoleStore):
     def scrape(self) -> None:
         if self.own_scrapes:
             self.own_scrapes.scrape()
+
+    def deferred(self) -> AbstractContextManager[None]:
+        return self.sentry.deferred() if self.sentry else super().deferred()
 
     def refuse(self, status: int | None) -> None:
         super().refuse(status)

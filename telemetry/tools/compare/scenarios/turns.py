@@ -3,6 +3,7 @@
 import statistics
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from http.client import HTTPConnection
 
@@ -78,8 +79,9 @@ class InTurns:
     def turn(self, kind: str) -> None:
         """Have a turn of the closed or the open loop; of the warm-up nothing but the requests is counted."""
         before = self._usage()
-        self._loads[kind].go()
-        self._done[kind].append(self.run.done(self._loads[kind]))
+        with self.run.store.deferred() if self.run.store else nullcontext():
+            self._loads[kind].go()
+            self._done[kind].append(self.run.done(self._loads[kind]))
         self.run.settle()
         if kind == "warm-up":
             self._scrape = _scrape_bytes(self.run)

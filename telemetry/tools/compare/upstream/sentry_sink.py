@@ -5,7 +5,7 @@ import json
 import threading
 import zlib
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -33,6 +33,7 @@ class SentrySink:
         self._access_logger = access_logger
         self._ignored = ignored
         self._lock = threading.Lock()
+        self._deferred: list[tuple[bytes, str]] | None = None
         sink = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -41,7 +42,7 @@ class SentrySink:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 if not sink.refusal:
-                    sink.take(_decoded(body, self.headers.get("Content-Encoding", "")))
+                    sink.receive(body, self.headers.get("Content-Encoding", ""))
                 self.send_response(sink.refusal or _OK)
                 self.send_header("Content-Length", "2")
                 self.end_headers()
@@ -61,6 +62,26 @@ class SentrySink:
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        """Decode what arrives meanwhile at the end."""
+        self._deferred = []
+        try:
+            yield
+        finally:
+            with self._lock:
+                waiting, self._deferred = self._deferred or [], None
+            for body, encoding in waiting:
+                self.take(_decoded(body, encoding))
+
+    def receive(self, body: bytes, encoding: str) -> None:
+        """Count the items of a request, now or as soon as that is not deferred any more."""
+        with self._lock:
+            if self._deferred is not None:
+                self._deferred.append((body, encoding))
+                return
+        self.take(_decoded(body, encoding))
 
     def take(self, envelope: bytes) -> None:
         """Count the items of an envelope."""

@@ -2,7 +2,8 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from google.protobuf.message import DecodeError
 from google.rpc import code_pb2, status_pb2  # type: ignore[import-untyped]
 
 from telemetry.tools.console.receiving.faults import Faults
-from telemetry.tools.console.receiving.ingest import Signal, TooLargeError
+from telemetry.tools.console.receiving.ingest import Rejection, Signal, TooLargeError
 from telemetry.tools.console.storage.store import Store
 
 #: HTTP statuses by gRPC code. OTLP's clients retry UNAVAILABLE, and RESOURCE_EXHAUSTED with RetryInfo.
@@ -24,6 +25,8 @@ _STATUSES: dict[int, tuple[int, ...]] = {
     code_pb2.UNAVAILABLE: (502, 503, 504),
 }
 _CODES = {status: code for code, statuses in _STATUSES.items() for status in statuses}
+# What is deferred beyond that is decoded at once.
+_DEFERRED_BYTES = 64 << 20
 
 
 @dataclass(eq=False)
@@ -57,6 +60,8 @@ class Receiver:
         self._answers: Counter[tuple[str, str, int]] = Counter()
         self._lock = threading.Lock()
         self._stopping = threading.Event()
+        self._deferred: list[tuple[Signal, bytes]] | None = None
+        self._deferred_bytes = 0
 
     @property
     def answers(self) -> dict[tuple[str, str, int], int]:
@@ -70,6 +75,30 @@ class Receiver:
     def stop(self) -> None:
         """End delays; requests that still wait are refused with 503."""
         self._stopping.set()
+
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        """Accept requests and decode them at the end: meanwhile a measured load keeps the cores that it shares.
+
+        Those that cannot be decoded then are not stored.
+        """
+        self._deferred = []
+        try:
+            yield
+        finally:
+            with self._lock:
+                waiting, self._deferred, self._deferred_bytes = self._deferred or [], None, 0
+            for signal, request in waiting:
+                with suppress(DecodeError, TooLargeError):
+                    signal.ingest(self.store, request, 0)
+
+    def _defer(self, signal: Signal, request: bytes) -> bool:
+        with self._lock:
+            if self._deferred is None or self._deferred_bytes + len(request) > _DEFERRED_BYTES:
+                return False
+            self._deferred.append((signal, request))
+            self._deferred_bytes += len(request)
+        return True
 
     def receive(self, signal: Signal, protocol: str, read: Callable[[], bytes]) -> Any:
         """Answer one request, which `read` returns as protobuf, with its Export*ServiceResponse; raises Refusal."""
@@ -92,6 +121,8 @@ class Receiver:
             raise Refusal(503, "the console is stopping")
         if faults.status is not None:
             raise Refusal(faults.status, f"refused on demand with status {faults.status}", faults.retry_after)
+        if not faults.partial_reject and self._defer(signal, request):
+            return signal.response(Rejection())
         try:
             rejection = signal.ingest(self.store, request, faults.partial_reject)
         except DecodeError as error:
