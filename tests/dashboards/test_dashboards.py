@@ -53,7 +53,7 @@ def test_panel_has_title_description_and_unit(dashboard: dict[str, Any]) -> None
         assert panel["targets"], f"{title}: no query"
 
 
-def test_panel_of_the_pipeline_tells_what_to_do() -> None:
+def test_panel_of_the_pipeline_says_what_to_do() -> None:
     for panel in panels(load()["user-api-pipeline.json"]):
         red = any(step["color"] == "red" for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"])
         assert ("If red" if red else "If ") in panel["description"], panel["title"]

@@ -122,7 +122,7 @@ def test_readme_ports_are_those_of_the_demo() -> None:
     assert set(Ports().used(MODES)) <= rows
 
 
-def test_ports_told_as_in_the_code() -> None:
+def test_ports_are_those_of_the_code() -> None:
     """An address on this machine in a document has a port that something of ours listens on."""
     known = {port for port, _ in published()} | set(Ports().used(MODES))
     for document in documents():

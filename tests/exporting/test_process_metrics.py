@@ -45,7 +45,7 @@ def values(aggregation: Aggregation) -> dict[str, float]:
     return found
 
 
-def test_processes_are_added_up_and_the_youngest_tells_the_age(start: Start) -> None:
+def test_processes_are_added_up_and_the_youngest_gives_the_age(start: Start) -> None:
     aggregation = Aggregation(Views({}))
     processes = ProcessMetrics(aggregation)
     one = start()

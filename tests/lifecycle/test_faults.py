@@ -31,7 +31,7 @@ def dropped(output: str, item: str) -> int:
     return sum(int(number) for number in re.findall(rf"telemetry dropped at stop: .*?(\d+) {item}", output))
 
 
-def assert_told(output: str) -> None:
+def assert_logged(output: str) -> None:
     """Check the loss of 30 requests: a span and a record each, a query or two, and what Django logs of 4xx."""
     assert 30 <= dropped(output, "spans") <= 30 + 60
     assert 30 <= dropped(output, "log records") <= 30 + 30 + 10
@@ -55,14 +55,14 @@ BAD = [
 
 @pytest.mark.timing
 @pytest.mark.parametrize(("route", "backend"), BAD)
-def test_stop_with_bad_backend_ends_within_budget_and_tells_the_loss(
+def test_stop_with_bad_backend_ends_within_budget_and_logs_the_loss(
     start_service: StartService, route: Route, backend: Callable[[], AbstractContextManager[int]]
 ) -> None:
     with backend() as port:
         service = start_service("--workers=2", **route.env_for(port, port), **LAZY, TELEMETRY_FLUSH_TIMEOUT=str(BUDGET))
         send(service, 30)
         output = stop_within_budget(service)
-    assert_told(output)
+    assert_logged(output)
     assert "Traceback" not in output
 
 

@@ -91,7 +91,7 @@ def test_trace_goes_on(hop: Hop, console: Console) -> None:
 
 
 @pytest.mark.parametrize("hop", ["collector"], indirect=True)
-def test_greeter_that_is_away(hop: Hop) -> None:
+def test_greeter_that_is_down(hop: Hop) -> None:
     hop.greeter.stop()
     status, headers, body = hop.service.get(f"{hop.user}/greeting")
     assert (status, headers["content-type"]) == (503, "application/problem+json")

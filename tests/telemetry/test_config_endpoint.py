@@ -65,7 +65,7 @@ def test_endpoint_with_given_protocol(endpoint: str, protocol: str, url: str) ->
         ("http://loki:4318/x/", "http://loki:4318/x/"),
     ],
 )
-def test_endpoint_of_signal_as_it_stands(endpoint: str, url: str) -> None:
+def test_endpoint_of_signal_is_used_unchanged(endpoint: str, url: str) -> None:
     assert config({LOGS_ENDPOINT: endpoint, ENDPOINT: "http://alloy:4318"}).logs.endpoint == url
 
 
@@ -163,7 +163,7 @@ def test_endpoint_doubtful(environ: Mapping[str, str]) -> None:
     assert any("ENDPOINT" in warning for warning in config(environ).warnings)
 
 
-def test_endpoint_doubtful_told_once() -> None:
+def test_doubtful_endpoint_is_logged_once() -> None:
     assert len(config({ENDPOINT: "http://alloy:4318", PROTOCOL: "grpc"}).warnings) == 1
 
 

@@ -156,7 +156,7 @@ def test_forwarded_address_is_no_way_out(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("account")
-def test_clients_of_a_proxy_are_told_apart(client: Client, settings: Settings) -> None:
+def test_clients_of_a_proxy_are_distinguished(client: Client, settings: Settings) -> None:
     settings.BEHIND_PROXY = True
     for n in range(LIMIT):
         guess_token(client, headers={"x-forwarded-for": f"10.0.0.{n}, 192.0.2.1"})

@@ -77,7 +77,7 @@ def test_default_is_newest_first(api: Client, make_users: MakeUsers) -> None:
     assert ids([api.get("/users").json()]) == [str(user.id) for user in users[::-1]]
 
 
-def test_page_holds_fifty_unless_told(api: Client, make_users: MakeUsers) -> None:
+def test_page_holds_fifty_by_default(api: Client, make_users: MakeUsers) -> None:
     make_users(51)
     assert len(api.get("/users").json()["results"]) == 50
 

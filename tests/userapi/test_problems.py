@@ -75,14 +75,14 @@ def test_unexpected_exception_reaches_the_log(
 
 
 @pytest.mark.parametrize("error", [OperationalError("secret"), OperationalError("database is locked")])
-def test_database_away_is_503(api: Client, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+def test_database_that_is_down_is_503(api: Client, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     fail_with(monkeypatch, error)
     response = api.get(f"/users/{uuid4()}")
     assert (response.status_code, response["Content-Type"], response["Retry-After"]) == (503, MEDIA_TYPE, "1")
     assert b"secret" not in response.content
 
 
-def test_database_away_is_recorded_on_the_span(api: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_database_that_is_down_is_recorded_on_the_span(api: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     fail_with(monkeypatch, OperationalError("gone"))
     exporter = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)

@@ -38,7 +38,7 @@ def test_no_header_makes_a_request_secure(service: Service) -> None:
 
 
 @pytest.mark.parametrize("service", ["true"], indirect=True)
-def test_trusted_proxy_tells_the_scheme(service: Service) -> None:
+def test_trusted_proxy_sets_the_scheme(service: Service) -> None:
     assert service.get("/users", **{"X-Forwarded-Proto": "https"})[0] == 200
     for headers in [{}, {"X-Forwarded-Proto": "http"}, *FORWARDED[1:]]:
         assert service.get("/users", **headers)[0] == 301, headers

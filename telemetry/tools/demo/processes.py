@@ -129,7 +129,7 @@ class Processes:
     def __exit__(self, *_: object) -> None:
         for child in reversed(self._children):
             child.kill()
-            self._tell_guard(f"-{child.pid}")
+            self._inform_guard(f"-{child.pid}")
         assert self._guard.stdin is not None  # noqa: S101  (a pipe was asked for)
         with contextlib.suppress(BrokenPipeError):
             self._guard.stdin.close()
@@ -150,21 +150,21 @@ class Processes:
         """Run `command`, otherwise like `start`."""
         child = Child(name, command, os.environ | env, self._folder / log, folder)
         self._children.append(child)
-        self._tell_guard(f"+{child.pid}")
+        self._inform_guard(f"+{child.pid}")
         child.begin()
         return child
 
     def forget(self, child: Child) -> None:
         """Drop a child that has ended, so that a long run does not accumulate them."""
         self._children.remove(child)
-        self._tell_guard(f"-{child.pid}")
+        self._inform_guard(f"-{child.pid}")
 
     def check(self) -> None:
         """Raise ChildEndedError for the first process that does not run."""
         for child in self._children:
             child.check()
 
-    def _tell_guard(self, line: str) -> None:
+    def _inform_guard(self, line: str) -> None:
         assert self._guard.stdin is not None  # noqa: S101  (a pipe was asked for)
         with contextlib.suppress(BrokenPipeError):
             self._guard.stdin.write(f"{line}\n")

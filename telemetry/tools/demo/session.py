@@ -138,7 +138,7 @@ class Demo:
         busy = busy_port(ports)
         if busy:
             return busy
-        self._tell_log(error.log)
+        self._show_log(error.log)
         return str(error)
 
     def _print_links(self, password: str) -> None:
@@ -181,7 +181,7 @@ class Demo:
                     shown = monotonic()
                     self._show(shown - started)
         except ChildEndedError as error:
-            self._tell_log(error.log)
+            self._show_log(error.log)
             self._troubles.append(str(error))
         for sender in senders:
             sender.stop()
@@ -224,10 +224,10 @@ class Demo:
         trouble = child.wait(_STOP_SECONDS, lambda: self._interruption.hurried)
         # That it ended by itself is known already.
         if trouble and not any(known.startswith(child.name) for known in self._troubles):
-            self._tell_log(child.last_lines())
+            self._show_log(child.last_lines())
             self._troubles.append(trouble)
 
-    def _tell_log(self, lines: Sequence[str]) -> None:
+    def _show_log(self, lines: Sequence[str]) -> None:
         for line in lines:
             self._screen.line(f"  | {line}")
 

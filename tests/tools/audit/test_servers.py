@@ -127,7 +127,7 @@ def test_scraped_service_loses(start_service: StartService, console: Console, tm
         assert found["traces"].completeness == 1
 
 
-def test_prometheus_is_away(start_service: StartService, console: Console) -> None:
+def test_prometheus_is_down(start_service: StartService, console: Console) -> None:
     """Spans and log records are held against what the exporter itself reports."""
     env = {**EAGER, **Route("direct", "grpc").env(console)}
     service = start_service("--workers=1", **env)
@@ -139,7 +139,7 @@ def test_prometheus_is_away(start_service: StartService, console: Console) -> No
         assert auditor.audit().unknown["metrics"].startswith("Prometheus at http://127.0.0.1:1")
 
 
-def test_jaeger_tells_what_came_twice() -> None:
+def test_jaeger_reports_what_came_twice() -> None:
     def spans(mode: str, *ids: int) -> dict[str, Any]:
         resource = {"service.name": "user-api", "export.mode": mode}
         attributes = [{"key": key, "value": {"stringValue": value}} for key, value in resource.items()]

@@ -42,7 +42,7 @@ def test_cpu_must_be_nearly_that_of_off(cpu: dict[str, Any], verdict: str) -> No
     assert words.verdict(line) == verdict
 
 
-def test_memory_is_that_above_off_and_the_exporter_stands_apart() -> None:
+def test_memory_is_that_above_off_and_the_exporter_is_listed_separately() -> None:
     found = by_goal(cost(p99=ratio(1.12, 1.11, 1.2)))
     assert words.goal(found["memory of a worker above off"], "value") == "6.0 MiB"
     assert words.goal(found["memory of a worker above off"], "aim") == "5.0 MiB"

@@ -50,7 +50,7 @@ def test_interval_covers_the_truth_as_often_as_it_says(rounds: int) -> None:
     assert covered / trials == pytest.approx(0.95, abs=0.015)
 
 
-def test_one_pair_has_no_interval_and_tells_nothing() -> None:
+def test_one_pair_has_no_interval_and_is_not_significant() -> None:
     ratio = paired_ratio([3.0], [1.0])
     assert ratio.value == pytest.approx(3)
     assert ratio.low is ratio.high is None

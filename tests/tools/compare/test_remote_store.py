@@ -62,7 +62,7 @@ def test_counts_are_those_of_the_backends() -> None:
     assert store.env["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"] == f"{url}/otlp/v1/logs"
 
 
-def test_backend_that_fails_is_told() -> None:
+def test_backend_that_fails_is_reported() -> None:
     with backends(broken=True) as url:
         store = RemoteStore(Backends(prometheus=url, tempo=url, loki=url), VARIANTS["direct"], "run-1")
         store.read()

@@ -53,7 +53,7 @@ class Links(HTMLParser):
         self.fetched += [value for name, value in attrs if name in names and value and not value.startswith("#")]
 
 
-def test_readme_tells_what_the_published_report_tells(published: dict[str, Any], tmp_path: Path) -> None:
+def test_readme_says_what_the_published_report_says(published: dict[str, Any], tmp_path: Path) -> None:
     """Where the README has a place for the table, `make report` has filled it with this one."""
     readme = tmp_path / "README.md"
     shutil.copy(ROOT / "README.md", readme)

@@ -102,7 +102,7 @@ def test_history_of_many_modes_stays_bounded() -> None:
     assert sum(part.requests for parts in history.values() for part in parts) == 30
 
 
-def test_senders_are_told_by_instance_with_their_signals() -> None:
+def test_senders_are_listed_by_instance_with_their_signals() -> None:
     store = Store()
     take(store, "traces", traces(many_ids(1)))
     take(store, "logs", logs(1))

@@ -146,14 +146,14 @@ def test_json_logs_and_metrics_are_taken(console: Console) -> None:
         b'{"resourceSpans": [{"scopeSpans": [{"spans": [{"startTimeUnixNano": "-1"}]}]}]}',
     ],
 )
-def test_undecodable_json_is_told_with_a_json_status(console: Console, body: bytes) -> None:
+def test_undecodable_json_is_answered_with_a_json_status(console: Console, body: bytes) -> None:
     answer = post(console.http_endpoint + "/v1/traces", body, JSON)
     assert (answer.status, answer.headers["content-type"]) == (400, JSON)
     assert answer.json["code"] == code_pb2.INVALID_ARGUMENT
     assert "not the JSON encoding of opentelemetry.proto.collector.trace.v1" in answer.json["message"]
 
 
-def test_undecodable_protobuf_is_told_with_a_protobuf_status(console: Console) -> None:
+def test_undecodable_protobuf_is_answered_with_a_protobuf_status(console: Console) -> None:
     answer = post(console.http_endpoint + "/v1/traces", b"\xff\xff\xff")
     assert answer.status == 400
     code, message = rpc_error(answer)

@@ -9,9 +9,7 @@ from telemetry.tools.demo.environment import ROOT, demo_folder, prepare, service
 from telemetry.tools.demo.ports import MODES, Mode, Ports
 
 
-def test_prepare_takes_away_what_is_meant_for_another_service(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_prepare_removes_what_is_meant_for_another_service(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     environ = {
         "DATABASE_URL": "postgres://other",
         "OTEL_SDK_DISABLED": "true",

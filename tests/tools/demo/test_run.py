@@ -65,7 +65,7 @@ def test_demo_of_one_mode_leaves_other_port_alone(start_demo: StartDemo) -> None
     assert_exact("direct", demo.tally()["modes"]["direct"])
 
 
-def test_demo_second_run_keeps_data_shows_failing_requests_and_tells_of_visitors(
+def test_demo_second_run_keeps_data_shows_failing_requests_and_lists_visitors(
     start_demo: StartDemo, ended_demo: EndedDemo, tmp_path: Path
 ) -> None:
     shutil.copytree(ended_demo.folder, tmp_path / "demo")

@@ -43,7 +43,7 @@ def test_traffic_to_those_that_are_known(start_service: StartService) -> None:
     assert users(service) == 0
 
 
-def test_traffic_told_to_stop_tidies_up(start_service: StartService) -> None:
+def test_traffic_asked_to_stop_tidies_up(start_service: StartService) -> None:
     service = start_service(TELEMETRY_MODE="off")
     traffic = start("--rate=2", f"127.0.0.1:{service.port}")
     for _ in range(200):

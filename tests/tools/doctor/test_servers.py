@@ -289,7 +289,7 @@ def test_real_prometheus_does_not_scrape(
     assert {found.hop(name)["state"] for name in ("metric", "exemplar")} == {"not checked"}
 
 
-def test_scraped_service_away(scraped: Pair) -> None:
+def test_scraped_service_is_down(scraped: Pair) -> None:
     """A target that is down, with its error; recorded from Prometheus 3.14."""
     servers = Servers(scraped.console)
     url = f"http://127.0.0.1:{scraped.service.port}/metrics"
