@@ -114,7 +114,7 @@ def test_plain_http_switches_everything_that_needs_https_off(monkeypatch: pytest
     assert not any(settings[name] for name in names)
 
 
-def test_proxy_is_trusted_when_issues(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_is_trusted_when_configured(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(monkeypatch, {"DJANGO_SECRET_KEY": SECRET, "DJANGO_BEHIND_PROXY": "true"})
     assert settings["SECURE_PROXY_SSL_HEADER"] == ("HTTP_X_FORWARDED_PROTO", "https")
 

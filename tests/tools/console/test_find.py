@@ -185,7 +185,7 @@ def test_log_record_shows_its_attributes(browser: Chromium, found: Console) -> N
         expect(attribute).to_be_visible()
 
 
-def test_logs_stand_still_while_they_are_scrolled(browser: Chromium, console: Console) -> None:
+def test_logs_are_paused_while_they_are_scrolled(browser: Chromium, console: Console) -> None:
     assert post(f"{console.http_endpoint}/v1/logs", logs(100)).status == 200
     with browser.page(console.url) as watched:
         page = watched.go("/logs")

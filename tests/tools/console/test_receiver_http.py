@@ -263,7 +263,7 @@ def test_deferred_requests_are_accepted_at_once_and_decoded_at_the_end(console: 
 
 def test_more_than_may_be_deferred_is_decoded_at_once(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
     size = len(logs(3).SerializeToString())
-    monkeypatch.setattr("telemetry.tools.console.receiving.receiver._DEFERRED_BYTES", 2 * size)
+    monkeypatch.setattr("telemetry.tools.console.receiving.deferral._MOST_BYTES", 2 * size)
     with console.receiver.deferred():
         for _ in range(3):
             post(f"{console.http_endpoint}/v1/logs", logs(3))

@@ -5,10 +5,12 @@ import json
 import threading
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import urlsplit
+
+from telemetry.tools.console.receiving.deferral import Deferral
 
 _OK = 200
 
@@ -33,7 +35,7 @@ class SentrySink:
         self._access_logger = access_logger
         self._ignored = ignored
         self._lock = threading.Lock()
-        self._deferred: list[tuple[bytes, str]] | None = None
+        self._deferral = Deferral()
         sink = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -63,25 +65,18 @@ class SentrySink:
         self._server.shutdown()
         self._server.server_close()
 
-    @contextmanager
-    def deferred(self) -> Iterator[None]:
+    def deferred(self) -> AbstractContextManager[None]:
         """Decode what arrives meanwhile at the end."""
-        self._deferred = []
-        try:
-            yield
-        finally:
-            with self._lock:
-                waiting, self._deferred = self._deferred or [], None
-            for body, encoding in waiting:
-                self.take(_decoded(body, encoding))
+        return self._deferral.until_the_end()
 
     def receive(self, body: bytes, encoding: str) -> None:
         """Count the items of a request, now or as soon as that is not deferred any more."""
-        with self._lock:
-            if self._deferred is not None:
-                self._deferred.append((body, encoding))
-                return
-        self.take(_decoded(body, encoding))
+
+        def count() -> None:
+            self.take(_decoded(body, encoding))
+
+        if not self._deferral.defer(count, len(body)):
+            count()
 
     def take(self, envelope: bytes) -> None:
         """Count the items of an envelope."""

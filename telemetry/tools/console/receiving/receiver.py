@@ -2,14 +2,16 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from google.protobuf.message import DecodeError
 from google.rpc import code_pb2, status_pb2  # type: ignore[import-untyped]
 
+from telemetry.tools.console.receiving.deferral import Deferral
 from telemetry.tools.console.receiving.faults import Faults
 from telemetry.tools.console.receiving.ingest import Rejection, Signal, TooLargeError
 from telemetry.tools.console.storage.store import Store
@@ -25,8 +27,6 @@ _STATUSES: dict[int, tuple[int, ...]] = {
     code_pb2.UNAVAILABLE: (502, 503, 504),
 }
 _CODES = {status: code for code, statuses in _STATUSES.items() for status in statuses}
-# What is deferred beyond that is decoded at once.
-_DEFERRED_BYTES = 64 << 20
 
 
 @dataclass(eq=False)
@@ -60,8 +60,7 @@ class Receiver:
         self._answers: Counter[tuple[str, str, int]] = Counter()
         self._lock = threading.Lock()
         self._stopping = threading.Event()
-        self._deferred: list[tuple[Signal, bytes]] | None = None
-        self._deferred_bytes = 0
+        self._deferral = Deferral()
 
     @property
     def answers(self) -> dict[tuple[str, str, int], int]:
@@ -76,29 +75,13 @@ class Receiver:
         """End delays; requests that still wait are refused with 503."""
         self._stopping.set()
 
-    @contextmanager
-    def deferred(self) -> Iterator[None]:
-        """Accept requests and decode them at the end: meanwhile a measured load keeps the cores that it shares.
+    def deferred(self) -> AbstractContextManager[None]:
+        """Accept requests meanwhile, and decode them at the end; those that cannot be decoded then are not stored."""
+        return self._deferral.until_the_end()
 
-        Those that cannot be decoded then are not stored.
-        """
-        self._deferred = []
-        try:
-            yield
-        finally:
-            with self._lock:
-                waiting, self._deferred, self._deferred_bytes = self._deferred or [], None, 0
-            for signal, request in waiting:
-                with suppress(DecodeError, TooLargeError):
-                    signal.ingest(self.store, request, 0)
-
-    def _defer(self, signal: Signal, request: bytes) -> bool:
-        with self._lock:
-            if self._deferred is None or self._deferred_bytes + len(request) > _DEFERRED_BYTES:
-                return False
-            self._deferred.append((signal, request))
-            self._deferred_bytes += len(request)
-        return True
+    def _ingest_accepted(self, signal: Signal, request: bytes) -> None:
+        with suppress(DecodeError, TooLargeError):
+            signal.ingest(self.store, request, 0)
 
     def receive(self, signal: Signal, protocol: str, read: Callable[[], bytes]) -> Any:
         """Answer one request, which `read` returns as protobuf, with its Export*ServiceResponse; raises Refusal."""
@@ -121,7 +104,8 @@ class Receiver:
             raise Refusal(503, "the console is stopping")
         if faults.status is not None:
             raise Refusal(faults.status, f"refused on demand with status {faults.status}", faults.retry_after)
-        if not faults.partial_reject and self._defer(signal, request):
+        later = partial(self._ingest_accepted, signal, request)
+        if not faults.partial_reject and self._deferral.defer(later, len(request)):
             return signal.response(Rejection())
         try:
             rejection = signal.ingest(self.store, request, faults.partial_reject)
