@@ -85,7 +85,7 @@ def audit(places: Places, seconds: float, environ: Mapping[str, str] = os.enviro
     if config.mode == "off":
         raise AuditError("telemetry is off: nothing is recorded; set TELEMETRY_MODE=collector or direct")
     if console := places.console(port_offset(otlp_receivers(config))):
-        return _of_console(console, config)
+        return _of_console(console, config, settled)
     return _Servers(places, config, start, running.status if running else None, settled).audit()
 
 
@@ -126,13 +126,11 @@ class _Servers:
         collects = self._config.mode == "collector" and not self._places.left_out("alloy")
         collector = self._ask(lambda server: CollectorCounts(server, window.start)) if collects else None
         discards = self._ask(lambda server: Discards(server, window.start))
-        found = Audit(self._config.service_name, self._config.mode, source, window)
+        found = Audit(self._config.service_name, self._config.mode, source, window, left_out=_left_out(self._config))
         for signal in SIGNALS:
-            exporter = getattr(self._config, signal).exporter
-            if exporter not in {"otlp", "prometheus"}:
-                found.left_out[signal] = f"not exported (OTEL_{signal.upper()}_EXPORTER is {exporter})"
+            if signal in found.left_out:
                 continue
-            passed = collector.passed(signal) if collector and exporter == "otlp" else None
+            passed = collector.passed(signal) if collector and _exporter(self._config, signal) == "otlp" else None
             try:
                 account = self._account(signal, window, passed, discards.of(signal) if discards else {})
             except (BackendError, UncountedError) as error:
@@ -199,13 +197,39 @@ class _Servers:
         return from_status(self._status["signals"][signal], self._status["rings"], _IN_RINGS[signal])
 
 
-def _of_console(console: Console, config: TelemetryConfig) -> Audit:
-    """Return the accounts that the console keeps of what it has received, since its start."""
-    started, by_mode = console.accounts()
-    accounts = by_mode.get(config.mode)
-    if accounts is None:
-        raise AuditError(f"the console at {console.base} has received nothing of mode {config.mode}")
-    found = Audit(config.service_name, config.mode, "its own metrics in the console", Window(started, time()), accounts)
-    missing = set(SIGNALS) - {account.signal for account in accounts}
-    found.unknown = {signal: "the console has no count of the service's own" for signal in SIGNALS if signal in missing}
-    return found
+def _of_console(console: Console, config: TelemetryConfig, settled: float) -> Audit:
+    """Return the accounts that the console keeps of what it has received, since its start.
+
+    The service's own counts come with a push or a scrape of its metrics: the first ones are waited for.
+    """
+    left_out = _left_out(config)
+    until = time() + settled
+    while True:
+        started, by_mode = console.accounts()
+        accounts = by_mode.get(config.mode)
+        if accounts is None:
+            raise AuditError(f"the console at {console.base} has received nothing of mode {config.mode}")
+        uncounted = [signal for signal in SIGNALS if signal not in {one.signal for one in accounts} | left_out.keys()]
+        if not uncounted or time() > until:
+            break
+        sleep(_POLL)
+    reason = f"in {settled:.0f} s no push or scrape brought the console the service's own count"
+    window = Window(started, time())
+    unknown = dict.fromkeys(uncounted, reason)
+    return Audit(
+        config.service_name, config.mode, "its own metrics in the console", window, accounts, unknown, left_out
+    )  # fmt: skip
+
+
+def _exporter(config: TelemetryConfig, signal: Signal) -> str:
+    return str(getattr(config, signal).exporter)
+
+
+def _left_out(config: TelemetryConfig) -> dict[Signal, str]:
+    """Return the signals that go to no backend, and why."""
+    exporters = {signal: _exporter(config, signal) for signal in SIGNALS}
+    return {
+        signal: f"not exported (OTEL_{signal.upper()}_EXPORTER is {exporter})"
+        for signal, exporter in exporters.items()
+        if exporter not in {"otlp", "prometheus"}
+    }

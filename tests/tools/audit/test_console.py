@@ -97,6 +97,36 @@ def test_losses_of_the_service(start_service: StartService, mode: str) -> None:
         assert f"missing: {full} spans, the service: queue_full" in ended.stdout
 
 
+def test_young_service_is_waited_for(start_service: StartService) -> None:
+    """Its own counts come with its first push; what goes to no backend is left out, and not unknown."""
+    grpc_port, http_port = free_port(), free_port()
+    env = Route("collector", "http/protobuf").env_for(grpc_port, http_port) | EAGER
+    env |= {"OTEL_METRIC_EXPORT_INTERVAL": "3000", "OTEL_LOGS_EXPORTER": "console"}
+    with Console(grpc_port=grpc_port, http_port=http_port, api_port=0) as console:
+        service = start_service("--workers=1", **env)
+        send(service, 5)
+        wait_until(lambda: console.store.mode("collector").server_spans == 5, what="the spans of all requests")
+        found = Auditor(service, {"console": console.url}, env, settled=30).audit()
+    assert {one.signal: one.completeness for one in found.accounts} == {"traces": 1, "metrics": 1}
+    assert (found.unknown, found.left_out) == ({}, {"logs": "not exported (OTEL_LOGS_EXPORTER is console)"})
+    assert found.meets(0.999)
+
+
+def test_missing_count_is_named(start_service: StartService) -> None:
+    """A service whose metrics have not come yet, when there is no time left."""
+    grpc_port, http_port = free_port(), free_port()
+    env = Route("collector", "http/protobuf").env_for(grpc_port, http_port) | EAGER
+    env |= {"OTEL_METRIC_EXPORT_INTERVAL": "60000"}
+    with Console(grpc_port=grpc_port, http_port=http_port, api_port=0) as console:
+        service = start_service("--workers=1", **env)
+        send(service, 1)
+        wait_until(lambda: console.store.mode("collector").server_spans == 1, what="the span")
+        found = Auditor(service, {"console": console.url}, env).audit()
+    assert found.unknown.keys() == {"traces", "metrics", "logs"}
+    assert "no push or scrape brought the console the service's own count" in found.unknown["traces"]
+    assert not found.meets(0.5)
+
+
 def losses(service: Service, *, delivered: bool = False) -> dict[str, int]:
     """Return the lost spans by reason, nothing unless all others are `delivered`."""
     status = service.status()
