@@ -10,6 +10,7 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from telemetry.journal import directory
+from telemetry.journal.locks import is_held, try_lock
 from telemetry.journal.ring import Lost, RingFormatError, RingReader
 
 logger = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ class Source:
     def look(self) -> Writer | None:
         """See whether the writer is alive; return one that is not any more, once."""
         before = self.writer
-        was_alive, self.is_alive = self.is_alive, directory.is_held(self.path)
+        was_alive, self.is_alive = self.is_alive, is_held(self.path)
         if not self.is_alive and was_alive:
             self.dead_since = monotonic()
         self.writer = self._writer()
@@ -108,7 +109,7 @@ class Rings:
             if path.stat().st_size:  # else it is just being made
                 self.sources[slot] = Source(path, slot, self._known)
         except RingFormatError as error:
-            if directory.is_held(path):
+            if is_held(path):
                 return  # it is just being made
             self._left.add(path)
             logger.warning("the records in %s are left behind: %s", path, error)
@@ -116,7 +117,7 @@ class Rings:
             return
 
     def _remove(self, slot: int, source: Source) -> None:
-        held = directory.lock(source.path, fcntl.LOCK_EX)
+        held = try_lock(source.path, fcntl.LOCK_EX)
         if held is None:
             return
         with suppress(OSError):

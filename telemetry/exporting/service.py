@@ -23,6 +23,7 @@ from telemetry.exporting.rings import Rings
 from telemetry.exporting.state import State
 from telemetry.exporting.ways import Ways
 from telemetry.journal import directory
+from telemetry.journal.runs import is_running
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +120,7 @@ def _loop(
 
     def serves() -> bool:
         """Return whether the server lives: it may be a while without workers that have served a request."""
-        return bool(service.get("has_server")) and directory.is_running(service["run"])
+        return bool(service.get("has_server")) and is_running(service["run"])
 
     return Loop(
         path,

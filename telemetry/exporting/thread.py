@@ -12,6 +12,7 @@ from threading import Event, Lock, Thread, main_thread
 from telemetry.exporting.service import export
 from telemetry.journal import directory
 from telemetry.journal.asking import succeeded
+from telemetry.journal.locks import try_lock
 
 _lock = Lock()
 
@@ -25,7 +26,7 @@ def start(path: Path, *, succeed: bool = False) -> None:
     with _lock:
         if _Running.thread is not None and _Running.thread.is_alive():
             return
-        held = directory.lock(directory.lock_of_exporter(path), fcntl.LOCK_EX)
+        held = try_lock(directory.lock_of_exporter(path), fcntl.LOCK_EX)
         if held is None and not succeed:
             return
         _Running.thread = Thread(target=_run, args=(path, held), name="telemetry-exporter")

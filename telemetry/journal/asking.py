@@ -12,7 +12,8 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
-from telemetry.journal.directory import lock, lock_of_exporter, socket_of
+from telemetry.journal.directory import lock_of_exporter, socket_of
+from telemetry.journal.locks import try_lock
 
 _RETRY_SECONDS = 0.02
 _LOOK_SECONDS = 0.5
@@ -61,7 +62,7 @@ def succeeded(path: Path, goes_on: Callable[[], bool] = lambda: True) -> int | N
     """
     deadline, has_looked = monotonic() + _SUCCEED_SECONDS, False
     while goes_on() and monotonic() < deadline:
-        held = lock(lock_of_exporter(path), fcntl.LOCK_EX)
+        held = try_lock(lock_of_exporter(path), fcntl.LOCK_EX)
         if held is not None:
             return held
         has_looked = has_looked or ask_to_look(path)

@@ -3,8 +3,6 @@
 `<base>/telemetry-<user>-<service>/run-<n>/`: the base is shared memory, else the temporary directory; `<service>` is
 made of its name and place. A run is what one server's processes have in common. Two runs of a service at once (a
 deploy by USR2, `--reuse-port`) have directories of their own; a restarted service continues the one that is free.
-
-All locks are `flock`s, which the kernel frees with the last process that holds them.
 """
 
 import errno
@@ -16,9 +14,11 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
+
+from telemetry.journal.locks import exclusive, is_held, try_lock
 
 PREFIX = "telemetry-"
 _MEMORY = Path("/dev/shm")  # noqa: S108  (what is made in it belongs to the user alone)
@@ -28,8 +28,6 @@ _MOST_SLOTS = 4096
 _FORGOTTEN_SECONDS = 24 * 3600
 _LOCK, _SERVER, _EXPORTER = "lock", "server.lock", "exporter.lock"
 _SOCKET, _SERVICE = "socket", "service"
-# Of proc_pid_stat(5), counted from the field behind the program's name; a zombie and a dead process have ended.
-_STATE, _STARTED, _ENDED = 0, 19, "ZX"
 
 
 def bases(service: str, place: str, run: str, user: int | None = None) -> list[Path]:
@@ -76,58 +74,6 @@ def run_directories(user: int | None = None) -> Iterator[Path]:
                 yield from sorted(path for path in parent.iterdir() if path.name.startswith("run-"))
 
 
-def run_of(server: int) -> str:
-    """Return the name of the run of the processes that `server` starts; a reused id has another start time."""
-    status = _status_of(server)
-    return f"{server}-{status[_STARTED]}" if status else str(server)
-
-
-def is_running(run: str) -> bool:
-    """Return whether the server of a run that `run_of` named lives, False where the system does not say."""
-    server, _, started = run.partition("-")
-    status = _status_of(server)
-    return bool(status) and status[_STARTED] == started and status[_STATE] not in _ENDED
-
-
-def _status_of(process: int | str) -> list[str]:
-    """Return the fields of proc_pid_stat(5) behind the program's name; none where there is no such process or file."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return []
-
-
-def lock(path: Path, mode: int) -> int | None:
-    """Return a descriptor that holds `path` by `flock`, None where another process holds it. Raises OSError."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        if error.errno in {errno.EWOULDBLOCK, errno.EACCES}:
-            return None
-        raise
-    if os.fstat(descriptor).st_nlink == 0:  # removed between the two calls
-        os.close(descriptor)
-        return lock(path, mode)
-    return descriptor
-
-
-def is_held(path: Path) -> bool:
-    """Return whether a process holds `path` alone, without standing in the way of one that wants to."""
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
-
-
 def make_private(path: Path, owner: tuple[int, int] | None = None) -> None:
     """Make a directory that only its owner can enter, or check the one that is there. Raises OSError."""
     with suppress(FileExistsError):
@@ -158,7 +104,7 @@ class RunDirectory:
         """
         parent = service_directory(base, service, place, owner[0] if owner else None)
         make_private(parent, owner)
-        with _exclusive(parent / _LOCK, owner):
+        with exclusive(parent / _LOCK, owner):
             for number in range(_MOST_RUNS):
                 path = parent / f"run-{number}"
                 make_private(path, owner)
@@ -204,7 +150,7 @@ class RunDirectory:
     def take_slot(self) -> tuple[int, int]:
         """Return the lowest free slot and the descriptor that holds it, whose file may be empty. Raises OSError."""
         for slot in range(_MOST_SLOTS):
-            descriptor = lock(ring_path(self.path, slot), fcntl.LOCK_EX)
+            descriptor = try_lock(ring_path(self.path, slot), fcntl.LOCK_EX)
             if descriptor is not None:
                 return slot, descriptor
         raise OSError(errno.EUSERS, f"{_MOST_SLOTS} processes record into {self.path}")
@@ -222,18 +168,6 @@ class RunDirectory:
             file.write(text)
         new.replace(path)
         return changed
-
-
-@contextmanager
-def _exclusive(path: Path, owner: tuple[int, int] | None) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        if owner:
-            os.fchown(descriptor, *owner)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def read_service(path: Path) -> dict[str, Any]:
@@ -293,8 +227,8 @@ def remove(path: Path) -> bool:
     """Remove the directory of a run that is not held, and its parent with the last one; return whether it is gone."""
     parent = path.parent
     try:
-        with _exclusive(parent / _LOCK, None):
-            descriptor = lock(path / _LOCK, fcntl.LOCK_EX)
+        with exclusive(parent / _LOCK, None):
+            descriptor = try_lock(path / _LOCK, fcntl.LOCK_EX)
             if descriptor is None:
                 return False
             try:

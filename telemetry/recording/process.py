@@ -27,7 +27,9 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from telemetry.config import TelemetryConfig
 from telemetry.journal import directory
 from telemetry.journal.asking import NoAnswerError, ask
-from telemetry.journal.directory import RunDirectory, run_of
+from telemetry.journal.directory import RunDirectory
+from telemetry.journal.locks import is_held
+from telemetry.journal.runs import run_of
 from telemetry.journal.signals import IGNORED
 from telemetry.logs import OTLPHandler, ReadableFormatter
 from telemetry.project import Project
@@ -228,7 +230,7 @@ class Recording:
         if self._exporter is not None and self._exporter.poll() is None:
             return  # it is just detaching
         self._exporter = None
-        if not succeed and directory.is_held(directory.lock_of_exporter(path)):
+        if not succeed and is_held(directory.lock_of_exporter(path)):
             return
         if self._config.exporter == "thread":
             from telemetry.exporting.thread import start

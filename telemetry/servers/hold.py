@@ -8,7 +8,9 @@ from time import monotonic, sleep
 
 from telemetry.journal import directory
 from telemetry.journal.asking import ask_to_look
-from telemetry.journal.directory import RunDirectory, run_of
+from telemetry.journal.directory import RunDirectory
+from telemetry.journal.locks import is_held, try_lock
+from telemetry.journal.runs import run_of
 
 _POLL_SECONDS = 0.02
 # What the exporter needs beyond the time that its senders have.
@@ -38,7 +40,7 @@ class Hold:
 
     def __init__(self, run: RunDirectory) -> None:
         self._run = run
-        self._lock = directory.lock(directory.lock_of_server(run.path), fcntl.LOCK_EX)
+        self._lock = try_lock(directory.lock_of_server(run.path), fcntl.LOCK_EX)
 
     def release(self, timeout: float, wait: Callable[[float], None] = sleep) -> bool:
         """Let the exporter end, and wait `timeout` seconds for it; return whether it has ended."""
@@ -49,6 +51,6 @@ class Hold:
         self._run.leave()  # before the exporter looks: it removes the directory then, if no process holds it
         ask_to_look(self._run.path)
         exporter = directory.lock_of_exporter(self._run.path)
-        while (held := directory.is_held(exporter)) and monotonic() < deadline:
+        while (held := is_held(exporter)) and monotonic() < deadline:
             wait(_POLL_SECONDS)
         return not held

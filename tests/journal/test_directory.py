@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from telemetry.journal import directory
+from telemetry.journal import directory, locks, runs
 from telemetry.journal.directory import RunDirectory
 from telemetry.servers import hold
 
@@ -114,12 +114,12 @@ def test_removed_directory_is_noticed(tmp_path: Path) -> None:
 
 def test_looking_at_a_lock_does_not_stand_in_its_way(tmp_path: Path) -> None:
     path = tmp_path / "lock"
-    held = directory.lock(path, fcntl.LOCK_EX)
+    held = locks.try_lock(path, fcntl.LOCK_EX)
     assert held is not None
-    assert directory.is_held(path)
+    assert locks.is_held(path)
     os.close(held)
-    assert not directory.is_held(path)
-    assert not directory.is_held(tmp_path / "none")
+    assert not locks.is_held(path)
+    assert not locks.is_held(tmp_path / "none")
 
 
 def test_service_is_described_for_the_exporter(tmp_path: Path) -> None:
@@ -144,11 +144,11 @@ def test_server_that_ends_leaves_before_its_exporter_looks(tmp_path: Path, monke
 
 def test_server_is_running_until_it_ends() -> None:
     with other_process("pass") as server:
-        run = directory.run_of(server.pid)
-        assert directory.is_running(run)
-        assert not directory.is_running(f"{run}0")  # another process with the same id
-        assert not directory.is_running(str(server.pid))  # named where the system does not say when it began
+        run = runs.run_of(server.pid)
+        assert runs.is_running(run)
+        assert not runs.is_running(f"{run}0")  # another process with the same id
+        assert not runs.is_running(str(server.pid))  # named where the system does not say when it began
         server.kill()
         os.waitid(os.P_PID, server.pid, os.WEXITED | os.WNOWAIT)  # its parent has not taken notice yet
-        assert not directory.is_running(run)
-    assert not directory.is_running(run)
+        assert not runs.is_running(run)
+    assert not runs.is_running(run)

@@ -11,6 +11,7 @@ import psutil
 
 from telemetry.journal import directory
 from telemetry.journal.asking import ask
+from telemetry.journal.locks import is_held
 from telemetry.tools.console.server import Console
 from tests.support.bare import environment
 from tests.support.routes import Route
@@ -98,6 +99,6 @@ def test_exporter_goes_on_that_took_the_run_for_over(console: Console, tmp_path:
         assert starts(run) == 1
         exporter = next(each for each in psutil.process_iter(["cmdline"]) if str(run) in (each.info["cmdline"] or []))
         exporter.kill()
-        wait_until(lambda: not directory.is_held(directory.lock_of_exporter(run)), 30, "the exporter's end")
+        wait_until(lambda: not is_held(directory.lock_of_exporter(run)), 30, "the exporter's end")
         subprocess.run([sys.executable, "-c", MISTAKEN, str(run)], cwd=ROOT, env=env, check=True)
         wait_until(lambda: starts(run) == 3, 60, "the mistaken exporter, and once more")

@@ -1,0 +1,52 @@
+"""Locks between processes: `flock`s of files, which the kernel frees with the last process that holds them."""
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def try_lock(path: Path, mode: int) -> int | None:
+    """Return a descriptor that holds `path` by `flock`, None where another process holds it. Raises OSError."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        if error.errno in {errno.EWOULDBLOCK, errno.EACCES}:
+            return None
+        raise
+    if os.fstat(descriptor).st_nlink == 0:  # removed between the two calls
+        os.close(descriptor)
+        return try_lock(path, mode)
+    return descriptor
+
+
+def is_held(path: Path) -> bool:
+    """Return whether a process holds `path` alone, without standing in the way of one that wants to."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+@contextmanager
+def exclusive(path: Path, owner: tuple[int, int] | None) -> Iterator[None]:
+    """Hold `path` alone for a while, wait for it, and give it to `owner` (user and group). Raises OSError."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        if owner:
+            os.fchown(descriptor, *owner)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
