@@ -26,7 +26,7 @@ dev: $(VENV)/.installed-dev ## Prepare this checkout for work: everything that t
 
 # Only tests marked `timing` are run once more after a failure, and listed as RERUN (tests/support/timing.py).
 test: $(VENV)/.installed-dev ## Pass every test (ARGS="-k metrics" for some)
-	@$(BIN)/python -m pytest --numprocesses 4 --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
 
 # Not the locked releases: whoever installs the package gets these.
 UV = $(or $(wildcard .venv/bin/uv),$(BIN)/uv)
