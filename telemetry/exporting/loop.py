@@ -85,10 +85,10 @@ class Loop:
                 if self._outlets.is_push_due(now):
                     self._outlets.observe(self._rings)
                     self._outlets.push()
-                if self._is_due(now):
-                    self.commit(now)
                 if now >= self._next_look and not self._look(now):
                     break
+                if self._is_due(now):  # last: from here on the senders want this interpreter for themselves
+                    self.commit(now)
                 wait = self._next_wait(read, now)
         finally:
             self._answering.close()

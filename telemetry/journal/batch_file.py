@@ -41,7 +41,11 @@ class Batch:
 
     def read(self) -> bytes:
         """Return the bytes to send. Raises OSError where they are gone or not what was written."""
-        data = self.path.read_bytes()
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            data = os.read(descriptor, self.size + 1)
+        finally:
+            os.close(descriptor)
         if crc32(data) != self.checksum:
             raise OSError(errno.EIO, "the file is damaged", str(self.path))
         return data
