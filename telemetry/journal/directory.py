@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-from telemetry.journal.locks import exclusive, is_held, try_lock
+from telemetry.journal.locks import exclusive, is_held, open_lock, try_lock
 
 PREFIX = "telemetry-"
 _MEMORY = Path("/dev/shm")  # noqa: S108  (what is made in it belongs to the user alone)
@@ -115,10 +115,8 @@ class RunDirectory:
 
     @staticmethod
     def _hold_for(path: Path, run: str, owner: tuple[int, int] | None) -> int | None:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        descriptor = open_lock(path, owner)
         try:
-            if owner:
-                os.fchown(descriptor, *owner)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -8,9 +8,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+def open_lock(path: Path, owner: tuple[int, int] | None = None) -> int:
+    """Return a descriptor of the file to lock; one that is made belongs to `owner` (user and group). Raises OSError."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        if owner:
+            os.fchown(descriptor, *owner)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
 def try_lock(path: Path, mode: int) -> int | None:
     """Return a descriptor that holds `path` by `flock`, None where another process holds it. Raises OSError."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    descriptor = open_lock(path)
     try:
         fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
     except OSError as error:
@@ -41,11 +53,9 @@ def is_held(path: Path) -> bool:
 
 @contextmanager
 def exclusive(path: Path, owner: tuple[int, int] | None) -> Iterator[None]:
-    """Hold `path` alone for a while, wait for it, and give it to `owner` (user and group). Raises OSError."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    """Wait for `path`, of `owner` as in `open_lock`, and hold it alone for a while. Raises OSError."""
+    descriptor = open_lock(path, owner)
     try:
-        if owner:
-            os.fchown(descriptor, *owner)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:

@@ -28,7 +28,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--audit",
             action="store_true",
-            help="hold what was recorded against what the backends store (manage.py audit --help has all options)",
+            help="compare what was recorded with what the backends store (manage.py audit --help has all options)",
         )
         parser.add_argument("--window", metavar="TIME", help="of the audit: the last 15m, 1h, 2d (1h)")
 

@@ -1,1 +1,1 @@
-"""What the service recorded held against what the backends store, for a running system (`manage.py audit`)."""
+"""What the service recorded compared with what the backends store, for a running system (`manage.py audit`)."""

@@ -70,10 +70,10 @@ class Audit:
 
 
 def audit(places: Places, seconds: float, environ: Mapping[str, str] = os.environ, settled: float = SETTLED) -> Audit:
-    """Hold what the service of this environment recorded in the last `seconds` against what is stored.
+    """Compare what the service of this environment recorded in the last `seconds` with what is stored.
 
     A store that has not all is asked again until the end of the window is `settled` seconds ago. Raises AuditError
-    where there is nothing to hold against each other.
+    where there is nothing to compare.
     """
     start = time() - seconds
     try:

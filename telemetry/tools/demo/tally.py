@@ -1,4 +1,4 @@
-"""What was sent held against what arrived, and the verdict."""
+"""What was sent compared with what arrived, and the verdict."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field

@@ -1,1 +1,1 @@
-"""What was sent held against what is stored."""
+"""What was sent compared with what is stored."""

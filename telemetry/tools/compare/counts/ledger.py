@@ -1,4 +1,4 @@
-"""What was sent held against what is stored: every signal adds up, or the run has failed.
+"""What was sent compared with what is stored: every signal adds up, or the run has failed.
 
 Each request that was answered leaves one server span, one access record and one count. What is missing must be covered
 by reasons that were counted: by the service's exporter, in its line at a stop, by a collector's counters, or by the

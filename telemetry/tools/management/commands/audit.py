@@ -22,7 +22,7 @@ class Command(BaseCommand):
     """Exit code 0 if every signal is stored to the objective, 1 if not or not known, 2 for a wrong command line."""
 
     help = (
-        "Hold what the service recorded in the last hour against what Prometheus, Tempo or Jaeger, and Loki (or the "
+        "Compare what the service recorded in the last hour with what Prometheus, Tempo or Jaeger, and Loki (or the "
         "console) have stored: how much of each signal there is, what is missing and why, what arrived twice."
     )
     # It is what people run when something is wrong.
