@@ -107,6 +107,17 @@ def test_each_request_is_counted_with_its_redirects(tmp_path: Path, rate: float)
         assert slow > 8  # the minute between two tasks of one user is left out
 
 
+def test_users_do_the_tasks_of_their_own_class(tmp_path: Path) -> None:
+    text = "from locust import FastHttpUser, task\n" + "".join(
+        f"class {name}(FastHttpUser):\n    @task\n    def one(self):\n"
+        f"        self.client.get('/{name}-' + type(self).__name__)\n"
+        for name in ("First", "Second")
+    )
+    with server() as (port, asked):
+        load(tmp_path, text, port, clients=4, rate=0.0, seconds=1.0)
+    assert asked.keys() == {"/First-First", "/Second-Second"}
+
+
 def test_latency_counts_from_the_due_moment(tmp_path: Path) -> None:
     text = (
         FILE.partition("class Slow")[0]

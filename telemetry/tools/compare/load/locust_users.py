@@ -151,8 +151,11 @@ def run(job: Job) -> Done:
     tally = _Tally(host, schedule)
     environment = _environment(job.locustfile)
     environment.host = host
-    own = {"host": host, "wait_time": lambda _: schedule.wait()}
-    users = {user: type(user.__name__, (user,), own) for user in environment.user_classes}
+    # A dictionary for each class: Locust's metaclass adds the tasks of the class to it.
+    users = {
+        user: type(user.__name__, (user,), {"host": host, "wait_time": lambda _: schedule.wait()})
+        for user in environment.user_classes
+    }
     events.request.add_listener(tally.note)  # type: ignore[no-untyped-call]
     _fire(events.test_start, environment=environment)
     group = Group()
