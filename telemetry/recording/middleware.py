@@ -54,9 +54,6 @@ class Process(Protocol):
     def begin(self) -> None:
         """Begin to record, where this process does not yet."""
 
-    def after_request(self, now: int) -> None:
-        """Do what is due when a request's record is written; `now` of `perf_counter_ns`."""
-
 
 class RequestMiddleware:
     """Django's outermost middleware but for what answers probes. Works with and without `async`."""
@@ -222,7 +219,6 @@ class RequestMiddleware:
                 span.logs,
             )
             journal.write(record)
-            self.process.after_request(now)
         except Exception as problem:  # noqa: BLE001
             journal.failed("request", problem)
 

@@ -96,7 +96,7 @@ class Recording:
                 if self._meters is None:
                     self._set_providers()
                 self.join()
-                wait_at_the_end(lambda: self.look_after(perf_counter_ns()), self._config.flush_timeout)
+                wait_at_the_end(self.look_after, self._config.flush_timeout)
             except Exception:
                 # A server would take an error of one process for one of all and halt.
                 logger.exception("telemetry did not start; this process serves without it")
@@ -142,7 +142,7 @@ class Recording:
                 self.slot, changed = self._open()
             except OSError as error:
                 journal.failed("join", error)
-        self.look_after(perf_counter_ns(), succeed=changed)
+        self.look_after(succeed=changed)
 
     def _open(self) -> tuple[int, bool]:
         """Return the slot, and whether the service has changed: then its exporter ends and needs a successor."""
@@ -178,19 +178,25 @@ class Recording:
             "readable": any(isinstance(each.formatter, ReadableFormatter) for each in logging.getLogger().handlers),
         }
 
-    def after_request(self, now: int) -> None:
-        """Do what is due when a request's record is written; `now` of `perf_counter_ns`."""
-        if now >= self._next_look:
-            self.look_after(now)
+    def after_record(self) -> None:
+        """Look after the exporter, if that is due."""
+        if perf_counter_ns() >= self._next_look:
+            self.look_after()
 
     def after_answer(self, **_: object) -> None:
-        """Do what is due when a request has been answered: no client waits for it."""
-        now = perf_counter_ns()
-        if now >= self._next_observation:
-            self.observe(now)
+        """Do what is due when a request has been answered: no client waits for it.
 
-    def observe(self, now: int) -> None:
+        Probes are requests, too: they may be the only ones, and what was recorded before waits for an exporter.
+        """
+        now = perf_counter_ns()
+        if now >= self._next_look:
+            self.look_after()
+        if now >= self._next_observation:
+            self.observe()
+
+    def observe(self) -> None:
         """Ask the observable instruments, if that is due."""
+        now = perf_counter_ns()
         if now < self._next_observation or self._meters is None:
             return
         self._next_observation = now + int(self._config.metric_export_interval * 1e9 / 2)
@@ -199,9 +205,8 @@ class Recording:
     def scrape(self, accept: str, timeout: float) -> tuple[bytes, str]:
         """Return the answer to a scrape and its content type. Raises NoAnswerError after `timeout` seconds."""
         self.begin()  # it may be the first request of this process
-        now = perf_counter_ns()
-        self.observe(now)
-        self.look_after(now)
+        self.observe()
+        self.look_after()
         if journal.directory is None:
             raise NoAnswerError("this process has no place to record; its log has the reason")
         header, body = ask(journal.directory.path, {"ask": "metrics", "accept": accept}, timeout)
@@ -209,12 +214,12 @@ class Recording:
             raise NoAnswerError("the exporter has none; its log has the reason")
         return body, header["type"]
 
-    def look_after(self, now: int, *, succeed: bool = False) -> None:
+    def look_after(self, *, succeed: bool = False) -> None:
         """Join again where the files were removed, and start an exporter where there is none; never raises.
 
         With `succeed` there is one that ends: its successor waits for it, as this process may have no other request.
         """
-        self._next_look = now + _LOOK_AFTER_NS
+        self._next_look = perf_counter_ns() + _LOOK_AFTER_NS
         try:
             if journal.is_gone:
                 logger.warning("the telemetry's files were removed; this process begins new ones")

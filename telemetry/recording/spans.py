@@ -220,8 +220,8 @@ class Process(Protocol):
     def join(self) -> None:
         """Begin to record, where this process does not yet."""
 
-    def after_request(self, now: int) -> None:
-        """Do what is due when a record is written; `now` in nanoseconds."""
+    def after_record(self) -> None:
+        """Do what is due when a record is written."""
 
 
 class SpanRecorder(SpanProcessor):
@@ -238,8 +238,8 @@ class SpanRecorder(SpanProcessor):
                 if process is not None and journal.ring is None:
                     process.join()
                 journal.write(_record(span, context))
-                if process is not None and span.end_time is not None:
-                    process.after_request(span.end_time)
+                if process is not None:
+                    process.after_record()
         except Exception as error:  # noqa: BLE001  (user code ends its spans in its requests)
             journal.failed("span", error)
 

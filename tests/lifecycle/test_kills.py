@@ -133,11 +133,11 @@ def test_kills_cost_nothing_that_was_answered(
             assert len(records) == len(spans)
 
 
-def test_exporter_is_replaced_while_requests_or_scrapes_are_answered(
+def test_exporter_is_replaced_while_requests_probes_or_scrapes_are_answered(
     console: Console, start_service: StartService
 ) -> None:
     service = start_service("--workers=1", **Route("direct", "http/protobuf").env(console))
-    for starts, path in ((2, "/users"), (3, "/metrics")):
+    for starts, path in ((2, "/users"), (3, "/livez"), (4, "/metrics")):
         before = exporter(service)
         before.kill()
         before.wait(10)

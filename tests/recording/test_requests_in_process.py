@@ -371,9 +371,6 @@ class Process:
     def begin(self) -> None:
         pass
 
-    def after_request(self, now: int) -> None:
-        pass
-
 
 class BrokenError(Exception):
     pass
@@ -397,7 +394,6 @@ BREAKS = {
     "log record": (RequestSpan, "add_log"),
     "content": (logs_module, "content_of"),
     "join": (Process, "begin"),
-    "after the request": (Process, "after_request"),
 }
 
 

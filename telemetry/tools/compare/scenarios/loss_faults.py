@@ -100,9 +100,11 @@ class Playing:
         self._await_workers_without({worker.pid})
 
     def kill_exporter(self) -> None:
-        """Kill the exporter without a warning; a worker starts the next."""
+        """Kill the exporter without a warning; a worker starts the next when it has answered a request."""
         if exporter := wait_until(self.run.service.exporter, what="the exporter"):
             exporter.kill()
+        # The load may be over before a worker has looked.
+        wait_until(self.run.service.exporter_after_probe, what="another exporter")
         self.wait(self.kind.seconds / 2)
 
     def kill_everything(self) -> None:

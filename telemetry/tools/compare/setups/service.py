@@ -124,6 +124,11 @@ class Service:
         status = self.status()
         return psutil.Process(status["pid"]) if status else None
 
+    def exporter_after_probe(self) -> psutil.Process | None:
+        """Return the exporter, None where none answers; a worker that answers this probe starts one that is missing."""
+        self._answers()
+        return self.exporter()
+
     def cpu_seconds(self) -> float:
         """Return the CPU time so far of all processes of the service: masters, workers, and the exporters."""
         return self.server_seconds() + self.exporter_seconds()
