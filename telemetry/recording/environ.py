@@ -1,14 +1,14 @@
 """What a server knows of a request (PEP 3333's environ, or ASGI's scope), as its record keeps it."""
 
 from functools import lru_cache
-from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
 from django.http.request import split_domain_port, validate_host
 
+from telemetry.journal.records import SEPARATOR
+
 _VARIABLES = (
-    "REMOTE_PORT",
     "REQUEST_METHOD",
     "REMOTE_HOST",
     "REMOTE_ADDR",
@@ -19,35 +19,42 @@ _VARIABLES = (
     "wsgi.url_scheme",
 )
 _NOTHING = ("",) * len(_VARIABLES)
+_NO_HOST = SEPARATOR
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_SEPARATORS = len(_VARIABLES) + 1
 _LONGEST_ATTRIBUTE = 1024  # characters; servers limit a header to 8 KB or more
 
 
-def environ_of(request: HttpRequest) -> tuple[Any, ...]:
-    """Return what the server knows of the request, as texts, "" for what it does not: the exporter reads them.
+def environ_of(request: HttpRequest) -> tuple[str, str, str]:
+    """Return what the server knows of the request: what many have in common, the client's port, and the path.
 
-    The query string is not among it. Each text is within a bound.
+    The first is one text, joined of several by a SEPARATOR; "" is what the server does not know. The query string is
+    not among it. Each text is within a bound.
     """
     meta = request.META
-    texts = (request.path_info, *map(meta.get, _VARIABLES, _NOTHING))
+    host = meta.get("HTTP_HOST")
+    server = _server(host) if host else _NO_HOST
+    texts = tuple(map(meta.get, _VARIABLES, _NOTHING))
     if not texts[-1]:  # ASGI
         scope = getattr(request, "scope", {})
         texts = (*texts[:-2], f"HTTP/{scope.get('http_version', '')}", scope.get("scheme", ""))
+    path = request.path_info
     try:
-        is_short = len("".join(texts)) <= _LONGEST_ATTRIBUTE
-    except TypeError:  # ASGI's port of the client is a number
-        is_short = False
-    if not is_short:
-        texts = tuple(map(_bounded, map(str, texts)))
-    host = meta.get("HTTP_HOST")
-    return _server(host) if host else None, *texts
+        common = SEPARATOR.join((server, *texts))
+    except TypeError:  # a number where PEP 3333 wants a text
+        common = ""
+    if len(common) + len(path) > _LONGEST_ATTRIBUTE or common.count(SEPARATOR) != _SEPARATORS:
+        common = SEPARATOR.join([server, *(_cut(str(text).replace(SEPARATOR, _REPLACEMENT)) for text in texts)])
+        path = _cut(path)
+    return common, str(meta.get("REMOTE_PORT", "")), path
 
 
 @lru_cache(maxsize=128)
-def _server(host: str) -> tuple[str, str] | None:
+def _server(host: str) -> str:
     """Return name and port of a Host header. A host that is not ours is only what a client wrote."""
     domain, given = split_domain_port(host)
-    return (_bounded(domain), given) if validate_host(domain, settings.ALLOWED_HOSTS) else None
+    return f"{_cut(domain)}{SEPARATOR}{given}" if validate_host(domain, settings.ALLOWED_HOSTS) else _NO_HOST
 
 
-def _bounded(text: str) -> str:
+def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST_ATTRIBUTE else f"{text[: _LONGEST_ATTRIBUTE - 1]}…"

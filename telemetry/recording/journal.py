@@ -13,7 +13,7 @@ from typing import Any
 
 from telemetry.journal import ring
 from telemetry.journal.directory import RunDirectory, ring_path
-from telemetry.journal.records import items_of, plain
+from telemetry.journal.records import items_of
 from telemetry.journal.ring import RingFormatError, RingWriter
 
 logger = logging.getLogger(__name__)
@@ -60,10 +60,7 @@ class Journal:
         if writer is None:
             return
         try:
-            try:
-                writer.put(record)
-            except ValueError:  # a subclass, or an object, where `marshal` wants plain values
-                writer.put(plain(record))
+            writer.put(record)
         except Exception as error:  # noqa: BLE001  (no error of telemetry's own reaches a request)
             self.failed("write", error)
 

@@ -87,7 +87,7 @@ class RequestMiddleware:
         try:
             response: Any = self._get_response(request)
         except Exception as error:  # DEBUG_PROPAGATE_EXCEPTIONS
-            self._finish(span, request, None, error)
+            self._end(span, request, None, error)
             raise
         except BaseException:  # an aborted worker: no record, as there is no access record and no count
             self._drop(span)
@@ -105,7 +105,7 @@ class RequestMiddleware:
         try:
             response = await get_response(request)
         except BaseException as error:  # a cancelled request, too: its client has gone
-            self._finish(span, request, None, error)
+            self._end(span, request, None, error)
             raise
         self._answered(span, request, response)
         return response
@@ -154,15 +154,10 @@ class RequestMiddleware:
         span.over = span.ended = True
         detach(span.token)
         try:
-            self._leave(span)
+            if span.is_counted and journal.ring is not None:
+                journal.ring.leave(METHODS[span.method])
         except Exception as error:  # noqa: BLE001
             journal.failed("request", error)
-
-    @staticmethod
-    def _leave(span: RequestSpan) -> None:
-        """Count one active request less, if it was counted."""
-        if span.is_counted and journal.ring is not None:
-            journal.ring.leave(METHODS[span.method])
 
     def _answered(self, span: RequestSpan, request: HttpRequest, response: HttpResponseBase) -> None:
         """Finish a request whose answer is ready, or let a streamed answer's end do so."""
@@ -174,39 +169,36 @@ class RequestMiddleware:
             if is_streamed(response):
                 when_over(
                     response,
-                    lambda error: self._sent(span, request, response, error),
+                    lambda error: self._end(span, request, response, error),
                     lambda: _within(span),
                 )
                 detach(span.token)
+                span.token = None
                 return
         except Exception as problem:  # noqa: BLE001
             journal.failed("request", problem)
-        self._finish(span, request, response)
+        self._end(span, request, response, None)
 
-    def _finish(
-        self,
-        span: RequestSpan,
-        request: HttpRequest,
-        response: HttpResponseBase | None,
-        error: BaseException | None = None,
-    ) -> None:
-        detach(span.token)
-        self._sent(span, request, response, error)
-        span.context = None  # it holds the span: the two would be left to the garbage collector
-
-    def _sent(
+    def _end(
         self, span: RequestSpan, request: HttpRequest, response: HttpResponseBase | None, error: BaseException | None
     ) -> None:
-        """Write the record of a request that is over; never raises."""
+        """Leave the request's context and write its record; never raises."""
+        if span.token is not None:  # parts of a streamed answer have contexts of their own
+            detach(span.token)
+            span.context = None  # it holds the span: the two would be left to the garbage collector
         try:
             now = perf_counter_ns()
             if error is not None and response is not None:  # of a body; Django reports those of views
                 span.record_exception(error)
             span.over = span.ended = True
-            self._leave(span)
+            ring = journal.ring
+            if ring is None:
+                return
+            if span.is_counted:
+                ring.leave(METHODS[span.method])
             record = (
                 REQUEST,
-                span.ids,
+                (span.trace_id, span.span_id, span.parent_id, span.flags, span.parent_is_remote),
                 span.start,
                 now - span.started,
                 span.method,
@@ -214,11 +206,11 @@ class RequestMiddleware:
                 0 if response is None else response.status_code,
                 None if error is None else type(error).__qualname__,
                 environ_of(request) if span.flags & 1 else None,
-                span.touched,
+                None if span.changes is None else span.touched,
                 span.queries,
                 span.logs,
             )
-            journal.write(record)
+            ring.put(record)
         except Exception as problem:  # noqa: BLE001
             journal.failed("request", problem)
 

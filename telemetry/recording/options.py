@@ -52,7 +52,7 @@ class OptionsMiddleware(RequestMiddleware):
             journal.failed("request", problem)
         super()._answered(span, request, response)
 
-    def _sent(
+    def _end(
         self, span: RequestSpan, request: HttpRequest, response: HttpResponseBase | None, error: BaseException | None
     ) -> None:
         try:
@@ -60,7 +60,7 @@ class OptionsMiddleware(RequestMiddleware):
                 span.set_attribute("code.function.name", name)
         except Exception as problem:  # noqa: BLE001
             journal.failed("request", problem)
-        super()._sent(span, request, response, error)
+        super()._end(span, request, response, error)
 
 
 def options_of(config: TelemetryConfig) -> type[RequestMiddleware]:

@@ -6,7 +6,7 @@ What goes past Django's cursors (a raw connection of the driver, a stored proced
 import traceback
 from collections.abc import Callable, Mapping
 from time import perf_counter_ns, time_ns
-from typing import Any, cast
+from typing import Any
 
 from django.db import Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -36,7 +36,7 @@ class QueryRecorder:
 
     def __call__(self, execute: Execute, sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
         current = get_current()
-        request = cast("RequestSpan | None", current.get(REQUEST_KEY))
+        request: RequestSpan | None = current.get(REQUEST_KEY)  # type: ignore[assignment]
         within = request is not None and current is request.context  # where nothing is suppressed
         if journal.ring is None or not (within or is_instrumentation_enabled()):
             return execute(sql, params, many, context)
@@ -60,18 +60,18 @@ class QueryRecorder:
                 text = sql if isinstance(sql, str) and len(sql) <= _LONGEST_STATEMENT else _text(sql, context)
                 if not isinstance(rows, int):
                     rows = -1
-                problem = _error(failed)
+                problem = None if failed is None else _error(failed)
                 ids = touched = None  # a child of the request's span
                 if span is not None:
                     span.ended = True
                     ids, touched = span.ids, span.touched
-                elif not within or cast("RequestSpan", request).over:
+                elif request is None or request.over or not within:
                     ids = _ids(trace.get_current_span())
                 query = self._database, text, start, duration, rows, problem, ids, touched
                 if request is None or request.over:
                     journal.write((QUERY, *query))
                 else:
-                    request.add_query(query)
+                    request.queries.append(query)
             except Exception as error:  # noqa: BLE001  (the query's result goes on as if telemetry were off)
                 journal.failed("query", error)
 
@@ -96,10 +96,8 @@ def _ids(around: trace.Span) -> tuple[Any, ...]:
     return trace_id, b"", None, flags, False
 
 
-def _error(error: BaseException | None) -> tuple[str, str, str, str] | None:
-    """Return the driver's error behind Django's: its name, type, message and stack trace; None for none."""
-    if error is None:
-        return None
+def _error(error: BaseException) -> tuple[str, str, str, str]:
+    """Return the driver's error behind Django's: its name, type, message and stack trace."""
     if isinstance(error, Error) and error.__cause__ is not None:
         error = error.__cause__
     kind = type(error)

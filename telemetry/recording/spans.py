@@ -75,7 +75,8 @@ class RecordedSpan(Span):
     trace_state: TraceState | None = None
     parent_is_remote = False
     ended = False
-    _touched: Any = None
+    changes: Any = None
+    """The SDK's span that takes what user code does to this one, None while it does nothing."""
     _context: SpanContext | None = None
 
     @property
@@ -99,13 +100,13 @@ class RecordedSpan(Span):
         return self.sampled and not self.ended
 
     def _touch(self) -> Any:
-        """Return the SDK's span that takes what is done to this one, None where it is not recorded."""
+        """Return `changes`, made if need be; None where the span is not recorded."""
         if self.ended or not self.flags & _SAMPLED:
             return None
         with _lock:
-            if self._touched is None:
-                self._touched = _touching().start_span("", Context())
-        return self._touched
+            if self.changes is None:
+                self.changes = _touching().start_span("", Context())
+        return self.changes
 
     def set_attribute(self, key: str, value: Any) -> None:
         if span := self._touch():
@@ -149,7 +150,7 @@ class RecordedSpan(Span):
     @property
     def touched(self) -> Touched | None:
         """What user code did to the span, None if nothing."""
-        return None if self._touched is None else _touched_of(self._touched)
+        return None if self.changes is None else _touched_of(self.changes)
 
 
 REQUEST_KEY = create_key("telemetry-request")
@@ -159,16 +160,14 @@ REQUEST_KEY = create_key("telemetry-request")
 class RequestSpan(RecordedSpan):
     """The span of a request on its way, with what is recorded within it until it is over."""
 
-    queries: list[tuple[Any, ...]] | None = None
-    logs: list[tuple[Any, ...]] | None = None
     over = False
     """Whether its record is written: what comes later is on its own."""
     is_counted = False
     """Whether it is one of the ring's active requests."""
     context: Context | None = None
     """The context of the request, in which no other span has begun."""
-    token: Any
-    """What ends that context."""
+    token: Any = None
+    """What ends that context, None where that is done."""
 
     def __init__(self, method: str) -> None:
         """Begin now; `method` is one of `telemetry.journal.records.METHODS`."""
@@ -176,20 +175,8 @@ class RequestSpan(RecordedSpan):
         self.trace_id, self.span_id = ids[:16], ids[16:]
         self.method = method
         self.start, self.started = time_ns(), perf_counter_ns()
-
-    def add_query(self, query: tuple[Any, ...]) -> None:
-        """Add a query to the request's record."""
-        if self.queries is None:
-            self.queries = [query]
-        else:
-            self.queries.append(query)
-
-    def add_log(self, log: tuple[Any, ...]) -> None:
-        """Add a log record to the request's record."""
-        if self.logs is None:
-            self.logs = [log]
-        else:
-            self.logs.append(log)
+        self.queries: list[tuple[Any, ...]] = []
+        self.logs: list[tuple[Any, ...]] = []
 
 
 class QuerySpan(RecordedSpan):

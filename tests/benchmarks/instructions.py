@@ -27,8 +27,9 @@ from pathlib import Path
 from shutil import which
 from typing import Any
 
-from telemetry.journal.directory import rings, run_directories
+from telemetry.journal.directory import rings
 from telemetry.journal.ring import MARSHAL, RingReader
+from telemetry.recording.journal import journal
 from telemetry.tools.compare.load.mix import PERIOD, Mix
 from telemetry.tools.compare.setups.sockets import wait_until
 from tests.support.ports import free_port
@@ -84,9 +85,9 @@ def keep_records(file: Path) -> None:
     answer = worker()
     for number in range(_FIRST):
         answer(number)
-    (ring,) = [
-        ring for path in run_directories() for ring in map(reader, rings(path).values()) if ring.pid == os.getpid()
-    ]
+    if journal.directory is None:
+        raise SystemExit("this process has no journal")
+    (ring,) = map(reader, rings(journal.directory.path).values())
     first, position = ring.read(0)
     for number in range(_FIRST, _FIRST + _COUNTED):
         answer(number)

@@ -16,7 +16,7 @@ from telemetry.exporting.items.batches import Batches
 from telemetry.exporting.items.translation import Translator
 from telemetry.exporting.metrics.aggregation import Aggregation
 from telemetry.exporting.metrics.views import Views
-from telemetry.journal.records import REQUEST
+from telemetry.journal.records import REQUEST, SEPARATOR
 from telemetry.journal.ring import MARSHAL
 from telemetry.privacy import redactor
 
@@ -28,7 +28,8 @@ def record(number: int) -> tuple[Any, ...]:
     """Return a record as the middleware writes it; path, port and duration differ from request to request."""
     ids, now, path = getrandbits(192).to_bytes(24), time_ns(), f"/users/{UUID(int=getrandbits(128))}"
     port = str(40_000 + number % 20_000)
-    environ = ("localhost", "8080"), path, port, "GET", "", "127.0.0.1", "curl/8", "8080", "HTTP/1.1", "http"
+    common = "localhost", "8080", "GET", "", "127.0.0.1", "curl/8", "8080", "HTTP/1.1", "http"
+    environ = SEPARATOR.join(common), port, path
     query = ("sqlite", None, None, None), QUERY, now, 123_456, -1, None, None, None
     attributes = {"http.request.method": "GET", "http.route": "/users/{id}", "http.response.status_code": 200}
     attributes["http.server.request.duration"] = 0.002 + number * 1e-7

@@ -32,7 +32,6 @@ from telemetry.recording.logs import LogRecorder
 from telemetry.recording.meters import RecordingMeterProvider
 from telemetry.recording.middleware import RequestMiddleware
 from telemetry.recording.queries import QueryRecorders
-from telemetry.recording.spans import RequestSpan
 from tests.recording.conftest import Recorded
 
 logger = logging.getLogger("tests.recording.shop")
@@ -138,7 +137,7 @@ def test_warning_is_a_record_at_once(recorded: Recorded) -> None:
     (request,) = recorded()
     assert (log[0], log[5]) == (LOG, "the shelf is empty")
     assert log[8] == (request[CONTEXT][0], request[CONTEXT][1], request[CONTEXT][3])
-    assert request[LOGS] is None
+    assert request[LOGS] == []
 
 
 def test_log_record_outside_of_requests_is_a_record(recorded: Recorded) -> None:
@@ -385,13 +384,12 @@ BREAKS = {
     "incoming context": (IncomingContextReader, "read"),
     "method": (middleware_module, "known_method"),
     "active requests": (RingWriter, "enter"),
-    "finish": (RequestMiddleware, "_leave"),
+    "finish": (RingWriter, "leave"),
     "route": (middleware_module, "matched_route"),
     "environment": (middleware_module, "environ_of"),
-    "write": (journal, "write"),
-    "query": (RequestSpan, "add_query"),
-    "error of a query": (queries_module, "_error"),
-    "log record": (RequestSpan, "add_log"),
+    "write": (RingWriter, "put"),
+    "query": (queries_module, "_LONGEST_STATEMENT"),
+    "log record": (logs_module, "_AT_ONCE"),
     "content": (logs_module, "content_of"),
     "join": (Process, "begin"),
 }

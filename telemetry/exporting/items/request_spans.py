@@ -10,7 +10,7 @@ from typing import Any
 from opentelemetry.trace import SpanKind, StatusCode
 from opentelemetry.util.http import detect_synthetic_user_agent
 
-from telemetry.journal.records import OTHER_METHOD
+from telemetry.journal.records import OTHER_METHOD, SEPARATOR
 
 SERVER = SpanKind.SERVER.value
 _LONGEST_PORT = 5  # digits
@@ -35,10 +35,10 @@ def answer(route: str | None, status: int, error: str | None) -> dict[str, Any]:
     return attributes
 
 
-def start(method: str, environ: tuple[Any, ...]) -> dict[str, Any]:
+def start(method: str, environ: tuple[str, str, str]) -> dict[str, Any]:
     """Return what is known of a request when it begins; `environ` is what the server said of it."""
-    server, path, client_port, original, host, address, agent, port, protocol, scheme = environ
-    domain, given = server or ("", "")
+    common, client_port, path = environ
+    domain, given, original, host, address, agent, port, protocol, scheme = common.split(SEPARATOR)
     known = {
         "http.request.method": method,
         "http.request.method_original": "" if original == method else original.strip(),

@@ -97,9 +97,9 @@ class Translator:
         _kind, ids, start, duration, method, route, status, error, _environ, touched, queries, logs = record
         trace_id, span_id, _parent, flags, _remote = ids
         sampled = bool(flags & _SAMPLED)
-        for log in logs or ():
+        for log in logs:
             self._log(log, ids)
-        for query in queries or ():
+        for query in queries:
             self._query(query, ids)
         if status:
             key = method, route, status, error
@@ -119,11 +119,11 @@ class Translator:
     def _add_plain_request(self, record: tuple[Any, ...], spans: Batches) -> None:
         """Add the span of a request that user code did nothing to: most of it is that of many others."""
         _kind, ids, start, duration, method, route, status, error, environ, *_ = record
-        server, path, client_port, *fixed = environ
-        key = method, route, status, error, server, *fixed
+        common, client_port, path = environ
+        key = method, route, status, error, common
         rest = self._plain_requests.get(key)
         if rest is None:
-            attributes = request_spans.start(method, (server, "", "", *fixed))
+            attributes = request_spans.start(method, (common, "", ""))
             attributes |= request_spans.answer(route, status, error)
             name = self._redactor.span_name(request_spans.name_of(method, route), attributes)
             encoded, given = self._limited.of_span(attributes)[0], request_spans.status_of(status, error, None)
