@@ -44,6 +44,8 @@ class Batch:
         descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             data = os.read(descriptor, self.size + 1)
+            while len(data) < self.size and (more := os.read(descriptor, self.size)):  # as some network file systems do
+                data += more
         finally:
             os.close(descriptor)
         if crc32(data) != self.checksum:

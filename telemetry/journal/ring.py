@@ -263,10 +263,14 @@ class RingReader(_Mapped):
         return records, position
 
     def _frame_at(self, position: int, head: int) -> bytes | None:
-        length, checksum = _read_frame(self._copy(position, _FRAME))
+        ring, start = self._bytes, position % self._capacity + _FRAME
+        # Nearly all frames lie in one piece: a call for each part would cost as much as the rest.
+        whole = start <= self._capacity
+        length, checksum = _read_frame(ring, start - _FRAME) if whole else _read_frame(self._copy(position, _FRAME))
         if position + _FRAME + length > head:
             return None
-        data = self._copy(position + _FRAME, length)
+        end = start + length
+        data = bytes(ring[start:end]) if end <= self._capacity else self._copy(position + _FRAME, length)
         return data if crc32(data) == checksum else None
 
     def _behind_torn(self, position: int, head: int) -> int:

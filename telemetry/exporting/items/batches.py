@@ -18,14 +18,16 @@ class Batches:
         self._most = most_items
         self._closed: list[tuple[bytes, int]] = []
         self._open = RequestBuilder(signal, resource)
-        self.size = 0
+
+    @property
+    def size(self) -> int:
         """The bytes that wait."""
+        return self._open.size + sum(len(data) for data, _ in self._closed)
 
     def add(self, scope: ScopeData, item: bytes) -> None:
         """Add an encoded span or log record."""
         request = self._open
         request.add(scope, item)
-        self.size += len(item)
         if request.items >= self._most or request.size >= _MOST_BYTES:
             self._close()
 
@@ -37,5 +39,5 @@ class Batches:
     def take(self) -> list[tuple[bytes, int]]:
         """Return the requests that wait, each with the number of its items, and begin anew."""
         self._close()
-        taken, self._closed, self.size = self._closed, [], 0
+        taken, self._closed = self._closed, []
         return taken

@@ -164,7 +164,7 @@ class Translator:
                 "otel.span.sampling_result": "RECORD_AND_SAMPLE" if sampled else "DROP",
             }
             series = self._started[origin, sampled] = self._aggregation.series(SPAN_STARTED, attributes)
-        series.increase()
+        series.value += 1
 
     def _query(self, query: tuple[Any, ...], request: tuple[Any, ...] | None) -> None:
         database, text, start, duration, rows, error, ids, touched = query
@@ -269,7 +269,7 @@ class Translator:
 
     def _log(self, log: tuple[Any, ...], request: tuple[Any, ...] | None) -> None:
         name, time, number, level, body, template, attributes, context = log
-        self._created.increase()
+        self._created.value += 1
         if self._logs is None:
             return
         if context is None and request is not None:

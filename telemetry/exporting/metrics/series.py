@@ -36,10 +36,6 @@ class Series:
         if (sampled if self.offers is None else self.offers) and time:
             self.exemplars[0] = value, time, trace_id, span_id
 
-    def increase(self) -> None:
-        """Count one more, without an exemplar."""
-        self.value += 1
-
     @property
     def is_current(self) -> bool:
         """Whether there is a value to show."""
