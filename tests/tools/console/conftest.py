@@ -13,7 +13,7 @@ import pytest
 from telemetry.tools.console.receiving.scraper import ScrapeTarget
 from telemetry.tools.console.server import Console
 from tests.support.service import Service, free_port, wait_until
-from tests.tools.console.browser import CHROMIUM, Chromium, chromium, chromium_is_missing
+from tests.tools.console.browser import Chromium, chromium, chromium_is_missing
 
 USER = {"name": "Ada Lovelace", "email": "ada@example.com"}
 #: What `visit` sends.
@@ -30,7 +30,7 @@ def console() -> Iterator[Console]:
 def browser() -> Iterator[Chromium]:
     """One browser; not for the whole session, because Django takes its event loop for an asynchronous view's."""
     if chromium_is_missing():
-        pytest.skip(f"{CHROMIUM} is not installed (Debian: apt-get install chromium)")
+        pytest.skip("Chromium is not installed (Debian: apt-get install chromium-headless-shell)")
     with chromium() as running:
         yield running
 
