@@ -114,9 +114,16 @@ class Pair:
 def pair(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path) -> Iterator[Callable[..., Pair]]:
     """A function that starts a service on a route to a console, which scrapes it in direct mode.
 
-    They run until the module's end.
+    They run until the module's end, for tests that share them: each costs CPU time as long as it runs.
     """
     with pairs(tmp_path_factory.mktemp("pair"), migrated_sqlite) as start:
+        yield start
+
+
+@pytest.fixture
+def own_pair(tmp_path: Path, migrated_sqlite: Path) -> Iterator[Callable[..., Pair]]:
+    """`pair` for what one test alone examines; they run until its end."""
+    with pairs(tmp_path, migrated_sqlite) as start:
         yield start
 
 

@@ -62,9 +62,9 @@ def test_mode_off(off: dict[str, str]) -> None:
     )
 
 
-def test_mode_off_in_the_service(pair: Callable[..., Pair]) -> None:
+def test_mode_off_in_the_service(own_pair: Callable[..., Pair]) -> None:
     """The shell says otherwise; the answer without a trace id gives it away."""
-    examined = pair(COLLECTOR, TELEMETRY_MODE="off")
+    examined = own_pair(COLLECTOR, TELEMETRY_MODE="off")
     found = examined.diagnose(TELEMETRY_MODE="collector")
     assert found.report["stops_at"] == "request", found.text
     assert "its telemetry is off or did not start" in found.hop("request")["detail"]
@@ -156,10 +156,10 @@ def test_export_without_answer(either: Pair, faults: Console) -> None:
     assert found.hop("otlp", "metrics")["seconds"] < 20
 
 
-def test_protocol_mixed_up(pair: Callable[..., Pair], collected: Pair) -> None:
+def test_protocol_mixed_up(own_pair: Callable[..., Pair], collected: Pair) -> None:
     """gRPC to the port of HTTP, in the service itself."""
     endpoint = f"http://127.0.0.1:{collected.console.http_port}"
-    examined = pair(COLLECTOR, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint)
+    examined = own_pair(COLLECTOR, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint)
     found = examined.diagnose()
     assert found.report["stops_at"] == f"protocol 127.0.0.1:{collected.console.http_port}", found.text
     assert found.hop("request")["state"] == "ok"
@@ -201,9 +201,9 @@ def test_sampled_out_unknown_to_the_shell(sampled_out: Pair) -> None:
     assert "check that OTEL_TRACES_SAMPLER of the running service records it" in found.hop("trace")["remedy"]
 
 
-def test_logs_on_standard_output(pair: Callable[..., Pair]) -> None:
+def test_logs_on_standard_output(own_pair: Callable[..., Pair]) -> None:
     """No failure: it is what the configuration says."""
-    found = pair(Route("direct", "grpc"), OTEL_LOGS_EXPORTER="console").diagnose()
+    found = own_pair(Route("direct", "grpc"), OTEL_LOGS_EXPORTER="console").diagnose()
     assert found.passed, found.text
     assert (found.hop("otlp", "logs")["state"], found.hop("log")["detail"]) == (
         "not checked",
@@ -211,8 +211,8 @@ def test_logs_on_standard_output(pair: Callable[..., Pair]) -> None:
     )
 
 
-def test_metrics_without_their_token(pair: Callable[..., Pair]) -> None:
-    examined = pair(Route("direct", "grpc"), METRICS_TOKEN="hush-hush")
+def test_metrics_without_their_token(own_pair: Callable[..., Pair]) -> None:
+    examined = own_pair(Route("direct", "grpc"), METRICS_TOKEN="hush-hush")
     found = examined.diagnose(METRICS_TOKEN="")
     assert found.failed == ["metrics /metrics"], found.text
     assert found.hop("metrics")["detail"] == "HTTP 401"

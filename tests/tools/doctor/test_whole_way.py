@@ -15,9 +15,9 @@ KEYS = ["hop", "target", "state", "seconds", "detail", "remedy"]
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=str)
-def test_every_hop_passed(pair: Callable[..., Pair], route: Route) -> None:
+def test_every_hop_passed(own_pair: Callable[..., Pair], route: Route) -> None:
     """And the counts of the service hold one request: what the doctor sends is another service's, without a mode."""
-    examined = pair(route, OTEL_EXPORTER_OTLP_HEADERS="x-key=hush-hush", METRICS_TOKEN="hush-hush")
+    examined = own_pair(route, OTEL_EXPORTER_OTLP_HEADERS="x-key=hush-hush", METRICS_TOKEN="hush-hush")
     found = examined.diagnose()
     assert (found.passed, found.failed, found.report["mode"]) == (True, [], route.mode), found.text
     for name in ("trace", "log", "metric", "exemplar"):
@@ -36,10 +36,10 @@ def test_every_hop_passed(pair: Callable[..., Pair], route: Route) -> None:
 
 @pytest.mark.parametrize("route", PAIRS, ids=str)
 def test_shell_without_variables_is_not_warned_about_them(
-    pair: Callable[..., Pair], collected: Pair, route: Route
+    own_pair: Callable[..., Pair], collected: Pair, route: Route
 ) -> None:
     """What differs was not set; and where each signal goes is shown in full."""
-    examined = collected if route.mode == "collector" else pair(route)
+    examined = collected if route.mode == "collector" else own_pair(route)
     found = diagnose(examined.places, {})
     configuration = found.hop("configuration")
     assert (found.passed, configuration["state"], configuration["remedy"]) == (True, "ok", None), found.text
@@ -100,21 +100,21 @@ def test_places_from_environment(collected: Pair) -> None:
 
 
 @pytest.mark.parametrize("policy", ["link", "ignore"])
-def test_trace_of_its_own(pair: Callable[..., Pair], policy: str) -> None:
+def test_trace_of_its_own(own_pair: Callable[..., Pair], policy: str) -> None:
     """Where the service begins its own traces, its answer has the id; of a few shares it is one that is kept."""
     sampling = {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.5"}
-    examined = pair(Route("collector", "grpc"), TELEMETRY_INCOMING_CONTEXT=policy, **sampling)
+    examined = own_pair(Route("collector", "grpc"), TELEMETRY_INCOMING_CONTEXT=policy, **sampling)
     found = examined.diagnose()
     assert found.passed, found.text
     assert "a trace of its own" in found.hop("request")["detail"]
     assert len(examined.console.store.trace(found.report["trace_id"])) == 2
 
 
-def test_closed_service_behind_a_proxy(pair: Callable[..., Pair]) -> None:
+def test_closed_service_behind_a_proxy(own_pair: Callable[..., Pair]) -> None:
     """The request is refused, and followed all the same; a sampler that keeps few keeps it."""
     env = {"USERAPI_OPEN_ACCESS": "false", "DJANGO_HTTPS": "true", "DJANGO_BEHIND_PROXY": "true"}
     sampling = {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.001"}
-    found = pair(Route("collector", "grpc"), **env, **sampling).diagnose()
+    found = own_pair(Route("collector", "grpc"), **env, **sampling).diagnose()
     assert (found.passed, "HTTP 401" in found.hop("request")["detail"]) == (True, True), found.text
 
 
