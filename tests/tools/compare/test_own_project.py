@@ -20,7 +20,7 @@ from tests.support.service import ROOT
 
 STRANGER = ROOT / "tests" / "tools" / "compare" / "stranger"
 NAMED = ["--wsgi", "shop.wsgi", "--settings", "shop.settings", "--requests", "requests.txt"]
-SHORT = ["--duration", "0.5", "--interval", "0.5", "--rate", "20", "--rounds", "1", "--workers", "2"]
+SHORT = ["--duration", "0.5", "--interval", "0.5", "--rate", "20", "--rounds", "1", "--workers", "1"]
 
 pytestmark = pytest.mark.timeout(400)
 
