@@ -79,8 +79,9 @@ def filled() -> Iterator[Console]:
 
 def open_everything(page: Page) -> None:
     """Show all that can be shown, and keep it."""
-    page.evaluate("sessionStorage.setItem('paused', 'true')")
-    page.reload()
+    if page.evaluate("sessionStorage.getItem('paused')") != "true":
+        page.evaluate("sessionStorage.setItem('paused', 'true')")
+        page.reload()
     page.evaluate("document.querySelectorAll('details').forEach((details) => { details.open = true; })")
 
 
