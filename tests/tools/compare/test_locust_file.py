@@ -124,10 +124,10 @@ def test_latency_counts_from_the_due_moment(tmp_path: Path) -> None:
         + "class A(FastHttpUser):\n    @task\n    def one(self):\n        self.client.get('/')\n"
     )
     with server(pause=1.0) as (port, _):
-        done = load(tmp_path, text, port, clients=2, rate=50.0, seconds=4.0)
-    assert len(done.begins) == pytest.approx(200, abs=5)  # what was held up is made up for within the rest
+        done = load(tmp_path, text, port, clients=2, rate=20.0, seconds=4.0)
+    assert len(done.begins) == pytest.approx(80, abs=3)  # what was held up is made up for within the rest
     # Two users are held up; the requests that were due meanwhile waited as well.
-    assert sum(wait > 0.4 for wait in done.waits) >= 20
+    assert sum(wait > 0.4 for wait in done.waits) >= 8
     assert done.late > 0.5
 
 
