@@ -135,28 +135,29 @@ class RingWriter(_Mapped):
             self._writing = True
             try:
                 while self._waiting:
-                    data = self._waiting.popleft()
-                    head, size = self._head, len(data) + _FRAME
-                    if (head + size > self._room and not self._has_room(size)) or size > self._longest:
-                        self._lose(data)
-                        continue
-                    ring, at = self._bytes, head % self._capacity
-                    if at + size <= self._capacity:
-                        _write_frame(ring, at, len(data), crc32(data))
-                        ring[at + _FRAME : at + size] = data
-                    else:
-                        frame = _frame.pack(len(data), crc32(data)) + data
-                        first = self._capacity - at
-                        ring[at:] = frame[:first]
-                        ring[: size - first] = frame[first:]
-                    self._head = self._words[_HEAD] = head + size
+                    self._append(self._waiting.popleft())
             finally:
                 self._writing = False
 
-    def _has_room(self, size: int) -> bool:
-        """Look where the reader is, which matters only now."""
-        self._room = self._words[_TAIL] + self._capacity
-        return self._head + size <= self._room
+    def _append(self, data: bytes) -> None:
+        head, size = self._head, len(data) + _FRAME
+        if head + size > self._room or size > self._longest:
+            # Where the reader is matters only now.
+            self._room = self._words[_TAIL] + self._capacity
+            if head + size > self._room or size > self._longest:
+                self._lose(data)
+                return
+        ring, at = self._bytes, head % self._capacity
+        start = at + _FRAME
+        if at + size <= self._capacity:
+            _write_frame(ring, at, len(data), crc32(data))
+            ring[start : at + size] = data
+        else:
+            frame = _frame.pack(len(data), crc32(data)) + data
+            first = self._capacity - at
+            ring[at:] = frame[:first]
+            ring[: size - first] = frame[first:]
+        self._head = self._words[_HEAD] = head + size
 
     def _lose(self, data: bytes) -> None:
         for word, count in enumerate(self._items_of(loads(data)), _LOST):  # noqa: S302  (written by this process)
