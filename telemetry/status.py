@@ -3,12 +3,14 @@
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from telemetry.journal import directory
-from telemetry.journal.asking import NoAnswerError, ask
+from telemetry.journal.asking import NoAnswerError, ask, ask_to_look
+from telemetry.journal.locks import is_held
 
 PROJECT = str(Path(__file__).resolve().parent)
 """The place of this code: services of other checkouts have another."""
@@ -38,6 +40,21 @@ def _running(run: int | None) -> Iterator[dict[str, Any]]:
         known |= {"version": service["version"], "address": service["address"], "directory": str(path)}
         if run in {None, known["run"]}:
             yield known
+
+
+def is_delivering(run: int) -> bool:
+    """Return whether an exporter is at work for processes that `run` started, which are no server's, or were.
+
+    It outlives them: it is asked to look whether it is still needed, and ends when it has delivered.
+    """
+    for path in directory.run_directories():
+        with suppress(OSError, ValueError, KeyError):
+            service = directory.read_service(path)
+            ours = service["project"] == PROJECT and int(service["run"].partition("-")[0]) == run
+            if ours and is_held(directory.lock_of_exporter(path)):
+                ask_to_look(path)
+                return True
+    return False
 
 
 def ask_status(service: dict[str, Any], timeout: float = _ANSWER_SECONDS) -> dict[str, Any]:

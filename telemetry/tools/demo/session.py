@@ -1,11 +1,13 @@
 """One run of the demo, from the check of its ports to the verdict."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from time import monotonic, sleep
 
+from telemetry.status import is_delivering
 from telemetry.tools.demo.arrivals import Arrivals
 from telemetry.tools.demo.environment import METRIC_SECONDS, hop_environment, service_environment
 from telemetry.tools.demo.ports import HOST, Mode, Ports, busy_port
@@ -218,6 +220,10 @@ class Demo:
             service.stop()
         for service in self._services.values():
             self._note_end(service)
+        # Servers wait for the delivery; the worker's exporter outlives it.
+        deadline = monotonic() + _STOP_SECONDS
+        while is_delivering(os.getpid()) and monotonic() < deadline and not self._interruption.hurried:
+            sleep(_POLL)
         return scraped
 
     def _note_end(self, child: Child) -> None:

@@ -35,9 +35,11 @@ class ModeTally:
         sent, arrived = self.sent, self.arrived
         found = []
         if sent.failures:
-            found.append(f"{sent.failures} requests got no answer (the last one: {sent.last_failure})")
+            what = f"{sent.failures} of {sent.requests} requests got no answer"
+            found.append(f"{what} (the last one: {sent.last_failure})")
         if sent.server_errors:
-            found.append(f"{sent.server_errors} requests were answered with a server error")
+            what = f"{sent.server_errors} of {sent.requests} requests were answered with a server error"
+            found.append(f"{what} (the last one: {sent.last_server_error})")
         # What a visitor did is in each of the three, so the three are compared with each other too.
         expected = max(sent.answered + self.calls, arrived.server_spans, arrived.access_records, arrived.requests)
         for what, count in (

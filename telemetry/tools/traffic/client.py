@@ -44,6 +44,7 @@ class Sent:
 
     `statuses` counts the answers by status, `failures` the requests without one, `expected_errors` the server errors
     that the request was meant to bring about, `calls` the requests that service and worker send to the greeter for it.
+    The last request without an answer, and the last one with a server error that was not expected, are in words.
     """
 
     requests: int
@@ -52,6 +53,7 @@ class Sent:
     last_failure: str
     expected_errors: int = 0
     calls: int = 0
+    last_server_error: str = ""
 
     @property
     def answered(self) -> int:
@@ -75,14 +77,22 @@ class CountingClient:
         self._statuses: Counter[int] = Counter()
         self._failures = 0
         self._last_failure = ""
+        self._last_server_error = ""
         self._expected_errors = 0
         self._calls = 0
 
     @property
     def sent(self) -> Sent:
         """The counts of this moment."""
-        statuses = self._statuses.copy()
-        return Sent(self._requests, statuses, self._failures, self._last_failure, self._expected_errors, self._calls)
+        return Sent(
+            self._requests,
+            self._statuses.copy(),
+            self._failures,
+            self._last_failure,
+            self._expected_errors,
+            self._calls,
+            self._last_server_error,
+        )
 
     def count_call(self) -> None:
         """Count that the last request makes the greeter answer one."""
@@ -91,12 +101,16 @@ class CountingClient:
     def send(self, method: str, path: str, body: Any = None, *, expected: int | None = None) -> Answer:
         """Send one request and count it; without an answer the status is 0. `expected` is a server error to come."""
         self._requests += 1
+        what = f"{method} {path.partition('?')[0]}"
         try:
             answer = call(self._port, method, path, body, host=self._host)
         except OSError as error:
             self._failures += 1
-            self._last_failure = f"{method} {path.partition('?')[0]}: {error}"
+            self._last_failure = f"{what}: {error}"
             return Answer(0, {})
         self._statuses[answer.status] += 1
-        self._expected_errors += answer.status == expected
+        if answer.status == expected:
+            self._expected_errors += 1
+        elif answer.status >= http.client.INTERNAL_SERVER_ERROR:
+            self._last_server_error = f"{what}: {answer.status}"
         return answer

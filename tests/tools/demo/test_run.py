@@ -51,6 +51,12 @@ def test_demo_counts_are_exact(ended_demo: EndedDemo) -> None:
     assert "name admin, password " in ended_demo.errors
 
 
+def test_demo_delivers_what_its_last_processes_have_recorded(ended_demo: EndedDemo) -> None:
+    """The exporter of the worker, which is no server, outlives it: the console waits for both."""
+    assert "delivered a greeting" in (ended_demo.folder / "worker.log").read_text()
+    assert [log.name for log in ended_demo.folder.glob("*.log") if "dropped" in log.read_text()] == []
+
+
 def test_demo_of_one_mode_leaves_other_port_alone(start_demo: StartDemo) -> None:
     demo = start_demo("--mode", "direct")
     with occupied(demo.ports.collector):

@@ -5,8 +5,9 @@ from telemetry.tools.traffic.client import Sent
 
 
 def sent(answered: int, *, failures: int = 0, errors: int = 0) -> Sent:
-    statuses = {200: answered - errors} | ({500: errors} if errors else {})
-    return Sent(answered + failures, statuses, failures, "GET /users: refused" if failures else "")
+    statuses = {200: answered - errors} | ({503: errors} if errors else {})
+    failure, error = "GET /users: refused" if failures else "", "POST /users: 503" if errors else ""
+    return Sent(answered + failures, statuses, failures, failure, last_server_error=error)
 
 
 def arrived(spans: int, records: int, requests: int) -> Arrived:
@@ -48,13 +49,13 @@ def test_reasons_for_own_requests_despite_late_visits() -> None:
 
 def test_reasons_none_for_failed_request_that_was_recorded_would_hide_failure() -> None:
     assert ModeTally(sent(10, failures=1), arrived(11, 11, 11)).reasons() == [
-        "1 requests got no answer (the last one: GET /users: refused)"
+        "1 of 11 requests got no answer (the last one: GET /users: refused)"
     ]
 
 
 def test_reasons_for_server_errors() -> None:
     assert ModeTally(sent(10, errors=2), arrived(10, 10, 10)).reasons() == [
-        "2 requests were answered with a server error"
+        "2 of 10 requests were answered with a server error (the last one: POST /users: 503)"
     ]
 
 
