@@ -4,6 +4,7 @@ import os
 import secrets
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,6 +22,13 @@ from tests.support.shared import made_once, shared_folder, used_together
 def run_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """A folder that all processes of this test run have in common."""
     return shared_folder(tmp_path_factory, worker_id)
+
+
+@pytest.fixture(scope="module")
+def disk_folder() -> Iterator[Path]:
+    """A folder that is on a disk wherever `tmp_path` is, for a test that mounts something else at /dev/shm."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session")

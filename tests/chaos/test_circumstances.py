@@ -1,6 +1,7 @@
 """A host that is short of shared memory, a clock that steps, a backend that comes and goes, very many workers."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -56,12 +57,13 @@ class Confined(Service):
 
 
 @pytest.fixture(scope="module")
-def confined(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path) -> Iterator[Confined]:
+def confined(disk_folder: Path, migrated_sqlite: Path) -> Iterator[Confined]:
     probe = subprocess.run(["unshare", "--map-root-user", "--mount", "true"], capture_output=True, check=False)
     if probe.returncode:
         pytest.skip("no mount namespaces here (unshare --map-root-user --mount)")
     env = Route("direct", "http/protobuf").env_for(1, 1) | SILENT | {"USERAPI_OPEN_ACCESS": "true"}
-    with Confined(tmp_path_factory.mktemp("confined"), f"sqlite:///{migrated_sqlite}", env, "--workers=4") as service:
+    database = shutil.copy(migrated_sqlite, disk_folder)
+    with Confined(disk_folder, f"sqlite:///{database}", env, "--workers=4") as service:
         yield service
 
 

@@ -25,8 +25,8 @@ def run(arguments: list[str]) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.timeout(300)
-def test_demo_with_read_only_shared_memory_works(tmp_path: Path, offset: int) -> None:
-    ended = run(in_namespace(Path("/dev/shm"), DEMO.format(offset=offset, folder=tmp_path / "demo")))  # noqa: S108
+def test_demo_with_read_only_shared_memory_works(disk_folder: Path, offset: int) -> None:
+    ended = run(in_namespace(Path("/dev/shm"), DEMO.format(offset=offset, folder=disk_folder / "demo")))  # noqa: S108
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "Everything that was sent arrived" in ended.stdout
 
