@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from tests.support.prometheus import Prometheus
 from tests.support.routes import scraped_requests, send
-from tests.support.service import Service, wait_until
+from tests.support.service import NO_PRELOAD, Service, wait_until
 
 StartService = Callable[..., Service]
 DIRECT = {"TELEMETRY_MODE": "direct", "OTEL_TRACES_EXPORTER": "none"}
@@ -49,6 +49,20 @@ def test_metrics_never_go_back_while_workers_come_and_go(start_service: StartSer
         scraper.join()
     assert [own == sorted(own) and len(own) > 5 for own in readings] == [True, True]
     assert scraped_requests(service) == sent
+
+
+def test_worker_looks_for_garbage_when_it_serves(start_service: StartService) -> None:
+    """It does not while it imports the application."""
+    service = start_service("--workers=1", NO_PRELOAD, OTEL_METRIC_EXPORT_INTERVAL="200", **DIRECT)
+
+    def collections() -> float:
+        send(service, 20)
+        lines = service.get("/metrics")[2].decode().splitlines()
+        (line,) = [line for line in lines if line.startswith('cpython_gc_collections_total{cpython_gc_generation="0"')]
+        return float(line.split()[-1])
+
+    first = collections()
+    wait_until(lambda: collections() > first, 20, "a collection")
 
 
 def assert_answers_with_a_stopped_worker(service: Service, requests: int) -> None:

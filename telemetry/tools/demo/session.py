@@ -93,7 +93,7 @@ class Demo:
         password = self._set_up()
         self._wait_until_ready(self._console, ports.console, "/healthz")
         for mode in self._options.modes:
-            arguments = ["-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "--workers", "2"]
+            arguments = ["-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "--preload", "--workers", "2"]
             arguments += ["--bind", f"{HOST}:{ports.service(mode)}", self._application]
             self._services[mode] = self._processes.start(
                 f"the service in {mode} mode", f"{mode}.log", arguments, self._environment(mode)
