@@ -2,7 +2,7 @@
 
 from hmac import compare_digest
 
-from django.http import HttpRequest, HttpResponse, HttpResponseNotFound
+from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
 from telemetry import lifecycle
@@ -26,22 +26,27 @@ def metrics(request: HttpRequest) -> HttpResponse:
     """
     config = lifecycle.load_config()
     if not is_scraped():
-        return HttpResponseNotFound("This service does not answer /metrics: it does with TELEMETRY_MODE=direct.\n")
-    token = config.metrics_token
-    if token and not _bears(request, token):
-        return HttpResponse(
-            "A bearer token is needed (METRICS_TOKEN).\n", status=401, headers={"WWW-Authenticate": "Bearer"}
-        )
+        return _refused(404, "This service does not answer /metrics: it does with TELEMETRY_MODE=direct.")
+    token, given = config.metrics_token, _bearer(request)
+    if token and (given is None or not compare_digest(given.encode(), token.encode())):
+        answer = _refused(401, "A bearer token is needed (METRICS_TOKEN).")
+        answer["WWW-Authenticate"] = "Bearer" if given is None else 'Bearer error="invalid_token"'
+        return answer
     recording = lifecycle.recording()
     try:
         if recording is None:
             raise NoAnswerError("telemetry is off")  # noqa: TRY301  (answered as any other reason)
         body, content_type = recording.scrape(request.headers.get("Accept", ""), _ANSWER_SECONDS)
     except NoAnswerError as error:
-        return HttpResponse(f"The metrics cannot be read: {error}.\n", status=503)
+        return _refused(503, f"The metrics cannot be read: {error}.")
     return HttpResponse(body, content_type=content_type, headers={"Cache-Control": "no-store"})
 
 
-def _bears(request: HttpRequest, token: str) -> bool:
+def _refused(status: int, reason: str) -> HttpResponse:
+    return HttpResponse(f"{reason}\n", status=status, content_type="text/plain; charset=utf-8")
+
+
+def _bearer(request: HttpRequest) -> str | None:
+    """Return the token of the Authorization header, None where it is missing or of another scheme."""
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    return scheme.lower() == "bearer" and compare_digest(given.strip().encode(), token.encode())
+    return given.strip() if scheme.lower() == "bearer" else None

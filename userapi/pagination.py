@@ -140,7 +140,7 @@ class KeysetPagination(BasePagination):
         return [
             _parameter("cursor", "Where to read on: taken from a page's links.", {"type": "string"}),
             _parameter("page_size", "Rows of a page.", size) | empty,
-            _parameter("ordering", "A leading - reverses.", ordering) | empty,
+            _parameter("ordering", "A leading - reverses; names sort as the database does.", ordering) | empty,
         ]
 
     def _link(self, cursor: Cursor | None) -> str:

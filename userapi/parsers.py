@@ -1,12 +1,15 @@
 """Request bodies: JSON in UTF-8, and nothing that the standard parser would answer with a 500."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from typing import IO, Any
 
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import JSONParser as RestJSONParser
 from rest_framework.utils import json as strict_json
+
+_LONGEST_NAME = 100
 
 
 class JSONParser(RestJSONParser):
@@ -20,7 +23,9 @@ class JSONParser(RestJSONParser):
     ) -> Any:
         del media_type, parser_context
         try:
-            return json.loads(stream.read().decode("utf-8"), parse_constant=strict_json.strict_constant)
+            return json.loads(
+                stream.read().decode("utf-8"), parse_constant=strict_json.strict_constant, object_pairs_hook=_object
+            )
         except json.JSONDecodeError as error:
             raise ParseError(f"The body is not valid JSON: {error}.") from error
         except UnicodeDecodeError as error:
@@ -29,3 +34,12 @@ class JSONParser(RestJSONParser):
             raise ParseError("The body holds a number that JSON does not know or that is too long.") from error
         except RecursionError as error:
             raise ParseError("The body is nested too deeply.") from error
+
+
+def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object; which of two members of one name is meant cannot be known."""
+    found = dict(members)
+    if len(found) < len(members):
+        (name, _), *_rest = Counter(name for name, _ in members).most_common(1)
+        raise ParseError(f"The body has the member {json.dumps(name[:_LONGEST_NAME])} more than once.")
+    return found

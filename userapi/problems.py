@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sys
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -13,7 +14,7 @@ from django.template.loader import render_to_string
 from django.urls import is_valid_path
 from django.utils.cache import patch_vary_headers
 from django.utils.http import escape_leading_slashes
-from django.views import defaults
+from django.views import csrf, defaults
 from opentelemetry import trace
 from rest_framework import exceptions
 from rest_framework.renderers import BrowsableAPIRenderer
@@ -23,6 +24,7 @@ from rest_framework.views import exception_handler as rest_exception_handler
 MEDIA_TYPE = "application/problem+json"
 
 _ADMIN = "/admin/"
+_DATABASE_ERRORS = OperationalError, InterfaceError
 _HTML = "text/html"
 
 logger = logging.getLogger(__name__)
@@ -95,7 +97,7 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> HttpRespons
 
     A browser that asked for the browsable API gets the document inside its page.
     """
-    if isinstance(exc, (OperationalError, InterfaceError)):
+    if isinstance(exc, _DATABASE_ERRORS):
         logger.error("The database does not answer", exc_info=exc)
         unavailable = ServiceUnavailable()
         unavailable.__cause__ = exc
@@ -109,7 +111,8 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> HttpRespons
         trace.get_current_span().record_exception(exc.__cause__ if isinstance(exc.__cause__, Exception) else exc)
     detail, errors = _described(exc, response.data)
     renderer = getattr(request, "accepted_renderer", None)
-    if isinstance(renderer, BrowsableAPIRenderer):
+    # That page shows who is logged in, which the database knows.
+    if isinstance(renderer, BrowsableAPIRenderer) and not isinstance(exc, ServiceUnavailable):
         response.data = problem(request, response.status_code, detail, errors)
         return response
     # Not a Response, which the view's own renderer would render: Swagger UI's makes HTML of everything.
@@ -147,8 +150,19 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     return problem_response(request, HTTPStatus.NOT_FOUND, "There is nothing at this address.")
 
 
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Answer a request of a browser's session without its CSRF token: `CSRF_FAILURE_VIEW`."""
+    if request.path.startswith(_ADMIN):
+        return csrf.csrf_failure(request, reason)
+    return problem_response(request, HTTPStatus.FORBIDDEN, "CSRF token missing or incorrect.")
+
+
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Django's handler500; Django has logged the exception by then."""
+    """Django's handler500, which it calls while it handles the exception: 503 for one of a database that is down."""
+    if isinstance(sys.exception(), _DATABASE_ERRORS):
+        answer = problem_response(request, HTTPStatus.SERVICE_UNAVAILABLE, ServiceUnavailable.default_detail)
+        answer["Retry-After"] = str(ServiceUnavailable.wait)
+        return answer
     if request.path.startswith(_ADMIN):
         return defaults.server_error(request)
     return problem_response(

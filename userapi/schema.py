@@ -62,17 +62,18 @@ class ProblemAutoSchema(AutoSchema):
 
     def _problems(self, operation: dict[str, Any]) -> dict[str, str]:
         has_body = "requestBody" in operation
-        problems = {}
-        if has_body or any(parameter["in"] == "query" for parameter in operation.get("parameters", ())):
-            problems["400"] = "A value, or the JSON itself, is invalid."
+        places = {parameter["in"] for parameter in operation.get("parameters", ())}
+        problems = {"400": "A value, a parameter, a header or the JSON itself is invalid."}
         if any(permission is not AllowAny for permission in self.view.permission_classes):
             problems["401"] = "Neither a token nor a session."
             problems["403"] = "Not allowed, or a session without its CSRF token."
-        if any(parameter["in"] == "path" for parameter in operation.get("parameters", ())):
+        if "path" in places:
             problems["404"] = "No such record."
         problems["406"] = "No acceptable media type."
         if has_body and getattr(self.view, "conflicts", False):
             problems["409"] = "A record with this email exists already."
+        if "header" in places:
+            problems["412"] = "If-Match names another version than the present."
         if has_body:
             problems["413"] = "The body is too large."
             problems["415"] = "The body is not application/json."

@@ -82,6 +82,7 @@ DATA_UPLOAD_MAX_NUMBER_FILES = 0
 # --- Application ----------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
+    "userapi",  # its templates replace those of others
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -97,7 +98,6 @@ INSTALLED_APPS = [
     "telemetry",
     # An image may leave the tools out.
     *(["telemetry.tools"] if find_spec("telemetry.tools") else []),
-    "userapi",
     "userapi.accounts",
     "userapi.greetings",
     "userapi.users",
@@ -125,6 +125,7 @@ MIDDLEWARE = [
 
 ROOT_URLCONF = "userapi.urls"
 WSGI_APPLICATION = "userapi.wsgi.application"
+CSRF_FAILURE_VIEW = "userapi.problems.csrf_failure"
 APPEND_SLASH = False  # the API's paths have none; /admin has a redirect of its own
 
 TEMPLATES = [
@@ -215,7 +216,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     ],
     "DEFAULT_PERMISSION_CLASSES": [f"rest_framework.permissions.{_PERMISSION}"],
     "DEFAULT_RENDERER_CLASSES": [
-        "rest_framework.renderers.JSONRenderer",
+        "userapi.renderers.JSONRenderer",
         "rest_framework.renderers.BrowsableAPIRenderer",
     ],
     # No forms: a form of a foreign page can be posted without asking, JSON cannot.

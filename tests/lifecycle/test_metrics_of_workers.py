@@ -96,8 +96,13 @@ def guarded(share_service: Callable[..., Service]) -> Service:
 
 
 def test_metrics_have_the_format_that_was_asked_for_and_need_the_token_if_there_is_one(guarded: Service) -> None:
-    assert guarded.get("/metrics")[0] == 401
-    assert guarded.get("/metrics", Authorization="Bearer wrong")[0] == 401
+    for given, asked in (({}, "Bearer"), ({"Authorization": "Bearer wrong"}, 'Bearer error="invalid_token"')):
+        status, headers, _ = guarded.get("/metrics", **given)
+        assert (status, headers["www-authenticate"], headers["content-type"]) == (
+            401,
+            asked,
+            "text/plain; charset=utf-8",
+        )
     send(guarded, 9)
     for accept, content_type, parse in FORMATS:
         status, headers, body = guarded.get("/metrics", **TOKEN, Accept=accept)

@@ -90,10 +90,25 @@ def test_session_without_csrf_token_changes_nothing(account: Account) -> None:
     assert (response.status_code, response["Content-Type"]) == (403, "application/problem+json")
 
 
+@pytest.mark.parametrize(
+    ("path", "content_type"), [("/", JSON), ("/session/login", JSON), ("/admin/login/", "text/html")]
+)
+def test_page_without_csrf_token_is_refused_as_the_client_reads(path: str, content_type: str) -> None:
+    response = Client(enforce_csrf_checks=True).post(path, headers={"accept": content_type})
+    assert response.status_code == 403
+    assert response["Content-Type"].startswith("text/html" if path.startswith("/admin") else "application/problem+json")
+
+
 def test_create_token_prints_working_token(client: Client, account: Account) -> None:
     output = StringIO()
     call_command("create_token", account.username, stdout=output)
     assert client.get("/users", headers={"authorization": f"Bearer {output.getvalue().strip()}"}).status_code == 200
+
+
+@pytest.mark.parametrize("hours", [-1, 87_601, 90_000_000, 99_999_999_999])
+def test_create_token_for_too_long_says_so(account: Account, hours: int) -> None:
+    with pytest.raises(CommandError, match=f"--hours has the value {hours}; expected 0 to 87600"):
+        call_command("create_token", account.username, hours=hours)
 
 
 def test_create_token_of_nobody_says_so() -> None:

@@ -121,6 +121,11 @@ def test_list_is_304_until_a_record_or_the_page_changes(api: Client, make_users:
     assert api.get(url, headers={"if-none-match": changed["ETag"]}).json()["next"] is None
 
 
+def test_one_tag_is_one_sequence_of_bytes(api: Client, path: str) -> None:
+    plain, indented = api.get(path), api.get(path, headers={"accept": "application/json; indent=4"})
+    assert (indented["ETag"], indented.content) == (plain["ETag"], plain.content)
+
+
 def test_page_of_the_browsable_api_has_no_version(api: Client, path: str) -> None:
     tag = etag(api, path)
     page = api.get(path, headers={"accept": "text/html", "if-none-match": tag})

@@ -1,5 +1,6 @@
 """Whose attempts to log in django-axes counts together."""
 
+import re
 from ipaddress import IPv6Address, ip_address, ip_network
 
 from django.conf import settings
@@ -7,6 +8,8 @@ from django.http import HttpRequest
 
 LOCKED_OUT = "Too many failed log-ins from this address; try again later."
 """The detail of the response to an attempt whose password is not checked."""
+
+_WITH_PORT = re.compile(r"([0-9.]+):[0-9]+|\[(.*)\](?::[0-9]+)?")
 
 _IPV6_PREFIX = 64
 """Bits: the network that a single customer usually controls."""
@@ -16,6 +19,7 @@ def client_address(request: HttpRequest) -> str | None:
     """Return the address that attempts are counted by, or None where there is none (a Unix socket without a proxy).
 
     Behind a proxy it is the last one of X-Forwarded-For, which the proxy has added; a client can write the others.
+    Some proxies add the client's port: `192.0.2.1:443`, `[2001:db8::1]:443`.
     """
     if settings.BEHIND_PROXY:
         _, _, last = request.headers.get("X-Forwarded-For", "").rpartition(",")
@@ -25,8 +29,9 @@ def client_address(request: HttpRequest) -> str | None:
 
 
 def _network(text: str) -> str | None:
+    without_port = _WITH_PORT.fullmatch(text)
     try:
-        address = ip_address(text.partition("%")[0])
+        address = ip_address((without_port[1] or without_port[2] if without_port else text).partition("%")[0])
     except ValueError:
         return None
     if isinstance(address, IPv6Address):

@@ -14,6 +14,7 @@ def _header(name: str, description: str, *, response: bool | list[int] = False) 
 
 
 _ENTITY_TAG = _header("ETag", "Strong entity tag: the version of the answer.", response=[200, 201])
+_LOCATION = _header("Location", "Address of the record.", response=[201])
 _NOT_MODIFIED = {304: OpenApiResponse(description="If-None-Match names the present version.")}
 _FAILED = {(412, MEDIA_TYPE): OpenApiResponse(ProblemSerializer, "If-Match names another version than the present.")}
 _IF_NONE_MATCH = _header("If-None-Match", "Entity tags of what the client has; the answer is 304 if one still fits.")
@@ -29,7 +30,10 @@ describe(
     "userapi.users.views.UserList",
     get=extend_schema(summary="List users", operation_id="list_users", **_READS_PAGE),
     post=extend_schema(
-        summary="Create a user", operation_id="create_user", description="One new record.", parameters=[_ENTITY_TAG]
+        summary="Create a user",
+        operation_id="create_user",
+        description="One new record.",
+        parameters=[_ENTITY_TAG, _LOCATION],
     ),
 )
 describe(

@@ -58,6 +58,13 @@ class UserQuerySet(models.QuerySet["User"]):
             return self.filter(matches)
         found = self
         for word in words:
-            pattern = rf"(?:^|{_SEPARATORS}){re.escape(word)}"
-            found = found.filter(models.Q(name__iregex=pattern) | models.Q(email__iregex=pattern))
+            pattern = rf"(?:^|{_SEPARATORS}){''.join(map(_in_any_case, word))}"
+            found = found.filter(models.Q(name__regex=pattern) | models.Q(email__regex=pattern))
         return found
+
+
+def _in_any_case(character: str) -> str:
+    """Return a pattern of what has the same lower case, which is how PostgreSQL compares; IGNORECASE finds more."""
+    lower = character.lower()
+    forms = {character, *(form for form in (lower, character.upper()) if form.lower() == lower and len(form) == 1)}
+    return f"(?:{'|'.join(map(re.escape, sorted(forms)))})"

@@ -7,6 +7,8 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from knox.models import AuthToken
 
+_MOST_HOURS = 10 * 365 * 24
+
 
 class Command(BaseCommand):
     """Prints a new token of an account. Only its digest is stored, so it is shown this once."""
@@ -18,8 +20,8 @@ class Command(BaseCommand):
         parser.add_argument("--hours", type=int, default=10, help="hours until it expires; 0: never (default: 10)")
 
     def handle(self, *_args: Any, username: str, hours: int, **_options: Any) -> None:
-        if hours < 0:
-            raise CommandError(f"--hours has the value {hours}; expected 0 or more.")
+        if not 0 <= hours <= _MOST_HOURS:
+            raise CommandError(f"--hours has the value {hours}; expected 0 to {_MOST_HOURS} (ten years).")
         model = get_user_model()
         try:
             account = model.objects.get_by_natural_key(username)
