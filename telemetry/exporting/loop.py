@@ -48,13 +48,15 @@ class Loop:
         state: State,
         own_records: "deque[tuple[Any, ...]]",
         is_current: Callable[[], bool],
+        is_alone: Callable[[], bool],
         serves: Callable[[], bool],
         in_thread: bool,
     ) -> None:
         """`own_records` are the exporter's own log records; `is_current` is False where a successor must take over.
 
-        `serves` is whether the server lives, where that is known without its hooks; `in_thread` whether the loop is one
-        of a serving process's, and ends with that.
+        `is_alone` is False where another exporter may be at work, since the file that kept it out was removed; `serves`
+        is whether the server lives, where that is known without its hooks; `in_thread` whether the loop is one of a
+        serving process's, and ends with that.
         """
         self._in_thread = in_thread
         self._path = path
@@ -64,6 +66,7 @@ class Loop:
         self._state = state
         self._own_records = own_records
         self._is_current = is_current
+        self._is_alone = is_alone
         self._serves = serves
         self._answering = Answering(path, self.metrics, self.status, self._look_now)
         self._idle_wait = _POLL_SECONDS
@@ -76,6 +79,8 @@ class Loop:
         """Work until the run is over, its directory is gone, a successor must take over, or `stop` says so."""
         self._outlets.start()
         try:
+            with suppress(FileNotFoundError):  # the first look finds out
+                self._rings.refresh()  # how far they were read is to stay known
             self.commit(monotonic())  # so that this start is counted, whatever comes
             wait = _POLL_SECONDS
             while not stop():
@@ -132,7 +137,7 @@ class Loop:
     def _is_due(self, now: float) -> bool:
         if self._outlets.has_appended or self._outlets.pending_bytes >= _PENDING_BYTES:
             return True
-        return self._changed and now >= self._next_commit
+        return (self._changed or self._outlets.has_counted) and now >= self._next_commit
 
     def commit(self, now: float) -> None:
         """Make what was read safe, and let the senders see it."""
@@ -150,6 +155,9 @@ class Loop:
     def _look(self, now: float) -> bool:
         """Look after rings, writers and the service; return whether to go on."""
         self._next_look = now + _LOOK_SECONDS
+        if not self._is_alone():
+            logger.warning("the lock of the telemetry's exporter was removed; another exporter takes its place")
+            return False
         try:
             self._rings.refresh()
         except FileNotFoundError:
@@ -182,7 +190,10 @@ class Loop:
         self.drain()
         self._forget_gone()
         self._outlets.observe(self._rings, fresh=True)
-        return self._outlets.render(accept, monotonic() - began)
+        answer = self._outlets.render(accept, monotonic() - began)
+        if self._outlets.has_counted:  # what a scrape has shown is not to be lost with this process
+            self.commit(monotonic())
+        return answer
 
     def status(self) -> dict[str, Any]:
         """Return what `manage.py telemetry --status` shows, with all that was recorded until now."""
@@ -201,6 +212,9 @@ class Loop:
         }
 
     def _end(self) -> None:
+        if not self._is_alone():
+            self._outlets.hand_over(deliver=False)
+            return
         with suppress(FileNotFoundError):
             self._rings.refresh()
         self.drain()

@@ -116,6 +116,11 @@ class Outlets:
         """The size of what waits for a commit."""
         return sum(batches.size for batches in self._batches.values())
 
+    @property
+    def has_counted(self) -> bool:
+        """Whether the senders have counted something that no commit has."""
+        return self.aggregation.has_emitted
+
     def append(self) -> None:
         """Put what waits into the spools, unseen by the senders."""
         for signal, batches in self._batches.items():

@@ -38,6 +38,7 @@ class Source:
         self.slot = slot
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
+            self.inode = os.fstat(descriptor).st_ino
             self.reader = RingReader(descriptor)
         finally:
             os.close(descriptor)
@@ -51,10 +52,13 @@ class Source:
     def _writer(self) -> Writer:
         return Writer(self.slot, self.reader.pid, self.reader.joined)
 
-    def look(self) -> Writer | None:
-        """See whether the writer is alive; return one that is not any more, once."""
+    def look(self, *, is_there: bool) -> Writer | None:
+        """See whether the writer is alive; return one that is not any more, once.
+
+        Of a file that is not there any more the writer will notice.
+        """
         before = self.writer
-        was_alive, self.is_alive = self.is_alive, is_held(self.path)
+        was_alive, self.is_alive = self.is_alive, is_there and is_held(self.path)
         if not self.is_alive and was_alive:
             self.dead_since = monotonic()
         self.writer = self._writer()
@@ -87,45 +91,52 @@ class Rings:
     def __init__(self, path: Path, known: Mapping[int, tuple[int, tuple[int, ...], int]]) -> None:
         self._path = path
         self._known = known
-        self._left: set[Path] = set()
-        self.sources: dict[int, Source] = {}
+        self._left: set[tuple[int, int]] = set()
+        self.sources: dict[tuple[int, int], Source] = {}
+        """By slot and inode: a slot's file may have been replaced."""
         self.gone: list[Writer] = []
         """Writers that have ended, for the caller to take."""
         self.torn = 0
 
     def refresh(self) -> None:
         """Find new rings, and writers that have ended; remove the empty rings of slots without a successor."""
+        there = set()
         for slot, path in directory.rings(self._path).items():
-            if slot not in self.sources and path not in self._left:
-                self._open(slot, path)
-        for slot, source in list(self.sources.items()):
-            if gone := source.look():
+            with suppress(FileNotFoundError):
+                status = path.stat()
+                there.add((slot, status.st_ino))
+                if status.st_size:  # else it is just being made
+                    self._open(slot, status.st_ino, path)
+        for key, source in list(self.sources.items()):
+            if gone := source.look(is_there=key in there):
                 self.gone.append(gone)
             if not source.is_alive and source.is_drained and monotonic() - source.dead_since > _KEEP_SECONDS:
-                self._remove(slot, source)
+                self._remove(source, is_there=key in there)
 
-    def _open(self, slot: int, path: Path) -> None:
+    def _open(self, slot: int, inode: int, path: Path) -> None:
+        if (slot, inode) in self.sources or (slot, inode) in self._left:
+            return
         try:
-            if path.stat().st_size:  # else it is just being made
-                self.sources[slot] = Source(path, slot, self._known)
+            source = Source(path, slot, self._known)
+            self.sources[slot, source.inode] = source
         except RingFormatError as error:
             if is_held(path):
                 return  # it is just being made
-            self._left.add(path)
+            self._left.add((slot, inode))
             logger.warning("the records in %s are left behind: %s", path, error)
-        except FileNotFoundError:
-            return
 
-    def _remove(self, slot: int, source: Source) -> None:
-        held = try_lock(source.path, fcntl.LOCK_EX)
-        if held is None:
+    def _remove(self, source: Source, *, is_there: bool) -> None:
+        held = try_lock(source.path, fcntl.LOCK_EX) if is_there else None
+        if is_there and held is None:
             return
         with suppress(OSError):
             if source.is_drained:
-                source.path.unlink()
+                if is_there:
+                    source.path.unlink()
                 source.reader.close()
-                del self.sources[slot]
-        os.close(held)
+                del self.sources[source.slot, source.inode]
+        if held is not None:
+            os.close(held)
 
     def read(self) -> Iterator[tuple[Writer, list[Any]]]:
         """Return what was written since the last call, ring by ring, a piece of each."""

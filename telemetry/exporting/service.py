@@ -42,7 +42,7 @@ def export(path: Path, lock: int, stop: Callable[[], bool] | None = None) -> boo
     """Export for the run at `path`, whose exporter's lock the descriptor `lock` holds, until the run is over.
 
     With `stop` it is a thread of a serving process, and ends when that returns True, too. Returns True where a process
-    joined the run at the last moment: it saw an exporter at work, and this one has to go on.
+    joined the run at the last moment, even one that has ended since: it saw an exporter at work, which has to go on.
     """
     if forgotten := directory.remove_forgotten(time()):
         logger.info("removed the journals of %d former runs that no service has continued for a day", len(forgotten))
@@ -58,7 +58,7 @@ def export(path: Path, lock: int, stop: Callable[[], bool] | None = None) -> boo
             gc.set_threshold(*_COLLECTIONS)
             OwnLog.install(own_records, config, readable=bool(service.get("readable")))
         disk, held = _spool_folder(path, config)
-        loop = _loop(path, config, service, own_records, disk, in_thread=stop is not None)
+        loop = _loop(path, config, service, own_records, disk, lock=lock, in_thread=stop is not None)
     except Exception:
         logger.exception("the exporter did not start")
         _release(held, lock)
@@ -73,7 +73,7 @@ def export(path: Path, lock: int, stop: Callable[[], bool] | None = None) -> boo
     # A directory that a new run has begun with meanwhile is held, and stays.
     with suppress(OSError, ValueError):
         if not directory.remove(path) and stop is None:
-            return directory.is_alive(path) and directory.read_service(path) == service
+            return directory.has_records(path) or (directory.is_alive(path) and directory.read_service(path) == service)
     return False
 
 
@@ -96,6 +96,7 @@ def _loop(
     own_records: "deque[tuple[Any, ...]]",
     disk: Path | None,
     *,
+    lock: int,
     in_thread: bool,
 ) -> Loop:
     run = int(path.name.rpartition("-")[2])
@@ -130,6 +131,7 @@ def _loop(
         state=state,
         own_records=own_records,
         is_current=is_current,
+        is_alone=lambda: os.fstat(lock).st_nlink > 0,
         serves=serves,
         in_thread=in_thread,
     )

@@ -19,11 +19,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from telemetry.journal.locks import exclusive, is_held, open_lock, try_lock
+from telemetry.journal.ring import has_unread
 
 PREFIX = "telemetry-"
 _MEMORY = Path("/dev/shm")  # noqa: S108  (what is made in it belongs to the user alone)
 _LEAST_FREE_BYTES = 8 << 20
 _MOST_RUNS = 100
+_ATTEMPTS = 100
 _MOST_SLOTS = 4096
 _FORGOTTEN_SECONDS = 24 * 3600
 _LOCK, _SERVER, _EXPORTER = "lock", "server.lock", "exporter.lock"
@@ -94,24 +96,45 @@ class RunDirectory:
         self.path = path
         self.number = number
         self._hold = hold
+        self._is_described = False
 
     @classmethod
-    def join(cls, base: Path, service: str, place: str, run: str, *, owner: tuple[int, int] | None = None) -> Self:
-        """Join the run named `run`, or begin it in the first directory that no other run holds.
+    def join(
+        cls,
+        base: Path,
+        service: str,
+        place: str,
+        run: str,
+        *,
+        owner: tuple[int, int] | None = None,
+        disk: Path | None = None,
+    ) -> Self:
+        """Join the run named `run`, or begin it in a directory that no other run holds.
 
+        It continues one in which a former run has left something, in memory or in `disk`, where spools outlive runs.
         `owner` (user and group) is who the processes run as, where the caller is root and they are not.
         Raises OSError where the directory cannot be made, or belongs to another user.
         """
         parent = service_directory(base, service, place, owner[0] if owner else None)
-        make_private(parent, owner)
-        with exclusive(parent / _LOCK, owner):
-            for number in range(_MOST_RUNS):
-                path = parent / f"run-{number}"
-                make_private(path, owner)
-                hold = cls._hold_for(path / _LOCK, run, owner)
-                if hold is not None:
-                    return cls(path, number, hold)
-        raise OSError(errno.EUSERS, f"{_MOST_RUNS} runs of {service} at once in {parent}")
+        for left in reversed(range(_ATTEMPTS)):
+            try:
+                make_private(parent, owner)
+                with exclusive(parent / _LOCK, owner):
+                    return cls._join(parent, run, owner, disk)
+            except FileNotFoundError:  # an exporter that ends has just removed the directory
+                if not left:
+                    raise
+        raise AssertionError
+
+    @classmethod
+    def _join(cls, parent: Path, run: str, owner: tuple[int, int] | None, disk: Path | None) -> Self:
+        for number in _preferred(parent, run, disk):
+            path = parent / f"run-{number}"
+            make_private(path, owner)
+            hold = cls._hold_for(path / _LOCK, run, owner)
+            if hold is not None:
+                return cls(path, number, hold)
+        raise OSError(errno.EUSERS, f"{_MOST_RUNS} runs of the service at once in {parent}")
 
     @staticmethod
     def _hold_for(path: Path, run: str, owner: tuple[int, int] | None) -> int | None:
@@ -142,8 +165,10 @@ class RunDirectory:
 
     @property
     def is_gone(self) -> bool:
-        """Whether the directory was removed from outside, as systemd-logind does with a user's shared memory."""
-        return self._hold < 0 or os.fstat(self._hold).st_nlink == 0
+        """Whether it was removed from outside, as systemd-logind does with a user's shared memory, or a part of it."""
+        if self._hold < 0 or os.fstat(self._hold).st_nlink == 0:
+            return True
+        return self._is_described and not (self.path / _SERVICE).exists()
 
     def take_slot(self) -> tuple[int, int]:
         """Return the lowest free slot and the descriptor that holds it, whose file may be empty. Raises OSError."""
@@ -155,6 +180,7 @@ class RunDirectory:
 
     def describe(self, service: dict[str, Any]) -> bool:
         """Write what the exporter must know of the service; return whether it was known otherwise until now."""
+        self._is_described = True
         path, text = self.path / _SERVICE, json.dumps(service, sort_keys=True)
         with suppress(OSError, UnicodeDecodeError):
             if path.read_text() == text:
@@ -166,6 +192,24 @@ class RunDirectory:
             file.write(text)
         new.replace(path)
         return changed
+
+
+def _preferred(parent: Path, run: str, disk: Path | None) -> Iterator[int]:
+    """Return the numbers of the runs' directories in the order in which to try them; some come twice.
+
+    The run's own comes first, then those with rings or batches: nobody else would deliver these.
+    """
+    own, left = [], []
+    on_disk = disk / parent.name if disk else None
+    for path in sorted(parent.glob("run-*")) + (sorted(on_disk.glob("run-*")) if on_disk else []):
+        number = path.name.partition("-")[2]
+        if not number.isdecimal() or int(number) >= _MOST_RUNS:
+            continue
+        if _holder(parent / path.name / _LOCK) == run:
+            own.append(int(number))
+        elif any(path.glob("*-*")):  # slot-0.ring, traces-000000000001-1-00000000
+            left.append(int(number))
+    yield from (*own, *left, *range(_MOST_RUNS))
 
 
 def read_service(path: Path) -> dict[str, Any]:
@@ -216,13 +260,24 @@ def remove_forgotten(now: float) -> list[Path]:
     for path in run_directories():
         with suppress(OSError):
             newest = max(entry.stat().st_mtime for entry in (path, *path.iterdir()))
-            if now - newest > _FORGOTTEN_SECONDS and not is_alive(path) and remove(path):
+            if now - newest > _FORGOTTEN_SECONDS and not is_alive(path) and remove(path, unread=True):
                 removed.append(path)
     return removed
 
 
-def remove(path: Path) -> bool:
-    """Remove the directory of a run that is not held, and its parent with the last one; return whether it is gone."""
+def has_records(path: Path) -> bool:
+    """Return whether the rings in the directory at `path` hold records that no exporter has dealt with."""
+    try:
+        return any(map(has_unread, rings(path).values()))
+    except FileNotFoundError:
+        return False
+
+
+def remove(path: Path, *, unread: bool = False) -> bool:
+    """Remove the directory of a run that is not held, and its parent with the last one; return whether it is gone.
+
+    It stays where a process has recorded something and ended since the exporter looked, unless `unread` says otherwise.
+    """
     parent = path.parent
     try:
         with exclusive(parent / _LOCK, None):
@@ -230,6 +285,8 @@ def remove(path: Path) -> bool:
             if descriptor is None:
                 return False
             try:
+                if has_records(path) and not unread:
+                    return False
                 shutil.rmtree(path, ignore_errors=True)
             finally:
                 os.close(descriptor)

@@ -54,9 +54,12 @@ def is_held(path: Path) -> bool:
 @contextmanager
 def exclusive(path: Path, owner: tuple[int, int] | None) -> Iterator[None]:
     """Wait for `path`, of `owner` as in `open_lock`, and hold it alone for a while. Raises OSError."""
-    descriptor = open_lock(path, owner)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+    while True:
+        descriptor = open_lock(path, owner)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if os.fstat(descriptor).st_nlink:  # else who held it before has removed it
+                yield
+                return
+        finally:
+            os.close(descriptor)

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from marshal import dumps, loads
+from pathlib import Path
 from struct import Struct
 from threading import RLock
 from typing import Any, NamedTuple, Self
@@ -97,6 +98,21 @@ def create(descriptor: int, capacity: int, now: int) -> None:
         with suppress(OSError):
             os.ftruncate(descriptor, 0)
         raise
+
+
+def has_unread(path: Path) -> bool:
+    """Return whether there are records in the ring at `path` that its reader has not dealt with; False for no ring."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        with RingReader(descriptor) as ring:
+            return ring.head > ring.tail
+    except (OSError, RingFormatError):
+        return False
+    finally:
+        os.close(descriptor)
 
 
 class RingWriter(_Mapped):

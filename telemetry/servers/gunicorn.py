@@ -5,6 +5,7 @@
 
 import logging
 import os
+from pathlib import Path
 from typing import Any
 
 from telemetry import lifecycle
@@ -21,10 +22,12 @@ def on_starting(server: Any) -> None:
     refuse_unsupported()
     RedactingFormatter.install(logging.getLogger("gunicorn.error"))
     server.telemetry_hold = None
-    if lifecycle.load_config().records:
+    config = lifecycle.load_config()
+    if config.records:
         from telemetry.servers.hold import hold
 
-        server.telemetry_hold = hold(lifecycle.load_config().named, _place(server.cfg), _owner(server.cfg))
+        disk = Path(config.spool_dir) if config.spool_dir else None
+        server.telemetry_hold = hold(config.named, _place(server.cfg), _owner(server.cfg), disk)
 
 
 def on_exit(server: Any) -> None:

@@ -4,6 +4,7 @@ import fcntl
 import logging
 import os
 from collections.abc import Callable
+from pathlib import Path
 from time import monotonic, sleep
 
 from telemetry.journal import directory
@@ -19,16 +20,17 @@ _MARGIN_SECONDS = 0.5
 logger = logging.getLogger(__name__)
 
 
-def hold(service: str, place: str, owner: tuple[int, int] | None = None) -> "Hold | None":
+def hold(service: str, place: str, owner: tuple[int, int] | None = None, disk: Path | None = None) -> "Hold | None":
     """Hold the run that the children of this process will join; None where there is no place for it, which is logged.
 
-    `place` is where the server listens; `owner` (user and group) who its workers run as, where that is another.
+    `place` is where the server listens; `owner` (user and group) who its workers run as, where that is another; `disk`
+    where spools outlive runs.
     """
     problem: OSError | None = None
     run = run_of(os.getpid())
     for base in directory.bases(service, place, run, owner[0] if owner else None):
         try:
-            return Hold(RunDirectory.join(base, service, place, run, owner=owner))
+            return Hold(RunDirectory.join(base, service, place, run, owner=owner, disk=disk))
         except OSError as error:
             problem = error
     logger.warning("the server's end will not wait for the last delivery: %s", problem)

@@ -5,13 +5,17 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from telemetry.journal import directory, locks, runs
 from telemetry.journal.directory import RunDirectory
+from telemetry.journal.records import LOG, items_of
+from telemetry.journal.ring import RingWriter, create
 from telemetry.servers import hold
 
 
@@ -82,6 +86,63 @@ def test_directory_of_somebody_else_is_refused(tmp_path: Path) -> None:
         join(tmp_path)
 
 
+def record(run: RunDirectory) -> None:
+    """Record something, as a process that ends at once."""
+    _slot, descriptor = run.take_slot()
+    create(descriptor, 4096, 1)
+    RingWriter(descriptor, 2, items_of).put((LOG, "x"))
+    os.close(descriptor)
+
+
+def test_run_that_has_left_records_is_continued_first(tmp_path: Path) -> None:
+    """The second generation of a server has another directory than the first, which is gone by then."""
+    old, new = join(tmp_path, "1"), join(tmp_path, "2")
+    record(new)
+    same = join(tmp_path, "1")
+    assert same.number == 0  # a live run stays where it is
+    for run in (old, same, new):
+        run.leave()
+    assert directory.remove(old.path)
+    assert join(tmp_path, "3").number == 1
+
+
+def test_run_that_has_left_batches_on_a_disk_is_continued_first(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    left = disk / join(tmp_path, "1").path.parent.name / "run-3"
+    left.mkdir(parents=True)
+    (left / "snapshot").touch()
+    assert RunDirectory.join(tmp_path, "shop", "127.0.0.1:1", "2", disk=disk).number == 1
+    (left / "traces-000000000001-1-00000000").touch()
+    assert RunDirectory.join(tmp_path, "shop", "127.0.0.1:1", "3", disk=disk).number == 3
+
+
+def test_records_of_a_process_that_has_ended_keep_the_directory(tmp_path: Path) -> None:
+    """It found an exporter at work, which was just ending."""
+    run = join(tmp_path)
+    record(run)
+    run.leave()
+    assert directory.has_records(run.path)
+    assert not directory.remove(run.path)
+    assert directory.remove(run.path, unread=True)
+
+
+def test_directory_that_is_just_removed_is_joined(tmp_path: Path) -> None:
+    over = Event()
+
+    def remove() -> None:
+        while not over.is_set():
+            directory.remove(directory.service_directory(tmp_path, "shop", "127.0.0.1:1") / "run-0")
+
+    with ThreadPoolExecutor() as pool:
+        removing = pool.submit(remove)
+        for _ in range(1000):
+            run = join(tmp_path)
+            assert not run.is_gone
+            run.leave()
+        over.set()
+        removing.result()
+
+
 def test_link_in_place_of_a_directory_is_refused(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir(0o700)
     directory.service_directory(tmp_path, "shop", "127.0.0.1:1").symlink_to(tmp_path / "elsewhere")
@@ -109,6 +170,14 @@ def test_removed_directory_is_noticed(tmp_path: Path) -> None:
     run = join(tmp_path)
     assert not run.is_gone
     (run.path / "lock").unlink()
+    assert run.is_gone
+
+
+def test_removed_description_is_noticed(tmp_path: Path) -> None:
+    run = join(tmp_path)
+    run.describe({"version": "1"})
+    assert not run.is_gone
+    (run.path / "service").unlink()
     assert run.is_gone
 
 

@@ -15,6 +15,7 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from telemetry.journal import snapshot
 from telemetry.tools.console.server import Console
 from tests.lifecycle.conftest import Ordinary
 from tests.support.routes import LAZY, Route, expect, send
@@ -97,6 +98,46 @@ KILLED = [
     pytest.param(Route("direct", "http/protobuf"), "--preload", ["worker", "exporter"], id="direct-worker-exporter"),
     pytest.param(Route("direct", "grpc"), "--preload", ["everything", "worker"], id="direct-everything"),
 ]
+
+
+COUNTS = (
+    "http_server_request_duration_seconds_count",
+    "otel_sdk_exporter_log_exported_total",
+    "otel_sdk_exporter_span_exported_total",
+    "telemetry_journal_dropped_total",
+)
+
+
+def scraped(service: Service) -> dict[str, float]:
+    """Return each of COUNTS, summed up."""
+    samples = [s for f in parse_text(service.get("/metrics")[2].decode()) for s in f.samples]
+    return {name: sum(s.value for s in samples if s.name == name) for name in COUNTS}
+
+
+def test_exporter_killed_while_idle_and_at_its_start_keeps_its_own_counts(start_service: StartService) -> None:
+    """What it has sent and what did not fit is counted between records, and known before the first one is read."""
+    with Console(grpc_port=0, http_port=0, api_port=0) as console:
+        route = Route("direct", "http/protobuf").env(console)
+        service = start_service("--workers=1", **route, TELEMETRY_JOURNAL_BYTES="65536")
+        send(service, 1)
+        run = Path(str((wait_until(service.status, 60, "the exporter's status") or {})["directory"]))
+        paused = exporter(service)
+        paused.suspend()
+        send(service, 240)
+        paused.resume()
+        wait_until(lambda: scraped(service)[COUNTS[3]] > 0, 60, "dropped spans")
+        wait_until(lambda: scraped(service)[COUNTS[2]] == console.store.mode("direct").spans, 60, "a count of all")
+        before = scraped(service)
+        for starts in (2, 3):
+            for process in psutil.process_iter(["cmdline"]):
+                if str(run) in (process.info["cmdline"] or []):
+                    process.kill()
+            wait_until(lambda: service.answers() and _starts(run) == starts, 60, "another exporter")  # noqa: B023
+        assert scraped(service) == before
+
+
+def _starts(run: Path) -> int:
+    return int(snapshot.read(run / "snapshot")["starts"])
 
 
 @pytest.mark.parametrize(("route", "preload", "what"), KILLED)

@@ -173,3 +173,18 @@ def test_service_outlives_its_files(start_service: StartService) -> None:
     send(service, 9)
     assert scraped_requests(service) >= 9
     assert service.process.poll() is None
+
+
+@pytest.mark.parametrize("name", ["slot-0.ring", "exporter.lock", "service"])
+def test_removed_file_costs_no_count(start_service: StartService, name: str) -> None:
+    """A cleaner of temporary files may remove one by one."""
+    service = start_service("--workers=1", **DIRECT)
+    send(service, 6)
+    status = wait_until(service.status)
+    assert status
+    (Path(status["directory"]) / name).unlink()
+    send(service, 6)
+    wait_until(lambda: service.answers() and "removed" in service.output, 60, "the report of the removal")
+    send(service, 6)
+    wait_until(lambda: service.get("/metrics")[0] == 200, 60, "an answer to a scrape")
+    assert scraped_requests(service) == 18

@@ -57,6 +57,7 @@ class Aggregation:
         self._metrics: dict[tuple[str, ...], _Metric] = {}
         self._by_instrument: dict[Instrument, _Metric] = {}
         self._emitted: deque[tuple[Instrument, float, Mapping[str, Any]]] = deque()
+        self._has_settled = False
 
     def series(self, instrument: Instrument, attributes: Mapping[str, Any]) -> Series:
         """Return the series of the attributes that the instrument may carry; to be kept by who records often."""
@@ -159,6 +160,12 @@ class Aggregation:
         """Count what `emit` took."""
         while self._emitted:
             self.record(*self._emitted.popleft())
+            self._has_settled = True
+
+    @property
+    def has_emitted(self) -> bool:
+        """Whether `emit` has taken something since the last `state`."""
+        return self._has_settled or bool(self._emitted)
 
     def metrics(self) -> Iterator[tuple[Instrument, list[Series]]]:
         """Return the instruments and their series that have a value."""
@@ -170,6 +177,7 @@ class Aggregation:
     def state(self) -> list[Any]:
         """Return what another exporter needs to go on, of what `marshal` can write."""
         self.settle()
+        self._has_settled = False
         return [
             (
                 metric.instrument,

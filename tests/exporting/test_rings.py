@@ -1,0 +1,76 @@
+"""The rings of a run, whatever happens to their files."""
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from telemetry.exporting.rings import Rings
+from telemetry.journal.directory import RunDirectory
+from telemetry.journal.records import LOG, items_of
+from telemetry.journal.ring import RingWriter, create
+
+Record = Callable[[str], None]
+
+
+@pytest.fixture
+def joined(tmp_path: Path) -> RunDirectory:
+    return RunDirectory.join(tmp_path, "test", "here", "1")
+
+
+@pytest.fixture
+def begin(joined: RunDirectory) -> Any:
+    """A function that takes a slot as a new process does, and returns one that records a text there."""
+    times = count(1)
+    with ExitStack() as stack:
+
+        def take() -> Record:
+            _slot, descriptor = joined.take_slot()
+            stack.callback(os.close, descriptor)
+            create(descriptor, 4096, next(times))
+            writer = RingWriter(descriptor, 2, items_of)
+            return lambda text: writer.put((LOG, text))
+
+        yield take
+
+
+def texts(rings: Rings) -> list[str]:
+    rings.refresh()
+    return [record[1] for _, records in rings.read() for record in records]
+
+
+def test_ring_in_place_of_one_that_cannot_be_read_is_read(joined: RunDirectory, begin: Callable[[], Record]) -> None:
+    path, rings = joined.path / "slot-0.ring", Rings(joined.path, {})
+    path.write_bytes(b"x" * 8192)
+    assert texts(rings) == []
+    path.rename(path.with_suffix(".left-1"))
+    begin()("new")
+    assert texts(rings) == ["new"]
+
+
+def test_ring_in_place_of_one_that_was_removed_is_read_with_it(
+    joined: RunDirectory, begin: Callable[[], Record]
+) -> None:
+    rings, record = Rings(joined.path, {}), begin()
+    record("before")
+    assert texts(rings) == ["before"]
+    (joined.path / "slot-0.ring").unlink()
+    record("removed")
+    rings.refresh()
+    again = begin()
+    again("again")
+    assert sorted(texts(rings)) == ["again", "removed"]
+    assert [writer.slot for writer in rings.gone] == [0]
+
+
+def test_position_is_known_before_anything_is_read(joined: RunDirectory, begin: Callable[[], Record]) -> None:
+    rings, record = Rings(joined.path, {}), begin()
+    record("before")
+    assert texts(rings) == ["before"]
+    following = Rings(joined.path, rings.state())
+    following.refresh()
+    assert following.state() == rings.state() != {}
