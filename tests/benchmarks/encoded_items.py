@@ -3,6 +3,7 @@
 python -m tests.benchmarks.encoded_items
 """
 
+import argparse
 import statistics
 from collections.abc import Callable
 from time import process_time
@@ -80,6 +81,7 @@ def cost(action: Callable[[], object]) -> float:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     data = spans()
     records = [
         LogData(n, n, 9, "INFO", f"user {n} was read", {"code.function.name": "get"}, bytes(16), bytes(8), 1)

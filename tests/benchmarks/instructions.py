@@ -8,6 +8,7 @@ exporter executes for the records of the same mix: read, counted, redacted, enco
 none but the first. The kernel's part and the sending of batches of hundreds are not in it. Takes three minutes.
 """
 
+import argparse
 import io
 import logging
 import os
@@ -152,7 +153,7 @@ def instructions(folder: Path, kind: str, count: int, env: dict[str, str]) -> in
 
 def run(prefix: Sequence[str], folder: Path, kind: str, count: int, env: dict[str, str]) -> None:
     """Run a process of this module to its end."""
-    of_child = [kind, str(count), str(folder / "records")]
+    of_child = ["--child", kind, str(count), str(folder / "records")]
     command = [*prefix, sys.executable, "-m", "tests.benchmarks.instructions", *of_child]
     env = {**os.environ, **env, "PYTHONHASHSEED": "0"}
     ended = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
@@ -228,8 +229,11 @@ def of_a_request(folder: Path, kind: str, mode: str) -> float:
 
 
 def main() -> int:
-    if sys.argv[1:]:
-        child(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--child", nargs=3, metavar=("KIND", "COUNT", "RECORDS"), help=argparse.SUPPRESS)
+    if of_child := parser.parse_args().child:
+        kind, count, records = of_child
+        child(kind, int(count), Path(records))
     if which("valgrind") is None:
         sys.stderr.write("valgrind is not installed (Debian: apt-get install valgrind)\n")
         return 2

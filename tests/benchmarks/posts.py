@@ -5,11 +5,11 @@
 Each client runs in a process of its own; the server, which answers at once, is another's.
 """
 
+import argparse
 import http.client
 import multiprocessing
 import os
 import socket
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic, process_time
@@ -98,7 +98,9 @@ def resident() -> int:
 
 
 def main() -> None:
-    size = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bytes", nargs="?", type=int, default=20_000, help="of each post (%(default)s)")
+    size = parser.parse_args().bytes
     context = multiprocessing.get_context("fork")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = context.Process(target=serve, args=(listener,), daemon=True)

@@ -3,6 +3,7 @@
 Further arguments go to `manage.py compare`, such as `--alloy PATH`.
 """
 
+import argparse
 import subprocess
 import sys
 
@@ -11,8 +12,10 @@ from tests.support.service import ROOT
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    _, further = parser.parse_known_args()
     with postgres_server() as url:
-        command = [sys.executable, "manage.py", "compare", "--publish", "--postgres", url, *sys.argv[1:]]
+        command = [sys.executable, "manage.py", "compare", "--publish", "--postgres", url, *further]
         return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
