@@ -33,7 +33,7 @@ _ID = re.compile(rb'"(traceId|spanId|parentSpanId)":"([A-Za-z0-9+/=]*)"')
 
 
 class FileError(Exception):
-    """A file that cannot be shown; one line with its name, the line's number and the reason."""
+    """A file that cannot be shown; one line with its name, the number of the line that is meant, and the reason."""
 
 
 def lines_of(signal: str, records: Iterable[StoredSpan | StoredLog | OtlpPoint]) -> Iterator[bytes]:
@@ -99,8 +99,9 @@ def read_file(store: Store, path: Path) -> str:
                     left_out += records
                     reasons.add(reason)
     except (OSError, EOFError, zlib.error, DecodeError, TooLargeError, Refusal, FileError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else "") or str(error)
-        raise FileError(f"{path}, line {max(number, 1)}: {reason}") from None
+        if isinstance(error, OSError) and error.strerror:  # of the file; gzip's own have none
+            raise FileError(f"{path}: {error.strerror}") from None
+        raise FileError(f"{path}, line {max(number, 1)}: {error}") from None
     return f"{path}: {left_out:,} records are left out: {'; '.join(filter(None, reasons))}" if left_out else ""
 
 

@@ -245,7 +245,20 @@ def test_bad_file_is_one_line(tmp_path: Path, name: str) -> None:
 def test_file_that_is_missing_ends_the_command(tmp_path: Path) -> None:
     result = run(*ANY_PORT, "--open", str(tmp_path / "none.jsonl"))
     assert (result.returncode, result.stdout) == (1, "")
-    assert result.stderr == f"CommandError: {tmp_path}/none.jsonl, line 1: No such file or directory\n"
+    assert result.stderr == f"CommandError: {tmp_path}/none.jsonl: No such file or directory\n"
+
+
+def test_token_file_that_is_missing_is_named_with_its_option(tmp_path: Path) -> None:
+    given = ["--scrape", "direct=http://127.0.0.1:1/metrics", "--scrape-token-file", str(tmp_path / "none")]
+    result = run(*ANY_PORT, *given)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == f"CommandError: --scrape-token-file: {tmp_path}/none: No such file or directory\n"
+
+
+def test_folder_has_no_line(tmp_path: Path) -> None:
+    with pytest.raises(FileError) as caught:
+        read_file(Store(), tmp_path)
+    assert str(caught.value) == f"{tmp_path}: Is a directory"
 
 
 def test_record_without_ids_is_left_out(tmp_path: Path) -> None:

@@ -145,8 +145,8 @@ def _collect_rarely() -> None:
 def _console(options: dict[str, Any]) -> Console:
     offset = options["port_offset"]
     ports: dict[str, Any] = {name: options[name] + offset if options[name] else 0 for name in _PORTS}
+    token = _token(options["scrape_token_file"])
     try:
-        token = options["scrape_token_file"].read_text().strip() if options["scrape_token_file"] else None
         return Console(
             host=options["host"],
             **ports,
@@ -154,8 +154,16 @@ def _console(options: dict[str, Any]) -> Console:
             scrape_interval=options["scrape_interval"],
             allow_faults=options["allow_faults"],
         )
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         raise CommandError(str(error)) from None
+
+
+def _token(file: Path | None) -> str | None:
+    try:
+        return file.read_text().strip() if file else None
+    except (ValueError, OSError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else "") or "is no text"
+        raise CommandError(f"--scrape-token-file: {file}: {reason}") from None
 
 
 def _target(text: str, token: str | None) -> ScrapeTarget:
