@@ -5,13 +5,11 @@ nothing to flush: what is recorded is in the journal, and the exporter delivers 
 """
 
 import sys
-from dataclasses import replace
 from inspect import currentframe
 from typing import TYPE_CHECKING, NoReturn
 
 from telemetry import privacy
 from telemetry.config import ConfigError, TelemetryConfig
-from telemetry.config.reader import DEFAULT
 from telemetry.logs import guard_failures
 
 if TYPE_CHECKING:
@@ -67,15 +65,18 @@ def project() -> "Project":
     return _Process.project
 
 
+def config_of_project(config: TelemetryConfig | None = None) -> TelemetryConfig:
+    """Return that configuration, or this process's own, with the name that is in force for this project."""
+    name, given = project().service_name, "service_name" in project().given
+    return (config or load_config()).of_project(name, given=given)
+
+
 def recording() -> "Recording | None":
     """Return what records in this process: None where telemetry is off. What it needs is imported with it."""
     if _Process.recording is None and load_config().records:
         from telemetry.recording.process import Recording
 
-        config = load_config()
-        if config.sources["service_name"] == DEFAULT:
-            config = replace(config, service_name=project().service_name)
-        _Process.recording = Recording(config, project())
+        _Process.recording = Recording(config_of_project(), project())
     return _Process.recording
 
 
@@ -92,4 +93,4 @@ def start(place: str = "", address: str = "") -> None:
         found.patch()
         found.start(place, address)
     else:
-        announce(load_config(), project(), 0)
+        announce(config_of_project(), project(), 0)

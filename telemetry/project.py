@@ -27,6 +27,8 @@ class Project:
     """Where the middleware answers scrapes, before anything else; None leaves it to the URL configuration."""
     access_logger: str | None = "telemetry.access"
     """The logger of one record for each request; None for no such records."""
+    given: frozenset[str] = frozenset()
+    """The fields that the settings have; the others have their defaults."""
 
     @property
     def untraced(self) -> frozenset[str]:
@@ -47,7 +49,7 @@ def read_project() -> Project:
         if not accepts(value):
             raise ImproperlyConfigured(f"TELEMETRY[{name!r}]: invalid value {value!r}; expected {expected}.")
         values[name.lower()] = convert(value)
-    return Project(**values)
+    return Project(**values, given=frozenset(name.lower() for name in given))
 
 
 def _package_of_settings() -> str:

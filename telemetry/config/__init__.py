@@ -6,7 +6,7 @@ probably not meant is in `warnings`. The variables themselves are in `telemetry.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -34,6 +34,9 @@ from telemetry.config.values import (
     Protocol,
     Signal,
 )
+
+_OF_PROJECT = "TELEMETRY['SERVICE_NAME']", "the settings' package"
+"""The sources of a name that a project's settings give, or where they are."""
 
 __all__ = ["BatchConfig", "ConfigError", "IncomingContext", "Mode", "Signal", "SignalConfig", "TelemetryConfig"]
 
@@ -129,7 +132,25 @@ class TelemetryConfig:
     @property
     def named(self) -> str:
         """The service's name if the environment has one, "" otherwise: what a server knows before its application."""
-        return "" if self.sources["service_name"] == DEFAULT else self.service_name
+        return self.service_name if self.is_set("service_name") else ""
+
+    def is_set(self, field: str) -> bool:
+        """Return whether the environment sets this value itself, so that it follows from nothing else."""
+        source = self.sources.get(field, DEFAULT)
+        return source not in {DEFAULT, *_OF_PROJECT} and not source.startswith(derived_from(""))
+
+    def of_project(self, service_name: str, *, given: bool) -> Self:
+        """Return it with a project's name, which its settings may have `given`, unless the environment has one."""
+        if self.is_set("service_name"):
+            return self
+        source = _OF_PROJECT[0] if given else _OF_PROJECT[1]
+        return replace(
+            self, service_name=service_name, sources=MappingProxyType({**self.sources, "service_name": source})
+        )
+
+    def version_of(self, service_version: str) -> str:
+        """Return `service.version` of a project: OTEL_RESOURCE_ATTRIBUTES wins."""
+        return dict(self.resource_attributes).get("service.version", service_version)
 
     def __repr__(self) -> str:
         return _representation(self, metrics_token=self.metrics_token and MASK, sources=dict(self.sources))

@@ -1,6 +1,6 @@
 """The effective configuration as people and programs read it: each value with its source, without secrets."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
@@ -32,34 +32,36 @@ def rows(config: TelemetryConfig) -> list[Row]:
     return [Row(field, names[field], _visible(field, value), config.sources[field]) for field, value in _leaves(config)]
 
 
-def as_text(config: TelemetryConfig) -> str:
+def as_text(config: TelemetryConfig, of_project: Sequence[Row] = ()) -> str:
     """Return a summary, then each value in aligned columns: the variable that sets it, and whether it is set.
 
-    What only OTLP needs is left out for signals that do not leave by OTLP.
+    What only OTLP needs is left out for signals that do not leave by OTLP. `of_project` is what settings decide.
     """
     idle = tuple(f"{signal}." for signal in SIGNALS if getattr(config, signal).exporter != "otlp")
     shown = [row for row in rows(config) if row.field.endswith(".exporter") or not row.field.startswith(idle)]
-    cells = [_HEAD, *((row.variable, _plain(row), _set_by(row)) for row in shown)]
+    cells = [_HEAD, *((row.variable, _plain(row), _set_by(row)) for row in (*shown, *of_project))]
     first = max(len(variable) for variable, _, _ in cells)
     second = max(len(value) for _, value, _ in cells if len(value) <= _WIDE)
     lines = [f"{variable:{first}}  {value:{second}}  {source}" for variable, value, source in cells]
     warnings = [f"warning: {warning}" for warning in config.warnings]
-    return "\n".join([*_summary(config), *warnings, "", *lines, "", _NOTE])
+    return "\n".join([*_summary(config, of_project), *warnings, "", *lines, "", _NOTE])
 
 
-def _summary(config: TelemetryConfig) -> list[str]:
+def _summary(config: TelemetryConfig, of_project: Sequence[Row]) -> list[str]:
     """Return the mode and where each signal goes."""
     mode = next(row for row in rows(config) if row.field == "mode")
     head = f"mode     {config.mode} ({mode.variable}, {_set_by(mode)})"
-    return [head, *(f"{signal:8} {_destination(signal, config)}" for signal in SIGNALS)]
+    path = next((row.value for row in of_project if row.field == "metrics_path"), None) or "/metrics"
+    return [head, *(f"{signal:8} {_destination(signal, config, path)}" for signal in SIGNALS)]
 
 
-def _destination(signal: Signal, config: TelemetryConfig) -> str:
+def _destination(signal: Signal, config: TelemetryConfig, metrics_path: str) -> str:
     way: SignalConfig = getattr(config, signal)
     if way.exporter == "otlp":
         every = f", every {config.metric_export_interval:g} s" if signal == "metrics" else ""
         return f"to {way.endpoint} ({way.protocol}{every})"
-    return {"prometheus": "served at /metrics", "console": "to standard output", "none": "not sent"}[way.exporter]
+    served = f"served at {metrics_path}"
+    return {"prometheus": served, "console": "to standard output", "none": "not sent"}[way.exporter]
 
 
 def _variables() -> dict[str, str]:
@@ -78,9 +80,9 @@ def _set_by(row: Row) -> str:
     return "set" if row.source == row.variable else row.source
 
 
-def as_data(config: TelemetryConfig) -> dict[str, Any]:
+def as_data(config: TelemetryConfig, of_project: Sequence[Row] = ()) -> dict[str, Any]:
     """Return `config` ready for JSON: `settings` (field -> value and source) and `warnings`."""
-    settings = {row.field: {"value": row.value, "source": row.source} for row in rows(config)}
+    settings = {row.field: {"value": row.value, "source": row.source} for row in (*rows(config), *of_project)}
     return {"settings": settings, "warnings": list(config.warnings)}
 
 
@@ -110,7 +112,11 @@ def _plain(row: Row) -> str:
     if isinstance(row.value, bool):
         return str(row.value).lower()
     if isinstance(row.value, dict):
-        return ", ".join(f"{name}={value}" for name, value in row.value.items())
+        return ", ".join(f"{name}={_several(value)}".removesuffix("=") for name, value in row.value.items())
     if isinstance(row.value, list):
         return ", ".join(row.value)
     return f"{row.value:g} s" if row.field.endswith(_SECONDS) else str(row.value)
+
+
+def _several(value: str | list[str]) -> str:
+    return "|".join(value) if isinstance(value, list) else value

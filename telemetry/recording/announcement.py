@@ -14,11 +14,12 @@ def announce(config: TelemetryConfig, project: Project, slot: int) -> None:
     for name in ("opentelemetry", "telemetry"):
         logging.getLogger(name).setLevel(config.log_level.upper())
     _announcer.setLevel(logging.INFO)
+    version = config.version_of(project.service_version)
     ways = {"traces": config.traces, "metrics": config.metrics, "logs": config.logs}
     _announcer.info(
         "Starting %s server",
         config.service_name,
-        extra={"telemetry.mode": config.mode, "service.version": project.service_version, "worker.slot": slot}
+        extra={"telemetry.mode": config.mode, "service.version": version, "worker.slot": slot}
         | {f"telemetry.{name}": _destination(way) for name, way in ways.items()},
     )
 

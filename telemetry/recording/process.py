@@ -169,7 +169,7 @@ class Recording:
             "project": PROJECT,
             "service": self._config.service_name,
             "mode": self._config.mode,
-            "version": self._project.service_version,
+            "version": self._config.version_of(self._project.service_version),
             "address": self._address,
             "place": self._place or _command(),
             "metric_attributes": lists,

@@ -9,11 +9,15 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
+from telemetry import lifecycle
 from telemetry.checks import check_configuration
 from telemetry.config import TelemetryConfig
 from telemetry.config.report import rows
 from telemetry.config.values import SIGNALS
 from telemetry.config.variables import VARIABLES
+from telemetry.project import Project
+from telemetry.recording.announcement import announce
+from telemetry.recording.process import Recording
 
 NOTHING_SENT = [f"{signal:8} not sent" for signal in SIGNALS]
 ROOT = Path(__file__).resolve().parents[2]
@@ -100,7 +104,61 @@ def test_every_value_has_a_variable_of_the_configuration() -> None:
 
 
 def test_command_default(capsys: pytest.CaptureFixture[str]) -> None:
-    assert line(output(capsys), "OTEL_SERVICE_NAME") == ["OTEL_SERVICE_NAME", "unknown_service", "default"]
+    assert line(output(capsys), "OTEL_TRACES_SAMPLER") == ["OTEL_TRACES_SAMPLER", "parentbased_always_on", "default"]
+
+
+def test_command_name_in_force(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The settings give it, unless a variable does; without either it is that of the settings' package."""
+    assert line(output(capsys), "OTEL_SERVICE_NAME")[1:] == ["user-api", "TELEMETRY['SERVICE_NAME']"]
+    name = json.loads(output(capsys, "--json"))["settings"]["service_name"]
+    assert name == {"value": "user-api", "source": "TELEMETRY['SERVICE_NAME']"}
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.name=other")
+    assert line(output(capsys), "OTEL_SERVICE_NAME")[1:] == ["other", "OTEL_RESOURCE_ATTRIBUTES"]
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "another")
+    assert line(output(capsys), "OTEL_SERVICE_NAME")[1:] == ["another", "set"]
+    monkeypatch.delenv("OTEL_RESOURCE_ATTRIBUTES")
+    monkeypatch.delenv("OTEL_SERVICE_NAME")
+    monkeypatch.setattr("telemetry.lifecycle._Process.project", Project("mysite"))
+    assert line(output(capsys), "OTEL_SERVICE_NAME")[1:] == ["mysite", "the", "settings'", "package"]
+
+
+def test_command_settings_of_the_project(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TELEMETRY_MODE", "direct")
+    given = frozenset({"service_version", "metric_attributes", "metrics_path"})
+    attributes = {"orders.placed": ("channel", "shop"), "orders.lost": ()}
+    project = Project("shop", "1.2.0", attributes, metrics_path="/internal", given=given)
+    monkeypatch.setattr("telemetry.lifecycle._Process.project", project)
+    text = output(capsys)
+    assert "\nmetrics  served at /internal\n" in text
+    assert line(text, "TELEMETRY['SERVICE_VERSION']")[1:] == ["1.2.0", "set"]
+    assert line(text, "TELEMETRY['METRIC_ATTRIBUTES']")[1:] == ["orders.placed=channel|shop,", "orders.lost", "set"]
+    assert line(text, "TELEMETRY['UNTRACED_PATHS']")[1:] == ["/internal,", "/livez,", "/readyz", "default"]
+    assert line(text, "TELEMETRY['ACCESS_LOGGER']")[1:] == ["telemetry.access", "default"]
+    settings = json.loads(output(capsys, "--json"))["settings"]
+    assert settings["metrics_path"] == {"value": "/internal", "source": "TELEMETRY['METRICS_PATH']"}
+    assert settings["metric_attributes"]["value"] == {"orders.placed": ["channel", "shop"], "orders.lost": []}
+
+
+def test_version_of_the_resource_wins(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.version=9")
+    assert line(output(capsys), "TELEMETRY['SERVICE_VERSION']")[1:] == ["9", "OTEL_RESOURCE_ATTRIBUTES"]
+    with caplog.at_level("INFO"):
+        announce(TelemetryConfig.from_env(), Project("shop", "1.2.0"), 0)
+    assert caplog.records[-1].__dict__["service.version"] == "9"
+    assert Recording(TelemetryConfig.from_env(), Project("shop", "1.2.0")).describe()["version"] == "9"
+
+
+def test_service_that_records_nothing_is_announced_by_its_name(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("TELEMETRY_MODE", "off")
+    monkeypatch.setattr("telemetry.lifecycle._Process.config", TelemetryConfig.from_env())
+    monkeypatch.setattr("telemetry.lifecycle._Process.recording", None)
+    with caplog.at_level("INFO"):
+        lifecycle.start()
+    assert caplog.records[-1].getMessage() == "Starting user-api server"
 
 
 def test_command_header_masked(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

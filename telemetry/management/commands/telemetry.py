@@ -6,8 +6,10 @@ from typing import Any
 from django.core.management import call_command, get_commands
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from telemetry import lifecycle
 from telemetry.config import TelemetryConfig
 from telemetry.config.report import as_data, as_text
+from telemetry.project_report import rows
 from telemetry.status import read_statuses
 from telemetry.status_report import as_text as status_as_text
 
@@ -43,8 +45,12 @@ class Command(BaseCommand):
             return
         if errors := TelemetryConfig.errors():
             raise CommandError("\n".join(map(str, errors)))
-        config = TelemetryConfig.from_env()
-        self.stdout.write(json.dumps(as_data(config), indent=2) if options["json"] else as_text(config))
+        config = lifecycle.config_of_project(TelemetryConfig.from_env())
+        of_project = rows(lifecycle.project(), config)
+        if options["json"]:
+            self.stdout.write(json.dumps(as_data(config, of_project), indent=2))
+        else:
+            self.stdout.write(as_text(config, of_project))
 
     def _status(self, *, as_json: bool) -> None:
         statuses = read_statuses()
