@@ -17,9 +17,9 @@ from telemetry.tools.audit.stores import Discards, data_points, log_records, spa
 from telemetry.tools.backends import BackendError, Console, Prometheus
 from telemetry.tools.doctor.configuration import (
     Running,
+    chosen,
     effective,
     from_environment,
-    in_mode,
     listening_at,
     otlp_receivers,
     running_service,
@@ -48,7 +48,8 @@ class AuditError(Exception):
 class Audit:
     """What was found out. `unknown` says for each signal without an account why there is none."""
 
-    service: str
+    services: tuple[str, ...]
+    """Whose accounts these are, together."""
     mode: str
     source: str
     """Where the service's counts come from."""
@@ -57,6 +58,8 @@ class Audit:
     unknown: dict[Signal, str] = field(default_factory=dict)
     left_out: dict[Signal, str] = field(default_factory=dict)
     """Signals that are not exported, and why."""
+    choice: str = ""
+    """What is to be said of the service that was chosen."""
 
     def below(self, objective: float) -> list[Signal]:
         """Return the signals of which less than that share is stored, or of metrics less than OF_METRICS allows."""
@@ -78,22 +81,32 @@ def audit(places: Places, seconds: float, environ: Mapping[str, str] = os.enviro
     start = time() - seconds
     try:
         config = from_environment(environ)
-        running = _running(places, config)
+        running, choice = _running(places, config)
     except HopError as error:
         raise AuditError(str(error)) from None
     config, _ = effective(config, running)
     if config.mode == "off":
         raise AuditError("telemetry is off: nothing is recorded; set TELEMETRY_MODE=collector or direct")
     if console := places.console(port_offset(otlp_receivers(config))):
-        return _of_console(console, config, settled)
-    return _Servers(places, config, start, running.status if running else None, settled).audit()
+        found = _of_console(console, config, settled)
+    else:
+        found = _Servers(places, config, start, running.status if running else None, settled).audit()
+    found.choice = choice
+    return found
 
 
-def _running(places: Places, config: TelemetryConfig) -> Running | None:
-    """Return the service that runs at the place given, else in the mode; raise HopError where it does not answer."""
+def _running(places: Places, config: TelemetryConfig) -> tuple[Running | None, str]:
+    """Return the service at the place given, else the one that is meant, and what is to be said of the choice.
+
+    Raises HopError where it runs and does not answer.
+    """
     services = running_services()
-    url = places.given.get("service")
-    return running_service(listening_at(services, url) if url else in_mode(services, config.mode), places.timeout)
+    if url := places.given.get("service"):
+        found = listening_at(services, url)
+        choice = "" if found else f"none of this user's services listens at {url}: the environment says what is audited"
+    else:
+        found, choice = chosen(services, config)
+    return running_service(found, places.timeout), choice
 
 
 class _Servers:
@@ -126,7 +139,8 @@ class _Servers:
         collects = self._config.mode == "collector" and not self._places.left_out("alloy")
         collector = self._ask(lambda server: CollectorCounts(server, window.start)) if collects else None
         discards = self._ask(lambda server: Discards(server, window.start))
-        found = Audit(self._config.service_name, self._config.mode, source, window, left_out=_left_out(self._config))
+        name, mode = self._config.service_name, self._config.mode
+        found = Audit((name,), mode, source, window, left_out=_left_out(self._config))
         for signal in SIGNALS:
             if signal in found.left_out:
                 continue
@@ -198,7 +212,7 @@ class _Servers:
 
 
 def _of_console(console: Console, config: TelemetryConfig, settled: float) -> Audit:
-    """Return the accounts that the console keeps of what it has received, since its start.
+    """Return the accounts that the console keeps of what it has received, since its start, of all services of a mode.
 
     The service's own counts come with a push or a scrape of its metrics: the first ones are waited for.
     """
@@ -216,9 +230,9 @@ def _of_console(console: Console, config: TelemetryConfig, settled: float) -> Au
     reason = f"in {settled:.0f} s no push or scrape brought the console the service's own count"
     window = Window(started, time())
     unknown = dict.fromkeys(uncounted, reason)
-    return Audit(
-        config.service_name, config.mode, "its own metrics in the console", window, accounts, unknown, left_out
-    )  # fmt: skip
+    names = tuple(console.services(config.mode)) or (config.service_name,)
+    source = f"{'their' if len(names) > 1 else 'its'} own metrics in the console"
+    return Audit(names, config.mode, source, window, accounts, unknown, left_out)
 
 
 def _exporter(config: TelemetryConfig, signal: Signal) -> str:

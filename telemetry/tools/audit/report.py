@@ -17,7 +17,8 @@ def report_data(audit: Audit, objective: float) -> dict[str, Any]:
     return {
         "complete": audit.meets(objective),
         "objective": round(objective, 9),
-        "service": audit.service,
+        "services": list(audit.services),
+        "choice": audit.choice or None,
         "mode": audit.mode,
         "counts_from": audit.source,
         "start": audit.window.start,
@@ -32,7 +33,9 @@ def report_text(audit: Audit, objective: float) -> str:
     """Return it for people."""
     start, end = (datetime.fromtimestamp(moment).astimezone() for moment in (audit.window.start, audit.window.end))
     period = f"{start:%Y-%m-%d %H:%M:%S} to {end:%H:%M:%S} ({duration(audit.window.seconds)})"
-    lines = [f"{audit.service}, mode {audit.mode}, {period}, counted by {audit.source}", ""]
+    *others, last = audit.services
+    names = f"{', '.join(others)} and {last} together" if others else last
+    lines = [f"{names}, mode {audit.mode}, {period}, counted by {audit.source}", *filter(None, [audit.choice]), ""]
     for account in audit.accounts:
         lines += _account(account, is_below=account.signal in audit.below(objective / 100))
     lines += [f"{signal:{_SIGNAL_WIDTH}} UNKNOWN: {reason}" for signal, reason in audit.unknown.items()]

@@ -114,6 +114,11 @@ class Console(Backend):
         accounts = {mode: [from_data(one) for one in totals["accounts"]] for mode, totals in answer["modes"].items()}
         return _seconds(answer["started"]), accounts
 
+    def services(self, mode: str) -> list[str]:
+        """Return the names of the services of a mode that have sent something."""
+        answer = self._get("/api/services")["services"]
+        return sorted({one["service"] for one in answer if one["mode"] == mode})
+
     def trace(self, trace_id: str) -> KeptTrace:
         """Return the spans of a trace and the log records that belong to it."""
         answer = self._get(f"/api/traces/{trace_id}", accepted=(_NOT_FOUND,))

@@ -6,8 +6,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from telemetry.config import Mode, Signal, SignalConfig, TelemetryConfig
-from telemetry.config.reader import DEFAULT
+from telemetry.config.reader import derived_from
 from telemetry.config.values import SIGNALS
+from telemetry.lifecycle import config_of_project
 from telemetry.status import ask_status
 from telemetry.tools.doctor.network import Receiver, proxy_between, receivers
 from telemetry.tools.doctor.walk import Finding, HopError, State
@@ -44,7 +45,7 @@ def from_environment(environ: Mapping[str, str]) -> TelemetryConfig:
     if errors := TelemetryConfig.errors(environ):
         names = ", ".join(dict.fromkeys(error.variable for error in errors))
         raise HopError("; ".join(map(str, errors)), f"correct {names}")
-    return TelemetryConfig.from_env(environ)
+    return config_of_project(TelemetryConfig.from_env(environ))
 
 
 def running_service(service: dict[str, Any] | None, timeout: float) -> Running | None:
@@ -54,16 +55,34 @@ def running_service(service: dict[str, Any] | None, timeout: float) -> Running |
     status = ask_status(service, timeout)
     if "signals" not in status:
         raise HopError(
-            f"{service['service']} at {service['address'] or 'no address'} (process {service['run']}) runs, but "
-            f"{status.get('error', 'its exporter has no status')}",
+            f"{described(service)} runs, but {status.get('error', 'its exporter has no status')}",
             "see the service's log; its next request starts an exporter if there is none",
         )
     return Running(status)
 
 
-def in_mode(services: list[dict[str, Any]], mode: Mode) -> dict[str, Any] | None:
-    """Return the first running service in this mode, else the only one that runs, else None."""
-    return next((one for one in services if one["mode"] == mode), services[0] if len(services) == 1 else None)
+def chosen(services: list[dict[str, Any]], config: TelemetryConfig) -> tuple[dict[str, Any] | None, str]:
+    """Return the running service that the configuration means, None for none, and what is to be said of the choice.
+
+    Of those in its mode it is the one of its name. A mode that no variable sets excludes none of that name.
+    """
+    of_mode = [one for one in services if one["mode"] == config.mode]
+    of_name = [one for one in services if one["service"] == config.service_name]
+    named = [one for one in of_name if one in of_mode] or ([] if config.is_set("mode") else of_name)
+    found = named or of_mode or of_name or (services if len(services) == 1 else [])
+    if not found:
+        return None, ""
+    first = min(found, key=lambda one: (not one["address"], one["address"], one["run"]))
+    if len(named) == 1:
+        return first, ""
+    whose = f"{len(named)} services named {config.service_name} run" if named else f"no {config.service_name} runs"
+    there = "" if named and first not in of_mode else f" in mode {config.mode}"
+    return first, f"{whose}{there}: {described(first)} is examined; --service URL chooses another one"
+
+
+def described(service: Mapping[str, Any]) -> str:
+    """Return which of the running services it is."""
+    return f"{service['service']} at {service['address'] or 'no address'} (process {service['run']})"
 
 
 def listening_at(services: list[dict[str, Any]], url: str) -> dict[str, Any] | None:
@@ -94,18 +113,18 @@ def effective(config: TelemetryConfig, running: Running | None) -> tuple[Telemet
     if running is None:
         return config, []
     differences = []
-    if running.mode != config.mode and _is_set(config, "mode"):
+    if running.mode != config.mode and config.is_set("mode"):
         differences.append(f"TELEMETRY_MODE is {running.mode} there, {config.mode} here")
-    if running.service_name != config.service_name and _is_set(config, "service_name"):
+    if running.service_name != config.service_name and config.is_set("service_name"):
         differences.append(f"OTEL_SERVICE_NAME is {running.service_name} there, {config.service_name} here")
     signals: dict[str, Any] = {}
     sources = dict(config.sources)
     for signal in SIGNALS:
         reported, ours = running.signals[signal], getattr(config, signal)
-        signals[signal], difference = _as_reported(signal, ours, reported)
+        signals[signal] = _as_reported(ours, reported)
         # What follows from another mode needs no words of its own.
-        set_here = any(_is_set(config, f"{signal}.{name}") for name in ("exporter", "endpoint", "protocol"))
-        differences += difference if set_here and running.mode == config.mode else []
+        if running.mode == config.mode:
+            differences += _differences(config, signal, signals[signal])
         if signals[signal].endpoint != ours.endpoint:
             sources[f"{signal}.endpoint"] = (
                 f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT (or OTEL_EXPORTER_OTLP_ENDPOINT)"
@@ -114,27 +133,34 @@ def effective(config: TelemetryConfig, running: Running | None) -> tuple[Telemet
     return theirs, differences
 
 
-def _is_set(config: TelemetryConfig, field: str) -> bool:
-    """Whether a variable of this shell sets a value: only then can it differ from the service's."""
-    return config.sources.get(field, DEFAULT) != DEFAULT
-
-
-def _as_reported(signal: Signal, ours: SignalConfig, reported: Mapping[str, Any]) -> tuple[SignalConfig, list[str]]:
-    differences = []
-    if reported["exporter"] != ours.exporter:
-        differences.append(f"OTEL_{signal.upper()}_EXPORTER is {reported['exporter']} there, {ours.exporter} here")
-        ours = replace(ours, exporter=reported["exporter"])
+def _as_reported(ours: SignalConfig, reported: Mapping[str, Any]) -> SignalConfig:
+    theirs = replace(ours, exporter=reported["exporter"], protocol=reported.get("protocol", ours.protocol))
     endpoint = reported.get("destination", ours.endpoint)
-    if endpoint != ours.endpoint:
-        if not differences:
-            differences.append(f"{signal} go to {endpoint} there, {ours.endpoint} here")
-        insecure = urlsplit(endpoint).scheme != "https"
-        ours = replace(ours, endpoint=endpoint, insecure=insecure, headers=())
-    if reported.get("protocol", ours.protocol) != ours.protocol:
-        if not differences:
-            differences.append(f"{signal} leave by {reported['protocol']} there, {ours.protocol} here")
-        ours = replace(ours, protocol=reported["protocol"])
-    return ours, differences
+    if endpoint == ours.endpoint:
+        return theirs
+    return replace(theirs, endpoint=endpoint, insecure=urlsplit(endpoint).scheme != "https", headers=())
+
+
+def _differences(config: TelemetryConfig, signal: Signal, theirs: SignalConfig) -> list[str]:
+    """Return in what of that which this shell itself sets the service differs; one difference explains the others."""
+    ours: SignalConfig = getattr(config, signal)
+    if theirs.exporter != ours.exporter:
+        # An endpoint of the signal's own makes it leave, too.
+        decided = config.is_set(f"{signal}.exporter") or _derived_from_endpoint(config, signal)
+        words = f"OTEL_{signal.upper()}_EXPORTER is {theirs.exporter} there, {ours.exporter} here"
+        return [words] if decided else []
+    if theirs.exporter != "otlp":
+        return []
+    if theirs.endpoint != ours.endpoint and config.is_set(f"{signal}.endpoint"):
+        return [f"{signal} go to {theirs.endpoint} there, {ours.endpoint} here"]
+    if theirs.protocol != ours.protocol and config.is_set(f"{signal}.protocol"):
+        return [f"{signal} leave by {theirs.protocol} there, {ours.protocol} here"]
+    return []
+
+
+def _derived_from_endpoint(config: TelemetryConfig, signal: Signal) -> bool:
+    endpoint = f"{signal}.endpoint"
+    return config.is_set(endpoint) and config.sources[f"{signal}.exporter"] == derived_from(config.sources[endpoint])
 
 
 def signals_of(config: TelemetryConfig) -> dict[Signal, SignalConfig]:
@@ -154,8 +180,11 @@ def _variable(config: TelemetryConfig, signal: Signal) -> str:
     return source if source.startswith("OTEL_") else "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
-def judged(config: TelemetryConfig, differences: list[str]) -> Finding:
-    """Say what is in force, and what in it is probably not meant; raise HopError where nothing is sent at all."""
+def judged(config: TelemetryConfig, differences: list[str], choice: str = "") -> Finding:
+    """Say what is in force, and what in it is probably not meant; raise HopError where nothing is sent at all.
+
+    `choice` is what is to be said of the service that was chosen.
+    """
     if config.mode == "off":
         variable = config.sources.get("mode", "TELEMETRY_MODE")
         raise HopError(
@@ -167,8 +196,7 @@ def judged(config: TelemetryConfig, differences: list[str]) -> Finding:
         ways.setdefault(_way(way), []).append(signal)
     destinations = "; ".join(f"{', '.join(names)} {way}" for way, names in ways.items())
     detail = f"mode {config.mode}: {destinations}"
-    doubts = [*config.warnings, *_proxies(config)]
-    remedies = [*doubts]
+    remedies = [*filter(None, [choice]), *config.warnings, *_proxies(config)]
     if differences:
         remedies.append(f"the service runs with another configuration than this shell's ({'; '.join(differences)})")
     return Finding(detail, State.WARNING if remedies else State.OK, "; ".join(remedies))

@@ -69,16 +69,19 @@ class Doctor:
     def _configure(self) -> Finding:
         config = configuration.from_environment(self._environ)
         services = running_services()
-        self.service = self._places.service(_default_url(config, services))
-        found = configuration.listening_at(services, self.service.base)
+        found, choice = None, ""
+        if "service" not in self._places.given:
+            # One that listens nowhere takes no request.
+            found, choice = configuration.chosen([one for one in services if configuration.ports_of(one)], config)
+        self.service = self._places.service(_default_url(config, found))
+        found = found or configuration.listening_at(services, self.service.base)
         self._running = configuration.running_service(found, self._places.timeout)
         self._config, differences = configuration.effective(config, self._running)
-        return configuration.judged(self._config, differences)
+        return configuration.judged(self._config, differences, choice)
 
 
-def _default_url(config: TelemetryConfig, services: list[dict[str, Any]]) -> str:
-    """Return where the service is likely to be: where one runs in this mode, else at the port of its mode."""
-    found = configuration.in_mode([one for one in services if configuration.ports_of(one)], config.mode)
+def _default_url(config: TelemetryConfig, found: dict[str, Any] | None) -> str:
+    """Return where the service is likely to be: where it runs, else at the port of its mode."""
     if found:
         return f"http://127.0.0.1:{configuration.ports_of(found)[0]}"
     return f"http://127.0.0.1:{_DIRECT_PORT}" if config.mode == "direct" else Service.default_url

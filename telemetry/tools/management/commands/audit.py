@@ -12,7 +12,7 @@ from telemetry.tools.audit.audit import AuditError, audit
 from telemetry.tools.audit.report import report_data, report_text
 from telemetry.tools.doctor.places import KINDS, NONE, Places
 
-_SERVERS = ("alloy", "prometheus", "tempo", "jaeger", "loki", "console")
+_SERVERS = ("service", "alloy", "prometheus", "tempo", "jaeger", "loki", "console")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _MOST_SECONDS = 7 * 86400
 _LEAST_SECONDS = 10
