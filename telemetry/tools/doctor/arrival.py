@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from telemetry.config import TelemetryConfig
 from telemetry.tools.doctor.collector import FILE as ALLOY_FILE
+from telemetry.tools.doctor.configuration import metrics_path
 from telemetry.tools.doctor.service import Followed, Service
 from telemetry.tools.doctor.stores import PROMETHEUS_FILE, LogStore, MetricStore, Scraped, Series, Span, TraceStore
 from telemetry.tools.doctor.walk import Finding, HopError, State, Walk
@@ -31,8 +32,7 @@ def trace(store: TraceStore, followed: Followed, config: TelemetryConfig, walk: 
         found_spans = f"{len(partly)} spans of it, but no server span" if partly else "no span of it"
         raise HopError(
             f"{found_spans} within {walk.wait:g} s",
-            f"see {store.label}'s log; check that {sampler} of the running service records it, and that no tail "
-            f"sampling leaves it out ({ALLOY_FILE})",
+            f"see {store.label}'s log; check that {sampler} of the running service records it{_tail(store, config)}",
         )
     root = next(span for span in found if span.kind.lower() == "server")
     detail = f"{len(found)} spans, {root.name!r} of {root.service}{_after(followed)}"
@@ -54,13 +54,9 @@ def log(store: LogStore, followed: Followed, config: TelemetryConfig, walk: Walk
     if recent:
         raise HopError(
             f"{recent} of {config.service_name} in the last minutes, but none of this trace within {walk.wait:g} s",
-            f"check that trace_id is kept with each record (structured metadata in {store.label}), and OTEL_BLRP_* for "
-            "delays",
+            store.advice.other_trace,
         )
-    raise HopError(
-        f"none of {config.service_name} at all within {walk.wait:g} s",
-        f"see {store.label}'s log, and check its index label service_name (deploy/loki/loki.yaml)",
-    )
+    raise HopError(f"none of {config.service_name} at all within {walk.wait:g} s", store.advice.no_record)
 
 
 def scrape(store: MetricStore, service: Service, config: TelemetryConfig, walk: Walk) -> Finding:
@@ -75,19 +71,19 @@ def scrape(store: MetricStore, service: Service, config: TelemetryConfig, walk: 
     if target:
         return Finding(f"{target.url} is scraped")
     if not found:
-        raise HopError(
-            f"it scrapes nothing that could be {service.base}",
-            f"add the service to scrape_configs in {PROMETHEUS_FILE} (docs/signals.md has the block to copy)",
-        )
+        remedy = store.advice.target.format(url=f"{service.base}{metrics_path()}")
+        raise HopError(f"it scrapes nothing that could be {service.base}", remedy)
     remedies = {
-        "401": "give it METRICS_TOKEN as the credentials of `authorization`",
+        "401": store.advice.token,
         "404": "set TELEMETRY_MODE=direct for the service",
-        "refused": "correct host and port of the target",
-        "no such host": "correct the name of the target",
+        "refused": f"correct host and port {store.advice.address}",
+        "no such host": f"correct the name {store.advice.address}",  # Prometheus'; those of Python are the console's
+        "Name or service not known": f"correct the name {store.advice.address}",
+        "name resolution": f"correct the name {store.advice.address}",
     }
     error = found[0].error or "not scraped yet"
     remedy = next((remedy for sign, remedy in remedies.items() if sign in error), "see the error")
-    raise HopError(f"{found[0].url} is down: {error}", f"{remedy} in {PROMETHEUS_FILE}")
+    raise HopError(f"{found[0].url} is down: {error}", remedy)
 
 
 def _likely(targets: list[Scraped], service: Service, name: str) -> list[Scraped]:
@@ -96,11 +92,12 @@ def _likely(targets: list[Scraped], service: Service, name: str) -> list[Scraped
     found = []
     for target in targets:
         parts = urlsplit(target.url)
-        if parts.path == "/metrics" and (parts.netloc == wanted.netloc or name in (parts.hostname or "")):
+        if parts.path == metrics_path() and (parts.netloc == wanted.netloc or name in (parts.hostname or "")):
             found.append(target)
     if found:
         return found
-    return [one for one in targets if urlsplit(one.url).port == wanted.port and urlsplit(one.url).path == "/metrics"]
+    places = [(one, urlsplit(one.url)) for one in targets]
+    return [one for one, place in places if (place.port, place.path) == (wanted.port, metrics_path())]
 
 
 def sample(store: MetricStore, before: Series, followed: Followed, config: TelemetryConfig, walk: Walk) -> Finding:
@@ -121,18 +118,18 @@ def sample(store: MetricStore, before: Series, followed: Followed, config: Telem
     if latest:
         what, remedy = (
             "its counts of requests did not change",
-            "OTEL_METRIC_EXPORT_INTERVAL" if pushed else "scrape_interval",
+            "OTEL_METRIC_EXPORT_INTERVAL" if pushed else store.advice.interval,
         )
         raise HopError(f"{what} within {walk.wait:g} s", f"compare {remedy} with --wait, and see {store.label}'s log")
     wanted = f'service_name="{config.service_name}", export_mode="{config.mode}"'
     where = ALLOY_FILE if pushed else PROMETHEUS_FILE
     raise HopError(
         f"no request is counted with {wanted} within {walk.wait:g} s",
-        f"check that the resource's attributes become labels ({where}, docs/signals.md), and see {store.label}'s log",
+        store.advice.no_count.format(file=where),
     )
 
 
-def exemplar(store: MetricStore, followed: Followed, walk: Walk) -> Finding:
+def exemplar(store: MetricStore, followed: Followed, config: TelemetryConfig, walk: Walk) -> Finding:
     """Wait for an exemplar that links to the request's trace, or to that of a later one."""
     store.check_exemplars()
     others: set[str] = set()
@@ -144,14 +141,22 @@ def exemplar(store: MetricStore, followed: Followed, walk: Walk) -> Finding:
         return bool(found)
 
     if not walk.until(ours):
+        pushed = config.metrics.exporter == "otlp"
+        needed = store.advice.pushed_exemplar if pushed else store.advice.scraped_exemplar
         raise HopError(
             f"none since the request within {walk.wait:g} s",
-            "set OTEL_METRICS_EXEMPLAR_FILTER=trace_based for the service; Alloy's remote write needs send_exemplars "
-            f"({ALLOY_FILE}), a scrape the OpenMetrics format",
+            f"set OTEL_METRICS_EXEMPLAR_FILTER=trace_based for the service{needed}",
         )
     if followed.trace_id in others:
         return Finding("one links to the trace of the request")
     return Finding("one links to the trace of a later request, which replaced it")
+
+
+def _tail(store: TraceStore, config: TelemetryConfig) -> str:
+    """Return the part of a remedy that is about the collector, where there is one that may sample."""
+    if config.mode != "collector" or store.advice.keeps_all:
+        return ""
+    return f", and that no tail sampling leaves it out ({ALLOY_FILE})"
 
 
 def _after(followed: Followed) -> str:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from telemetry.config import Mode, Signal, SignalConfig, TelemetryConfig
 from telemetry.config.reader import derived_from
 from telemetry.config.values import SIGNALS
-from telemetry.lifecycle import config_of_project
+from telemetry.lifecycle import config_of_project, project
 from telemetry.status import ask_status
 from telemetry.tools.doctor.network import Receiver, proxy_between, receivers
 from telemetry.tools.doctor.walk import Finding, HopError, State
@@ -163,6 +163,11 @@ def _derived_from_endpoint(config: TelemetryConfig, signal: Signal) -> bool:
     return config.is_set(endpoint) and config.sources[f"{signal}.exporter"] == derived_from(config.sources[endpoint])
 
 
+def metrics_path() -> str:
+    """Return where the service is scraped, as the project's settings say."""
+    return project().metrics_path or "/metrics"
+
+
 def signals_of(config: TelemetryConfig) -> dict[Signal, SignalConfig]:
     """Return how each signal leaves."""
     return {"traces": config.traces, "metrics": config.metrics, "logs": config.logs}
@@ -205,7 +210,7 @@ def judged(config: TelemetryConfig, differences: list[str], choice: str = "") ->
 def _way(config: SignalConfig) -> str:
     if config.exporter == "otlp":
         return f"to {config.endpoint} ({config.protocol})"
-    return {"prometheus": "at /metrics", "console": "to standard output", "none": "nowhere"}[config.exporter]
+    return {"prometheus": f"at {metrics_path()}", "console": "to standard output", "none": "nowhere"}[config.exporter]
 
 
 def _proxies(config: TelemetryConfig) -> list[str]:

@@ -5,7 +5,7 @@ from functools import partial
 from telemetry.config import Signal, SignalConfig, TelemetryConfig
 from telemetry.tools.doctor import arrival, collector, exports, grafana, network, service
 from telemetry.tools.doctor.collector import Counters
-from telemetry.tools.doctor.configuration import Running, otlp_receivers, signals_of
+from telemetry.tools.doctor.configuration import Running, metrics_path, otlp_receivers, signals_of
 from telemetry.tools.doctor.network import Receiver
 from telemetry.tools.doctor.places import Places
 from telemetry.tools.doctor.service import Followed, Service
@@ -110,8 +110,8 @@ class Course:
     def _leave(self, signal: Signal, way: SignalConfig, reached: dict[Signal, Result], alive: Result) -> Result:
         """Check that a signal leaves the process."""
         if signal == "metrics" and self._scraped:
-            check = partial(service.exposition, self._service, self._config)
-            return self._walk.hop("metrics", "/metrics", check, [alive])
+            check = partial(service.exposition, self._service, self._config, self._stores.token_advice)
+            return self._walk.hop("metrics", metrics_path(), check, [alive])
         if signal not in reached:
             return self._walk.leave_out("otlp", signal, f"OTEL_{signal.upper()}_EXPORTER is {way.exporter}")
         check = partial(exports.export, signal, way, self._config.service_name, self._places.timeout)
@@ -172,7 +172,7 @@ class Course:
         elif self._followed and not followed.recorded and config.exemplar_filter == "trace_based":
             walk.leave_out("exemplar", store.label, "its trace is sampled out")
         else:
-            walk.hop("exemplar", store.label, partial(arrival.exemplar, store, followed, walk), [counted])
+            walk.hop("exemplar", store.label, partial(arrival.exemplar, store, followed, config, walk), [counted])
 
     def _check_grafana(self) -> None:
         if self._console or self._places.left_out("grafana"):

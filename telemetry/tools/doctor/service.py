@@ -21,7 +21,7 @@ from telemetry.config import TelemetryConfig
 from telemetry.recording.sampling import build_sampler
 from telemetry.tools.backends import Backend
 from telemetry.tools.backends.http import Answer
-from telemetry.tools.doctor.configuration import Running
+from telemetry.tools.doctor.configuration import Running, metrics_path
 from telemetry.tools.doctor.walk import Finding, HopError, State
 
 #: Reads one record that does not exist: a request with a route, a query and a problem document, that writes nothing.
@@ -96,15 +96,15 @@ def _last_error(reported: Any) -> str:
     return f"{error.get('reason', 'failing')} {error.get('detail', '')}".strip()
 
 
-def exposition(service: Service, config: TelemetryConfig) -> Finding:
-    """Ask `/metrics` as Prometheus would."""
+def exposition(service: Service, config: TelemetryConfig, token_advice: str) -> Finding:
+    """Ask for the metrics as Prometheus would; `token_advice` is how to give it the token."""
     headers = {"Accept": "application/openmetrics-text"}
     if config.metrics_token:
         headers["Authorization"] = f"Bearer {config.metrics_token}"
-    answer = replace(service, headers=headers).get("/metrics", accepted=_ANY)
+    answer = replace(service, headers=headers).get(metrics_path(), accepted=_ANY)
     remedies = {
         _NOT_FOUND: "start the service with TELEMETRY_MODE=direct and OTEL_METRICS_EXPORTER unset or prometheus",
-        _UNAUTHORIZED: "give this shell and Prometheus (`authorization` in its file) the service's METRICS_TOKEN",
+        _UNAUTHORIZED: f"give this shell the service's METRICS_TOKEN, and {token_advice}",
     }
     if answer.status in _ANY:
         raise HopError(f"HTTP {answer.status}", remedies.get(answer.status, "see the service's log"))

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from telemetry.config import TelemetryConfig
 from telemetry.tools.backends import BackendError, Console, Jaeger, Loki, Prometheus, Tempo
+from telemetry.tools.doctor.collector import FILE as ALLOY_FILE
 from telemetry.tools.doctor.places import Places
 from telemetry.tools.doctor.walk import HopError
 
@@ -19,6 +20,57 @@ _MARGIN = 60.0
 _RECENT = 600.0
 
 PROMETHEUS_FILE = "deploy/prometheus/prometheus.yml"
+
+_LOKI_FILE = "deploy/loki/loki.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What to look at where something did not arrive; with servers of their own it is in their files."""
+
+    target: str
+    """How a service is scraped that is not; {url} is that of its metrics."""
+    token: str
+    """How to give METRICS_TOKEN to what scrapes."""
+    address: str
+    """Where a target's host and port are."""
+    interval: str
+    """What decides how often is scraped."""
+    other_trace: str
+    """Why a record may be there, and not found by its trace."""
+    no_record: str
+    no_count: str
+    """For no count of requests; {file} is where labels are made of attributes."""
+    pushed_exemplar: str
+    """What exemplars need beside OTEL_METRICS_EXEMPLAR_FILTER."""
+    scraped_exemplar: str
+    keeps_all: bool = False
+    """Whether no collector that samples is in between."""
+
+
+_SERVERS = Advice(
+    target=f"add the service to scrape_configs in {PROMETHEUS_FILE} (docs/signals.md has the block to copy)",
+    token=f"give Prometheus METRICS_TOKEN as the credentials of `authorization` in {PROMETHEUS_FILE}",
+    address=f"of the target in {PROMETHEUS_FILE}",
+    interval="scrape_interval",
+    other_trace="check that trace_id is kept with each record (Loki's structured metadata), and OTEL_BLRP_* for delays",
+    no_record=f"see Loki's log, and check its index label service_name ({_LOKI_FILE})",
+    no_count="check that the resource's attributes become labels ({file}, docs/signals.md), and see Prometheus' log",
+    pushed_exemplar=f"; Alloy's remote write needs send_exemplars ({ALLOY_FILE})",
+    scraped_exemplar="; a scrape needs the OpenMetrics format",
+)
+_CONSOLE = Advice(
+    target="start the console with manage.py console --scrape NAME={url}",
+    token="give the console METRICS_TOKEN in a file, --scrape-token-file",  # noqa: S106
+    address="in the console's --scrape",
+    interval="--scrape-interval of the console",
+    other_trace="check OTEL_BLRP_* of the service for delays",
+    no_record="see its page /logs, and the status of the service: manage.py telemetry --status",
+    no_count="see its page /metrics, and the status of the service: manage.py telemetry --status",
+    pushed_exemplar="",
+    scraped_exemplar="",
+    keeps_all=True,
+)
 
 Series = Mapping[tuple[tuple[str, str], ...], float]
 
@@ -46,6 +98,10 @@ class Store(Protocol):
     @property
     def base(self) -> str:
         """Its address."""
+
+    @property
+    def advice(self) -> Advice:
+        """What to look at where something did not arrive."""
 
     def check_ready(self) -> None:
         """Raise BackendError unless it is ready."""
@@ -99,6 +155,8 @@ class MetricStore(Store, Protocol):
 class Traces:
     """Tempo or Jaeger."""
 
+    advice = _SERVERS
+
     def __init__(self, backend: Tempo | Jaeger) -> None:
         self._backend = backend
         self.label = backend.name
@@ -113,6 +171,8 @@ class Traces:
 
 class LokiLogs:
     """Loki."""
+
+    advice = _SERVERS
 
     def __init__(self, loki: Loki, service: str) -> None:
         self._loki = loki
@@ -133,6 +193,8 @@ class LokiLogs:
 
 class PrometheusMetrics:
     """Prometheus."""
+
+    advice = _SERVERS
 
     def __init__(self, prometheus: Prometheus, service: str, mode: str) -> None:
         self._prometheus = prometheus
@@ -179,6 +241,8 @@ class PrometheusMetrics:
 
 class ConsoleStores:
     """The embedded console, which stands in for all of them."""
+
+    advice = _CONSOLE
 
     def __init__(self, console: Console, service: str, mode: str, *, scraped: bool) -> None:
         self._console = console
@@ -235,6 +299,11 @@ class Stores:
     traces: TraceStore | None
     logs: LogStore | None
     metrics: MetricStore | None
+
+    @property
+    def token_advice(self) -> str:
+        """How to give METRICS_TOKEN to what scrapes."""
+        return self.metrics.advice.token if self.metrics else _SERVERS.token
 
     @classmethod
     def of(cls, places: Places, config: TelemetryConfig, console: Console | None) -> "Stores":
