@@ -37,6 +37,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
         if options["window"] and not options["audit"]:
             raise CommandError("--window belongs to --audit")
+        if options["status"] and options["audit"]:
+            raise CommandError("--status and --audit exclude each other")
         if options["audit"]:
             self._audit(options)
             return

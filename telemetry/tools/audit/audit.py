@@ -60,6 +60,8 @@ class Audit:
     """Signals that are not exported, and why."""
     choice: str = ""
     """What is to be said of the service that was chosen."""
+    is_whole: bool = False
+    """Whether it covers all that the console has counted, whatever time was asked for."""
 
     def below(self, objective: float) -> list[Signal]:
         """Return the signals of which less than that share is stored, or of metrics less than OF_METRICS allows."""
@@ -232,7 +234,7 @@ def _of_console(console: Console, config: TelemetryConfig, settled: float) -> Au
     unknown = dict.fromkeys(uncounted, reason)
     names = tuple(console.services(config.mode)) or (config.service_name,)
     source = f"{'their' if len(names) > 1 else 'its'} own metrics in the console"
-    return Audit(names, config.mode, source, window, accounts, unknown, left_out)
+    return Audit(names, config.mode, source, window, accounts, unknown, left_out, is_whole=True)
 
 
 def _exporter(config: TelemetryConfig, signal: Signal) -> str:

@@ -33,9 +33,7 @@ def main() -> int:
         metavar="FILE",
         help=f"a Locust file (.py), or one with a request on each line: {ACCEPTED}",
     )
-    parser.add_argument(
-        "--probe", default="/", metavar="PATH", help="what shows that it is up, with a Locust file (%(default)s)"
-    )
+    parser.add_argument("--probe", metavar="PATH", help="what shows that it is up, with a Locust file (/)")
     parser.add_argument("--gunicorn", default="", metavar="FILE", help="your gunicorn configuration")
     parser.add_argument(
         "--gunicorn-options", default="", metavar="OPTIONS", help="such as '--worker-class gthread --threads 4'"
@@ -69,10 +67,13 @@ def main() -> int:
         parser.error(str(error))
 
 
-def _asked(path: Path, probe: str) -> tuple[list[Request], str]:
+def _asked(path: Path, probe: str | None) -> tuple[list[Request], str]:
     """Return the requests of a file, or what single questions ask and the Locust file; raises RequestsError."""
     if path.suffix != ".py":
+        if probe is not None:
+            raise RequestsError("--probe belongs to a Locust file; else the first GET shows that it is up")
         return read_requests(path), ""
+    probe = "/" if probe is None else probe
     if not probe.startswith("/"):
         raise RequestsError(f"--probe is {probe!r}; expected a path that begins with /")
     # In a process of its own: Locust patches the standard library.

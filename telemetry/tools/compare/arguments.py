@@ -2,15 +2,23 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from telemetry.tools.compare.options import DEFAULT_SCENARIOS, LOSS_KINDS, SCENARIOS, Backends, Options
+from telemetry.tools.compare.options import DEFAULT_SCENARIOS, LOSS_KINDS, SCENARIOS, Backends, Options, Scenario
 from telemetry.tools.compare.setups.collectors import alloy_binary
 from telemetry.tools.compare.setups.route import DEFAULT_VARIANTS, QUICK_VARIANTS, VARIANTS
 from telemetry.tools.compare.targets import TargetError, check_target
 
 _URLS = ("prometheus", "tempo", "loki", "jaeger")
+_USED_BY: dict[str, tuple[Scenario, ...]] = {
+    "faults": ("loss",),
+    "outage": ("loss",),
+    "postgres": ("conditions",),
+    "keep_data": ("cost", "conditions"),
+}
+"""The scenarios without which an option has no effect."""
 
 
 class UsageError(Exception):
@@ -98,13 +106,18 @@ def options_of(given: dict[str, Any], program: str) -> Options:
     quick, publish = given["quick"], given.get("publish", False)
     if quick and publish:
         raise UsageError("--quick and --publish exclude each other")
+    if publish and given["scenarios"] is not DEFAULT_SCENARIOS:
+        raise UsageError("--publish and --scenarios exclude each other: all are published")
     if given["alloy"] and given["collector"] == "none":
         raise UsageError("--alloy and --collector none exclude each other")
+    _check_scenarios(given, SCENARIOS if publish else given["scenarios"])
     if not given["allow_remote"]:
         _check_targets(given)
     backends = Backends(**{name: given.get(name, "") for name in Backends.__slots__})
     variants = _variants(given["variants"], quick=quick, backends=backends)
     _check_backends(backends, variants, given.get("service_port", 0))
+    if backends.given and given["alloy"]:
+        raise UsageError("--alloy and given backends exclude each other: what is before them, --otlp, is the collector")
     try:
         collector = str(alloy_binary(given["alloy"])) if given["alloy"] else given["collector"]
     except FileNotFoundError as error:
@@ -134,6 +147,28 @@ def options_of(given: dict[str, Any], program: str) -> Options:
     )
 
 
+def check_merge(given: dict[str, Any]) -> None:
+    """Raise UsageError where `--merge`, which measures nothing, is given with an option of a measurement."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    add_service_arguments(parser)
+    defaults = vars(parser.parse_args([]))
+    others = [_option(name) for name, value in defaults.items() if name != "merge" and given[name] != value]
+    if others:
+        raise UsageError(f"--merge measures nothing: leave out {', '.join(others)}")
+
+
+def _check_scenarios(given: dict[str, Any], scenarios: Sequence[Scenario]) -> None:
+    for name, users in _USED_BY.items():
+        is_given = given.get(name) and given[name] is not LOSS_KINDS
+        if is_given and not set(users) & set(scenarios):
+            raise UsageError(f"{_option(name)} belongs to --scenarios {' or '.join(users)}")
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
 def _variants(given: list[str] | None, *, quick: bool, backends: Backends) -> list[str]:
     """Return the set-ups to compare: of those that were not named only what is installed."""
     missing = {key: one.upstream.missing for key, one in VARIANTS.items() if one.upstream and one.upstream.missing}
@@ -153,6 +188,8 @@ def _check_backends(backends: Backends, variants: list[str], service_port: int) 
         raise UsageError(
             "--prometheus, --loki and one of --tempo and --jaeger belong together: all signals are counted"
         )
+    if not backends.given and (backends.otlp or backends.otlp_traces):
+        raise UsageError("--otlp and --otlp-traces belong to the backends behind them: --prometheus, --loki, ...")
     if backends.given and any(key.startswith("direct") for key in variants) and not service_port:
         raise UsageError("--service-port is missing: a Prometheus scrapes the service where its configuration says")
 

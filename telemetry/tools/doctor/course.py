@@ -93,7 +93,11 @@ class Course:
 
     def _check_collector(self) -> Result | None:
         """Return the hop of the collector, None where none is asked."""
-        if self._config.mode != "collector" or self._console:
+        if self._console:
+            return None
+        if self._config.mode != "collector":
+            if "alloy" in self._places.options and not self._places.left_out("alloy"):
+                self._walk.leave_out("collector", "Alloy", f"not on the way in mode {self._config.mode}")
             return None
         if self._places.left_out("alloy"):
             return self._walk.leave_out("collector", "Alloy", "left out (--alloy none)")

@@ -27,6 +27,13 @@ _TRACES = ("tempo", "jaeger")
 _SERVERS = ("alloy", "prometheus", "tempo", "jaeger", "loki", "grafana")
 
 
+def described(name: str) -> str:
+    """Return what the help says of the option for a server."""
+    kind = KINDS[name]
+    default = f"{kind.variable}, else {kind.default_url}"
+    return f"where {kind.name} is ({default}{'' if name == 'service' else f'; {NONE}: not there'})"
+
+
 @dataclass(frozen=True, slots=True)
 class Places:
     """The URLs given, by name of the server; those that are not given have their defaults."""
@@ -35,17 +42,28 @@ class Places:
     timeout: float
     grafana_login: tuple[str, str] | None = field(default=None, repr=False)
     """User and password of a Grafana whose URL has none."""
+    options: frozenset[str] = frozenset()
+    """The names of those that options give, not variables."""
 
     @classmethod
     def read(
         cls, options: Mapping[str, str | None], timeout: float, environ: Mapping[str, str] = os.environ
     ) -> "Places":
-        """Read options and variables; raises ValueError with one line for an invalid URL."""
+        """Read options and variables; raises ValueError with one line for an invalid URL, or what has no effect.
+
+        An option for a server wins over the variable of the console, which would stand in for it.
+        """
+        named = [name for name in _SERVERS if options.get(name) not in {None, NONE}]
+        with_console = options.get("console") not in {None, NONE}
+        if named and with_console:
+            raise ValueError(f"--console stands in for all servers: --{' and --'.join(named)} would have no effect")
+        if named:
+            environ = {name: value for name, value in environ.items() if name != Console.variable}
         given = {}
         for name, kind in KINDS.items():
             option, variable = options.get(name), environ.get(kind.variable, "").strip()
             url = option or variable
-            if url and url != NONE:
+            if url and (url != NONE or name == "service"):  # there is always one
                 try:
                     kind(url)
                 except ValueError as error:
@@ -54,7 +72,7 @@ class Places:
                 given[name] = url
         password = environ.get(Grafana.password_variable, "")
         login = (environ.get(Grafana.user_variable, "").strip() or "admin", password) if password else None
-        return cls(given, timeout, login)
+        return cls(given, timeout, login, frozenset(name for name in given if options.get(name)))
 
     def left_out(self, name: str) -> bool:
         """Whether there is no such server."""

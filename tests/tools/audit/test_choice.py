@@ -1,9 +1,11 @@
 """Of several running services the one that is meant is audited, and the report names what its figures are of."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 
 from telemetry.tools.audit.audit import Audit, audit
 from telemetry.tools.audit.report import report_data, report_text
@@ -50,6 +52,7 @@ def test_header_names_all_whose_figures_they_are(monkeypatch: pytest.MonkeyPatch
     head = report_text(found, 99.9).splitlines()[0]
     assert head.startswith("greeter, user-api and user-api-worker together, mode collector, ")
     assert head.endswith(", counted by their own metrics in the console")
+    assert found.is_whole
     assert report_data(found, 0.999)["services"] == ["greeter", "user-api", "user-api-worker"]
 
 
@@ -68,3 +71,16 @@ def test_service_that_is_given_is_audited(monkeypatch: pytest.MonkeyPatch) -> No
     assert (asked, found.choice) == ([SECOND["address"]], "")
     asked, found = audited(monkeypatch, [SECOND, USER_API], {"service": "http://localhost:7"}, ["user-api"])
     assert (asked, "listens at http://localhost:7: the environment says" in found.choice) == ([], True)
+
+
+def test_window_that_has_no_effect_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("telemetry.tools.audit.audit.running_services", list)
+    monkeypatch.setattr("telemetry.tools.management.commands.audit.audit", partial(audit, settled=0))
+    monkeypatch.setenv("TELEMETRY_MODE", "collector")
+    said = "audit: --window has no effect: the console counts since its start\n"
+    with Console(grpc_port=0, http_port=0, api_port=0) as console:
+        post(f"{console.http_endpoint}/v1/traces", traces(many_ids(1)))
+        for arguments, expected in ((["--window=1h"], said), ([], "")):
+            with pytest.raises(SystemExit):
+                call_command("audit", f"--console={console.url}", "--json", *arguments)
+            assert capsys.readouterr().err == expected

@@ -20,6 +20,13 @@ from tests.tools.compare.conftest import Ended
         (("--set", "NONSENSE"), "invalid value 'NONSENSE'; expected NAME=VALUE"),
         (("--variants", "elsewhere"), "invalid choice: 'elsewhere'"),
         (("--quick", "--publish"), "--quick and --publish exclude each other"),
+        (("--scenarios", "cost", "--publish"), "--publish and --scenarios exclude each other"),
+        (("--scenarios", "cost", "--faults", "calm"), "--faults belongs to --scenarios loss"),
+        (("--scenarios", "cost", "--outage", "9"), "--outage belongs to --scenarios loss"),
+        (("--postgres", "postgres://u@127.0.0.1/db"), "--postgres belongs to --scenarios conditions"),
+        (("--scenarios", "scale", "--keep-data"), "--keep-data belongs to --scenarios cost or conditions"),
+        (("--otlp", "127.0.0.1:4317"), "--otlp and --otlp-traces belong to the backends behind them"),
+        (("--merge", "a.json", "--quick", "--rate", "9"), "measures nothing: leave out --output, --quick, --rate"),
     ],
 )
 def test_command_line_that_cannot_be_is_refused(

@@ -90,6 +90,12 @@ def test_command_line_without_requests_is_refused(tmp_path: Path) -> None:
     assert "Traceback" not in ended.stderr
 
 
+def test_probe_without_a_locust_file_is_refused(tmp_path: Path) -> None:
+    ended = in_its_folder(tmp_path / "none.sqlite3", "-m", "telemetry.tools.compare", *NAMED, "--probe", "/customers")
+    assert ended.returncode == 2
+    assert "--probe belongs to a Locust file; else the first GET shows that it is up" in ended.stderr
+
+
 def test_database_that_is_not_there_is_named(tmp_path: Path) -> None:
     ended = in_its_folder(tmp_path / "none.sqlite3", "-m", "telemetry.tools.compare", *NAMED, *SHORT)
     assert ended.returncode == 2

@@ -122,6 +122,15 @@ def test_assistant_reads_what_a_running_console_keeps(console: Console, tmp_path
     assert converse(session, *ports(console), errors=tmp_path / "errors") == ""
 
 
+def test_options_of_a_console_of_its_own_have_no_effect_on_a_running_one(console: Console, tmp_path: Path) -> None:
+    async def session(client: Client) -> None:
+        await ask(client, "list_services")
+
+    given = ["--scrape", "direct=http://127.0.0.1:1/metrics", "--allow-faults"]
+    printed = converse(session, *ports(console), *given, errors=tmp_path / "errors")
+    assert printed == f"--scrape, --allow-faults: without effect on the console that runs at {console.url}\n"
+
+
 def test_answers_are_bounded(console: Console, tmp_path: Path) -> None:
     large = traces([(TRACE_ID, ids[1]) for ids in many_ids(300)], attributes=attributes({"a": "x" * 500}))
     assert post(f"{console.http_endpoint}/v1/traces", large).status == 200

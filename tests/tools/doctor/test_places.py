@@ -91,6 +91,29 @@ def test_option_wins() -> None:
     assert (found.url("tempo"), found.url("loki")) == ("http://two:2", "http://loki:1")
 
 
+@pytest.mark.parametrize(
+    ("options", "environ", "message"),
+    [
+        (
+            {"console": "http://a:1", "tempo": "http://b:2", "loki": "http://c:3", "jaeger": "none"},
+            {},
+            "--console stands in for all servers: --tempo and --loki would have no effect",
+        ),
+        ({"service": "none"}, {}, "--service: invalid URL 'none'"),
+        ({}, {"TELEMETRY_SERVICE_URL": "none"}, "TELEMETRY_SERVICE_URL: invalid URL 'none'"),
+    ],
+)
+def test_what_has_no_effect_is_refused(options: dict[str, str], environ: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Places.read(options, 1.0, environ)
+
+
+def test_option_of_a_server_wins_over_the_variable_of_the_console() -> None:
+    environ = {"TELEMETRY_CONSOLE_URL": "http://127.0.0.1:1"}
+    assert Places.read({"tempo": "http://127.0.0.1:2"}, 1.0, environ).console() is None
+    assert Places.read({"tempo": "none"}, 1.0, environ).console() is not None
+
+
 def test_traces_of_one_given() -> None:
     assert isinstance(places(jaeger="http://127.0.0.1:1").traces(), Jaeger)
     assert isinstance(places(tempo="http://127.0.0.1:1").traces(), Tempo)

@@ -298,7 +298,9 @@ def test_scraped_service_is_down(scraped: Pair) -> None:
     servers.answers["prometheus"] |= {"/api/v1/targets": success({"activeTargets": [target]}), "/api/v1/query": NOTHING}
     with servers.serve() as urls:
         places = {"prometheus": urls["prometheus"], "tempo": "none", "loki": "none", "grafana": "none"}
+        places["alloy"] = urls["alloy"]
         found = diagnose({**scraped.places, **places, "console": "none", "jaeger": "none"}, scraped.env, wait=0.5)
     assert found.failed == ["scrape Prometheus"], found.text
+    assert found.hop("collector")["detail"] == "not on the way in mode direct"
     assert found.hop("scrape")["detail"] == f"{url} is down: {error}"
     assert found.hop("scrape")["remedy"] == "correct host and port of the target in deploy/prometheus/prometheus.yml"

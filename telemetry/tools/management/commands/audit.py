@@ -10,10 +10,11 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from telemetry.tools.audit.audit import AuditError, audit
 from telemetry.tools.audit.report import report_data, report_text
-from telemetry.tools.doctor.places import KINDS, NONE, Places
+from telemetry.tools.doctor.places import NONE, Places, described
 
-_SERVERS = ("service", "alloy", "prometheus", "tempo", "jaeger", "loki", "console")
+_SERVERS = ("service", "prometheus", "tempo", "jaeger", "loki", "console")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_WINDOW = 3600.0
 _MOST_SECONDS = 7 * 86400
 _LEAST_SECONDS = 10
 
@@ -30,16 +31,13 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """The command's options."""
-        parser.add_argument(
-            "--window", type=window, default=3600.0, metavar="TIME", help="such as 15m, 1h, 2d (1h); a console: all"
-        )
+        parser.add_argument("--window", type=window, metavar="TIME", help="such as 15m, 1h, 2d (1h); a console: all")
         parser.add_argument(
             "--objective", type=_percentage, default=99.9, metavar="PERCENT", help="what is complete (%(default)s)"
         )
+        parser.add_argument("--alloy", choices=(NONE,), help="there is no Alloy whose counts Prometheus has")
         for name in _SERVERS:
-            kind = KINDS[name]
-            default = f"{kind.variable}, else {Places({}, 0).url(name)}"
-            parser.add_argument(f"--{name}", metavar="URL", help=f"where {kind.name} is ({default}; {NONE}: not there)")
+            parser.add_argument(f"--{name}", metavar="URL", help=described(name))
         parser.add_argument(
             "--timeout", type=float, default=30.0, metavar="SECONDS", help="for each question (%(default)s)"
         )
@@ -48,15 +46,17 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:
         """Audit, print, and end with the exit code."""
         try:
-            places = Places.read({name: options[name] for name in _SERVERS}, options["timeout"])
+            places = Places.read({name: options[name] for name in (*_SERVERS, "alloy")}, options["timeout"])
         except ValueError as error:
             print(f"audit: {error}", file=sys.stderr)
             sys.exit(2)
         try:
-            found = audit(places, options["window"])
+            found = audit(places, _WINDOW if options["window"] is None else options["window"])
         except AuditError as error:
             print(f"audit: {error}", file=sys.stderr)
             sys.exit(1)
+        if found.is_whole and options["window"] is not None:
+            print("audit: --window has no effect: the console counts since its start", file=sys.stderr)
         objective = options["objective"]
         if options["json"]:
             print(json.dumps(report_data(found, objective / 100), indent=2))

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from telemetry.tools.compare.arguments import UsageError, add_arguments, add_service_arguments, options_of
+from telemetry.tools.compare.arguments import UsageError, add_arguments, add_service_arguments, check_merge, options_of
 from telemetry.tools.compare.program import ProgramError, check_packages, run
 from telemetry.tools.compare.setups.project import Project
 
@@ -32,10 +32,11 @@ class Command(BaseCommand):
 
     def handle(self, **given: Any) -> None:
         """Run, write the report and end with the verdict."""
-        if given["merge"]:
-            self._merge(given["merge"])
-            return
         try:
+            if given["merge"]:
+                check_merge(given)
+                self._merge(given["merge"])
+                return
             check_packages(given)
             code = run(options_of(given, "manage.py"), Project())
         except (UsageError, ProgramError) as error:

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from django.core.management.base import CommandParser, OutputWrapper
     from mcp.server import MCPServer
 
+_SCRAPE_SECONDS = 5.0
 _PORTS = {"grpc_port": 4317, "http_port": 4318, "api_port": 3000}
+_OF_ITS_OWN = {"--scrape": "scrape", "--allow-faults": "allow_faults"}
 
 
 class Command(BaseCommand):
@@ -47,7 +49,7 @@ class Command(BaseCommand):
             metavar="NAME=URL",
             help="Prometheus endpoints to scrape, e.g. direct=http://127.0.0.1:8081/metrics",
         )
-        parser.add_argument("--scrape-interval", type=float, default=5.0, metavar="SECONDS", help="(%(default)s)")
+        parser.add_argument("--scrape-interval", type=float, metavar="SECONDS", help=f"({_SCRAPE_SECONDS})")
         parser.add_argument(
             "--scrape-token-file", type=Path, metavar="PATH", help="a file with the bearer token of the scrape targets"
         )
@@ -80,6 +82,7 @@ class Command(BaseCommand):
             console.start()
         except PortError as error:
             if serve and not options["files"] and _answers(console.url):
+                self._name_unused(console.url, options)
                 serve(console.url).run()
                 return
             option = f"--{error.parameter.replace('_', '-')}"
@@ -95,6 +98,12 @@ class Command(BaseCommand):
                 stopped.wait()
         finally:
             console.stop()
+
+    def _name_unused(self, url: str, options: dict[str, Any]) -> None:
+        """Say which options would be those of a console of its own."""
+        given = [name for name, is_given in _OF_ITS_OWN.items() if options[is_given]]
+        if given:
+            self.stderr.write(f"{', '.join(given)}: without effect on the console that runs at {url}")
 
     def _read(self, console: Console, files: list[Path]) -> None:
         if files:
@@ -145,13 +154,17 @@ def _collect_rarely() -> None:
 def _console(options: dict[str, Any]) -> Console:
     offset = options["port_offset"]
     ports: dict[str, Any] = {name: options[name] + offset if options[name] else 0 for name in _PORTS}
-    token = _token(options["scrape_token_file"])
+    interval, file = options["scrape_interval"], options["scrape_token_file"]
+    for name, value in (("--scrape-interval", interval), ("--scrape-token-file", file)):
+        if value is not None and not options["scrape"]:
+            raise CommandError(f"{name} belongs to --scrape")
+    token = _token(file)
     try:
         return Console(
             host=options["host"],
             **ports,
             scrape_targets=[_target(text, token) for text in options["scrape"]],
-            scrape_interval=options["scrape_interval"],
+            scrape_interval=_SCRAPE_SECONDS if interval is None else interval,
             allow_faults=options["allow_faults"],
         )
     except ValueError as error:

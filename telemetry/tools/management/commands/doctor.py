@@ -11,7 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from telemetry.tools.doctor.doctor import Doctor
-from telemetry.tools.doctor.places import KINDS, NONE, Places
+from telemetry.tools.doctor.places import KINDS, Places, described
 from telemetry.tools.doctor.report import as_data, passed
 from telemetry.tools.doctor.screen import Screen
 from telemetry.tools.doctor.service import PATH
@@ -33,9 +33,8 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """The command's options."""
-        for name, kind in KINDS.items():
-            default = f"{kind.variable}, else {Places({}, 0).url(name)}"
-            parser.add_argument(f"--{name}", metavar="URL", help=f"where {kind.name} is ({default}; {NONE}: not there)")
+        for name in KINDS:
+            parser.add_argument(f"--{name}", metavar="URL", help=described(name))
         parser.add_argument("--path", default=PATH, help="what to request; it should write nothing (%(default)s)")
         parser.add_argument(
             "--wait", type=_seconds, metavar="SECONDS", help="how long things may take to arrive (by the configuration)"
