@@ -75,7 +75,11 @@ def chosen(services: list[dict[str, Any]], config: TelemetryConfig) -> tuple[dic
     first = min(found, key=lambda one: (not one["address"], one["address"], one["run"]))
     if len(named) == 1:
         return first, ""
-    whose = f"{len(named)} services named {config.service_name} run" if named else f"no {config.service_name} runs"
+    whose = (
+        f"{len(named)} services named {config.service_name} run"
+        if named
+        else f"no service named {config.service_name} runs"
+    )
     there = "" if named and first not in of_mode else f" in mode {config.mode}"
     return first, f"{whose}{there}: {described(first)} is examined; --service URL chooses another one"
 

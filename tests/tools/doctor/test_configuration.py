@@ -45,12 +45,27 @@ def test_service_of_this_project_is_examined(
     ("services", "environ", "expected", "said"),
     [
         ([SECOND, *DEMO], {}, COLLECTOR, "2 services named user-api run in mode collector: user-api at "),
-        ([*HOPS, DIRECT], {"TELEMETRY_MODE": "collector"}, GREETER, "no user-api runs in mode collector: greeter at "),
-        ([*HOPS, COLLECTOR], {"TELEMETRY_MODE": "direct"}, COLLECTOR, "no user-api runs in mode direct: user-api at "),
+        (
+            [*HOPS, DIRECT],
+            {"TELEMETRY_MODE": "collector"},
+            GREETER,
+            "no service named user-api runs in mode collector: greeter at ",
+        ),
+        (
+            [*HOPS, COLLECTOR],
+            {"TELEMETRY_MODE": "direct"},
+            COLLECTOR,
+            "no service named user-api runs in mode direct: user-api at ",
+        ),
         ([DIRECT, {**DIRECT, "address": "x:1"}], {}, DIRECT, "2 services named user-api run: user-api at http"),
-        ([WORKER], {}, WORKER, "no user-api runs in mode collector: user-api-worker at no address (process 0) is "),
+        (
+            [WORKER],
+            {},
+            WORKER,
+            "no service named user-api runs in mode collector: user-api-worker at no address (process 0) is ",
+        ),
     ],
-)  # fmt: skip
+)
 def test_choice_that_is_none_of_the_names_is_said(
     services: list[dict[str, Any]], environ: dict[str, str], expected: dict[str, Any], said: str
 ) -> None:
