@@ -5,7 +5,12 @@ from typing import Any
 import pytest
 
 from telemetry.config import Mode, TelemetryConfig
-from telemetry.tools.doctor.configuration import Running, chosen, effective, from_environment
+from telemetry.project import Project
+from telemetry.tools.doctor.configuration import Running, chosen, effective, from_environment, judged
+from telemetry.tools.doctor.doctor import Doctor
+from telemetry.tools.doctor.places import Places
+from telemetry.tools.doctor.walk import Walk
+from tests.tools.doctor.conftest import Quiet
 
 
 def service(name: str, mode: Mode, address: str) -> dict[str, Any]:
@@ -84,6 +89,34 @@ def running(config: TelemetryConfig) -> Running:
         signals[name] = {"exporter": way.exporter, **sent}
     status = {"mode": config.mode, "service": config.service_name, "version": "1", "signals": signals}
     return Running(status)
+
+
+@pytest.mark.parametrize(
+    ("services", "given", "url", "warned"),
+    [
+        (DEMO, {}, "http://127.0.0.1:8080", False),
+        ([SECOND, *DEMO], {}, "http://127.0.0.1:8080", True),
+        ([SECOND, *DEMO], {"service": "http://127.0.0.1:9080"}, "http://127.0.0.1:9080", False),
+        ([WORKER], {}, "http://127.0.0.1:8080", False),  # it takes no request: the default
+    ],
+)
+def test_doctor_asks_the_chosen_one(
+    monkeypatch: pytest.MonkeyPatch, services: list[dict[str, Any]], given: dict[str, str], url: str, *, warned: bool
+) -> None:
+    walk = Walk(Quiet())
+    doctor = Doctor(Places(given, 1.0), walk, "/", environ={})
+    monkeypatch.setattr("telemetry.tools.doctor.doctor.running_services", lambda: services)
+    monkeypatch.setattr("telemetry.tools.doctor.configuration.running_service", lambda *_: None)
+    monkeypatch.setattr("telemetry.tools.doctor.doctor.Course.run", lambda _: None)
+    doctor.run()
+    assert doctor.service
+    assert doctor.service.base == url
+    assert ("--service URL chooses" in walk.results[0].remedy) is warned
+
+
+def test_place_of_the_metrics_is_the_project_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("telemetry.lifecycle._Process.project", Project("shop", metrics_path="/internal"))
+    assert "metrics at /internal" in judged(from_environment({"TELEMETRY_MODE": "direct"}), []).detail
 
 
 ELSEWHERE = {
