@@ -294,6 +294,20 @@ def test_span_without_valid_ids_is_rejected(console: Console, trace_id: str, spa
     assert console.store.mode("collector").spans == 1
 
 
+@pytest.mark.parametrize("name", ["traceId", "spanId", "parentSpanId"])
+@pytest.mark.parametrize("value", ["ab cd", " abcd", "abcd\n", "ab\tcd", "abc", "a bcd", "\u0661\u0661", "0x", "--"])
+def test_ids_in_json_are_hexadecimal_digits_alone(console: Console, name: str, value: str) -> None:
+    span = {"traceId": TRACE_ID, "spanId": SPAN_ID, name: value}
+    body = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}).encode()
+    answer = post(console.http_endpoint + "/v1/traces", body, JSON)
+    assert answer.status == 400
+    assert f"{name} is {value!r}; expected hexadecimal digits" in answer.json["message"]
+    link = {"links": [{"traceId": "ab cd" * 8, "spanId": SPAN_ID}], "traceId": TRACE_ID, "spanId": SPAN_ID}
+    body = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [link]}]}]}).encode()
+    assert post(console.http_endpoint + "/v1/traces", body, JSON).status == 400
+    assert console.store.totals() == {}
+
+
 def test_base64_ids_in_json_are_no_hexadecimal_ids(console: Console) -> None:
     span = {"traceId": base64.b64encode(bytes.fromhex(TRACE_ID)).decode(), "spanId": SPAN_ID}
     body = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}).encode()

@@ -8,6 +8,7 @@ import gzip
 import io
 import json
 import math
+import re
 import zlib
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -23,6 +24,8 @@ from telemetry.tools.console.receiving.receiver import Receiver, Refusal
 #: Each one takes up to 500 bytes once it is decoded.
 _MOST_OBJECTS = 100_000
 _ID_FIELDS = frozenset({"traceId", "spanId", "parentSpanId"})
+#: `bytes.fromhex` takes blanks between the digits, too.
+_HEXADECIMAL = re.compile("(?:[0-9a-fA-F]{2})*")
 
 
 def json_to_protobuf(signal: Signal, data: bytes, most_objects: int = _MOST_OBJECTS) -> bytes:
@@ -50,10 +53,9 @@ def _ids_to_base64(item: dict[str, Any]) -> dict[str, Any]:
     # Attributes cannot be mistaken for ids: their keys are values in OTLP's JSON ({"key": ..., "value": ...}).
     for name in _ID_FIELDS & item.keys():
         if isinstance(item[name], str):
-            try:
-                item[name] = base64.b64encode(bytes.fromhex(item[name])).decode("ascii")
-            except ValueError:
-                raise ValueError(f"{name} is {item[name][:64]!r}; expected hexadecimal digits") from None
+            if not _HEXADECIMAL.fullmatch(item[name]):
+                raise ValueError(f"{name} is {item[name][:64]!r}; expected hexadecimal digits, two for each byte")
+            item[name] = base64.b64encode(bytes.fromhex(item[name])).decode("ascii")
     return item
 
 
