@@ -10,13 +10,14 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 from wsgiref.types import StartResponse, WSGIEnvironment
 
+from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.core.handlers.wsgi import WSGIRequest
-from django.http import Http404, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
+from django.http import Http404, HttpResponse, HttpResponseBase, HttpResponseNotAllowed, UnreadablePostError
 from django.http.request import split_domain_port
 from django.urls.resolvers import get_resolver
 
 from telemetry.tools.console.asking.parameters import ParameterError
-from telemetry.tools.console.pages.rendering import error, error_page
+from telemetry.tools.console.pages.rendering import JSON, error, error_page
 
 if TYPE_CHECKING:
     from telemetry.tools.console.server import Console
@@ -49,11 +50,14 @@ class ConsoleApplication:
         response = self._respond(environ)
         for name, value in _SECURITY_HEADERS.items():
             response.headers.setdefault(name, value)
-        start_response(f"{response.status_code} {response.reason_phrase}", list(response.items()))
-        if environ["REQUEST_METHOD"] == "HEAD":
-            return []
+        is_head = environ["REQUEST_METHOD"] == "HEAD"
         # Not the response itself: its close() would send request_finished to the other site's code.
-        return [response.content] if isinstance(response, HttpResponse) else iter(response)
+        body: Iterable[bytes] = [response.content] if isinstance(response, HttpResponse) else iter(response)
+        if is_head or isinstance(response, HttpResponse):
+            # Without it the connection would be closed, and of an answer to HEAD the end of a body would be sent.
+            response.headers["Content-Length"] = str(sum(map(len, body)))
+        start_response(f"{response.status_code} {response.reason_phrase}", list(response.items()))
+        return [] if is_head else body
 
     def _respond(self, environ: WSGIEnvironment) -> HttpResponseBase:
         host, method = environ.get("HTTP_HOST", ""), environ["REQUEST_METHOD"]
@@ -63,18 +67,26 @@ class ConsoleApplication:
         origin = environ.get("HTTP_ORIGIN", f"http://{host}")
         if method not in _SAFE_METHODS and origin.lower() != f"http://{host}".lower():
             return error(403, f"Origin is {origin!r}; expected http://{host}")
-        request = WSGIRequest(environ)
+        # Bodies are JSON in UTF-8, whatever their type says: Python's other encodings are not all for texts.
+        return self._answer(WSGIRequest({**environ, "CONTENT_TYPE": JSON}), method)
+
+    def _answer(self, request: WSGIRequest, method: str) -> HttpResponseBase:
         try:
             match = get_resolver("telemetry.tools.console.urls").resolve(request.path_info)
             response: HttpResponseBase = match.func(request, self._console, **match.kwargs)
         except ParameterError as bad:
             return error_page(request, 400, str(bad), parameter=bad.parameter, value=bad.value, expected=bad.expected)
+        except BadRequest as bad:
+            return error_page(request, 400, str(bad))
+        except (SuspiciousOperation, UnreadablePostError) as bad:
+            _logger.debug("%s %s refused: %s", method, request.path_info, bad)
+            return error_page(request, 400, "the request is too large, or cannot be read to its end")
         except Http404 as missing:
             # A resolver's Http404 holds a list of patterns, a view's a sentence.
             text = missing.args[0] if missing.args and isinstance(missing.args[0], str) else "no such page; start at /"
             return error_page(request, 404, text)
         except Exception:
-            _logger.exception("%s %s failed", method, environ["PATH_INFO"])
+            _logger.exception("%s %s failed", method, request.path_info)
             return error(500, "the console failed; its log has the reason")
         if isinstance(response, HttpResponseNotAllowed):
             allowed = response.headers["Allow"]

@@ -259,7 +259,7 @@ def faults(request: HttpRequest, console: Console) -> HttpResponse:
     if request.method == "PUT":
         try:
             console.receiver.faults = Faults.from_json(json.loads(request.read(_LONGEST_FAULTS)))
-        except ValueError as bad:
+        except (ValueError, RecursionError) as bad:
             return error(400, str(bad))
     elif request.method == "DELETE":
         console.receiver.faults = Faults()

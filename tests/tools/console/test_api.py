@@ -1,15 +1,20 @@
 """The JSON API, over HTTP."""
 
+import http.client
 import json
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
-from django.conf import settings
+from django.conf import settings as process_settings
+from django.core.exceptions import DisallowedRedirect, RequestDataTooBig, TooManyFieldsSent
+from django.http import UnreadablePostError
 from django.urls import get_urlconf
 
 from telemetry.tools.console.receiving.faults import Faults
 from telemetry.tools.console.server import Console
+from telemetry.tools.console.storage.store import Store
 from tests.tools.console.client import (
     JSON,
     SPAN_ID,
@@ -199,9 +204,60 @@ def test_other_method_is_refused(console: Console) -> None:
     assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
 
 
-def test_head_has_no_body(console: Console) -> None:
-    answer = request(console.url + "/api/summary", "HEAD")
-    assert (answer.status, answer.body) == (200, b"")
+@pytest.mark.parametrize(
+    "path", ["/", "/api/openapi.json", "/api/save", "/assets/console.css", "/find?q=x", "/no-page"]
+)
+def test_head_has_the_length_of_a_body_and_leaves_the_connection_open(filled: Console, path: str) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", filled.api_port, timeout=10)
+    for method in ("HEAD", "HEAD", "GET"):
+        connection.request(method, path)
+        answer = connection.getresponse()
+        length, body = answer.headers["Content-Length"], answer.read()
+        if method == "HEAD":
+            assert (body, answer.headers["Transfer-Encoding"]) == (b"", None)
+            assert (connection.sock is not None, answer.headers["Connection"]) == (True, None)
+            assert int(length) > 0 or path.startswith("/find")
+        else:
+            # A download is sent as it is made.
+            assert length == (None if path == "/api/save" else str(len(body)))
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/traces", "/find", "/api/", "/api/summary", "/api/faults", f"/traces/{TRACE_ID}"]
+)
+@pytest.mark.parametrize("query", ["a&" * 2000, "q=" + "%F0%9F%98%80" * 5000, "=&" * 200])
+def test_address_that_is_too_long_is_a_bad_request(console: Console, path: str, query: str) -> None:
+    answer = request(f"{console.url}{path}?{query}")
+    assert answer.status == 400
+    assert "Traceback" not in answer.body.decode()
+    assert len(answer.json["error"]["message"]) < 2000
+    if query[0] == "a":
+        assert answer.json["error"]["message"] == "the address has more than 100 parameters"
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "utf-16", "hex", "idna", "punycode", "\xe9", "none"])
+def test_addresses_are_read_as_utf_8(console: Console, charset: str) -> None:
+    headers = {"Content-Type": f"text/plain; charset={charset}"}
+    assert request(f"{console.url}/api/traces?q=%C3%A9%FF", headers=headers).json == {"traces": []}
+
+
+def test_settings_of_the_process_do_not_bound_addresses(console: Console, settings: Any) -> None:
+    settings.DATA_UPLOAD_MAX_NUMBER_FIELDS = 1
+    assert request(f"{console.url}/api/traces?limit=1&q=x").status == 200
+
+
+@pytest.mark.parametrize(
+    "error", [TooManyFieldsSent("x"), RequestDataTooBig("x"), DisallowedRedirect("x"), UnreadablePostError("x")]
+)
+def test_request_that_django_refuses_is_a_bad_request(
+    console: Console, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr(Store, "senders", Mock(side_effect=error))
+    for path in ("/modes", "/api/services"):
+        answer = request(console.url + path)
+        assert answer.status == 400
+        assert answer.json["error"]["message"] == "the request is too large, or cannot be read to its end"
 
 
 def test_numbers_that_json_lacks_are_texts(console: Console) -> None:
@@ -281,6 +337,10 @@ def test_bad_faults_are_reported(faulty: Console, data: object) -> None:
     assert faulty.receiver.faults == Faults()
 
 
+def test_deeply_nested_faults_are_reported(faulty: Console) -> None:
+    assert request(faulty.url + "/api/faults", "PUT", b"[" * 9_000, {"Content-Type": JSON}).status == 400
+
+
 def test_write_from_another_site_is_refused(faulty: Console) -> None:
     assert send_json(faulty, "PUT", {}, Origin="http://evil.example").status == 403
     assert send_json(faulty, "PUT", {}, Origin=faulty.url).status == 200
@@ -292,7 +352,7 @@ def test_scrape_on_demand_returns_the_targets(console: Console) -> None:
 
 
 def test_console_leaves_the_process_settings_alone(console: Console) -> None:
-    before = settings.ROOT_URLCONF, get_urlconf()
+    before = process_settings.ROOT_URLCONF, get_urlconf()
     get(console, "/api/summary")
-    assert (settings.ROOT_URLCONF, get_urlconf()) == before
-    assert settings.ROOT_URLCONF != "telemetry.tools.console.urls"
+    assert (process_settings.ROOT_URLCONF, get_urlconf()) == before
+    assert process_settings.ROOT_URLCONF != "telemetry.tools.console.urls"

@@ -228,6 +228,15 @@ def test_other_method_is_refused(console: Console, method: str) -> None:
     assert (answer.status, answer.headers["allow"]) == (405, "POST")
 
 
+def test_head_is_refused_without_a_body(console: Console) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", console.http_port, timeout=10)
+    for method, status in (("HEAD", 405), ("POST", 200)):
+        connection.request(method, "/v1/traces", b"" if method == "POST" else None, {"Content-Type": PROTOBUF})
+        answer = connection.getresponse()
+        assert (answer.status, answer.read()) == (status, b"")
+    connection.close()
+
+
 @pytest.mark.parametrize("path", ["/", "/v1/profiles", "/v1/traces/", "/v1/TRACES"])
 def test_other_path_is_not_found(console: Console, path: str) -> None:
     answer = post(console.http_endpoint + path, b"")

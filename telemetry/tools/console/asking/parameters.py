@@ -5,7 +5,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from urllib.parse import parse_qs
 
+from django.core.exceptions import BadRequest
 from django.http import HttpRequest
 
 from telemetry.tools.console.asking.search import LOG_FIELDS, TRACE_FIELDS, Query, QueryError, label_term, parse, term
@@ -18,6 +20,8 @@ LOGS = (*LOG_FIELDS, "trace_id", "q", "skip", "limit")
 WINDOWS = {"1": "1 min", "5": "5 min", "15": "15 min", "30": "30 min"}
 
 _MOST_SKIPPED = 1_000_000
+_MOST_PARAMETERS = 100
+_LONGEST_SHOWN = 500
 _INTEGER = re.compile(r"[0-9]{1,10}")
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")
 
@@ -31,23 +35,27 @@ class ParameterError(ValueError):
     expected: str
 
     def __str__(self) -> str:
-        return f"{self.parameter} is {self.value!r}; expected {self.expected}"
+        value = self.value if len(self.value) <= _LONGEST_SHOWN else f"{self.value[:_LONGEST_SHOWN]}..."
+        return f"{self.parameter} is {value!r}; expected {self.expected}"
 
 
 class Parameters:
-    """A request's query parameters: among `names`, given once; with `blank`, as in forms, an empty value means none."""
+    """A request's query parameters: among `names`, given once; with `blank`, as in forms, an empty value means none.
+
+    Raises ParameterError or BadRequest.
+    """
 
     def __init__(self, request: HttpRequest, *names: str, blank: bool = False) -> None:
         #: The parameters that are set, as they were sent.
         self.given: dict[str, str] = {}
-        for name, values in request.GET.lists():
+        for name, values in _query_of(request).items():
             if blank and values == [""]:
                 continue
             if name not in names:
-                raise ParameterError(name, str(values[-1]), f"the parameters {', '.join(names) or '(none)'}")
+                raise ParameterError(name, values[-1], f"the parameters {', '.join(names) or '(none)'}")
             if len(values) > 1:
-                raise ParameterError(name, ", ".join(map(str, values)), "one value")
-            self.given[name] = str(values[0])
+                raise ParameterError(name, ", ".join(values), "one value")
+            self.given[name] = values[0]
 
     def text(self, name: str) -> str | None:
         """A text, None if absent; an empty one is an error."""
@@ -91,6 +99,17 @@ class Parameters:
     def trace_id(self) -> str | None:
         """The trace id in lower-case hex, None if absent."""
         return checked_trace_id(self.given["trace_id"]) if "trace_id" in self.given else None
+
+
+def _query_of(request: HttpRequest) -> dict[str, list[str]]:
+    """The parameters in the address, always in UTF-8, whatever type the request names; raises BadRequest."""
+    # Not `request.GET`, which has the bounds of the process's settings.
+    raw: str = request.META.get("QUERY_STRING", "")
+    text = raw.encode("latin-1", "replace").decode(errors="replace")
+    try:
+        return parse_qs(text, keep_blank_values=True, errors="replace", max_num_fields=_MOST_PARAMETERS)
+    except ValueError:
+        raise BadRequest(f"the address has more than {_MOST_PARAMETERS} parameters") from None
 
 
 def _checked(name: str, value: str, read: Callable[[str], Any]) -> Any:

@@ -34,6 +34,7 @@ LOG_FIELDS = {
 STATUSES = ("ok", "error", "failed", "2xx", "3xx", "4xx", "5xx")
 
 _MOST_TERMS = 20
+_LONGEST_QUERY = 4000
 _TERM = re.compile(
     r"""(?:(?P<name>[^\s"=<>!]+)(?P<operator>!=|>=|<=|=|>|<))?(?P<value>"(?:[^"\\]|\\.)*"(?=\s|$)|\S+)"""
 )
@@ -64,6 +65,8 @@ class Term:
 
 def parse(text: str, make: Callable[[str, str, str], Term] | None = None) -> tuple[Term, ...]:
     """Read the terms of a query, each made by `term` or `make`; raises QueryError."""
+    if len(text) > _LONGEST_QUERY:
+        raise QueryError(f"at most {_LONGEST_QUERY} characters")
     terms = []
     for found in _TERM.finditer(text):
         value = found["value"]

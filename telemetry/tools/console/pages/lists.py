@@ -91,8 +91,11 @@ def _scatter(summaries: list[TraceSummary]) -> Chart:
 @require_safe
 def find(request: HttpRequest, _console: Console) -> HttpResponse:
     """Redirect to the trace whose id is in the text, in any form, or else to the traces that match it as a filter."""
-    text = (Parameters(request, "q", blank=True).text("q") or "").strip()
+    parameters = Parameters(request, "q", blank=True)
+    text = (parameters.text("q") or "").strip()
     found = _TRACE_ID.search(text.lower()) or _TRACE_ID.search(text.lower().replace("-", ""))
+    if found is None:
+        parameters.query(TRACE_FIELDS)  # what cannot be read is reported here, and not carried on in an address
     return HttpResponseRedirect(f"/traces/{found[0]}" if found else with_query("/traces", q=text))
 
 

@@ -23,9 +23,9 @@ from telemetry.tools.console.pages import formats
 from telemetry.tools.console.storage.records import SEVERITIES
 from telemetry.tools.console.storage.traces import SORTS
 
+JSON = "application/json"
 OTLP_LINES = "application/x-ndjson"
 
-_JSON = "application/json"
 _IN_PATH = re.compile(r"<\w+:(\w+)>")
 
 
@@ -59,7 +59,7 @@ ENDPOINTS: list[Endpoint] = []
 
 
 def endpoint(
-    route: str, summary: str, parameters: tuple[str, ...] = (), content_type: str = _JSON
+    route: str, summary: str, parameters: tuple[str, ...] = (), content_type: str = JSON
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Make an endpoint of a function of console, parameters and what is in the path, which answers a JSON object."""
 
@@ -104,9 +104,9 @@ _PARAMETERS = {name: {"description": text, "schema": schema} for name, (text, sc
 
 def operation(each: Endpoint) -> dict[str, Any]:
     """The endpoint in an OpenAPI document."""
-    answers = {"200": (each.summary, each.content_type), "400": ("a bad parameter", _JSON)}
+    answers = {"200": (each.summary, each.content_type), "400": ("a bad parameter", JSON)}
     if each.in_path:
-        answers["404"] = ("nothing of it is kept", _JSON)
+        answers["404"] = ("nothing of it is kept", JSON)
     places = dict.fromkeys(each.parameters, "query") | dict.fromkeys(each.in_path, "path")
     parameters = [
         {"name": name, "in": place, "required": place == "path", **_PARAMETERS[name]} for name, place in places.items()

@@ -85,7 +85,7 @@ class OtlpHttpApplication:
         body = compact_json(json_format.MessageToDict(message)) if is_json else message.SerializeToString()
         headers += [("Content-Type", JSON if is_json else PROTOBUF), ("Content-Length", str(len(body)))]
         start_response(f"{status} {responses.get(status, 'Refused')}", headers)
-        return [body]
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
     def _answer(self, environ: WSGIEnvironment, content_type: str) -> Any:
         signal = self._signals.get(environ["PATH_INFO"])
