@@ -21,6 +21,7 @@ from prometheus_client.samples import Exemplar, Sample
 from telemetry.tools.console.application import ConsoleApplication
 from telemetry.tools.console.receiving.ingest import SIGNALS
 from telemetry.tools.console.server import Console
+from telemetry.tools.console.storage.retention import Limits
 from tests.tools.console.client import SPAN_ID, TRACE_ID
 
 STARTS = (
@@ -35,8 +36,8 @@ NOW = time.time_ns()
 class Site:
     """A console without sockets."""
 
-    def __init__(self) -> None:
-        console = Console()
+    def __init__(self, limits: Limits | None = None) -> None:
+        console = Console(limits=limits or Limits())
         self.store, self.receiver = console.store, console.receiver
         self._application = ConsoleApplication(console)
 

@@ -247,11 +247,23 @@ def _may_match(term: Term) -> Callable[[bytes], bool]:
     name, value = term.name.encode(), term.value.encode()
     if term.number is None and term.value not in {"true", "false"}:
         return lambda raw: value in raw and name in raw
-    # An attribute whose value is a truth value, a number or a list.
-    not_text = re.compile(re.escape(name) + rb"\x12..?[\x10\x18\x21\x2a]", re.DOTALL).search
     if term.operator not in {"=", "!="}:
-        return lambda raw: not_text(raw) is not None
-    return lambda raw: not_text(raw) is not None or (value in raw and name in raw)
+        return lambda raw: _has_no_text(raw, name)
+    return lambda raw: (value in raw and name in raw) or _has_no_text(raw, name)
+
+
+#: What follows the name of an attribute whose value is a truth value, a number or a list.
+_NO_TEXT = re.compile(rb"\x12..?[\x10\x18\x21\x2a]", re.DOTALL)
+
+
+def _has_no_text(raw: bytes, name: bytes) -> bool:
+    # Not one pattern with the name, which `re` would keep, whatever its length, after the search.
+    end, length = raw.find(name), len(name)
+    while end >= 0:
+        if _NO_TEXT.match(raw, end + length):
+            return True
+        end = raw.find(name, end + 1)
+    return False
 
 
 def _holds_text(text: str) -> Check:

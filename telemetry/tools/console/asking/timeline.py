@@ -1,13 +1,14 @@
 """One metric over time, received or scraped: increases or values in equal steps, interpolated between points."""
 
 import math
+import threading
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from itertools import pairwise
 from operator import attrgetter
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from telemetry.exposition.names import label_value
 from telemetry.tools.console.receiving.values import size_of
@@ -144,11 +145,40 @@ def _gain(before: _State | None, after: _State | None, start: float, first_ns: i
     return after.counts if began_now else None
 
 
-#: What was asked for, by series and time, which a page that renews itself asks for again.
-_remembered: dict[tuple[Series, int], _State] = {}
-_MOST_REMEMBERED = 6000
-#: What has more buckets, or exemplars with larger attributes (bytes in memory), is not remembered.
-_MOST_REMEMBERED_BUCKETS, _LARGEST = 50, 1000
+#: What a state takes for each bucket and exemplar, and beyond them (measured on CPython 3.11; bytes in memory).
+_BUCKET, _EXEMPLAR, _STATE = 80, 300, 600
+
+
+class Memory:
+    """What was asked for, by series and time, which a page that renews itself asks for again. Thread-safe.
+
+    It is gone with its series, and all of it when it would exceed `most_bytes`, of which the states of series that are
+    gone are a part until then. A state of more than `largest` bytes is not remembered.
+    """
+
+    def __init__(self, most_bytes: int = 24 << 20, largest: int = 8 << 10) -> None:
+        self._most_bytes, self._largest = most_bytes, largest
+        self._lock = threading.Lock()
+        self._states: MutableMapping[Series, dict[int, _State]] = WeakKeyDictionary()
+        self.bytes = 0
+
+    def get(self, series: Series, time_ns: int) -> _State | None:
+        with self._lock:
+            return self._states.get(series, {}).get(time_ns)
+
+    def put(self, series: Series, time_ns: int, state: _State) -> None:
+        attributes = [each.attributes for each in state.exemplars]
+        size = _STATE + _BUCKET * len(state.counts.bounds) + _EXEMPLAR * len(attributes) + size_of(attributes)
+        if size > self._largest:
+            return
+        with self._lock:
+            if self.bytes + size > self._most_bytes:
+                self._states, self.bytes = WeakKeyDictionary(), 0
+            self.bytes += size
+            self._states.setdefault(series, {})[time_ns] = state
+
+
+_memory = Memory()
 
 
 class _CountedSeries:
@@ -160,11 +190,12 @@ class _CountedSeries:
         self._points = [(_bound(series), points) for series, points in group[:MOST_BUCKETS]]
         self._longest = max((points for _, points in self._points), key=len)
         self.last_ns = self._longest[-1].time_ns
-        self._state = cache(self._decoded)
+        #: By their index. A cached method would refer to its object, so that no one else frees what it holds.
+        self._known: dict[int, _State] = {}
 
     def at(self, time_ns: int) -> _State | None:
         """The state at a time in nanoseconds since the epoch; None before the first and after the last point."""
-        if remembered := _remembered.get((self._series, time_ns)):
+        if remembered := _memory.get(self._series, time_ns):
             return remembered
         after = bisect_right(self._longest, time_ns, key=attrgetter("time_ns"))
         if after == 0 or (after == len(self._longest) and self.last_ns < time_ns):
@@ -177,12 +208,13 @@ class _CountedSeries:
         if right.counts.total >= counts.total:
             counts = buckets.between(counts, right.counts, (time_ns - begin_ns) / (end_ns - begin_ns))
         state = _State(counts, right.since_ns, [*left.exemplars, *right.exemplars])
-        attributes = [each.attributes for each in state.exemplars]
-        if len(counts.bounds) <= _MOST_REMEMBERED_BUCKETS and size_of(attributes) <= _LARGEST:
-            if len(_remembered) >= _MOST_REMEMBERED:
-                _remembered.clear()
-            _remembered[self._series, time_ns] = state
+        _memory.put(self._series, time_ns, state)
         return state
+
+    def _state(self, index: int) -> _State:
+        if index not in self._known:
+            self._known[index] = self._decoded(index)
+        return self._known[index]
 
     def _decoded(self, index: int) -> _State:
         newest = self._longest[index]

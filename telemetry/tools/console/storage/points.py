@@ -53,7 +53,7 @@ class Instrument:
         return _SHAPES.get(self.type, "gauge")
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Series:
     """The points of one metric with the same attributes and origin (None of a scrape).
 
