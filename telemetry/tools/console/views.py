@@ -8,7 +8,7 @@ OTLP's JSON.
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict, is_dataclass
 from itertools import chain
 from typing import Any
 
@@ -34,6 +34,8 @@ from telemetry.tools.console.storage.traces import SORTS, Trace, summarize
 
 Json = dict[str, Any]
 
+#: Types of which an answer has most; those that are derived from them have rules of their own.
+_AS_THEY_ARE = frozenset({str, int, bool, type(None)})
 _NULL_IF_EMPTY = ("_id", "event_name")
 _SAVED_TRACES, _SAVED_LOGS = (*TRACE_FIELDS, "trace_id", "q"), (*LOG_FIELDS, "trace_id", "q")
 _LISTED = 50
@@ -45,6 +47,8 @@ _LONGEST_FAULTS = 10_000
 
 def as_json(value: Any) -> Any:
     """The value as JSON has it, at any depth."""
+    if type(value) in _AS_THEY_ARE:
+        return value
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, Resource):
@@ -52,7 +56,7 @@ def as_json(value: Any) -> Any:
     elif hasattr(value, "_asdict"):
         value = value._asdict()
     if is_dataclass(value):
-        return dict(_member(field.name, getattr(value, field.name)) for field in fields(value))
+        return dict(_member(name, getattr(value, name)) for name in value.__dataclass_fields__)
     if isinstance(value, dict):
         return {key: as_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set):

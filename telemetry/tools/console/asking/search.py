@@ -15,7 +15,15 @@ from operator import attrgetter
 from typing import Any
 
 from telemetry.tools.console.receiving.values import PlainValue, plain_value
-from telemetry.tools.console.storage.records import SEVERITIES, STATUS_ERROR, LogRecord, Origin, StoredLog, StoredSpan
+from telemetry.tools.console.storage.records import (
+    SEVERITIES,
+    STATUS_ERROR,
+    LogRecord,
+    Origin,
+    StoredLog,
+    StoredSpan,
+    hex_ids,
+)
 from telemetry.tools.console.storage.retention import affordable
 from telemetry.tools.console.storage.store import Store
 from telemetry.tools.console.storage.traces import SORTS, Trace, has_failed, root_of
@@ -290,7 +298,9 @@ def linking_to(trace_id: str, linking: Iterable[StoredSpan], limit: int) -> list
     """Those of the spans, which have links, that are of other traces and have one to this trace."""
     needle = bytes.fromhex(trace_id)
     spans = (span for span in linking if needle in span.raw and span.trace_id != needle)
-    linked = (span for span in spans if any(link.trace_id == trace_id for link in span.decode().links))
+    linked = (
+        span for span in spans if any(link.trace_id == needle and hex_ids(link)[0] for link in span.message().links)
+    )
     return list(islice(linked, limit))
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from telemetry.tools.console.asking.timeline import Grid, Track
 from telemetry.tools.console.pages.formats import BYTES, in_unit, number, time_of_day
@@ -31,10 +31,14 @@ def ordered(modes: Iterable[str]) -> list[str]:
     return [mode for mode in MODES if mode in known] + sorted(known - set(MODES))
 
 
-def colour_of(mode: str, modes: Iterable[str]) -> int:
-    """The number of a mode's colour; a mode that is not among `modes` has the first one after the service's."""
-    known = ordered({*MODES, *modes})
-    return known.index(mode) % _COLOURS if mode in known else len(MODES)
+class Colours(dict[str, int]):
+    """The number of each mode's colour; a mode that is not among them has the first one after the service's."""
+
+    def __init__(self, modes: Iterable[str]) -> None:
+        super().__init__((mode, place % _COLOURS) for place, mode in enumerate(ordered({*MODES, *modes})))
+
+    def __missing__(self, mode: str) -> int:
+        return len(MODES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,24 +151,36 @@ def _time_labels(first: float, last: float) -> list[float]:
 
 
 _MOST_LINES = 6
+_MOST_QUANTILES = 8
+_LONGEST_NAME = 200
 _SHARES = (0.5, 0.95, 0.99)
 _NONE = "(none)"
 _REST = "(the rest)"
 
 
-def charts_of(entry: Entry, found: Sequence[Track], grid: Grid, by: str) -> tuple[list[Chart], dict[str, Any] | None]:
-    """A chart by the label `by`; of a histogram also the quantiles of each mode, and a heat map."""
+class Charts(NamedTuple):
+    """What is drawn of a metric; of how many modes the quantiles are left out."""
+
+    charts: list[Chart]
+    heat: dict[str, Any] | None = None
+    left_out: int = 0
+
+
+def charts_of(entry: Entry, found: Sequence[Track], grid: Grid, by: str) -> Charts:
+    """A chart by the label `by`; of a histogram also the quantiles of each of the first modes, and a heat map."""
     charts = [_label_chart(entry, found, grid, by)]
     if entry.first.shape != "histogram":
-        return charts, None
-    by_mode = []
-    for mode in ordered(track.mode for track in found):
+        return Charts(charts)
+    by_mode, modes = [], ordered(track.mode for track in found)
+    for place, mode in enumerate(modes):
         chosen = [track for track in found if track.mode == mode]
         # What was measured in each step, None where nothing is known.
         known = [[gains for track in chosen if (gains := track.gains[step]) is not None] for step in range(grid.steps)]
         by_mode.append([added(several) if several else None for several in known])
-        charts.append(_quantile_chart(mode, chosen, by_mode[-1], grid, entry.unit))
-    return charts, _heat_map([added(filter(None, steps)) for steps in zip(*by_mode, strict=True)], grid, entry.unit)
+        if place < _MOST_QUANTILES:
+            charts.append(_quantile_chart(mode, chosen, by_mode[-1], grid, entry.unit))
+    heat = _heat_map([added(filter(None, steps)) for steps in zip(*by_mode, strict=True)], grid, entry.unit)
+    return Charts(charts, heat, max(len(modes) - _MOST_QUANTILES, 0))
 
 
 def _label_chart(entry: Entry, found: Sequence[Track], grid: Grid, by: str) -> Chart:
@@ -179,11 +195,9 @@ def _label_chart(entry: Entry, found: Sequence[Track], grid: Grid, by: str) -> C
         lines[_REST] = _line(entry, rest, grid)
         largest = [*largest[: _MOST_LINES - 1], _REST]
     names = ordered(largest) if by == "mode" else sorted(largest, key=lambda name: (name == _REST, name))
-    drawn = [
-        # The first two colours belong to the modes.
-        Line(name, lines[name], colour_of(name, names) if by == "mode" else colour)
-        for colour, name in enumerate(names, start=2)
-    ]
+    # The first two colours belong to the modes.
+    colours = Colours(names) if by == "mode" else dict(zip(names, range(2, 2 + len(names)), strict=True))
+    drawn = [Line(name[:_LONGEST_NAME], lines[name], colours[name]) for name in names]
     # Of a histogram the measurements are counted, whatever their unit.
     unit = "" if entry.first.shape == "histogram" else entry.unit
     titles = {"gauge": "Value", "histogram": "Measurements per second", "counter": "Increase per second"}

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 from telemetry.tools.console.asking.parameters import LOGS, TRACES, Parameters
 from telemetry.tools.console.asking.search import LOG_FIELDS, STATUSES, TRACE_FIELDS
 from telemetry.tools.console.counting.counts import OTLP_METRIC, SCRAPED_FAMILY
-from telemetry.tools.console.pages.charts import Chart, Dot, colour_of
+from telemetry.tools.console.pages.charts import Chart, Colours, Dot
 from telemetry.tools.console.pages.formats import seconds
 from telemetry.tools.console.pages.modes import shown_modes
 from telemetry.tools.console.pages.rendering import page, with_query
@@ -23,7 +23,7 @@ from telemetry.tools.console.storage.store import Store
 from telemetry.tools.console.storage.traces import SORTS, TraceSummary, summarize
 
 _MOST_LISTED = 500
-_MOST_CHOICES = 200
+_MOST_ROUTES = 200
 _STATUSES = {"ok": "no error", "error": "an error in any span", "failed": "a failed request"}
 _TRACE_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
 
@@ -46,7 +46,7 @@ def _list(name: str, store: Store, parameters: Parameters, place: tuple[int, int
         "newer": at(max(skip - limit, 0)) if skip else None,
         "older": at(skip + limit) if more else None,
         "save": with_query(f"/api/save/{name}", **kept),
-        "services": sorted({sender.service for sender in store.senders() if sender.service})[:_MOST_CHOICES],
+        "services": sorted({sender.service for sender in store.senders() if sender.service}),
         "modes": shown_modes(store),
     }
 
@@ -58,6 +58,7 @@ def traces(console: Console, parameters: Parameters) -> dict[str, Any]:
     found = parameters.query(TRACE_FIELDS).find_traces_of(store, limit + 1, skip=skip, sort=sort)
     listed = _list("traces", store, parameters, (limit, skip), more=len(found) > limit)
     summaries = list(map(summarize, found[:limit]))
+    colours = Colours(listed["modes"])
     longest = max((each.duration_ns for each in summaries), default=0) or 1
     routes = {
         str(series.attributes[label])
@@ -67,12 +68,12 @@ def traces(console: Console, parameters: Parameters) -> dict[str, Any]:
     }
     return {
         **listed,
-        "rows": [(each, colour_of(each.mode, listed["modes"]), 100 * each.duration_ns / longest) for each in summaries],
+        "rows": [(each, colours[each.mode], 100 * each.duration_ns / longest) for each in summaries],
         "chart": _scatter(summaries),
         "sort": sort,
         "sorts": {name: with_query("/traces", **parameters.given | {"sort": name}) for name in SORTS},
         "kept": store.retained()["spans"],
-        "routes": sorted(routes)[:_MOST_CHOICES],
+        "routes": sorted(routes)[:_MOST_ROUTES],
         "statuses": [(status, _STATUSES.get(status, status)) for status in STATUSES],
     }
 
@@ -118,6 +119,7 @@ def logs(console: Console, parameters: Parameters) -> dict[str, Any]:
 def log_rows(records: Iterable[StoredLog], modes: list[str]) -> list[dict[str, Any]]:
     """A line for each record: the record, its level, its mode's colour, and an id that stays when a page is renewed."""
     same: Counter[str] = Counter()
+    colours = Colours(modes)
     rows = []
     for stored in records:
         name = f"log-{stored.time_ns}-{zlib.crc32(stored.raw):x}"
@@ -127,7 +129,7 @@ def log_rows(records: Iterable[StoredLog], modes: list[str]) -> list[dict[str, A
             "record": stored.decode(),
             "id": f"{name}-{same[name]}" if same[name] > 1 else name,
             "level": reached[-1] if reached else "unset",
-            "colour": colour_of(stored.resource.mode, modes),
+            "colour": colours[stored.resource.mode],
         }
         rows.append(row)
     return rows

@@ -10,7 +10,7 @@ from telemetry.exposition.names import label_name
 from telemetry.tools.console.asking.parameters import WINDOWS, Parameters
 from telemetry.tools.console.asking.search import Query
 from telemetry.tools.console.asking.timeline import Grid, Group, Track, groups, labels_of, tracks
-from telemetry.tools.console.pages.charts import charts_of, colour_of, ordered
+from telemetry.tools.console.pages.charts import Colours, charts_of, ordered
 from telemetry.tools.console.pages.formats import in_unit
 from telemetry.tools.console.pages.modes import usual_window
 from telemetry.tools.console.pages.rendering import page
@@ -24,8 +24,9 @@ _MOST_STEPS, _FEWEST_STEPS = 60, 12
 _MOST_DECODED = 2400
 _MOST_TRACKS = _MOST_DECODED // _FEWEST_STEPS
 _MOST_EXEMPLARS = 40
-_MOST_LABELS = 100
 _MOST_LISTED = 500
+_MOST_MODES = 10
+_LONGEST_LABELS = 500
 _MODE = "mode"
 
 
@@ -40,8 +41,10 @@ def metrics(console: Console, parameters: Parameters) -> dict[str, Any]:
         if (mode is None or mode in entry.modes)
         and (text is None or any(text.lower() in words.lower() for words in (*entry.names, entry.first.description)))
     ]
+    colours = Colours(modes)
     listed = [
-        (entry, [(name, colour_of(name, modes)) for name in ordered(entry.modes)]) for entry in found[:_MOST_LISTED]
+        (entry, [(name, colours[name]) for name in ordered(entry.modes)[:_MOST_MODES]])
+        for entry in found[:_MOST_LISTED]
     ]
     return {
         "groups": [(group, list(rows)) for group, rows in groupby(listed, key=lambda row: GROUPS[row[0].group])],
@@ -60,13 +63,14 @@ def metric(console: Console, parameters: Parameters, name: str) -> dict[str, Any
     mode = parameters.text("mode")
     grid, found, left_out = _tracks(store, entry, 60 * int(window), mode, parameters.labels())
     by = parameters.text("by") or _MODE
-    labels = [_MODE, *sorted((_differing(found) | {by}) - {_MODE})[:_MOST_LABELS]]
-    charts, heat = charts_of(entry, found, grid, by)
+    labels = [_MODE, *sorted((_differing(found) | {by}) - {_MODE})]
+    drawn = charts_of(entry, found, grid, by)
     return {
         "entry": entry, "name": name, "window": window, "windows": WINDOWS, "by": by, "labels": labels,
         "q": parameters.given.get("q", ""),
         "mode": mode, "modes": ordered(entry.modes), "left_out": left_out, "tracks": len(found),
-        "charts": charts, "heat": heat, "exemplars": _exemplars(store, entry, found),
+        "charts": drawn.charts, "heat": drawn.heat, "modes_left_out": drawn.left_out,
+        "exemplars": _exemplars(store, entry, found),
     }  # fmt: skip
 
 
@@ -96,8 +100,8 @@ def _tracks(store: Store, entry: Entry, window: int, mode: str | None, query: Qu
 
 def _differing(found: Sequence[Track]) -> set[str]:
     """The labels whose values differ between tracks."""
-    names = {label for track in found for label in track.labels}
-    return {name for name in names if len({track.labels[name] for track in found if name in track.labels}) > 1}
+    values: dict[str, str] = {}
+    return {name for track in found for name, value in track.labels.items() if values.setdefault(name, value) != value}
 
 
 def _exemplars(store: Store, entry: Entry, found: Sequence[Track]) -> list[tuple[Exemplar, str, str, str, bool]]:
@@ -110,7 +114,7 @@ def _exemplars(store: Store, entry: Entry, found: Sequence[Track]) -> list[tuple
             exemplar,
             in_unit(exemplar.value, entry.unit),
             track.mode,
-            ", ".join(value for name, value in sorted(track.labels.items()) if name in differing),
+            ", ".join(track.labels[name] for name in sorted(differing & track.labels.keys()))[:_LONGEST_LABELS],
             bool(store.stored_traces(exemplar.trace_id)),
         )
         for exemplar, track in pairs[:_MOST_EXEMPLARS]

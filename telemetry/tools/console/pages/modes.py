@@ -7,7 +7,7 @@ from telemetry.tools.console.asking.parameters import WINDOWS, Parameters
 from telemetry.tools.console.counting.accounts import accounts, stored_share
 from telemetry.tools.console.counting.counts import Fates, ModeTotals
 from telemetry.tools.console.counting.senders import Sender
-from telemetry.tools.console.pages.charts import Chart, Line, colour_of, ordered
+from telemetry.tools.console.pages.charts import Chart, Colours, Line, ordered
 from telemetry.tools.console.pages.formats import number, percent, seconds
 from telemetry.tools.console.pages.rendering import page
 from telemetry.tools.console.server import Console
@@ -41,10 +41,11 @@ def modes(console: Console, _parameters: Parameters) -> dict[str, Any]:
     for sender in console.store.senders():
         services.setdefault((sender.mode, sender.service), []).append(sender)
     present = ordered(mode for mode, _ in services)
+    colours, places = Colours(present), {mode: place for place, mode in enumerate(present)}
     panels = [
-        {"mode": mode, "service": service, "colour": colour_of(mode, present)}
+        {"mode": mode, "service": service, "colour": colours[mode]}
         | _configuration(senders, totals.get(mode, ModeTotals()), now_ns)
-        for (mode, service), senders in sorted(services.items(), key=lambda item: (present.index(item[0][0]), item[0]))
+        for (mode, service), senders in sorted(services.items(), key=lambda item: (places[item[0][0]], item[0]))
     ]
     return {"panels": panels, "targets": console.scraper.targets}
 
@@ -72,11 +73,9 @@ def overview(console: Console, parameters: Parameters) -> dict[str, Any]:
     store = console.store
     window = parameters.choice("window", WINDOWS) or usual_window(store)
     seconds_shown, modes, totals = 60 * int(window), shown_modes(store), store.totals()
-    panels = mode_panels(store, seconds_shown)
+    panels, colours = mode_panels(store, seconds_shown), Colours(modes)
     return {
-        "panels": [
-            panel | {"colour": colour_of(panel["mode"], modes), "totals": totals[panel["mode"]]} for panel in panels
-        ],
+        "panels": [panel | {"colour": colours[panel["mode"]], "totals": totals[panel["mode"]]} for panel in panels],
         "calls": store.calls(seconds_shown),
         "charts": _charts(store.history(seconds_shown, _STEPS), modes, store.started_ns / 1e9),
         "window": window,
@@ -137,7 +136,7 @@ def _charts(history: Mapping[str, list[Figures]], modes: Sequence[str], began: f
     shown = [(mode, history[mode]) for mode in modes if mode in history]
     if not shown:
         return []
-    times = [figures.start for figures in shown[0][1]]
+    times, colours = [figures.start for figures in shown[0][1]], Colours(modes)
 
     def chart(title: str, read: Callable[[Figures], float | None], write: Callable[[Any], str], note: str) -> Chart:
         # What happened before the console started is unknown, which is not 0.
@@ -145,7 +144,7 @@ def _charts(history: Mapping[str, list[Figures]], modes: Sequence[str], began: f
             Line(
                 mode,
                 [read(part) if part.start + part.seconds > began else None for part in found],
-                colour_of(mode, modes),
+                colours[mode],
             )
             for mode, found in shown
         ]

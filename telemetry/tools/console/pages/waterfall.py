@@ -6,7 +6,7 @@ from typing import Any
 
 from telemetry.tools.console.asking.parameters import Parameters, checked_trace_id
 from telemetry.tools.console.asking.search import linking_to
-from telemetry.tools.console.pages.charts import colour_of, ordered
+from telemetry.tools.console.pages.charts import Colours, ordered
 from telemetry.tools.console.pages.lists import log_rows
 from telemetry.tools.console.pages.modes import shown_modes
 from telemetry.tools.console.pages.rendering import page
@@ -58,15 +58,18 @@ def trace(console: Console, _parameters: Parameters, trace_id: str) -> dict[str,
     if spans:
         summary = summarize(spans)
         rows = _rows(spans, [row["record"] for row in records])
-        shown = ordered(span.resource.mode for span in spans)[:_MOST_NAMES]
+        of_trace, services = ordered(span.resource.mode for span in spans), {span.resource.service for span in spans}
+        colours = Colours(modes)
         context |= {
             "lines": _folded(rows),
             "spans_shown": len(rows),
             "root": rows[0]["span"],
             "summary": summary,
             "errors": sum(span.status == STATUS_ERROR for span in spans),
-            "modes": [(mode, colour_of(mode, modes)) for mode in shown],
-            "services": sorted({span.resource.service for span in spans})[:_MOST_NAMES],
+            "modes": [(mode, colours[mode]) for mode in of_trace[:_MOST_NAMES]],
+            "modes_left_out": max(len(of_trace) - _MOST_NAMES, 0),
+            "services": sorted(services)[:_MOST_NAMES],
+            "services_left_out": max(len(services) - _MOST_NAMES, 0),
             "ticks": [summary.duration_ns * part // (_TICKS - 1) for part in range(_TICKS)],
             "resource": rows[0]["span"].resource.attributes,
         }
