@@ -12,7 +12,8 @@ from typing import Any, Self
 from wsgiref.types import WSGIApplication
 
 from waitress import wasyncore
-from waitress.server import create_server
+from waitress.adjustments import Adjustments
+from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
 from telemetry.tools.console.application import ConsoleApplication
@@ -26,6 +27,11 @@ from telemetry.tools.console.storage.store import Store
 _OTLP_THREADS, _API_THREADS = 8, 4
 _BACKLOG = 512
 _CONNECTIONS = 256
+#: So many are kept free, by closing those that have been idle longest, for at least so many seconds.
+_FREE_CONNECTIONS, _IDLE_SECONDS = 64, 1.0
+#: Whoever has not read a byte of its answer for so long is not waited for.
+_UNREAD_SECONDS = 30.0
+_CLEANUP_SECONDS = 1
 _STOP_SECONDS = 1.0
 #: Bodies of at most this many bytes stay in memory; larger ones, until they are refused, go to a temporary file.
 _BODY_IN_MEMORY = 256 << 10
@@ -85,6 +91,29 @@ class _Dispatcher(ThreadedTaskDispatcher):
         thread.start()
 
 
+class _Server(TcpWSGIServer):
+    """Waitress's server, which a client that is idle, or does not read, cannot keep from others."""
+
+    # The stubs have other types than what waitress calls it with, and keeps.
+    active_channels: Any
+
+    def maintenance(self, now: Any) -> None:
+        """Close connections that have been idle for two minutes, sooner where they take the room of new ones."""
+        super().maintenance(now)
+        channels: list[Any] = list(self.active_channels.values())
+        for channel in channels:
+            # One that sends nothing on is never writable, so waitress would not close it; its thread may wait for it.
+            if channel.total_outbufs_len and channel.last_activity < now - _UNREAD_SECONDS:
+                channel.will_close = True
+                with contextlib.suppress(OSError):
+                    channel.socket.shutdown(socket.SHUT_RDWR)
+        idle = [each for each in channels if not (each.requests or each.will_close or each.total_outbufs_len)]
+        excess = len(channels) - (_CONNECTIONS - _FREE_CONNECTIONS)
+        for channel in sorted(idle, key=lambda channel: channel.last_activity)[: max(excess, 0)]:
+            # An exporter that sends again meanwhile does so on a new connection.
+            channel.will_close = channel.last_activity < now - _IDLE_SECONDS
+
+
 class HttpListener:
     """A waitress server in threads of its own."""
 
@@ -92,11 +121,7 @@ class HttpListener:
         self.port: int = bound.getsockname()[1]
         self._dispatcher = _Dispatcher(name)
         self._map: dict[int, Any] = {}
-        # One socket makes one server; its trigger, which the stubs do not know as such, wakes its loop.
-        self._server: Any = create_server(
-            application,
-            map=self._map,
-            _dispatcher=self._dispatcher,
+        adjustments = Adjustments(
             sockets=[bound],
             backlog=_BACKLOG,
             connection_limit=_CONNECTIONS,
@@ -108,6 +133,18 @@ class HttpListener:
             # only. Up to here the application refuses, with an answer in the client's encoding.
             max_request_body_size=_LONGEST_BODY,
             ident=None,
+            cleanup_interval=_CLEANUP_SECONDS,
+        )
+        address = bound.family, bound.type, bound.proto, bound.getsockname()
+        # Its trigger, which the stubs do not know as such, wakes its loop.
+        self._server: Any = _Server(
+            application,
+            self._map,
+            _sock=bound,
+            dispatcher=self._dispatcher,
+            adj=adjustments,
+            sockinfo=address,
+            bind_socket=False,
         )
         self._threads = threads
         self._loop = threading.Thread(target=self._server.run, name=f"{name}-loop", daemon=True)

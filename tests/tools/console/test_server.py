@@ -4,14 +4,17 @@ import contextlib
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from telemetry.exporting.transports import make_transport
 from telemetry.tools.console.receiving.faults import Faults
 from telemetry.tools.console.server import Console, PortError
+from tests.exporting.conftest import signal_config
 from tests.support.service import wait_until
-from tests.tools.console.client import delayed, one_span, post, request
+from tests.tools.console.client import SPAN_ID, delayed, logs, one_span, post, request, traces
 
 PORTS = ("grpc_port", "http_port", "api_port")
 
@@ -123,6 +126,79 @@ def test_console_on_each_loopback_is_reached(host: str) -> None:
     with console._running:
         assert request(console.url + "/healthz").status == 200
         assert post(console.http_endpoint + "/v1/traces", one_span()).status == 200
+
+
+@contextlib.contextmanager
+def connections(port: int, count: int, sent: bytes = b"") -> Iterator[list[socket.socket]]:
+    """Open connections on which nothing more than this is sent."""
+    with contextlib.ExitStack() as stack:
+        opened = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(count)]
+        for connection in opened:
+            connection.sendall(sent)
+        yield opened
+
+
+@pytest.mark.timing
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: ", b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\n1"])
+@pytest.mark.parametrize("name", PORTS[1:])
+def test_idle_connections_silence_no_listener(name: str, sent: bytes) -> None:
+    with new_console() as console, connections(getattr(console, name), 300, sent):
+        begin = time.monotonic()
+        for _ in range(3):
+            assert request(console.url + "/healthz").status == 200
+            assert post(console.http_endpoint + "/v1/traces", one_span()).status == 200
+        assert time.monotonic() - begin < 8
+
+
+def test_connections_are_kept_where_there_is_room() -> None:
+    with new_console() as console, connections(console.http_port, 100) as opened:
+        time.sleep(3)
+        for connection in opened:
+            connection.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                connection.recv(1)
+
+
+def test_exporter_loses_nothing_where_its_idle_connection_is_closed() -> None:
+    with new_console() as console:
+        sender: Any = make_transport(signal_config("http/protobuf", console.http_port), "traces")
+        for round_ in range(3):
+            message = traces([(f"{round_ + 1:032x}", SPAN_ID)])
+            assert sender.send(message.SerializeToString(), time.monotonic() + 20).reason is None
+            assert sender._connection.is_fresh  # the one before was closed meanwhile
+            with connections(console.http_port, 300):
+                wait_until(lambda: post(console.http_endpoint + "/v1/logs", b"").status == 200)
+                time.sleep(1.5)
+        sender.close()
+    assert console.store.mode("collector").spans == 3
+    assert console.store.mode("collector").duplicate_spans == 0
+
+
+@pytest.mark.timing
+def test_request_that_runs_is_no_idle_connection() -> None:
+    statuses: list[int] = []
+    with new_console() as console:
+        console.receiver.faults = Faults(delay=4, signals=("traces",))
+        url = console.http_endpoint + "/v1/traces"
+        sender = threading.Thread(target=lambda: statuses.append(post(url, one_span()).status))
+        sender.start()
+        wait_until(lambda: delayed(console) == 1)
+        with connections(console.http_port, 300):
+            assert post(console.http_endpoint + "/v1/logs", b"").status == 200
+            sender.join()
+    assert statuses == [200]
+
+
+def test_clients_that_do_not_read_keep_no_page_from_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("telemetry.tools.console.server._UNREAD_SECONDS", 1.0)
+    with new_console() as console:
+        for _ in range(10):
+            assert post(console.http_endpoint + "/v1/logs", logs(16, body="x" * 240_000)).status == 200
+        download = b"GET /api/save HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        with connections(console.api_port, 8, download):
+            time.sleep(2)
+            assert request(console.url + "/healthz").status == 200
+            assert len(request(console.url + "/api/save").body) > 30_000_000
 
 
 def test_delayed_answers_reach_their_senders_at_stop() -> None:
