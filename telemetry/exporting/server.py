@@ -37,7 +37,8 @@ class Answering:
         with suppress(FileNotFoundError):
             self._address.unlink()  # a dead exporter's
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.socket.bind(str(self._address))
+        with asking.address_of(path) as address:
+            self.socket.bind(address)
         self.socket.listen(_BACKLOG)
         self.socket.setblocking(False)
 

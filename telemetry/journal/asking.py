@@ -5,9 +5,10 @@ A question is `{"ask": "metrics" | "status", ...}`; the answer `{"ok": true, "ty
 
 import fcntl
 import json
+import os
 import socket
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -20,10 +21,29 @@ _LOOK_SECONDS = 0.5
 # An exporter that is to end may deliver before, and take TELEMETRY_FLUSH_TIMEOUT for it.
 _SUCCEED_SECONDS = 30.0
 _LONGEST_LINE = 64 << 10
+# Of Linux' sockaddr_un, whose last byte is 0 (unix(7)).
+_LONGEST_ADDRESS = 107
 
 
 class NoAnswerError(Exception):
     """The exporter did not answer in time; the text says why."""
+
+
+@contextmanager
+def address_of(path: Path) -> Iterator[str]:
+    """Give the address of the socket of the run at `path`, by a short way where its name is too long for one.
+
+    Raises OSError without the directory.
+    """
+    address = socket_of(path)
+    if len(os.fsencode(address)) <= _LONGEST_ADDRESS:
+        yield str(address)
+        return
+    directory = os.open(address.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{directory}/{address.name}"
+    finally:
+        os.close(directory)
 
 
 def ask(path: Path, question: dict[str, Any], timeout: float) -> tuple[dict[str, Any], bytes]:
@@ -37,7 +57,8 @@ def ask(path: Path, question: dict[str, Any], timeout: float) -> tuple[dict[str,
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(left)
             try:
-                connection.connect(str(socket_of(path)))
+                with address_of(path) as address:
+                    connection.connect(address)
                 connection.sendall(json.dumps(question).encode() + b"\n")
                 return _read(connection)
             except OSError as error:
