@@ -10,6 +10,7 @@ from typing import Any
 
 from telemetry.journal import asking
 from telemetry.journal.directory import socket_of
+from telemetry.journal.forks import close_in_children
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ class Answering:
         with suppress(FileNotFoundError):
             self._address.unlink()  # a dead exporter's
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        close_in_children(self.socket)
         with asking.address_of(path) as address:
             self.socket.bind(address)
         self.socket.listen(_BACKLOG)

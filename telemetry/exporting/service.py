@@ -22,7 +22,8 @@ from telemetry.exporting.resource import build_resource
 from telemetry.exporting.rings import Rings
 from telemetry.exporting.state import State
 from telemetry.exporting.ways import Ways
-from telemetry.journal import directory
+from telemetry.journal import directory, forks
+from telemetry.journal.locks import unlock
 from telemetry.journal.runs import is_running
 
 logger = logging.getLogger(__name__)
@@ -141,7 +142,8 @@ def _release(*descriptors: int | None) -> None:
     """Release what they lock, in this order: the exporter's lock last, as a successor waits for that alone."""
     for descriptor in descriptors:
         if descriptor is not None:
-            os.close(descriptor)
+            forks.forget(descriptor)
+            unlock(descriptor)
 
 
 def _spool_folder(path: Path, config: TelemetryConfig) -> tuple[Path | None, int | None]:
@@ -153,6 +155,7 @@ def _spool_folder(path: Path, config: TelemetryConfig) -> tuple[Path | None, int
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        forks.close_in_children(held)
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)  # another host's, or container's, must not share it
     except OSError as error:
         _release(held)

@@ -12,6 +12,7 @@ from threading import Event, Lock, Thread, main_thread
 from telemetry.exporting.service import export
 from telemetry.journal import directory
 from telemetry.journal.asking import succeeded
+from telemetry.journal.forks import close_in_children
 from telemetry.journal.locks import try_lock
 
 _lock = Lock()
@@ -29,6 +30,8 @@ def start(path: Path, *, succeed: bool = False) -> None:
         held = try_lock(directory.lock_of_exporter(path), fcntl.LOCK_EX)
         if held is None and not succeed:
             return
+        if held is not None:
+            close_in_children(held)
         _Running.thread = Thread(target=_run, args=(path, held), name="telemetry-exporter")
         _Running.thread.start()
 
@@ -39,6 +42,7 @@ def _run(path: Path, held: int | None) -> None:
             held = succeeded(path, main_thread().is_alive)
         if held is None:
             return
+        close_in_children(held)
     ended = Event()
 
     def stop() -> bool:

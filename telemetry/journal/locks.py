@@ -4,7 +4,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -36,6 +36,13 @@ def try_lock(path: Path, mode: int) -> int | None:
     return descriptor
 
 
+def unlock(descriptor: int) -> None:
+    """Free what a descriptor locks and close it: closed alone, it stays locked by a forked child that has it, too."""
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+    os.close(descriptor)
+
+
 def is_held(path: Path) -> bool:
     """Return whether a process holds `path` alone, without standing in the way of one that wants to."""
     try:
@@ -47,7 +54,7 @@ def is_held(path: Path) -> bool:
     except BlockingIOError:
         return True
     finally:
-        os.close(descriptor)
+        unlock(descriptor)
     return False
 
 
@@ -62,4 +69,4 @@ def exclusive(path: Path, owner: tuple[int, int] | None) -> Iterator[None]:
                 yield
                 return
         finally:
-            os.close(descriptor)
+            unlock(descriptor)

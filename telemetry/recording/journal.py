@@ -7,12 +7,14 @@ import errno
 import logging
 import os
 from contextlib import suppress
+from pathlib import Path
 from threading import Lock
 from time import time_ns
 from typing import Any
 
 from telemetry.journal import ring
 from telemetry.journal.directory import RunDirectory, ring_path
+from telemetry.journal.locks import unlock
 from telemetry.journal.records import items_of
 from telemetry.journal.ring import RingFormatError, RingWriter
 
@@ -39,7 +41,7 @@ class Journal:
             try:
                 if os.fstat(descriptor).st_size == 0:
                     _create(descriptor, capacity)
-                writer = RingWriter(descriptor, time_ns(), items_of)
+                writer = _writer(ring_path(directory.path, slot))
             except RingFormatError as error:
                 path = ring_path(directory.path, slot)
                 left = path.with_suffix(f".left-{time_ns()}")
@@ -88,16 +90,34 @@ class Journal:
             # The mapping is left to the interpreter: another thread may be writing.
             self.ring = None
             if self._slot is not None:
-                os.close(self._slot)
-                self._slot = None
-            if self.directory is not None:
-                self.directory.leave()
-                self.directory = None
+                unlock(self._slot)
+            self._forget()
+
+    def _forget(self) -> None:
+        self.ring = self._slot = None
+        if self.directory is not None:
+            self.directory.leave()
+            self.directory = None
 
     def abandon(self) -> None:
         """Forget what belongs to the parent, in the child of a fork."""
         self._lock = Lock()
-        self.close()
+        if self._slot is not None:
+            os.close(self._slot)  # unlocked, it would be so for the parent, too
+        self._forget()
+
+
+def _writer(path: Path) -> RingWriter:
+    """Return the writer of the ring at `path`, by a descriptor of its own: a mapping keeps it.
+
+    In the child of a fork a mapping may stay that another thread was writing to, and must hold no lock there.
+    Raises OSError, RingFormatError.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        return RingWriter(descriptor, time_ns(), items_of)
+    finally:
+        os.close(descriptor)
 
 
 def _create(descriptor: int, capacity: int) -> None:

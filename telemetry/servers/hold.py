@@ -10,7 +10,7 @@ from time import monotonic, sleep
 from telemetry.journal import directory
 from telemetry.journal.asking import ask_to_look
 from telemetry.journal.directory import RunDirectory
-from telemetry.journal.locks import is_held, try_lock
+from telemetry.journal.locks import is_held, try_lock, unlock
 from telemetry.journal.runs import run_of
 
 _POLL_SECONDS = 0.02
@@ -38,16 +38,23 @@ def hold(service: str, place: str, owner: tuple[int, int] | None = None, disk: P
 
 
 class Hold:
-    """Holds the directory of a run from its making to `release`."""
+    """Holds the directory of a run from its making to `release`, in this process alone: its children do not."""
 
     def __init__(self, run: RunDirectory) -> None:
         self._run = run
         self._lock = try_lock(directory.lock_of_server(run.path), fcntl.LOCK_EX)
+        os.register_at_fork(after_in_child=self._forget)
+
+    def _forget(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+        self._run.leave()
 
     def release(self, timeout: float, wait: Callable[[float], None] = sleep) -> bool:
         """Let the exporter end, and wait `timeout` seconds for it; return whether it has ended."""
         if self._lock is not None:
-            os.close(self._lock)
+            unlock(self._lock)
             self._lock = None
         deadline = monotonic() + timeout + _MARGIN_SECONDS
         self._run.leave()  # before the exporter looks: it removes the directory then, if no process holds it

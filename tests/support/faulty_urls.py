@@ -37,10 +37,21 @@ def fork(_request: HttpRequest) -> HttpResponse:
     return HttpResponse("the child is gone")
 
 
+def leave_child(_request: HttpRequest, seconds: int) -> HttpResponse:
+    """Fork a child that outlives the request; answer with its process id."""
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        sleep(seconds)
+        os._exit(0)
+    return HttpResponse(str(child))
+
+
 urlpatterns = [
     path("faults/sleep/<int:seconds>", hang),
     path("faults/error", fail),
     path("faults/large", large),
     path("faults/fork", fork),
+    path("faults/leave-child/<int:seconds>", leave_child),
     *service_urlpatterns,
 ]

@@ -16,6 +16,7 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from telemetry.config import SignalConfig
+from telemetry.journal.forks import close_in_children
 
 _LONGEST_BODY = 64 * 1024
 
@@ -54,6 +55,8 @@ class KeptConnection:
                 kept._current, kept._fresh = self, True
                 super().connect()  # type: ignore[misc]
                 kept._socket = self.sock
+                if isinstance(self.sock, socket.socket):  # else TLS within TLS
+                    close_in_children(self.sock)
 
             def request(self, *args: Any, **kwargs: Any) -> None:
                 kept._current, kept._socket = self, self.sock
