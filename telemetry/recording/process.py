@@ -4,15 +4,10 @@ A process joins the run of its server: all processes with the same parent, comma
 exporter while it records, at most once a second: whoever finds the exporter's lock free starts one.
 """
 
-import hashlib
-import json
 import logging
 import os
-import signal
 import subprocess
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from time import perf_counter_ns
@@ -25,12 +20,13 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from telemetry.config import TelemetryConfig
+from telemetry.config.fingerprint import environment_of
 from telemetry.journal import directory
 from telemetry.journal.asking import NoAnswerError, ask
 from telemetry.journal.directory import RunDirectory
 from telemetry.journal.locks import is_held
 from telemetry.journal.runs import run_of
-from telemetry.journal.signals import IGNORED
+from telemetry.journal.starting import start_exporter
 from telemetry.logs import OTLPHandler, ReadableFormatter
 from telemetry.project import Project
 from telemetry.recording.announcement import announce
@@ -49,7 +45,6 @@ logger = logging.getLogger(__name__)
 
 _PROPAGATORS: dict[str, Any] = {"tracecontext": TraceContextTextMapPropagator, "baggage": BoundedBaggagePropagator}
 _LOOK_AFTER_NS = 1_000_000_000
-_PACKAGE = Path(__file__).resolve().parents[2]
 
 
 class Recording:
@@ -243,38 +238,19 @@ class Recording:
 
             start(path, succeed=succeed)
             return
-        paths = [str(_PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])]
-        # What stops the service stops its children, too; the exporter ignores it as soon as it runs.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, IGNORED)
         try:
-            self._exporter = subprocess.Popen(  # noqa: S603  (this Python, this package)
-                [sys.executable, "-m", "telemetry.exporting", str(path), *(["succeed"] if succeed else [])],
-                stdin=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-                start_new_session=True,
-            )
+            self._exporter = start_exporter(path, succeed=succeed)
         except OSError as error:  # no second process can be started here
             journal.failed("exporter's start", error)
             from telemetry.exporting.thread import start
 
             start(path, succeed=succeed)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def set_propagators(names: tuple[str, ...]) -> None:
     """Read and write the headers that OTEL_PROPAGATORS names, and no others."""
     propagators: list[TextMapPropagator] = [_PROPAGATORS[name]() for name in names]
     propagate.set_global_textmap(CompositePropagator(propagators))
-
-
-def environment_of(environ: Mapping[str, str]) -> str:
-    """Return a fingerprint of what the exporter takes from the environment."""
-    ours = {name: value for name, value in environ.items() if name.startswith(("OTEL_", "TELEMETRY_", "METRICS_"))}
-    if path := environ.get("OTEL_CONFIG_FILE", "").strip():
-        with suppress(OSError):
-            ours[path] = hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    return hashlib.sha256(json.dumps(ours, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _command() -> str:

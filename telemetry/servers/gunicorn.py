@@ -5,7 +5,6 @@
 
 import logging
 import os
-from pathlib import Path
 from typing import Any
 
 from telemetry import lifecycle
@@ -26,14 +25,13 @@ def on_starting(server: Any) -> None:
     if config.records:
         from telemetry.servers.hold import hold
 
-        disk = Path(config.spool_dir) if config.spool_dir else None
-        server.telemetry_hold = hold(config.named, _place(server.cfg), _owner(server.cfg), disk)
+        server.telemetry_hold = hold(config, _place(server.cfg), _owner(server.cfg))
 
 
 def on_exit(server: Any) -> None:
     """Wait until the exporter has delivered, or TELEMETRY_FLUSH_TIMEOUT is over."""
     if hold := server.telemetry_hold:
-        hold.release(lifecycle.load_config().flush_timeout)
+        hold.release()
 
 
 def post_fork(server: Any, worker: Any) -> None:

@@ -7,30 +7,36 @@ from collections.abc import Callable
 from pathlib import Path
 from time import monotonic, sleep
 
+from telemetry.config import TelemetryConfig
+from telemetry.config.fingerprint import environment_of
 from telemetry.journal import directory
 from telemetry.journal.asking import ask_to_look
 from telemetry.journal.directory import RunDirectory
 from telemetry.journal.locks import is_held, try_lock, unlock
 from telemetry.journal.runs import run_of
+from telemetry.journal.starting import start_exporter
 
 _POLL_SECONDS = 0.02
 # What the exporter needs beyond the time that its senders have.
 _MARGIN_SECONDS = 0.5
+# How long one that is just starting may take until it holds its lock, and one that ends to remove the directory.
+_START_SECONDS, _REMOVE_SECONDS = 5.0, 0.2
 
 logger = logging.getLogger(__name__)
 
 
-def hold(service: str, place: str, owner: tuple[int, int] | None = None, disk: Path | None = None) -> "Hold | None":
+def hold(config: TelemetryConfig, place: str, owner: tuple[int, int] | None = None) -> "Hold | None":
     """Hold the run that the children of this process will join; None where there is no place for it, which is logged.
 
-    `place` is where the server listens; `owner` (user and group) who its workers run as, where that is another; `disk`
-    where spools outlive runs.
+    `place` is where the server listens; `owner` (user and group) who its workers run as, where that is another.
     """
     problem: OSError | None = None
     run = run_of(os.getpid())
-    for base in directory.bases(service, place, run, owner[0] if owner else None):
+    disk = Path(config.spool_dir) if config.spool_dir else None
+    for base in directory.bases(config.named, place, run, owner[0] if owner else None):
         try:
-            return Hold(RunDirectory.join(base, service, place, run, owner=owner, disk=disk))
+            run_directory = RunDirectory.join(base, config.named, place, run, owner=owner, disk=disk)
+            return Hold(run_directory, config, owner)
         except OSError as error:
             problem = error
     logger.warning("the server's end will not wait for the last delivery: %s", problem)
@@ -40,8 +46,10 @@ def hold(service: str, place: str, owner: tuple[int, int] | None = None, disk: P
 class Hold:
     """Holds the directory of a run from its making to `release`, in this process alone: its children do not."""
 
-    def __init__(self, run: RunDirectory) -> None:
+    def __init__(self, run: RunDirectory, config: TelemetryConfig, owner: tuple[int, int] | None) -> None:
         self._run = run
+        self._config = config
+        self._owner = owner
         self._lock = try_lock(directory.lock_of_server(run.path), fcntl.LOCK_EX)
         os.register_at_fork(after_in_child=self._forget)
 
@@ -51,15 +59,66 @@ class Hold:
             self._lock = None
         self._run.leave()
 
-    def release(self, timeout: float, wait: Callable[[float], None] = sleep) -> bool:
-        """Let the exporter end, and wait `timeout` seconds for it; return whether it has ended."""
+    def release(self, wait: Callable[[float], None] = sleep) -> bool:
+        """Let the exporter end, and wait TELEMETRY_FLUSH_TIMEOUT for it; return whether it has delivered and ended.
+
+        Where there is none, as it was killed just before, one is started. What could not be delivered is logged.
+        """
         if self._lock is not None:
             unlock(self._lock)
             self._lock = None
-        deadline = monotonic() + timeout + _MARGIN_SECONDS
         self._run.leave()  # before the exporter looks: it removes the directory then, if no process holds it
-        ask_to_look(self._run.path)
-        exporter = directory.lock_of_exporter(self._run.path)
-        while (held := is_held(exporter)) and monotonic() < deadline:
-            wait(_POLL_SECONDS)
-        return not held
+        path, timeout = self._run.path, self._config.flush_timeout + _MARGIN_SECONDS
+        exporter = directory.lock_of_exporter(path)
+        if is_held(exporter):
+            ask_to_look(path)
+        if not _wait_until(lambda: not is_held(exporter), timeout, wait):
+            logger.warning("telemetry's exporter has not ended within %.1f s; it goes on without the server", timeout)
+            return False
+        if _wait_until(lambda: not self._is_left(), _REMOVE_SECONDS, wait):
+            return True
+        problem = self._start()
+        if not problem and _wait_until(lambda: is_held(exporter) or not self._is_left(), _START_SECONDS, wait):
+            _wait_until(lambda: not is_held(exporter), timeout, wait)
+            if _wait_until(lambda: not self._is_left(), _REMOVE_SECONDS, wait):
+                return True
+        problem = problem or "its exporter did not end in time"
+        logger.warning("telemetry could not deliver what waits in %s for the next start: %s", path, problem)
+        return False
+
+    def _is_left(self) -> bool:
+        """Return whether something may be left of processes that have recorded, of which none is there any more."""
+        try:
+            directory.read_service(self._run.path)
+            return not directory.is_alive(self._run.path)
+        except (OSError, ValueError):
+            return False
+
+    def _start(self) -> str:
+        """Start an exporter; return why there can be none, or ""."""
+        path = self._run.path
+        try:
+            service = directory.read_service(path)
+            if service["environment"] != environment_of(os.environ):
+                return "there is no exporter, and the settings of the workers are not those of the server"
+            if self._config.exporter == "thread" and self._owner is None:
+                from telemetry.exporting.thread import start
+
+                start(path)
+            else:
+                start_exporter(path, owner=self._owner).wait(_START_SECONDS)
+        except FileNotFoundError:  # another exporter has ended
+            return ""
+        except Exception as error:  # noqa: BLE001  (the server has to end)
+            return f"there is no exporter, and none can be started: {error}"
+        return ""
+
+
+def _wait_until(is_so: Callable[[], bool], timeout: float, wait: Callable[[float], None]) -> bool:
+    """Return whether something became so within `timeout` seconds."""
+    deadline = monotonic() + timeout
+    while not is_so():
+        if monotonic() >= deadline:
+            return False
+        wait(_POLL_SECONDS)
+    return True

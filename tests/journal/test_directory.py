@@ -12,6 +12,7 @@ from threading import Event
 
 import pytest
 
+from telemetry.config import TelemetryConfig
 from telemetry.journal import directory, locks, runs
 from telemetry.journal.directory import RunDirectory
 from telemetry.journal.records import LOG, items_of
@@ -203,11 +204,19 @@ def test_service_is_described_for_the_exporter(tmp_path: Path) -> None:
 def test_server_that_ends_leaves_before_its_exporter_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise an exporter that has nothing to deliver may find the directory held, and leave it behind."""
     monkeypatch.setattr(directory, "_MEMORY", tmp_path)
-    held = hold.hold("shop", "127.0.0.1:1")
+    held = hold.hold(TelemetryConfig.from_env({"OTEL_SERVICE_NAME": "shop"}), "127.0.0.1:1")
     assert held
+    path = next(directory.run_directories())
+    exporter = locks.try_lock(directory.lock_of_exporter(path), fcntl.LOCK_EX)
+    assert exporter is not None
     removed: list[bool] = []
-    monkeypatch.setattr(hold, "ask_to_look", lambda path: removed.append(directory.remove(path)))
-    assert held.release(1)
+
+    def look(path: Path) -> None:
+        removed.append(directory.remove(path))
+        os.close(exporter)
+
+    monkeypatch.setattr(hold, "ask_to_look", look)
+    assert held.release()
     assert removed == [True]
 
 
