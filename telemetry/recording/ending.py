@@ -25,8 +25,13 @@ def wait_at_the_end(see_to_exporter: Callable[[], None], flush_timeout: float) -
 
     Elsewhere the exporter outlives it. A server that is the first process waits for its workers if it has our hooks.
     """
-    if os.getpid() == _FIRST or (os.getppid() == _FIRST and _name_of(_FIRST) in _INITS):
+    if is_first_process():
         atexit.register(_wait, os.getpid(), see_to_exporter, flush_timeout)
+
+
+def is_first_process() -> bool:
+    """Return whether a container ends with this process: it is the first one, or that is there for its sake."""
+    return os.getpid() == _FIRST or (os.getppid() == _FIRST and _name_of(_FIRST) in _INITS)
 
 
 def _name_of(process: int) -> str:

@@ -26,11 +26,11 @@ from telemetry.journal.asking import NoAnswerError, ask
 from telemetry.journal.directory import RunDirectory
 from telemetry.journal.locks import is_held
 from telemetry.journal.runs import run_of
-from telemetry.journal.starting import start_exporter
+from telemetry.journal.starting import OURS, Output, output_of_command, start_exporter
 from telemetry.logs import OTLPHandler, ReadableFormatter
 from telemetry.project import Project
 from telemetry.recording.announcement import announce
-from telemetry.recording.ending import wait_at_the_end
+from telemetry.recording.ending import is_first_process, wait_at_the_end
 from telemetry.recording.incoming import BoundedBaggagePropagator
 from telemetry.recording.journal import journal
 from telemetry.recording.logs import LogRecorder
@@ -56,6 +56,7 @@ class Recording:
         self._project = project
         self._patched = False
         self._place = self._address = ""
+        self._serves = False
         self._started = 0  # the process that was started last: a forked child has not been
         self._meters: RecordingMeterProvider | None = None
         self._exporter: subprocess.Popen[bytes] | None = None
@@ -87,6 +88,7 @@ class Recording:
                 return
             self._started = os.getpid()
             self._place, self._address = place, address
+            self._serves = self._serves or bool(place)
             try:
                 if self._meters is None:
                     self._set_providers()
@@ -99,6 +101,7 @@ class Recording:
 
     def begin(self) -> None:
         """Record, in a process that serves, where it does not yet; never raises."""
+        self._serves = True
         self.start()
         if journal.ring is None:
             self.join()
@@ -239,12 +242,19 @@ class Recording:
             start(path, succeed=succeed)
             return
         try:
-            self._exporter = start_exporter(path, succeed=succeed)
+            self._exporter = start_exporter(path, succeed=succeed, output=self._output())
         except OSError as error:  # no second process can be started here
             journal.failed("exporter's start", error)
             from telemetry.exporting.thread import start
 
             start(path, succeed=succeed)
+
+    def _output(self) -> Output:
+        """Return where the exporter writes: as this process, unless that is a command, whose caller may wait for it."""
+        if self._serves or _has_server() or is_first_process():
+            return OURS
+        signals = self._config.traces, self._config.metrics, self._config.logs
+        return output_of_command(prints=any(each.exporter == "console" for each in signals))
 
 
 def set_propagators(names: tuple[str, ...]) -> None:
