@@ -1,7 +1,8 @@
 """What makes a serving process record: providers, Django's hooks, a slot in the run's directory, and an exporter.
 
-A process joins the run of its server: all processes with the same parent, command line and service. It looks after the
-exporter while it records, at most once a second: whoever finds the exporter's lock free starts one.
+A process joins the run of its server: all processes with the same parent, command line and service, and without a
+server with the same settings. It looks after the exporter while it records, at most once a second: whoever finds the
+exporter's lock free starts one.
 """
 
 import logging
@@ -145,7 +146,7 @@ class Recording:
     def _open(self) -> tuple[int, bool]:
         """Return the slot, and whether the service has changed: then its exporter ends and needs a successor."""
         problem: OSError | None = None
-        run_of_service = self._config.named, self._place or _command(), _run()
+        run_of_service = self._config.named, self._place or _command(), self._name_of_run()
         disk = Path(self._config.spool_dir) if self._config.spool_dir else None
         for base in directory.bases(*run_of_service):
             try:
@@ -159,6 +160,15 @@ class Recording:
             except OSError as error:
                 problem = error
         raise problem or OSError("there is no directory for the journal")
+
+    def _name_of_run(self) -> str:
+        """Return what only the processes have in common that one exporter can serve.
+
+        A server's workers go from one set of settings to the next together, when it reloads. Processes that a shell or
+        a supervisor starts may have different ones at the same time, and different backends.
+        """
+        one_after_another = self._place or _has_server() or "gunicorn.arbiter" in sys.modules
+        return _run() if one_after_another else f"{_run()}-{environment_of(os.environ)}"
 
     def describe(self) -> dict[str, Any]:
         """Return what the exporter must know of the service."""
