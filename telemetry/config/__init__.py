@@ -165,9 +165,12 @@ class TelemetryConfig:
         return batch.max_queue_size
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
-        """Return the configuration that `environ` describes; raise `ConfigError` for its first bad value."""
-        config, errors = cls._read_all(environ)
+    def from_env(cls, environ: Mapping[str, str] = os.environ, *, outside: bool = True) -> Self:
+        """Return the configuration that `environ` describes; raise `ConfigError` for its first bad value.
+
+        Without `outside`, files and folders that it names are not looked at: for a service that has started with it.
+        """
+        config, errors = cls._read_all(environ, outside=outside)
         if errors:
             raise errors[0]
         return config
@@ -178,9 +181,9 @@ class TelemetryConfig:
         return cls._read_all(environ)[1]
 
     @classmethod
-    def _read_all(cls, environ: Mapping[str, str]) -> tuple[Self, list[ConfigError]]:
+    def _read_all(cls, environ: Mapping[str, str], *, outside: bool = True) -> tuple[Self, list[ConfigError]]:
         source = source_of(environ)
-        environment = Environment(source.environ, source.origins, source.errors)
+        environment = Environment(source.environ, source.origins, source.errors, outside=outside)
         # What the file has made void is named once, whatever else could be said of it.
         left = {name: value for name, value in environ.items() if name not in source.replaced}
         void = tuple(f"{name} has no effect: {variables.CONFIG_FILE.name} is set" for name in sorted(source.replaced))

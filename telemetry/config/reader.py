@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar, cast
 
-from telemetry.config.values import ConfigError, Parser, RefusalError, Signal, shown
+from telemetry.config.values import ConfigError, OutsideError, Parser, RefusalError, Signal, shown
 
 T = TypeVar("T")
 
@@ -47,9 +47,18 @@ class Environment:
     """
 
     def __init__(
-        self, environ: Mapping[str, str], origins: Mapping[str, str] | None = None, errors: Iterable[ConfigError] = ()
+        self,
+        environ: Mapping[str, str],
+        origins: Mapping[str, str] | None = None,
+        errors: Iterable[ConfigError] = (),
+        *,
+        outside: bool = True,
     ) -> None:
-        """`origins` names variables that are from a file, `errors` are what was wrong with it."""
+        """`origins` names variables that are from a file, `errors` are what was wrong with it.
+
+        Without `outside`, a text is taken where only what it names is not as it should be.
+        """
+        self._outside = outside
         self.sources: dict[str, str] = {}
         self._environ = environ
         self._origins = origins or {}
@@ -115,6 +124,8 @@ class Environment:
         try:
             value = variable.parse(text)
         except RefusalError as refusal:
+            if isinstance(refusal, OutsideError) and not self._outside:
+                return cast("T", text)
             self.refuse(variable, str(refusal))
             return None
         if doubt := variable.parse.doubt(text):

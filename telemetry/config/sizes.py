@@ -3,8 +3,9 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISDIR
 
-from telemetry.config.values import Parser, RefusalError
+from telemetry.config.values import OutsideError, Parser, RefusalError
 
 _UNITS = {"": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
 
@@ -48,6 +49,12 @@ class Folder(Parser[str]):
         path = Path(text)
         if not path.is_absolute():
             raise RefusalError("is not absolute")
-        if path.exists() and not path.is_dir():
-            raise RefusalError("is not a folder")
+        try:
+            is_folder = S_ISDIR(path.stat().st_mode)
+        except FileNotFoundError:
+            return text
+        except OSError as error:
+            raise OutsideError(f"cannot be used ({error.strerror})") from None
+        if not is_folder:
+            raise OutsideError("is not a folder")
         return text

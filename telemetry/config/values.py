@@ -60,6 +60,10 @@ class RefusalError(ValueError):
         super().__init__(reason)
 
 
+class OutsideError(RefusalError):
+    """What a text names is not as it should be just now; nothing is wrong with the text itself."""
+
+
 def shown(text: str) -> str:
     """Return `text` quoted on one line, cut at 60 characters."""
     return repr(text if len(text) <= _SHOWN_LENGTH else f"{text[: _SHOWN_LENGTH - 3]}...")
@@ -215,10 +219,12 @@ class ReadableFile(Parser[str]):
             with Path(text).open("rb") as file:
                 file.read(1)
         except FileNotFoundError:
-            raise RefusalError("does not exist") from None
+            raise OutsideError("does not exist") from None
         except IsADirectoryError:
-            raise RefusalError("is a directory") from None
-        except (OSError, ValueError):
+            raise OutsideError("is a directory") from None
+        except OSError:
+            raise OutsideError("cannot be read") from None
+        except ValueError:
             raise RefusalError("cannot be read") from None
         return text
 

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from time import time
 from typing import Any
@@ -20,11 +21,11 @@ from telemetry.exporting.outlets import Outlets
 from telemetry.exporting.own_log import OwnLog
 from telemetry.exporting.resource import build_resource
 from telemetry.exporting.rings import Rings
+from telemetry.exporting.start import begin_at_last, serves
 from telemetry.exporting.state import State
 from telemetry.exporting.ways import Ways
 from telemetry.journal import directory, forks
 from telemetry.journal.locks import unlock
-from telemetry.journal.runs import is_running
 
 logger = logging.getLogger(__name__)
 
@@ -47,23 +48,16 @@ def export(path: Path, lock: int, stop: Callable[[], bool] | None = None) -> boo
     """
     if forgotten := directory.remove_forgotten(time()):
         logger.info("removed the journals of %d former runs that no service has continued for a day", len(forgotten))
-    held: int | None = None
-    try:
-        service = directory.read_service(path)
-        config = replace(TelemetryConfig.from_env(), service_name=service["service"])
-        own_records: deque[tuple[Any, ...]] = deque(maxlen=1000)
-        if stop is None:
-            _yield_to_the_service()
-            # Records are tuples that nothing refers back to: the collector would look through them in vain.
-            gc.freeze()
-            gc.set_threshold(*_COLLECTIONS)
-            OwnLog.install(own_records, config, readable=bool(service.get("readable")))
-        disk, held = _spool_folder(path, config)
-        loop = _loop(path, config, service, own_records, disk, lock=lock, in_thread=stop is not None)
-    except Exception:
-        logger.exception("the exporter did not start")
-        _release(held, lock)
+    if stop is None:
+        _yield_to_the_service()
+        # Records are tuples that nothing refers back to: the collector would look through them in vain.
+        gc.freeze()
+        gc.set_threshold(*_COLLECTIONS)
+    begun = begin_at_last(path, lambda: _begin(path, lock, in_thread=stop is not None), stop or (lambda: False))
+    if begun is None:
+        _release(lock)
         return False
+    loop, service, held = begun
     try:
         loop.run(stop or (lambda: False))
     except Exception:
@@ -76,6 +70,24 @@ def export(path: Path, lock: int, stop: Callable[[], bool] | None = None) -> boo
         if not directory.remove(path) and stop is None:
             return directory.has_records(path) or (directory.is_alive(path) and directory.read_service(path) == service)
     return False
+
+
+def _begin(path: Path, lock: int, *, in_thread: bool) -> tuple[Loop, dict[str, Any], int | None]:
+    """Return the loop, what it was told of the service, and what locks the folder of its spool; raises whatever fails.
+
+    What was looked at when the service started is an outage now: a folder that is missing, a certificate.
+    """
+    service = directory.read_service(path)
+    config = replace(TelemetryConfig.from_env(outside=False), service_name=service["service"])
+    own_records: deque[tuple[Any, ...]] = deque(maxlen=1000)
+    if not in_thread:
+        OwnLog.install(own_records, config, readable=bool(service.get("readable")))
+    disk, held = _spool_folder(path, config)
+    try:
+        return _loop(path, config, service, own_records, disk, lock=lock, in_thread=in_thread), service, held
+    except BaseException:
+        _release(held)
+        raise
 
 
 def _yield_to_the_service() -> None:
@@ -120,10 +132,6 @@ def _loop(
         except (OSError, ValueError):
             return False
 
-    def serves() -> bool:
-        """Return whether the server lives: it may be a while without workers that have served a request."""
-        return bool(service.get("has_server")) and is_running(service["run"])
-
     return Loop(
         path,
         rings=Rings(path, state.of("rings") or {}),
@@ -133,7 +141,7 @@ def _loop(
         own_records=own_records,
         is_current=is_current,
         is_alone=lambda: os.fstat(lock).st_nlink > 0,
-        serves=serves,
+        serves=partial(serves, service),
         in_thread=in_thread,
     )
 

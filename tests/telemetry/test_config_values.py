@@ -1,6 +1,7 @@
 """The values that are not about OTLP: resource, sampling, batches, times, levels and tokens."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
@@ -235,6 +236,19 @@ def test_spool_bytes(environ: Mapping[str, str], size: int, source: str) -> None
 @pytest.mark.parametrize(("text", "reason"), [("./spool", "is not absolute"), (__file__, "is not a folder")])
 def test_spool_dir_refused(text: str, reason: str) -> None:
     assert reason in str(error(TELEMETRY_SPOOL_DIR=text))
+
+
+def test_what_a_variable_names_may_be_missing_later(tmp_path: Path) -> None:
+    """The exporter of a service that has started starts, too; a text that is wrong in itself is refused as before."""
+    file = tmp_path / "file"
+    environ = {"TELEMETRY_SPOOL_DIR": str(file / "spool"), "OTEL_EXPORTER_OTLP_CERTIFICATE": str(tmp_path / "ca.pem")}
+    file.write_text("")
+    for name, value in environ.items():
+        assert TelemetryConfig.errors({name: value})
+    later = TelemetryConfig.from_env(environ, outside=False)
+    assert (later.spool_dir, later.traces.certificate) == tuple(environ.values())
+    with pytest.raises(ConfigError):
+        TelemetryConfig.from_env({"TELEMETRY_SPOOL_DIR": "spool"}, outside=False)
 
 
 @pytest.mark.parametrize(("text", "expected"), [("", "process"), ("process", "process"), (" Thread ", "thread")])

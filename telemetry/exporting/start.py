@@ -1,0 +1,94 @@
+"""The start of an exporter, again and again while something is in its way: it alone tries, and says so once."""
+
+import logging
+import select
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any, TypeVar
+
+from telemetry.config import ConfigError
+from telemetry.exporting.server import Answering
+from telemetry.journal import directory
+from telemetry.journal.runs import is_running
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+_LOOK_SECONDS = 0.5
+
+
+def serves(service: dict[str, Any]) -> bool:
+    """Return whether the server lives: it may be a while without workers that have served a request."""
+    return bool(service.get("has_server")) and is_running(service["run"])
+
+
+def begin_at_last(path: Path, begin: Callable[[], T], stop: Callable[[], bool]) -> T | None:
+    """Return what `begin` returns for the run at `path`, after growing pauses where it raises, which is logged once.
+
+    None where that goes on until the run is over, belongs to a successor, or `stop` returns True.
+    """
+    pause, logged, goes_on = _FIRST_PAUSE, "", True
+    while True:
+        try:
+            begun = begin()
+        except Exception as error:  # noqa: BLE001  (the service goes on, and what is in the way may pass)
+            problem = str(error) or type(error).__name__
+            if problem != logged and path.exists():
+                is_outside = isinstance(error, ConfigError | OSError)  # an outage; anything else is an error of ours
+                log = logger.error if is_outside else logger.exception
+                log("the exporter did not start, and tries again: %s", problem)
+                logged = problem
+        else:
+            if logged:
+                logger.info("the exporter has started after all")
+            return begun
+        if not goes_on:
+            logger.error("what was recorded stays in %s for the next start", path)
+            return None
+        goes_on = _wait(path, problem, pause, stop)  # what the last moment brings is tried, too
+        if not path.exists():
+            return None
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _wait(path: Path, problem: str, seconds: float, stop: Callable[[], bool]) -> bool:
+    """Answer for an exporter that cannot start; return at once, and False, when the run does not need one any more."""
+    service = _service(path)
+    status = {"error": f"the exporter did not start, and tries again: {problem}"}
+    answering: Answering | None = None
+    with suppress(OSError):  # the socket may be what is in its way
+        answering = Answering(path, lambda _: None, lambda: status, lambda: None)
+    try:
+        deadline = monotonic() + seconds
+        while (left := deadline - monotonic()) > 0:
+            if stop() or _service(path) != service or not _is_alive(path, service):
+                return False
+            if answering is None:
+                sleep(min(left, _LOOK_SECONDS))
+                continue
+            with suppress(InterruptedError):
+                ready, _, _ = select.select([answering.socket], [], [], min(left, _LOOK_SECONDS))
+                if ready:
+                    answering.answer()
+        return True
+    finally:
+        if answering is not None:
+            answering.close()
+
+
+def _service(path: Path) -> dict[str, Any]:
+    try:
+        return directory.read_service(path)
+    except (OSError, ValueError):
+        return {}
+
+
+def _is_alive(path: Path, service: dict[str, Any]) -> bool:
+    try:
+        return directory.is_alive(path) or serves(service)
+    except OSError:
+        return False

@@ -1,0 +1,108 @@
+"""What is in the way of an exporter that follows a killed one, though the service has started with it."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from time import sleep
+
+import pytest
+
+from telemetry.status import read_statuses
+from telemetry.tools.console.server import Console
+from tests.support.routes import Route, scraped_requests, send
+from tests.support.service import Service, wait_until
+
+StartService = Callable[..., Service]
+Obstacle = tuple[dict[str, str], Callable[[], object]]
+
+
+def kill_exporter(service: Service) -> None:
+    status = wait_until(service.status, 60, "the exporter's status")
+    assert status
+    os.kill(status["pid"], signal.SIGKILL)
+
+
+def spool_that_became_a_file(folder: Path) -> Obstacle:
+    spool = folder / "spool"
+
+    def spoil() -> None:
+        spool.rename(folder / "gone")
+        spool.write_text("")
+
+    return {"TELEMETRY_SPOOL_DIR": str(spool)}, spoil
+
+
+def spool_that_cannot_be_reached(folder: Path) -> Obstacle:
+    spool = folder / "spool"
+
+    def spoil() -> None:
+        spool.rename(folder / "gone")
+        spool.symlink_to(spool)
+
+    return {"TELEMETRY_SPOOL_DIR": str(spool)}, spoil
+
+
+def certificate_that_is_gone(folder: Path) -> Obstacle:
+    certificate = folder / "ca.pem"
+    certificate.write_text("the backend is reached in plaintext")
+    return {"OTEL_EXPORTER_OTLP_CERTIFICATE": str(certificate)}, certificate.unlink
+
+
+@pytest.mark.parametrize("obstacle", [spool_that_became_a_file, spool_that_cannot_be_reached, certificate_that_is_gone])
+def test_part_that_is_missing_is_an_outage_of_that_part(
+    console: Console, start_service: StartService, tmp_path: Path, obstacle: Callable[[Path], Obstacle]
+) -> None:
+    env, spoil = obstacle(tmp_path)
+    service = start_service("--workers=1", **Route("direct", "http/protobuf").env(console), **env)
+    send(service, 6)
+    console.store.wait_for(lambda store: store.mode("direct").server_spans == 6, timeout=60)
+    kill_exporter(service)
+    spoil()
+    wait_until(lambda: service.get("/metrics")[0] == 200, 30, "the next exporter")
+    send(service, 6)
+    assert scraped_requests(service) >= 6  # with the disk, the counts of before are out of reach
+    console.store.wait_for(lambda store: store.mode("direct").server_spans == 12, timeout=60)
+    assert "Traceback" not in service.output
+    assert "did not start" not in service.output
+
+
+FILE = """
+file_format: "1.0"
+tracer_provider:
+  processors:
+    - batch:
+        exporter:
+          otlp_http:
+            endpoint: http://127.0.0.1:{port}/v1/traces
+"""
+
+
+def test_exporter_that_cannot_start_says_so_once_and_starts_when_it_can(
+    console: Console, start_service: StartService, tmp_path: Path
+) -> None:
+    file, away = tmp_path / "otel.yaml", tmp_path / "away.yaml"
+    file.write_text(FILE.format(port=console.http_port))
+    service = start_service("--workers=2", OTEL_CONFIG_FILE=str(file), TELEMETRY_MODE="direct")
+    send(service, 3)
+    kill_exporter(service)
+    file.rename(away)
+    sent = 3
+
+    def reason() -> str:
+        nonlocal sent
+        send(service, 3)  # each of them looks whether there is an exporter
+        sent += 3
+        errors = [status["error"] for status in read_statuses(2, service.process.pid) if "error" in status]
+        return next((error for error in errors if "did not start" in error), "")
+
+    found = wait_until(reason, 60, "the reason")
+    assert "OTEL_CONFIG_FILE" in found
+    assert "does not exist" in found
+    for _ in range(6):
+        reason()
+        sleep(0.5)
+    assert service.output.count("the exporter did not start, and tries again") == 1
+    assert "Traceback" not in service.output
+    away.rename(file)
+    console.store.wait_for(lambda store: sum(span.kind == "server" for span in store.spans()) == sent, timeout=60)
