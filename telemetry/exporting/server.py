@@ -42,6 +42,7 @@ class Answering:
         with asking.address_of(path) as address:
             self.socket.bind(address)
         self.socket.listen(_BACKLOG)
+        self._inode = self._address.stat().st_ino
         self.socket.setblocking(False)
 
     def answer(self) -> None:
@@ -79,4 +80,5 @@ class Answering:
         """Answer no more."""
         self.socket.close()
         with suppress(OSError):
-            self._address.unlink()
+            if self._address.stat().st_ino == self._inode:  # else another exporter answers there
+                self._address.unlink()
