@@ -6,7 +6,6 @@ The field names are those of the OpenTelemetry log data model
 
 import json
 import logging
-import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from inspect import currentframe
@@ -19,6 +18,7 @@ from opentelemetry import trace
 from telemetry.log_failures import report
 from telemetry.privacy import MASK, Constants, redactor
 from telemetry.privacy.constants import is_module
+from telemetry.privacy.strict import STACKS, stack_at
 
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _SEVERITY = {"WARNING": "WARN", "CRITICAL": "FATAL"}
@@ -26,7 +26,6 @@ _SEVERITY = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 # What it says of an export must not feed the next one.
 _EXPORTERS = ("opentelemetry.",)
 _PLAIN = (str, bool, int, float)
-_STACKS = ("exception.stacktrace", "code.stacktrace")
 _encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
 _constants = Constants()
 configured_loggers: set[str] = set()
@@ -123,7 +122,10 @@ def attributes_of(record: logging.LogRecord) -> dict[str, Any]:
     Only plain values pass: Django logs `extra={"request": request}`, and a WSGIRequest's text has the query
     string in it (https://github.com/open-telemetry/opentelemetry-python-contrib/issues/2808).
     """
-    attributes = {key: value for key, value in vars(record).items() if key not in _OWN and isinstance(value, _PLAIN)}
+    using = redactor()
+    attributes: dict[str, Any] = {
+        key: value for key, value in vars(record).items() if key not in _OWN and isinstance(value, _PLAIN)
+    }
     if record.exc_info and record.exc_info[0] is not None:
         kind, error, _ = record.exc_info
         attributes["exception.type"] = kind.__qualname__
@@ -131,11 +133,14 @@ def attributes_of(record: logging.LogRecord) -> dict[str, Any]:
             attributes["exception.message"] = str(error)
         except Exception:  # noqa: BLE001  (whatever an exception's own text does)
             attributes["exception.message"] = "(no text)"
-        attributes["exception.stacktrace"] = "".join(traceback.format_exception(*record.exc_info))
+        if error is not None:
+            attributes["exception.stacktrace"] = using.stack_of(error)
         if code := _database_code(error):
             attributes["db.response.status_code"] = code
     if record.stack_info:
-        attributes["code.stacktrace"] = record.stack_info
+        attributes["code.stacktrace"] = (
+            stack_at(currentframe(), record.pathname, record.lineno) if using.strict else record.stack_info
+        )
     return attributes
 
 
@@ -186,10 +191,10 @@ class ReadableFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         body, attributes, name, _ = translation_of(record)
-        stack = "\n".join([str(attributes[key]) for key in _STACKS if key in attributes])
+        stack = "\n".join([str(attributes[key]) for key in STACKS if key in attributes])
         time = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S.%f")[:-3]
         parts = [time, f"{severity_of(record):5}", name, body]
-        parts += [f"{key}={value}" for key, value in attributes.items() if key not in _STACKS]
+        parts += [f"{key}={value}" for key, value in attributes.items() if key not in STACKS]
         if ids := _ids_of(trace.get_current_span()):
             parts.append(f"trace_id={ids[0]}")
         return " ".join(parts) + (f"\n{stack}" if stack else "")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from telemetry.privacy.bounds import ATTRIBUTE_COUNT, BODY_BYTES, DROPPED, STACK_BYTES, TEXT_BYTES, TOTAL_BYTES
 from telemetry.privacy.constants import Constants
-from telemetry.privacy.redactor import ExceptionTexts, Redactor
+from telemetry.privacy.redactor import Redactor
 from telemetry.privacy.rule import MASK
 
 __all__ = [
@@ -21,7 +21,6 @@ __all__ = [
     "TEXT_BYTES",
     "TOTAL_BYTES",
     "Constants",
-    "ExceptionTexts",
     "Redactor",
     "configure",
     "redactor",

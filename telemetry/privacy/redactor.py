@@ -1,8 +1,9 @@
 """The redactor: texts and attributes without secrets, and within their bounds."""
 
 import re
+import traceback
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from telemetry.privacy import strict as safe
 from telemetry.privacy.bounds import (
@@ -35,14 +36,6 @@ _ROUNDS = 4
 _USERINFO = re.compile(r"(?<=://)[^\s/?#]*@")
 
 T = TypeVar("T")
-
-
-class ExceptionTexts(NamedTuple):
-    """What is exported of an exception."""
-
-    type: str
-    message: str
-    stacktrace: str
 
 
 class Redactor:
@@ -129,11 +122,12 @@ class Redactor:
             return safe.statement(text)
         return self.text(without_literals(text[: TEXT_BYTES + _SLACK], dialect))
 
-    def exception(self, type_: str, message: str, stacktrace: str) -> ExceptionTexts:
-        """Return what is exported of an exception; a strict one is its type and the frames of its stack trace."""
-        if self.strict:
-            return ExceptionTexts(safe.type_name(type_), "", safe.frames(stacktrace, message))
-        return ExceptionTexts(self.text(type_), self.text(message), self.stack(stacktrace))
+    def stack_of(self, error: BaseException) -> str | safe.Vetted:
+        """Return the stack trace of `error` for `attributes`, to be called where the object is at hand.
+
+        At the strict level no text leaves as a stack trace, only what this function makes of the frames.
+        """
+        return safe.stack_of(error) if self.strict else "".join(traceback.format_exception(error))
 
     # --- Free text: the rules alone ---------------------------------------------------------------------------------
 

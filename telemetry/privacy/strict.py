@@ -1,16 +1,20 @@
 """What may leave at the strict level: only what comes from the code and its configuration, never from data.
 
 Nothing here looks for secrets. An attribute leaves if its name is on the list and its value has the form that the name
-promises; of a statement leave the operation and the tables, of an exception its type and its frames.
+promises; of a statement leave the operation and the tables, of an exception its type and its frames, which are taken
+from the object, never from a text.
 """
 
 import re
-from collections.abc import Callable, Mapping
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from http import HTTPMethod
+from types import FrameType
 from typing import Any
 
 from telemetry.privacy.bounds import STACK_BYTES, cut_middle
+from telemetry.privacy.rule import MASK
 from telemetry.privacy.sql import summary
 
 Check = Callable[[Any], bool]
@@ -74,7 +78,7 @@ _ALLOWED: dict[str, Check] = {
     "telemetry.logs": lambda value: isinstance(value, str),
 }
 _STATEMENTS = frozenset({"db.query.text", "db.statement"})
-_STACKS = frozenset({"exception.stacktrace", "code.stacktrace"})
+STACKS = ("exception.stacktrace", "code.stacktrace")
 
 
 def allowed(attributes: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,10 +92,9 @@ def allowed(attributes: Mapping[str, Any]) -> dict[str, Any]:
         elif key in _STATEMENTS:
             if isinstance(value, str) and (text := statement(value)):
                 result["db.query.summary"] = text
-        elif key in _STACKS:
-            message = attributes.get("exception.message")
-            if isinstance(value, str) and (text := frames(value, message if isinstance(message, str) else "")):
-                result[key] = text
+        elif key in STACKS:
+            if isinstance(value, frozenset):
+                (result[key],) = value
         elif (
             key == "server.address"
             and "db.system.name" in attributes
@@ -124,42 +127,79 @@ def type_name(text: str) -> str:
     return text if _TYPE.fullmatch(text) else ""
 
 
+class _Sentences:
+    """What stands between exceptions, in Python's words."""
+
+    cause = "\nThe above exception was the direct cause of the following exception:\n\n"
+    context = "\nDuring handling of the above exception, another exception occurred:\n\n"
+    member = "\nThe above group has the following exception:\n\n"
+
+
 _HEADER = "Traceback (most recent call last):\n"
 _STACK_HEADER = "Stack (most recent call last):\n"
-_CHAINED = re.compile(
-    r"\n(?:During handling of the above exception, another exception occurred"
-    r"|The above exception was the direct cause of the following exception):\n\n" + re.escape(_HEADER)
-)
-_FRAME = re.compile(r'  File "[^"\n]+", line [0-9]+, in [\w<>.]+\n')
-_SOURCE = re.compile(r"    [^\n]*\n|  \[Previous line repeated [0-9]+ more times?\]\n")
+_FUNCTION = re.compile(r"[\w<>.]{1,255}")
+_FROZEN = re.compile(r"<frozen [\w.]{1,255}>", re.ASCII)
+_MOST_EXCEPTIONS = 32
+_MOST_FRAMES = 256
+
+Vetted = frozenset[str]
+"""The text of a stack that was made here. No attribute of OpenTelemetry can be a set, so that nobody else makes one."""
 
 
-def frames(stack: str, message: str) -> str:
-    """Return the frames of the exception that `stack` ends with, "" where they cannot be distinguished from messages.
+def stack_of(error: BaseException) -> Vetted:
+    """Return the types and the frames of `error`, of what it came from and of what it groups.
 
-    A message may hold anything, a forged frame too. So the last one, which is known, is taken off the end first; what
-    is then behind the last sentence between two exceptions is Python's own. Source lines are left out.
+    They are those of the objects: a formatted text has messages and notes in it, which may look like frames.
     """
-    stack = stack.rstrip("\n") + "\n"
-    if stack.startswith(_STACK_HEADER):
-        shown, _ = _walked(stack, len(_STACK_HEADER))
-        return cut_middle(_STACK_HEADER + shown, STACK_BYTES)
-    message = message.rstrip("\n")
-    ending = f": {message}\n" if message else "\n"
-    if not stack.startswith(_HEADER) or not stack.endswith(ending):
-        return ""
-    rest, start = stack[: -len(ending)], len(_HEADER)
-    for found in _CHAINED.finditer(rest):
-        start = found.end()
-    shown, end = _walked(rest, start)
-    return cut_middle(_HEADER + shown + rest[end:], STACK_BYTES) if _TYPE.fullmatch(rest, end) else ""
+    lines: list[str] = []
+    for sentence, each in _exceptions(error, "", set()):
+        name = type_name(type(each).__qualname__) or MASK
+        lines += sentence, _HEADER, _frames(traceback.walk_tb(each.__traceback__)), name, "\n"
+    return Vetted({cut_middle("".join(lines[:-1]), STACK_BYTES)})
 
 
-def _walked(text: str, position: int) -> tuple[str, int]:
-    """Return the lines of the frames that begin at `position`, and where they end."""
-    shown = []
-    while found := _FRAME.match(text, position) or _SOURCE.match(text, position):
-        if found.re is _FRAME:
-            shown.append(found[0])
-        position = found.end()
-    return "".join(shown), position
+def stack_at(frame: FrameType | None, file: str, line: int) -> Vetted | None:
+    """Return the frames that led to `line` of `file`, where that is running: `frame` or one of its callers."""
+    while frame and (frame.f_code.co_filename != file or frame.f_lineno != line):
+        frame = frame.f_back
+    if frame is None:
+        return None
+    callers = reversed(list(traceback.walk_stack(frame)))
+    return Vetted({cut_middle(_STACK_HEADER + _frames(callers).rstrip("\n"), STACK_BYTES)})
+
+
+def _exceptions(error: BaseException, before: str, seen: set[int]) -> Iterator[tuple[str, BaseException]]:
+    """Yield the exceptions in the order in which Python shows them, each with the sentence `before` it."""
+    chain: list[tuple[str, BaseException]] = []
+    latest: BaseException | None = error
+    while latest is not None and id(latest) not in seen and len(seen) < _MOST_EXCEPTIONS:
+        seen.add(id(latest))
+        if latest.__cause__ is not None:
+            chain.append((_Sentences.cause, latest))
+            latest = latest.__cause__
+        else:
+            chain.append((_Sentences.context, latest))
+            latest = None if latest.__suppress_context__ else latest.__context__
+    for number, (sentence, each) in enumerate(reversed(chain)):
+        yield sentence if number else before, each
+        if isinstance(each, BaseExceptionGroup):
+            for member in each.exceptions:
+                yield from _exceptions(member, _Sentences.member, seen)
+
+
+def _frames(frames: Iterable[tuple[FrameType, int]]) -> str:
+    """Return a line for each frame: the file of a module, the number of the line, the function."""
+    lines = [_line(frame, number) for frame, number in frames]
+    if len(lines) > _MOST_FRAMES:
+        half = _MOST_FRAMES // 2
+        lines[half:-half] = [f"  [{len(lines) - 2 * half} frames]\n"]
+    return "".join(lines)
+
+
+def _line(frame: FrameType, number: int) -> str:
+    file, function = frame.f_code.co_filename, frame.f_code.co_name
+    # Code that was made of a text has any name.
+    known = file == frame.f_globals.get("__file__") or _FROZEN.fullmatch(file)
+    if not known or not _FUNCTION.fullmatch(function):
+        file = function = MASK
+    return f'  File "{file}", line {number}, in {function}\n'

@@ -9,6 +9,7 @@ from opentelemetry.context import get_current
 from telemetry.journal.records import LOG
 from telemetry.logs import content_of, translation_of
 from telemetry.privacy import redactor
+from telemetry.privacy.strict import STACKS
 from telemetry.recording.journal import journal
 from telemetry.recording.spans import REQUEST_KEY, RecordedSpan, RequestSpan
 
@@ -31,6 +32,8 @@ class LogRecorder:
             request: RequestSpan | None = current.get(REQUEST_KEY)  # type: ignore[assignment]
             if self._strict:  # what is a constant of the code is known here only
                 body, attributes, name, template = translation_of(record)
+                raw = content_of(record)[1]
+                attributes = {**attributes, **{key: raw[key] for key in STACKS if key in attributes}}
             else:
                 body, attributes = content_of(record)
                 name, template = record.name, record.msg if record.args and isinstance(record.msg, str) else None

@@ -3,7 +3,6 @@
 What goes past Django's cursors (a raw connection of the driver, a stored procedure by `callproc`) is not recorded.
 """
 
-import traceback
 from collections.abc import Callable, Mapping
 from time import perf_counter_ns, time_ns
 from typing import Any
@@ -17,6 +16,8 @@ from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.trace import SpanKind
 
 from telemetry.journal.records import QUERY
+from telemetry.privacy import redactor
+from telemetry.privacy.strict import Vetted
 from telemetry.recording.journal import journal
 from telemetry.recording.middleware import RequestMiddleware
 from telemetry.recording.spans import REQUEST_KEY, QuerySpan, RecordedSpan, RequestSpan, decide, new_trace_id
@@ -96,14 +97,13 @@ def _ids(around: trace.Span) -> tuple[Any, ...]:
     return trace_id, b"", None, flags, False
 
 
-def _error(error: BaseException) -> tuple[str, str, str, str]:
+def _error(error: BaseException) -> tuple[str, str, str, str | Vetted]:
     """Return the driver's error behind Django's: its name, type, message and stack trace."""
     if isinstance(error, Error) and error.__cause__ is not None:
         error = error.__cause__
     kind = type(error)
     module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
-    stack = "".join(traceback.format_exception(error))
-    return kind.__qualname__, f"{module}{kind.__qualname__}", str(error), stack
+    return kind.__qualname__, f"{module}{kind.__qualname__}", str(error), redactor().stack_of(error)
 
 
 def _text(sql: Any, context: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ A span of our own is a `Span` of the API that keeps ids and a time. What user co
 of the SDK, made when it is needed, so that all of the SDK's rules hold: valid attributes, limits, status, exceptions.
 """
 
+import sys
 from collections.abc import Mapping, Sequence
 from random import getrandbits
 from threading import Lock
@@ -11,7 +12,7 @@ from time import perf_counter_ns, time_ns
 from typing import Any, Protocol
 
 from opentelemetry.context import Context, create_key
-from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import Event, ReadableSpan, SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Decision, Sampler
 from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
@@ -19,6 +20,7 @@ from telemetry.config.limits import LimitsConfig
 from telemetry.journal.records import SPAN
 from telemetry.privacy import MASK, Constants, redactor
 from telemetry.privacy.constants import is_module
+from telemetry.privacy.strict import Vetted, stack_of
 from telemetry.recording.journal import journal
 
 _SAMPLED, _RANDOM = TraceFlags.SAMPLED, TraceFlags.RANDOM_TRACE_ID
@@ -77,6 +79,8 @@ class RecordedSpan(Span):
     ended = False
     changes: Any = None
     """The SDK's span that takes what user code does to this one, None while it does nothing."""
+    stacks: dict[int, Vetted] | None = None
+    """At the strict level, the stack traces of recorded exceptions by the times of their events."""
     _context: SpanContext | None = None
 
     @property
@@ -136,6 +140,9 @@ class RecordedSpan(Span):
         self, exception: BaseException, attributes: Any = None, timestamp: int | None = None, escaped: bool = False
     ) -> None:
         if span := self._touch():
+            if redactor().strict:  # the event has a text alone, which may be forged
+                timestamp = timestamp or time_ns()
+                self.stacks = {**(self.stacks or {}), timestamp: stack_of(exception)}
             span.record_exception(exception, attributes, timestamp, escaped)
 
     def end(self, end_time: int | None = None) -> None:  # noqa: ARG002  (its record has the real duration)
@@ -150,7 +157,7 @@ class RecordedSpan(Span):
     @property
     def touched(self) -> Touched | None:
         """What user code did to the span, None if nothing."""
-        return None if self.changes is None else _touched_of(self.changes)
+        return None if self.changes is None else _touched_of(self.changes, self.stacks)
 
 
 REQUEST_KEY = create_key("telemetry-request")
@@ -241,8 +248,9 @@ def _record(span: ReadableSpan, context: SpanContext) -> tuple[Any, ...]:
         bool(parent and parent.is_remote),
     )
     named = (scope.name, scope.version or "", scope.schema_url or "", dict(scope.attributes or {})) if scope else None
-    name, status, attributes, events, *others = _touched_of(span)
-    if redactor().strict:  # what is a constant of the code is known here only
+    strict = redactor().strict
+    name, status, attributes, events, *others = _touched_of(span, _escaping(span) if strict else None)
+    if strict:  # what is a constant of the code is known here only
         module = scope.name if scope else ""
         name = name if _constants.in_module(name, module) else MASK
         events = tuple(
@@ -255,13 +263,29 @@ def _record(span: ReadableSpan, context: SpanContext) -> tuple[Any, ...]:
     return (SPAN, named, ids, name, kind, start, end, attributes, status, events, *others)
 
 
-def _touched_of(span: ReadableSpan) -> Touched:
+def _escaping(span: ReadableSpan) -> dict[int, Vetted] | None:
+    """Return the stack trace of the exception that ends `span`, which the SDK recorded last, by that event's time."""
+    error, last = sys.exception(), span.events[-1] if span.events else None
+    if error is None or last is None or last.name != "exception":
+        return None
+    kind = str((last.attributes or {}).get("exception.type", ""))
+    return {last.timestamp: stack_of(error)} if kind.endswith(type(error).__qualname__) else None
+
+
+def _attributes_of(event: Event, stacks: dict[int, Vetted]) -> dict[str, Any]:
+    attributes: dict[str, Any] = dict(event.attributes or {})
+    if event.name == "exception" and event.timestamp in stacks:
+        attributes["exception.stacktrace"] = stacks[event.timestamp]
+    return attributes
+
+
+def _touched_of(span: ReadableSpan, stacks: dict[int, Vetted] | None = None) -> Touched:
     status, set_code = span.status, span.status.status_code
     return (
         span.name,
         None if set_code is StatusCode.UNSET else (set_code.value, status.description),
         dict(span.attributes or {}),
-        tuple((e.timestamp, e.name, dict(e.attributes or {}), e.dropped_attributes) for e in span.events),
+        tuple((e.timestamp, e.name, _attributes_of(e, stacks or {}), e.dropped_attributes) for e in span.events),
         tuple(_link(link) for link in span.links),
         (span.dropped_attributes, span.dropped_events, span.dropped_links),
     )

@@ -288,6 +288,14 @@ def test_strict_exception_is_its_type_and_frames() -> None:
 
 
 @pytest.mark.usefixtures("strict")
+def test_strict_stack_of_a_made_record_does_not_leave() -> None:
+    """A record that came from elsewhere has texts alone."""
+    record = record_with(stack_info=f'Stack (most recent call last):\n  File "{MARK}", line 1, in {MARK}\n')
+    record.__dict__["exception.stacktrace"] = f'Traceback (most recent call last):\n  File "{MARK}", line 1, in f\nX'
+    assert translation_of(record).attributes == {}
+
+
+@pytest.mark.usefixtures("strict")
 def test_strict_record_of_gunicorn() -> None:
     formatter = RedactingFormatter(logging.Formatter("[%(levelname)s] %(message)s"))
     try:

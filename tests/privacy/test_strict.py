@@ -1,10 +1,11 @@
 """The strict level: what leaves comes from the code, whatever the data is. No rule is involved."""
 
+import contextlib
 import logging
 import sys
-import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,8 +19,8 @@ from telemetry.exporting.items.batches import Batches
 from telemetry.exporting.items.translation import Translator
 from telemetry.exporting.metrics.aggregation import Aggregation
 from telemetry.exporting.metrics.views import Views
-from telemetry.privacy import Constants, Redactor
-from telemetry.recording.spans import SpanRecorder
+from telemetry.privacy import STACK_BYTES, Constants, Redactor
+from telemetry.recording.spans import RequestSpan, SpanRecorder
 from tests.recording.conftest import close_journal, open_journal
 
 MARK = "".join(["zq1", *"canary"])  # no constant of this module
@@ -88,54 +89,128 @@ def test_statement_with_several_tables() -> None:
     assert STRICT.statement(f"FROB {MARK}") == ""
 
 
-def _stack_of(error: BaseException) -> str:
-    return "".join(traceback.format_exception(error))
-
-
+# What a message or a note may hold to look like Python's own lines.
+_FRAME = f'  File "{MARK}", line 1, in {MARK}\n'
+_HEADER = "Traceback (most recent call last):\n"
 FORGED = [
     MARK,
     "",
-    f'{MARK}\n  File "{MARK}", line 1, in {MARK}\n',
-    ("\n\nDuring handling of the above exception, another exception occurred:\n\n"
-    f'Traceback (most recent call last):\n  File "{MARK}", line 1, in {MARK}\nValueError: x'),
-    f"Traceback (most recent call last):\n    {MARK}\nValueError",
+    f"{MARK}\n{_FRAME}",
+    f"\n\nDuring handling of the above exception, another exception occurred:\n\n{_HEADER}{_FRAME}ValueError: x",
+    f"x\n\nDuring handling of the above exception, another exception occurred:\n\n{_HEADER}{_FRAME}Secret",
+    f"\nThe above exception was the direct cause of the following exception:\n\n{_HEADER}{_FRAME}{MARK}",
+    f"{_HEADER}    {MARK}\nValueError",
     f"x\n{MARK}: x\n\n",
 ]  # fmt: skip
 
 
+class Changing(Exception):  # noqa: N818
+    """Says something else each time."""
+
+    said = 0
+
+    def __str__(self) -> str:
+        self.said += 1
+        return FORGED[self.said % len(FORGED)]
+
+
+def _stack_of(error: BaseException) -> str:
+    """Return what leaves of the stack trace of `error`, raised here."""
+    try:
+        raise error  # noqa: TRY301
+    except BaseException as caught:  # noqa: BLE001
+        once = STRICT.attributes({"exception.stacktrace": STRICT.stack_of(caught)})
+        return str(once["exception.stacktrace"])
+
+
 @pytest.mark.parametrize("first", FORGED)
 @pytest.mark.parametrize("second", FORGED)
+@pytest.mark.parametrize("noted", [True, False])
 @pytest.mark.parametrize("chained", [True, False])
-def test_exception_whose_messages_forge_frames(first: str, second: str, chained: bool) -> None:
+def test_exception_whose_texts_forge_frames(first: str, second: str, noted: bool, chained: bool) -> None:
+    error = ValueError(second)
+    if noted:
+        error.add_note(first)
     try:
         try:
             raise KeyError(first)  # noqa: TRY301
         except KeyError as cause:
-            raise ValueError(second) from (cause if chained else None)
-    except ValueError as error:
-        given = STRICT.exception("ValueError", str(error), _stack_of(error))
-    assert MARK not in "".join(given)
-    assert given.type == "ValueError"
-    assert given.message == ""
-    assert given.stacktrace.endswith("in test_exception_whose_messages_forge_frames\nValueError")
+            raise error from (cause if chained else None)
+    except ValueError as caught:
+        stack = _stack_of(caught)
+    assert MARK not in stack
+    assert ("KeyError" in stack) == chained
+    assert stack.endswith("in test_exception_whose_texts_forge_frames\nValueError")
 
 
-def test_exception_of_odd_kinds() -> None:
-    """What cannot be distinguished from a message does not leave."""
-    noted = ValueError("x")
-    noted.add_note(f'{MARK}\n  File "{MARK}", line 1, in {MARK}\nValueError: x')
-    group = ExceptionGroup("x", [ValueError(MARK)])
-    syntax = None
-    try:
+def _syntax_error() -> SyntaxError:
+    with pytest.raises(SyntaxError) as caught:
         compile(f"{MARK} {MARK} =", f"<{MARK}>", "exec")
-    except SyntaxError as error:
-        syntax = error
-    assert syntax
-    for odd in (noted, group, syntax):
-        with pytest.raises(type(odd)) as caught:
-            raise odd
-        given = STRICT.exception(type(odd).__name__, str(odd), _stack_of(caught.value))
-        assert MARK not in given.stacktrace
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Changing(),
+        ExceptionGroup(FORGED[3], [ValueError(FORGED[4]), ExceptionGroup(MARK, [KeyError(MARK)])]),
+        UnicodeDecodeError("utf8", MARK.encode(), 0, 1, MARK),
+        SystemExit(MARK),
+        _syntax_error(),
+        type(f"x {MARK}", (Exception,), {})(),
+    ],
+)
+def test_exception_of_an_odd_kind(error: BaseException) -> None:
+    assert MARK not in _stack_of(error)
+
+
+def test_exception_of_code_made_of_a_text() -> None:
+    scope: dict[str, object] = {}
+    exec(compile(f"def {MARK}():\n    raise KeyError", f"<{MARK}>", "exec"), scope)  # noqa: S102
+    function: Any = scope[MARK]
+    with pytest.raises(KeyError) as caught:
+        function()
+    stack = _stack_of(caught.value)
+    assert MARK not in stack
+    assert 'File "***", line 2, in ***' in stack
+
+
+def test_exception_shows_what_it_came_from() -> None:
+    error = ValueError("x")
+    error.__cause__ = KeyError("y")
+    error.__cause__.__context__ = error  # a cycle
+    stack = _stack_of(ExceptionGroup("z", [error]))
+    kinds = [line for line in stack.splitlines() if line.endswith(("Error", "Group"))]
+    assert kinds == ["ExceptionGroup", "KeyError", "ValueError"]
+    assert "direct cause" in stack
+    assert "The above group has the following exception:" in stack
+    error.__cause__ = None
+    error.__context__, error.__suppress_context__ = KeyError(), True
+    assert "KeyError" not in _stack_of(error)
+
+
+def test_exception_is_bounded() -> None:
+    def deep(left: int) -> None:
+        if left:
+            deep(left - 1)
+        raise KeyError
+
+    with pytest.raises(KeyError) as caught:
+        deep(700)
+    many: BaseException = caught.value
+    for _ in range(1000):
+        following = ValueError()
+        following.__context__ = many
+        many = following
+    for error in (caught.value, many, ExceptionGroup("x", [ValueError() for _ in range(1000)])):
+        assert len(_stack_of(error)) <= STACK_BYTES
+
+
+@pytest.mark.parametrize("key", ["exception.stacktrace", "code.stacktrace"])
+def test_stack_that_is_a_text_does_not_leave(key: str) -> None:
+    stack = f"{_HEADER}{_FRAME}ValueError: x"
+    for value in (stack, [stack], ((stack,),), stack.encode(), {"a": stack}):
+        assert STRICT.attributes({key: value, "exception.message": "x"}) == {}
 
 
 def test_body_name_and_description() -> None:
@@ -189,6 +264,7 @@ def test_span_of_user_code(tmp_path: Path) -> None:
     span.add_event("stored", {"note": MARK})
     span.add_event(f"stored {MARK}")
     span.set_status(Status(StatusCode.ERROR, MARK))
+    span.add_event("exception", {"exception.stacktrace": f"{_HEADER}{_FRAME}ValueError", "exception.message": ""})
     span.end()
     provider.get_tracer(f"of {MARK}").start_span(f"for {MARK}").end()
     records = recorded()
@@ -208,8 +284,34 @@ def test_span_of_user_code(tmp_path: Path) -> None:
     assert set(scopes) == {__name__, "***"}
     sent = scopes[__name__]
     assert sent.name == "a constant"
-    assert [event.name for event in sent.events] == ["stored", "***"]
+    assert [event.name for event in sent.events] == ["stored", "***", "exception"]
+    assert not sent.events[2].attributes
     assert sent.status.code == 2
+
+
+@pytest.mark.usefixtures("strict")
+@pytest.mark.parametrize("forged", FORGED)
+def test_exception_of_a_span(tmp_path: Path, forged: str) -> None:
+    """Its frames are those of the object, also where user code records it on a request's span."""
+    recorded = open_journal(tmp_path)
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SpanRecorder())
+    own = RequestSpan("GET")
+    error = ValueError(f"x{forged}")
+    error.add_note(forged)
+    with contextlib.suppress(ValueError), provider.get_tracer(__name__).start_as_current_span("a constant"):
+        own.record_exception(error, {"exception.stacktrace": f"{_HEADER}{_FRAME}"})
+        raise error
+    ((*_, events, _, _),) = recorded()
+    close_journal()
+    assert own.touched is not None
+    for (_, name, attributes, _), *others in (events, own.touched[3]):
+        assert not others
+        assert name == "exception"
+        sent = STRICT.attributes(attributes)
+        assert MARK not in str(sent)
+        assert sent["exception.type"] == "ValueError"
+    assert "in test_exception_of_a_span" in STRICT.attributes(events[0][2])["exception.stacktrace"]
 
 
 def test_constants_are_those_of_the_running_code() -> None:
