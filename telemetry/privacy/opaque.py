@@ -22,6 +22,7 @@ _ESCAPED = re.compile(r"%(?:25)*[0-9A-Fa-f]{2}")
 _PIECE = re.compile(r"[A-Za-z0-9]+")
 _BEGINNING = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 _NUMBERED = re.compile(r"(?:[A-Z]?[a-z]{2,}|[A-Z]{2,})[0-9]{1,4}")
+_CAMEL = re.compile(r"(?:(?:[A-Z][a-z]+|IPv)[0-9]{0,3}){3,}")
 _MIXED = re.compile(r"(?=[A-Za-z]*[0-9])[0-9]*[A-Za-z]")
 _KEPT = re.compile(
     r"""[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}   # a UUID
@@ -74,10 +75,14 @@ def _looks_random(segment: str) -> bool:
     if _KEPT.fullmatch(segment.rstrip(".")):
         return False
     pieces = _PIECE.findall(_plain(segment))
-    if any(len(piece) >= _LONG and _MIXED.match(piece) for piece in pieces):
+    if any(len(piece) >= _LONG and _MIXED.match(piece) and not _CAMEL.fullmatch(piece) for piece in pieces):
         return True
     beginnings = {piece: len(_BEGINNING.findall(piece)) for piece in pieces}
-    mixed = [piece for piece in pieces if beginnings[piece] > 1 and not _NUMBERED.fullmatch(piece)]
+    mixed = [
+        piece
+        for piece in pieces
+        if beginnings[piece] > 1 and not _NUMBERED.fullmatch(piece) and not _CAMEL.fullmatch(piece)
+    ]
     characters = sum(map(len, mixed))
     share = _SHARE if any(map(_DIGIT.search, mixed)) else _SHARE_OF_LETTERS
     return 2 * characters > sum(map(len, pieces)) and sum(map(beginnings.__getitem__, mixed)) >= characters * share

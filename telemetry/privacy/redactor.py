@@ -21,6 +21,7 @@ from telemetry.privacy.bounds import (
     length_of,
 )
 from telemetry.privacy.keys import Policy, policy_of
+from telemetry.privacy.names import is_count, is_secret
 from telemetry.privacy.rule import MASK
 from telemetry.privacy.rules import redact_text
 from telemetry.privacy.sql import without_literals
@@ -34,6 +35,10 @@ _CLEAN_TEXTS = 1024
 _CLEAN_BYTES = TEXT_BYTES
 _ROUNDS = 4
 _USERINFO = re.compile(r"(?<=://)[^\s/?#]*@")
+
+# What has the name of another member of a mapping.
+_NAMING = frozenset({"name", "key", "field", "header", "param", "parameter", "option", "loc", "attribute", "variable"})
+_SCHEMES = frozenset({"bearer", "basic", "digest"})
 
 T = TypeVar("T")
 
@@ -157,6 +162,8 @@ class Redactor:
         """Return the value of the attribute `key` without secrets; `beside` are all of them."""
         policy = policy_of(key)
         if policy is Policy.HIDE:
+            if value.__class__ is int and is_count(key, value):
+                return value
             return value if value is None or (isinstance(value, str) and not value) else MASK
         if isinstance(value, str):
             keep = policy is Policy.KEEP and len(value) <= TEXT_BYTES and value.isascii()
@@ -176,12 +183,22 @@ class Redactor:
         if isinstance(value, bytes):
             return self._by_policy(policy_of(key), value.decode(errors="replace"), beside)
         if isinstance(value, Mapping):
-            return self._free.attributes(value)
+            named = any(key in _NAMING and _names_secret(inner) for key, inner in value.items())
+            return self._free.attributes({k: v if k in _NAMING else MASK for k, v in value.items()} if named else value)
         if isinstance(value, Sequence):
-            if len(value) == 2 and isinstance(value[0], str | bytes) and policy_of(text_of(value[0])) is Policy.HIDE:  # noqa: PLR2004  (a header, a field)
-                return [self.text(text_of(value[0])), MASK]
-            return [self.value(key, inner, beside) for inner in value[:ATTRIBUTE_COUNT]]
+            return self._list(key, value, beside)
         return self.text(text_of(value))
+
+    def _list(self, key: str, values: Sequence[Any], beside: Mapping[str, Any]) -> list[Any]:
+        """Return values without the secrets that the one before names: a header, a field, an option of a command."""
+        if len(values) == 2 and isinstance(values[0], str | bytes) and policy_of(text_of(values[0])) is Policy.HIDE:  # noqa: PLR2004
+            return [self.text(text_of(values[0])), MASK]
+        result, hidden = [], False
+        for value in values[:ATTRIBUTE_COUNT]:
+            result.append(MASK if hidden else self.value(key, value, beside))
+            scheme = isinstance(value, str | bytes) and text_of(value).lower() in _SCHEMES
+            hidden = scheme or (not hidden and isinstance(value, str | bytes) and _names_secret(value))
+        return result
 
     def _by_policy(self, policy: Policy, value: str, beside: Mapping[str, Any]) -> str:
         if policy is Policy.TEXT:
@@ -227,6 +244,12 @@ class Redactor:
         for pattern in self._patterns:
             text = pattern.sub(MASK, text)
         return text
+
+
+def _names_secret(value: Any) -> bool:
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return bool(value) and _names_secret(value[-1])
+    return isinstance(value, str | bytes) and len(value) <= LONGEST_KEY and is_secret(text_of(value))
 
 
 def _remember(known: set[T], new: T, length: int) -> None:

@@ -13,12 +13,32 @@ from telemetry.privacy.rule import MASK, Rule, rule
 from telemetry.privacy.secrets import without_secrets
 
 _ACCOUNT_WORDS = r"(?: user[_-]?name | user | account | login | role | superuser | staff | admin )"
+# What stands behind the word "user" beside a name.
+_NO_ACCOUNT = r"""(?:in|is|was|has|and|with|from|at|to|on|name|records?|requests?|management|actions?|deletion|creation
+    |settings|accounts?|code|pages?|input|data|ids?|agents?|interface|groups?|roles?|profiles?|sessions?|lookup|activity
+    |registration|update|events?|models?|tables?|services?|types?|lists?|preferences|permissions?|only|validation|import|export
+    |authentication|count|queries|query|objects?|fields?|details|tokens?|login|space|experience)\b"""
 _QUOTED_VALUE = r"""b?"(?:[^"\\]|\\.|"")*+(?:"|\Z) | b?'(?:[^'\\]|\\.|'')*+(?:'|\Z)"""
 _VALUE = rf"""(?: \\{{0,16}} (?: {_QUOTED_VALUE} ) | [^\s,;&"'<>(){{}}\[\]]++ )"""
 _QUOTE = r"""(?:\\{0,16}["'\])]){0,2}"""
 # An "at" in the escapes of URLs, JSON, Python and HTML, and what is beside it in the same escapes.
-_AT = r"(?:@|\\{1,16}(?:u0040|x40|u\{0{0,4}40\})|&(?:amp;){0,8}(?:\#0{0,5}64|\#x0{0,5}40|commat);)"
-_ESCAPED = r"(?:\\{1,16}(?:u00|x)(?!40)[0-9a-f]{2}|&(?:amp;){0,8}\#(?!0{0,5}64;|x0{0,5}40;)x?[0-9a-f]{1,6};)"
+# What is not a part of an email before it.
+_LABEL = re.compile(
+    r"""(?: [{|&?=] | /(?:[^/]*+/)*+ | (?:[\w.]{0,40}mail
+        | to|from|b?cc|user(?:name)?|login|account|sender|recipient|address|value|next|name|id|q)= )*+""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_AT = r"""(?:@|\\{1,16}(?:u0040|x40|100|U00000040|N\{COMMERCIAL\x20AT\}|u\{0{0,4}40\})|%(?:25)*u0040|=40
+    |&(?:amp;){0,8}(?:\#0{0,9}64(?![0-9])|\#x0{0,9}40(?![0-9a-f])|commat);?)"""
+_ESCAPED = r"""(?:\\{1,16}(?:u00|x)(?!40|000040)[0-9a-f]{2}
+    |&(?:amp;){0,8}\#(?!0{0,9}64(?![0-9])|x0{0,9}40(?![0-9a-f]))x?[0-9a-f]{1,9};)"""
+
+# Letters in escapes, with which a name is not recognised; they mean the same without.
+_LETTER = re.compile(
+    r"\\{1,16}(?:u00|x)([4-7][0-9a-f])|%(?:25)*([4-7][0-9a-f])|&(?:amp;)*#(?:x0*([4-7][0-9a-f])|0*([0-9]{2,3}));",
+    re.IGNORECASE,
+)
+_ESCAPE = re.compile(r"%(?:25)*[4-7]|\\(?:u00|x)[4-7]|&#|&amp;")
 
 _FIRST: tuple[Rule, ...] = (
     # Django's objects show their names so, and a WSGIRequest its query string.
@@ -66,15 +86,32 @@ _BY_NEEDLE: tuple[Rule, ...] = (
         "secret in words",
         ["pass", "pwd", "secret", "token", "csrf", "session", "key", "knox"],
         r"""\b((?:password|passwd|pwd|passphrase|secret|(?:csrf|api|access)[\s_-]token|session|(?:session|api)[\s_-](?:id|key)
-            |token|knox)\s{1,4}(?:was|is|of|value)?\s{0,4})
-            ( "(?:[^"\n]|"")*+"? | '(?:[^'\n]|'')*+'? | (?=[^\s]*[0-9_!$%^+=/~-])[^\s,;:'"()]{6,} )""",
+            |token|knox)\s{1,4}(?:was|is|of|value)?:?\s{0,4})
+            ( "(?:[^"\n]|"")*+"? | '(?:[^'\n]|'')*+'?
+            | (?!\w+count=|[a-z]+(?<=count)=|[a-z]{1,20}(?:[_-][a-z]{1,20}){1,4}+(?![^\s,;:.'"()]))
+              (?=[^\s]{0,1024}[0-9_!$%^+=/~-])[^\s,;:'"()]{6,} )""",
         rf"\1{MASK}",
     ),
     rule(
         "authorization scheme",
         ["bearer", "basic", "digest"],
-        r"""\b(bearer|basic|digest)(\s{1,4})(?! (?:auth|realm|token\b|scheme) )[\w+/=.~:-]{3,}+""",
-        rf"\1\2{MASK}",
+        # Of the other two, credentials are no word in lower case.
+        r"""\b(?: (bearer(?:\s{1,4}|(?:%(?:25)*20){1,4}|\+)["']?)(?!(?:auth|realm|tokens?\b|scheme|was\b|not\b|and\b))
+            | ((?:basic|digest)(?:\s{1,4}|(?:%(?:25)*20){1,4}|\+)["']?)
+                (?=(?-i:[a-z_.~:-]{0,1024}[A-Z0-9+/=]))(?!auth|realm|sha[0-9-]{1,8}\b|md5\b) )[\w+/=.~:-]{3,}+""",
+        lambda found: f"{found[1] or found[2]}{MASK}",
+    ),
+    rule(
+        "credentials of a command",
+        ["-u", "--user", "--proxy-user"],
+        r"""((?<!\S)(?:-u\s{0,4}|--(?:proxy-)?user(?:\s{1,4}|=))["']?)[^\s:"'/]{1,80}:[^\s"']++""",
+        rf"\1{MASK}",
+    ),
+    rule(
+        "credentials of a call",
+        ["auth("],
+        r"""((?:basic|digest|ntlm|proxy|kerberos|oauth)[\w]{0,20}(?<=auth)\()[^()]*+""",
+        rf"\1{MASK}",
     ),
     rule("JSON web token", ["eyj"], r"\beyJ[\w-]{8,}+(?:\.[\w-]*+)*+", MASK),
     rule("key of a cloud account", ["akia", "asia"], r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b", MASK),
@@ -95,12 +132,32 @@ _BY_NEEDLE: tuple[Rule, ...] = (
                 "_test_",
                 "sk-",
             ),
-            *("npm_", "pypi-", "hf_", "dop_v1_", "shpat_", "hvs.", "dckr_pat_", "aiza"),
+            *(
+                "npm_",
+                "pypi-",
+                "hf_",
+                "dop_v1_",
+                "shpat_",
+                "hvs.",
+                "dckr_pat_",
+                "aiza",
+                "whsec_",
+                "sg.",
+                "xapp-",
+                "ya29.",
+            ),
         ],
         r"""(?<![a-z0-9]) (?: (?:gh[opusr]|glsa|[rs]k_(?:live|test)|npm|hf|dop_v1|shpat)_[a-z0-9]{16,}
-            | github_pat_\w{16,}
-            | (?:(?:glpat|xox[a-z]|pypi)-|dckr_pat_|aiza|hvs\.)[\w-]{20,} | sk-(?=[a-z_-]*[0-9])[\w-]{20,} )""",
+            | (?:github_pat|whsec)_\w{16,} | SG\.[\w-]{10,80}\.[\w-]{20,} | xapp-[\w-]{16,}
+            | (?:(?:glpat|xox[a-z]|pypi)-|dckr_pat_|aiza|hvs\.|ya29\.)[\w-]{20,}
+            | sk-(?=[a-z_-]{0,40}[0-9])[\w-]{20,} )""",
         MASK,
+    ),
+    rule(
+        "address of a webhook",
+        ["hooks.slack.com", "/webhooks/", "webhook.office.com"],
+        r"((?:hooks\.slack\.com|/webhooks|webhook\.office\.com)/)[\w/@-]++",
+        rf"\1{MASK}",
     ),
     *DATABASE_RULES,
     # Django's admin and its log entries put the names of objects between these.
@@ -112,25 +169,27 @@ _BY_NEEDLE: tuple[Rule, ...] = (
             | \b({_ACCOUNT_WORDS}{_QUOTE},\s{{0,4}})(?={_QUOTED_VALUE}){_VALUE}
             | \b({_ACCOUNT_WORDS}\s{{1,4}})("[^"\n]*+"?|'[^'\n]*+'?)
             | \b((?:for|by|of|from|as|logged\sin\sas)\s{{1,4}}(?:the\s{{1,4}})?(?:user|account|superuser|login|admin)
-                \s{{1,4}})(?!in\b|is\b|was\b|has\b|and\b|with\b|from\b|at\b|to\b|on\b|name\b|records?\b|\*)[^\s,;:'"()<>]++
+                \s{{1,4}})(?!{_NO_ACCOUNT}|\*)[^\s,;:'"()<>]++
             | \b(logged\sin\sas\s{{1,4}}
                 |(?:login|authentication|log-?in|sign-?in)\s(?:failed|attempt|denied|refused)\s(?:for|by|of)\s{{1,4}}["']?
-                    (?!user\b))[^\s,;:'"()<>]++
-            | \b((?:user|account)\s{{1,4}})[^\s,;:'"()<>]++(?=\s(?:logged|signed|failed|authenticated|is\slocked))""",
+                    (?!user\b|this\b|unknown\b|the\b|an?\b))[^\s,;:'"()<>]++
+            | \b((?:user|account)\s{{1,4}})(?!{_NO_ACCOUNT})[^\s,;:'"()<>]++
+                (?=\s(?:logged|signed|failed|authenticated|is\slocked))""",
         lambda found: f"{found[1] or found[2] or found[3] or found[5] or found[6] or found[7]}{MASK}",
     ),
     rule(
         "email",
         ["@", "\N{FULLWIDTH COMMERCIAL AT}", "\N{SMALL COMMERCIAL AT}"],
-        r"""(?!\*\*\*@)(?: "[^"\n@]{1,64}" | (?<![^\s"'<>()\[\]{},;:=|&?/\\@\uff20\ufe6b])
-                [^\s"'<>()\[\]{},;:=|&?/\\@\uff20\ufe6b]++ ) [@\uff20\ufe6b]
-            (?: \[[^\]\s]{1,64}\]? | [^\s"'<>()\[\]{},;:=|&?/\\@]++ )""",
-        MASK,
+        # All that may be a part of the name is taken for it, an apostrophe within words too.
+        r"""(?!/{0,2}\*\*\*@)(?P<local> "(?:[^"\n@\\]|\\.){1,64}" | (?<![^\s"'<>()\[\],;:\\@\uff20\ufe6b])
+                (?:[^\s"'<>()\[\],;:\\@\uff20\ufe6b]|(?<=\w)'(?=[\w.]))++ ) [@\uff20\ufe6b]
+            (?![0-9]{1,9}(?:\.[0-9]{1,9}){0,2}(?![\w.-])) (?: \[[^\]\s]{1,64}\]? | [^\s"'<>()\[\]{},;:=|&?/\\@]++ )""",
+        lambda found: f"{_LABEL.match(found['local'])[0]}{MASK}",  # type: ignore[index]
     ),
     rule(
         "email in escapes",
-        ["u0040", "x40", "{40", "{0040", "64;", "commat"],
-        rf"""(?<![\w.%+-])(?:[\w.%+-]|{_ESCAPED}){{1,256}}+{_AT}(?:[\w.-]|{_ESCAPED}){{1,256}}+""",
+        ["u0040", "x40", "{40", "{0040", "#64", "064", "x0", "00000040", "\\100", "=40", "commat", "commercial at"],
+        rf"""(?<![\w.%+-])(?:[\w.+-]|%(?!(?:25)*u0040)|{_ESCAPED}){{1,256}}+{_AT}(?:[\w.-]|{_ESCAPED}){{1,256}}+""",
         MASK,
     ),
     rule(
@@ -142,12 +201,23 @@ _BY_NEEDLE: tuple[Rule, ...] = (
 )
 
 
+RULES = (*_FIRST, *_BY_NEEDLE)
+
+
 def redact_text(text: str) -> str:
     """Return `text` without what the rules know."""
     lowered = text.lower()
+    if _ESCAPE.search(lowered):
+        text = _LETTER.sub(_letter, text)
+        lowered = text.lower()
     text = _apply(_FIRST, text, lowered)
     text = without_secrets(text, text.lower() if len(text) != len(lowered) else lowered)
     return without_tokens(_apply(_BY_NEEDLE, text, lowered))
+
+
+def _letter(found: re.Match[str]) -> str:
+    code = int(found[1] or found[2] or found[3] or found[4], 10 if found[4] else 16)
+    return chr(code) if code < 128 and chr(code).isalpha() else found[0]  # noqa: PLR2004
 
 
 def _apply(rules: tuple[Rule, ...], text: str, lowered: str) -> str:

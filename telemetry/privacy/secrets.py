@@ -1,41 +1,41 @@
 """Secrets that have a name: the name is found by an expression, the end of its value by the value's own syntax.
 
 Names and values come as Python and JSON write them, JSON inside JSON, as pairs, forms, XML, headers and options, with
-quotes, brackets and separators in any of the usual escapes.
+quotes, brackets and separators in any of the usual escapes. Which names they are says `telemetry.privacy.names`.
 """
 
 import re
 import sys
 
+from telemetry.privacy.names import BEGINNINGS, SHORT_WORDS, WORDS, is_count
+
 _MASK = "***"
 
-_WORDS = r"""pass(?:word|wd|code|phrase)s? | pwd | secrets? | tokens? | jwt | csrf | xsrf | session(?:id|key|data)?
-    | (?:api|access|private|signing|encryption|auth)[_-]?keys? | credentials? | (?:otp|mfa)(?:[_-]?code)?
-    | signature | card[_-]?(?:number|no) | social[_-]?security | authorization | cookies?"""
-# Short enough to be a part of other words, so they stand alone.
-_SHORT_WORDS = r"(?<![a-z]) (?: pass | sid | ssn | pin | cvv | cvc | iban )"
-_SUFFIX = r"[\w-]{0,40}+ (?<!Error)(?<!Exception)(?<!Warning)"
-_SHORT_SUFFIX = r"[_-]?[0-9]{0,4}(?![a-z0-9_])"
+# After a blank, only what makes one name of two words.
+_SUFFIX = r"""[\w-]{0,40}+ (?:\.(?:id|key|value|hash|code|number|data|name|token|secret)\b)*+
+    (?:\s(?:id|key|number|no|code|value|hash|token)\b)? (?<!Error)(?<!Exception)(?<!Warning)"""
+_BLANKS = r"\s{0,40}+"
+_ANY_QUOTE = r"""(?: \\{0,16}b?["'] | &(?:amp;)*(?:quot|apos|\#0?3[49]|\#x2[27]); | %(?:25)*2[27] )"""
 # A quote, a bracket, or white space, plain or escaped; `%` may itself be escaped, and backslashes double.
 _BEHIND_NAME = r"""(?: \\{0,16}["'\])] | &(?:amp;)*(?:quot|apos|\#0?3[49]|\#x2[27]); | %(?:25)*(?:2[27]|5D)
     | %(?:25)*5B(?=%(?:25)*5D) | \[(?=\]) | \\{1,16}(?:u00|x)2[27] ){0,4}"""
-_SEPARATOR = r"""(?: => | := | == | = | : | %(?:25)*3[AD] | &(?:amp;)*\#(?:61|58|x3[ad]); | \\{1,16}(?:u00|x)3[ad]
-    | , (?= \s{0,4} \\{0,16} b?["'] ) | (?<=[\w"'-]) > )"""
+# The last four: pairs, what HTML's forms have, an XML element without and with attributes.
+_SEPARATOR = rf"""(?: => | -> | := | == | = | : | \N{{FULLWIDTH EQUALS SIGN}} | \N{{FULLWIDTH COLON}} | %(?:25)*3[AD]
+    | &(?:amp;)*\#(?:61|58|x3[ad]); | \\{{1,16}}(?:u00|x)3[ad]
+    | (?: , | %(?:25)*2C ) (?= (?:\s|\+|%(?:25)*20){{0,4}} {_ANY_QUOTE} ) (?:\+|%(?:25)*20){{0,4}}
+    | (?<=\s) (?: (?!value\b) [\w-]{{1,30}}=(?:"[^"<>\n]{{0,80}}"|'[^'<>\n]{{0,80}}'|[\w-]{{0,40}})\s{{1,4}} ){{0,4}}
+        value\s?[=:]
+    | (?<=[\w"'-]) > | (?<=\s) [\w:-]{{1,40}}=["'][^<>]{{0,200}}> )"""
 
 _NAME = re.compile(
-    rf"""(?: (?: {_WORDS} ) {_SUFFIX} | {_SHORT_WORDS} {_SHORT_SUFFIX} )
-        (?: {_BEHIND_NAME} \s{{0,4}} {_SEPARATOR} \s{{0,4}} (?:\\{{1,16}}[nrt]){{0,2}}
+    rf"""(?P<word> (?: (?: {WORDS} ) | {SHORT_WORDS} ) {_SUFFIX} )
+        (?: {_BEHIND_NAME} {_BLANKS} {_SEPARATOR} {_BLANKS} (?:\\{{1,16}}[nrt]|\\\r?\n\s{{0,40}}){{0,2}}
           | ["'] \s{{0,2}} (?:;[^\n]{{0,80}})? \r?\n (?:[\w-]{{1,40}}:[^\n]{{0,80}}\n){{0,3}} \r?\n )""",
     re.IGNORECASE | re.VERBOSE,
 )
 """A secret's name with everything between it and its value; the last line is for multipart forms."""
-_BEGINNINGS = (
-    *("pass", "pwd", "secret", "token", "jwt", "csrf", "xsrf", "session", "api", "access", "private", "signing"),
-    *("encryption", "auth", "credential", "otp", "mfa", "signature", "card", "social", "cookie"),
-    *("sid", "ssn", "pin", "cvv", "cvc", "iban"),
-)
 # Nothing is a name with a value without one of these.
-_ANY_SEPARATOR = re.compile(r"[=:>,%&\\]|[\"'][^\n]{0,100}\n")
+_ANY_SEPARATOR = re.compile(r"[=:>,%&\\\uff1d\uff1a]|[\"'][^\n]{0,100}\n")
 # `lower()` makes two characters of some.
 _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
@@ -52,8 +52,16 @@ _BACKSLASH_AT_END = re.compile(r"(?:\\|%(?:25)*5C)\Z", re.IGNORECASE)
 _LONGEST_BACKSLASH = 32
 _BRACKET = re.compile(r"""[\[({]|[\])}]|\\*["']""")
 _BARE = re.compile(r"[^\s&]+")
-_ELEMENT = re.compile(r"[^<]*")
-_LINE = re.compile(r"[^\n]*")
+_ELEMENT = re.compile(r"(?:[^<]++|<!\[CDATA\[.*?(?:\]\]>|\Z))*+", re.DOTALL)
+# A header goes on where a line begins with a blank.
+_LINE = re.compile(r"[^\n]*(?:\n[ \t]+[^\n]*)*+")
+# YAML's.
+_BLOCK = re.compile(r"[|>][+-]?[0-9]?[ \t]*\r?\n(?:[ \t]+[^\n]*(?:\n|\Z)|[ \t]*\n)*+")
+_CALL = re.compile(r"[\w.]{0,80}(?=[\[({])")
+_KEY = re.compile(r"\s{0,4}:|%(?:25)*3A|(?:%(?:25)*20|\+)%(?:25)*3A", re.IGNORECASE)
+# What is no secret, whatever its name.
+_HARMLESS = re.compile(r"(?:true|false|none|null)(?=[ \t]*(?:[,;)\]}&\n]|\Z))", re.IGNORECASE)
+_NUMBER = re.compile(r"[0-9]{1,9}(?![\w-]|\.[0-9])")
 # The rest of a value with blanks in it: up to the end of its line, or the next name with a value.
 _MORE_WORDS = re.compile(r"""(?:[ \t]+(?![\w.-]{1,40}["']?\s?[=:])[^\s&]+)*+""")
 # A source line of a stack trace may open what it does not close; the trace goes on.
@@ -62,6 +70,7 @@ _NEXT_FRAME = re.compile(
     |[A-Za-z_][\w.]{0,200}(?:Error|Exception|Exit|Interrupt|Warning)(?:\n|\Z)|(?:The\sabove|During\shandling)\s)""",
     re.VERBOSE,
 )
+_PAIR = re.compile(r"(?:,|%(?:25)*2C(?:\+|%(?:25)*20)*)\Z", re.IGNORECASE)
 _DONE = re.compile(r"""[\[({]*\*\*\*(?=[\s,;&"')\]}<]|\Z)""")
 
 
@@ -77,7 +86,7 @@ def without_secrets(text: str, lowered: str) -> str:
         if start < position:  # inside of a value that is masked
             continue
         name = _NAME.match(text, start)
-        if name is None or name.end() >= len(text) or _DONE.match(text, name.end()):
+        if name is None or name.end() >= len(text) or _DONE.match(text, name.end()) or _is_harmless(text, name):
             continue
         if name.end() >= limit:
             frame = _NEXT_FRAME.search(text, name.end())
@@ -92,7 +101,7 @@ def without_secrets(text: str, lowered: str) -> str:
 def _beginnings(lowered: str) -> list[int]:
     """Return where a name may begin, in order."""
     found = []
-    for word in _BEGINNINGS:
+    for word in BEGINNINGS:
         start = lowered.find(word)
         while start >= 0:
             found.append(start)
@@ -100,19 +109,33 @@ def _beginnings(lowered: str) -> list[int]:
     return sorted(found) if found[1:] else found
 
 
-def _end_of_value(text: str, name: re.Match[str], limit: int) -> int:
+def _is_harmless(text: str, name: re.Match[str]) -> bool:
+    number = _NUMBER.match(text, name.end())
+    if number:
+        return is_count(name["word"], int(number[0]))
+    return _HARMLESS.match(text, name.end()) is not None
+
+
+def _end_of_value(text: str, name: re.Match[str], limit: int) -> int:  # noqa: PLR0911  (one for each kind of value)
     start, found = name.end(), name[0].rstrip()
     quote = _QUOTE.match(text, start)
     if quote:
-        return _end_of_quoted(text, quote, limit)
+        end = _end_of_quoted(text, quote, limit)
+        # The name is a value itself, as of `{"name": "password", "value": ...}`, and the next name is not the secret.
+        return _end_of_brackets(text, end, limit, 1) if _PAIR.search(found) and _KEY.match(text, end) else end
     if text[start] in "[({":
         return _end_of_brackets(text, start, limit)
-    if found.endswith(">"):
+    if found.endswith(">") and not found.endswith(("=>", "->")):
         return _end(_ELEMENT, text, start)
+    if found.endswith(":") and _BLOCK.match(text, start):
+        return _end(_BLOCK, text, start, limit)
     if name[0].endswith("\n") or (_HEADER.search(found) and not found.endswith(",")):
-        return _end(_LINE, text, start)
+        return _end(_LINE, text, start, limit)
     scheme = _SCHEME.match(text, start)
-    end = _end(_BARE, text, scheme.end() if scheme else start)
+    end = scheme.end() if scheme else start
+    while call := _CALL.match(text, end):  # one has blanks in it
+        end = _end_of_brackets(text, call.end(), limit)
+    end = _end(_BARE, text, end)
     if found.endswith(":") and _PASSPHRASE.search(found):
         return _end(_MORE_WORDS, text, end)
     return end
@@ -132,9 +155,9 @@ def _end_of_quoted(text: str, quote: re.Match[str], limit: int) -> int:
     return limit
 
 
-def _end_of_brackets(text: str, start: int, limit: int) -> int:
-    """Return where the bracket at `start` is closed, `limit` where it is not."""
-    depth, position = 0, start
+def _end_of_brackets(text: str, start: int, limit: int, depth: int = 0) -> int:
+    """Return where the bracket at `start` is closed, `limit` where it is not; before what closes an outer one."""
+    position, inside = start, depth
     while found := _BRACKET.search(text, position, limit):
         position = found.end()
         if found[0] in "[({":
@@ -142,7 +165,7 @@ def _end_of_brackets(text: str, start: int, limit: int) -> int:
         elif found[0] in "])}":
             depth -= 1
             if depth <= 0:
-                return position
+                return position - bool(inside)
         else:
             quote = _QUOTE.match(text, found.start())
             position = _end_of_quoted(text, quote, limit) if quote else position

@@ -1,0 +1,66 @@
+"""Which names are those of secrets: one vocabulary for attributes, and for what texts give a value to.
+
+A name may have any prefix and any suffix, as `new_password1`, `X-Auth-Token` and `userPin` have. Words that are a
+part of others (`pin` of "spinner") count where they stand alone: between separators, or as camel case has them.
+"""
+
+import re
+from functools import lru_cache
+
+_BETWEEN = r"[\s_.-]"
+# What is behind these alone is a secret: a primary key is none, and a status code is none.
+_OF_KEYS = """
+    api access private secret signing signature encryption decryption auth authentication master account
+    subscription consumer license shared ssh deploy security service storage hmac aes rsa client admin
+    root session
+"""
+_OF_CODES = """
+    otp mfa totp 2fa factor verification reset recovery security auth authorization access invite backup
+    time sms activation confirmation card login
+"""
+
+
+def _behind(words: str) -> str:
+    return "(?:" + "|".join(rf"(?<={word})|(?<={word}{_BETWEEN})" for word in words.split()) + ")"
+
+
+WORDS = rf"""pass(?:word|wd|code|phrase|wort)s? | pwd | p(?:as)?swd | secrets? | tokens? | jwt | csrf | xsrf
+    | session(?:id|key|data)? | sess{_BETWEEN}?id | credentials? | signature | social{_BETWEEN}?security | authorization
+    | cookies? | bearer(?!\s{0, 9}[\w*]) | verifier | {_behind(_OF_KEYS)} keys? | {_behind(_OF_CODES)} codes?
+    | (?:(?<=credit)|(?<=debit)|(?<=credit{_BETWEEN})|(?<=debit{_BETWEEN})) card
+    | card{_BETWEEN}?(?:num(?:ber)? | n[or](?![a-z]) | cv[cv] | pin | pan)
+    | (?<!by)(?<!com)(?<!over)(?<!under)(?<!sur)(?<!tres) pass(?![a-z])
+    | (?:(?<=x[_-])|(?<=basic[_-])) auth(?![a-z]) | auth(?=\s?=\s?\() | auth[_-]?(?:header|string)"""
+"""Those that are a part of no other word."""
+_ALONE = "pass sid ssn pin cvv cvc iban otp totp mfa pw psw sess"
+_LEFT = r"(?:(?<![a-z])|(?-i:(?<=[a-z0-9])(?=[A-Z])))"
+_RIGHT = r"(?:(?![a-z])|(?-i:(?<=[a-z])(?=[A-Z])))"
+SHORT_WORDS = rf"{_LEFT} (?: {'|'.join(_ALONE.split())} ) {_RIGHT}"
+"""Those that stand alone."""
+BEGINNINGS = (
+    *("pass", "pwd", "pswd", "secret", "token", "jwt", "csrf", "xsrf", "sess", "credential", "signature", "social"),
+    *("cookie", "bearer", "verifier", "key", "code", "card", "auth", *_ALONE.split()[1:]),
+)
+"""In lower case, what each of the words begins with."""
+
+_SECRET = re.compile(f"{WORDS} | {SHORT_WORDS}", re.IGNORECASE | re.VERBOSE)
+_COUNTED = re.compile(
+    r"""(?:tokens|sessions|cookies|secrets|credentials|passwords|keys|codes
+        |count|total|length|len|size|limit|ttl|age|timeout|seconds|rounds|retries|attempts)\Z""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_MOST_COUNTED = 9_999_999
+_MOST_PASSED = 999
+
+
+@lru_cache(maxsize=2048)
+def is_secret(name: str) -> bool:
+    """Return whether what has this name is a secret."""
+    return _SECRET.search(name) is not None
+
+
+def is_count(name: str, value: int) -> bool:
+    """Return whether `value` tells of something with the `name` of a secret how many or how much there is of it."""
+    if name.lower() == "pass":  # as opposed to "fail"
+        return 0 <= value <= _MOST_PASSED
+    return 0 <= value <= _MOST_COUNTED and _COUNTED.search(name) is not None
