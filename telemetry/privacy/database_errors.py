@@ -7,17 +7,12 @@ what follows DETAIL and CONTEXT is in the server's language, so that only well-k
 import re
 
 from telemetry.privacy.rule import MASK, Rule, rule
+from telemetry.privacy.sql import without_literals_in_text
 
 # The text of an exception in `repr()` has escaped line breaks.
 _START = r"(?:\b|(?<=\\n))"
 _NEXT_FIELD = r"LINE\s[0-9]|[A-Z][A-Z\s]{3,20}:|\^|File\s\"|The\sabove|During\shandling|Traceback"
 _END_OF_FIELD = rf"(?=\s*\n\s*(?:{_NEXT_FIELD})|\\n[A-Z]{{4}}|\Z)"
-_QUOTED = re.compile(r"'(?:[^']|'')*+(?:'|\Z)")
-_COMPARED = re.compile(
-    r"""([=<>(,]\s{0,4}|\b(?:like|in|limit|offset|between|and)\s{1,4})-?[0-9]\w*+(?:\.[0-9]\w*+)?
-      | ([=<>]\s{0,4}|\b(?:like|in|values)\s{0,4}\(?\s{0,4})"[^"\n]{0,1024}+"(?!\s{0,4}\.)""",
-    re.IGNORECASE | re.VERBOSE,
-)
 
 DATABASE_RULES: tuple[Rule, ...] = (
     rule(
@@ -79,16 +74,45 @@ DATABASE_RULES: tuple[Rule, ...] = (
         rf"\1\2{MASK}\2",
     ),
     rule(
+        "parameters of a statement",
+        ["parameters:"],
+        r"(\[parameters:\s|\bparameters:\s(?=\$1\s=))(?!\*\*\*)[^\n]+",
+        rf"\1{MASK}",
+    ),
+    rule(
         "SQL",
-        ["select", "insert", "update", "delete", "where", "values"],
-        r"""(?: select\s.{1,1000}?\sfrom\s | insert\s+into\s | update\s+\S{1,200}\s+set\s | delete\s+from\s
-            | \bvalues\s*\( | \bwhere\s[^\n]{1,400}?(?:[=<>]|\slike\s|\sin\s) ).*""",
-        lambda found: _literals(found[0]),
+        [
+            *(
+                "select",
+                "insert",
+                "update",
+                "delete",
+                "where",
+                "values",
+                "with ",
+                "merge into",
+                "exec ",
+                "execute ",
+                "replace into",
+            ),
+            *("pragma", "copy ", "set ", "alter ", "create ", "identified by"),
+        ],
+        r"""(?: select\s.{1,1000}?\sfrom\s | (?:insert|merge|replace)\s+into\s | update\s+\S{1,200}\s+set\s
+            | delete\s+from\s | \bvalues\s*\( | \bwhere\s[^\n]{1,400}?(?:[=<>]|\slike\s|\sin\s)
+            | \b(?-i:SELECT|EXEC|EXECUTE|PRAGMA|COPY|SET(?=\s+\S{1,80}?\s?(?:=|TO\s))
+                |(?:ALTER|CREATE)\s+(?:ROLE|USER)|IDENTIFIED\s+BY)\s
+            | (?:^|(?<=[)"'`:;(]\s)|(?<=[)"'`:;(]))
+              (?:select|exec(?:ute)?)\s+(?:[\w.]{1,63}\(|'|[-+]?\s?\.?[0-9]|\$)
+            | \bwith\s(?:recursive\s)?[\w"]{1,63}\s(?:\([^()]{1,200}\)\s)?as\s(?:(?:not\s)?materialized\s)?\( ).*""",
+        lambda found: without_literals_in_text(found[0]),
+        re.DOTALL,
+    ),
+    # By itself, for each stack trace speaks of its most recent call.
+    rule(
+        "SQL that calls a procedure",
+        ["call "],
+        r"\bcall\s+[\w.\"]{1,128}\s?\(.*",
+        lambda found: without_literals_in_text(found[0]),
         re.DOTALL,
     ),
 )
-
-
-def _literals(text: str) -> str:
-    # What follows the statement in a message is no SQL, so that only what must be a literal goes.
-    return _COMPARED.sub(r"\1\2?", _QUOTED.sub("?", text))

@@ -87,7 +87,7 @@ _BY_NEEDLE: tuple[Rule, ...] = (
         ["pass", "pwd", "secret", "token", "csrf", "session", "key", "knox"],
         r"""\b((?:password|passwd|pwd|passphrase|secret|(?:csrf|api|access)[\s_-]token|session|(?:session|api)[\s_-](?:id|key)
             |token|knox)\s{1,4}(?:was|is|of|value)?:?\s{0,4})
-            ( "(?:[^"\n]|"")*+"? | '(?:[^'\n]|'')*+'?
+            ( "(?:[^"\n\\]|""|\\.)*+"? | '(?:[^'\n\\]|''|\\.)*+'?
             | (?!\w+count=|[a-z]+(?<=count)=|[a-z]{1,20}(?:[_-][a-z]{1,20}){1,4}+(?![^\s,;:.'"()]))
               (?=[^\s]{0,1024}[0-9_!$%^+=/~-])[^\s,;:'"()]{6,} )""",
         rf"\1{MASK}",

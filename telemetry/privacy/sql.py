@@ -10,16 +10,28 @@ _STRING = r"'(?:[^']|'')*+(?:'|\Z)"
 _BACKSLASHES = r"'(?:[^'\\]|''|\\.)*+(?:'|\Z)"
 # Where it is not known what a backslash before a quote means, nothing after it is taken for SQL.
 _EITHER = r"'(?:[^'\\]|''|\\(?!'))*+(?:'|\\'.*+|\Z)"
+# In other texts up to the next frame of a stack trace; there the quotes may be escaped themselves.
+_IN_TEXT = r"""(?:\\{1,16}'[^'\\]*+\\{1,16}' | '(?:[^'\\]|''|\\(?!'))*+(?:'|\\'.*?(?=\n[\s|]*File\s"|\Z)|\Z))"""
+_TICKED = r"`[^`]*+`|\[[A-Za-z_][\w$ ]{0,62}\]"
+_NEVER = "(?!)"
 
 
-def _tokens(string: str, comment: str = "--") -> re.Pattern[str]:
+def _doubled(string: str) -> str:
+    """Return what `string` is between double quotes."""
+    return string.replace("'", '"')
+
+
+def _tokens(
+    string: str, name: str, *, ticked: str = _TICKED, comment: str = "--", brackets: str = _NEVER
+) -> re.Pattern[str]:
     """Return what finds the tokens in one pass, so that a quote inside of another token is not taken for a start."""
     return re.compile(
         rf"""
-        (?P<name>"(?:[^"]|"")*+(?:"|\Z))                        # an identifier, or a text where the database lets it
-      | (?P<ticked>`[^`]*+`|\[[A-Za-z_][\w$ ]{{0,62}}\])
+        (?P<name>{name})                                        # an identifier, or a text where the database lets it
+      | (?P<ticked>{ticked}) | (?P<bracket>{brackets})
       | (?P<line>(?:{comment})[^\n]*) | (?P<comment>/\*)         # sqlcommenter puts request values there
-      | (?P<string>[eE]{_BACKSLASHES} | (?:[uU]&|[bBxXnN])?{string}
+      | (?P<string>[nN]?[qQ]'(?:\[.*?(?:\]'|\Z)|\{{.*?(?:\}}'|\Z)|\(.*?(?:\)'|\Z)|<.*?(?:>'|\Z))
+          | [eE]{_BACKSLASHES}(?:[ \t\r]*\n\s*{_BACKSLASHES})*+ | (?:[uU]&|[bBxXnN])?{string}
           | \$(?P<tag>[A-Za-z_]\w{{0,62}})?\$.*?(?:\$(?(tag)(?P=tag))\$|\Z))
       | (?P<keep>%\([A-Za-z_]\w*\)[A-Za-z] | [%:@$]?[A-Za-z_]\w*+ | \$[0-9]{{1,5}}+(?![\w.]) | \?[0-9]{{0,5}}+)
       | (?P<number>[0-9][\w.]*+(?:(?<=[eE])[+-][0-9]+)?)
@@ -28,25 +40,59 @@ def _tokens(string: str, comment: str = "--") -> re.Pattern[str]:
     )
 
 
+_TEXT = "text"
+"""What is no dialect: a statement within another text, which goes on behind it."""
 _TOKENS = {
-    "postgresql": _tokens(_STRING),
-    "sqlite": _tokens(_STRING),
-    "mysql": _tokens(_BACKSLASHES, r"--|\#"),
-    "mariadb": _tokens(_BACKSLASHES, r"--|\#"),
-    "": _tokens(_EITHER),
+    "postgresql": _tokens(_STRING, _doubled(_STRING), ticked=_NEVER),
+    "sqlite": _tokens(_STRING, _doubled(_STRING)),
+    "mysql": _tokens(_BACKSLASHES, _doubled(_BACKSLASHES), comment=r"--|\#"),
+    "mariadb": _tokens(_BACKSLASHES, _doubled(_BACKSLASHES), comment=r"--|\#"),
+    "": _tokens(_EITHER, _doubled(_EITHER), brackets=r"[()]", comment=r"--|\#"),
+    _TEXT: _tokens(
+        _IN_TEXT, _doubled(_IN_TEXT).replace(r'File\s"', r"File\s\x22"), brackets=r"[()]", comment=r"(?<!-)--(?!-)"
+    ),
 }
 _FLAT_COMMENTS = frozenset({"sqlite", "mysql", "mariadb"})
 _COMMENT_MARK = re.compile(r"/\*|\*/")
 _CACHED_LENGTH = 4096
 
-_IDENTIFIER = re.compile(r'"[\w$. -]{1,63}"')
+_IDENTIFIER = re.compile(r'\\*"[\w$. -]{1,63}\\*"')
 _BEFORE_IDENTIFIER = re.compile(
     r"""(?:\.|\b(?:from|join|into|update|table|as|index|view|savepoint|to|release|only|constraint|column|references|exists
         |by|add|on)\s*)\Z""",
     re.IGNORECASE | re.VERBOSE,
 )
 _BEFORE_VALUE = re.compile(
-    r"(?:[=<>]|\|\||\b(?:like|values|in|between|and|then|else)\s*\(?|\bvalues\s*\([^()]*,)\s*\Z", re.IGNORECASE
+    r"(?:[=<>]|\|\||\b(?:like|values|in|between|and|then|else|default)\s*\(?|\bvalues\s*\([^()]*,)\s*\Z", re.IGNORECASE
+)
+# Behind these words, and behind a name behind those, a bracket opens names, or an expression of any kind.
+_BEFORE_NAMES = frozenset(
+    {
+        *(
+            "as",
+            "over",
+            "using",
+            "on",
+            "and",
+            "or",
+            "where",
+            "not",
+            "exists",
+            "having",
+            "from",
+            "join",
+            "select",
+            "when",
+        ),
+        *("by", "key", "unique", "check", "with", "only"),
+    }
+)
+_BEFORE_NAMED = frozenset({"into", "table", "references", "on", "with", "join", "view", "index"})
+_SUBQUERY = re.compile(r"\s*(?:select|with)\b", re.IGNORECASE)
+_BEFORE_NUMBER = re.compile(
+    r"""(?:[=<>(,+*/|\[]|\b(?:select|like|in|limit|offset|between|and|or|not|values|then|else|when|set|interval|top|first
+        |next|any|all))\s{0,4}(?:(?<!\w)[-+]\s{0,4})?\.?\Z|(?<=\s)-\s{0,4}\.?\Z""",
+    re.IGNORECASE | re.VERBOSE,
 )
 _BEHIND_IDENTIFIER = re.compile(r"\s*\.")
 _COLUMNS = re.compile(r"""\binto\s+(?:"[^"]+"|[\w.]+)(?:\."[^"]+")?\s*\([^()]*\)""", re.IGNORECASE)
@@ -55,6 +101,7 @@ _BEFORE_ASSIGNMENT = re.compile(r"(?:\bset|,)\s*\Z", re.IGNORECASE)
 _ASSIGNMENT = re.compile(r"\s*=(?!=)")
 _DEFINITION = re.compile(r"\s*(?:create|alter|drop)\b", re.IGNORECASE)
 _LOOK_BACK = 64
+_LOOK_BACK_FOR_NUMBERS = 20
 
 _VERB = re.compile(
     r"""[\s(]*+(select|insert|update|delete|with|merge|replace|begin|commit|rollback|savepoint|release|set|show|pragma
@@ -94,10 +141,17 @@ def summary(statement: str) -> str:
     return " ".join([verb[1].upper(), *list(tables)[:_MOST_TABLES]])
 
 
+def without_literals_in_text(text: str) -> str:
+    """Return `text`, which begins with a statement, with `?` for what must be a literal: it may end anywhere."""
+    return _without_literals(text, _TEXT)
+
+
 def _without_literals(statement: str, dialect: str) -> str:
     tokens = _TOKENS.get(dialect) or _TOKENS[""]
     result: list[str] = []
-    position = 0
+    of_values: list[bool] = []
+    """For each open bracket, whether it holds values."""
+    position, closed = 0, False
     while token := tokens.search(statement, position):
         result.append(statement[position : token.start()])
         position = token.end()
@@ -105,12 +159,41 @@ def _without_literals(statement: str, dialect: str) -> str:
             result.append(token[0])
         elif token["comment"]:
             position = _end_of_comment(statement, position, nested=dialect not in _FLAT_COMMENTS)
+        elif bracket := token["bracket"]:
+            result.append(bracket)
+            if bracket == "(":
+                of_values.append(_opens_values(token, after_list=closed))
+            elif of_values:
+                closed = of_values.pop()
         elif token["name"]:
-            result.append(token[0] if _is_identifier(token, dialect) else "?")
+            within = bool(of_values) and of_values[-1]
+            result.append(token[0] if _is_identifier(token, dialect, within_values=within) else "?")
+        elif token["number"] and dialect is _TEXT:
+            result.append("?" if _follows_operator(token) else token[0])
         elif not token["line"]:
             result.append("?")
     result.append(statement[position:])
     return "".join(result)
+
+
+def _before(token: re.Match[str]) -> str:
+    return token.string[max(0, token.start() - _LOOK_BACK) : token.start()]
+
+
+def _follows_operator(token: re.Match[str]) -> bool:
+    start = token.start()
+    return _BEFORE_NUMBER.search(token.string, max(0, start - _LOOK_BACK_FOR_NUMBERS), start) is not None
+
+
+def _opens_values(token: re.Match[str], *, after_list: bool) -> bool:
+    """Return whether a bracket opens the values of a list or of a call."""
+    before = _before(token).rstrip()
+    if not before or before[-1] in "(+*/|-,":
+        return after_list and before[-1:] == "," and before[:-1].rstrip()[-1:] == ")"
+    *_, named, word = "", "", *before.lower().split()
+    word = word.rpartition("(")[2]
+    is_name = word in _BEFORE_NAMES or named in _BEFORE_NAMED
+    return not is_name and not _SUBQUERY.match(token.string, token.end())
 
 
 _cached = lru_cache(maxsize=512)(_without_literals)
@@ -130,7 +213,7 @@ def _end_of_comment(statement: str, position: int, *, nested: bool) -> int:
     return position
 
 
-def _is_identifier(token: re.Match[str], dialect: str) -> bool:
+def _is_identifier(token: re.Match[str], dialect: str, *, within_values: bool) -> bool:
     """Return whether a text in double quotes is a name: SQLite takes it for a string where nothing has that name."""
     if dialect in ("mysql", "mariadb") or not _IDENTIFIER.fullmatch(token[0]):
         return False
@@ -139,13 +222,13 @@ def _is_identifier(token: re.Match[str], dialect: str) -> bool:
     statement = token.string
     if _BEHIND_IDENTIFIER.match(statement, token.end()):
         return True
-    before = statement[max(0, token.start() - _LOOK_BACK) : token.start()]
+    before = _before(token)
     if dialect != "sqlite":
-        return not _BEFORE_VALUE.search(before) or before.endswith(".")
+        return before.endswith(".") or not (within_values or _BEFORE_VALUE.search(before))
     columns = _COLUMNS.search(statement)
     return bool(
         _BEFORE_IDENTIFIER.search(before)
-        or _DEFINITION.match(statement)
+        or (_DEFINITION.match(statement) and not _BEFORE_VALUE.search(before))
         or (
             _BEFORE_ASSIGNMENT.search(before) and _ASSIGNMENT.match(statement, token.end()) and _UPDATE.match(statement)
         )

@@ -328,7 +328,25 @@ def test_database_error_keeps_what_helps() -> None:
         ("sqlite", 'SELECT COUNT(*) AS "__count" FROM (SELECT "u"."id" AS "c") sub', None),
         ("sqlite", "SELECT :name, ?1, @p", None),
         ("mysql", "SELECT `a` FROM b WHERE c = 'it\\'s' AND d = \"x\" # y", "SELECT `a` FROM b WHERE c = ? AND d = ? "),
+        ("mysql", 'SELECT "a\\" , x", b', "SELECT ?, b"),
+        ("postgresql", "SELECT E'a'\n  '\\'x', b", "SELECT ?, b"),
+        ("postgresql", "SELECT ` , 'x' , `", "SELECT ` , ? , `"),
+        ("sqlite", 'CREATE TABLE "a" ("b" text DEFAULT "x")', 'CREATE TABLE "a" ("b" text DEFAULT ?)'),
         ("", "SELECT 'it\\'s x', b", "SELECT ?"),
+        ("", "SELECT 1 # x", "SELECT ? "),
+        ("", 'SELECT f("x", g("y")) FROM "b"', 'SELECT f(?, g(?)) FROM "b"'),
+        (
+            "",
+            'SELECT "a" FROM "b" WHERE "c" IN ("x", "y") OR ("d" = 1)',
+            'SELECT "a" FROM "b" WHERE "c" IN (?, ?) OR ("d" = ?)',
+        ),
+        (
+            "",
+            'INSERT INTO "a" ("b", "c") VALUES ("x", "y"), ("z", 1)',
+            'INSERT INTO "a" ("b", "c") VALUES (?, ?), (?, ?)',
+        ),
+        ("", 'SELECT COUNT("a"."b"), max(a) FROM (SELECT "c" FROM "a") AS "d"', None),
+        ("oracle", "SELECT q'[it's x]' FROM b", "SELECT ? FROM b"),
         ("", 'SELECT "a" FROM b WHERE c = "x" AND d LIKE "y%"', 'SELECT "a" FROM b WHERE c = ? AND d LIKE ?'),
     ],
 )
@@ -343,6 +361,85 @@ def test_statement_of_one_text_differs_by_dialect() -> None:
     redactor, text = Redactor(), 'SELECT "alice"'
     assert redactor.attributes({"db.system.name": "postgresql", "db.query.text": text})["db.query.text"] == text
     assert redactor.attributes({"db.system.name": "sqlite", "db.query.text": text})["db.query.text"] == "SELECT ?"
+
+
+LITERALS = [
+    "'{}'",
+    "'it\\'s {}'",
+    "'it''s {}'",
+    "E'\\'{}'",
+    "$${}$$",
+    "$a${}$a$",
+    "N'{}'",
+    "'a', '{}'",
+    "f('{}')",
+    "/*{}*/ 1",
+    "1 -- {}",
+]
+STATEMENTS = [
+    *(
+        "SELECT a FROM b WHERE c = {}",
+        "select a from b where c in (1, {})",
+        "INSERT INTO a VALUES (1, {})",
+        "UPDATE a SET b = {}",
+    ),
+    *("DELETE FROM a WHERE b = {}", "SELECT f({})", "SELECT {}", "CALL p({})", "MERGE INTO a USING b ON a = {}"),
+    *("WITH a AS (SELECT {}) SELECT 1", "EXEC p {}", "ALTER USER me WITH PASSWORD {}", "REPLACE INTO a VALUES ({})"),
+]
+
+
+@pytest.mark.parametrize("statement", STATEMENTS)
+@pytest.mark.parametrize("literal", LITERALS)
+@pytest.mark.parametrize("around", ["{}", "(0.001) {}; args=None; alias=default", "failed: {}", "ERROR\n{}\n"])
+def test_statement_in_a_text(statement: str, literal: str, around: str) -> None:
+    text = around.format(statement.format(literal.format(MARK)))
+    assert MARK not in Redactor().text(text), text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'select * from a where b in (1, 2, "{MARK}")',  # noqa: S608
+        f'INSERT INTO a (b) VALUES ("x", "{MARK}")',  # noqa: S608
+        f'INSERT INTO a VALUES ("x"), ("{MARK}")',  # noqa: S608
+        f"(0.001) SELECT a FROM b WHERE c = %s; args=('{MARK}',); alias=default",  # noqa: S608
+        f"(0.001) SELECT lower(%s); args=('{MARK}',); alias=default",
+        f"[SQL: SELECT 1]\n[parameters: ('{MARK}', 1)]",
+        f"DETAIL:  parameters: $1 = '{MARK}', $2 = '5'",
+        "SELECT 123456789 FROM b",
+        "INSERT INTO a SELECT 123456789 FROM b",
+        "SELECT a FROM b WHERE c - 123456789 > 1",
+        "SELECT a FROM b WHERE c != - 123456789",
+        "SELECT a FROM b WHERE c = .123456789",
+        "SELECT a FROM b OFFSET 123456789 ROWS",
+    ],
+)
+def test_statement_in_a_text_of_another_kind(text: str) -> None:
+    redacted = Redactor().text(text)
+    assert MARK not in redacted
+    assert "123456789" not in redacted
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'SELECT "a"."b", COUNT("a"."c") FROM "a" WHERE "a"."d" = %s took 12 ms on worker-3',
+        'INSERT INTO "a" ("b", "c") VALUES (%s, %s)',
+        "SET up in 3 s",
+        "CALL of 3 functions",
+        "select a value",
+    ],
+)
+def test_statement_in_a_text_keeps_its_shape(text: str) -> None:
+    assert Redactor().text(text) == text
+
+
+def test_statement_in_a_stack_trace_keeps_the_frames() -> None:
+    statement = f"SELECT a FROM b WHERE c = 'it\\'s {MARK}' and d = 5"  # noqa: S608
+    stack = f'  File "x.py", line 1, in f\nValueError: {statement}\n\n  File "y.py", line 23, in g\nValueError\n'
+    redacted = Redactor().stack(stack)
+    assert MARK not in redacted
+    assert 'File "y.py", line 23, in g' in redacted
 
 
 # --- Servers --------------------------------------------------------------------------------------------------------
@@ -462,6 +559,37 @@ def test_needle_is_quick_whatever_follows(needle: str) -> None:
         if time_of(piece, 4096) > 0.025:  # else it is quick enough, whatever the growth
             assert time_of(piece, 32_768) < 20 * time_of(piece, 4096), piece
     assert time_of(needle, 131_072) < 1.0
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "(",
+        ")",
+        "(1,",
+        '"x",',
+        "'",
+        "''",
+        "\\'",
+        '\\"',
+        "1,",
+        "- 1",
+        "--",
+        "/*",
+        "$$",
+        "$a",
+        "q'[",
+        "E'\\",
+        "a(",
+        "in (",
+        "E''\n",
+    ],
+)
+def test_hostile_statement_in_a_text_is_quick(piece: str) -> None:
+    redactor, text = Redactor(), "SELECT a FROM b WHERE " + piece * (131_000 // len(piece))
+    started = thread_time()
+    redactor.stack(text)
+    assert thread_time() - started < 1.0
 
 
 @pytest.mark.parametrize("piece", PIECES)
