@@ -12,7 +12,7 @@ from telemetry.privacy.sql import without_literals_in_text
 # The text of an exception in `repr()` has escaped line breaks.
 _START = r"(?:\b|(?<=\\n))"
 _NEXT_FIELD = r"LINE\s[0-9]|[A-Z][A-Z\s]{3,20}:|\^|File\s\"|The\sabove|During\shandling|Traceback"
-_END_OF_FIELD = rf"(?=\s*\n\s*(?:{_NEXT_FIELD})|\\n[A-Z]{{4}}|\Z)"
+END_OF_FIELD = rf"(?=\s*\n\s*(?:{_NEXT_FIELD})|\\n[A-Z]{{4}}|\Z)"
 
 DATABASE_RULES: tuple[Rule, ...] = (
     rule(
@@ -24,7 +24,7 @@ DATABASE_RULES: tuple[Rule, ...] = (
     rule(
         "context of a database error",
         ["query:", "context:", "statement:"],
-        rf"{_START}((?-i:INTERNAL\sQUERY|QUERY|CONTEXT|STATEMENT):)\s(?!\s*\*\*\*).*?{_END_OF_FIELD}",
+        rf"{_START}((?-i:INTERNAL\sQUERY|QUERY|CONTEXT|STATEMENT):)\s(?!\s*\*\*\*).*?{END_OF_FIELD}",
         rf"\1 {MASK}",
         re.DOTALL,
     ),
@@ -32,7 +32,7 @@ DATABASE_RULES: tuple[Rule, ...] = (
         "detail of a database error",
         ["detail:"],
         rf"""{_START}((?-i:DETAIL):)\s
-            (?!\s*(?:\*\*\*|Key\s\(|Failing\srow\scontains\s\(|Process\s[0-9]+\swaits\sfor)).*?{_END_OF_FIELD}""",
+            (?!\s*(?:\*\*\*|Key\s\(|Failing\srow\scontains\s\(|Process\s[0-9]+\swaits\sfor)).*?{END_OF_FIELD}""",
         rf"\1 {MASK}",
         re.DOTALL,
     ),
@@ -44,6 +44,12 @@ DATABASE_RULES: tuple[Rule, ...] = (
             |is\sduplicated|was\s)[^\n]{0,200}$|conflicts\swith\sexisting)|\Z)""",
         rf"\1{MASK}\2",
         re.DOTALL | re.MULTILINE,
+    ),
+    rule(
+        "process of a deadlock",
+        ["process "],
+        r"((?:^|(?<=\n)|(?<=\\n))Process\s[0-9]{1,9}:)\s(?!\*\*\*)[^\n]+",
+        rf"\1 {MASK}",
     ),
     rule(
         "row of a database error",
@@ -66,12 +72,25 @@ DATABASE_RULES: tuple[Rule, ...] = (
             "duplicate entry",
             "incorrect ",
             "data too long",
+            "syntax error in ",
+            "parse error at ",
+            "time zone ",
+            "unrecognized ",
+            "near '",
+            "non valid",
         ],
         r"""((?:invalid\s(?:input|value|byte|regular|url|uri|json|memory|hexadecimal|base64|cidr|xml|time|name|datetime|symbol)
-            |out\sof\srange|malformed|unrecognized\stoken|near|could\snot\s(?:convert|parse|determine)|\bvalue(?=\s")
+            |out\sof\srange|malformed|unrecognized\s(?:token|configuration)|near|syntax\serror\sin|parse\serror\sat
+            |time\szone(?=\s")|non\svalid[oaie]|could\snot\s(?:convert|parse|determine)|\bvalue(?=\s")
             |unterminated|duplicate\sentry|incorrect\s[\w\s]{1,30}value|data\stoo\slong)
             [^\n"']{0,80})(["'])[^\n]*""",
         rf"\1\2{MASK}\2",
+    ),
+    rule(
+        "value that is not valid",
+        [" is not a valid", " is not valid"],
+        r"""(?<!\w)"(?!\*\*\*)[^"\n]{0,1024}+"(?=\sis\snot\s(?:a\s)?valid)""",
+        rf'"{MASK}"',
     ),
     rule(
         "parameters of a statement",

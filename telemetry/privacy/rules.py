@@ -8,6 +8,7 @@ behind lets it start only at the run's beginning.
 import re
 
 from telemetry.privacy.database_errors import DATABASE_RULES
+from telemetry.privacy.foreign_errors import FOREIGN_RULES
 from telemetry.privacy.opaque import without_tokens
 from telemetry.privacy.rule import MASK, Rule, rule
 from telemetry.privacy.secrets import without_secrets
@@ -160,6 +161,7 @@ _BY_NEEDLE: tuple[Rule, ...] = (
         rf"\1{MASK}",
     ),
     *DATABASE_RULES,
+    *FOREIGN_RULES,
     # Django's admin and its log entries put the names of objects between these.
     rule("name of an object", ["\N{LEFT DOUBLE QUOTATION MARK}"], "“[^”]*+(?:”|\\Z)", f"“{MASK}”"),
     rule(

@@ -291,6 +291,14 @@ def test_token_harmless(text: str) -> None:
         f'unterminated quoted string at or near "\'{MARK}"',
         f"Duplicate entry '{MARK}' for key 'users.email'",
         f"STATEMENT:  SELECT {MARK}",
+        f'syntax error in tsquery: "{MARK}"',
+        f'time zone "{MARK}" not recognized',
+        f'"{MARK}" is not a valid binary digit',
+        f'unrecognized configuration parameter "{MARK}"',
+        f"check the manual for the right syntax to use near '{MARK}' at line 1",
+        f"Fehlgeschlagene Zeile enthält (1, {MARK})",
+        f"La ligne en échec contient (1, {MARK}).",
+        f"DETAIL:  Process 1 waits for ShareLock on x; blocked by process 2.\nProcess 1: update x set y={MARK}",  # noqa: S608
     ],
 )
 def test_database_error(text: str) -> None:
@@ -299,6 +307,47 @@ def test_database_error(text: str) -> None:
     assert MARK not in redactor.stack(
         f"Traceback (most recent call last):\npsycopg.errors.X: {text}\n\nThe above exception"
     )
+
+
+# Of PostgreSQL's translations: a label of a line, of a detail, of a statement; a key, a row, a value.
+TRANSLATIONS = {
+    "de": ("ZEILE 1:", "DETAIL:  Schlüssel »(a)=({})« existiert bereits.", "ANWEISUNG:  ", "Syntaxfehler bei »{}«"),
+    "fr": (
+        "LIGNE 1 :",
+        "DÉTAIL : La clé « (a)=({}) » existe déjà.",
+        "REQUÊTE : ",
+        "entrée invalide : « {} »",
+    ),
+    "es": ("LÍNEA 1:", "DETALLE:  Ya existe la llave (a)=({}).", "SENTENCIA:  ", "la sintaxis no es válida: «{}»"),
+    "it": (
+        "RIGA 1:",
+        "DETTAGLI:  La chiave (a)=({}) esiste già.",
+        "ISTRUZIONE:  ",
+        'sintassi non valida: "{}"',
+    ),
+    "pt_BR": ("LINHA 1:", "DETALHE:  Chave (a)=({}) já existe.", "COMANDO:  ", 'sintaxe de entrada é inválida: "{}"'),
+    "ru": ("СТРОКА 1:", 'ПОДРОБНОСТИ:  Ключ "(a)=({})" уже существует.', "ОПЕРАТОР:  ", 'неверный синтаксис: "{}"'),  # noqa: RUF001
+    "ja": ("行 1:", "詳細:  キー (a)=({}) はすでに存在します。", "ステートメント:  ", '入力構文が不正です: "{}"'),
+    "zh_CN": ("第1行", '描述:  键值"(a)=({})" 已经存在', "语句:  ", '输入语法无效: "{}"'),
+    "pl": ("LINIA 1:", "SZCZEGÓŁY:  Klucz (a)=({}) już istnieje.", "ZAPYTANIE:  ", "nieprawidłowa składnia: «{}»"),
+    "of no list": ("ABC 1:", "XYZ:  (a)=({}) xyz.", "STATEMENT:  ", "xyz «{}»"),
+}
+
+
+@pytest.mark.parametrize("language", TRANSLATIONS)
+def test_database_error_in_another_language(language: str) -> None:
+    line, detail, statement, value = TRANSLATIONS[language]
+    for text in (
+        f"{line} SELECT {MARK}\n              ^",
+        detail.format(MARK),
+        f"{detail.partition(':')[0]}: (1, {MARK})" if language != "of no list" else "",
+        f"{statement}SELECT {MARK}\n  , {MARK}",
+        value.format(MARK),
+        value.format(f"a {MARK}") + "\n" + detail.format(f"1, {MARK}"),
+    ):
+        redacted = Redactor().text(f"psycopg.errors.X: x\n{text}\nTraceback (most recent call last):")
+        assert MARK not in redacted, text
+        assert redacted.endswith("Traceback (most recent call last):")
 
 
 def test_database_error_keeps_what_helps() -> None:
