@@ -7,6 +7,8 @@ from time import monotonic
 import pytest
 
 from telemetry.config import Signal
+from telemetry.exporting.sending.delivery import Delivery
+from telemetry.exporting.transports import Answer
 from telemetry.journal.spool import Spool
 from telemetry.tools.compare.setups.faults_proxy import FaultProxy
 from telemetry.tools.compare.setups.faulty_connection import Fault
@@ -36,6 +38,18 @@ def test_fates_rejected(console: Console, receiver_port: int, start_line: StartL
         line.settle()
     line.check(accepted=34, rejected=6)
     assert len(console.store.spans()) == 34
+
+
+@pytest.mark.parametrize(("claimed", "rejected"), [(-5, 0), (3, 3), (21, 20), (2**63 - 1, 20)])
+def test_fates_rejected_are_no_more_than_were_sent(claimed: int, rejected: int) -> None:
+    """Whatever a backend says, no counter goes down, and accepted and rejected are what was sent."""
+    measured: list[float] = []
+    delivery = Delivery("traces", "http://host:1", "grpc", lambda _, value, __: measured.append(value))
+    delivery.begin(20)
+    delivery.answered(20, 100, Answer(rejected=claimed))
+    assert (delivery.accepted, delivery.losses["rejected"]) == (20 - rejected, rejected)
+    assert all(value >= 0 for value in measured)
+    assert bool(delivery.status()["last_error"]) == bool(rejected)
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 400, 401, 403, 404, 413, 415, 500, 501])

@@ -116,6 +116,7 @@ def send(port: int, env: Mapping[str, str] | None = None, data: bytes = b"", sec
         ((200, "application/json", b"{}"), None, 0),
         ((200, "application/json", b'{"partialSuccess": {"rejectedSpans": "2"}}'), None, 2),
         ((200, "application/json", b"[1]"), "refused", 0),
+        ((200, "application/json", b'{"partialSuccess": {"rejectedSpans": 1e999}}'), "refused", 0),
         ((200, "text/html; charset=utf-8", b"<p>Welcome"), "refused", 0),
         ((200, "text/plain", b"ok"), None, 0),
         ((200, PROTOBUF, b"\xff" * 10_000_000), "refused", 0),
@@ -351,7 +352,18 @@ def test_certificates_that_cannot_be_read_are_tried_again(protocol: str, tmp_pat
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [("5", 5.0), (" 2.5 ", 2.5), ("-3", 0.0), ("inf", None), ("nan", None), ("soon", None), ("", None)],
+    [
+        ("5", 5.0),
+        (" 2.5 ", 2.5),
+        ("-3", 0.0),
+        ("inf", None),
+        ("nan", None),
+        ("9" * 400, None),
+        ("soon", None),
+        ("Mon, 99 Foo 2026", None),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
+        ("", None),
+    ],
 )
 def test_http_retry_after_in_seconds(value: str, expected: float | None) -> None:
     assert retry_after({"Retry-After": value}) == expected
@@ -380,11 +392,11 @@ class FailedCall(grpc.RpcError):
         return self._metadata
 
 
-def status_details(seconds: int) -> bytes:
+def status_details(seconds: int, nanos: int = 0) -> bytes:
     """Return google.rpc.Status with a RetryInfo, as collectors send it."""
     packed = any_pb2.Any()
     retry = error_details_pb2.RetryInfo()
-    retry.retry_delay.seconds = seconds
+    retry.retry_delay.seconds, retry.retry_delay.nanos = seconds, nanos
     packed.Pack(retry)
     data: bytes = status_pb2.Status(code=code_pb2.RESOURCE_EXHAUSTED, details=[packed]).SerializeToString()
     return data
@@ -395,9 +407,13 @@ def status_details(seconds: int) -> bytes:
     [
         ((), False, None),
         ((("grpc-status-details-bin", status_details(7)),), True, 7.0),
+        ((("grpc-status-details-bin", status_details(1, 500_000_000)),), True, 1.5),
+        ((("grpc-status-details-bin", status_details(0)),), True, 0.0),
+        ((("grpc-status-details-bin", status_details(-7)),), True, 0.0),
+        ((("grpc-status-details-bin", status_details(2**63 - 1)),), True, float(2**63)),
         ((("grpc-status-details-bin", b"\xff\xff"),), False, None),
     ],
-    ids=["none", "standard", "garbage"],
+    ids=["none", "standard", "fraction", "zero", "negative", "huge", "garbage"],
 )
 def test_grpc_exhausted_is_retried_where_the_backend_says_when(
     metadata: tuple[tuple[str, str | bytes], ...], seconds: float | None, *, retryable: bool

@@ -78,7 +78,8 @@ class Delivery:
             started = monotonic() if self._started is None else self._started
             self._started, self.in_flight = None, 0
             seconds = monotonic() - started
-            rejected = 0 if answer.reason else min(answer.rejected, items)
+            # A counter that took a backend's word for it could go down, or beyond what was sent.
+            rejected = 0 if answer.reason else max(0, min(answer.rejected, items))
             reason = answer.reason or (REJECTED if rejected else None)
             self._instruments.duration(seconds, reason, answer.attributes)
             lost_before = self.lost
@@ -101,7 +102,7 @@ class Delivery:
         self._instruments.exported(items - rejected, None)
         self._instruments.exported(rejected, REJECTED)
         self._outage.delivered(self.lost)
-        if answer.rejected:
+        if rejected:
             self._note_error(REJECTED, answer.detail)
             self._outage.trouble(answer, started, lost_before)
 

@@ -38,7 +38,7 @@ class Sender(Thread):
 
     `timeout` bounds each request, its answer included. A request begins `schedule_delay` after the one before, sooner
     when `max_items` wait. After a failure it waits for `first_retry` seconds, doubled each time up to `longest_retry`;
-    a Retry-After wins. All times are in seconds.
+    a Retry-After wins, unless it is shorter than the first. All times are in seconds.
     """
 
     def __init__(
@@ -156,7 +156,8 @@ class Sender(Thread):
             return
         delay = min(self._longest_retry, self._first_retry * 2.0 ** min(self._failures, 16))
         delay *= uniform(1 - _SPREAD, 1 + _SPREAD)  # noqa: S311  (no secret)
-        if answer.retry_after is not None:
+        # Zero, or a date that is over, asks for no pause at all: as fast as the two can, for as long as it fails.
+        if answer.retry_after is not None and answer.retry_after >= self._first_retry:
             delay = min(answer.retry_after, _LONGEST_HOLD_SECONDS)
         self._failures += 1
         self._failed_at_stop = self._hurry.is_set()

@@ -135,7 +135,8 @@ def failure(error: Any) -> Answer:
     """Return what a failed call means."""
     code = error.code()
     retry = _retry_info(dict(error.trailing_metadata() or ()))
-    seconds = retry.retry_delay.ToTimedelta().total_seconds() if retry else None
+    # Not as a timedelta, which has no room for all that the message can hold.
+    seconds = max(0.0, retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9) if retry else None
     return Answer(
         _REASONS.get(code, REFUSED),
         shorten(f"{code.name} {error.details() or ''}"),

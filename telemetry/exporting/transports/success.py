@@ -50,5 +50,5 @@ def _of_json(field: str, body: bytes) -> tuple[int, str]:
         success = json.loads(body).get("partialSuccess") or {}
         rejected = success.get(first + "".join(map(str.capitalize, rest)), 0)
         return int(rejected), shorten(str(success.get("errorMessage", "")))
-    except (ValueError, TypeError, AttributeError, RecursionError):
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         raise ValueError("the answer is not OTLP's JSON") from None
