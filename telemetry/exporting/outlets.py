@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Collection, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic, perf_counter
 from typing import Any
@@ -67,7 +68,7 @@ class Outlets:
             way = getattr(ways, signal)
             if isinstance(way, Push):
                 spool = self._spool(signal, folder, disk)
-                spool.recover(committed.get(signal))
+                spool.recover(committed.get(signal), state.generation)
                 self._senders[signal] = sender = self._sender(signal, way, spool)
                 if signal in delivered:
                     sender.delivery.restore(delivered[signal])
@@ -135,11 +136,14 @@ class Outlets:
 
     def state(self) -> dict[str, Any]:
         """Return what a new exporter needs to go on."""
-        return {
-            "aggregation": self.aggregation.state(),
-            "spools": {signal: sender.spool.next_number for signal, sender in self._senders.items()},
-            "deliveries": {signal: sender.delivery.state() for signal, sender in self._senders.items()},
-        }
+        with ExitStack() as held:  # what is counted as taken is no file any more, and the other way round
+            for sender in self._senders.values():
+                held.enter_context(sender.lock)
+            return {
+                "aggregation": self.aggregation.state(),
+                "spools": {signal: sender.spool.state() for signal, sender in self._senders.items()},
+                "deliveries": {signal: sender.delivery.state() for signal, sender in self._senders.items()},
+            }
 
     def is_push_due(self, now: float) -> bool:
         """Return whether the interval of the metrics is over, once; `now` is of `time.monotonic`."""

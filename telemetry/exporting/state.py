@@ -1,4 +1,8 @@
-"""What an exporter leaves to the next one: the snapshot, beside the rings or with the spool on a disk."""
+"""What an exporter leaves to the next one: the snapshot, beside the rings and with the spool on a disk.
+
+The disk's outlives the host's memory, and that in memory the disk: one that was away for a while brings an old state
+back, so the newest counts, whichever exporter wrote it.
+"""
 
 import logging
 import os
@@ -20,14 +24,16 @@ _NAME = "snapshot"
 
 
 class State:
-    """The snapshot in the first of `folders` that takes it."""
+    """The snapshot, the same in each of `folders` that takes it: a disk's, if there is one, and the rings'."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
         self._paths = [folder / _NAME for folder in folders]
         self._failed = False
         self._started = time()
         found = [state for path in self._paths if (state := _read(path)) is not None]
-        self._saved: Mapping[str, Any] = max(found, key=lambda state: state["commit"], default={})
+        self._saved: Mapping[str, Any] = max(found, key=_age, default={})
+        self.generation = max([int(self._started * 1e6), *(1 + _age(state)[0] for state in found)])
+        """A number that grows from exporter to exporter, though one may not see what the one before has left."""
         self.starts = self._saved.get("starts", 0) + 1
         """How many exporters this run has had, this one included."""
         self._commit = self._saved.get("commit", 0)
@@ -39,27 +45,28 @@ class State:
     def save(self, rings: "Rings", outlets: "Outlets") -> None:
         """Write the snapshot. Where there is no space at all, a kill of the exporter costs counts: logged once."""
         self._commit += 1
-        state = {"starts": self.starts, "commit": self._commit, "rings": rings.state(), **outlets.state()}
+        state = {"generation": self.generation, "commit": self._commit, "starts": self.starts}
+        data = snapshot.encode({**state, "rings": rings.state(), **outlets.state()})
         problem: OSError | None = None
-        for path in self._paths:
+        for path in reversed(self._paths):  # memory first: it is there whenever the next exporter has these rings
             try:
-                snapshot.write(path, state)
+                snapshot.write(path, data)
             except OSError as error:
-                problem = error
-            else:
-                break
-        else:
-            # An old one would make the next exporter drop batches that came after it.
-            for path in self._paths:
+                # An old one would make the next exporter drop batches that came after it.
                 with suppress(OSError):
                     path.unlink()
-        if problem and not self._failed:
-            logger.warning("the snapshot cannot be written to %s: %s", self._paths[0], problem.strerror)
+                if not self._failed and problem is None:
+                    logger.warning("the snapshot cannot be written to %s: %s", path, error.strerror)
+                problem = error
         self._failed = problem is not None
 
     def status(self) -> dict[str, Any]:
         """Return the part of the status that is about the exporter itself."""
         return {"pid": os.getpid(), "started": self._started, "starts": self.starts}
+
+
+def _age(state: Mapping[str, Any]) -> tuple[int, int]:
+    return state.get("generation", 0), state["commit"]
 
 
 def _read(path: Path) -> Any:

@@ -52,10 +52,15 @@ class Batch:
             raise OSError(errno.EIO, "the file is damaged", str(self.path))
         return data
 
-    def delete(self) -> None:
-        """Delete the file, if it is there."""
-        with suppress(OSError):
+    def delete(self) -> bool:
+        """Delete the file, if it is there; return whether it is gone, which is not so if its disk alone is."""
+        try:
             self.path.unlink()
+        except FileNotFoundError:
+            return is_there(self.folder)
+        except OSError:
+            return False
+        return True
 
 
 def write(folder: Path, signal: str, number: int, data: bytes, items: int) -> Batch:
@@ -88,13 +93,24 @@ def _open(path: Path) -> int:
         return os.open(path, flags, 0o600)
 
 
-def batches(folder: Path, signal: str) -> Iterator[Batch]:
-    """Yield the batches of a signal in `folder`, and delete what a killed process left unfinished."""
+def is_there(folder: Path) -> bool:
+    """Return whether `folder` can be read, so that a file that cannot be is lost. Its disk may also be away."""
     try:
-        paths = sorted(folder.glob(f"{signal}-*"))
-    except OSError:  # a disk that is gone
-        return
-    for path in paths:
+        with os.scandir(folder):
+            return True
+    except OSError:
+        return False
+
+
+def batches(folder: Path, signal: str) -> Iterator[Batch]:
+    """Yield the batches of a signal in `folder`, and delete what a killed process left unfinished.
+
+    Raises OSError where the folder cannot be read.
+    """
+    for name in sorted(os.listdir(folder)):  # noqa: PTH208  (a glob of a folder that is away is empty)
+        if not name.startswith(f"{signal}-"):
+            continue
+        path = folder / name
         known = _NAME.fullmatch(path.name.removeprefix(f"{signal}-"))
         with suppress(OSError):
             if path.name.endswith(_UNFINISHED):

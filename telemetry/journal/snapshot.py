@@ -16,14 +16,18 @@ _MAGIC = b"snap"
 _PYTHON = sys.hexversion >> 16
 
 
-def write(path: Path, state: Any) -> int:
-    """Replace the snapshot at `path`; return its size in bytes. Raises OSError where there is no space."""
+def encode(state: Any) -> bytes:
+    """Return the snapshot of a state that `marshal` takes."""
     data = dumps(state, 2)
+    return _HEADER.pack(_MAGIC, FORMAT, _PYTHON, len(data), crc32(data)) + data
+
+
+def write(path: Path, data: bytes) -> None:
+    """Replace the snapshot at `path` by what `encode` returned. Raises OSError where there is no space."""
     new = path.with_suffix(".new")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        os.writev(descriptor, [_HEADER.pack(_MAGIC, FORMAT, _PYTHON, len(data), crc32(data)), data])
-        if os.fstat(descriptor).st_size != _HEADER.size + len(data):
+        if os.write(descriptor, data) != len(data):
             raise OSError(errno.ENOSPC, "it was not written whole", str(new))  # noqa: TRY301
     except OSError:
         with suppress(OSError):
@@ -32,7 +36,6 @@ def write(path: Path, state: Any) -> int:
     finally:
         os.close(descriptor)
     new.replace(path)
-    return len(data)
 
 
 def read(path: Path) -> Any:

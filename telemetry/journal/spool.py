@@ -1,21 +1,26 @@
 """Batches on their way to a backend: one file each, in shared memory or on a disk, in the order of their numbers.
 
 One thread appends and publishes, another takes and removes. What is appended is visible after `publish`: between the
-two the caller notes `next_number` where its successor finds it, and `recover` drops what a killed process had appended
-from there on, to be made again.
+two the caller keeps `state` where its successor finds it, and `recover` drops what a killed process had appended from
+there on, to be made again.
 
 On a disk the files outlive the service. A disk that is full or gone is replaced by the fallback, in memory, until it
-can be written again.
+can be written again; what waits on it does so until it can be read again, if need be by a later process. So that each
+knows which of the files are still to be sent, whenever the disk was away, no number is given twice, and the state has
+the numbers that were never committed, and those of files that could not be deleted.
 """
 
 import errno
 import logging
 from collections import Counter, deque
+from collections.abc import Mapping
+from contextlib import suppress
 from itertools import islice
+from math import inf
 from pathlib import Path
 from threading import Condition
 from time import monotonic
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from telemetry.journal import batch_file
 from telemetry.journal.batch_file import Batch
@@ -27,6 +32,12 @@ logger = logging.getLogger(__name__)
 QUEUE_FULL = "queue_full"
 
 _NEXT_TRY_SECONDS = 10.0
+# One for each former process: of what those before them left on a disk that was away ever since, all is sent.
+_MOST_GAPS = 100
+
+
+def _number(batch: Batch) -> int:
+    return batch.number
 
 
 class Evicted(NamedTuple):
@@ -56,6 +67,10 @@ class Spool:
     ) -> None:
         self.signal = signal
         self.next_number = 0
+        self._gaps: list[tuple[int, int]] = []  # numbers that were never committed: from, and up to without that
+        self._undeleted: dict[int, Batch | None] = {}  # by number; None, where the file was not seen
+        self._delete_at = 0.0
+        self._unread_until: float | None = None  # when to read the disk again, which was away
         self.max_bytes = max_bytes
         self.max_items = max_items
         self._folder = folder
@@ -114,27 +129,62 @@ class Spool:
         """Return whether `batch` outlives the service."""
         return self._fallback is not None and batch.folder == self._folder
 
-    def recover(self, committed: int | None) -> None:
-        """Continue with the files that are there, without those from the number `committed` on.
-
-        None, where that is not known, keeps all that are whole.
-        """
-        found: dict[int, Batch] = {}
-        for folder in filter(None, (self._fallback, self._folder)):
-            for batch in batch_file.batches(folder, self.signal):
-                if committed is not None and batch.number >= committed:
-                    batch.delete()
-                else:
-                    found[batch.number] = batch
+    def state(self) -> dict[str, Any]:
+        """Return what a successor must know of the files, ready for `marshal`."""
         with self._condition:
-            self._waiting = deque(found[number] for number in sorted(found))
-            latest = self._waiting[-1].number + 1 if self._waiting else 0
-            self.next_number = latest if committed is None else committed
+            return {"next": self.next_number, "gaps": self._gaps, "undeleted": list(self._undeleted)}
+
+    def recover(self, known: Mapping[str, Any] | int | None, first: int = 0) -> None:
+        """Continue with the files that are there, and number new ones from `first` on, or after all that were seen.
+
+        `known` is a former process's `state` (in former versions, its `next_number`), of which no file is kept that it
+        does not cover. None, where there is none, keeps all that are whole.
+        """
+        state: Mapping[str, Any] = {"next": known} if isinstance(known, int) else known or {}
+        committed = state.get("next")
+        gaps = [*state.get("gaps", ()), *([] if committed is None else [(committed, inf)])]
+        self._undeleted = dict.fromkeys(state.get("undeleted", ()))
+        found: list[Batch] = []
+        over: list[Batch] = []
+        for folder in filter(None, (self._fallback, self._folder)):
+            with suppress(OSError):  # a disk that is away
+                for batch in batch_file.batches(folder, self.signal):
+                    uncommitted = any(start <= batch.number < end for start, end in gaps)
+                    (over if uncommitted or batch.number in self._undeleted else found).append(batch)
+                if self._fallback and folder == self._folder:
+                    self._undeleted.clear()  # what is not among these is deleted
+        for batch in over:
+            self._delete(batch)
+        numbers = [*(batch.number for batch in found), *self._undeleted]
+        self.next_number = max(first, committed or 0, max(numbers, default=-1) + 1)
+        if committed is not None:
+            gaps[-1:] = [(committed, self.next_number)] if self.next_number > committed else []
+        self._gaps = gaps[-_MOST_GAPS:]
+        with self._condition:
+            self._waiting = deque(sorted(found, key=_number))
             self._unsynced = {batch for batch in self._waiting if self.keeps(batch)}
             self._count_waiting()
             for batch in self._waiting:
                 self._space[batch.folder] += batch.space
             self._condition.notify_all()
+
+    def _delete(self, batch: Batch) -> bool:
+        """Delete a file, or remember that it is over until it can be deleted; return whether it is gone."""
+        gone = batch.delete()
+        if not gone and self.keeps(batch):
+            self._undeleted[batch.number] = batch
+        return gone
+
+    def _delete_again(self) -> None:
+        """Delete what could not be deleted before."""
+        if not self._undeleted or monotonic() < self._delete_at:
+            return
+        self._delete_at = monotonic() + _NEXT_TRY_SECONDS
+        for number, batch in list(self._undeleted.items()):
+            if batch:
+                if not batch.delete():
+                    break
+                del self._undeleted[number]
 
     def _count_waiting(self) -> None:
         self._items = sum(batch.items for batch in self._waiting)
@@ -192,6 +242,7 @@ class Spool:
                 self._space[batch.folder] += batch.space
             if new:
                 self._condition.notify_all()
+            self._delete_again()
             return self._enforce()
 
     def _enforce(self) -> list[Evicted]:
@@ -218,20 +269,32 @@ class Spool:
     def _unlink(self, batch: Batch) -> None:
         self._unsynced.discard(batch)
         self._space[batch.folder] -= batch.space
-        batch.delete()
+        if self._delete(batch) and self._unread_until is not None and self.keeps(batch):
+            self._unread_until = None
+            logger.info("%s: the spool in %s can be read again", self.signal, self._folder)
 
     def wait(self, items: int, size: int, timeout: float) -> bool:
         """Wait until so many items or bytes wait, `wake` is called, or `timeout` seconds are over.
 
-        Return whether so many wait.
+        Sooner, where a disk that was away is to be read again. Return whether so many wait.
         """
         with self._condition:
+            if self._unread_until is not None and self._held():
+                timeout = min(timeout, self._unread_until - monotonic())
             self._condition.wait_for(lambda: self._woken or self._has(items, size), max(0.0, timeout))
             self._woken = False
             return self._has(items, size)
 
     def _has(self, items: int, size: int) -> bool:
+        items += sum(batch.items for batch in self._held())
+        size += sum(batch.size for batch in self._held())
         return self._items >= items or self._size >= size
+
+    def _held(self) -> list[Batch]:
+        """Return what waits on a disk that is away."""
+        if self._unread_until is None or monotonic() >= self._unread_until:
+            return []
+        return [batch for batch in self._waiting if self.keeps(batch)]
 
     def wake(self) -> None:
         """End the present `wait`, or the next one."""
@@ -245,6 +308,9 @@ class Spool:
         They are not evicted before `remove` or `put_back`.
         """
         with self._condition:
+            held = self._held()
+            if held:
+                self._waiting = deque(batch for batch in self._waiting if not self.keeps(batch))
             count, items, size = 0, 0, 0
             for batch in self._waiting:
                 items, size = items + batch.items, size + batch.size
@@ -256,15 +322,34 @@ class Spool:
                 self._waiting.popleft()
                 self._items -= batch.items
                 self._size -= batch.size
+            if held:
+                self._waiting = deque(sorted((*held, *self._waiting), key=_number))
             return list(self._taken)
+
+    def is_away(self, batch: Batch) -> bool:
+        """Return whether `batch`, which cannot be read, may be again, because its disk is away."""
+        return self.keeps(batch) and not batch_file.is_there(batch.folder)
+
+    def set_aside(self, batches: list[Batch], problem: str) -> list[Evicted]:
+        """Let `batches`, which were taken, wait until their disk can be read; return what `put_back` does."""
+        with self._condition:
+            if self._unread_until is None:
+                text = "%s: the spool in %s cannot be read (%s); what is on it waits until it can"
+                logger.warning(text, self.signal, self._folder, problem)
+            self._unread_until = monotonic() + _NEXT_TRY_SECONDS
+            return self._wait_again(batches)
 
     def put_back(self, batches: list[Batch]) -> list[Evicted]:
         """Let `batches`, which were taken, wait again; return what had to go because others took their room."""
         with self._condition:
-            self._taken = []
-            self._waiting.extendleft(reversed(batches))
-            self._count_waiting()
-            return self._enforce()
+            return self._wait_again(batches)
+
+    def _wait_again(self, batches: list[Batch]) -> list[Evicted]:
+        taken, again = set(self._taken), set(batches)
+        self._waiting.extendleft(batch for batch in reversed(batches) if batch in taken)
+        self._taken = [batch for batch in self._taken if batch not in again]
+        self._count_waiting()
+        return self._enforce()
 
     def remove(self, batches: list[Batch]) -> None:
         """Delete `batches`, which were taken: the backend has them, or will not have them."""

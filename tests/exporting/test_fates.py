@@ -9,6 +9,7 @@ import pytest
 from telemetry.config import Signal
 from telemetry.exporting.sending.delivery import Delivery
 from telemetry.exporting.transports import Answer
+from telemetry.journal import spool as spool_module
 from telemetry.journal.spool import Spool
 from telemetry.tools.compare.setups.faults_proxy import FaultProxy
 from telemetry.tools.compare.setups.faulty_connection import Fault
@@ -246,6 +247,33 @@ def test_fates_stop_ends_with_a_dead_backend(start_line: StartLine) -> None:
     started = monotonic()
     assert line.stop(1.5) == (0, 5)
     assert monotonic() - started < 15
+
+
+def test_fates_on_a_disk_that_is_away_for_a_while(
+    proxy: FaultProxy, console: Console, start_line: StartLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is on it waits for it, and holds nothing that came meanwhile."""
+    monkeypatch.setattr(spool_module, "_NEXT_TRY_SECONDS", 0.5)
+    disk, memory = tmp_path / "disk" / "spool", tmp_path / "memory"
+    disk.mkdir(parents=True)
+    memory.mkdir()
+    spool = Spool(disk, "traces", max_bytes=16 << 20, fallback=memory)
+    spool.recover(None)
+    proxy.fault = Fault("refuse")
+    line = start_line(proxy.port, spool=spool)
+    line.send(20)
+    wait_until(lambda: line.delivery.retries >= 1)
+    disk.parent.rename(tmp_path / "away")
+    wait_until(lambda: spool._unread_until)
+    proxy.fault = Fault()
+    line.send(5)
+    wait_until(lambda: line.delivery.accepted == 5)
+    assert (line.delivery.losses.total(), spool.undelivered_items) == (0, 20)
+    (tmp_path / "away").rename(disk.parent)
+    line.settle()
+    line.check(accepted=25)
+    assert len(console.store.spans()) == 25
+    assert [*disk.iterdir(), *memory.iterdir()] == []
 
 
 def test_fates_of_an_unreadable_batch(receiver_port: int, start_line: StartLine) -> None:

@@ -362,6 +362,104 @@ def test_spool_recovers_from_disk_and_memory_in_order(tmp_path: Path, memory: Pa
     assert take_all(make(disk, fallback=memory)) == [b"0", b"1", b"2"]
 
 
+def test_spool_keeps_both_of_one_number(tmp_path: Path, memory: Path) -> None:
+    """Former versions began anew on a disk, and in memory while that was away."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    add(make(disk), b"on the disk", items=2)
+    add(make(memory), b"in memory", items=3)
+    spool = make(disk, fallback=memory)
+    assert spool.waiting_items == 5
+    assert sorted(take_all(spool)) == [b"in memory", b"on the disk"]
+    assert [*memory.iterdir(), *disk.iterdir()] == []
+
+
+def test_spool_numbers_are_above_all_that_a_former_process_gave(tmp_path: Path) -> None:
+    spool = make(tmp_path)
+    add(spool, b"a", b"b")
+    known = spool.state()
+    spool.append(b"not committed", 1)
+    again = Spool(tmp_path, "traces", max_bytes=MIB)
+    again.recover(known, 1000)
+    add(again, b"c")
+    assert [batch.number for batch in again.take(9, 1000)] == [0, 1, 1000]
+    assert again.state() == {"next": 1001, "gaps": [(2, 1000)], "undeleted": []}
+
+
+@pytest.mark.usefixtures("_retries_at_once")
+@pytest.mark.parametrize("end", ["sent", "evicted"])
+def test_spool_what_is_over_is_not_found_again_on_a_disk_that_was_away(tmp_path: Path, memory: Path, end: str) -> None:
+    disk, away = tmp_path / "disk" / "spool", tmp_path / "away"
+    disk.mkdir(parents=True)
+    spool = make(disk, fallback=memory)
+    add(spool, b"over", b"waits")
+    taken = spool.take(1, 1) if end == "sent" else []
+    disk.parent.rename(away)
+    if taken:
+        spool.remove(taken)
+    else:
+        spool.max_items = 1
+        assert spool.publish() == [Evicted(1, "queue_full", "items")]
+    meanwhile = Spool(memory, "traces", max_bytes=MIB)  # another process, without the disk
+    meanwhile.recover(spool.state(), 100)
+    add(meanwhile, b"new")
+    away.rename(disk.parent)
+    again = Spool(disk, "traces", max_bytes=MIB, fallback=memory)
+    again.recover(meanwhile.state(), 200)
+    assert take_all(again) == [b"waits", b"new"]
+    assert again.state()["undeleted"] == []
+    assert [*memory.iterdir(), *disk.iterdir()] == []
+
+
+def test_spool_deletes_what_is_over_when_the_disk_is_back(
+    tmp_path: Path, memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk, away = tmp_path / "disk" / "spool", tmp_path / "away"
+    disk.mkdir(parents=True)
+    spool = make(disk, fallback=memory)
+    add(spool, b"a", b"b")
+    taken = spool.take(9, 1000)
+    disk.parent.rename(away)
+    spool.remove(taken)
+    spool.publish()
+    assert spool.state()["undeleted"] == [0, 1]
+    away.rename(disk.parent)
+    spool.publish()
+    assert len(list(disk.iterdir())) == 2  # not looked at again at once
+    monkeypatch.setattr(spool_module, "_NEXT_TRY_SECONDS", 0.0)
+    spool._delete_at = 0.0
+    spool.publish()
+    assert (spool.state()["undeleted"], list(disk.iterdir())) == ([], [])
+
+
+def test_spool_on_a_disk_that_is_away_waits_and_holds_nothing_else(
+    tmp_path: Path, memory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, spool_module.__name__)
+    disk, away = tmp_path / "disk" / "spool", tmp_path / "away"
+    disk.mkdir(parents=True)
+    spool = make(disk, fallback=memory)
+    add(spool, b"1", b"2", items=2)
+    disk.parent.rename(away)
+    for _ in range(3):
+        spool._unread_until = spool._unread_until and 0.0
+        taken = spool.take(2, 1000)
+        assert [spool.is_away(batch) for batch in taken] == [True]
+        assert spool.set_aside(taken, "gone") == []
+        assert (spool.wait(1, 1, 0), spool.take(9, 1000)) == (False, [])
+    add(spool, b"3", items=3)
+    assert (spool.wait(3, 1000, 0), spool.wait(4, 1000, 0)) == (True, False)
+    assert take_all(spool) == [b"3"]
+    assert (spool.waiting_items, spool.undelivered_items) == (4, 4)
+    away.rename(disk.parent)
+    spool._unread_until = 0.0
+    assert take_all(spool) == [b"1", b"2"]
+    assert [line for line in messages(caplog) if " read" in line] == [
+        f"WARNING traces: the spool in {disk} cannot be read (gone); what is on it waits until it can",
+        f"INFO traces: the spool in {disk} can be read again",
+    ]
+
+
 def test_spool_stop_drops_what_is_in_memory_alone(tmp_path: Path, memory: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()

@@ -69,7 +69,8 @@ class Sender(Thread):
         self._deadline = 0.0
         self._failed_at_stop = False
         self._abandoned = False
-        self._lock = Lock()
+        self.lock = Lock()
+        """Held while what became of a request is counted, and its files are removed."""
 
     def run(self) -> None:
         """Send until a stop has nothing left to do."""
@@ -83,7 +84,7 @@ class Sender(Thread):
                     self._send(batches)
             except Exception:
                 logger.exception("%s: a request failed", self.delivery.signal)
-                with self._lock:
+                with self.lock:
                     if not self._abandoned:
                         self.delivery.evicted(self.spool.put_back(batches))
                 self._back_off(Answer())
@@ -107,7 +108,7 @@ class Sender(Thread):
             if self.spool.outlives:
                 return False
             sleep(max(0.0, min(self._hold, self._deadline) - monotonic()))
-        return monotonic() < self._deadline and self.spool.waiting_items > 0
+        return monotonic() < self._deadline and self.spool.wait(1, 1, 0.0)
 
     def _send(self, batches: list[Batch]) -> None:
         batches, data = self._read(batches)
@@ -121,7 +122,7 @@ class Sender(Thread):
         if self._hurry.is_set():
             latest = min(latest, self._deadline)
         answer = self._transport.send(data, latest)
-        with self._lock:
+        with self.lock:
             if self._abandoned:  # these are counted already
                 return
             self.delivery.answered(items, len(data), answer)
@@ -138,16 +139,24 @@ class Sender(Thread):
         """Return the batches that can be read, and their bytes: requests one after another are one request."""
         parts: list[bytes] = []
         readable: list[Batch] = []
-        lost: list[Batch] = []
+        lost: list[tuple[Batch, str]] = []
+        away: list[tuple[Batch, str]] = []
         for batch in batches:
             try:
                 parts.append(batch.read())
             except OSError as error:
-                lost.append(batch)
-                self.delivery.unreadable(batch.items, error.strerror or type(error).__name__)
+                detail = error.strerror or type(error).__name__
+                (away if self.spool.is_away(batch) else lost).append((batch, detail))
             else:
                 readable.append(batch)
-        self.spool.remove(lost)
+        with self.lock:
+            if self._abandoned:
+                return [], b""
+            for batch, detail in lost:
+                self.delivery.unreadable(batch.items, detail)
+            self.spool.remove([batch for batch, _ in lost])
+            if away:
+                self.delivery.evicted(self.spool.set_aside([batch for batch, _ in away], away[0][1]))
         return readable, b"".join(parts)
 
     def _back_off(self, answer: Answer) -> None:
@@ -180,7 +189,7 @@ class Sender(Thread):
         self.hurry(deadline)
         if self.is_alive():
             self.join(max(0.0, deadline - monotonic()))
-        with self._lock:
+        with self.lock:
             self._abandoned = True
             dropped = self.spool.drop()
             if dropped:
