@@ -162,6 +162,43 @@ def test_http_partial_success_compressed() -> None:
         assert send(port).rejected == 2
 
 
+@pytest.mark.parametrize("status", [200, 403])
+def test_http_answer_that_is_not_encoded_as_it_says_is_not_sent_again(status: int) -> None:
+    """It will say so of the next one, too."""
+    with backend(lambda handler: handler.answer(status, PROTOBUF, b"garbage", Content_Encoding="gzip")) as (port, _):
+        answer = send(port)
+    assert (answer.reason, answer.retryable, answer.attributes) == (
+        "refused",
+        False,
+        {"http.response.status_code": status},
+    )
+
+
+@pytest.mark.parametrize(("status", "retryable"), [(400, False), (503, True)])
+@pytest.mark.parametrize("end", ["cut", "chunk", "never"])
+def test_http_refusal_is_one_though_its_text_breaks_off(status: int, end: str, *, retryable: bool) -> None:
+    stopped = threading.Event()
+
+    def reply(handler: Any) -> None:
+        length = "Transfer-Encoding: chunked" if end == "chunk" else "Content-Length: 100"
+        handler.wfile.write(f"HTTP/1.1 {status} No\r\n{length}\r\n\r\nno".encode())
+        handler.close_connection = True
+        if end == "never":
+            stopped.wait(30)
+
+    with backend(reply) as (port, _):
+        started = monotonic()
+        answer = send(port, seconds=1.0 if end == "never" else 20.0)
+        assert monotonic() - started < 10
+        stopped.set()
+    assert (answer.retryable, answer.attributes) == (retryable, {"http.response.status_code": status})
+
+
+def test_http_interim_answer_is_no_redirect() -> None:
+    with backend(lambda handler: handler.wfile.write(b"HTTP/1.1 103 Early Hints\r\n\r\n")) as (port, _):
+        assert send(port).detail == "HTTP 103, which is no answer"
+
+
 @pytest.mark.parametrize("where", ["status line", "headers", "body", "chunks", "body without a length"])
 def test_http_answer_that_trickles_ends_in_time(where: str) -> None:
     """A byte now and then outlives every time-out of a socket: the time is for the whole exchange."""
@@ -314,6 +351,23 @@ def test_http_tls_with_certificates_of_both_sides(authority: trustme.CA, tmp_pat
         unknown = send(port, {**env, "OTEL_EXPORTER_OTLP_CERTIFICATE": ""})
         assert (unknown.reason, unknown.retryable) == ("unavailable", True)
         assert "OTEL_EXPORTER_OTLP_CERTIFICATE" in unknown.hint
+
+
+def test_http_tls_certificates_that_were_renewed_are_read_again(authority: trustme.CA, tmp_path: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    known = tmp_path / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(known)
+    with backend(lambda handler: handler.answer(200), context) as (port, _):
+        env = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"https://localhost:{port}",
+            "OTEL_EXPORTER_OTLP_CERTIFICATE": str(known),
+        }
+        transport = make_transport(signal_config("http/protobuf", port, env), "traces")
+        assert transport.send(b"x", monotonic() + 20).retryable
+        authority.cert_pem.write_to_path(known)
+        assert transport.send(b"x", monotonic() + 20).reason is None
+        transport.close()
 
 
 def test_http_tls_handshake_that_never_ends_ends_in_time(authority: trustme.CA, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import socket
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -81,8 +82,13 @@ class KeptConnection:
         """Whether the last request was the first on its connection."""
         return self._fresh
 
-    def post(self, data: bytes, headers: Mapping[str, str], timeout: float) -> tuple[int, Mapping[str, str], bytes]:
-        """Return status, headers and the beginning of the body. Raises what urllib3 raises."""
+    def post(
+        self, data: bytes, headers: Mapping[str, str], timeout: float
+    ) -> tuple[int, Mapping[str, str], bytes | None]:
+        """Return status, headers and the beginning of the body, None where it is not encoded as it says.
+
+        Raises what urllib3 raises, but for the body of a refusal, whose status says enough.
+        """
         self._fresh = False
         response = self._client.urlopen(
             "POST",
@@ -95,11 +101,18 @@ class KeptConnection:
             preload_content=False,
         )
         try:
-            body = response.read(_LONGEST_BODY)
+            body: bytes | None = response.read(_LONGEST_BODY)
+        except urllib3.exceptions.DecodeError:
+            body = None
+        except urllib3.exceptions.HTTPError:
+            if response.status < HTTPStatus.MULTIPLE_CHOICES:
+                response.close()
+                raise
+            body = None
         except BaseException:
             response.close()
             raise
-        if len(body) == _LONGEST_BODY:
+        if body is None or len(body) == _LONGEST_BODY:
             response.close()
         response.release_conn()
         return response.status, response.headers, body

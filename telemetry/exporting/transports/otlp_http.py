@@ -69,11 +69,15 @@ class HttpTransport:
         except Exception as error:  # noqa: BLE001  (whatever it is, the request did not arrive)
             answer = _failure(error)
         expired = self._watchdog.end()
-        if (expired or self._closed) and self._connection:
+        status = int(answer.attributes.get(_STATUS_CODE, 0))
+        if self._connection and (expired or self._closed or not status):
             self._connection.close()
+            if not status:
+                self._connection = None  # the next one reads the certificates anew, which may have been renewed
         if self._closed and answer.reason:
             return _CLOSED
-        return _TOO_LATE if expired else answer
+        # A refusal is one, though its text did not come to an end.
+        return _TOO_LATE if expired and status < HTTPStatus.MULTIPLE_CHOICES else answer
 
     def _post(self, data: bytes, deadline: float) -> Answer:
         if self._closed:
@@ -100,7 +104,7 @@ class HttpTransport:
         self._watchdog.close()
 
 
-def judge(signal: str, status: int, headers: Mapping[str, str], body: bytes) -> Answer:
+def judge(signal: str, status: int, headers: Mapping[str, str], body: bytes | None) -> Answer:
     """Return what a backend's answer means."""
     attributes = {_STATUS_CODE: status}
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
@@ -110,6 +114,9 @@ def judge(signal: str, status: int, headers: Mapping[str, str], body: bytes) -> 
             detail = f"HTTP {status}, but {error}"
             return Answer(REFUSED, detail, "check that the endpoint is an OTLP receiver", attributes=attributes)
         return Answer(None, message, "see the backend's own log", rejected, attributes=attributes)
+    if status < HTTPStatus.OK:
+        detail, hint = f"HTTP {status}, which is no answer", "check that the endpoint is an OTLP receiver"
+        return Answer(REFUSED, detail, hint, attributes=attributes)
     if status < HTTPStatus.BAD_REQUEST:
         detail, hint = f"HTTP {status}, a redirect, which is not followed", "set the endpoint to where it leads"
         return Answer(REFUSED, detail, hint, attributes=attributes)

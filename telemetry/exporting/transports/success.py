@@ -6,9 +6,11 @@ from typing import Any
 from telemetry.exporting.transports.answers import REJECTED_FIELDS, shorten
 
 
-def partial_success(signal: str, content_type: str, body: bytes) -> tuple[int, str]:
+def partial_success(signal: str, content_type: str, body: bytes | None) -> tuple[int, str]:
     """Return how many items were rejected and why; raises ValueError for what is no answer to OTLP."""
     kind = content_type.partition(";")[0].strip().lower()
+    if body is None:
+        raise ValueError("the answer is not encoded as it says")
     if not body:
         return 0, ""
     if kind == "application/x-protobuf":
