@@ -541,6 +541,67 @@ def test_grpc_time_out_is_for_the_whole_call() -> None:
         assert transport.send(b"", monotonic() + 20).detail == "the connection was closed"
 
 
+@contextmanager
+def grpc_bytes(answer: bytes) -> Iterator[int]:
+    """A server of gRPC that answers OK, with these bytes for a message."""
+
+    class Anything(grpc.GenericRpcHandler):  # type: ignore[type-arg]
+        def service(self, _: Any) -> Any:
+            return grpc.unary_unary_rpc_method_handler(lambda *_: answer)
+
+    with ThreadPoolExecutor(2) as pool:
+        server = grpc.server(pool, handlers=[Anything()])
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        yield port
+        server.stop(None).wait()
+
+
+def test_grpc_answer_that_is_none_to_otlp_is_a_refusal(caplog: pytest.LogCaptureFixture) -> None:
+    with grpc_bytes(b"\xff\xff garbage") as port:
+        transport = make_transport(signal_config("grpc", port), "traces")
+        answer = transport.send(batch("traces", 1), monotonic() + 20)
+        transport.close()
+    assert (answer.reason, answer.retryable) == ("refused", False)
+    assert answer.detail == "OK, but the answer is not protobuf"
+    assert caplog.records == []  # gRPC's own line, with a traceback, was one for each request
+
+
+def test_grpc_answer_without_a_message_is_a_refusal() -> None:
+    with grpc_bytes(b"") as port:
+        transport = make_transport(signal_config("grpc", port), "traces")
+        assert transport.send(b"", monotonic() + 20).reason is None
+        transport._export = lambda *_, **__: None  # type: ignore[attr-defined]
+        answer = transport.send(b"", monotonic() + 20)
+        transport.close()
+    assert (answer.reason, answer.retryable) == ("refused", False)
+
+
+def test_grpc_goodbye_to_each_connection_fails_the_request_at_once() -> None:
+    """gRPC's own retries are without a pause: they took a core and hundreds of megabytes until the time-out."""
+    settings, goaway = bytes.fromhex("000000040000000000"), bytes.fromhex("000008070000000000" + 16 * "0")
+    ended = threading.Event()
+
+    def serve(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection:
+            connection.sendall(settings + goaway)
+            ended.wait(20)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve, args=(server,))
+        thread.start()
+        transport = make_transport(signal_config("grpc", server.getsockname()[1]), "traces")
+        started = monotonic()
+        answer = transport.send(b"x", monotonic() + 8)
+        took = monotonic() - started
+        ended.set()
+        thread.join()
+        transport.close()
+    assert (answer.reason, answer.retryable) == ("unavailable", True)
+    assert took < 5
+
+
 def test_grpc_close_ends_what_is_sent(console: Console) -> None:
     stopped = threading.Event()
     began = threading.Event()

@@ -16,20 +16,23 @@ from telemetry.config import Signal, SignalConfig
 from telemetry.exporting.transports.answers import (
     OTHER,
     REFUSED,
-    REJECTED_FIELDS,
     TIMEOUT,
     UNAVAILABLE,
     Answer,
     shorten,
 )
-from telemetry.exporting.transports.success import response_class
+from telemetry.exporting.transports.success import PROTOBUF, partial_success
 
 _METHODS = {
     "traces": "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
     "metrics": "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
     "logs": "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
 }
-_OPTIONS = (("grpc.primary_user_agent", "telemetry-exporter"),)
+_OPTIONS = (
+    ("grpc.primary_user_agent", "telemetry-exporter"),
+    # Of its own, which are without a pause: a backend that says goodbye to each connection would take a whole core.
+    ("grpc.enable_retries", 0),
+)
 _STATUS_CODE = "rpc.response.status_code"
 # Where the protocol puts google.rpc.Status.
 _STATUS_DETAILS = "grpc-status-details-bin"
@@ -89,17 +92,18 @@ class GrpcTransport:
             return Answer(UNAVAILABLE, detail, "check the certificates", retryable=True)
         except Exception as error:  # noqa: BLE001  (whatever it is, the request did not arrive)
             return Answer(OTHER, type(error).__name__, "OTEL_LOG_LEVEL=debug logs more", retryable=True)
-        success = response.partial_success
-        rejected = getattr(success, REJECTED_FIELDS[self._signal])
-        return Answer(None, shorten(success.error_message), "see the backend's own log", rejected)
+        try:
+            rejected, message = partial_success(self._signal, PROTOBUF, response)
+        except ValueError as error:
+            return Answer(REFUSED, f"OK, but {error}", "check that the endpoint is an OTLP receiver")
+        return Answer(None, message, "see the backend's own log", rejected)
 
     def _open(self) -> Any:
         with self._lock:
             if self._export is None and not self._closed:
                 self._channel = _channel(self._config)
-                # Without a serializer, bytes go as they are.
-                parse = response_class(self._signal).FromString
-                self._export = self._channel.unary_unary(_METHODS[self._signal], None, parse)
+                # Without a serializer, bytes go and come as they are: what it cannot read, gRPC logs each time.
+                self._export = self._channel.unary_unary(_METHODS[self._signal], None, None)
             return self._export
 
     def _renew(self) -> None:

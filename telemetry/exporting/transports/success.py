@@ -5,15 +5,17 @@ from typing import Any
 
 from telemetry.exporting.transports.answers import REJECTED_FIELDS, shorten
 
+PROTOBUF = "application/x-protobuf"
+
 
 def partial_success(signal: str, content_type: str, body: bytes | None) -> tuple[int, str]:
     """Return how many items were rejected and why; raises ValueError for what is no answer to OTLP."""
     kind = content_type.partition(";")[0].strip().lower()
     if body is None:
-        raise ValueError("the answer is not encoded as it says")
+        raise ValueError("the answer has nothing to read")
     if not body:
         return 0, ""
-    if kind == "application/x-protobuf":
+    if kind == PROTOBUF:
         return _of_protobuf(signal, body)
     if kind == "application/json":
         return _of_json(REJECTED_FIELDS[signal], body)
