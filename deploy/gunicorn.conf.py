@@ -8,8 +8,7 @@ import gc
 import os
 from typing import Any
 
-from telemetry.servers import gunicorn as telemetry
-from telemetry.servers.gunicorn import on_exit, on_starting
+from telemetry.servers.gunicorn import on_exit, on_starting, post_fork, post_worker_init
 
 bind = "127.0.0.1:8080"
 workers = 2
@@ -30,7 +29,7 @@ secure_scheme_headers: dict[str, str] = {}
 
 # Master and workers end without searching all of their memory for garbage first: a third of the CPU time.
 atexit.register(gc.freeze)
-# Nor is there any in what is imported, before the fork (`--preload`) or by each worker: an eighth of a start.
+# Nor is there any in what is imported before the fork (`--preload`): an eighth of the start's CPU time.
 gc.disable()
 
 
@@ -40,16 +39,3 @@ def pre_fork(server: Any, worker: Any) -> None:  # noqa: ARG001
     if not gc.isenabled():
         gc.freeze()  # workers do not search, and so copy, the memory that they share with the master
         gc.enable()
-
-
-def post_fork(server: Any, worker: Any) -> None:
-    """Import the application, which follows, without looking for garbage."""
-    telemetry.post_fork(server, worker)
-    gc.disable()
-
-
-def post_worker_init(worker: Any) -> None:
-    """Look for garbage from now on, but not among what was imported, which stays."""
-    gc.freeze()
-    gc.enable()
-    telemetry.post_worker_init(worker)
