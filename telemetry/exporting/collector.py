@@ -1,7 +1,7 @@
 """Mode `collector`: traces, metrics and logs are pushed by OTLP to one collector."""
 
 from telemetry.config import TelemetryConfig
-from telemetry.exporting.ways import Ways, push
+from telemetry.exporting.ways import Ways, push, push_logs
 
 
 def ways(config: TelemetryConfig) -> Ways:
@@ -9,5 +9,5 @@ def ways(config: TelemetryConfig) -> Ways:
     return Ways(
         traces=push(config.traces, config.span_batch),
         metrics=push(config.metrics),
-        logs=push(config.logs, config.log_batch),
+        logs=push_logs(config.logs, config.log_batch),
     )

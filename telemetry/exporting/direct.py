@@ -1,7 +1,7 @@
 """Mode `direct`: no collector. The exporter answers `/metrics`, and pushes traces and logs straight to the backends."""
 
 from telemetry.config import TelemetryConfig
-from telemetry.exporting.ways import Ways, answer, push
+from telemetry.exporting.ways import Ways, answer, push, push_logs
 
 
 def ways(config: TelemetryConfig) -> Ways:
@@ -9,5 +9,5 @@ def ways(config: TelemetryConfig) -> Ways:
     return Ways(
         traces=push(config.traces, config.span_batch),
         metrics=answer() if config.metrics.exporter == "prometheus" else push(config.metrics),
-        logs=push(config.logs, config.log_batch),
+        logs=push_logs(config.logs, config.log_batch),
     )

@@ -32,6 +32,11 @@ def push(config: SignalConfig, batch: BatchConfig = _NO_DELAY) -> Push | None:
     return Push(config, batch) if config.exporter in {"otlp", "console"} else None
 
 
+def push_logs(config: SignalConfig, batch: BatchConfig) -> Push | None:
+    """Push log records; with the exporter `console` the processes print them, as they write them."""
+    return Push(config, batch) if config.exporter == "otlp" else None
+
+
 def answer() -> Answer:
     """Answer with a signal."""
     return Answer()

@@ -56,4 +56,5 @@ def test_exporter_that_prints_has_the_standard_output_of_the_command(tmp_path: P
     env = DEAD | {"OTEL_TRACES_EXPORTER": "console", "TELEMETRY_FLUSH_TIMEOUT": "1"}
     ended = run(tmp_path, env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert ended.stdout.startswith("done\n")
-    assert "dropped at stop" in ended.stdout
+    assert '"resourceSpans"' in ended.stdout
+    assert "dropped at stop" in ended.stdout  # the data points

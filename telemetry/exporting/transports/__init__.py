@@ -1,4 +1,4 @@
-"""How a request of OTLP reaches its backend, over HTTP or gRPC, and what the backend answered.
+"""How a request of OTLP reaches its backend, over HTTP or gRPC, or standard output, and what the answer was.
 
 A transport takes bytes and a deadline for the whole exchange, and returns an `Answer`; it neither retries nor counts.
 """
@@ -28,6 +28,10 @@ def make_transport(config: SignalConfig, signal: Signal) -> Transport:
 
     Only this one is imported: gRPC costs the process 12 MiB.
     """
+    if config.exporter == "console":
+        from telemetry.exporting.transports.standard_output import StandardOutput
+
+        return StandardOutput(signal)
     if config.protocol == "grpc":
         from telemetry.exporting.transports.otlp_grpc import GrpcTransport
 
