@@ -68,7 +68,14 @@ def test_trace_goes_on(hop: Hop, console: Console) -> None:
     assert delivered.returncode == 0, delivered.stderr
     hop.service.stop()
     hop.greeter.stop()
-    console.store.wait_for(lambda store: any(s.kind == "consumer" for s in store.spans()), timeout=30)
+    # Each signal of the worker comes by a request of its own.
+    console.store.wait_for(
+        lambda store: (
+            any(s.kind == "consumer" for s in store.spans())
+            and any(each.body == "delivered a greeting" for each in store.logs())
+        ),
+        timeout=30,
+    )
     called = [lineage(console, span) for span in console.store.spans() if span.name == "GET /greeting"]
     request = [("user-api", "server", "GET /users/{id}/greeting"), ("user-api", "client", "GET")]
     task = [
