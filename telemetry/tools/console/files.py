@@ -3,20 +3,19 @@
 import gzip
 import re
 import zlib
-from base64 import b64decode
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import json_format
 from google.protobuf.message import DecodeError, Message
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_CUMULATIVE as CUMULATIVE
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_DELTA as DELTA
 
+from telemetry.exporting.encoding.json_line import json_line
 from telemetry.tools.console.receiving.ingest import SIGNALS, TooLargeError
 from telemetry.tools.console.receiving.receiver import Refusal
-from telemetry.tools.console.receiving.receiver_http import compact_json, json_to_protobuf
+from telemetry.tools.console.receiving.receiver_http import json_to_protobuf
 from telemetry.tools.console.storage.points import OtlpPoint
 from telemetry.tools.console.storage.records import Origin, StoredLog, StoredSpan
 from telemetry.tools.console.storage.store import Store
@@ -28,8 +27,6 @@ _MOST_OBJECTS = 1_000_000
 _GZIP = b"\x1f\x8b"
 _BEGIN = re.compile(rb'\s*\{\s*"resource(Spans|Logs|Metrics)"\s*:')
 _SIGNAL_OF = {b"Spans": SIGNALS["traces"], b"Logs": SIGNALS["logs"], b"Metrics": SIGNALS["metrics"]}
-#: Within a JSON text, the quotes of a text are escaped, so nothing that was sent can look like this.
-_ID = re.compile(rb'"(traceId|spanId|parentSpanId)":"([A-Za-z0-9+/=]*)"')
 
 
 class FileError(Exception):
@@ -47,8 +44,7 @@ def lines_of(signal: str, records: Iterable[StoredSpan | StoredLog | OtlpPoint])
                 _added(_data_of(message, parents, record), 1, record.raw)
             else:
                 _added(_scope_of(message, parents, record.origin), 2, record.raw)
-        document = compact_json(json_format.MessageToDict(message, use_integers_for_enums=True))
-        yield _ID.sub(lambda found: b'"%b":"%b"' % (found[1], b64decode(found[2]).hex().encode()), document) + b"\n"
+        yield json_line(message)
 
 
 def _added(parent: Message, number: int, raw: bytes) -> Any:

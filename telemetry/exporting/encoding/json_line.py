@@ -1,0 +1,21 @@
+"""A message of OTLP as the file exporter writes it: one line of JSON.
+
+https://opentelemetry.io/docs/specs/otel/protocol/file-exporter/#json-lines-file
+"""
+
+import json
+import re
+from base64 import b64decode
+
+from google.protobuf import json_format
+from google.protobuf.message import Message
+
+# Within a JSON text, the quotes of a text are escaped, so nothing that was sent can look like this.
+_ID = re.compile(rb'"(traceId|spanId|parentSpanId)":"([A-Za-z0-9+/=]*)"')
+
+
+def json_line(message: Message) -> bytes:
+    """Return `message` with its line break; ids are hexadecimal, where protobuf's own JSON has base64."""
+    document = json_format.MessageToDict(message, use_integers_for_enums=True)
+    line = json.dumps(document, separators=(",", ":")).encode()
+    return _ID.sub(lambda found: b'"%b":"%b"' % (found[1], b64decode(found[2]).hex().encode()), line) + b"\n"
