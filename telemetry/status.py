@@ -29,17 +29,23 @@ def running_services(run: int | None = None) -> list[dict[str, Any]]:
 
 
 def _running(run: int | None) -> Iterator[dict[str, Any]]:
+    for path, server, service in _of_project(run):
+        with suppress(OSError, KeyError):
+            if directory.is_alive(path):
+                known = {name: service[name] for name in ("service", "mode", "version", "address")}
+                yield {"run": server, **known, "directory": str(path)}
+
+
+def _of_project(run: int | None) -> Iterator[tuple[Path, int, dict[str, Any]]]:
+    """Yield the directory of each run, the process that is its server, or was, and what is known of the service."""
     for path in directory.run_directories():
         try:
             service = directory.read_service(path)
-            if service["project"] != PROJECT or not directory.is_alive(path):
-                continue
+            is_ours, server = service["project"] == PROJECT, int(service["run"].partition("-")[0])
         except (OSError, ValueError, KeyError):
             continue
-        known = {"run": int(service["run"].partition("-")[0]), "service": service["service"], "mode": service["mode"]}
-        known |= {"version": service["version"], "address": service["address"], "directory": str(path)}
-        if run in {None, known["run"]}:
-            yield known
+        if is_ours and run in {None, server}:
+            yield path, server, service
 
 
 def is_delivering(run: int) -> bool:
@@ -47,11 +53,9 @@ def is_delivering(run: int) -> bool:
 
     It outlives them: it is asked to look whether it is still needed, and ends when it has delivered.
     """
-    for path in directory.run_directories():
-        with suppress(OSError, ValueError, KeyError):
-            service = directory.read_service(path)
-            ours = service["project"] == PROJECT and int(service["run"].partition("-")[0]) == run
-            if ours and is_held(directory.lock_of_exporter(path)):
+    for path, _, _ in _of_project(run):
+        with suppress(OSError):
+            if is_held(directory.lock_of_exporter(path)):
                 ask_to_look(path)
                 return True
     return False

@@ -2,7 +2,6 @@
 
 import fcntl
 import logging
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -10,7 +9,7 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from telemetry.journal import directory
-from telemetry.journal.locks import is_held, try_lock
+from telemetry.journal.locks import is_held, try_lock, unlock
 from telemetry.journal.ring import Lost, RingFormatError, RingReader
 
 logger = logging.getLogger(__name__)
@@ -36,12 +35,7 @@ class Source:
     def __init__(self, path: Path, slot: int, known: Mapping[int, tuple[int, tuple[int, ...], int]]) -> None:
         self.path = path
         self.slot = slot
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-        try:
-            self.inode = os.fstat(descriptor).st_ino
-            self.reader = RingReader(descriptor)
-        finally:
-            os.close(descriptor)
+        self.reader = RingReader.at(path)
         position, lost, errors = known.get(self.reader.made, (0, _NOTHING, 0))
         self.position = max(position, self.reader.tail)
         self.counted, self.errors = Lost(*lost), errors
@@ -118,7 +112,7 @@ class Rings:
             return
         try:
             source = Source(path, slot, self._known)
-            self.sources[slot, source.inode] = source
+            self.sources[slot, source.reader.inode] = source
         except RingFormatError as error:
             if is_held(path):
                 return  # it is just being made
@@ -134,9 +128,9 @@ class Rings:
                 if is_there:
                     source.path.unlink()
                 source.reader.close()
-                del self.sources[source.slot, source.inode]
+                del self.sources[source.slot, source.reader.inode]
         if held is not None:
-            os.close(held)
+            unlock(held)
 
     def read(self) -> Iterator[tuple[Writer, list[Any]]]:
         """Return what was written since the last call, ring by ring, a piece of each."""

@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-from telemetry.journal.locks import exclusive, is_held, open_lock, try_lock
+from telemetry.journal.locks import exclusive, is_held, open_lock, try_lock, unlock
 from telemetry.journal.ring import has_unread
 
 PREFIX = "telemetry-"
@@ -107,7 +107,7 @@ class RunDirectory:
         run: str,
         *,
         owner: tuple[int, int] | None = None,
-        disk: Path | None = None,
+        disk: str | None = None,
     ) -> Self:
         """Join the run named `run`, or begin it in a directory that no other run holds.
 
@@ -116,24 +116,21 @@ class RunDirectory:
         Raises OSError where the directory cannot be made, or belongs to another user.
         """
         parent = service_directory(base, service, place, owner[0] if owner else None)
-        for left in reversed(range(_ATTEMPTS)):
-            try:
-                make_private(parent, owner)
-                with exclusive(parent / _LOCK, owner):
-                    return cls._join(parent, run, owner, disk)
-            except FileNotFoundError:  # an exporter that ends has just removed the directory
-                if not left:
-                    raise
-        raise AssertionError
+        for _ in range(_ATTEMPTS):
+            with suppress(FileNotFoundError):  # an exporter that ends has just removed the directory
+                return cls._join(parent, run, owner, disk)
+        return cls._join(parent, run, owner, disk)
 
     @classmethod
-    def _join(cls, parent: Path, run: str, owner: tuple[int, int] | None, disk: Path | None) -> Self:
-        for number in _preferred(parent, run, disk):
-            path = parent / f"run-{number}"
-            make_private(path, owner)
-            hold = cls._hold_for(path / _LOCK, run, owner)
-            if hold is not None:
-                return cls(path, number, hold)
+    def _join(cls, parent: Path, run: str, owner: tuple[int, int] | None, disk: str | None) -> Self:
+        make_private(parent, owner)
+        with exclusive(parent / _LOCK, owner):
+            for number in _preferred(parent, run, disk):
+                path = parent / f"run-{number}"
+                make_private(path, owner)
+                hold = cls._hold_for(path / _LOCK, run, owner)
+                if hold is not None:
+                    return cls(path, number, hold)
         raise OSError(errno.EUSERS, f"{_MOST_RUNS} runs of the service at once in {parent}")
 
     @staticmethod
@@ -194,14 +191,14 @@ class RunDirectory:
         return changed
 
 
-def _preferred(parent: Path, run: str, disk: Path | None) -> Iterator[int]:
+def _preferred(parent: Path, run: str, disk: str | None) -> Iterator[int]:
     """Return the numbers of the runs' directories in the order in which to try them; some come twice.
 
     The run's own comes first, then those with rings or batches: nobody else would deliver these.
     """
     own, left = [], []
-    on_disk = disk / parent.name if disk else None
-    for path in sorted(parent.glob("run-*")) + (sorted(on_disk.glob("run-*")) if on_disk else []):
+    parents = [parent, *([Path(disk) / parent.name] if disk else [])]
+    for path in (path for each in parents for path in sorted(each.glob("run-*"))):
         number = path.name.partition("-")[2]
         if not number.isdecimal() or int(number) >= _MOST_RUNS:
             continue
@@ -285,11 +282,11 @@ def remove(path: Path, *, unread: bool = False) -> bool:
             if descriptor is None:
                 return False
             try:
-                if has_records(path) and not unread:
+                if not unread and has_records(path):
                     return False
                 shutil.rmtree(path, ignore_errors=True)
             finally:
-                os.close(descriptor)
+                unlock(descriptor)
             if not any(parent.glob("run-*")):
                 shutil.rmtree(parent, ignore_errors=True)
     except FileNotFoundError:

@@ -57,7 +57,8 @@ class _Mapped:
     """A ring's file in memory. Raises RingFormatError for one of another format, OSError for none."""
 
     def __init__(self, descriptor: int) -> None:
-        size = os.fstat(descriptor).st_size
+        status = os.fstat(descriptor)
+        self.inode, size = status.st_ino, status.st_size
         if size <= _HEADER:
             raise RingFormatError(f"it has {size} bytes")
         self._memory = mmap.mmap(descriptor, size)
@@ -70,6 +71,15 @@ class _Mapped:
             found = f"format {words[_FORMAT]:#x} of Python {words[_VERSION]:#x}"
             self.close()
             raise RingFormatError(f"it has {found}; expected format {_MAGIC:#x} of Python {_PYTHON:#x}")
+
+    @classmethod
+    def at(cls, path: Path, *arguments: Any) -> Self:
+        """Return that of the file at `path`, by a descriptor of its own. Raises RingFormatError, OSError."""
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            return cls(descriptor, *arguments)
+        finally:
+            os.close(descriptor)
 
     def close(self) -> None:
         """Unmap the file."""
@@ -103,16 +113,10 @@ def create(descriptor: int, capacity: int, now: int) -> None:
 def has_unread(path: Path) -> bool:
     """Return whether there are records in the ring at `path` that its reader has not dealt with; False for no ring."""
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError:
-        return False
-    try:
-        with RingReader(descriptor) as ring:
+        with RingReader.at(path) as ring:
             return ring.head > ring.tail
     except (OSError, RingFormatError):
         return False
-    finally:
-        os.close(descriptor)
 
 
 class RingWriter(_Mapped):

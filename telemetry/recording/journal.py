@@ -7,7 +7,6 @@ import errno
 import logging
 import os
 from contextlib import suppress
-from pathlib import Path
 from threading import Lock
 from time import time_ns
 from typing import Any
@@ -41,7 +40,9 @@ class Journal:
             try:
                 if os.fstat(descriptor).st_size == 0:
                     _create(descriptor, capacity)
-                writer = _writer(ring_path(directory.path, slot))
+                # Not by the slot's descriptor, which a mapping keeps: in the child of a fork a mapping may stay that
+                # another thread was writing to, and must hold no lock there.
+                writer = RingWriter.at(ring_path(directory.path, slot), time_ns(), items_of)
             except RingFormatError as error:
                 path = ring_path(directory.path, slot)
                 left = path.with_suffix(f".left-{time_ns()}")
@@ -105,19 +106,6 @@ class Journal:
         if self._slot is not None:
             os.close(self._slot)  # unlocked, it would be so for the parent, too
         self._forget()
-
-
-def _writer(path: Path) -> RingWriter:
-    """Return the writer of the ring at `path`, by a descriptor of its own: a mapping keeps it.
-
-    In the child of a fork a mapping may stay that another thread was writing to, and must hold no lock there.
-    Raises OSError, RingFormatError.
-    """
-    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-    try:
-        return RingWriter(descriptor, time_ns(), items_of)
-    finally:
-        os.close(descriptor)
 
 
 def _create(descriptor: int, capacity: int) -> None:

@@ -147,10 +147,9 @@ class Recording:
         """Return the slot, and whether the service has changed: then its exporter ends and needs a successor."""
         problem: OSError | None = None
         run_of_service = self._config.named, self._place or _command(), self._name_of_run()
-        disk = Path(self._config.spool_dir) if self._config.spool_dir else None
         for base in directory.bases(*run_of_service):
             try:
-                run = RunDirectory.join(base, *run_of_service, disk=disk)
+                run = RunDirectory.join(base, *run_of_service, disk=self._config.spool_dir)
                 try:
                     changed = run.describe(self.describe())
                     return journal.open(run, self._config.journal_bytes), changed

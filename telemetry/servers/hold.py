@@ -4,7 +4,6 @@ import fcntl
 import logging
 import os
 from collections.abc import Callable
-from pathlib import Path
 from time import monotonic, sleep
 
 from telemetry.config import TelemetryConfig
@@ -32,11 +31,10 @@ def hold(config: TelemetryConfig, place: str, owner: tuple[int, int] | None = No
     """
     problem: OSError | None = None
     run = run_of(os.getpid())
-    disk = Path(config.spool_dir) if config.spool_dir else None
     for base in directory.bases(config.named, place, run, owner[0] if owner else None):
         try:
-            run_directory = RunDirectory.join(base, config.named, place, run, owner=owner, disk=disk)
-            return Hold(run_directory, config, owner)
+            joined = RunDirectory.join(base, config.named, place, run, owner=owner, disk=config.spool_dir)
+            return Hold(joined, config, owner)
         except OSError as error:
             problem = error
     logger.warning("the server's end will not wait for the last delivery: %s", problem)

@@ -1,6 +1,5 @@
 """What the exporter counts of its own work: by the names of the contract, and on through its restarts."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,10 @@ from telemetry.exporting.metrics.own_metrics import OwnMetrics
 from telemetry.exporting.metrics.views import Views
 from telemetry.exporting.rings import Rings
 from telemetry.journal.directory import RunDirectory
-from telemetry.journal.records import LOG, MEASUREMENT, METHODS, items_of
-from telemetry.journal.ring import RingWriter, create
+from telemetry.journal.records import LOG, MEASUREMENT, METHODS
+from telemetry.journal.ring import RingWriter
 from telemetry.journal.spool import Spool
+from tests.support.rings import ring_in
 
 ROOT = Path(__file__).parents[2]
 CONTRACT: dict[str, Any] = yaml.load((ROOT / "tests/contract/contract.yaml").read_text(), yaml.CSafeLoader)["metrics"]
@@ -101,10 +101,8 @@ def test_dropped_items_are_there_from_the_first_look() -> None:
 @pytest.fixture
 def writer(joined: RunDirectory) -> Iterator[RingWriter]:
     """A process's ring that has little room."""
-    _slot, descriptor = joined.take_slot()
-    create(descriptor, 4096, 1)
-    yield RingWriter(descriptor, 2, items_of)
-    os.close(descriptor)
+    with ring_in(joined) as ring:
+        yield ring
 
 
 def test_what_a_ring_dropped_and_failed_is_counted_once(joined: RunDirectory, writer: RingWriter) -> None:

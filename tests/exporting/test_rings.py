@@ -1,6 +1,5 @@
 """The rings of a run, whatever happens to their files."""
 
-import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from itertools import count
@@ -11,8 +10,8 @@ import pytest
 
 from telemetry.exporting.rings import Rings
 from telemetry.journal.directory import RunDirectory
-from telemetry.journal.records import LOG, items_of
-from telemetry.journal.ring import RingWriter, create
+from telemetry.journal.records import LOG
+from tests.support.rings import ring_in
 
 Record = Callable[[str], None]
 
@@ -29,11 +28,8 @@ def begin(joined: RunDirectory) -> Any:
     with ExitStack() as stack:
 
         def take() -> Record:
-            _slot, descriptor = joined.take_slot()
-            stack.callback(os.close, descriptor)
-            create(descriptor, 4096, next(times))
-            writer = RingWriter(descriptor, 2, items_of)
-            return lambda text: writer.put((LOG, text))
+            ring = stack.enter_context(ring_in(joined, made=next(times)))
+            return lambda text: ring.put((LOG, text))
 
         yield take
 

@@ -15,9 +15,9 @@ import pytest
 from telemetry.config import TelemetryConfig
 from telemetry.journal import directory, locks, runs
 from telemetry.journal.directory import RunDirectory
-from telemetry.journal.records import LOG, items_of
-from telemetry.journal.ring import RingWriter, create
+from telemetry.journal.records import LOG
 from telemetry.servers import hold
+from tests.support.rings import ring_in
 
 
 def join(base: Path, run: str = "1", **options: str) -> RunDirectory:
@@ -89,10 +89,8 @@ def test_directory_of_somebody_else_is_refused(tmp_path: Path) -> None:
 
 def record(run: RunDirectory) -> None:
     """Record something, as a process that ends at once."""
-    _slot, descriptor = run.take_slot()
-    create(descriptor, 4096, 1)
-    RingWriter(descriptor, 2, items_of).put((LOG, "x"))
-    os.close(descriptor)
+    with ring_in(run) as ring:
+        ring.put((LOG, "x"))
 
 
 def test_run_that_has_left_records_is_continued_first(tmp_path: Path) -> None:
@@ -112,9 +110,9 @@ def test_run_that_has_left_batches_on_a_disk_is_continued_first(tmp_path: Path) 
     left = disk / join(tmp_path, "1").path.parent.name / "run-3"
     left.mkdir(parents=True)
     (left / "snapshot").touch()
-    assert RunDirectory.join(tmp_path, "shop", "127.0.0.1:1", "2", disk=disk).number == 1
+    assert RunDirectory.join(tmp_path, "shop", "127.0.0.1:1", "2", disk=str(disk)).number == 1
     (left / "traces-000000000001-1-00000000").touch()
-    assert RunDirectory.join(tmp_path, "shop", "127.0.0.1:1", "3", disk=disk).number == 3
+    assert RunDirectory.join(tmp_path, "shop", "127.0.0.1:1", "3", disk=str(disk)).number == 3
 
 
 def test_records_of_a_process_that_has_ended_keep_the_directory(tmp_path: Path) -> None:
