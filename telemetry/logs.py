@@ -122,7 +122,6 @@ def attributes_of(record: logging.LogRecord) -> dict[str, Any]:
     Only plain values pass: Django logs `extra={"request": request}`, and a WSGIRequest's text has the query
     string in it (https://github.com/open-telemetry/opentelemetry-python-contrib/issues/2808).
     """
-    using = redactor()
     attributes: dict[str, Any] = {
         key: value for key, value in vars(record).items() if key not in _OWN and isinstance(value, _PLAIN)
     }
@@ -134,12 +133,13 @@ def attributes_of(record: logging.LogRecord) -> dict[str, Any]:
         except Exception:  # noqa: BLE001  (whatever an exception's own text does)
             attributes["exception.message"] = "(no text)"
         if error is not None:
-            attributes["exception.stacktrace"] = using.stack_of(error)
+            attributes["exception.stacktrace"] = redactor().stack_of(error)
         if code := _database_code(error):
             attributes["db.response.status_code"] = code
     if record.stack_info:
+        strict = redactor().strict
         attributes["code.stacktrace"] = (
-            stack_at(currentframe(), record.pathname, record.lineno) if using.strict else record.stack_info
+            stack_at(currentframe(), record.pathname, record.lineno) if strict else record.stack_info
         )
     return attributes
 
