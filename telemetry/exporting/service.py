@@ -73,7 +73,7 @@ def export(path: Path, lock: int, stop: Callable[[], bool] | None = None) -> boo
 
 
 def _begin(path: Path, lock: int, *, in_thread: bool) -> tuple[Loop, dict[str, Any], int | None]:
-    """Return the loop, what it was told of the service, and what locks the folder of its spool; raises whatever fails.
+    """Return the loop, the description of the service, and what locks the folder of its spool; raises whatever fails.
 
     What was looked at when the service started is an outage now: a folder that is missing, a certificate.
     """

@@ -1,7 +1,7 @@
 """What an exporter leaves to the next one: the snapshot, beside the rings and with the spool on a disk.
 
-The disk's outlives the host's memory, and that in memory the disk: one that was away for a while brings an old state
-back, so the newest counts, whichever exporter wrote it.
+The disk's outlives the host's memory, and that in memory the disk: one that was unavailable for a while brings an old
+state back, so the newest counts, whichever exporter wrote it.
 """
 
 import logging

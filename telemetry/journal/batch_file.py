@@ -94,7 +94,7 @@ def _open(path: Path) -> int:
 
 
 def is_there(folder: Path) -> bool:
-    """Return whether `folder` can be read, so that a file that cannot be is lost. Its disk may also be away."""
+    """Return whether `folder` can be read, so that a file that cannot be is lost. Its disk may also be unavailable."""
     try:
         with os.scandir(folder):
             return True
@@ -107,7 +107,7 @@ def batches(folder: Path, signal: str) -> Iterator[Batch]:
 
     Raises OSError where the folder cannot be read.
     """
-    for name in sorted(os.listdir(folder)):  # noqa: PTH208  (a glob of a folder that is away is empty)
+    for name in sorted(os.listdir(folder)):  # noqa: PTH208  (a glob of a folder that cannot be read is empty)
         if not name.startswith(f"{signal}-"):
             continue
         path = folder / name

@@ -6,8 +6,8 @@ there on, to be made again.
 
 On a disk the files outlive the service. A disk that is full or gone is replaced by the fallback, in memory, until it
 can be written again; what waits on it does so until it can be read again, if need be by a later process. So that each
-knows which of the files are still to be sent, whenever the disk was away, no number is given twice, and the state has
-the numbers that were never committed, and those of files that could not be deleted.
+knows which of the files are still to be sent, whenever the disk was unavailable, no number is given twice, and the
+state has the numbers that were never committed, and those of files that could not be deleted.
 """
 
 import errno
@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from itertools import islice
 from math import inf
+from operator import attrgetter
 from pathlib import Path
 from threading import Condition
 from time import monotonic
@@ -32,12 +33,11 @@ logger = logging.getLogger(__name__)
 QUEUE_FULL = "queue_full"
 
 _NEXT_TRY_SECONDS = 10.0
-# One for each former process: of what those before them left on a disk that was away ever since, all is sent.
+# One for each former process: of what those before them left on a disk that was unavailable ever since, all is sent.
 _MOST_GAPS = 100
 
 
-def _number(batch: Batch) -> int:
-    return batch.number
+_number = attrgetter("number")
 
 
 class Evicted(NamedTuple):
@@ -70,7 +70,7 @@ class Spool:
         self._gaps: list[tuple[int, int]] = []  # numbers that were never committed: from, and up to without that
         self._undeleted: dict[int, Batch | None] = {}  # by number; None, where the file was not seen
         self._delete_at = 0.0
-        self._unread_until: float | None = None  # when to read the disk again, which was away
+        self._unread_until: float | None = None  # when to read the disk again, which was unavailable
         self.max_bytes = max_bytes
         self.max_items = max_items
         self._folder = folder
@@ -147,7 +147,7 @@ class Spool:
         found: list[Batch] = []
         over: list[Batch] = []
         for folder in filter(None, (self._fallback, self._folder)):
-            with suppress(OSError):  # a disk that is away
+            with suppress(OSError):  # an unavailable disk
                 for batch in batch_file.batches(folder, self.signal):
                     uncommitted = any(start <= batch.number < end for start, end in gaps)
                     (over if uncommitted or batch.number in self._undeleted else found).append(batch)
@@ -276,7 +276,7 @@ class Spool:
     def wait(self, items: int, size: int, timeout: float) -> bool:
         """Wait until so many items or bytes wait, `wake` is called, or `timeout` seconds are over.
 
-        Sooner, where a disk that was away is to be read again. Return whether so many wait.
+        Sooner, where an unavailable disk is to be read again. Return whether so many wait.
         """
         with self._condition:
             if self._unread_until is not None and self._held():
@@ -286,12 +286,12 @@ class Spool:
             return self._has(items, size)
 
     def _has(self, items: int, size: int) -> bool:
-        items += sum(batch.items for batch in self._held())
-        size += sum(batch.size for batch in self._held())
-        return self._items >= items or self._size >= size
+        held = self._held()
+        items_to_send = self._items - sum(batch.items for batch in held)
+        return items_to_send >= items or self._size - sum(batch.size for batch in held) >= size
 
     def _held(self) -> list[Batch]:
-        """Return what waits on a disk that is away."""
+        """Return what waits on an unavailable disk."""
         if self._unread_until is None or monotonic() >= self._unread_until:
             return []
         return [batch for batch in self._waiting if self.keeps(batch)]
@@ -326,8 +326,8 @@ class Spool:
                 self._waiting = deque(sorted((*held, *self._waiting), key=_number))
             return list(self._taken)
 
-    def is_away(self, batch: Batch) -> bool:
-        """Return whether `batch`, which cannot be read, may be again, because its disk is away."""
+    def is_unavailable(self, batch: Batch) -> bool:
+        """Return whether `batch`, which cannot be read, may be again, because its disk is unavailable."""
         return self.keeps(batch) and not batch_file.is_there(batch.folder)
 
     def set_aside(self, batches: list[Batch], problem: str) -> list[Evicted]:

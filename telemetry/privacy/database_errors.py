@@ -101,20 +101,8 @@ DATABASE_RULES: tuple[Rule, ...] = (
     rule(
         "SQL",
         [
-            *(
-                "select",
-                "insert",
-                "update",
-                "delete",
-                "where",
-                "values",
-                "with ",
-                "merge into",
-                "exec ",
-                "execute ",
-                "replace into",
-            ),
-            *("pragma", "copy ", "set ", "alter ", "create ", "identified by"),
+            *("select", "insert", "update", "delete", "where", "values", "with ", "merge into", "replace into"),
+            *("exec ", "execute ", "pragma", "copy ", "set ", "alter ", "create ", "identified by"),
         ],
         r"""(?: select\s.{1,1000}?\sfrom\s | (?:insert|merge|replace)\s+into\s | update\s+\S{1,200}\s+set\s
             | delete\s+from\s | \bvalues\s*\( | \bwhere\s[^\n]{1,400}?(?:[=<>]|\slike\s|\sin\s)
@@ -126,7 +114,7 @@ DATABASE_RULES: tuple[Rule, ...] = (
         lambda found: without_literals_in_text(found[0]),
         re.DOTALL,
     ),
-    # By itself, for each stack trace speaks of its most recent call.
+    # A rule of its own: every stack trace has the words "most recent call".
     rule(
         "SQL that calls a procedure",
         ["call "],

@@ -87,7 +87,7 @@ _HEADERS_SHOWN = frozenset(
     }
 )
 _HEADER = re.compile(r"http\.(?:request|response)\.header\.(.+)")
-_LONGEST = 512  # what is cut off when a key leaves tells nothing of its value
+_LONGEST = 512  # a longer key leaves without the rest, which decides nothing either
 # Beside secrets: whom something is about. In texts that has rules of its own.
 _PERSONAL = re.compile(
     r"e-?mail|user_?name|\blogin|account|^enduser|^user\.(?:id|name|full_name|hash|roles)|query[._]string|query\.parameter"

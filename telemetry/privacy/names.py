@@ -60,7 +60,7 @@ def is_secret(name: str) -> bool:
 
 
 def is_count(name: str, value: int) -> bool:
-    """Return whether `value` tells of something with the `name` of a secret how many or how much there is of it."""
+    """Return whether `value` is the count, or the size, of something with the `name` of a secret."""
     if name.lower() == "pass":  # as opposed to "fail"
         return 0 <= value <= _MOST_PASSED
     return 0 <= value <= _MOST_COUNTED and _COUNTED.search(name) is not None

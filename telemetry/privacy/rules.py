@@ -119,34 +119,9 @@ _BY_NEEDLE: tuple[Rule, ...] = (
     rule(
         "token of a service",
         [
-            *(
-                "ghp_",
-                "gho_",
-                "ghu_",
-                "ghs_",
-                "ghr_",
-                "github_pat_",
-                "glpat-",
-                "glsa_",
-                "xox",
-                "_live_",
-                "_test_",
-                "sk-",
-            ),
-            *(
-                "npm_",
-                "pypi-",
-                "hf_",
-                "dop_v1_",
-                "shpat_",
-                "hvs.",
-                "dckr_pat_",
-                "aiza",
-                "whsec_",
-                "sg.",
-                "xapp-",
-                "ya29.",
-            ),
+            *("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "glsa_", "xox", "_live_", "_test_"),
+            *("sk-", "npm_", "pypi-", "hf_", "dop_v1_", "shpat_", "hvs.", "dckr_pat_", "aiza", "whsec_", "sg."),
+            *("xapp-", "ya29."),
         ],
         r"""(?<![a-z0-9]) (?: (?:gh[opusr]|glsa|[rs]k_(?:live|test)|npm|hf|dop_v1|shpat)_[a-z0-9]{16,}
             | (?:github_pat|whsec)_\w{16,} | SG\.[\w-]{10,80}\.[\w-]{20,} | xapp-[\w-]{16,}

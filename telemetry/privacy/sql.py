@@ -48,9 +48,7 @@ _TOKENS = {
     "mysql": _tokens(_BACKSLASHES, _doubled(_BACKSLASHES), comment=r"--|\#"),
     "mariadb": _tokens(_BACKSLASHES, _doubled(_BACKSLASHES), comment=r"--|\#"),
     "": _tokens(_EITHER, _doubled(_EITHER), brackets=r"[()]", comment=r"--|\#"),
-    _TEXT: _tokens(
-        _IN_TEXT, _doubled(_IN_TEXT).replace(r'File\s"', r"File\s\x22"), brackets=r"[()]", comment=r"(?<!-)--(?!-)"
-    ),
+    _TEXT: _tokens(_IN_TEXT, _doubled(_IN_TEXT), brackets=r"[()]", comment=r"(?<!-)--(?!-)"),
 }
 _FLAT_COMMENTS = frozenset({"sqlite", "mysql", "mariadb"})
 _COMMENT_MARK = re.compile(r"/\*|\*/")
@@ -68,23 +66,8 @@ _BEFORE_VALUE = re.compile(
 # Behind these words, and behind a name behind those, a bracket opens names, or an expression of any kind.
 _BEFORE_NAMES = frozenset(
     {
-        *(
-            "as",
-            "over",
-            "using",
-            "on",
-            "and",
-            "or",
-            "where",
-            "not",
-            "exists",
-            "having",
-            "from",
-            "join",
-            "select",
-            "when",
-        ),
-        *("by", "key", "unique", "check", "with", "only"),
+        *("as", "over", "using", "on", "and", "or", "where", "not", "exists", "having", "from", "join", "select"),
+        *("when", "by", "key", "unique", "check", "with", "only"),
     }
 )
 _BEFORE_NAMED = frozenset({"into", "table", "references", "on", "with", "join", "view", "index"})

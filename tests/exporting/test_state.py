@@ -99,7 +99,7 @@ class Exporter:
             try:
                 data = batch.read()
             except OSError:
-                assert self.spool.is_away(batch)
+                assert self.spool.is_unavailable(batch)
                 away.append(batch)
             else:
                 readable.append(batch)

@@ -432,7 +432,7 @@ def test_spool_deletes_what_is_over_when_the_disk_is_back(
     assert (spool.state()["undeleted"], list(disk.iterdir())) == ([], [])
 
 
-def test_spool_on_a_disk_that_is_away_waits_and_holds_nothing_else(
+def test_spool_on_a_disk_that_is_unavailable_waits_and_holds_nothing_else(
     tmp_path: Path, memory: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, spool_module.__name__)
@@ -444,7 +444,7 @@ def test_spool_on_a_disk_that_is_away_waits_and_holds_nothing_else(
     for _ in range(3):
         spool._unread_until = spool._unread_until and 0.0
         taken = spool.take(2, 1000)
-        assert [spool.is_away(batch) for batch in taken] == [True]
+        assert [spool.is_unavailable(batch) for batch in taken] == [True]
         assert spool.set_aside(taken, "gone") == []
         assert (spool.wait(1, 1, 0), spool.take(9, 1000)) == (False, [])
     add(spool, b"3", items=3)

@@ -100,12 +100,8 @@ KILLED = [
 ]
 
 
-COUNTS = (
-    "http_server_request_duration_seconds_count",
-    "otel_sdk_exporter_log_exported_total",
-    "otel_sdk_exporter_span_exported_total",
-    "telemetry_journal_dropped_total",
-)
+EXPORTED, DROPPED = "otel_sdk_exporter_span_exported_total", "telemetry_journal_dropped_total"
+COUNTS = "http_server_request_duration_seconds_count", "otel_sdk_exporter_log_exported_total", EXPORTED, DROPPED
 
 
 def scraped(service: Service) -> dict[str, float]:
@@ -125,8 +121,8 @@ def test_exporter_killed_while_idle_and_at_its_start_keeps_its_own_counts(start_
         paused.suspend()
         send(service, 240)
         paused.resume()
-        wait_until(lambda: scraped(service)[COUNTS[3]] > 0, 60, "dropped spans")
-        wait_until(lambda: scraped(service)[COUNTS[2]] == console.store.mode("direct").spans, 60, "a count of all")
+        wait_until(lambda: scraped(service)[DROPPED] > 0, 60, "dropped spans")
+        wait_until(lambda: scraped(service)[EXPORTED] == console.store.mode("direct").spans, 60, "a count of all")
         before = scraped(service)
         for starts in (2, 3):
             for process in psutil.process_iter(["cmdline"]):

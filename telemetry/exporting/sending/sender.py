@@ -140,13 +140,13 @@ class Sender(Thread):
         parts: list[bytes] = []
         readable: list[Batch] = []
         lost: list[tuple[Batch, str]] = []
-        away: list[tuple[Batch, str]] = []
+        unavailable: list[tuple[Batch, str]] = []
         for batch in batches:
             try:
                 parts.append(batch.read())
             except OSError as error:
                 detail = error.strerror or type(error).__name__
-                (away if self.spool.is_away(batch) else lost).append((batch, detail))
+                (unavailable if self.spool.is_unavailable(batch) else lost).append((batch, detail))
             else:
                 readable.append(batch)
         with self.lock:
@@ -155,8 +155,9 @@ class Sender(Thread):
             for batch, detail in lost:
                 self.delivery.unreadable(batch.items, detail)
             self.spool.remove([batch for batch, _ in lost])
-            if away:
-                self.delivery.evicted(self.spool.set_aside([batch for batch, _ in away], away[0][1]))
+            if unavailable:
+                waiting = [batch for batch, _ in unavailable]
+                self.delivery.evicted(self.spool.set_aside(waiting, unavailable[0][1]))
         return readable, b"".join(parts)
 
     def _back_off(self, answer: Answer) -> None:
