@@ -13,13 +13,12 @@ if __name__ == "__main__":
     if os.fork():
         os._exit(0)
 
-    import fcntl
     import signal
     from pathlib import Path
 
     from telemetry.journal import directory
     from telemetry.journal.asking import succeeded
-    from telemetry.journal.locks import try_lock
+    from telemetry.journal.locks import try_own
     from telemetry.journal.signals import IGNORED
 
     for number in IGNORED:
@@ -28,7 +27,7 @@ if __name__ == "__main__":
     path = Path(sys.argv[1])
     try:
         exporters = directory.lock_of_exporter(path)
-        lock = succeeded(path) if "succeed" in sys.argv else try_lock(exporters, fcntl.LOCK_EX)
+        lock = succeeded(path) if "succeed" in sys.argv else try_own(exporters)
     except FileNotFoundError:
         sys.exit()
     if lock is None:

@@ -52,6 +52,7 @@ class Answering:
                 connection, _ = self.socket.accept()
             except OSError:
                 return
+            close_in_children(connection)  # who asks must see that this process was killed
             with connection, suppress(OSError, ValueError):
                 question = asking.read_question(connection, _QUESTION_SECONDS)
                 connection.settimeout(_ANSWER_SECONDS)

@@ -3,7 +3,6 @@
 The same loop, files and promises; its work competes with the requests of the process that happens to hold the lock.
 """
 
-import fcntl
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -12,8 +11,7 @@ from threading import Event, Lock, Thread, main_thread
 from telemetry.exporting.service import export
 from telemetry.journal import directory
 from telemetry.journal.asking import succeeded
-from telemetry.journal.forks import close_in_children
-from telemetry.journal.locks import try_lock
+from telemetry.journal.locks import try_own
 
 _lock = Lock()
 
@@ -27,11 +25,9 @@ def start(path: Path, *, succeed: bool = False) -> None:
     with _lock:
         if _Running.thread is not None and _Running.thread.is_alive():
             return
-        held = try_lock(directory.lock_of_exporter(path), fcntl.LOCK_EX)
+        held = try_own(directory.lock_of_exporter(path))
         if held is None and not succeed:
             return
-        if held is not None:
-            close_in_children(held)
         _Running.thread = Thread(target=_run, args=(path, held), name="telemetry-exporter")
         _Running.thread.start()
 
@@ -42,7 +38,6 @@ def _run(path: Path, held: int | None) -> None:
             held = succeeded(path, main_thread().is_alive)
         if held is None:
             return
-        close_in_children(held)
     ended = Event()
 
     def stop() -> bool:

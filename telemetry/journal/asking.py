@@ -3,7 +3,6 @@
 A question is `{"ask": "metrics" | "status", ...}`; the answer `{"ok": true, "type": ..., "size": ...}` and its bytes.
 """
 
-import fcntl
 import json
 import os
 import socket
@@ -14,7 +13,7 @@ from time import monotonic, sleep
 from typing import Any
 
 from telemetry.journal.directory import lock_of_exporter, socket_of
-from telemetry.journal.locks import try_lock
+from telemetry.journal.locks import try_own
 
 _RETRY_SECONDS = 0.02
 _LOOK_SECONDS = 0.5
@@ -83,7 +82,7 @@ def succeeded(path: Path, goes_on: Callable[[], bool] = lambda: True) -> int | N
     """
     deadline, has_looked = monotonic() + _SUCCEED_SECONDS, False
     while goes_on() and monotonic() < deadline:
-        held = try_lock(lock_of_exporter(path), fcntl.LOCK_EX)
+        held = try_own(lock_of_exporter(path))
         if held is not None:
             return held
         has_looked = has_looked or ask_to_look(path)

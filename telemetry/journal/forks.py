@@ -3,7 +3,11 @@
 import os
 import socket
 from contextlib import suppress
+from threading import RLock
 from weakref import WeakSet
+
+no_fork = RLock()
+"""Held from the opening of what locks until `close_in_children` knows it: another thread's fork waits so long."""
 
 _descriptors: set[int] = set()
 _sockets: WeakSet[socket.socket] = WeakSet()
@@ -24,6 +28,7 @@ def forget(descriptor: int) -> None:
 
 
 def _close() -> None:
+    no_fork.release()
     for descriptor in _descriptors:
         with suppress(OSError):
             os.close(descriptor)
@@ -34,4 +39,4 @@ def _close() -> None:
     _sockets.clear()
 
 
-os.register_at_fork(after_in_child=_close)
+os.register_at_fork(before=no_fork.acquire, after_in_parent=no_fork.release, after_in_child=_close)

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from telemetry.journal.forks import close_in_children, no_fork
+
 
 def open_lock(path: Path, owner: tuple[int, int] | None = None) -> int:
     """Return a descriptor of the file to lock; one that is made belongs to `owner` (user and group). Raises OSError."""
@@ -34,6 +36,15 @@ def try_lock(path: Path, mode: int) -> int | None:
         os.close(descriptor)
         return try_lock(path, mode)
     return descriptor
+
+
+def try_own(path: Path) -> int | None:
+    """Return what `try_lock` does, alone, for this process and not for those that it forks. Raises OSError."""
+    with no_fork:
+        descriptor = try_lock(path, fcntl.LOCK_EX)
+        if descriptor is not None:
+            close_in_children(descriptor)
+        return descriptor
 
 
 def unlock(descriptor: int) -> None:

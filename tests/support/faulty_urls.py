@@ -38,12 +38,17 @@ def fork(_request: HttpRequest) -> HttpResponse:
 
 
 def leave_child(_request: HttpRequest, seconds: int) -> HttpResponse:
-    """Fork a child that outlives the request; answer with its process id."""
+    """Fork a child that outlives the request; answer with its process id, once its hooks of the fork have run."""
+    ready, child_ready = os.pipe()
     child = os.fork()
     if child == 0:
         os.setsid()
+        os.write(child_ready, b".")
         sleep(seconds)
         os._exit(0)
+    os.read(ready, 1)
+    os.close(ready)
+    os.close(child_ready)
     return HttpResponse(str(child))
 
 
