@@ -72,8 +72,8 @@ def test_losses_of_the_service(start_service: StartService, mode: str) -> None:
 
         console.receiver.faults = REFUSING
         send(service, 10)
-        found = auditor.until(lambda one: sum(one["traces"].recorded.lost.values()) >= 10, "refused")
-        refused = found["traces"].lost
+        refused = wait_until(lambda: losses(service, delivered=True), 60, "the answers to all spans")["refused"]
+        found = auditor.until(lambda one: sum(one["traces"].recorded.lost.values()) == refused, "refused")
         assert missing(found["traces"]) == {("the service", "refused"): refused}
         assert found["traces"].recorded.items == spans + refused
         assert found["traces"].completeness == pytest.approx(spans / (spans + refused))

