@@ -17,7 +17,10 @@ _COMMANDS_THAT_SIGN = ("runserver", "shell", "testserver")
 
 
 def main(arguments: list[str]) -> None:
-    """Run the command that `arguments` name; a wrong variable or an unusable database ends it with one line."""
+    """Run the command that `arguments` name.
+
+    A wrong variable or an unusable database ends it with one line, an output that nobody reads any more with none.
+    """
     command = "help" if {"--help", "-h"} & {*arguments} else "".join(arguments[1:2])
     if command == "demo":
         from telemetry.tools.demo.environment import prepare
@@ -35,7 +38,13 @@ def main(arguments: list[str]) -> None:
     except ImproperlyConfigured as error:
         sys.exit(f"{arguments[0]}: {error}")
     try:
-        execute_from_command_line(arguments)
+        try:
+            execute_from_command_line(arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads the output has enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the interpreter's end
+        sys.exit(1)
     except (OperationalError, ProgrammingError) as error:
         problem = None if "--traceback" in arguments else _database_problem(error)
         if problem is None:

@@ -59,6 +59,16 @@ def test_help_without_variables_works(command: str, tmp_path: Path) -> None:
     assert f"usage: manage.py {command}" in ended.stdout
 
 
+@pytest.mark.parametrize("command", ["check", "doctor", "help", "telemetry"])
+def test_output_that_nobody_reads_any_more_ends_a_command_quietly(command: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    manage = [sys.executable, "manage.py", *command.split()]
+    ended = subprocess.run(manage, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    os.close(writer)
+    assert (ended.returncode, ended.stderr) == (1, "")
+
+
 def test_unknown_command_is_named() -> None:
     assert "Unknown command: 'telemtry'" in run("telemtry").stderr
 
