@@ -97,7 +97,11 @@ class Loop:
                 wait = self._next_wait(read, now)
         finally:
             self._answering.close()
-            self._end()
+            try:
+                self._end()
+            except BaseException:  # nobody else may send what these senders would
+                self._outlets.hand_over(deliver=False)
+                raise
 
     def _next_wait(self, read: int, now: float) -> float:
         """Return for how many seconds to leave the rings alone: until a commit is due, longer while nothing comes."""

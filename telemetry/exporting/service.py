@@ -21,7 +21,7 @@ from telemetry.exporting.outlets import Outlets
 from telemetry.exporting.own_log import OwnLog
 from telemetry.exporting.resource import build_resource
 from telemetry.exporting.rings import Rings
-from telemetry.exporting.start import begin_at_last, serves
+from telemetry.exporting.start import FAILED, begin_at_last, rest, serves
 from telemetry.exporting.state import State
 from telemetry.exporting.ways import Ways
 from telemetry.journal import directory, forks
@@ -44,7 +44,8 @@ def export(path: Path, lock: int, stop: Callable[[], bool] | None = None) -> boo
     """Export for the run at `path`, whose exporter's lock the descriptor `lock` holds, until the run is over.
 
     With `stop` it is a thread of a serving process, and ends when that returns True, too. Returns True where a process
-    joined the run at the last moment, even one that has ended since: it saw an exporter at work, which has to go on.
+    joined the run at the last moment, even one that has ended since: it saw an exporter at work, which has to go on;
+    and where this exporter failed, some time ago.
     """
     if forgotten := directory.remove_forgotten(time()):
         logger.info("removed the journals of %d former runs that no service has continued for a day", len(forgotten))
@@ -61,8 +62,8 @@ def export(path: Path, lock: int, stop: Callable[[], bool] | None = None) -> boo
     try:
         loop.run(stop or (lambda: False))
     except Exception:
-        logger.exception("the exporter failed; another one begins where it stopped")
-        return False
+        logger.exception(FAILED)
+        return rest(path, stop or (lambda: False)) and stop is None
     finally:
         _release(held, lock)
     # A directory that a new run has begun with meanwhile is held, and stays.

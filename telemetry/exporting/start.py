@@ -1,4 +1,7 @@
-"""The start of an exporter, again and again while something is in its way: it alone tries, and says so once."""
+"""The start of an exporter, again and again while something is in its way: it alone tries, and says so once.
+
+And the pause after one that failed: the next one begins with the same records.
+"""
 
 import logging
 import select
@@ -17,8 +20,11 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_NOT_STARTED = "the exporter did not start, and tries again"
+FAILED = "the exporter failed; another one begins where it stopped"
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 _LOOK_SECONDS = 0.5
+_REST_SECONDS = 10.0
 
 
 def serves(service: dict[str, Any]) -> bool:
@@ -40,7 +46,7 @@ def begin_at_last(path: Path, begin: Callable[[], T], stop: Callable[[], bool]) 
             if problem != logged and path.exists():
                 is_outside = isinstance(error, ConfigError | OSError)  # an outage; anything else is an error of ours
                 log = logger.error if is_outside else logger.exception
-                log("the exporter did not start, and tries again: %s", problem)
+                log("%s: %s", _NOT_STARTED, problem)
                 logged = problem
         else:
             if logged:
@@ -49,16 +55,24 @@ def begin_at_last(path: Path, begin: Callable[[], T], stop: Callable[[], bool]) 
         if not goes_on:
             logger.error("what was recorded stays in %s for the next start", path)
             return None
-        goes_on = _wait(path, problem, pause, stop)  # what the last moment brings is tried, too
+        goes_on = _wait(path, f"{_NOT_STARTED}: {problem}", pause, stop)  # what the last moment brings is tried, too
         if not path.exists():
             return None
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
+def rest(path: Path, stop: Callable[[], bool]) -> bool:
+    """Keep the place of an exporter that failed for a while; return at once, and False, when the run needs none.
+
+    What made it fail may do so again, and each start costs what hundreds of requests do.
+    """
+    return _wait(path, FAILED, _REST_SECONDS, stop)
+
+
 def _wait(path: Path, problem: str, seconds: float, stop: Callable[[], bool]) -> bool:
-    """Answer for an exporter that cannot start; return at once, and False, when the run does not need one any more."""
+    """Answer `problem` for an exporter that is not at work; return at once, and False, when the run needs none."""
     service = _service(path)
-    status = {"error": f"the exporter did not start, and tries again: {problem}"}
+    status = {"error": problem}
     answering: Answering | None = None
     with suppress(OSError):  # the socket may be what is in its way
         answering = Answering(path, lambda _: None, lambda: status, lambda: None)

@@ -10,8 +10,8 @@ import pytest
 
 from telemetry.status import read_statuses
 from telemetry.tools.console.server import Console
-from tests.support.routes import Route, scraped_requests, send
-from tests.support.service import Service, wait_until
+from tests.support.routes import Route, expect, scraped_requests, send
+from tests.support.service import ROOT, Service, wait_until
 
 StartService = Callable[..., Service]
 Obstacle = tuple[dict[str, str], Callable[[], object]]
@@ -106,3 +106,46 @@ def test_exporter_that_cannot_start_says_so_once_and_starts_when_it_can(
     assert "Traceback" not in service.output
     away.rename(file)
     console.store.wait_for(lambda store: sum(span.kind == "server" for span in store.spans()) == sent, timeout=60)
+
+
+# An exporter that imports this fails while a file is there.
+FAILING = """
+import pathlib, sys
+if "telemetry.exporting" in sys.orig_argv:
+    from telemetry.exporting.loop import Loop
+    drain = Loop.drain
+    def failing(loop):
+        if pathlib.Path({file!r}).exists():
+            raise RuntimeError("a fault of the test")
+        return drain(loop)
+    Loop.drain = failing
+"""
+
+
+def test_exporter_that_fails_again_and_again_costs_a_start_now_and_then(
+    console: Console, start_service: StartService, tmp_path: Path
+) -> None:
+    fault = tmp_path / "fault"
+    (tmp_path / "sitecustomize.py").write_text(FAILING.format(file=str(fault)))
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    service = start_service("--workers=2", **Route("direct", "http/protobuf").env(console), PYTHONPATH=path)
+    send(service, 3)
+    console.store.wait_for(lambda store: store.mode("direct").server_spans == 3, timeout=60)
+    fault.touch()
+    sent = 3
+
+    def failures() -> int:
+        nonlocal sent
+        send(service, 3)  # each of them looks whether there is an exporter
+        sent += 3
+        return service.output.count("the exporter failed; another one begins where it stopped")
+
+    wait_until(failures, 60, "the failure")
+    for _ in range(8):
+        assert failures() == 1
+        sleep(0.5)
+    errors = {status.get("error", "") for status in read_statuses(2, service.process.pid)}
+    assert "the exporter failed; another one begins where it stopped" in errors
+    fault.unlink()
+    expect(console, "direct", sent)
+    assert failures() == 1
