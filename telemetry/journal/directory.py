@@ -215,6 +215,11 @@ def read_service(path: Path) -> dict[str, Any]:
     return found
 
 
+def is_unused(path: Path) -> bool:
+    """Return whether no process has joined the run at `path`, nor has a former one left anything there."""
+    return not (path / _SERVICE).exists() and not any(path.glob("*-*"))
+
+
 def ring_path(path: Path, slot: int) -> Path:
     """Return the file of a slot's ring."""
     return path / f"slot-{slot}.ring"

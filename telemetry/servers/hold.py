@@ -1,9 +1,11 @@
 """A server's own hold on its run: the exporter waits for more while it lasts, and the server for it at the end."""
 
+import atexit
 import fcntl
 import logging
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic, sleep
 
 from telemetry.config import TelemetryConfig
@@ -48,13 +50,17 @@ class Hold:
         self._run = run
         self._config = config
         self._owner = owner
+        self._is_over = False
         self._lock = try_lock(directory.lock_of_server(run.path), fcntl.LOCK_EX)
         os.register_at_fork(after_in_child=self._forget)
+        atexit.register(self._leave)  # a server whose address is taken, or whose application fails, has no `release`
 
     def _forget(self) -> None:
+        if self._is_over:
+            return
+        self._is_over = True
         if self._lock is not None:
             os.close(self._lock)
-            self._lock = None
         self._run.leave()
 
     def release(self, wait: Callable[[float], None] = sleep) -> bool:
@@ -62,10 +68,7 @@ class Hold:
 
         Where there is none, as it was killed just before, one is started. What could not be delivered is logged.
         """
-        if self._lock is not None:
-            unlock(self._lock)
-            self._lock = None
-        self._run.leave()  # before the exporter looks: it removes the directory then, if no process holds it
+        self._leave()  # before the exporter looks: it removes the directory then, if no process holds it
         path, timeout = self._run.path, self._config.flush_timeout + _MARGIN_SECONDS
         exporter = directory.lock_of_exporter(path)
         if is_held(exporter):
@@ -80,9 +83,21 @@ class Hold:
             _wait_until(lambda: not is_held(exporter), timeout, wait)
             if _wait_until(lambda: not self._is_left(), _REMOVE_SECONDS, wait):
                 return True
-        problem = problem or "its exporter did not end in time"
+        problem = problem or "the exporter that was started for it did not end in time, or failed"
         logger.warning("telemetry could not deliver what waits in %s for the next start: %s", path, problem)
         return False
+
+    def _leave(self) -> None:
+        """Hold the directory no more, and remove it where no process has joined the run."""
+        if self._is_over:
+            return
+        self._is_over = True
+        if self._lock is not None:
+            unlock(self._lock)
+        self._run.leave()
+        with suppress(OSError):
+            if directory.is_unused(self._run.path):
+                directory.remove(self._run.path)
 
     def _is_left(self) -> bool:
         """Return whether something may be left of processes that have recorded, of which none is there any more."""

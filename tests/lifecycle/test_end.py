@@ -2,6 +2,9 @@
 
 import os
 import signal
+import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,7 +18,7 @@ from telemetry.journal import directory
 from telemetry.servers.hold import hold
 from telemetry.tools.console.server import Console
 from tests.support.routes import LAZY, Route, expect, send
-from tests.support.service import Service, wait_until
+from tests.support.service import ROOT, Service, free_port, wait_until
 
 StartService = Callable[..., Service]
 
@@ -108,6 +111,33 @@ def test_server_says_what_it_could_not_deliver(tmp_path: Path, caplog: pytest.Lo
     assert not held.release()
     assert "the settings of the workers are not those of the server" in caplog.text
     assert directory.remove(run)
+
+
+def application_that_fails(port: int) -> dict[str, str]:
+    return {"DATABASE_URL": f"nothing://127.0.0.1:{port}"}
+
+
+def address_that_is_taken(_: int) -> dict[str, str]:
+    return {}
+
+
+@pytest.mark.parametrize("problem", [application_that_fails, address_that_is_taken])
+def test_server_that_never_serves_leaves_nothing(tmp_path: Path, problem: Callable[[int], dict[str, str]]) -> None:
+    name = f"shop{os.getpid()}"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1] if problem is address_that_is_taken else free_port()
+        env = {
+            "DATABASE_URL": f"sqlite:///{tmp_path}/db.sqlite3",
+            "TELEMETRY_MODE": "direct",
+            "OTEL_SERVICE_NAME": name,
+        }
+        command = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "-b", f"127.0.0.1:{port}"]
+        ended = subprocess.run(
+            [*command, "userapi.wsgi"], cwd=ROOT, env={**os.environ, **env, **problem(port)}, check=False, timeout=60
+        )
+    assert ended.returncode
+    place = str(("127.0.0.1", port))
+    assert not directory.service_directory(directory.bases(name, place, "")[0], name, place).exists()
 
 
 def test_child_of_a_view_does_not_hold_up_the_stop(console: Console, start_service: StartService) -> None:
