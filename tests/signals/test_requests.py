@@ -92,8 +92,8 @@ def test_record_written_outside_of_requests_has_no_trace(visit: Visits) -> None:
     found = visit("collector")
     part = found.parts["repeated"]
     every = logged(found.store, "tests.signals.urls")
-    outside = [record for record in every if part.since <= record.time_ns <= part.until]
-    assert len(outside) >= 9  # of ten requests: the last one's may come after its answer
+    outside = [record for record in every if part.since <= record.time_ns]
+    assert len(outside) >= 10  # each comes after the answer, perhaps when the next part has begun
     assert {record.trace_id for record in outside + logged(found.store, "telemetry")} == {""}
     lines = [line for line in printed(found.service) if line["logger"] == "tests.signals.urls"]
     assert [line.get("trace_id", "") for line in lines] == [record.trace_id for record in every]
