@@ -216,8 +216,8 @@ def read_service(path: Path) -> dict[str, Any]:
 
 
 def is_unused(path: Path) -> bool:
-    """Return whether no process has joined the run at `path`, nor has a former one left anything there."""
-    return not (path / _SERVICE).exists() and not any(path.glob("*-*"))
+    """Return whether no process has joined the run at `path`, no former one has left anything, and none exports it."""
+    return not ((path / _SERVICE).exists() or any(path.glob("*-*")) or is_held(lock_of_exporter(path)))
 
 
 def ring_path(path: Path, slot: int) -> Path:

@@ -142,7 +142,7 @@ WIDE: dict[str, Callable[[], dict[str, Any]]] = {
     "bounds": lambda: metrics(
         *(
             (OTLP_METRIC, {"a": f"{number}"}, tuple(number + bound / 300 for bound in range(300)))
-            for number in range(300)
+            for number in range(150)
         )
     ),
     "depth": lambda: spans(chain()),
@@ -152,12 +152,12 @@ WIDE: dict[str, Callable[[], dict[str, Any]]] = {
     "statements": lambda: spans(
         traces(ids(), parent_span_id=bytes(7) + b"\1", attributes=attributes({"db.query.text": "SELECT 1 FROM a"}))
     ),
-    "modes of a trace": lambda: spans(*(traces([each], mode=f"m{each[1]}") for each in ids(1000))),
-    "links": lambda: spans(*linked([link()] * 5000)),
-    "links without a span": lambda: spans(*linked([link(span_id=b"")] * 5000)),
+    "modes of a trace": lambda: spans(*(traces([each], mode=f"m{each[1]}") for each in ids(500))),
+    "links": lambda: spans(*linked([link()] * 2500)),
+    "links without a span": lambda: spans(*linked([link(span_id=b"")] * 2500)),
     "linking spans": lambda: spans(traces(ids()), traces(ids(trace=None), links=[link()])),
     "linking spans without a span": lambda: spans(traces(ids()), traces(ids(trace=None), links=[link(span_id=b"")])),
-    "events": lambda: spans(traces(ids(20), events=[Span.Event(name="e", time_unix_nano=time.time_ns())] * 4000)),
+    "events": lambda: spans(traces(ids(20), events=[Span.Event(name="e", time_unix_nano=time.time_ns())] * 2000)),
     "attributes": lambda: spans(
         *(traces([each], attributes=attributes(numbered(MANY, "attribute"))) for each in ids(40))
     ),
