@@ -4,8 +4,8 @@ import os
 
 __version__ = "0.1.0"
 
-# `opentelemetry.propagate` reads OTEL_PROPAGATORS when it is first imported, wherever that happens, and raises for a
-# name that it does not know. The configuration reads the variable and names what is wrong with it.
+# `opentelemetry.propagate` reads OTEL_PROPAGATORS when it is first imported, and raises for an unknown name. The
+# configuration reads the variable instead, with a clear message for an error.
 _propagators = os.environ.pop("OTEL_PROPAGATORS", None)
 import opentelemetry.propagate  # noqa: E402, F401
 

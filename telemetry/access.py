@@ -1,4 +1,4 @@
-"""The access record: one INFO record for each request, inside of its trace. Never a path, a query or a name."""
+"""The access record: one INFO log record for each request, within its trace; never a path, query string or name."""
 
 import logging
 from collections.abc import Awaitable, Callable, Collection
@@ -48,7 +48,7 @@ class AccessLogMiddleware:
             response = await cast("Awaitable[HttpResponseBase]", self._get_response(request))
         except Exception:
             raise
-        except BaseException as error:  # the client has gone
+        except BaseException as error:  # the client disconnected
             if request.path_info not in self._untraced:
                 self._record(request, None, perf_counter() - start, error)
             raise
@@ -70,7 +70,7 @@ class AccessLogMiddleware:
     def _record(
         self, request: HttpRequest, status: int | None, duration: float, error: BaseException | None = None
     ) -> None:
-        """Write the record; `status` is None for a request that was cancelled before it was answered."""
+        """Write the record; `status` is None for a request cancelled before its response."""
         method = known_method(request)
         route = matched_route(request) or UNMATCHED
         extra: dict[str, Any] = {"http.request.method": method, "http.route": route}

@@ -1,4 +1,4 @@
-"""The end of an answer: an answer whose body is streamed is over when its body is, not when its view returns."""
+"""The end of a response: a streamed response ends with its body, not when its view returns."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager
@@ -12,22 +12,22 @@ Within = Callable[[], AbstractContextManager[Any]]
 
 
 def is_streamed(response: HttpResponseBase) -> bool:
-    """Return whether the body of `response` is made while it is sent."""
+    """Return whether the body of `response` is produced while it is sent."""
     return bool(getattr(response, "streaming", False))
 
 
 def when_over(response: HttpResponseBase, over: Over, within: Within) -> None:
-    """Call `over` once, when the body of a streamed response was sent, or was given up.
+    """Call `over` once, when the body of a streamed response has been sent or abandoned.
 
-    It gets the error that ended the body, None where there was none. Each part of the body is made inside of
-    `within()`. A file that the server sends by itself remains such a file.
+    Its argument is the error that ended the body, or None. Each chunk of the body is produced within `within()`. A file
+    that the server sends itself (`wsgi.file_wrapper`) is left as it is.
     """
     body = _Body(response, over, within)
     if isinstance(response, StreamingHttpResponse) and getattr(response, "file_to_stream", None) is None:
         content: Any = response.streaming_content
         kind = _AsyncParts if response.is_async else _Parts
         response.streaming_content = kind(content, body)
-    response.close = body.close  # type: ignore[method-assign]  # the server calls it, whatever became of the body
+    response.close = body.close  # type: ignore[method-assign]  # the server calls it in any case
 
 
 class _Body:
@@ -45,7 +45,7 @@ class _Body:
             over(error)
 
     def close(self) -> None:
-        """Close the response; what its body does at its end belongs to it."""
+        """Close the response within its context, then report the end."""
         if self._over is None:
             self._close()
             return
@@ -57,7 +57,7 @@ class _Body:
 
 
 class _Parts:
-    """The parts of a body, made one by one in a thread."""
+    """The chunks of a body, produced one by one in a thread."""
 
     def __init__(self, content: Any, body: _Body) -> None:
         self._content = iter(content)
@@ -80,7 +80,7 @@ class _Parts:
 
 
 class _AsyncParts:
-    """The parts of a body, made one by one in a task."""
+    """The chunks of a body, produced one by one in a task."""
 
     def __init__(self, content: Any, body: _Body) -> None:
         self._content = aiter(content)

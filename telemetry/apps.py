@@ -21,9 +21,9 @@ class TelemetryAppConfig(AppConfig):
         lifecycle.project()
 
         if sys.argv[1:2] == ["runserver"]:
-            lifecycle.load_config()  # its reloader would wait for a better value for ever
+            lifecycle.load_config()  # its reloader would wait forever for a valid value
 
-        # For commands, which log without ever starting telemetry. A bad value is the check's and the start's business.
+        # For commands, which log without starting telemetry. The system check and the start report an invalid value.
         instrumentation = ""
         with suppress(ConfigError):
             config = TelemetryConfig.from_env()
@@ -38,9 +38,9 @@ class TelemetryAppConfig(AppConfig):
 
 
 def add_middleware() -> None:
-    """Put the middleware first in MIDDLEWARE, but for what the project lists by itself.
+    """Insert the middleware at the start of MIDDLEWARE, except for what the project lists itself.
 
-    Whoever builds an application from them serves; nothing is patched or started before.
+    Patching and starting happen later, when a process builds an application from MIDDLEWARE and so serves requests.
     """
     from django.conf import settings
 

@@ -1,10 +1,10 @@
-"""What is behind an error."""
+"""The causes of an error."""
 
 from collections.abc import Iterator
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """Walk to the root of an error, through urllib3's wrappers too."""
+    """Yield an error and its causes, including those in urllib3's wrappers."""
     seen: set[int] = set()
     todo: list[object] = [error]
     while todo:

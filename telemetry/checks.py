@@ -1,4 +1,4 @@
-"""Django's system checks of the telemetry's configuration: what a start would refuse, and what production needs."""
+"""Django system checks of the telemetry's configuration: values that a start would refuse, and production settings."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from telemetry.config.reader import DEFAULT
 
 @register("telemetry")
 def check_configuration(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
-    """Return E001 for each value that is not accepted; where there is none, W001 for each warning."""
+    """Return E001 for each invalid value; without any, W001 for each warning."""
     errors = TelemetryConfig.errors()
     if errors:
         return [Error(str(error), id="telemetry.E001") for error in errors]
@@ -21,7 +21,7 @@ def check_configuration(app_configs: Sequence[AppConfig] | None, **kwargs: Any) 
 
 @register("telemetry", deploy=True)
 def check_exposure(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
-    """Return W002 where `/metrics` is open, W003 where it is not decided what a client's trace context may do."""
+    """Return W002 if `/metrics` needs no token, W003 if the trust in clients' trace context is not configured."""
     if TelemetryConfig.errors():
         return []
     config = TelemetryConfig.from_env()

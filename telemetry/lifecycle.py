@@ -1,7 +1,7 @@
-"""The telemetry of one process: what is configured, and from when on it records.
+"""The telemetry of one process: its configuration, and the start of recording.
 
-A process that serves records from its first request on, or from the moment that its server's hooks say. There is
-nothing to flush: what is recorded is in the journal, and the exporter delivers it whatever ends this process.
+A serving process records from its first request on, or from its server's hook. It need not flush anything: its records
+are in the journal, and the exporter delivers them however this process ends.
 """
 
 import sys
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class _Process:
-    """What this process has done so far: module state, kept in one visible place."""
+    """The state of this process: module state, kept in one visible place."""
 
     config: TelemetryConfig | None = None
     recording: "Recording | None" = None
@@ -28,8 +28,8 @@ class _Process:
 def load_config() -> TelemetryConfig:
     """Return the configuration of this process, read from the environment once.
 
-    Raises SystemExit (or gunicorn's own word for it) with one line where a variable is wrong: a service must not start
-    with telemetry that was not asked for.
+    Raises SystemExit (or gunicorn's equivalent) with a one-line message if a variable is invalid: a service must not
+    start with telemetry other than configured.
     """
     if _Process.config is None:
         try:
@@ -44,12 +44,12 @@ def load_config() -> TelemetryConfig:
 
 
 def refuse(reason: str) -> NoReturn:
-    """End this process, or the whole server where gunicorn is building its application, with one line."""
+    """End this process, or the whole server if gunicorn is loading its application, with a one-line message."""
     line = f"telemetry: {reason}"
     frame = currentframe()
     while frame is not None and frame.f_globals.get("__name__") != "gunicorn.workers.base":
         frame = frame.f_back
-    if frame is not None:  # a worker: its master would start another one, again and again
+    if frame is not None:  # a worker: its master would restart it again and again
         from gunicorn.errors import AppImportError
 
         raise AppImportError(line) from None
@@ -57,7 +57,7 @@ def refuse(reason: str) -> NoReturn:
 
 
 def project() -> "Project":
-    """Return what the project's settings say of telemetry; they must be configured."""
+    """Return telemetry's part of the project's settings, which must be configured."""
     if _Process.project is None:
         from telemetry.project import read_project
 
@@ -66,13 +66,13 @@ def project() -> "Project":
 
 
 def config_of_project(config: TelemetryConfig | None = None) -> TelemetryConfig:
-    """Return that configuration, or this process's own, with the name that is in force for this project."""
+    """Return `config`, or this process's configuration, with the service name in effect for this project."""
     name, given = project().service_name, "service_name" in project().given
     return (config or load_config()).of_project(name, given=given)
 
 
 def recording() -> "Recording | None":
-    """Return what records in this process: None where telemetry is off. What it needs is imported with it."""
+    """Return the recording of this process, imported on demand; None if telemetry is off."""
     if _Process.recording is None and load_config().records:
         from telemetry.recording.process import Recording
 
@@ -83,9 +83,9 @@ def recording() -> "Recording | None":
 def start(place: str = "", address: str = "") -> None:
     """Join the service's run and announce this process, once. Never waits, never raises.
 
-    Called by a server's hooks, with the application loaded; without them the first request does it. A process that
-    serves no request, such as a worker of a queue, calls it after `django.setup()`. `place` is where
-    the server is configured to listen; without it, the command line distinguishes services. `address` is where it does.
+    Called by a server's hooks once the application is loaded, else at the first request. A process that serves no
+    requests, such as a worker of a task queue, calls it after `django.setup()`. `place` is the server's configured
+    address; without it, the command line distinguishes services. `address` is where it actually listens.
     """
     from telemetry.recording.announcement import announce
 

@@ -1,12 +1,13 @@
-"""A logging configuration for projects that have none: `LOGGING = logging_config()`."""
+"""A logging configuration for projects without their own: `LOGGING = logging_config()`."""
 
 from typing import Any
 
 
 def logging_config(*, readable: bool = False, level: str = "INFO") -> dict[str, Any]:
-    """Return a value for Django's LOGGING: every record to standard output and, in its trace, to OpenTelemetry.
+    """Return a value for Django's LOGGING: all records go to standard output and, with their trace, to OpenTelemetry.
 
-    JSON lines, or with `readable` lines for human eyes. Django's own records name the route where they named the path.
+    Standard output gets JSON lines, or with `readable` human-readable ones. Django's own records contain the route
+    instead of the path.
     """
     formatter = "telemetry.logs.ReadableFormatter" if readable else "telemetry.logs.JsonFormatter"
     return {
@@ -21,10 +22,10 @@ def logging_config(*, readable: bool = False, level: str = "INFO") -> dict[str, 
         "root": {"handlers": ["console", "otlp"], "level": level},
         "loggers": {
             "django": {"handlers": [], "level": level, "propagate": True},
-            # Their messages end with the path, which may hold anything, an email address too.
+            # Their messages end with the path, which may contain anything, even an email address.
             "django.request": {"filters": ["route"]},
             "django.security.csrf": {"filters": ["route"]},
-            # runserver's line for a request shows the query string, and the access record says the same without it.
+            # runserver's line for a request contains the query string; the access record replaces it without that.
             "django.server": {"handlers": [], "level": "CRITICAL", "propagate": True},
         },
     }

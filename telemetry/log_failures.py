@@ -1,6 +1,6 @@
-"""What is said when a log record cannot be written: that it happened, and nothing of the record.
+"""Reports failures to write log records, without any content of the records.
 
-`logging` prints the raw message and its arguments on standard error instead, for each record.
+`logging` itself would print each raw message with its arguments on standard error.
 """
 
 import sys
@@ -12,7 +12,7 @@ _INTERVAL = 60.0  # seconds
 
 
 class _Failures:
-    """What has failed so far in this process: module state, kept in one visible place."""
+    """The failures in this process so far: module state, kept in one visible place."""
 
     count = 0
     next_report = 0.0
@@ -20,7 +20,7 @@ class _Failures:
 
 
 def report() -> None:
-    """Report the error being handled on standard error: its type and how many there were, once a minute."""
+    """Report the error being handled on standard error, at most once a minute: its type and the number so far."""
     kind = sys.exc_info()[0]
     with _Failures.lock:
         _Failures.count += 1

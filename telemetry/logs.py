@@ -23,17 +23,17 @@ from telemetry.privacy.strict import STACKS, stack_at
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _SEVERITY = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 
-# What it says of an export must not feed the next one.
+# Logging an export must not cause the next one.
 _EXPORTERS = ("opentelemetry.",)
 _PLAIN = (str, bool, int, float)
 _encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
 _constants = Constants()
 configured_loggers: set[str] = set()
-"""Names that are of the project's settings: with TELEMETRY_PRIVACY=strict they are shown as those of the code are."""
+"""Logger names from the project's settings: with TELEMETRY_PRIVACY=strict, they are shown like those in the code."""
 
 
 class Translation(NamedTuple):
-    """What of a record leaves the process, the same on standard output and in OTLP: without secrets, and bounded."""
+    """The exported form of a record, the same on standard output and in OTLP: redacted, and limited in size."""
 
     body: str
     attributes: dict[str, Any]
@@ -43,9 +43,9 @@ class Translation(NamedTuple):
 
 
 class _Latest(local):
-    """What was made of the record that a thread logs, for its other handlers.
+    """The translation of a thread's current record, cached for its other handlers.
 
-    Not an attribute of the record: other formatters would show that as one of `extra=`.
+    Not an attribute of the record, which other formatters would show as one of `extra=`.
     """
 
     record: Callable[[], logging.LogRecord | None] = staticmethod(lambda: None)
@@ -53,7 +53,7 @@ class _Latest(local):
     translation: Translation | None = None
 
     def become(self, record: logging.LogRecord) -> None:
-        """Forget what was made of another record than this one."""
+        """Drop the cached translation of any other record."""
         if self.record() is not record:
             self.record, self.content, self.translation = ref(record), None, None
 
@@ -62,18 +62,18 @@ _latest = _Latest()
 
 
 def translation_of(record: logging.LogRecord) -> Translation:
-    """Return what of `record` leaves. Made once, for all handlers, inside of the log call; never raises."""
+    """Return the exported form of `record`, created once for all handlers, within the log call; never raises."""
     _latest.become(record)
     if _latest.translation is None:
         try:
             _latest.translation = _translated(record)
-        except Exception as error:  # noqa: BLE001  (nothing of a record may leave that could not be looked at)
+        except Exception as error:  # noqa: BLE001  (nothing that could not be redacted may be exported)
             _latest.translation = Translation(MASK, {"error.type": type(error).__qualname__}, MASK, None)
     return _latest.translation
 
 
 def content_of(record: logging.LogRecord) -> tuple[str, dict[str, Any]]:
-    """Return message and attributes of `record` as they are, secrets included. Made once, for all handlers."""
+    """Return message and attributes of `record` unredacted, created once for all handlers."""
     _latest.become(record)
     if _latest.content is None:
         _latest.content = message_of(record), attributes_of(record)
@@ -91,13 +91,13 @@ def _translated(record: logging.LogRecord) -> Translation:
 
 
 def template_of(record: logging.LogRecord) -> str | None:
-    """Return the message without its arguments, None unless it is a constant of the caller or of its callers."""
+    """Return the message without its arguments; None unless it is a constant in a module on the call stack."""
     template = record.msg
     return template if isinstance(template, str) and _constants.on_the_stack(template, currentframe()) else None
 
 
 def _code_name(name: str) -> str:
-    """Return the name of a logger as far as it is a module's, or a constant of the code or the settings."""
+    """Return a logger's name, masked except for a part that is a module or a constant of the code or the settings."""
     if name in configured_loggers or is_module(name) or _constants.on_the_stack(name, currentframe()):
         return name
     parent = name
@@ -112,15 +112,15 @@ def message_of(record: logging.LogRecord) -> str:
     """Return the message with its arguments; never raises."""
     try:
         return record.getMessage()
-    except Exception:  # noqa: BLE001  (logging would print the arguments as they are, on standard error)
+    except Exception:  # noqa: BLE001  (logging would print the raw arguments on standard error)
         return f"{record.msg if isinstance(record.msg, str) else type(record.msg)} (its arguments do not fit)"
 
 
 def attributes_of(record: logging.LogRecord) -> dict[str, Any]:
-    """Return what `extra=`, `exc_info=` and `stack_info=` added, as OpenTelemetry attributes.
+    """Return the values of `extra=`, `exc_info=` and `stack_info=` as OpenTelemetry attributes.
 
-    Only plain values pass: Django logs `extra={"request": request}`, and a WSGIRequest's text has the query
-    string in it (https://github.com/open-telemetry/opentelemetry-python-contrib/issues/2808).
+    Only plain values pass: Django logs `extra={"request": request}`, and a WSGIRequest's text contains the query
+    string (https://github.com/open-telemetry/opentelemetry-python-contrib/issues/2808).
     """
     attributes: dict[str, Any] = {
         key: value for key, value in vars(record).items() if key not in _OWN and isinstance(value, _PLAIN)
@@ -130,7 +130,7 @@ def attributes_of(record: logging.LogRecord) -> dict[str, Any]:
         attributes["exception.type"] = kind.__qualname__
         try:
             attributes["exception.message"] = str(error)
-        except Exception:  # noqa: BLE001  (whatever an exception's own text does)
+        except Exception:  # noqa: BLE001  (an exception's `__str__` may raise anything)
             attributes["exception.message"] = "(no text)"
         if error is not None:
             attributes["exception.stacktrace"] = redactor().stack_of(error)
@@ -145,7 +145,7 @@ def attributes_of(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def _database_code(error: BaseException | None) -> str | None:
-    """Return what PostgreSQL (SQLSTATE) or SQLite calls the error behind Django's."""
+    """Return PostgreSQL's SQLSTATE or SQLite's error name of the error that caused Django's."""
     for cause in (error, getattr(error, "__cause__", None)):
         code = getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None)
         if isinstance(code, str):
@@ -159,7 +159,7 @@ def severity_of(record: logging.LogRecord) -> str:
 
 
 def _ids_of(span: trace.Span) -> tuple[str, str] | None:
-    """Return trace id and span id as texts; None where there is no span. Our own spans have them at hand."""
+    """Return trace id and span id in hexadecimal, None without a span. Our own spans provide them directly."""
     known: tuple[str, str] | None = getattr(span, "hex_ids", None)
     if known is not None:
         return known
@@ -170,7 +170,7 @@ def _ids_of(span: trace.Span) -> tuple[str, str] | None:
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: timestamp, severity, logger, body, trace_id, span_id and the attributes."""
+    """One JSON object per line: timestamp, severity, logger, body, trace_id, span_id and the attributes."""
 
     def format(self, record: logging.LogRecord) -> str:
         body, attributes, name, _ = translation_of(record)
@@ -187,7 +187,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class ReadableFormatter(logging.Formatter):
-    """The same for human eyes: time, severity, logger, body, attributes, the trace id at the end of the line."""
+    """The same for people: time, severity, logger, body, attributes, and the trace id at the end of the line."""
 
     def format(self, record: logging.LogRecord) -> str:
         body, attributes, name, _ = translation_of(record)
@@ -201,9 +201,9 @@ class ReadableFormatter(logging.Formatter):
 
 
 class RedactingFormatter(logging.Formatter):
-    """`formatter`'s text without secrets: for the handlers that are not Django's, such as gunicorn's own.
+    """Redacts the text of `formatter`: for handlers other than Django's, such as gunicorn's own.
 
-    gunicorn names the address of a request that it could not handle, query string included.
+    gunicorn logs the URL of a request that it could not handle, including its query string.
     """
 
     def __init__(self, formatter: logging.Formatter | None) -> None:
@@ -212,7 +212,7 @@ class RedactingFormatter(logging.Formatter):
 
     @classmethod
     def install(cls, logger: logging.Logger) -> None:
-        """Put it before the formatter of each of the logger's own handlers, once."""
+        """Wrap the formatter of each of the logger's own handlers, once."""
         for handler in logger.handlers:
             if not isinstance(handler.formatter, cls):
                 handler.setFormatter(cls(handler.formatter))
@@ -227,28 +227,28 @@ class RedactingFormatter(logging.Formatter):
 
 
 class Receiver(Protocol):
-    """Where records go."""
+    """The destination of records."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send a record."""
 
 
 class OTLPHandler(logging.Handler):
-    """Hands records to the receiver that `connect` set; before that, it drops them.
+    """Passes records to the receiver set by `connect`; before that, drops them.
 
     Listed in `settings.LOGGING`, because a handler added by code is lost when Django calls `dictConfig`.
-    Records of the exporters themselves stay out.
+    Records of the exporters themselves are ignored.
     """
 
     _receiver: ClassVar[Receiver | None] = None
 
     @classmethod
     def connect(cls, receiver: Receiver | None) -> None:
-        """Send the records of every handler of this class to `receiver` from now on (None: drop them)."""
+        """Send the records of all handlers of this class to `receiver` from now on (None: drop them)."""
         cls._receiver = receiver
 
     def createLock(self) -> None:  # noqa: N802  (logging's interface)
-        """Make none: a receiver takes records of several threads at once."""
+        """Use no lock: a receiver takes records from several threads at once."""
         self.lock = None
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -265,14 +265,14 @@ class OTLPHandler(logging.Handler):
 
 
 class ConsoleHandler(logging.StreamHandler):  # type: ignore[type-arg]
-    """Writes to a stream, and prints nothing of a record that it cannot write: the disk is full, the reader gone."""
+    """Writes to a stream, and prints nothing of a record that it cannot write, as with a full disk or a closed pipe."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802  (logging's interface)
         report()
 
 
 def guard_failures() -> None:
-    """Keep raw records off standard error, in any handler: when it fails, and where a logger has none."""
+    """Keep raw records off standard error, both when a handler fails and when a logger has no handler."""
     logging.raiseExceptions = False
     if logging.lastResort is not None and not isinstance(logging.lastResort.formatter, RedactingFormatter):
         logging.lastResort.setFormatter(RedactingFormatter(logging.lastResort.formatter))

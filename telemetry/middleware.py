@@ -1,6 +1,6 @@
-"""The middleware of telemetry, which it puts first in MIDDLEWARE by itself.
+"""The middleware of telemetry, inserted automatically at the start of MIDDLEWARE.
 
-A project may list them, to have them elsewhere: `"telemetry.middleware.requests"`, `"telemetry.middleware.access_log"`.
+A project may list them in other positions: `"telemetry.middleware.requests"`, `"telemetry.middleware.access_log"`.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from telemetry import lifecycle
 
 @sync_and_async_middleware
 def requests(get_response: Any) -> Any:
-    """Record each request, and answer scrapes in direct mode; not used where telemetry is off."""
+    """Record each request, and answer scrapes in direct mode; not used if telemetry is off."""
     recording = lifecycle.recording()
     if recording is None:
         raise MiddlewareNotUsed
@@ -33,7 +33,7 @@ def requests(get_response: Any) -> Any:
 
 @sync_and_async_middleware
 def access_log(get_response: Any) -> Any:
-    """Write the access record of each request, whatever the mode; inside of `requests`, so that it has its trace."""
+    """Write the access record of each request, in any mode; inside `requests`, so that it belongs to its trace."""
     from telemetry.access import AccessLogMiddleware
 
     project = lifecycle.project()

@@ -1,4 +1,4 @@
-"""What a project says of its telemetry in its settings: `TELEMETRY = {...}`, all of it optional."""
+"""A project's settings of its telemetry: `TELEMETRY = {...}`, all optional."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-# Probes: whoever runs the service asks for them every few seconds.
+# Probes, requested every few seconds by the service's supervisor.
 _PROBES = frozenset({"/livez", "/readyz"})
 
 
@@ -17,18 +17,18 @@ class Project:
     """The settings of one project."""
 
     service_name: str
-    """`service.name` where neither OTEL_SERVICE_NAME nor OTEL_RESOURCE_ATTRIBUTES has one."""
+    """`service.name` unless OTEL_SERVICE_NAME or OTEL_RESOURCE_ATTRIBUTES sets one."""
     service_version: str = "unknown"
     metric_attributes: Mapping[str, Collection[str]] = field(default_factory=lambda: MappingProxyType({}))
-    """For each metric of the project's own, the attributes that it may carry; one that is not listed has none."""
+    """The allowed attributes of each of the project's own metrics; an unlisted metric has none."""
     untraced_paths: frozenset[str] = _PROBES
-    """Requests for these leave no span, no count and no access record."""
+    """Requests for these create no span, no measurement and no access record."""
     metrics_path: str | None = "/metrics"
-    """Where the middleware answers scrapes, before anything else; None leaves it to the URL configuration."""
+    """The path where the middleware answers scrapes before all others; None leaves it to the URL configuration."""
     access_logger: str | None = "telemetry.access"
-    """The logger of one record for each request; None for no such records."""
+    """The logger of the access records; None for no access records."""
     given: frozenset[str] = frozenset()
-    """The fields that the settings have; the others have their defaults."""
+    """The fields that the settings contain; the others have their defaults."""
 
     @property
     def untraced(self) -> frozenset[str]:
@@ -37,7 +37,7 @@ class Project:
 
 
 def read_project() -> Project:
-    """Return what the settings say. Raises ImproperlyConfigured, in one line, for what is not understood."""
+    """Return the settings. Raises ImproperlyConfigured, with a one-line message, for invalid ones."""
     given = getattr(settings, "TELEMETRY", {})
     if not isinstance(given, Mapping):
         raise ImproperlyConfigured(f"TELEMETRY: invalid value {given!r}; expected a dictionary.")

@@ -1,4 +1,4 @@
-"""What the settings of a project decide, as rows of the report of the effective configuration."""
+"""A project's settings as rows of the report of the effective configuration."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from telemetry.project import Project
 
 
 def rows(project: Project, config: TelemetryConfig) -> list[Row]:
-    """Return one row for each of the settings, but for the name, which is a value of `config`."""
+    """Return one row for each setting, except for the name, which is a value of `config`."""
     attributes = {name: sorted(allowed) for name, allowed in project.metric_attributes.items()}
     values: dict[str, Any] = {
         "service_version": config.version_of(project.service_version),

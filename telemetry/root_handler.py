@@ -1,4 +1,4 @@
-"""The log handler of a project whose own logging configuration names none of telemetry's."""
+"""The log handler for a project whose logging configuration lists none of telemetry's."""
 
 import logging
 
@@ -9,23 +9,23 @@ _route = RouteInsteadOfPath()
 
 
 class RootHandler(OTLPHandler):
-    """Sends by OTLP what reaches the root logger, and changes nothing of what is written elsewhere.
+    """Sends the root logger's records over OTLP, without changing other output.
 
-    Python writes warnings to standard error where no handler is found; it does not count as one.
+    Python writes records from WARNING on to standard error if no handler is found; this one does not count.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
         fallback = logging.lastResort
         if fallback is not None and record.levelno >= fallback.level and not _is_handled(record.name):
             fallback.handle(record)
-        if hasattr(record, "request"):  # a path may hold anything, and is for the project's own eyes
+        if hasattr(record, "request"):  # a path may contain anything, and only the project's own output shows it
             record = logging.makeLogRecord(vars(record))
             _route.filter(record)
         super().emit(record)
 
 
 def attach_to_root() -> None:
-    """Add the handler, unless the logging configuration has one of telemetry's."""
+    """Add the handler, unless the logging configuration contains one of telemetry's."""
     names = list(logging.root.manager.loggerDict)
     if not any(isinstance(handler, OTLPHandler) for handler in logging.root.handlers) and not any(
         isinstance(handler, OTLPHandler)
@@ -37,11 +37,11 @@ def attach_to_root() -> None:
 
 
 _own: set[str] = set()
-"""Loggers that telemetry has given a handler."""
+"""Loggers to which telemetry has added a handler."""
 
 
 def let_pass(name: str) -> None:
-    """Let INFO records of a logger that the project says nothing of leave by OTLP, and not fill its console."""
+    """Send INFO records of a logger that the project does not configure over OTLP only, not to its console."""
     logger = logging.getLogger(name)
     if not logger.isEnabledFor(logging.INFO) and logger.level == logging.NOTSET and not logger.handlers:
         _own.add(name)

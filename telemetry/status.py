@@ -1,4 +1,4 @@
-"""What the running services of this user and this project report of their telemetry: each exporter answers for one."""
+"""The status of telemetry of this user's running services of this project, from the exporter of each."""
 
 import json
 from collections.abc import Iterator
@@ -13,17 +13,17 @@ from telemetry.journal.asking import NoAnswerError, ask, ask_to_look
 from telemetry.journal.locks import is_held
 
 PROJECT = str(Path(__file__).resolve().parent)
-"""The place of this code: services of other checkouts have another."""
+"""The path of this code, which distinguishes services of other checkouts."""
 
-# An exporter answers between two reads of the rings, which take long on a host without a free CPU.
+# An exporter answers between two reads of the rings, which are slow on a host without a free CPU.
 _ANSWER_SECONDS = 10.0
 _ASKED_AT_ONCE = 16
 
 
 def running_services(run: int | None = None) -> list[dict[str, Any]]:
-    """Return what is known of each running service without its exporter: `run`, `service`, `mode`, `version`, ...
+    """Return each running service without asking its exporter: `run`, `service`, `mode`, `version`, ...
 
-    With `run`, of that service alone whose server is this process.
+    With `run`, only the service whose server has this process id.
     """
     return list(_running(run))
 
@@ -37,7 +37,7 @@ def _running(run: int | None) -> Iterator[dict[str, Any]]:
 
 
 def _of_project(run: int | None) -> Iterator[tuple[Path, int, dict[str, Any]]]:
-    """Yield the directory of each run, the process that is its server, or was, and what is known of the service."""
+    """Yield the directory of each run, the process id of its present or former server, and its description."""
     for path in directory.run_directories():
         try:
             service = directory.read_service(path)
@@ -49,9 +49,9 @@ def _of_project(run: int | None) -> Iterator[tuple[Path, int, dict[str, Any]]]:
 
 
 def is_delivering(run: int) -> bool:
-    """Return whether an exporter is at work for processes that `run` started, which are no server's, or were.
+    """Return whether an exporter works for processes, running or ended, that the process `run` started.
 
-    It outlives them: it is asked to look whether it is still needed, and ends when it has delivered.
+    It outlives them, so it is asked to check whether it is still needed; it ends when it has delivered.
     """
     for path, _, _ in _of_project(run):
         with suppress(OSError):
@@ -62,7 +62,7 @@ def is_delivering(run: int) -> bool:
 
 
 def ask_status(service: dict[str, Any], timeout: float = _ANSWER_SECONDS) -> dict[str, Any]:
-    """Return one of `running_services` with its exporter's answer, or `error` if there is none within `timeout`."""
+    """Return `service`, of `running_services`, with its exporter's answer, or with `error` if none within `timeout`."""
     try:
         answer: dict[str, Any] = json.loads(ask(Path(service["directory"]), {"ask": "status"}, timeout)[1])
     except (NoAnswerError, ValueError) as error:
@@ -71,9 +71,9 @@ def ask_status(service: dict[str, Any], timeout: float = _ANSWER_SECONDS) -> dic
 
 
 def read_statuses(timeout: float = _ANSWER_SECONDS, run: int | None = None) -> list[dict[str, Any]]:
-    """Return the answer of each running service, all asked at once, with `error` where there is none in time.
+    """Return the answer of each running service, all asked in parallel, with `error` if there is none in time.
 
-    With `run`, of that service alone whose server is this process; no other is asked.
+    With `run`, ask only the service whose server has this process id.
     """
     services = running_services(run)
     if len(services) == 1:

@@ -1,4 +1,4 @@
-"""What `manage.py telemetry --status` prints of the answers of the running services."""
+"""The output of `manage.py telemetry --status`: the answers of the running services as text."""
 
 from collections.abc import Callable, Mapping, Sequence
 from time import time
@@ -8,11 +8,11 @@ Status = Mapping[str, Any]
 
 
 def as_text(statuses: Sequence[Status], now: Callable[[], float] = time) -> str:
-    """Return the answers for people."""
+    """Return the answers as text for people."""
     lines = []
     for status in statuses:
         name = " ".join(status.get(key, "") for key in ("service", "version")).strip() or "a service"
-        place = [status["address"]] if status["address"] else []  # a worker of a queue listens nowhere
+        place = [status["address"]] if status["address"] else []  # a worker of a task queue does not listen
         process = f" (process {status['run']})" if status["run"] else ""  # a container's first process has no parent
         lines.append(", ".join([name, f"mode {status['mode']}", *place]) + process)
         lines += _exporter(status, now())

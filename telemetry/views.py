@@ -1,4 +1,4 @@
-"""`/metrics`: what Prometheus scrapes in direct mode."""
+"""The view of `/metrics`, which Prometheus scrapes in direct mode."""
 
 from hmac import compare_digest
 
@@ -8,7 +8,7 @@ from django.views.decorators.http import require_safe
 from telemetry import lifecycle
 from telemetry.journal.asking import NoAnswerError
 
-# Prometheus waits 10 s by default; a new exporter answers within two.
+# Prometheus's scrape_timeout is 10 s by default; a new exporter answers within 2 s.
 _ANSWER_SECONDS = 5.0
 
 
@@ -19,10 +19,10 @@ def is_scraped() -> bool:
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Answer with the metrics of all processes, as Prometheus text or OpenMetrics by the Accept header.
+    """Answer with the metrics of all processes, as Prometheus text or OpenMetrics according to the Accept header.
 
-    404 where this service exports its metrics another way; 401 without the bearer token that METRICS_TOKEN asks for;
-    503 where the exporter does not answer, so that no counter seems to have gone back.
+    404 if this service exports its metrics in another way; 401 without the bearer token of METRICS_TOKEN; 503 if the
+    exporter does not answer, so that no counter appears to decrease.
     """
     config = lifecycle.load_config()
     if not is_scraped():
@@ -47,6 +47,6 @@ def _refused(status: int, reason: str) -> HttpResponse:
 
 
 def _bearer(request: HttpRequest) -> str | None:
-    """Return the token of the Authorization header, None where it is missing or of another scheme."""
+    """Return the token of the Authorization header, None if it is missing or uses another scheme."""
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     return given.strip() if scheme.lower() == "bearer" else None

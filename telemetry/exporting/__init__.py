@@ -1,4 +1,4 @@
-"""The exporter: one process for a service, which reads every journal, aggregates, redacts, encodes and delivers.
+"""The exporter: one process per service that reads all journals, and aggregates, redacts, encodes and delivers.
 
 It imports neither Django nor the service.
 """

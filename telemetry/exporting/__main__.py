@@ -1,15 +1,15 @@
-"""`python -m telemetry.exporting DIRECTORY`: the exporter of the run in that directory, detached from its starter.
+"""`python -m telemetry.exporting DIRECTORY`: the exporter of the run in that directory, detached from its parent.
 
-Started by a serving process that found the exporter's lock free, or with `succeed` where its holder is about to end: it
-waits for that. It ends by itself when the run is over: signals that are meant for the service's whole group, Ctrl-C
-among them, do not end it before it has delivered.
+Started by a serving process that found the exporter's lock free; with `succeed`, it waits for a holder that is about to
+end. It ends by itself when the run is over: signals to the service's whole process group, such as Ctrl-C, do not end it
+before it has delivered.
 """
 
 import os
 import sys
 
 if __name__ == "__main__":
-    # Before anything is imported: the starter waits for this process, not for the exporter.
+    # Before any import: the parent waits for this process, not for the exporter.
     if os.fork():
         os._exit(0)
 

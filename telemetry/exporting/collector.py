@@ -5,7 +5,7 @@ from telemetry.exporting.ways import Ways, push, push_logs
 
 
 def ways(config: TelemetryConfig) -> Ways:
-    """Return what becomes of each signal."""
+    """Return the way of each signal."""
     return Ways(
         traces=push(config.traces, config.span_batch),
         metrics=push(config.metrics),

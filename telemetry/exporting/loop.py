@@ -1,7 +1,7 @@
-"""The exporter's loop: read the rings, make of the records what is exported, and commit.
+"""The exporter's loop: read the rings, translate the records for export, and commit.
 
-A commit appends what waits to the spool, writes the snapshot, gives the rings' space back and lets the senders see the
-new batches, in this order: whenever this process is killed, the next one finds all of it, and none of it twice.
+A commit appends pending requests to the spool, writes the snapshot, releases the rings' space and publishes the new
+batches to the senders, in this order: whenever this process is killed, its successor finds each record exactly once.
 """
 
 import logging
@@ -27,16 +27,16 @@ _LONGEST_POLL_SECONDS = 1.0
 _LOOK_SECONDS = 1.0
 _PENDING_BYTES = 1 << 20
 _HALF = 0.5
-# After each piece of a ring a worker on the same core gets its turn.
+# After each piece of a ring, yields to a worker on the same core.
 _PAUSE_SECONDS = 0.0001
-# Of a ring, between two commits: what fills faster is read every _POLL_SECONDS, before it is full.
+# Share of a ring between two commits; a ring that fills faster is read every _POLL_SECONDS, before it is full.
 _FILLS_FAST = 0.1
-# A service without a server's hold is over after so long without a record: a recycled worker is replaced meanwhile.
+# A run that no server holds is over after this time without a recording process: a recycled worker is replaced sooner.
 _LINGER_SECONDS = 1.5
 
 
 class Loop:
-    """Reads what a run records until the run is over."""
+    """Reads a run's records until the run is over."""
 
     def __init__(
         self,
@@ -52,11 +52,11 @@ class Loop:
         serves: Callable[[], bool],
         in_thread: bool,
     ) -> None:
-        """`own_records` are the exporter's own log records; `is_current` is False where a successor must take over.
+        """`own_records` are the exporter's own log records; `is_current` returns False if a successor must take over.
 
-        `is_alone` is False where another exporter may be at work, since the file that kept it out was removed; `serves`
-        is whether the server lives, where that is known without its hooks; `in_thread` whether the loop is one of a
-        serving process's, and ends with that.
+        `is_alone` returns False if another exporter may run, since the lock file was removed; `serves` returns whether
+        the server is alive, if that is known without its hooks; with `in_thread`, the loop runs in a thread of a
+        serving process, and ends with it.
         """
         self._in_thread = in_thread
         self._path = path
@@ -76,12 +76,12 @@ class Loop:
         self._changed = False
 
     def run(self, stop: Callable[[], bool] = lambda: False) -> None:
-        """Work until the run is over, its directory is gone, a successor must take over, or `stop` says so."""
+        """Run until the run is over, its directory is gone, a successor must take over, or `stop` returns True."""
         self._outlets.start()
         try:
-            with suppress(FileNotFoundError):  # the first look finds out
-                self._rings.refresh()  # how far they were read is to stay known
-            self.commit(monotonic())  # so that this start is counted, whatever comes
+            with suppress(FileNotFoundError):  # the first look handles this
+                self._rings.refresh()  # so that the commit keeps their read positions
+            self.commit(monotonic())  # so that this start is counted in any case
             wait = _POLL_SECONDS
             while not stop():
                 self._answer_within(wait)
@@ -92,19 +92,19 @@ class Loop:
                     self._outlets.push()
                 if now >= self._next_look and not self._look(now):
                     break
-                if self._is_due(now):  # last: from here on the senders want this interpreter for themselves
+                if self._is_due(now):  # last: after a commit, the senders compete for the interpreter
                     self.commit(now)
                 wait = self._next_wait(read, now)
         finally:
             self._answering.close()
             try:
                 self._end()
-            except BaseException:  # nobody else may send what these senders would
+            except BaseException:  # the senders must stop in any case, as a successor sends their batches
                 self._outlets.hand_over(deliver=False)
                 raise
 
     def _next_wait(self, read: int, now: float) -> float:
-        """Return for how many seconds to leave the rings alone: until a commit is due, longer while nothing comes."""
+        """Return the seconds until the next read of the rings: until a commit is due, longer while idle."""
         if not read and not self._changed:
             self._idle_wait = min(2 * self._idle_wait, _LONGEST_POLL_SECONDS)
             return self._idle_wait
@@ -112,14 +112,14 @@ class Loop:
         return _POLL_SECONDS if self._filled > _FILLS_FAST else max(_POLL_SECONDS, self._next_commit - now)
 
     def _answer_within(self, seconds: float) -> None:
-        """Wait for questions; one of them ends the wait."""
+        """Wait for questions, and answer them; the first ends the wait."""
         with suppress(InterruptedError):
             ready, _, _ = select.select([self._answering.socket], [], [], seconds)
             if ready:
                 self._answering.answer()
 
     def drain(self) -> int:
-        """Read and translate everything that is written; return how many records that were."""
+        """Read and translate all records written so far; return their number."""
         count = 0
         while True:
             read = 0
@@ -144,7 +144,7 @@ class Loop:
         return (self._changed or self._outlets.has_counted) and now >= self._next_commit
 
     def commit(self, now: float) -> None:
-        """Make what was read safe, and let the senders see it."""
+        """Save everything read so far, and publish it to the senders."""
         self._next_commit = now + self._outlets.commit_seconds
         self._changed = False
         self._filled = self._rings.fullest
@@ -157,7 +157,7 @@ class Loop:
         self._next_look = 0.0
 
     def _look(self, now: float) -> bool:
-        """Look after rings, writers and the service; return whether to go on."""
+        """Check rings, writers and the service; return whether to go on."""
         self._next_look = now + _LOOK_SECONDS
         if not self._is_alone():
             logger.warning("the lock of the telemetry's exporter was removed; another exporter takes its place")
@@ -188,22 +188,22 @@ class Loop:
         self._outlets.aggregation.keep({s.writer.pid for s in self._rings.sources.values() if s.is_alive})
 
     def metrics(self, accept: str) -> tuple[bytes, str] | None:
-        """Return the answer to a scrape, which covers every request that was answered; None where there is none."""
+        """Return the answer to a scrape, which covers all finished requests; None if metrics are not scraped."""
         began = monotonic()
         self._rings.refresh()
         self.drain()
         self._forget_gone()
         self._outlets.observe(self._rings, fresh=True)
         answer = self._outlets.render(accept, monotonic() - began)
-        if self._outlets.has_counted:  # what a scrape has shown is not to be lost with this process
+        if self._outlets.has_counted:  # a counter must not fall behind a scraped value if this process is killed
             self.commit(monotonic())
         return answer
 
     def status(self) -> dict[str, Any]:
-        """Return what `manage.py telemetry --status` shows, with all that was recorded until now."""
+        """Return the data of `manage.py telemetry --status`, including everything recorded so far."""
         with suppress(FileNotFoundError):
             self._rings.refresh()
-        rings = self._rings.status()  # as full as they were found
+        rings = self._rings.status()  # before they are drained
         self.drain()
         self.commit(monotonic())
         return {
@@ -226,7 +226,7 @@ class Loop:
         self._outlets.observe(self._rings)
         self.commit(monotonic())
         if self._path.exists() and (directory.is_alive(self._path) or not self._is_current()):
-            if self._in_thread:  # whoever holds the run may be ending, too, and start no other exporter
+            if self._in_thread:  # the run's processes may be ending, too, and start no other exporter
                 self._outlets.push()
                 self.commit(monotonic())
             self._outlets.hand_over(deliver=self._in_thread)

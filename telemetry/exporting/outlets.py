@@ -1,4 +1,4 @@
-"""Everything behind the translation: batches, spools and senders of the signals, and the metrics of the service."""
+"""Everything after the translation: batches, spools and senders of the signals, and the metrics of the service."""
 
 import logging
 from collections.abc import Collection, Mapping
@@ -25,18 +25,18 @@ from telemetry.journal.spool import Spool
 
 logger = logging.getLogger(__name__)
 
-# A new exporter reads again what was not committed, so this bounds its work, not what can be lost.
+# A new exporter reads uncommitted records again, so this limits its work, not losses.
 _LONGEST_COMMIT_SECONDS = 1.0
-# Of TELEMETRY_FLUSH_TIMEOUT; the rest is for the ends of the workers before it and of this process after it.
+# Share of TELEMETRY_FLUSH_TIMEOUT; the rest is for the workers' end before it and this process's end after it.
 _SENDING_SHARE = 0.85
-# Of a stop's time, what is kept for the last push of metrics, which counts what became of the rest.
+# Share of a stop's time kept for the last push of metrics, which includes the outcome of the other signals.
 _LAST_SHARE = 0.3
 _HANDOVER_SECONDS = 2.0
 _ITEMS = {"traces": "spans", "metrics": "data points", "logs": "log records"}
 
 
 class Outlets:
-    """The outlets of one run: senders of the signals that are pushed, and the metrics."""
+    """The outlets of one run: the senders of pushed signals, and the metrics."""
 
     def __init__(  # noqa: PLR0917
         self,
@@ -48,7 +48,7 @@ class Outlets:
         metric_attributes: Mapping[str, Collection[str]],
         state: State,
     ) -> None:
-        """`folder` is the run's, `disk` where the spool outlives it, if anywhere."""
+        """`folder` is the run's; `disk` is the spool's folder on disk, which outlives the run, or None."""
         self._config = config
         self._resource = resource
         self.instance = str(resource["service.instance.id"])
@@ -78,7 +78,7 @@ class Outlets:
         delays = [config.span_batch.schedule_delay, config.log_batch.schedule_delay, _LONGEST_COMMIT_SECONDS]
         self.commit_seconds = min(delays)
         self._pushes_metrics = "metrics" in self._senders
-        if self._pushes_metrics:  # for nothing else is the SDK imported, a quarter of the exporter's start
+        if self._pushes_metrics:  # only this needs the SDK, whose import takes a quarter of the exporter's start
             from telemetry.exporting.metrics.otlp_metrics import encode
 
             self._encode = encode
@@ -108,35 +108,35 @@ class Outlets:
         )
 
     def start(self) -> None:
-        """Begin to send."""
+        """Start the senders."""
         for sender in self._senders.values():
             sender.start()
 
     @property
     def pending_bytes(self) -> int:
-        """The size of what waits for a commit."""
+        """The size of the requests that wait for a commit."""
         return sum(batches.size for batches in self._batches.values())
 
     @property
     def has_counted(self) -> bool:
-        """Whether the senders have counted something that no commit has."""
+        """Whether the senders have counted something since the last commit."""
         return self.aggregation.has_emitted
 
     def append(self) -> None:
-        """Put what waits into the spools, unseen by the senders."""
+        """Append the waiting requests to the spools, not yet visible to the senders."""
         for signal, batches in self._batches.items():
             for data, items in batches.take():
                 self._senders[signal].spool.append(data, items)
 
     def publish(self) -> None:
-        """Let the senders see what was appended."""
+        """Make appended batches visible to the senders."""
         self.has_appended = False
         for sender in self._senders.values():
             sender.delivery.evicted(sender.spool.publish())
 
     def state(self) -> dict[str, Any]:
-        """Return what a new exporter needs to go on."""
-        with ExitStack() as held:  # what is counted as taken is no file any more, and the other way round
+        """Return the state from which a new exporter continues."""
+        with ExitStack() as held:  # keeps counts and files consistent: a counted batch has no file, and vice versa
             for sender in self._senders.values():
                 held.enter_context(sender.lock)
             return {
@@ -146,14 +146,14 @@ class Outlets:
             }
 
     def is_push_due(self, now: float) -> bool:
-        """Return whether the interval of the metrics is over, once; `now` is of `time.monotonic`."""
+        """Return True once per metric export interval; `now` is of `time.monotonic`."""
         if not self._pushes_metrics or now < self._next_push:
             return False
         self._next_push = now + self._config.metric_export_interval
         return True
 
     def push(self) -> None:
-        """Put the present metrics into their spool, where they are pushed."""
+        """Append the current metrics to their spool, if they are pushed."""
         if not self._pushes_metrics:
             return
         began = perf_counter()
@@ -168,14 +168,14 @@ class Outlets:
         self.aggregation.record(COLLECTION_DURATION, seconds, attributes)
 
     def render(self, accept: str, seconds: float) -> tuple[bytes, str] | None:
-        """Return the answer to a scrape, None where metrics are pushed; `seconds` is what collecting them took."""
+        """Return the answer to a scrape, None if metrics are not scraped; `seconds` is the time to collect them."""
         if self._exposition is None:
             return None
         self._collected("prometheus_http_text_metric_exporter", seconds)
         return self._exposition.render(accept)
 
     def observe(self, rings: Rings, *, fresh: bool = False) -> None:
-        """Bring up to date what is observed: rings, spools, what is on its way; processes at times, or if `fresh`."""
+        """Update observed metrics: of rings, spools and in-flight items; of processes at intervals, or if `fresh`."""
         self.own.observe_rings(rings)
         living = [source.writer for source in rings.sources.values() if source.is_alive]
         self._processes.observe(living, fresh=fresh)
@@ -193,7 +193,7 @@ class Outlets:
         }
 
     def hand_over(self, *, deliver: bool) -> None:
-        """Stop sending, or first `deliver` for TELEMETRY_FLUSH_TIMEOUT; the rest is the next exporter's."""
+        """Stop sending, with `deliver` after up to TELEMETRY_FLUSH_TIMEOUT; the next exporter sends the rest."""
         until = monotonic() + (self._config.flush_timeout if deliver else 0.0)
         for sender in self._senders.values():
             sender.hurry(until)
@@ -202,9 +202,9 @@ class Outlets:
             sender.join(max(0.0, deadline - monotonic()))
 
     def finish(self, commit: Any) -> str:
-        """Deliver what is there within TELEMETRY_FLUSH_TIMEOUT, metrics last; return what was dropped, in words.
+        """Deliver all batches within TELEMETRY_FLUSH_TIMEOUT, metrics last; return a text on what was dropped.
 
-        `commit` makes what was pushed meanwhile visible to the senders.
+        `commit` makes the last push of metrics visible to its sender.
         """
         timeout = self._config.flush_timeout
         deadline = monotonic() + timeout * _SENDING_SHARE

@@ -1,4 +1,4 @@
-"""The exporter's own log: lines in the service's format, and log records among those that it exports."""
+"""The exporter's own log: printed in the service's format, and exported with the service's log records."""
 
 import logging
 import sys
@@ -11,7 +11,7 @@ from telemetry.logs import JsonFormatter, ReadableFormatter, attributes_of, guar
 
 
 class OwnLog(logging.Handler):
-    """Keeps each record for the loop, which translates it as those of the service."""
+    """Queues each record for the loop, which translates it like those of the service."""
 
     def __init__(self, records: "deque[tuple[Any, ...]]") -> None:
         super().__init__()
@@ -19,7 +19,7 @@ class OwnLog(logging.Handler):
 
     @classmethod
     def install(cls, records: "deque[tuple[Any, ...]]", config: TelemetryConfig, *, readable: bool) -> Self:
-        """Write the log of this process as the service does, and put it into `records` where logs are exported."""
+        """Log in the service's format, and append log records to `records` if logs are exported."""
         guard_failures()
         lines = logging.StreamHandler(sys.stdout)
         lines.setFormatter(ReadableFormatter() if readable else JsonFormatter())
@@ -34,7 +34,7 @@ class OwnLog(logging.Handler):
         return handler
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno < logging.INFO:  # what it says of an export must not feed the next one
+        if record.levelno < logging.INFO:  # logging an export must not cause the next one
             return
         template = record.msg if isinstance(record.msg, str) else None
         named = record.name, int(record.created * 1e9), record.levelno, record.levelname

@@ -1,4 +1,4 @@
-"""Who sends: the resource that every span, metric and log record of the service carries."""
+"""The resource of all spans, metrics and log records of the service."""
 
 import socket
 from importlib.metadata import version
@@ -19,7 +19,7 @@ def service_instance_id(place: str, run: int) -> str:
 def build_resource(config: TelemetryConfig, place: str, run: int, service_version: str) -> dict[str, Any]:
     """Return the resource of a service that listens at `place`.
 
-    OTEL_RESOURCE_ATTRIBUTES wins, except for the instance id: a given one names the service; the run makes it unique.
+    OTEL_RESOURCE_ATTRIBUTES takes precedence; a given instance id is combined with the run, to be unique.
     """
     given = dict(config.resource_attributes)
     named = given.get("service.instance.id", f"{socket.gethostname()}/{place}")

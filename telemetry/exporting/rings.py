@@ -1,4 +1,4 @@
-"""All rings of a run, as the exporter reads them."""
+"""The exporter's view of all rings of a run."""
 
 import fcntl
 import logging
@@ -14,7 +14,7 @@ from telemetry.journal.ring import Lost, RingFormatError, RingReader
 
 logger = logging.getLogger(__name__)
 
-# A slot is left to a successor for so long before its empty ring is removed.
+# How long a slot's empty ring is kept for a successor.
 _KEEP_SECONDS = 30.0
 # Some 25 requests, half a millisecond's work: the loop pauses between pieces.
 _PIECE_BYTES = 1 << 14
@@ -22,7 +22,7 @@ _NOTHING = Lost()
 
 
 class Writer(NamedTuple):
-    """One process that records, or did: its slot, its process id, and when it joined."""
+    """A process that records or has recorded: its slot, its process id, and when it joined."""
 
     slot: int
     pid: int
@@ -30,7 +30,7 @@ class Writer(NamedTuple):
 
 
 class Source:
-    """One ring, and how far it was read."""
+    """One ring and its read position."""
 
     def __init__(self, path: Path, slot: int, known: Mapping[int, tuple[int, tuple[int, ...], int]]) -> None:
         self.path = path
@@ -47,9 +47,9 @@ class Source:
         return Writer(self.slot, self.reader.pid, self.reader.joined)
 
     def look(self, *, is_there: bool) -> Writer | None:
-        """See whether the writer is alive; return one that is not any more, once.
+        """Check whether the writer is alive; return it once if it has ended or been replaced.
 
-        Of a file that is not there any more the writer will notice.
+        The writer of a removed file counts as ended; it will notice this itself.
         """
         before = self.writer
         was_alive, self.is_alive = self.is_alive, is_there and is_held(self.path)
@@ -62,44 +62,44 @@ class Source:
 
     @property
     def is_drained(self) -> bool:
-        """Whether all that was written is committed."""
+        """Whether all written records are committed."""
         return self.reader.tail >= self.reader.head
 
     def newly_lost(self) -> Lost:
-        """Return what did not fit since the last call."""
+        """Return the numbers of items that did not fit since the last call."""
         lost = self.reader.lost
         new = Lost(*(now - then for now, then in zip(lost, self.counted, strict=True)))
         self.counted = lost
         return new
 
     def newly_failed(self) -> int:
-        """Return how many things could not be recorded since the last call."""
+        """Return the number of failed recordings since the last call."""
         errors = self.reader.errors
         new, self.errors = errors - self.errors, errors
         return new
 
 
 class Rings:
-    """The rings of the run at `path`; `known` is what `state` returned before."""
+    """The rings of the run at `path`; `known` is the `state` of a former exporter."""
 
     def __init__(self, path: Path, known: Mapping[int, tuple[int, tuple[int, ...], int]]) -> None:
         self._path = path
         self._known = known
         self._left: set[tuple[int, int]] = set()
         self.sources: dict[tuple[int, int], Source] = {}
-        """By slot and inode: a slot's file may have been replaced."""
+        """By slot and inode, as a slot's file may be replaced."""
         self.gone: list[Writer] = []
-        """Writers that have ended, for the caller to take."""
+        """Writers that have ended, for the caller to clear."""
         self.torn = 0
 
     def refresh(self) -> None:
-        """Find new rings, and writers that have ended; remove the empty rings of slots without a successor."""
+        """Find new rings and ended writers; remove the empty rings of slots without a successor."""
         there = set()
         for slot, path in directory.rings(self._path).items():
             with suppress(FileNotFoundError):
                 status = path.stat()
                 there.add((slot, status.st_ino))
-                if status.st_size:  # else it is just being made
+                if status.st_size:  # else it is still being created
                     self._open(slot, status.st_ino, path)
         for key, source in list(self.sources.items()):
             if gone := source.look(is_there=key in there):
@@ -115,7 +115,7 @@ class Rings:
             self.sources[slot, source.reader.inode] = source
         except RingFormatError as error:
             if is_held(path):
-                return  # it is just being made
+                return  # it is still being created
             self._left.add((slot, inode))
             logger.warning("the records in %s are left behind: %s", path, error)
 
@@ -133,7 +133,7 @@ class Rings:
             unlock(held)
 
     def read(self) -> Iterator[tuple[Writer, list[Any]]]:
-        """Return what was written since the last call, ring by ring, a piece of each."""
+        """Yield records written since the last call, one piece of each ring."""
         for source in self.sources.values():
             before = source.reader.torn
             records, source.position = source.reader.read(
@@ -145,14 +145,14 @@ class Rings:
 
     @property
     def fullest(self) -> float:
-        """How much of the fullest ring is waiting for a commit, from 0 to 1."""
+        """The share of the fullest ring that was read and waits for a commit, from 0 to 1."""
         return max(
             ((s.position - s.reader.tail) / s.reader.capacity for s in self.sources.values()),
             default=0.0,
         )
 
     def levels(self) -> dict[int, int]:
-        """Return the sum over living writers of the counts of active requests, by kind."""
+        """Return the numbers of active requests by kind, summed over living writers."""
         sums: dict[int, int] = {}
         for source in self.sources.values():
             if source.is_alive:
@@ -161,11 +161,11 @@ class Rings:
         return sums
 
     def state(self) -> dict[int, tuple[int, tuple[int, ...], int]]:
-        """Return how far each ring was read, for a successor."""
+        """Return each ring's read position and counts, by its creation time, for a successor."""
         return {s.reader.made: (s.position, tuple(s.counted), s.errors) for s in self.sources.values()}
 
     def release(self) -> None:
-        """Let the writers use the space of what was read."""
+        """Give the space of read records back to the writers."""
         for source in self.sources.values():
             source.reader.release(source.position)
 

@@ -1,4 +1,4 @@
-"""The exporter's answers on its socket, given by the loop between two reads of the rings."""
+"""The exporter's socket server, run by the loop between two reads of the rings."""
 
 import json
 import logging
@@ -15,13 +15,13 @@ from telemetry.journal.forks import close_in_children
 logger = logging.getLogger(__name__)
 
 _BACKLOG = 64
-# A question is one line of a process of this service: whoever is slower than this has stopped.
+# A question is one line from a process of this service: one slower than this has stopped.
 _QUESTION_SECONDS = 0.5
 _ANSWER_SECONDS = 2.0
 
 
 class Answering:
-    """Answers for the exporter of the run at `path` until `close`."""
+    """Answers questions to the exporter of the run at `path` until `close`."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class Answering:
         status: Callable[[], dict[str, Any]],
         look: Callable[[], None],
     ) -> None:
-        """`look` is called where a server says that it has ended."""
+        """`look` is called to check now whether the exporter is still needed."""
         self._look = look
         self._metrics = metrics
         self._status = status
@@ -46,13 +46,13 @@ class Answering:
         self.socket.setblocking(False)
 
     def answer(self) -> None:
-        """Answer all who wait."""
+        """Answer all waiting connections."""
         while True:
             try:
                 connection, _ = self.socket.accept()
             except OSError:
                 return
-            close_in_children(connection)  # who asks must see that this process was killed
+            close_in_children(connection)  # so that the client notices if this process is killed
             with connection, suppress(OSError, ValueError):
                 question = asking.read_question(connection, _QUESTION_SECONDS)
                 connection.settimeout(_ANSWER_SECONDS)
@@ -78,8 +78,8 @@ class Answering:
             asking.answer(connection, answer[0], ok=True, type=answer[1])
 
     def close(self) -> None:
-        """Answer no more."""
+        """Close the socket."""
         self.socket.close()
         with suppress(OSError):
-            if self._address.stat().st_ino == self._inode:  # else another exporter answers there
+            if self._address.stat().st_ino == self._inode:  # else it is another exporter's
                 self._address.unlink()

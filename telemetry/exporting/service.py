@@ -1,4 +1,4 @@
-"""One exporter from its start to its end: parts put together for a run, and its directory removed when it is over."""
+"""An exporter's life: assembles its parts for a run, and removes the run's directory when the run is over."""
 
 import fcntl
 import gc
@@ -34,24 +34,24 @@ _COLLECTIONS = 100_000, 20, 100
 
 
 def _ways(config: TelemetryConfig) -> Ways:
-    """Return what the mode makes of each signal: the one place that branches on it."""
+    """Return the way of each signal in the configured mode; nothing else branches on the mode."""
     from telemetry.exporting import collector, direct
 
     return {"collector": collector.ways, "direct": direct.ways}[config.mode](config)
 
 
 def export(path: Path, lock: int, stop: Callable[[], bool] | None = None) -> bool:
-    """Export for the run at `path`, whose exporter's lock the descriptor `lock` holds, until the run is over.
+    """Export for the run at `path` until the run is over; the descriptor `lock` holds the exporter's lock.
 
-    With `stop` it is a thread of a serving process, and ends when that returns True, too. Returns True where a process
-    joined the run at the last moment, even one that has ended since: it saw an exporter at work, which has to go on;
-    and where this exporter failed, some time ago.
+    With `stop`, it runs in a thread of a serving process, and also ends when `stop` returns True. Returns True if
+    another exporter must start: after a failure and a pause, or if a process joined the run at the last moment, even
+    one that has ended since, as it saw a running exporter.
     """
     if forgotten := directory.remove_forgotten(time()):
         logger.info("removed the journals of %d former runs that no service has continued for a day", len(forgotten))
     if stop is None:
         _yield_to_the_service()
-        # Records are tuples that nothing refers back to: the collector would look through them in vain.
+        # Records are tuples without reference cycles, which the garbage collector would scan in vain.
         gc.freeze()
         gc.set_threshold(*_COLLECTIONS)
     begun = begin_at_last(path, lambda: _begin(path, lock, in_thread=stop is not None), stop or (lambda: False))
@@ -66,7 +66,7 @@ def export(path: Path, lock: int, stop: Callable[[], bool] | None = None) -> boo
         return rest(path, stop or (lambda: False)) and stop is None
     finally:
         _release(held, lock)
-    # A directory that a new run has begun with meanwhile is held, and stays.
+    # A directory that a new run has taken meanwhile is held, and stays.
     with suppress(OSError, ValueError):
         if not directory.remove(path) and stop is None:
             return directory.has_records(path) or (directory.is_alive(path) and directory.read_service(path) == service)
@@ -74,9 +74,9 @@ def export(path: Path, lock: int, stop: Callable[[], bool] | None = None) -> boo
 
 
 def _begin(path: Path, lock: int, *, in_thread: bool) -> tuple[Loop, dict[str, Any], int | None]:
-    """Return the loop, the description of the service, and what locks the folder of its spool; raises whatever fails.
+    """Return the loop, the service's description, and the descriptor that locks its spool folder; raises any failure.
 
-    What was looked at when the service started is an outage now: a folder that is missing, a certificate.
+    A missing folder or certificate that existed when the service started is an outage here.
     """
     service = directory.read_service(path)
     config = replace(TelemetryConfig.from_env(outside=False), service_name=service["service"])
@@ -92,14 +92,14 @@ def _begin(path: Path, lock: int, *, in_thread: bool) -> tuple[Loop, dict[str, A
 
 
 def _yield_to_the_service() -> None:
-    """Run with less weight than the processes that serve, so that they wait less for a core that all share.
+    """Run with a lower priority than the serving processes, so that they wait less for a shared core.
 
-    A session of its own is a group of its own in Linux' autogrouping, where a nice value counts within the group only
+    A separate session is a separate group in Linux's autogrouping, where a nice value counts only within the group
     (https://man7.org/linux/man-pages/man7/sched.7.html, "The autogroup feature").
     """
     with suppress(OSError):
         os.nice(_NICENESS)
-    with suppress(OSError):  # there is no autogrouping
+    with suppress(OSError):  # no autogrouping
         Path("/proc/self/autogroup").write_text(str(os.nice(0)))
 
 
@@ -148,7 +148,7 @@ def _loop(
 
 
 def _release(*descriptors: int | None) -> None:
-    """Release what they lock, in this order: the exporter's lock last, as a successor waits for that alone."""
+    """Unlock and close `descriptors` in this order: the exporter's lock last, for which a successor waits."""
     for descriptor in descriptors:
         if descriptor is not None:
             forks.forget(descriptor)
@@ -156,7 +156,7 @@ def _release(*descriptors: int | None) -> None:
 
 
 def _spool_folder(path: Path, config: TelemetryConfig) -> tuple[Path | None, int | None]:
-    """Return the run's folder in TELEMETRY_SPOOL_DIR and what locks it; None where there is none, or cannot be."""
+    """Return the run's folder in TELEMETRY_SPOOL_DIR and the descriptor that locks it; None if unset or unusable."""
     if not config.spool_dir:
         return None, None
     folder = Path(config.spool_dir) / path.parent.name / path.name
@@ -165,7 +165,7 @@ def _spool_folder(path: Path, config: TelemetryConfig) -> tuple[Path | None, int
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         forks.close_in_children(held)
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)  # another host's, or container's, must not share it
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)  # no other host or container may share it
     except OSError as error:
         _release(held)
         logger.warning("TELEMETRY_SPOOL_DIR: %s cannot be used (%s); batches wait in memory", folder, error.strerror)

@@ -1,6 +1,6 @@
-"""The start of an exporter, again and again while something is in its way: it alone tries, and says so once.
+"""The start of an exporter, retried while something prevents it, by this process only, and logged once.
 
-And the pause after one that failed: the next one begins with the same records.
+Also the pause after an exporter's failure, as the next one begins with the same records.
 """
 
 import logging
@@ -28,20 +28,20 @@ _REST_SECONDS = 10.0
 
 
 def serves(service: dict[str, Any]) -> bool:
-    """Return whether the server lives: it may be a while without workers that have served a request."""
+    """Return whether the server is alive: for a while it may have no worker that has served a request."""
     return bool(service.get("has_server")) and is_running(service["run"])
 
 
 def begin_at_last(path: Path, begin: Callable[[], T], stop: Callable[[], bool]) -> T | None:
-    """Return what `begin` returns for the run at `path`, after growing pauses where it raises, which is logged once.
+    """Return the result of `begin` for the run at `path`; retry with growing pauses if it raises, logged once.
 
-    None where that goes on until the run is over, belongs to a successor, or `stop` returns True.
+    Returns None if it still fails when the run is over, belongs to a successor, or `stop` returns True.
     """
     pause, logged, goes_on = _FIRST_PAUSE, "", True
     while True:
         try:
             begun = begin()
-        except Exception as error:  # noqa: BLE001  (the service goes on, and what is in the way may pass)
+        except Exception as error:  # noqa: BLE001  (the service goes on, and the obstacle may be temporary)
             problem = str(error) or type(error).__name__
             if problem != logged and path.exists():
                 is_outside = isinstance(error, ConfigError | OSError)  # an outage; anything else is an error of ours
@@ -55,26 +55,26 @@ def begin_at_last(path: Path, begin: Callable[[], T], stop: Callable[[], bool]) 
         if not goes_on:
             logger.error("what was recorded stays in %s for the next start", path)
             return None
-        goes_on = _wait(path, f"{_NOT_STARTED}: {problem}", pause, stop)  # what the last moment brings is tried, too
+        goes_on = _wait(path, f"{_NOT_STARTED}: {problem}", pause, stop)  # one last attempt follows
         if not path.exists():
             return None
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 def rest(path: Path, stop: Callable[[], bool]) -> bool:
-    """Keep the place of an exporter that failed for a while; return at once, and False, when the run needs none.
+    """Hold the place of a failed exporter for a while; return False at once when the run needs no exporter.
 
-    What made it fail may do so again, and each start costs what hundreds of requests do.
+    The next one may fail for the same reason, and each start costs as much as hundreds of requests.
     """
     return _wait(path, FAILED, _REST_SECONDS, stop)
 
 
 def _wait(path: Path, problem: str, seconds: float, stop: Callable[[], bool]) -> bool:
-    """Answer `problem` for an exporter that is not at work; return at once, and False, when the run needs none."""
+    """Answer questions with `problem` while no exporter works; return False at once when the run needs none."""
     service = _service(path)
     status = {"error": problem}
     answering: Answering | None = None
-    with suppress(OSError):  # the socket may be what is in its way
+    with suppress(OSError):  # the socket may be the problem
         answering = Answering(path, lambda _: None, lambda: status, lambda: None)
     try:
         deadline = monotonic() + seconds

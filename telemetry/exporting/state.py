@@ -1,7 +1,7 @@
-"""What an exporter leaves to the next one: the snapshot, beside the rings and with the spool on a disk.
+"""The state that an exporter leaves to the next one: a snapshot next to the rings, and one with a spool on disk.
 
-The disk's outlives the host's memory, and that in memory the disk: one that was unavailable for a while brings an old
-state back, so the newest counts, whichever exporter wrote it.
+Each may survive the loss of the other: memory at a restart of the host, the disk while it is unavailable. A disk that
+returns may contain an old state, so the newest is used, regardless of which exporter wrote it.
 """
 
 import logging
@@ -24,7 +24,7 @@ _NAME = "snapshot"
 
 
 class State:
-    """The snapshot, the same in each of `folders` that takes it: a disk's, if there is one, and the rings'."""
+    """The snapshot, with a copy in each writable one of `folders`: the disk's, if any, and the rings'."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
         self._paths = [folder / _NAME for folder in folders]
@@ -33,26 +33,26 @@ class State:
         found = [state for path in self._paths if (state := _read(path)) is not None]
         self._saved: Mapping[str, Any] = max(found, key=_age, default={})
         self.generation = max([int(self._started * 1e6), *(1 + _age(state)[0] for state in found)])
-        """A number that grows from exporter to exporter, though one may not see what the one before has left."""
+        """A number that grows from exporter to exporter, even if one cannot read its predecessor's state."""
         self.starts = self._saved.get("starts", 0) + 1
-        """How many exporters this run has had, this one included."""
+        """The number of exporters of this run, including this one."""
         self._commit = self._saved.get("commit", 0)
 
     def of(self, part: str) -> Any:
-        """Return what the last exporter left of a part, None for nothing."""
+        """Return a part of the last exporter's state, or None."""
         return self._saved.get(part)
 
     def save(self, rings: "Rings", outlets: "Outlets") -> None:
-        """Write the snapshot. Where there is no space at all, a kill of the exporter costs counts: logged once."""
+        """Write the snapshot. A failure is logged once: if the exporter is then killed, counts are lost."""
         self._commit += 1
         state = {"generation": self.generation, "commit": self._commit, "starts": self.starts}
         data = snapshot.encode({**state, "rings": rings.state(), **outlets.state()})
         problem: OSError | None = None
-        for path in reversed(self._paths):  # memory first: it is there whenever the next exporter has these rings
+        for path in reversed(self._paths):  # memory first: available whenever the next exporter has these rings
             try:
                 snapshot.write(path, data)
             except OSError as error:
-                # An old one would make the next exporter drop batches that came after it.
+                # An old one would make the next exporter drop batches newer than it.
                 with suppress(OSError):
                     path.unlink()
                 if not self._failed and problem is None:
@@ -61,7 +61,7 @@ class State:
         self._failed = problem is not None
 
     def status(self) -> dict[str, Any]:
-        """Return the part of the status that is about the exporter itself."""
+        """Return the exporter's own part of the status."""
         return {"pid": os.getpid(), "started": self._started, "starts": self.starts}
 
 

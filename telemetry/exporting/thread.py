@@ -1,6 +1,6 @@
-"""The exporter as a thread of a serving process: where no second process can be started, or TELEMETRY_EXPORTER=thread.
+"""The exporter as a thread of a serving process: if no second process can be started, or TELEMETRY_EXPORTER=thread.
 
-The same loop, files and promises; its work competes with the requests of the process that happens to hold the lock.
+It has the same loop, files and guarantees, but competes with the requests of the process that holds the lock.
 """
 
 import os
@@ -21,7 +21,7 @@ class _Running:
 
 
 def start(path: Path, *, succeed: bool = False) -> None:
-    """Begin to export for the run at `path`, unless another process does; with `succeed` when that has ended."""
+    """Begin to export for the run at `path`, unless another process does; with `succeed`, once that one has ended."""
     with _lock:
         if _Running.thread is not None and _Running.thread.is_alive():
             return
@@ -41,7 +41,7 @@ def _run(path: Path, held: int | None) -> None:
     ended = Event()
 
     def stop() -> bool:
-        if not main_thread().is_alive():  # the interpreter ends, and waits for this thread
+        if not main_thread().is_alive():  # the interpreter is shutting down, and waits for this thread
             ended.set()
         return ended.is_set()
 
@@ -49,7 +49,7 @@ def _run(path: Path, held: int | None) -> None:
 
 
 def _forget() -> None:
-    global _lock  # noqa: PLW0603  (a forked child must not inherit a lock that a lost thread holds)
+    global _lock  # noqa: PLW0603  (a forked child must not inherit a lock held by a thread that it lacks)
     _lock = Lock()
     _Running.thread = None
 

@@ -1,10 +1,10 @@
-"""The ways that a signal can take out of the exporter, which the modes choose from."""
+"""The ways in which a signal can leave the exporter; each mode chooses among them."""
 
 from typing import NamedTuple
 
 from telemetry.config import BatchConfig, SignalConfig
 
-# Of a signal that has no batch of its own: data points, each push of which is a batch.
+# For data points, which have no batch settings: each push is a batch.
 _NO_DELAY = BatchConfig(schedule_delay=0.0, max_queue_size=0, max_export_batch_size=1, export_timeout=30.0)
 
 
@@ -16,11 +16,11 @@ class Push(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """The exporter answers when it is asked."""
+    """The exporter answers scrapes."""
 
 
 class Ways(NamedTuple):
-    """What becomes of each signal; None: nothing."""
+    """The way of each signal; None: not exported."""
 
     traces: Push | None
     metrics: Push | Answer | None
@@ -28,15 +28,15 @@ class Ways(NamedTuple):
 
 
 def push(config: SignalConfig, batch: BatchConfig = _NO_DELAY) -> Push | None:
-    """Push a signal as its configuration says; None where it is not exported."""
+    """Push a signal as configured; None if it is not exported."""
     return Push(config, batch) if config.exporter in {"otlp", "console"} else None
 
 
 def push_logs(config: SignalConfig, batch: BatchConfig) -> Push | None:
-    """Push log records; with the exporter `console` the processes print them, as they write them."""
+    """Push log records; with the exporter `console`, the processes print them directly."""
     return Push(config, batch) if config.exporter == "otlp" else None
 
 
 def answer() -> Answer:
-    """Answer with a signal."""
+    """Answer scrapes with a signal."""
     return Answer()

@@ -1,4 +1,4 @@
-"""What a serving process and the exporter share: rings of records in shared memory, the spool, and the snapshot.
+"""State shared by serving processes and the exporter: rings of records in shared memory, the spool, and the snapshot.
 
-It knows neither of them, nor OpenTelemetry, nor Django.
+Depends on neither of them, nor on OpenTelemetry or Django.
 """

@@ -1,6 +1,6 @@
-"""Questions to the exporter, on the socket in the run's directory: one JSON line each way, and a body behind it.
+"""Requests to the exporter over the socket in the run's directory: one JSON line each way; the answer has a body.
 
-A question is `{"ask": "metrics" | "status", ...}`; the answer `{"ok": true, "type": ..., "size": ...}` and its bytes.
+A question is `{"ask": "metrics" | "status", ...}`; the answer is `{"ok": true, "type": ..., "size": ...}` and its body.
 """
 
 import json
@@ -17,10 +17,10 @@ from telemetry.journal.locks import try_own
 
 _RETRY_SECONDS = 0.02
 _LOOK_SECONDS = 0.5
-# An exporter that is to end may deliver before, and take TELEMETRY_FLUSH_TIMEOUT for it.
+# An exporter that is about to end may first deliver, for up to TELEMETRY_FLUSH_TIMEOUT.
 _SUCCEED_SECONDS = 30.0
 _LONGEST_LINE = 64 << 10
-# Of Linux' sockaddr_un, whose last byte is 0 (unix(7)).
+# Bytes in Linux's sockaddr_un.sun_path without the terminating null byte (unix(7)).
 _LONGEST_ADDRESS = 107
 
 
@@ -30,9 +30,9 @@ class NoAnswerError(Exception):
 
 @contextmanager
 def address_of(path: Path) -> Iterator[str]:
-    """Give the address of the socket of the run at `path`, by a short way where its name is too long for one.
+    """Yield the address of the socket of the run at `path`, through /proc/self/fd if its path is too long.
 
-    Raises OSError without the directory.
+    Raises OSError if the directory does not exist.
     """
     address = socket_of(path)
     if len(os.fsencode(address)) <= _LONGEST_ADDRESS:
@@ -46,9 +46,9 @@ def address_of(path: Path) -> Iterator[str]:
 
 
 def ask(path: Path, question: dict[str, Any], timeout: float) -> tuple[dict[str, Any], bytes]:
-    """Return the header and the body of the answer of the exporter of the run at `path`.
+    """Ask the exporter of the run at `path`; return the header and the body of its answer.
 
-    Waits for an exporter that is just starting. Raises NoAnswerError after `timeout` seconds.
+    Waits for an exporter that is still starting. Raises NoAnswerError after `timeout` seconds.
     """
     deadline = monotonic() + timeout
     problem: Exception | None = None
@@ -67,7 +67,7 @@ def ask(path: Path, question: dict[str, Any], timeout: float) -> tuple[dict[str,
 
 
 def ask_to_look(path: Path) -> bool:
-    """Have the exporter of the run at `path` look at once whether it is still needed; return whether it answered."""
+    """Make the exporter of the run at `path` check now whether it is still needed; return whether it answered."""
     try:
         ask(path, {"ask": "look"}, _LOOK_SECONDS)
     except NoAnswerError:
@@ -76,9 +76,9 @@ def ask_to_look(path: Path) -> bool:
 
 
 def succeeded(path: Path, goes_on: Callable[[], bool] = lambda: True) -> int | None:
-    """Return the descriptor of the exporter's lock once its holder has ended; None where that stays at work.
+    """Return the descriptor of the exporter's lock once its holder has ended; None if it keeps running.
 
-    The holder is asked to look at once whether it is still the right one. Raises FileNotFoundError without the run.
+    Asks the holder to check now whether it is still needed. Raises FileNotFoundError if the run does not exist.
     """
     deadline, has_looked = monotonic() + _SUCCEED_SECONDS, False
     while goes_on() and monotonic() < deadline:
@@ -103,7 +103,7 @@ def _read(connection: socket.socket) -> tuple[dict[str, Any], bytes]:
 
 
 def read_question(connection: socket.socket, timeout: float) -> dict[str, Any]:
-    """Return the question that came on an accepted connection. Raises OSError, ValueError."""
+    """Return the question received on an accepted connection. Raises OSError, ValueError."""
     connection.settimeout(timeout)
     data = b""
     while not data.endswith(b"\n"):
@@ -116,6 +116,6 @@ def read_question(connection: socket.socket, timeout: float) -> dict[str, Any]:
 
 
 def answer(connection: socket.socket, body: bytes, **header: Any) -> None:
-    """Answer on an accepted connection; one that has gone meanwhile is its own affair."""
+    """Answer on an accepted connection; ignore a client that has disconnected."""
     with suppress(OSError):
         connection.sendall(json.dumps({**header, "size": len(body)}).encode() + b"\n" + body)

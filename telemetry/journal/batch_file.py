@@ -1,4 +1,4 @@
-"""One batch as a file: `<signal>-<number>-<items>-<checksum>`, which holds the bytes to send, and appears whole."""
+"""One batch as a file, `<signal>-<number>-<items>-<checksum>`: the bytes to send, created atomically."""
 
 import errno
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 from time import time
 from zlib import crc32
 
-# Every file costs whole pages, in memory as on a disk.
+# A file occupies whole pages, in memory and on disk.
 _PAGE = 4096
 _UNFINISHED = ".new"
 _NAME = re.compile(r"(?P<number>[0-9]{12,})-(?P<items>[0-9]+)-(?P<checksum>[0-9a-f]{8})")
@@ -31,20 +31,20 @@ class Batch:
 
     @property
     def path(self) -> Path:
-        """Where the file is; many thousands may wait, so it is made when it is asked for."""
+        """The path of the file, built on demand: many thousands of batches may wait."""
         return self.folder / f"{self.signal}-{self.number:012}-{self.items}-{self.checksum:08x}"
 
     @property
     def space(self) -> int:
-        """The bytes that the file takes of its file system."""
+        """The bytes that the file occupies on its file system."""
         return max(1, -(-self.size // _PAGE)) * _PAGE
 
     def read(self) -> bytes:
-        """Return the bytes to send. Raises OSError where they are gone or not what was written."""
+        """Return the bytes to send. Raises OSError if the file is missing or damaged."""
         descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             data = os.read(descriptor, self.size + 1)
-            while len(data) < self.size and (more := os.read(descriptor, self.size)):  # as some network file systems do
+            while len(data) < self.size and (more := os.read(descriptor, self.size)):  # a short read (network)
                 data += more
         finally:
             os.close(descriptor)
@@ -53,7 +53,7 @@ class Batch:
         return data
 
     def delete(self) -> bool:
-        """Delete the file, if it is there; return whether it is gone, which is not so if its disk alone is."""
+        """Delete the file if it exists; return whether it is gone: False while its disk is unavailable."""
         try:
             self.path.unlink()
         except FileNotFoundError:
@@ -64,7 +64,7 @@ class Batch:
 
 
 def write(folder: Path, signal: str, number: int, data: bytes, items: int) -> Batch:
-    """Write a batch, readable by this user alone. Raises OSError, and then leaves nothing behind."""
+    """Write a batch that only this user can read. Raises OSError, leaving no file behind."""
     batch = Batch(folder, signal, number, items, len(data), crc32(data), time())
     path = batch.path
     new = path.with_name(path.name + _UNFINISHED)
@@ -94,7 +94,7 @@ def _open(path: Path) -> int:
 
 
 def is_there(folder: Path) -> bool:
-    """Return whether `folder` can be read, so that a file that cannot be is lost. Its disk may also be unavailable."""
+    """Return whether `folder` can be read: if so, an unreadable file in it is lost; if not, its disk may come back."""
     try:
         with os.scandir(folder):
             return True
@@ -103,11 +103,11 @@ def is_there(folder: Path) -> bool:
 
 
 def batches(folder: Path, signal: str) -> Iterator[Batch]:
-    """Yield the batches of a signal in `folder`, and delete what a killed process left unfinished.
+    """Yield the batches of a signal in `folder`, and delete unfinished files of a killed process.
 
-    Raises OSError where the folder cannot be read.
+    Raises OSError if the folder cannot be read.
     """
-    for name in sorted(os.listdir(folder)):  # noqa: PTH208  (a glob of a folder that cannot be read is empty)
+    for name in sorted(os.listdir(folder)):  # noqa: PTH208  (a glob of an unreadable folder is empty)
         if not name.startswith(f"{signal}-"):
             continue
         path = folder / name
@@ -122,7 +122,7 @@ def batches(folder: Path, signal: str) -> Iterator[Batch]:
 
 
 def sync(paths: Iterable[Path]) -> None:
-    """Write files or folders through to their disk; those that are gone are passed over."""
+    """Sync files or folders to disk; skip missing ones."""
     for path in paths:
         with suppress(OSError):
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -1,8 +1,8 @@
-"""Where a service's processes meet: one directory for each run, a lock for each slot, and one for the exporter.
+"""The directories that a service's processes share: one for each run, with a lock for each slot and the exporter.
 
-`<base>/telemetry-<user>-<service>/run-<n>/`: the base is shared memory, else the temporary directory; `<service>` is
-made of its name and place. A run is what one server's processes have in common. Two runs of a service at once (a
-deploy by USR2, `--reuse-port`) have directories of their own; a restarted service continues the one that is free.
+`<base>/telemetry-<user>-<service>/run-<n>/`: the base is shared memory, else the temporary directory; `<service>` is a
+hash of its name and place. A run comprises the processes of one server. Two simultaneous runs of a service (a deploy
+by USR2, `--reuse-port`) have separate directories; a restarted service continues the one that is free.
 """
 
 import errno
@@ -22,7 +22,7 @@ from telemetry.journal.locks import exclusive, is_held, open_lock, try_lock, unl
 from telemetry.journal.ring import has_unread
 
 PREFIX = "telemetry-"
-_MEMORY = Path("/dev/shm")  # noqa: S108  (what is made in it belongs to the user alone)
+_MEMORY = Path("/dev/shm")  # noqa: S108  (only the user can access what is created there)
 _LEAST_FREE_BYTES = 8 << 20
 _MOST_RUNS = 100
 _ATTEMPTS = 100
@@ -33,12 +33,12 @@ _SOCKET, _SERVICE = "socket", "service"
 
 
 def bases(service: str, place: str, run: str, user: int | None = None) -> list[Path]:
-    """Return where the run may be joined: where it is, else where it may begin, the best first.
+    """Return the bases where the run may be joined: its present one, else candidates for a new run, best first.
 
-    All processes of a run meet in one place, even if its file system has filled up since: one exporter covers them.
+    All processes of a run share one base, even if its file system has filled up since: one exporter serves them.
     """
     temporary = Path(tempfile.gettempdir())
-    free = _free_bytes(_MEMORY)  # before looking for the run, whose own rings may be what takes the room
+    free = _free_bytes(_MEMORY)  # before looking for the run, whose own rings may be what fills it
     for base in (_MEMORY, temporary):
         if any(_holder(path / _LOCK) == run for path in service_directory(base, service, place, user).glob("run-*")):
             return [base]
@@ -46,7 +46,7 @@ def bases(service: str, place: str, run: str, user: int | None = None) -> list[P
 
 
 def _free_bytes(folder: Path) -> int:
-    """Return the space that this user can take there, 0 where it cannot write."""
+    """Return the free space in `folder`; 0 if this user cannot write there."""
     try:
         free = os.statvfs(folder)
     except OSError:
@@ -55,7 +55,7 @@ def _free_bytes(folder: Path) -> int:
 
 
 def _holder(path: Path) -> str | None:
-    """Return the run that took the directory of this lock last."""
+    """Return the run that last took the directory of this lock."""
     try:
         return path.read_text()
     except (OSError, UnicodeDecodeError):
@@ -63,7 +63,7 @@ def _holder(path: Path) -> str | None:
 
 
 def service_directory(base: Path, service: str, place: str, user: int | None = None) -> Path:
-    """Return the directory of all runs of a service, which need not exist; `place` is where it listens."""
+    """Return the directory of all runs of a service, which may not exist; `place` is where it listens."""
     key = hashlib.sha256(f"{service}\0{place}".encode()).hexdigest()[:12]
     return base / f"{PREFIX}{os.geteuid() if user is None else user}-{key}"
 
@@ -72,12 +72,12 @@ def run_directories(user: int | None = None) -> Iterator[Path]:
     """Return the runs' directories of all services of a user on this host."""
     for base in (_MEMORY, Path(tempfile.gettempdir())):
         for parent in sorted(base.glob(f"{PREFIX}{os.geteuid() if user is None else user}-*")):
-            with suppress(FileNotFoundError):  # an exporter that ends removes it
+            with suppress(FileNotFoundError):  # an ending exporter removes it
                 yield from sorted(path for path in parent.iterdir() if path.name.startswith("run-"))
 
 
 def make_private(path: Path, owner: tuple[int, int] | None = None) -> None:
-    """Make a directory that only its owner can enter, or check the one that is there. Raises OSError."""
+    """Create a directory that only its owner can enter, or check an existing one. Raises OSError."""
     with suppress(FileExistsError):
         path.mkdir(0o700)
         if owner:
@@ -111,13 +111,13 @@ class RunDirectory:
     ) -> Self:
         """Join the run named `run`, or begin it in a directory that no other run holds.
 
-        It continues one in which a former run has left something, in memory or in `disk`, where spools outlive runs.
-        `owner` (user and group) is who the processes run as, where the caller is root and they are not.
-        Raises OSError where the directory cannot be made, or belongs to another user.
+        Prefers a directory where a former run left data, in memory or in `disk`, where spools outlive runs.
+        `owner` is the user and group of the processes, if the caller is root and they are not.
+        Raises OSError if the directory cannot be created or belongs to another user.
         """
         parent = service_directory(base, service, place, owner[0] if owner else None)
         for _ in range(_ATTEMPTS):
-            with suppress(FileNotFoundError):  # an exporter that ends has just removed the directory
+            with suppress(FileNotFoundError):  # an ending exporter has just removed the directory
                 return cls._join(parent, run, owner, disk)
         return cls._join(parent, run, owner, disk)
 
@@ -155,20 +155,20 @@ class RunDirectory:
         return descriptor
 
     def leave(self) -> None:
-        """Hold the directory no more."""
+        """Release the directory."""
         if self._hold >= 0:
             os.close(self._hold)
             self._hold = -1
 
     @property
     def is_gone(self) -> bool:
-        """Whether it was removed from outside, as systemd-logind does with a user's shared memory, or a part of it."""
+        """Whether all or part of it was removed from outside, as systemd-logind does with a user's shared memory."""
         if self._hold < 0 or os.fstat(self._hold).st_nlink == 0:
             return True
         return self._is_described and not (self.path / _SERVICE).exists()
 
     def take_slot(self) -> tuple[int, int]:
-        """Return the lowest free slot and the descriptor that holds it, whose file may be empty. Raises OSError."""
+        """Return the lowest free slot and the descriptor that locks its file, which may be empty. Raises OSError."""
         for slot in range(_MOST_SLOTS):
             descriptor = try_lock(ring_path(self.path, slot), fcntl.LOCK_EX)
             if descriptor is not None:
@@ -176,7 +176,7 @@ class RunDirectory:
         raise OSError(errno.EUSERS, f"{_MOST_SLOTS} processes record into {self.path}")
 
     def describe(self, service: dict[str, Any]) -> bool:
-        """Write what the exporter must know of the service; return whether it was known otherwise until now."""
+        """Write the service's description for the exporter; return whether it replaced a different one."""
         self._is_described = True
         path, text = self.path / _SERVICE, json.dumps(service, sort_keys=True)
         with suppress(OSError, UnicodeDecodeError):
@@ -192,9 +192,9 @@ class RunDirectory:
 
 
 def _preferred(parent: Path, run: str, disk: str | None) -> Iterator[int]:
-    """Return the numbers of the runs' directories in the order in which to try them; some come twice.
+    """Yield the numbers of the runs' directories in the order in which to try them; some twice.
 
-    The run's own comes first, then those with rings or batches: nobody else would deliver these.
+    The run's own comes first, then those with rings or batches, which no other process would deliver.
     """
     own, left = [], []
     parents = [parent, *([Path(disk) / parent.name] if disk else [])]
@@ -226,33 +226,33 @@ def ring_path(path: Path, slot: int) -> Path:
 
 
 def rings(path: Path) -> dict[int, Path]:
-    """Return the rings' files by slot. Raises FileNotFoundError without the directory."""
+    """Return the rings' files by slot. Raises FileNotFoundError if the directory does not exist."""
     found = {int(file.stem.partition("-")[2]): file for file in path.iterdir() if file.suffix == ".ring"}
     return dict(sorted(found.items()))
 
 
 def lock_of_server(path: Path) -> Path:
-    """Return the file that a server holds whose hooks wait for the last delivery."""
+    """Return the lock file of a server whose hooks wait for the last delivery."""
     return path / _SERVER
 
 
 def had_server(path: Path) -> bool:
-    """Return whether a server has held the run: then it is over without it, and a moment without workers is not."""
+    """Return whether a server has held the run: then the run ends with the server, not while it has no workers."""
     return lock_of_server(path).exists()
 
 
 def is_alive(path: Path) -> bool:
-    """Return whether a process of the run may still record. Raises FileNotFoundError without the directory."""
+    """Return whether a process of the run may still record. Raises FileNotFoundError if the directory is missing."""
     return is_held(lock_of_server(path)) or any(map(is_held, rings(path).values()))
 
 
 def lock_of_exporter(path: Path) -> Path:
-    """Return the file that the exporter holds."""
+    """Return the exporter's lock file."""
     return path / _EXPORTER
 
 
 def socket_of(path: Path) -> Path:
-    """Return where the exporter answers."""
+    """Return the path of the exporter's socket."""
     return path / _SOCKET
 
 
@@ -268,7 +268,7 @@ def remove_forgotten(now: float) -> list[Path]:
 
 
 def has_records(path: Path) -> bool:
-    """Return whether the rings in the directory at `path` hold records that no exporter has dealt with."""
+    """Return whether the rings in the directory at `path` hold records that no exporter has processed."""
     try:
         return any(map(has_unread, rings(path).values()))
     except FileNotFoundError:
@@ -278,7 +278,7 @@ def has_records(path: Path) -> bool:
 def remove(path: Path, *, unread: bool = False) -> bool:
     """Remove the directory of a run that is not held, and its parent with the last one; return whether it is gone.
 
-    It stays where a process has recorded something and ended since the exporter looked, unless `unread` says otherwise.
+    Keeps one with unread records, which a process may have written since the exporter looked, unless `unread` is true.
     """
     parent = path.parent
     try:

@@ -1,4 +1,4 @@
-"""What the child of a fork must not keep: its parent's locks and connections, which would last as long as the child."""
+"""Closes the parent's locks and connections in forked children, which would otherwise keep them open."""
 
 import os
 import socket
@@ -7,14 +7,14 @@ from threading import RLock
 from weakref import WeakSet
 
 no_fork = RLock()
-"""Held from the opening of what locks until `close_in_children` knows it: another thread's fork waits so long."""
+"""Held from opening a lock file until `close_in_children` has registered it: forks in other threads wait meanwhile."""
 
 _descriptors: set[int] = set()
 _sockets: WeakSet[socket.socket] = WeakSet()
 
 
 def close_in_children(*opened: int | socket.socket) -> None:
-    """Have forked children close descriptors, until `forget`, and sockets, while these are open."""
+    """Close these in forked children: descriptors until `forget`, sockets while they are open."""
     for each in opened:
         if isinstance(each, int):
             _descriptors.add(each)
@@ -23,7 +23,7 @@ def close_in_children(*opened: int | socket.socket) -> None:
 
 
 def forget(descriptor: int) -> None:
-    """Leave a descriptor alone that is about to be closed here: its number may be another file's soon."""
+    """Stop tracking a descriptor that is about to be closed here: its number may soon refer to another file."""
     _descriptors.discard(descriptor)
 
 

@@ -1,4 +1,4 @@
-"""Locks between processes: `flock`s of files, which the kernel frees with the last process that holds them."""
+"""Locks between processes: `flock`s of files, which the kernel releases with the last process that holds them."""
 
 import errno
 import fcntl
@@ -11,7 +11,7 @@ from telemetry.journal.forks import close_in_children, no_fork
 
 
 def open_lock(path: Path, owner: tuple[int, int] | None = None) -> int:
-    """Return a descriptor of the file to lock; one that is made belongs to `owner` (user and group). Raises OSError."""
+    """Return a descriptor of the file to lock; a new file gets `owner` (user and group). Raises OSError."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         if owner:
@@ -23,7 +23,7 @@ def open_lock(path: Path, owner: tuple[int, int] | None = None) -> int:
 
 
 def try_lock(path: Path, mode: int) -> int | None:
-    """Return a descriptor that holds `path` by `flock`, None where another process holds it. Raises OSError."""
+    """Return a descriptor that locks `path` by `flock`; None if another process holds it. Raises OSError."""
     descriptor = open_lock(path)
     try:
         fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
@@ -39,7 +39,7 @@ def try_lock(path: Path, mode: int) -> int | None:
 
 
 def try_own(path: Path) -> int | None:
-    """Return what `try_lock` does, alone, for this process and not for those that it forks. Raises OSError."""
+    """Lock `path` exclusively, as `try_lock` does, but not for forked children. Raises OSError."""
     with no_fork:
         descriptor = try_lock(path, fcntl.LOCK_EX)
         if descriptor is not None:
@@ -48,14 +48,14 @@ def try_own(path: Path) -> int | None:
 
 
 def unlock(descriptor: int) -> None:
-    """Free what a descriptor locks and close it: closed alone, it stays locked by a forked child that has it, too."""
+    """Unlock a descriptor and close it: closing alone leaves it locked while a forked child also has it open."""
     with suppress(OSError):
         fcntl.flock(descriptor, fcntl.LOCK_UN)
     os.close(descriptor)
 
 
 def is_held(path: Path) -> bool:
-    """Return whether a process holds `path` alone, without standing in the way of one that wants to."""
+    """Return whether a process holds `path` exclusively."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
@@ -71,12 +71,12 @@ def is_held(path: Path) -> bool:
 
 @contextmanager
 def exclusive(path: Path, owner: tuple[int, int] | None) -> Iterator[None]:
-    """Wait for `path`, of `owner` as in `open_lock`, and hold it alone for a while. Raises OSError."""
+    """Hold an exclusive lock of `path` within the context; `owner` as in `open_lock`. Raises OSError."""
     while True:
         descriptor = open_lock(path, owner)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if os.fstat(descriptor).st_nlink:  # else who held it before has removed it
+            if os.fstat(descriptor).st_nlink:  # else its last holder removed it
                 yield
                 return
         finally:

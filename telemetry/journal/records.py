@@ -1,30 +1,30 @@
-"""The forms of the records in a journal: plain tuples of what `marshal` can write.
+"""The forms of the records in a journal: plain tuples that `marshal` can write.
 
-Each begins with its kind. Times are nanoseconds since 1970, durations nanoseconds, ids bytes. A record grows at its end
-only together with `ring.FORMAT`.
+Each begins with its kind. Times are nanoseconds since 1970, durations nanoseconds, ids bytes. Appending a field to a
+record needs a new `ring.FORMAT`.
 
-Of a request: its trace, what was asked and answered, and what happened within it.
+A request: its trace, the request and its response, and the queries and log records within it
 (REQUEST, context, start, duration, method, route, status, error, environ, touched, queries, logs)
   context   (trace id, span id, parent id or None, flags, parent is remote)
-  environ   what the server knows of the request, "" where it does not; None unless the span is sampled:
-            (common, client's port, path), where common is the text of host and port of a Host header that is ours,
-            method as it came, client's name and address, user agent, server's port, protocol, scheme, with SEPARATORs
-  touched   what user code did to the span; None where it did nothing:
+  environ   the server's data on the request, "" where unknown; None unless the span is sampled:
+            (common, client's port, path), where common joins by SEPARATOR: host and port of an allowed Host header,
+            method as received, client's name and address, user agent, server's port, protocol, scheme
+  touched   changes to the span by user code, or None:
             (name, status, attributes, events, links, dropped)
   queries   query...; logs log...
 
-A query: within a request, or on its own behind (QUERY,)
+A query: within a request, or on its own after (QUERY,)
 (database, text, start, duration, rows, error, context, attributes)
   database  (system, namespace, host, port)
-  rows      -1 where there are none
+  rows      -1 if unknown
   error     (type, message, stack trace) or None
   context   None: a child of the request's span; else as above
   attributes  what user code added to its span, or None
 
-A log record: within a request, or on its own behind (LOG,)
+A log record: within a request, or on its own after (LOG,)
 (logger, time, level number, level name, body, template, attributes, context)
-  template  the message without its arguments, None where it has none
-  context   None: the request's span; else (trace id, span id, flags); () where there is no span
+  template  the message without its arguments, None if it has none
+  context   None: the request's span; else (trace id, span id, flags); () without a span
 
 A span of user code or of another instrumentation
 (SPAN, scope, context, name, kind, start, end, attributes, status, events, links, dropped)
@@ -35,7 +35,7 @@ A span of user code or of another instrumentation
 
 (MEASUREMENT, instrument, value, attributes, time, trace id or None, span id or None, sampled, process)
 (OBSERVATIONS, time, ((instrument, ((value, attributes)...))...), process)
-  process     its id: a ring's next writer may begin before all of this one is read
+  process     its id: the ring's next writer may begin before all records of this one are read
   instrument  (kind, name, unit, description, scope name, scope version, schema URL, bucket boundaries or None)
 """
 
@@ -48,18 +48,18 @@ REQUEST, QUERY, LOG, SPAN, MEASUREMENT, OBSERVATIONS = range(6)
 Instrument = tuple[str, str, str, str, str, str, str, tuple[float, ...] | None]
 
 SEPARATOR = "\0"
-"""Between the texts of what a server knows of a request: one text is written and read faster than nine."""
+"""Joins the server's data on a request: one text is written and read faster than nine."""
 
 OTHER_METHOD = "_OTHER"
-"""OpenTelemetry's word for a method that HTTP does not know: clients could invent any number of them."""
+"""OpenTelemetry's value for unknown HTTP methods, of which clients could invent any number."""
 METHODS = {method: level for level, method in enumerate([*sorted({*map(str, HTTPMethod), "QUERY"}), OTHER_METHOD])}
-"""For each method the place of its count of active requests in a ring's header."""
+"""By method, the index of its count of active requests in a ring's header."""
 
 _NUMBERS = (bool, int, float)
 
 
 def items_of(record: tuple[Any, ...]) -> tuple[int, int, int]:
-    """Return how many spans, log records and measurements a record holds."""
+    """Return the numbers of spans, log records and measurements in a record."""
     kind = record[0]
     if kind == REQUEST:
         queries, logs = len(record[10]), len(record[11])
@@ -74,7 +74,7 @@ def items_of(record: tuple[Any, ...]) -> tuple[int, int, int]:
 
 
 def plain(value: Any) -> Any:
-    """Return `value` as `marshal` can write it: subclasses as what they extend, anything unknown as its text."""
+    """Return `value` as `marshal` can write it: subclasses as their base types, unknown objects as text."""
     kind = value.__class__
     if value is None or kind in {str, bytes, bool, int, float}:
         return value

@@ -1,10 +1,10 @@
 """A ring of records in a file of shared memory: one process writes, another reads, and neither waits for the other.
 
 The file is a header of 64-bit words and the ring's bytes. A frame is the length and the checksum of a record and the
-record itself, written by `marshal`. Head and tail are counts of bytes that only grow. What lies between them outlives
-its writer, so that a killed process loses only what it had not finished.
+record itself, written by `marshal`. Head and tail are byte counts that only grow. The bytes between them outlive the
+writer, so a killed process loses only an unfinished record.
 
-`marshal` is for one version of Python and trusts its input: the header names the version, and the file is private.
+`marshal` data fits one version of Python and is trusted: the header names the version, and the file is private.
 """
 
 import mmap
@@ -26,10 +26,10 @@ FORMAT = 3
 _MAGIC = 0x6C6E726A_00000000 | FORMAT  # "jrnl"
 _PYTHON = sys.hexversion >> 16
 
-# The header's words.
+# Indexes of the header's words.
 _FORMAT, _VERSION, _CAPACITY, _MADE, _HEAD, _TAIL, _PID, _JOINED, _ERRORS = range(9)
 _LOST = 9  # by signal: spans, log records, measurements
-_LEVELS = 16  # how many requests are active, by kind
+_LEVELS = 16  # active requests by kind
 LEVELS = 16
 _HEADER = 512  # bytes
 
@@ -38,15 +38,15 @@ _write_frame = _frame.pack_into
 _read_frame = _frame.unpack_from
 _FRAME = _frame.size
 MARSHAL = 2
-"""`marshal`'s format: a tenth more bytes than the latest, in half the time, as it does not look for what repeats."""
+"""`marshal`'s version: a tenth more bytes than the latest in half the time, as it does not track repeated objects."""
 
 
 class RingFormatError(Exception):
-    """A file that another version of this format, or of Python, has written."""
+    """The file was written by another version of this format or of Python."""
 
 
 class Lost(NamedTuple):
-    """How many items of each signal did not fit into a ring since it was made."""
+    """Items of each signal that did not fit into a ring since its creation."""
 
     spans: int = 0
     logs: int = 0
@@ -54,7 +54,7 @@ class Lost(NamedTuple):
 
 
 class _Mapped:
-    """A ring's file in memory. Raises RingFormatError for one of another format, OSError for none."""
+    """A ring's memory-mapped file. Raises RingFormatError for another format, and OSError."""
 
     def __init__(self, descriptor: int) -> None:
         status = os.fstat(descriptor)
@@ -74,7 +74,7 @@ class _Mapped:
 
     @classmethod
     def at(cls, path: Path, *arguments: Any) -> Self:
-        """Return that of the file at `path`, by a descriptor of its own. Raises RingFormatError, OSError."""
+        """Map the file at `path` through a separate descriptor. Raises RingFormatError, OSError."""
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
             return cls(descriptor, *arguments)
@@ -90,10 +90,10 @@ class _Mapped:
 
 
 def create(descriptor: int, capacity: int, now: int) -> None:
-    """Make an empty ring of `capacity` bytes in an empty file; `now` is the time in nanoseconds.
+    """Create an empty ring of `capacity` bytes in an empty file; `now` is the time in nanoseconds.
 
-    The space is allocated at once: a full file system raises OSError here, where a write to a mapped page would kill
-    the process by SIGBUS.
+    Allocates the space now: a full file system raises OSError here; later, a write to a mapped page would kill the
+    process with SIGBUS.
     """
     size = _HEADER + capacity
     try:
@@ -101,7 +101,7 @@ def create(descriptor: int, capacity: int, now: int) -> None:
             os.posix_fallocate(descriptor, 0, size)
         else:  # macOS
             os.pwrite(descriptor, bytes(size), 0)
-        # The format last: a file without it is one that is being made.
+        # The header last: a file without it is unfinished.
         words = [_MAGIC, _PYTHON, capacity, now, *[0] * (_HEADER // 8 - 4)]
         os.pwrite(descriptor, b"".join(word.to_bytes(8, sys.byteorder) for word in words), 0)
     except OSError:
@@ -111,7 +111,7 @@ def create(descriptor: int, capacity: int, now: int) -> None:
 
 
 def has_unread(path: Path) -> bool:
-    """Return whether there are records in the ring at `path` that its reader has not dealt with; False for no ring."""
+    """Return whether the ring at `path` holds records that its reader has not processed; False without a ring."""
     try:
         with RingReader.at(path) as ring:
             return ring.head > ring.tail
@@ -123,10 +123,10 @@ class RingWriter(_Mapped):
     """The writing side, for all threads of one process."""
 
     def __init__(self, descriptor: int, now: int, items_of: Callable[[Any], tuple[int, int, int]]) -> None:
-        """Continue the ring behind `descriptor`, whose lock the caller holds.
+        """Continue the ring in the file of `descriptor`, whose lock the caller holds.
 
-        `now` is the time in nanoseconds; `items_of` returns how many spans, log records and measurements a record
-        holds, which are counted as lost when it does not fit.
+        `now` is the time in nanoseconds; `items_of` returns the numbers of spans, log records and measurements in a
+        record, to be counted as lost if it does not fit.
         """
         super().__init__(descriptor)
         self._items_of = items_of
@@ -143,10 +143,10 @@ class RingWriter(_Mapped):
             words[level] = 0
 
     def put(self, record: tuple[Any, ...]) -> None:
-        """Write a record; may interrupt itself, as a signal handler does that records while its thread writes."""
+        """Write a record; reentrant, for a signal handler that records while its thread writes."""
         try:
             data = dumps(record, MARSHAL)
-        except ValueError:  # a subclass, or an object, where `marshal` wants plain values
+        except ValueError:  # `marshal` takes plain values only, no subclasses and other objects
             data = dumps(plain(record), MARSHAL)
         with self._lock:
             self._waiting.append(data)
@@ -162,7 +162,7 @@ class RingWriter(_Mapped):
     def _append(self, data: bytes) -> None:
         head, size = self._head, len(data) + _FRAME
         if head + size > self._room or size > self._longest:
-            # Where the reader is matters only now.
+            # The reader's position is needed only now.
             self._room = self._words[_TAIL] + self._capacity
             if head + size > self._room or size > self._longest:
                 self._lose(data)
@@ -184,17 +184,17 @@ class RingWriter(_Mapped):
             self._words[word] += count
 
     def count_error(self) -> None:
-        """Count something that could not be recorded."""
+        """Count one failed recording."""
         with self._lock:
             self._words[_ERRORS] += 1
 
     def enter(self, level: int) -> None:
-        """Count one more that is active, of kind `level`."""
+        """Count one more active request of kind `level`."""
         with self._lock:
             self._words[_LEVELS + level] += 1
 
     def leave(self, level: int) -> None:
-        """Count one less."""
+        """Count one active request less."""
         with self._lock:
             word = _LEVELS + level
             if self._words[word]:  # a request that began before this process joined was not counted
@@ -202,7 +202,7 @@ class RingWriter(_Mapped):
 
 
 class RingReader(_Mapped):
-    """The reading side. Reading moves nothing: `release` gives the space up to a position back to the writer."""
+    """The reading side. Reading moves no position: `release` gives space back to the writer."""
 
     def __init__(self, descriptor: int) -> None:
         super().__init__(descriptor)
@@ -210,12 +210,12 @@ class RingReader(_Mapped):
 
     @property
     def made(self) -> int:
-        """When the ring was made, in nanoseconds since 1970: its identity among rings in the same place."""
+        """The creation time in nanoseconds since 1970, which identifies the ring among those at the same path."""
         return self._words[_MADE]
 
     @property
     def tail(self) -> int:
-        """The position up to which everything has been dealt with."""
+        """The position up to which everything has been processed."""
         return self._words[_TAIL]
 
     @property
@@ -240,24 +240,24 @@ class RingReader(_Mapped):
 
     @property
     def errors(self) -> int:
-        """How many things could not be recorded."""
+        """The number of failed recordings."""
         return self._words[_ERRORS]
 
     @property
     def lost(self) -> Lost:
-        """What did not fit."""
+        """The numbers of items that did not fit."""
         return Lost(*self._words[_LOST : _LOST + len(Lost._fields)])
 
     @property
     def levels(self) -> Sequence[int]:
-        """How many are active, by kind."""
+        """The numbers of active requests by kind."""
         return self._words[_LEVELS : _LEVELS + LEVELS].tolist()
 
     def read(self, position: int, *, most: int = 1 << 20, writer_is_dead: bool = False) -> tuple[list[Any], int]:
-        """Return the records from `position` on, some `most` bytes of them, and the position behind them.
+        """Return the records from `position` on, about `most` bytes, and the position after them.
 
-        A frame that does not check may still be on its way from another core: reading stops there. With
-        `writer_is_dead` it never will be whole: it is skipped, and counted in `torn`.
+        Reading stops at a frame with a wrong checksum, whose bytes may not be visible yet to this core. With
+        `writer_is_dead` it can no longer become complete: it is skipped and counted in `torn`.
         """
         records: list[Any] = []
         head = self.head
@@ -285,7 +285,7 @@ class RingReader(_Mapped):
 
     def _frame_at(self, position: int, head: int) -> bytes | None:
         ring, start = self._bytes, position % self._capacity + _FRAME
-        # Nearly all frames lie in one piece: a call for each part would cost as much as the rest.
+        # Nearly all frames are contiguous: a call for each part would cost as much as the rest.
         whole = start <= self._capacity
         length, checksum = _read_frame(ring, start - _FRAME) if whole else _read_frame(self._copy(position, _FRAME))
         if position + _FRAME + length > head:
@@ -295,7 +295,7 @@ class RingReader(_Mapped):
         return data if crc32(data) == checksum else None
 
     def _behind_torn(self, position: int, head: int) -> int:
-        """Return where the next whole frame begins if the torn one's length can be believed, else the head."""
+        """Return the start of the next complete frame if the torn one's length is plausible, else the head."""
         length, _ = _read_frame(self._copy(position, _FRAME))
         behind = position + _FRAME + length
         return behind if behind < head and self._frame_at(behind, head) is not None else head
@@ -308,7 +308,7 @@ class RingReader(_Mapped):
         return bytes(self._bytes[at:]) + bytes(self._bytes[: size - first])
 
     def release(self, position: int) -> None:
-        """Let the writer use the space before `position` again."""
+        """Give the space before `position` back to the writer."""
         self._words[_TAIL] = position
 
     def __enter__(self) -> Self:

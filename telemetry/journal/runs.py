@@ -1,8 +1,8 @@
-"""The name of a run: the server whose processes record together, and not a later one with the same process id."""
+"""The name of a run: its server's process id and start time, as a later process may have the same id."""
 
 from pathlib import Path
 
-# Of proc_pid_stat(5), counted from the field behind the program's name; a zombie and a dead process have ended.
+# Fields of proc_pid_stat(5), counted from the one after the program's name; states Z (zombie) and X (dead) have ended.
 _STATE, _STARTED, _ENDED = 0, 19, "ZX"
 
 
@@ -13,14 +13,14 @@ def run_of(server: int) -> str:
 
 
 def is_running(run: str) -> bool:
-    """Return whether the server of a run that `run_of` named lives, False where the system does not say."""
+    """Return whether the server of a run named by `run_of` is alive; False if the system does not provide this."""
     server, _, started = run.partition("-")
     status = _status_of(server)
     return bool(status) and status[_STARTED] == started and status[_STATE] not in _ENDED
 
 
 def _status_of(process: int | str) -> list[str]:
-    """Return the fields of proc_pid_stat(5) behind the program's name; none where there is no such process or file."""
+    """Return the fields of proc_pid_stat(5) after the program's name; none if the process or file does not exist."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -1,4 +1,4 @@
-"""What the exporter knew at its last commit, for the next one: written by rename, so that a whole one is there."""
+"""The exporter's state at its last commit, for its successor; replaced by rename, so that it is always complete."""
 
 import errno
 import os
@@ -17,13 +17,13 @@ _PYTHON = sys.hexversion >> 16
 
 
 def encode(state: Any) -> bytes:
-    """Return the snapshot of a state that `marshal` takes."""
+    """Return the snapshot of a state that `marshal` can write."""
     data = dumps(state, 2)
     return _HEADER.pack(_MAGIC, FORMAT, _PYTHON, len(data), crc32(data)) + data
 
 
 def write(path: Path, data: bytes) -> None:
-    """Replace the snapshot at `path` by what `encode` returned. Raises OSError where there is no space."""
+    """Replace the snapshot at `path` with `data` from `encode`. Raises OSError, as without space."""
     new = path.with_suffix(".new")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
@@ -39,7 +39,7 @@ def write(path: Path, data: bytes) -> None:
 
 
 def read(path: Path) -> Any:
-    """Return the last snapshot. Raises FileNotFoundError for none, ValueError for one that cannot be used."""
+    """Return the last snapshot's state. Raises FileNotFoundError without one, ValueError for an unusable one."""
     data = path.read_bytes()
     if len(data) < _HEADER.size:
         raise ValueError("it is not whole")

@@ -1,13 +1,13 @@
-"""Batches on their way to a backend: one file each, in shared memory or on a disk, in the order of their numbers.
+"""Batches waiting for a backend: one file each, in shared memory or on disk, in the order of their numbers.
 
-One thread appends and publishes, another takes and removes. What is appended is visible after `publish`: between the
-two the caller keeps `state` where its successor finds it, and `recover` drops what a killed process had appended from
-there on, to be made again.
+One thread appends and publishes, another takes and removes. Appended batches become visible with `publish`; before
+that, the caller saves `state` for its successor. `recover` drops the batches that a killed process appended after its
+last saved state, as its successor makes them again.
 
-On a disk the files outlive the service. A disk that is full or gone is replaced by the fallback, in memory, until it
-can be written again; what waits on it does so until it can be read again, if need be by a later process. So that each
-knows which of the files are still to be sent, whenever the disk was unavailable, no number is given twice, and the
-state has the numbers that were never committed, and those of files that could not be deleted.
+On a disk the files outlive the service. While the disk is full or unavailable, new batches go to the fallback in
+memory; those on the disk wait until it can be read again, if need be by a later process. So that each process knows
+which files are still to be sent, even after the disk was unavailable, no number is used twice, and the state contains
+the numbers that were never committed and those of files that could not be deleted.
 """
 
 import errno
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 QUEUE_FULL = "queue_full"
 
 _NEXT_TRY_SECONDS = 10.0
-# One for each former process: of what those before them left on a disk that was unavailable ever since, all is sent.
+# One for each former process. Files of still earlier ones, on a disk unavailable ever since, are all sent.
 _MOST_GAPS = 100
 
 
@@ -41,7 +41,7 @@ _number = attrgetter("number")
 
 
 class Evicted(NamedTuple):
-    """Items that were dropped unsent; `bound` is what there was too little of: "bytes", "items" or "space"."""
+    """Items that were dropped unsent; `bound` is the limit that was reached: "bytes", "items" or "space"."""
 
     items: int
     reason: str
@@ -51,7 +51,7 @@ class Evicted(NamedTuple):
 class Spool:
     """The batches of one signal.
 
-    `max_bytes` bounds the space of all files, `max_items` the items of those that wait; the oldest go first. With a
+    `max_bytes` limits the space of all files, `max_items` the waiting items; the oldest are evicted first. With a
     `fallback`, `folder` is on a disk, and the fallback takes at most `fallback_bytes`.
     """
 
@@ -67,10 +67,10 @@ class Spool:
     ) -> None:
         self.signal = signal
         self.next_number = 0
-        self._gaps: list[tuple[int, int]] = []  # numbers that were never committed: from, and up to without that
-        self._undeleted: dict[int, Batch | None] = {}  # by number; None, where the file was not seen
+        self._gaps: list[tuple[int, int]] = []  # numbers that were never committed: start and exclusive end
+        self._undeleted: dict[int, Batch | None] = {}  # by number; None if the file was not seen
         self._delete_at = 0.0
-        self._unread_until: float | None = None  # when to read the disk again, which was unavailable
+        self._unread_until: float | None = None  # when to retry reading an unavailable disk
         self.max_bytes = max_bytes
         self.max_items = max_items
         self._folder = folder
@@ -82,19 +82,19 @@ class Spool:
         self._waiting: deque[Batch] = deque()
         self._taken: list[Batch] = []
         self._unsynced: set[Batch] = set()
-        self._items = self._size = 0  # of those that wait
+        self._items = self._size = 0  # of the waiting batches
         self._woken = False
-        self._space: Counter[Path] = Counter()  # by folder, of those that wait or are being sent
+        self._space: Counter[Path] = Counter()  # by folder, of batches that wait or are being sent
         self._condition = Condition()
 
     @property
     def degraded(self) -> bool:
-        """Whether the disk could not be written, so that new batches go to memory."""
+        """Whether new batches go to memory because the disk could not be written."""
         return self._retry_at is not None
 
     @property
     def outlives(self) -> bool:
-        """Whether all that waits outlives the service."""
+        """Whether all waiting batches outlive the service."""
         return self._fallback is not None and not self.degraded and not self._space[self._fallback]
 
     @property
@@ -104,24 +104,24 @@ class Spool:
 
     @property
     def waiting_items(self) -> int:
-        """The number of published items, without those that are being sent."""
+        """The number of published items, excluding those being sent."""
         with self._condition:
             return self._items
 
     @property
     def waiting_bytes(self) -> int:
-        """The space of all published batches, those included that are being sent."""
+        """The space of all published batches, including those being sent."""
         return self._space.total()
 
     @property
     def undelivered_items(self) -> int:
-        """The number of published items, those included that are being sent."""
+        """The number of published items, including those being sent."""
         with self._condition:
             return self._items + sum(batch.items for batch in self._taken)
 
     @property
     def oldest(self) -> float | None:
-        """When the oldest batch that waits was made, in seconds since 1970."""
+        """When the oldest waiting batch was created, in seconds since 1970."""
         with self._condition:
             return self._waiting[0].created if self._waiting else None
 
@@ -130,15 +130,15 @@ class Spool:
         return self._fallback is not None and batch.folder == self._folder
 
     def state(self) -> dict[str, Any]:
-        """Return what a successor must know of the files, ready for `marshal`."""
+        """Return the state of the files for a successor, ready for `marshal`."""
         with self._condition:
             return {"next": self.next_number, "gaps": self._gaps, "undeleted": list(self._undeleted)}
 
     def recover(self, known: Mapping[str, Any] | int | None, first: int = 0) -> None:
-        """Continue with the files that are there, and number new ones from `first` on, or after all that were seen.
+        """Continue with the existing files; number new ones from `first` on, or after all that were seen.
 
-        `known` is a former process's `state` (in former versions, its `next_number`), of which no file is kept that it
-        does not cover. None, where there is none, keeps all that are whole.
+        `known` is a former process's `state` (in former versions, its `next_number`); files that it does not cover are
+        deleted. Without a state (None), all complete files are kept.
         """
         state: Mapping[str, Any] = {"next": known} if isinstance(known, int) else known or {}
         committed = state.get("next")
@@ -152,7 +152,7 @@ class Spool:
                     uncommitted = any(start <= batch.number < end for start, end in gaps)
                     (over if uncommitted or batch.number in self._undeleted else found).append(batch)
                 if self._fallback and folder == self._folder:
-                    self._undeleted.clear()  # what is not among these is deleted
+                    self._undeleted.clear()  # those not found again are deleted
         for batch in over:
             self._delete(batch)
         numbers = [*(batch.number for batch in found), *self._undeleted]
@@ -169,14 +169,14 @@ class Spool:
             self._condition.notify_all()
 
     def _delete(self, batch: Batch) -> bool:
-        """Delete a file, or remember that it is over until it can be deleted; return whether it is gone."""
+        """Delete a file, or remember it until it can be deleted; return whether it is gone."""
         gone = batch.delete()
         if not gone and self.keeps(batch):
             self._undeleted[batch.number] = batch
         return gone
 
     def _delete_again(self) -> None:
-        """Delete what could not be deleted before."""
+        """Delete files that could not be deleted before."""
         if not self._undeleted or monotonic() < self._delete_at:
             return
         self._delete_at = monotonic() + _NEXT_TRY_SECONDS
@@ -191,7 +191,7 @@ class Spool:
         self._size = sum(batch.size for batch in self._waiting)
 
     def append(self, data: bytes, items: int) -> None:
-        """Write a batch; it is visible after `publish`. `publish` reports what cannot be written, too."""
+        """Write a batch, visible after `publish`, which also returns batches that could not be written."""
         number, self.next_number = self.next_number, self.next_number + 1
         batch = self._written(number, data, items)
         if batch:
@@ -218,7 +218,7 @@ class Spool:
             try:
                 return batch_file.write(folder, self.signal, number, data, items)
             except OSError as error:
-                # A file system that others fill: what is oldest makes room, as it does at our own bounds.
+                # Others filled the file system: evict the oldest batch, as at our own limits.
                 if error.errno not in {errno.ENOSPC, errno.EDQUOT} or not self._make_room(folder):
                     return None
 
@@ -231,7 +231,7 @@ class Spool:
             return True
 
     def publish(self) -> list[Evicted]:
-        """Make visible what was appended; return what had to go for it, or could not be written."""
+        """Make appended batches visible; return those that were evicted or could not be written."""
         with self._condition:
             new, self._unpublished = self._unpublished, []
             self._waiting.extend(new)
@@ -246,7 +246,7 @@ class Spool:
             return self._enforce()
 
     def _enforce(self) -> list[Evicted]:
-        """Evict what is over the bounds; return that, and what was evicted or could not be written before."""
+        """Evict what exceeds the limits; return that, and what was evicted or could not be written before."""
         while self.max_items is not None and self._waiting and self._items > self.max_items:
             self._evict(self._waiting[0], "items")
         while self._waiting and self._space.total() > self.max_bytes:
@@ -274,9 +274,9 @@ class Spool:
             logger.info("%s: the spool in %s can be read again", self.signal, self._folder)
 
     def wait(self, items: int, size: int, timeout: float) -> bool:
-        """Wait until so many items or bytes wait, `wake` is called, or `timeout` seconds are over.
+        """Wait until `items` or `size` bytes are ready to send, `wake` is called, or `timeout` seconds are over.
 
-        Sooner, where an unavailable disk is to be read again. Return whether so many wait.
+        Ends earlier when an unavailable disk is due for a retry. Return whether so many are ready.
         """
         with self._condition:
             if self._unread_until is not None and self._held():
@@ -291,19 +291,19 @@ class Spool:
         return items_to_send >= items or self._size - sum(batch.size for batch in held) >= size
 
     def _held(self) -> list[Batch]:
-        """Return what waits on an unavailable disk."""
+        """Return the batches that wait on an unavailable disk."""
         if self._unread_until is None or monotonic() >= self._unread_until:
             return []
         return [batch for batch in self._waiting if self.keeps(batch)]
 
     def wake(self) -> None:
-        """End the present `wait`, or the next one."""
+        """End the current `wait`, or the next one."""
         with self._condition:
             self._woken = True
             self._condition.notify_all()
 
     def take(self, max_items: int, max_bytes: int) -> list[Batch]:
-        """Return the oldest batches that go together into one request, at least one if there are any.
+        """Return the oldest batches that fit together into one request, at least one if any can be sent.
 
         They are not evicted before `remove` or `put_back`.
         """
@@ -327,11 +327,11 @@ class Spool:
             return list(self._taken)
 
     def is_unavailable(self, batch: Batch) -> bool:
-        """Return whether `batch`, which cannot be read, may be again, because its disk is unavailable."""
+        """Return whether the unreadable `batch` may become readable because only its disk is unavailable."""
         return self.keeps(batch) and not batch_file.is_there(batch.folder)
 
     def set_aside(self, batches: list[Batch], problem: str) -> list[Evicted]:
-        """Let `batches`, which were taken, wait until their disk can be read; return what `put_back` does."""
+        """Put taken `batches` back until their disk can be read; return what `put_back` does."""
         with self._condition:
             if self._unread_until is None:
                 text = "%s: the spool in %s cannot be read (%s); what is on it waits until it can"
@@ -340,7 +340,7 @@ class Spool:
             return self._wait_again(batches)
 
     def put_back(self, batches: list[Batch]) -> list[Evicted]:
-        """Let `batches`, which were taken, wait again; return what had to go because others took their room."""
+        """Put taken `batches` back; return what was evicted because newer ones took their space."""
         with self._condition:
             return self._wait_again(batches)
 
@@ -352,14 +352,14 @@ class Spool:
         return self._enforce()
 
     def remove(self, batches: list[Batch]) -> None:
-        """Delete `batches`, which were taken: the backend has them, or will not have them."""
+        """Delete taken `batches`, which the backend accepted or rejected."""
         with self._condition:
             self._taken = [batch for batch in self._taken if batch not in batches]
             for batch in batches:
                 self._unlink(batch)
 
     def drop(self) -> int:
-        """Delete all that does not outlive the service; return the number of its items."""
+        """Delete all batches that do not outlive the service; return the number of their items."""
         with self._condition:
             dropped = [batch for batch in (*self._taken, *self._waiting) if not self.keeps(batch)]
             for batch in dropped:
@@ -370,7 +370,7 @@ class Spool:
             return sum(batch.items for batch in dropped)
 
     def sync(self) -> None:
-        """Write what waits on a disk through to it, so that it outlives a power cut; no effect in memory."""
+        """Sync waiting batches to disk, so that they survive a power failure; no effect in memory."""
         with self._condition:
             batches, self._unsynced = self._unsynced, set()
         if batches:

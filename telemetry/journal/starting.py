@@ -1,4 +1,4 @@
-"""The start of an exporter as a process of its own, by a process that records or by a server at its end."""
+"""Starts an exporter as a separate process, from a recording process or from a server at its end."""
 
 import os
 import signal
@@ -13,17 +13,17 @@ _PACKAGE = Path(__file__).resolve().parents[2]
 _STDOUT, _STDERR = 1, 2
 
 Output = tuple[int | None, int | None]
-"""Where standard output and standard error of an exporter go, as `subprocess` has it."""
+"""An exporter's standard output and standard error, as `subprocess` takes them."""
 
 OURS: Output = None, None
-"""Where this process's go: that of a server, whose log is the exporter's as well."""
+"""Those of this process, a server, whose log the exporter shares."""
 
 
 def output_of_command(*, prints: bool) -> Output:
-    """Return where the exporter of a command may write: not into a pipe, whose reader would wait for its end.
+    """Return the output of a command's exporter: not a pipe, whose reader would wait for the exporter's end.
 
-    With `prints` the exporter has standard output nevertheless, as that is what it was asked for. Otherwise its log
-    goes to standard error alone: standard output is the command's.
+    With `prints` it inherits standard output regardless, as requested. Otherwise it writes to standard error only:
+    standard output belongs to the command.
     """
     error = subprocess.DEVNULL if _is_pipe_or_closed(_STDERR) else _STDERR
     return None if prints else error, error
@@ -39,15 +39,15 @@ def _is_pipe_or_closed(descriptor: int) -> bool:
 def start_exporter(
     path: Path, *, succeed: bool = False, output: Output = OURS, owner: tuple[int, int] | None = None
 ) -> "subprocess.Popen[bytes]":
-    """Start an exporter for the run at `path`; what is returned ends as soon as that has detached itself.
+    """Start an exporter for the run at `path`; the returned process ends once the exporter has detached itself.
 
-    With `succeed` there is one that is about to end, for which it waits. `owner` is the user and group of the run where
-    this process is root and they are not. Raises OSError where no process can be started.
+    With `succeed`, it waits for an exporter that is about to end. `owner` is the user and group of the run, if this
+    process is root and they are not. Raises OSError if no process can be started.
     """
     paths = [str(_PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])]
     user, group = owner or (None, None)
     stdout, stderr = output
-    # What stops the service stops its children, too; the exporter ignores it as soon as it runs.
+    # Signals to the service may also reach its children; the exporter ignores them as soon as it runs.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, IGNORED)
     try:
         return subprocess.Popen(  # noqa: S603  (this Python, this package)

@@ -1,8 +1,7 @@
-"""One redactor for everything that leaves the service: spans, log records, exemplars and standard output.
+"""One redactor for all output of the service: spans, log records, exemplars and standard output.
 
-`redactor()` is the one of this process; `configure` gives it the level of TELEMETRY_PRIVACY and the patterns of
-TELEMETRY_REDACT. Nothing here needs Django or the SDK, except for `telemetry.privacy.exporters`, which is in front of
-the SDK's exporters. docs/privacy.md says what is removed where.
+`redactor()` returns the one of this process; `configure` sets the level of TELEMETRY_PRIVACY and the patterns of
+TELEMETRY_REDACT. Nothing here needs Django or the SDK. docs/privacy.md lists what is removed where.
 """
 
 from collections.abc import Sequence
@@ -34,7 +33,7 @@ class _Process:
 
 
 def redactor() -> Redactor:
-    """Return the redactor that everything in this process uses."""
+    """Return the redactor of this process."""
     return _Process.redactor
 
 

@@ -1,7 +1,7 @@
-"""How long a text may be that leaves the process, and how a cut one says so.
+"""Size limits of exported texts and attributes, and the truncation of longer ones, with a note.
 
 Lengths are in bytes of UTF-8, as the backends count them: Loki refuses a line with more than 64 KB of structured
-metadata, which is what a record's attributes become there, or with more than 128 entries
+metadata, as which it stores a record's attributes, or with more than 128 entries
 (https://grafana.com/docs/loki/latest/configure/#limits_config).
 """
 
@@ -13,18 +13,18 @@ TEXT_BYTES = 4 * 1024
 BODY_BYTES = 8 * 1024
 """A log record's body."""
 STACK_BYTES = 16 * 1024
-"""A stack trace; its end, which names the error, is kept."""
+"""A stack trace; its end, with the error, is kept."""
 TOTAL_BYTES = 32 * 1024
 """Names and values of all attributes of one span, event, link or log record."""
 ATTRIBUTE_COUNT = 64
 """Attributes of one span, event, link or log record, and values of one list."""
 
 STACK_CHARACTERS = 128 * 1024
-"""The longest stack trace that is looked at as a whole."""
+"""The longest stack trace that is redacted as a whole."""
 LONGEST_KEY = 255
 """The name of an attribute."""
 DROPPED = "otel.dropped_attributes_count"
-"""The attribute with the number of those missing (https://opentelemetry.io/docs/specs/otel/common/mapping-to-non-otlp/)."""
+"""The attribute with the number of dropped ones (https://opentelemetry.io/docs/specs/otel/common/mapping-to-non-otlp/)."""
 
 _PLAIN = (bool, int, float)
 _WIDEST_CHARACTER = 4
@@ -37,7 +37,7 @@ def size(text: str) -> int:
 
 
 def encodable(text: str) -> str:
-    """Return `text` with question marks for lone surrogates, which neither OTLP nor JSON can carry."""
+    """Return `text` with question marks for lone surrogates, which neither OTLP nor JSON can represent."""
     if text.isascii():
         return text
     try:
@@ -48,9 +48,9 @@ def encodable(text: str) -> str:
 
 
 def cut(text: str, limit: int, length: int | None = None) -> str:
-    """Return `text`, or its beginning with a note where it has more than `limit` bytes.
+    """Return `text`, or its beginning with a note if it is longer than `limit` bytes.
 
-    `length` is the number of characters to report where `text` itself is not all there was.
+    `length` is the number of characters to report if `text` has already been shortened.
     """
     if length is None:
         if len(text) * _WIDEST_CHARACTER <= limit or size(text) <= limit:
@@ -61,7 +61,7 @@ def cut(text: str, limit: int, length: int | None = None) -> str:
 
 
 def cut_middle(text: str, limit: int, length: int | None = None) -> str:
-    """Return `text`, or its beginning and its end with a note between them where it has more than `limit` bytes."""
+    """Return `text`, or its beginning and its end with a note between them if it is longer than `limit` bytes."""
     if length is None:
         if len(text) * _WIDEST_CHARACTER <= limit or size(text) <= limit:
             return text
@@ -80,7 +80,7 @@ def _end(text: str, limit: int) -> str:
 
 
 def fits(count: int, characters: int) -> bool:
-    """Return whether `count` attributes with so many characters are within the bounds, whatever the characters."""
+    """Return whether `count` attributes with `characters` are within the limits, at any width of the characters."""
     return count <= ATTRIBUTE_COUNT and characters * _WIDEST_CHARACTER <= TOTAL_BYTES
 
 
@@ -96,7 +96,7 @@ def length_of(value: Any) -> int:
 
 
 def bounded(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return as many of `attributes`, which are redacted, as the bounds allow; `DROPPED` counts the others."""
+    """Return as many of the redacted `attributes` as the limits allow; `DROPPED` counts the others."""
     result: dict[str, Any] = {}
     left = TOTAL_BYTES - len(DROPPED) - 8
     for key, value in attributes.items():

@@ -1,6 +1,6 @@
-"""Whether a text is a constant of the code: at the strict level only such messages and names leave.
+"""Whether a text is a constant of the code: at the strict level, only such messages and names are exported.
 
-A template such as "user %s" is a constant of the module that logs it; what an f-string made of data is none.
+A template such as "user %s" is a constant of the module that logs it; the result of an f-string with data is not.
 """
 
 import sys
@@ -14,14 +14,14 @@ _MOST_TEXTS = 4096
 
 
 class Constants:
-    """Looks for texts among the constants of loaded modules; remembers what it found."""
+    """Looks for texts among the constants of loaded modules, and caches those found."""
 
     def __init__(self) -> None:
         self._known: set[tuple[str, str]] = set()
         self._found: set[str] = set()
 
     def on_the_stack(self, text: str, frame: FrameType | None) -> bool:
-        """Return whether `text` is a constant of a module whose code is running: of `frame` or of its callers."""
+        """Return whether `text` is a constant of a module on the call stack: that of `frame` or of its callers."""
         if text in self._found:
             return True
         for _ in range(_MOST_FRAMES):
@@ -50,7 +50,7 @@ def is_module(name: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def constants_of(module: str) -> frozenset[str]:
-    """Return all texts in the code of `module`, the empty set where its code cannot be had."""
+    """Return all texts in the code of `module`, the empty set if its code is not available."""
     loaded = sys.modules.get(module)
     spec = getattr(loaded, "__spec__", None)
     if spec is None:
@@ -58,7 +58,7 @@ def constants_of(module: str) -> frozenset[str]:
     loader = spec.loader if isinstance(spec.loader, InspectLoader) else SourceFileLoader(spec.name, spec.origin or "")
     try:
         code = loader.get_code(spec.name)
-    except Exception:  # noqa: BLE001  (a loader may raise anything; then the module has no known text)
+    except Exception:  # noqa: BLE001  (a loader may raise anything; then no text of the module is known)
         return frozenset()
     return frozenset(_texts(code)) if code else frozenset()
 

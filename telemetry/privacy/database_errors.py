@@ -1,7 +1,7 @@
-"""What databases quote in their errors: the values of rows, and the statement that failed.
+"""Rules for the data that databases quote in their errors: the values of rows, and the statement that failed.
 
 PostgreSQL's labels are those of its client library (https://www.postgresql.org/docs/current/protocol-error-fields.html);
-what follows DETAIL and CONTEXT is in the server's language, so that only well-known sentences stay.
+the text after DETAIL and CONTEXT is in the server's language, so only well-known sentences are kept.
 """
 
 import re
@@ -9,7 +9,7 @@ import re
 from telemetry.privacy.rule import MASK, Rule, rule
 from telemetry.privacy.sql import without_literals_in_text
 
-# The text of an exception in `repr()` has escaped line breaks.
+# In the `repr()` of an exception, line breaks are escaped.
 _START = r"(?:\b|(?<=\\n))"
 _NEXT_FIELD = r"LINE\s[0-9]|[A-Z][A-Z\s]{3,20}:|\^|File\s\"|The\sabove|During\shandling|Traceback"
 END_OF_FIELD = rf"(?=\s*\n\s*(?:{_NEXT_FIELD})|\\n[A-Z]{{4}}|\Z)"
@@ -114,7 +114,7 @@ DATABASE_RULES: tuple[Rule, ...] = (
         lambda found: without_literals_in_text(found[0]),
         re.DOTALL,
     ),
-    # A rule of its own: every stack trace has the words "most recent call".
+    # A separate rule, as every stack trace contains the words "most recent call".
     rule(
         "SQL that calls a procedure",
         ["call "],

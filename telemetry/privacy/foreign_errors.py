@@ -1,7 +1,7 @@
-"""PostgreSQL's errors in the languages that it speaks: what `telemetry.privacy.database_errors` finds in English.
+"""Rules for PostgreSQL's errors in other languages, like those of `telemetry.privacy.database_errors` for English.
 
 The words are those of its translations (https://www.postgresql.org/docs/current/nls-translator.html). Its sentences are
-not known here, so that nothing behind a label stays, nor anything between the quotes of these languages.
+not known here, so everything after a label and between the quotes of these languages is removed.
 """
 # ruff: noqa: RUF001  (letters of other alphabets)
 

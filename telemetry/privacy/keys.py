@@ -1,7 +1,7 @@
-"""Attribute by attribute: which values leave as they are, which are hidden, and which are looked through.
+"""The policy of each attribute: which values are kept, which are hidden, and which are redacted as texts.
 
 The names are those of the semantic conventions for HTTP, databases and exceptions
-(https://opentelemetry.io/docs/specs/semconv/registry/attributes/), and of what loggers are given by `extra=`.
+(https://opentelemetry.io/docs/specs/semconv/registry/attributes/), and those common in `extra=` of log calls.
 """
 
 import re
@@ -12,7 +12,7 @@ from telemetry.privacy.names import is_secret
 
 
 class Policy(Enum):
-    """What happens to an attribute's value."""
+    """The treatment of an attribute's value."""
 
     KEEP = "it comes from a set that is known: the value stays"
     HIDE = "whatever it is, it goes"
@@ -25,7 +25,7 @@ class Policy(Enum):
 
 _KEPT = frozenset(
     {
-        # Of the resource, set by the operator: long identifiers that look like tokens.
+        # Of the resource, set by the operator; long identifiers may look like tokens.
         "cloud.account.id",
         "container.id",
         "container.image.id",
@@ -87,8 +87,8 @@ _HEADERS_SHOWN = frozenset(
     }
 )
 _HEADER = re.compile(r"http\.(?:request|response)\.header\.(.+)")
-_LONGEST = 512  # a longer key leaves without the rest, which decides nothing either
-# Beside secrets: whom something is about. In texts that has rules of its own.
+_LONGEST = 512  # a longer key is exported without the rest, which is ignored here, too
+# In addition to secrets, names of personal data, for which free text has its own rules.
 _PERSONAL = re.compile(
     r"e-?mail|user_?name|\blogin|account|^enduser|^user\.(?:id|name|full_name|hash|roles)|query[._]string|query\.parameter"
 )
@@ -96,7 +96,7 @@ _PERSONAL = re.compile(
 
 @lru_cache(maxsize=2048)
 def policy_of(key: str) -> Policy:
-    """Return what happens to the attribute `key`."""
+    """Return the policy of the attribute `key`."""
     key = key[:_LONGEST]
     lowered = key.lower()
     known = _NAMED.get(lowered)

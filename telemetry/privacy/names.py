@@ -1,14 +1,14 @@
-"""Which names are those of secrets: one vocabulary for attributes, and for what texts give a value to.
+"""The names of secrets: one vocabulary for attributes, and for names with a value in texts.
 
-A name may have any prefix and any suffix, as `new_password1`, `X-Auth-Token` and `userPin` have. Words that are a
-part of others (`pin` of "spinner") count where they stand alone: between separators, or as camel case has them.
+A name may have any prefix and suffix, such as `new_password1`, `X-Auth-Token` and `userPin`. Words that occur in others
+(`pin` in "spinner") count only on their own: between separators, or as a word in camel case.
 """
 
 import re
 from functools import lru_cache
 
 _BETWEEN = r"[\s_.-]"
-# What is behind these alone is a secret: a primary key is none, and a status code is none.
+# "Key" and "code" name a secret only after these words: not in "primary key" or "status code".
 _OF_KEYS = """
     api access private secret signing signature encryption decryption auth authentication master account
     subscription consumer license shared ssh deploy security service storage hmac aes rsa client admin
@@ -31,17 +31,17 @@ WORDS = rf"""pass(?:word|wd|code|phrase|wort)s? | pwd | p(?:as)?swd | secrets? |
     | card{_BETWEEN}?(?:num(?:ber)? | n[or](?![a-z]) | cv[cv] | pin | pan)
     | (?<!by)(?<!com)(?<!over)(?<!under)(?<!sur)(?<!tres) pass(?![a-z])
     | (?:(?<=x[_-])|(?<=basic[_-])) auth(?![a-z]) | auth(?=\s?=\s?\() | auth[_-]?(?:header|string)"""
-"""Those that are a part of no other word."""
+"""Words that occur in no other word."""
 _ALONE = "pass sid ssn pin cvv cvc iban otp totp mfa pw psw sess"
 _LEFT = r"(?:(?<![a-z])|(?-i:(?<=[a-z0-9])(?=[A-Z])))"
 _RIGHT = r"(?:(?![a-z])|(?-i:(?<=[a-z])(?=[A-Z])))"
 SHORT_WORDS = rf"{_LEFT} (?: {'|'.join(_ALONE.split())} ) {_RIGHT}"
-"""Those that stand alone."""
+"""Words that count only on their own."""
 BEGINNINGS = (
     *("pass", "pwd", "pswd", "secret", "token", "jwt", "csrf", "xsrf", "sess", "credential", "signature", "social"),
     *("cookie", "bearer", "verifier", "key", "code", "card", "auth", *_ALONE.split()[1:]),
 )
-"""In lower case, what each of the words begins with."""
+"""The beginnings of all these words, in lower case."""
 
 _SECRET = re.compile(f"{WORDS} | {SHORT_WORDS}", re.IGNORECASE | re.VERBOSE)
 _COUNTED = re.compile(
@@ -55,12 +55,12 @@ _MOST_PASSED = 999
 
 @lru_cache(maxsize=2048)
 def is_secret(name: str) -> bool:
-    """Return whether what has this name is a secret."""
+    """Return whether `name` is that of a secret."""
     return _SECRET.search(name) is not None
 
 
 def is_count(name: str, value: int) -> bool:
-    """Return whether `value` is the count, or the size, of something with the `name` of a secret."""
+    """Return whether `value` is a count or a size, although its `name` is that of a secret."""
     if name.lower() == "pass":  # as opposed to "fail"
         return 0 <= value <= _MOST_PASSED
     return 0 <= value <= _MOST_COUNTED and _COUNTED.search(name) is not None

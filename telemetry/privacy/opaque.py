@@ -1,22 +1,22 @@
-"""Tokens without a name: what is recognised by its look alone.
+"""Tokens without a name, recognised by their randomness.
 
 Random text changes between lower case, upper case and digits at nearly every second character; words, identifiers,
-paths and versions do so rarely. UUIDs, trace ids and trace parents look random too and stay.
+paths and versions rarely do. UUIDs, trace ids and trace parents also look random, but are kept.
 """
 
 import re
 from functools import lru_cache
 
 SHORTEST = 20
-"""Letters and digits that a token has at least."""
+"""The least number of letters and digits in a token."""
 
-# Of all letters and digits, how many begin a word, an abbreviation or a number: 0.2 in identifiers, 0.5 in Base64.
+# The share of letters and digits that begin a word, an abbreviation or a number: 0.2 in identifiers, 0.5 in Base64.
 _SHARE = 0.29
-_SHARE_OF_LETTERS = 0.42  # where there is no digit
+_SHARE_OF_LETTERS = 0.42  # without digits
 _LONG = 32
 _MASK = "***"
 
-# What may be one token, one path, or a path with a token in it.
+# A candidate: a token, a path, or a path that contains a token.
 _RUN = re.compile(r"(?<![A-Za-z0-9_+/~%-])[A-Za-z0-9_.+/~%-]{20,}+={0,2}")
 _ESCAPED = re.compile(r"%(?:25)*[0-9A-Fa-f]{2}")
 _PIECE = re.compile(r"[A-Za-z0-9]+")
@@ -45,7 +45,7 @@ def _replacement(run: re.Match[str]) -> str:
 
 
 def _masked(run: str) -> str:
-    """Return `run` with a mask for each stretch of path segments that look random together."""
+    """Return `run` with a mask for each sequence of path segments that look random."""
     result: list[str] = []
     odd: list[str] = []
     for segment in run.split("/"):
@@ -58,12 +58,12 @@ def _masked(run: str) -> str:
     return "/".join(result)
 
 
-# Paths repeat from stack trace to stack trace. What is masked is remembered too, and never leaves the process.
+# Paths recur in stack traces. Masked tokens are cached as well, but never leave the process.
 _known = lru_cache(maxsize=2048)(_masked)
 
 
 def _settle(odd: list[str], result: list[str]) -> None:
-    """Move `odd` to `result`: masked where there is enough of it, for Base64 has slashes as well."""
+    """Move `odd` to `result`, masked if it is long enough; Base64 contains slashes, too."""
     if sum(len("".join(_PIECE.findall(_plain(segment)))) for segment in odd) >= SHORTEST:
         result.append(_MASK)
     else:

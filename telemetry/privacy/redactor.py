@@ -1,4 +1,4 @@
-"""The redactor: texts and attributes without secrets, and within their bounds."""
+"""The redactor: removes secrets from texts and attributes, and limits their size."""
 
 import re
 import traceback
@@ -27,16 +27,16 @@ from telemetry.privacy.rules import redact_text
 from telemetry.privacy.sql import without_literals
 from telemetry.privacy.values import number_of, shown_path, text_of
 
-# What is looked at beyond a bound, so that a secret across the cut is seen as a whole.
+# Characters redacted beyond a limit, so that a secret across the cut is recognised as a whole.
 _SLACK = 1024
-# A pattern of the operator sees no more at a time: one that is slow on long texts must not hold up a worker.
+# The longest text for one match of an operator's pattern, which may be slow on long texts and must not block a worker.
 _PATTERN_LENGTH = 1024
 _CLEAN_TEXTS = 1024
 _CLEAN_BYTES = TEXT_BYTES
 _ROUNDS = 4
 _USERINFO = re.compile(r"(?<=://)[^\s/?#]*@")
 
-# What has the name of another member of a mapping.
+# Members of a mapping that contain the name of another member.
 _NAMING = frozenset({"name", "key", "field", "header", "param", "parameter", "option", "loc", "attribute", "variable"})
 _SCHEMES = frozenset({"bearer", "basic", "digest"})
 
@@ -44,26 +44,26 @@ T = TypeVar("T")
 
 
 class Redactor:
-    """Removes what the rules and the operator's `patterns` know, or with `strict` everything that may be data.
+    """Removes the matches of the rules and the operator's `patterns`, or with `strict` everything that may be data.
 
-    No method raises for the values of OpenTelemetry and of `extra=`. One object serves all threads of a process.
+    No method raises for values of OpenTelemetry or `extra=`. One object serves all threads of a process.
     """
 
     def __init__(self, patterns: Sequence[str] = (), *, strict: bool = False) -> None:
         self.strict = strict
         self._patterns = [re.compile(pattern) for pattern in patterns]
-        # Texts without secrets that were seen before: names, messages and statements repeat from request to request.
+        # A cache of texts without secrets: names, messages and statements recur from request to request.
         self._clean: set[str] = set()
         self._clean_attributes: set[tuple[str, str]] = set()
-        # What works by the rules alone, at both levels.
+        # A redactor that uses only the rules, at both levels.
         self._free = Redactor(patterns) if strict else self
 
     # --- What is exported: both levels ------------------------------------------------------------------------------
 
     def attributes(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
-        """Return attributes of a span, an event, a link or a log record, without secrets and within their bounds.
+        """Return attributes of a span, an event, a link or a log record, redacted and within the limits.
 
-        `DROPPED` is the number of those that the bounds left out.
+        The attribute `DROPPED` is the number of those beyond the limits.
         """
         if self.strict:
             attributes = safe.allowed(attributes)
@@ -81,35 +81,34 @@ class Redactor:
         return result if fits(len(result), total) else bounded(result)
 
     def resource(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the attributes of a resource: the operator's own, who may have put a URL with a password there."""
+        """Return the redacted attributes of a resource; the operator may have put a URL with a password there."""
         return self._free.attributes(attributes)
 
     def metric_attributes(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the attributes of a series, whose names are an allow-list of the service's (`telemetry.serve`)."""
+        """Return the redacted attributes of a series, whose names are on an allow-list."""
         return self._free.attributes(attributes)
 
     def body(self, text: str, template: str | None = None) -> str:
-        """Return a log record's body.
+        """Return a log record's redacted body; a strict one is only the template.
 
-        `template` is the message without its arguments where it is a constant of the code, None where that is not
-        known. Strict bodies are the template alone.
+        `template` is the message without its arguments if it is known to be a constant of the code, else None.
         """
         if self.strict:
             return self._by_patterns(cut(encodable(template), BODY_BYTES)) if template else MASK
         return self.text(text, BODY_BYTES)
 
     def name(self, text: str, *, constant: bool = False) -> str:
-        """Return the name of an event, a scope or a logger; a strict one only where it is a `constant` of the code."""
+        """Return the name of an event, a scope or a logger; a strict one only if it is a `constant` of the code."""
         if self.strict:
             return self._by_patterns(text) if constant else MASK
         return self.text(text)
 
     def span_name(self, name: str, attributes: Mapping[str, Any], *, constant: bool = False) -> str:
-        """Return the name of a span with `attributes`; a strict one is made of them unless it is a `constant`."""
+        """Return the name of a span with `attributes`; a strict one is built from them unless it is a `constant`."""
         if self.strict:
             name = safe.span_name(name, attributes, constant=constant) or MASK
         elif attributes.get("http.request.method") == "_OTHER":
-            # Django's instrumentation writes the method that a client made up; the conventions say "HTTP".
+            # Django's instrumentation uses the client's invented method; the conventions require "HTTP".
             method, blank, rest = name.partition(" ")
             name = name if method in safe.METHODS else f"HTTP{blank}{rest}"
         return self.text(name)
@@ -119,7 +118,7 @@ class Redactor:
         return "" if self.strict else self.text(text)
 
     def statement(self, text: str, dialect: str = "") -> str:
-        """Return SQL without its literals; strict SQL is its operation and its tables.
+        """Return SQL without its literals; at the strict level, only its operation and its tables.
 
         `dialect` is the value of `db.system.name`.
         """
@@ -128,16 +127,16 @@ class Redactor:
         return self.text(without_literals(text[: TEXT_BYTES + _SLACK], dialect))
 
     def stack_of(self, error: BaseException) -> str | safe.Vetted:
-        """Return the stack trace of `error` for `attributes`, to be called where the object is at hand.
+        """Return the stack trace of `error` for `attributes`; to be called in the process that has the exception.
 
-        At the strict level no text leaves as a stack trace, only what this function makes of the frames.
+        At the strict level, only this function's result is exported as a stack trace, never a text.
         """
         return safe.stack_of(error) if self.strict else "".join(traceback.format_exception(error))
 
     # --- Free text: the rules alone ---------------------------------------------------------------------------------
 
     def text(self, text: str, limit: int = TEXT_BYTES) -> str:
-        """Return free text without what the rules know, its beginning where it has more than `limit` bytes."""
+        """Return free text redacted by the rules, only its beginning if it is longer than `limit` bytes."""
         if text in self._clean and limit >= _CLEAN_BYTES:
             return text
         seen, length = encodable(text), None
@@ -149,9 +148,9 @@ class Redactor:
         return redacted
 
     def stack(self, text: str) -> str:
-        """Return a stack trace without what the rules know, its beginning and its end where it is too long.
+        """Return a stack trace redacted by the rules, only its beginning and its end if it is too long.
 
-        It is redacted as a whole and then cut. Of one with more than `STACK_CHARACTERS` only the beginning is left.
+        It is redacted as a whole and then cut. Of one with more than `STACK_CHARACTERS`, only the beginning is kept.
         """
         if len(text) > STACK_CHARACTERS:
             seen = encodable(text[: STACK_BYTES + _SLACK])
@@ -159,7 +158,7 @@ class Redactor:
         return self._settled(encodable(text), STACK_BYTES, None, stack=True)
 
     def value(self, key: str, value: Any, beside: Mapping[str, Any]) -> Any:
-        """Return the value of the attribute `key` without secrets; `beside` are all of them."""
+        """Return the redacted value of the attribute `key`; `beside` are all attributes."""
         policy = policy_of(key)
         if policy is Policy.HIDE:
             if value.__class__ is int and is_count(key, value):
@@ -168,7 +167,7 @@ class Redactor:
         if isinstance(value, str):
             keep = policy is Policy.KEEP and len(value) <= TEXT_BYTES and value.isascii()
             redacted = value if keep else self._by_policy(policy, value, beside)
-            # Of paths and statements, what goes depends on the other attributes.
+            # The redaction of paths and statements depends on the other attributes.
             if redacted == value and policy is not Policy.PATH and policy is not Policy.SQL:
                 _remember(self._clean_attributes, (key, value), len(key) + len(value))
             return redacted
@@ -190,7 +189,7 @@ class Redactor:
         return self.text(text_of(value))
 
     def _list(self, key: str, values: Sequence[Any], beside: Mapping[str, Any]) -> list[Any]:
-        """Return values without the secrets that the one before names: a header, a field, an option of a command."""
+        """Return values redacted, including one named as a secret by its predecessor: a header, a field, an option."""
         if len(values) == 2 and isinstance(values[0], str | bytes) and policy_of(text_of(values[0])) is Policy.HIDE:  # noqa: PLR2004
             return [self.text(text_of(values[0])), MASK]
         result, hidden = [], False
@@ -220,7 +219,7 @@ class Redactor:
             redacted = redacted[: max(0, len(redacted) - _SLACK)]
         shorten = cut_middle if stack else cut
         result = shorten(redacted, limit, length)
-        # A replacement or a cut can bring together what a rule knows.
+        # A replacement or a cut can create a new match of a rule.
         for _ in range(_ROUNDS):
             if result == text:
                 break

@@ -1,4 +1,4 @@
-"""One kind of what is removed from free text: when to look for it, what it looks like, what replaces it."""
+"""A rule for one kind of data to remove from free text: when to look for it, its pattern, and its replacement."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ Replacement = str | Callable[[re.Match[str]], str]
 
 @dataclass(frozen=True)
 class Rule:
-    """One kind of secret. `needles` are in lower case; one of them must be in the text (lower-cased) for it to run."""
+    """One kind of secret. The rule runs only if one of `needles`, in lower case, is in the lower-cased text."""
 
     kind: str
     needles: tuple[str, ...]
@@ -22,7 +22,7 @@ class Rule:
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
-        """What it looks like, compiled for the first text with a needle: most processes never see one of most rules."""
+        """The compiled expression, created for the first text with a needle: most processes never need most rules."""
         return re.compile(self.expression, self.flags)
 
 

@@ -1,8 +1,8 @@
-"""What is removed from free text: messages, stack traces, descriptions, names, unknown attributes.
+"""The redaction of free text: messages, stack traces, descriptions, names, unknown attributes.
 
-Each rule has needles, and its expression runs only on texts that hold one of them: nearly all texts hold none. The
-expressions are linear or bounded in what they look at; where a repetition could start anywhere in a long run, a look
-behind lets it start only at the run's beginning.
+Each rule has needles, and its expression runs only on texts that contain one of them, which nearly all texts do not.
+The expressions take linear time or match a limited length; where a repetition could start anywhere in a long run, a
+lookbehind lets it start only at the run's beginning.
 """
 
 import re
@@ -14,7 +14,7 @@ from telemetry.privacy.rule import MASK, Rule, rule
 from telemetry.privacy.secrets import without_secrets
 
 _ACCOUNT_WORDS = r"(?: user[_-]?name | user | account | login | role | superuser | staff | admin )"
-# What stands behind the word "user" beside a name.
+# Words after "user" that are not a name.
 _NO_ACCOUNT = r"""(?:in|is|was|has|and|with|from|at|to|on|name|records?|requests?|management|actions?|deletion|creation
     |settings|accounts?|code|pages?|input|data|ids?|agents?|interface|groups?|roles?|profiles?|sessions?|lookup|activity
     |registration|update|events?|models?|tables?|services?|types?|lists?|preferences|permissions?|only|validation|import|export
@@ -22,19 +22,19 @@ _NO_ACCOUNT = r"""(?:in|is|was|has|and|with|from|at|to|on|name|records?|requests
 _QUOTED_VALUE = r"""b?"(?:[^"\\]|\\.|"")*+(?:"|\Z) | b?'(?:[^'\\]|\\.|'')*+(?:'|\Z)"""
 _VALUE = rf"""(?: \\{{0,16}} (?: {_QUOTED_VALUE} ) | [^\s,;&"'<>(){{}}\[\]]++ )"""
 _QUOTE = r"""(?:\\{0,16}["'\])]){0,2}"""
-# An "at" in the escapes of URLs, JSON, Python and HTML, and what is beside it in the same escapes.
-# What is not a part of an email before it.
+# Text directly before an email address that is not a part of it.
 _LABEL = re.compile(
     r"""(?: [{|&?=] | /(?:[^/]*+/)*+ | (?:[\w.]{0,40}mail
         | to|from|b?cc|user(?:name)?|login|account|sender|recipient|address|value|next|name|id|q)= )*+""",
     re.IGNORECASE | re.VERBOSE,
 )
+# An "@" as escaped in URLs, JSON, Python and HTML, and the other characters in the same escapes.
 _AT = r"""(?:@|\\{1,16}(?:u0040|x40|100|U00000040|N\{COMMERCIAL\x20AT\}|u\{0{0,4}40\})|%(?:25)*u0040|=40
     |&(?:amp;){0,8}(?:\#0{0,9}64(?![0-9])|\#x0{0,9}40(?![0-9a-f])|commat);?)"""
 _ESCAPED = r"""(?:\\{1,16}(?:u00|x)(?!40|000040)[0-9a-f]{2}
     |&(?:amp;){0,8}\#(?!0{0,9}64(?![0-9])|x0{0,9}40(?![0-9a-f]))x?[0-9a-f]{1,9};)"""
 
-# Letters in escapes, with which a name is not recognised; they mean the same without.
+# Escaped letters, which are unescaped first: otherwise names are not recognised.
 _LETTER = re.compile(
     r"\\{1,16}(?:u00|x)([4-7][0-9a-f])|%(?:25)*([4-7][0-9a-f])|&(?:amp;)*#(?:x0*([4-7][0-9a-f])|0*([0-9]{2,3}));",
     re.IGNORECASE,
@@ -42,10 +42,10 @@ _LETTER = re.compile(
 _ESCAPE = re.compile(r"%(?:25)*[4-7]|\\(?:u00|x)[4-7]|&#|&amp;")
 
 _FIRST: tuple[Rule, ...] = (
-    # Django's objects show their names so, and a WSGIRequest its query string.
+    # The `repr()` of Django's objects contains their names, that of a WSGIRequest its query string.
     rule("representation", ["<"], r"(<[a-z_][\w.]{0,80}):\s[^<>]*(?:<[^<>]*>[^<>]*)*+(?:>|\Z)", rf"\1: {MASK}>"),
     rule("credentials in a URL", ["://"], r"(://)[^\s]{1,1024}@", rf"\1{MASK}@"),
-    # A client may send a request line with blanks in it, and servers log it.
+    # A client may send a request line with blanks in its query string, and servers log it.
     rule(
         "request line",
         [" http/"],
@@ -96,7 +96,7 @@ _BY_NEEDLE: tuple[Rule, ...] = (
     rule(
         "authorization scheme",
         ["bearer", "basic", "digest"],
-        # Of the other two, credentials are no word in lower case.
+        # After "basic" and "digest", a lower-case word is not taken for credentials.
         r"""\b(?: (bearer(?:\s{1,4}|(?:%(?:25)*20){1,4}|\+)["']?)(?!(?:auth|realm|tokens?\b|scheme|was\b|not\b|and\b))
             | ((?:basic|digest)(?:\s{1,4}|(?:%(?:25)*20){1,4}|\+)["']?)
                 (?=(?-i:[a-z_.~:-]{0,1024}[A-Z0-9+/=]))(?!auth|realm|sha[0-9-]{1,8}\b|md5\b) )[\w+/=.~:-]{3,}+""",
@@ -137,7 +137,7 @@ _BY_NEEDLE: tuple[Rule, ...] = (
     ),
     *DATABASE_RULES,
     *FOREIGN_RULES,
-    # Django's admin and its log entries put the names of objects between these.
+    # Django's admin and its log entries quote the names of objects so.
     rule("name of an object", ["\N{LEFT DOUBLE QUOTATION MARK}"], "“[^”]*+(?:”|\\Z)", f"“{MASK}”"),
     rule(
         "account",
@@ -157,7 +157,7 @@ _BY_NEEDLE: tuple[Rule, ...] = (
     rule(
         "email",
         ["@", "\N{FULLWIDTH COMMERCIAL AT}", "\N{SMALL COMMERCIAL AT}"],
-        # All that may be a part of the name is taken for it, an apostrophe within words too.
+        # Every character that may belong to the local part is taken as such, even an apostrophe within words.
         r"""(?!/{0,2}\*\*\*@)(?P<local> "(?:[^"\n@\\]|\\.){1,64}" | (?<![^\s"'<>()\[\],;:\\@\uff20\ufe6b])
                 (?:[^\s"'<>()\[\],;:\\@\uff20\ufe6b]|(?<=\w)'(?=[\w.]))++ ) [@\uff20\ufe6b]
             (?![0-9]{1,9}(?:\.[0-9]{1,9}){0,2}(?![\w.-])) (?: \[[^\]\s]{1,64}\]? | [^\s"'<>()\[\]{},;:=|&?/\\@]++ )""",
@@ -182,7 +182,7 @@ RULES = (*_FIRST, *_BY_NEEDLE)
 
 
 def redact_text(text: str) -> str:
-    """Return `text` without what the rules know."""
+    """Return `text` without the matches of all rules."""
     lowered = text.lower()
     if _ESCAPE.search(lowered):
         text = _LETTER.sub(_letter, text)

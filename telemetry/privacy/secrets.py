@@ -1,7 +1,7 @@
-"""Secrets that have a name: the name is found by an expression, the end of its value by the value's own syntax.
+"""Secrets with a name: an expression finds the name, and the value's own syntax determines its end.
 
-Names and values come as Python and JSON write them, JSON inside JSON, as pairs, forms, XML, headers and options, with
-quotes, brackets and separators in any of the usual escapes. Which names they are says `telemetry.privacy.names`.
+Names and values may be in the syntax of Python, JSON, JSON within JSON, pairs, forms, XML, headers and options, with
+quotes, brackets and separators in any of the usual escapes. `telemetry.privacy.names` defines the names.
 """
 
 import re
@@ -11,7 +11,7 @@ from telemetry.privacy.names import BEGINNINGS, SHORT_WORDS, WORDS, is_count
 
 _MASK = "***"
 
-# After a blank, only what makes one name of two words.
+# After a blank, only words that continue a name.
 _SUFFIX = r"""[\w-]{0,40}+ (?:\.(?:id|key|value|hash|code|number|data|name|token|secret)\b)*+
     (?:\s(?:id|key|number|no|code|value|hash|token)\b)? (?<!Error)(?<!Exception)(?<!Warning)"""
 _BLANKS = r"\s{0,40}+"
@@ -19,7 +19,7 @@ _ANY_QUOTE = r"""(?: \\{0,16}b?["'] | &(?:amp;)*(?:quot|apos|\#0?3[49]|\#x2[27])
 # A quote, a bracket, or white space, plain or escaped; `%` may itself be escaped, and backslashes double.
 _BEHIND_NAME = r"""(?: \\{0,16}["'\])] | &(?:amp;)*(?:quot|apos|\#0?3[49]|\#x2[27]); | %(?:25)*(?:2[27]|5D)
     | %(?:25)*5B(?=%(?:25)*5D) | \[(?=\]) | \\{1,16}(?:u00|x)2[27] ){0,4}"""
-# The last four: pairs, what HTML's forms have, an XML element without and with attributes.
+# The last four: pairs, fields of HTML forms, an XML element without and with attributes.
 _SEPARATOR = rf"""(?: => | -> | := | == | = | : | \N{{FULLWIDTH EQUALS SIGN}} | \N{{FULLWIDTH COLON}} | %(?:25)*3[AD]
     | &(?:amp;)*\#(?:61|58|x3[ad]); | \\{{1,16}}(?:u00|x)3[ad]
     | (?: , | %(?:25)*2C ) (?= (?:\s|\+|%(?:25)*20){{0,4}} {_ANY_QUOTE} ) (?:\+|%(?:25)*20){{0,4}}
@@ -34,9 +34,9 @@ _NAME = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 """A secret's name with everything between it and its value; the last line is for multipart forms."""
-# Nothing is a name with a value without one of these.
+# A name with a value contains one of these.
 _ANY_SEPARATOR = re.compile(r"[=:>,%&\\\uff1d\uff1a]|[\"'][^\n]{0,100}\n")
-# `lower()` makes two characters of some.
+# ASCII only, as `lower()` turns some characters into two.
 _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 _HEADER = re.compile(r"authorization|cookie", re.IGNORECASE)
@@ -53,18 +53,18 @@ _LONGEST_BACKSLASH = 32
 _BRACKET = re.compile(r"""[\[({]|[\])}]|\\*["']""")
 _BARE = re.compile(r"[^\s&]+")
 _ELEMENT = re.compile(r"(?:[^<]++|<!\[CDATA\[.*?(?:\]\]>|\Z))*+", re.DOTALL)
-# A header goes on where a line begins with a blank.
+# A header continues on lines that begin with a blank.
 _LINE = re.compile(r"[^\n]*(?:\n[ \t]+[^\n]*)*+")
-# YAML's.
+# A block scalar of YAML.
 _BLOCK = re.compile(r"[|>][+-]?[0-9]?[ \t]*\r?\n(?:[ \t]+[^\n]*(?:\n|\Z)|[ \t]*\n)*+")
 _CALL = re.compile(r"[\w.]{0,80}(?=[\[({])")
 _KEY = re.compile(r"\s{0,4}:|%(?:25)*3A|(?:%(?:25)*20|\+)%(?:25)*3A", re.IGNORECASE)
-# What is no secret, whatever its name.
+# Values that are not secret under any name.
 _HARMLESS = re.compile(r"(?:true|false|none|null)(?=[ \t]*(?:[,;)\]}&\n]|\Z))", re.IGNORECASE)
 _NUMBER = re.compile(r"[0-9]{1,9}(?![\w-]|\.[0-9])")
-# The rest of a value with blanks in it: up to the end of its line, or the next name with a value.
+# The rest of a value that contains blanks, up to the end of its line or the next name with a value.
 _MORE_WORDS = re.compile(r"""(?:[ \t]+(?![\w.-]{1,40}["']?\s?[=:])[^\s&]+)*+""")
-# A source line of a stack trace may open what it does not close; the trace goes on.
+# A source line in a stack trace may contain an unclosed quote or bracket, which must not hide the rest of the trace.
 _NEXT_FRAME = re.compile(
     r"""\n(?=[ |]*File\s"[^"\n]*",\sline\s[0-9]|[A-Za-z_][\w.]{0,200}:\s
     |[A-Za-z_][\w.]{0,200}(?:Error|Exception|Exit|Interrupt|Warning)(?:\n|\Z)|(?:The\sabove|During\shandling)\s)""",
@@ -83,7 +83,7 @@ def without_secrets(text: str, lowered: str) -> str:
     result: list[str] = []
     position = limit = 0
     for start in _beginnings(lowered):
-        if start < position:  # inside of a value that is masked
+        if start < position:  # within a masked value
             continue
         name = _NAME.match(text, start)
         if name is None or name.end() >= len(text) or _DONE.match(text, name.end()) or _is_harmless(text, name):
@@ -99,7 +99,7 @@ def without_secrets(text: str, lowered: str) -> str:
 
 
 def _beginnings(lowered: str) -> list[int]:
-    """Return where a name may begin, in order."""
+    """Return the positions at which a name may begin, in order."""
     found = []
     for word in BEGINNINGS:
         start = lowered.find(word)
@@ -121,7 +121,7 @@ def _end_of_value(text: str, name: re.Match[str], limit: int) -> int:  # noqa: P
     quote = _QUOTE.match(text, start)
     if quote:
         end = _end_of_quoted(text, quote, limit)
-        # The name is a value itself, as of `{"name": "password", "value": ...}`, and the next name is not the secret.
+        # The name is itself a value, as in `{"name": "password", "value": ...}`, so the next name is not the secret.
         return _end_of_brackets(text, end, limit, 1) if _PAIR.search(found) and _KEY.match(text, end) else end
     if text[start] in "[({":
         return _end_of_brackets(text, start, limit)
@@ -133,7 +133,7 @@ def _end_of_value(text: str, name: re.Match[str], limit: int) -> int:  # noqa: P
         return _end(_LINE, text, start, limit)
     scheme = _SCHEME.match(text, start)
     end = scheme.end() if scheme else start
-    while call := _CALL.match(text, end):  # one has blanks in it
+    while call := _CALL.match(text, end):  # a call may contain blanks
         end = _end_of_brackets(text, call.end(), limit)
     end = _end(_BARE, text, end)
     if found.endswith(":") and _PASSPHRASE.search(found):
@@ -145,7 +145,7 @@ def _end_of_quoted(text: str, quote: re.Match[str], limit: int) -> int:
     backslashes, mark, escaped = quote.groups()
     if mark and not backslashes:
         return _end(_PLAIN_REST[mark], text, quote.end(), limit)
-    # Inside of another text: the same quote ends it that began it, with as many backslashes.
+    # Within another text: the closing quote has as many backslashes as the opening one.
     closing = escaped or backslashes + mark
     position = quote.end()
     while (found := text.find(closing, position, limit)) >= 0:
@@ -156,7 +156,7 @@ def _end_of_quoted(text: str, quote: re.Match[str], limit: int) -> int:
 
 
 def _end_of_brackets(text: str, start: int, limit: int, depth: int = 0) -> int:
-    """Return where the bracket at `start` is closed, `limit` where it is not; before what closes an outer one."""
+    """Return the end of the bracket at `start`, or `limit`; with a `depth`, the position before an outer one closes."""
     position, inside = start, depth
     while found := _BRACKET.search(text, position, limit):
         position = found.end()

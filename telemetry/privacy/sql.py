@@ -1,4 +1,4 @@
-"""SQL without its literals: the statement's shape stays, the values go.
+"""Removes literals from SQL: the statement keeps its structure without the values.
 
 https://opentelemetry.io/docs/specs/semconv/database/database-spans/#sanitization-of-dbquerytext
 """
@@ -8,23 +8,23 @@ from functools import lru_cache
 
 _STRING = r"'(?:[^']|'')*+(?:'|\Z)"
 _BACKSLASHES = r"'(?:[^'\\]|''|\\.)*+(?:'|\Z)"
-# Where it is not known what a backslash before a quote means, nothing after it is taken for SQL.
+# For an unknown meaning of a backslash before a quote, nothing after it is taken for SQL.
 _EITHER = r"'(?:[^'\\]|''|\\(?!'))*+(?:'|\\'.*+|\Z)"
-# In other texts up to the next frame of a stack trace; there the quotes may be escaped themselves.
+# Within other texts, up to the next frame of a stack trace; there the quotes themselves may be escaped.
 _IN_TEXT = r"""(?:\\{1,16}'[^'\\]*+\\{1,16}' | '(?:[^'\\]|''|\\(?!'))*+(?:'|\\'.*?(?=\n[\s|]*File\s"|\Z)|\Z))"""
 _TICKED = r"`[^`]*+`|\[[A-Za-z_][\w$ ]{0,62}\]"
 _NEVER = "(?!)"
 
 
 def _doubled(string: str) -> str:
-    """Return what `string` is between double quotes."""
+    """Return the expression `string` for double quotes."""
     return string.replace("'", '"')
 
 
 def _tokens(
     string: str, name: str, *, ticked: str = _TICKED, comment: str = "--", brackets: str = _NEVER
 ) -> re.Pattern[str]:
-    """Return what finds the tokens in one pass, so that a quote inside of another token is not taken for a start."""
+    """Return an expression that finds the tokens in one pass, so that no quote within a token starts another."""
     return re.compile(
         rf"""
         (?P<name>{name})                                        # an identifier, or a text where the database lets it
@@ -41,7 +41,7 @@ def _tokens(
 
 
 _TEXT = "text"
-"""What is no dialect: a statement within another text, which goes on behind it."""
+"""Not a dialect, but a statement within another text, which continues after it."""
 _TOKENS = {
     "postgresql": _tokens(_STRING, _doubled(_STRING), ticked=_NEVER),
     "sqlite": _tokens(_STRING, _doubled(_STRING)),
@@ -63,7 +63,7 @@ _BEFORE_IDENTIFIER = re.compile(
 _BEFORE_VALUE = re.compile(
     r"(?:[=<>]|\|\||\b(?:like|values|in|between|and|then|else|default)\s*\(?|\bvalues\s*\([^()]*,)\s*\Z", re.IGNORECASE
 )
-# Behind these words, and behind a name behind those, a bracket opens names, or an expression of any kind.
+# After the first words, and after a name that follows the second, a bracket contains names, or any expression.
 _BEFORE_NAMES = frozenset(
     {
         *("as", "over", "using", "on", "and", "or", "where", "not", "exists", "having", "from", "join", "select"),
@@ -95,7 +95,7 @@ _TABLE = re.compile(
     r"""\b(?:from|join|into|update|table)\s+(?:only\s+)?(?:"([\w$]{1,63})"|([A-Za-z_]\w{0,62}))(?![\w"(])""",
     re.IGNORECASE,
 )
-# Up to where a literal may begin, whose text looks like SQL to whoever is wrong about the dialect.
+# Up to where a literal may begin, whose text could be taken for SQL if the dialect is wrong.
 _SURE = re.compile(r"""(?:[^"'$`\[#/-]|"[\w$]{1,63}"|-(?!-)|/(?!\*))*+""")
 _MOST_TABLES = 8
 
@@ -103,16 +103,16 @@ _MOST_TABLES = 8
 def without_literals(statement: str, dialect: str = "") -> str:
     """Return `statement` with `?` for each literal and without comments.
 
-    `dialect` is the value of `db.system.name`; what is not known is treated as what hides more.
+    `dialect` is the value of `db.system.name`; an unknown one is treated in the way that hides more.
     """
-    # Statements repeat, but for those with texts in them, which have no business in a cache.
+    # Statements recur, except for those with string literals, which must not be cached.
     if len(statement) <= _CACHED_LENGTH and "'" not in statement and "$" not in statement:
         return _cached(statement, dialect)
     return _without_literals(statement, dialect)
 
 
 def summary(statement: str) -> str:
-    """Return the operation and the tables of `statement` and nothing else, "" where it has no known operation.
+    """Return only the operation and the tables of `statement`, "" for an unknown operation.
 
     https://opentelemetry.io/docs/specs/semconv/database/database-spans/#generating-a-summary-of-the-query
     """
@@ -125,7 +125,7 @@ def summary(statement: str) -> str:
 
 
 def without_literals_in_text(text: str) -> str:
-    """Return `text`, which begins with a statement, with `?` for what must be a literal: it may end anywhere."""
+    """Return `text`, which begins with a statement that may end anywhere, with `?` for what must be a literal."""
     return _without_literals(text, _TEXT)
 
 
@@ -133,7 +133,7 @@ def _without_literals(statement: str, dialect: str) -> str:
     tokens = _TOKENS.get(dialect) or _TOKENS[""]
     result: list[str] = []
     of_values: list[bool] = []
-    """For each open bracket, whether it holds values."""
+    """For each open bracket, whether it contains values."""
     position, closed = 0, False
     while token := tokens.search(statement, position):
         result.append(statement[position : token.start()])
@@ -197,7 +197,7 @@ def _end_of_comment(statement: str, position: int, *, nested: bool) -> int:
 
 
 def _is_identifier(token: re.Match[str], dialect: str, *, within_values: bool) -> bool:
-    """Return whether a text in double quotes is a name: SQLite takes it for a string where nothing has that name."""
+    """Return whether a text in double quotes is an identifier; SQLite takes an unknown one for a string."""
     if dialect in ("mysql", "mariadb") or not _IDENTIFIER.fullmatch(token[0]):
         return False
     if dialect == "postgresql":

@@ -1,7 +1,7 @@
-"""What may leave at the strict level: only what comes from the code and its configuration, never from data.
+"""The strict level: exports only what comes from the code and its configuration, never from data.
 
-Nothing here looks for secrets. An attribute leaves if its name is on the list and its value has the form that the name
-promises; of a statement leave the operation and the tables, of an exception its type and its frames, which are taken
+Nothing here looks for secrets. An attribute is exported if its name is on the list and its value has the form that the
+name requires; a statement is reduced to its operation and tables, an exception to its type and frames, which are taken
 from the object, never from a text.
 """
 
@@ -26,7 +26,7 @@ _SUMMARY = re.compile(r"[A-Z]{2,12}(?: [A-Za-z_][\w$]{0,62}){0,8}", re.ASCII)
 _VERSION = re.compile(r"[0-9]{1,2}(?:\.[0-9]{1,2})?", re.ASCII)
 _HOST = re.compile(r"[\w.:/-]{1,255}", re.ASCII)
 METHODS = frozenset((*HTTPMethod, "HTTP"))
-"""What the name of a request's span may begin with."""
+"""The possible first words of a request span's name."""
 _LONGEST_ROUTE = 1024
 
 
@@ -82,7 +82,7 @@ STACKS = ("exception.stacktrace", "code.stacktrace")
 
 
 def allowed(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of `attributes` that may leave."""
+    """Return those of `attributes` that may be exported."""
     result: dict[str, Any] = {}
     for key, value in attributes.items():
         check = _ALLOWED.get(key)
@@ -101,12 +101,12 @@ def allowed(attributes: Mapping[str, Any]) -> dict[str, Any]:
             and isinstance(value, str)
             and _HOST.fullmatch(value)
         ):
-            result[key] = value  # of a request it is what the client asked for
+            result[key] = value  # that of a request comes from the client
     return result
 
 
 def span_name(name: str, attributes: Mapping[str, Any], *, constant: bool) -> str:
-    """Return what a request or a query is called by its attributes, else `name` where it is a constant of the code."""
+    """Return the name of a request or a query from its attributes, else `name` if it is a constant of the code."""
     known = allowed(attributes)
     if method := known.get("http.request.method"):
         return " ".join(["HTTP" if method == "_OTHER" else method, *filter(None, [known.get("http.route")])])
@@ -123,12 +123,12 @@ def statement(text: str) -> str:
 
 
 def type_name(text: str) -> str:
-    """Return the name of a type, "" where `text` is none."""
+    """Return `text` if it is the name of a type, else ""."""
     return text if _TYPE.fullmatch(text) else ""
 
 
 class _Sentences:
-    """What stands between exceptions, in Python's words."""
+    """The lines between exceptions, in Python's words."""
 
     cause = "\nThe above exception was the direct cause of the following exception:\n\n"
     context = "\nDuring handling of the above exception, another exception occurred:\n\n"
@@ -143,13 +143,13 @@ _MOST_EXCEPTIONS = 32
 _MOST_FRAMES = 256
 
 Vetted = frozenset[str]
-"""The text of a stack that was made here. No attribute of OpenTelemetry can be a set, so that nobody else makes one."""
+"""The text of a stack trace made here: a set, which no other attribute of OpenTelemetry can be."""
 
 
 def stack_of(error: BaseException) -> Vetted:
-    """Return the types and the frames of `error`, of what it came from and of what it groups.
+    """Return the types and the frames of `error`, of its causes and contexts, and of the exceptions in its groups.
 
-    They are those of the objects: a formatted text has messages and notes in it, which may look like frames.
+    They come from the objects, as a formatted text also contains messages and notes, which may look like frames.
     """
     lines: list[str] = []
     for sentence, each in _exceptions(error, "", set()):
@@ -159,7 +159,7 @@ def stack_of(error: BaseException) -> Vetted:
 
 
 def stack_at(frame: FrameType | None, file: str, line: int) -> Vetted | None:
-    """Return the frames that led to `line` of `file`, where that is running: `frame` or one of its callers."""
+    """Return the call stack of `line` of `file`, in `frame` or one of its callers; None if it is in neither."""
     while frame and (frame.f_code.co_filename != file or frame.f_lineno != line):
         frame = frame.f_back
     if frame is None:
@@ -169,7 +169,7 @@ def stack_at(frame: FrameType | None, file: str, line: int) -> Vetted | None:
 
 
 def _exceptions(error: BaseException, before: str, seen: set[int]) -> Iterator[tuple[str, BaseException]]:
-    """Yield the exceptions in the order in which Python shows them, each with the sentence `before` it."""
+    """Yield the exceptions in the order in which Python prints them, each with the sentence `before` it."""
     chain: list[tuple[str, BaseException]] = []
     latest: BaseException | None = error
     while latest is not None and id(latest) not in seen and len(seen) < _MOST_EXCEPTIONS:
@@ -188,7 +188,7 @@ def _exceptions(error: BaseException, before: str, seen: set[int]) -> Iterator[t
 
 
 def _frames(frames: Iterable[tuple[FrameType, int]]) -> str:
-    """Return a line for each frame: the file of a module, the number of the line, the function."""
+    """Return a line for each frame: the module's file, the line number, the function."""
     lines = [_line(frame, number) for frame, number in frames]
     if len(lines) > _MOST_FRAMES:
         half = _MOST_FRAMES // 2
@@ -198,7 +198,7 @@ def _frames(frames: Iterable[tuple[FrameType, int]]) -> str:
 
 def _line(frame: FrameType, number: int) -> str:
     file, function = frame.f_code.co_filename, frame.f_code.co_name
-    # Code that was made of a text has any name.
+    # Code compiled from a text may have any name.
     known = file == frame.f_globals.get("__file__") or _FROZEN.fullmatch(file)
     if not known or not _FUNCTION.fullmatch(function):
         file = function = MASK

@@ -1,4 +1,4 @@
-"""Single values on their way out: as a text, as a number that OTLP and JSON have, and paths beside their route."""
+"""Converts single values for export: to a text, to a number valid in OTLP and JSON, and a path by its route."""
 
 import math
 import re
@@ -22,12 +22,12 @@ def text_of(value: Any) -> str:
         return value.decode(errors="replace")
     try:
         return str(value)
-    except Exception:  # noqa: BLE001  (whatever an object's own text does)
+    except Exception:  # noqa: BLE001  (an object's `__str__` may raise anything)
         return f"({type(value).__name__})"
 
 
 def number_of(value: float) -> float | str:
-    """Return what neither OTLP nor JSON has a number for as a text."""
+    """Return `value`, as a text if OTLP or JSON cannot represent it as a number."""
     if isinstance(value, float):
         return value if math.isfinite(value) else str(float(value))
     if -_INT64 <= value < _INT64:
@@ -37,7 +37,7 @@ def number_of(value: float) -> float | str:
 
 
 class _Shown:
-    """What the path of a request to a route may show."""
+    """The parts of a path that may be exported for a route."""
 
     def __init__(self, route: str) -> None:
         self.fixed = frozenset(route.split("/"))
@@ -50,7 +50,7 @@ _shown = lru_cache(maxsize=256)(_Shown)
 
 
 def shown_path(path: str, route: str) -> str:
-    """Return the path as far as the route has it: clients may put anything into the rest, or ask for anything."""
+    """Return `path` with masks for segments that are neither in `route` nor numbers or UUIDs: clients choose them."""
     shown = _shown(route)
     if len(path) <= TEXT_BYTES // 4 and shown.whole.fullmatch(path) and path.isascii():
         return path

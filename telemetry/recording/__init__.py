@@ -1,4 +1,4 @@
-"""What happens in a process that serves requests: each finished request, log record and span becomes one record.
+"""Recording in the serving processes: each finished request, log record and span becomes one record.
 
-Nothing here encodes, aggregates, batches, connects or waits; the exporter does (`telemetry.exporting`).
+Encoding, aggregation, batching, connections and waiting are left to the exporter (`telemetry.exporting`).
 """

@@ -1,16 +1,16 @@
-"""What a process says in its log when it begins to serve."""
+"""The log message of a process that begins to serve."""
 
 import logging
 
 from telemetry.config import SignalConfig, TelemetryConfig
 from telemetry.project import Project
 
-# The service's start is logged whatever OTEL_LOG_LEVEL says.
+# The service's start is logged regardless of OTEL_LOG_LEVEL.
 _announcer = logging.getLogger("telemetry.server")
 
 
 def announce(config: TelemetryConfig, project: Project, slot: int) -> None:
-    """Log that this process, which records into `slot`, serves."""
+    """Log that this process, which records into `slot`, begins to serve."""
     for name in ("opentelemetry", "telemetry"):
         logging.getLogger(name).setLevel(config.log_level.upper())
     _announcer.setLevel(logging.INFO)

@@ -1,7 +1,7 @@
-"""TELEMETRY_INSTRUMENTATION=contrib: OpenTelemetry's own instrumentations of Django and of drivers, as they come.
+"""TELEMETRY_INSTRUMENTATION=contrib: OpenTelemetry's own instrumentations of Django and database drivers, unmodified.
 
-They record through the public API, so that journal and exporter are the same; so are log records, since the API of logs
-has no public names yet. tests/signals/test_contrib.py lists what differs, and why.
+They record through the public API into the same journal and exporter. Log records are recorded as without contrib,
+since the logs API has no public names yet. tests/signals/test_contrib.py lists the differences and their reasons.
 """
 
 import re
@@ -33,14 +33,14 @@ _ANY_HOST = "^[a-z]+://[^/]*"
 
 
 class OutgoingOnly(TextMapPropagator):
-    """Writes headers as `propagator` does, and reads none: TELEMETRY_INCOMING_CONTEXT=ignore."""
+    """Injects headers as `propagator` does, and extracts none: TELEMETRY_INCOMING_CONTEXT=ignore."""
 
     def __init__(self, propagator: TextMapPropagator) -> None:
         self._propagator = propagator
 
     def extract(
         self,
-        carrier: CarrierT,  # noqa: ARG002  (whatever a client sent)
+        carrier: CarrierT,  # noqa: ARG002  (the client's headers, ignored)
         context: Context | None = None,
         getter: Getter[CarrierT] = default_getter,  # noqa: ARG002
     ) -> Context:
@@ -57,12 +57,12 @@ class OutgoingOnly(TextMapPropagator):
 
 
 def install(config: TelemetryConfig, recording: Recording, untraced: Collection[str]) -> None:
-    """Run the instrumentations; call it once, before the application is built.
+    """Run the instrumentations; call this once, before the application is built.
 
-    `untraced` are paths that leave nothing.
+    Requests to the paths in `untraced` are not recorded.
     """
     excluded = [*config.excluded_urls, *(f"{_ANY_HOST}{re.escape(path)}$" for path in sorted(untraced))]
-    # Between what answers scrapes and the access record, which belongs to the trace.
+    # After the middleware that answers scrapes, before that of the access record, which belongs to the trace.
     position = list(settings.MIDDLEWARE).index("telemetry.middleware.requests") + 1
     _run("django", excluded_urls=",".join(excluded), middleware_position=position)
     for vendor in sorted({connections[alias].vendor for alias in settings.DATABASES}):
@@ -72,7 +72,7 @@ def install(config: TelemetryConfig, recording: Recording, untraced: Collection[
 
 
 def answering(get_response: Any, answers: Mapping[str, Any]) -> Any:
-    """Return the middleware that answers the paths in `answers` by their views, and records nothing."""
+    """Return a middleware that answers the paths in `answers` with their views, and records nothing."""
     if iscoroutinefunction(get_response):
 
         async def respond_async(request: HttpRequest) -> HttpResponseBase:

@@ -1,4 +1,4 @@
-"""Where recording is put into Django: its middleware, a wrapper of its cursors, and a signal."""
+"""Installs recording in Django: its middleware, a wrapper of its cursors, and a signal handler."""
 
 import os
 
@@ -16,7 +16,7 @@ from telemetry.recording.sampling import request_sampler
 
 
 def install(config: TelemetryConfig, project: Project, recording: Recording) -> None:
-    """Put the recorders in. Call it once, before the application is built."""
+    """Install the recorders; call this once, before the application is built."""
     name, value = FIXED_CONVENTIONS
     os.environ[name] = value
     if config.instrumentation == "contrib":

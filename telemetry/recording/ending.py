@@ -1,4 +1,4 @@
-"""The end of a process that takes the exporter with it: a container ends with its first process, whatever else runs."""
+"""Waits for the exporter at the end of a container's first process, which ends all others in the container."""
 
 import atexit
 import os
@@ -12,16 +12,16 @@ from telemetry.journal.asking import ask_to_look
 from telemetry.recording.journal import journal
 
 _FIRST = 1
-# Programs that are the first process for another one's sake, and end with it; `docker run --init` has the first.
+# Init programs, which run another process as their child and end with it; `docker run --init` uses the first.
 _INITS = {"docker-init", "tini", "dumb-init", "catatonit"}
 _POLL_SECONDS = 0.02
-# How long an exporter may take that is just starting, and what each needs beyond the time that its senders have: it
-# waits for the successor of a process that recorded alone.
+# How long an exporter's start may take, and what an exporter needs beyond its senders' time: it waits for a possible
+# successor of a process that recorded alone.
 _START_SECONDS, _MARGIN_SECONDS = 5.0, 2.0
 
 
 def wait_at_the_end(see_to_exporter: Callable[[], None], flush_timeout: float) -> None:
-    """Have this process wait for the last delivery, TELEMETRY_FLUSH_TIMEOUT at most, if a container ends with it.
+    """Make this process wait at exit for the last delivery, up to TELEMETRY_FLUSH_TIMEOUT, if a container ends with it.
 
     Elsewhere the exporter outlives it. A server that is the first process waits for its workers if it has our hooks.
     """
@@ -30,7 +30,7 @@ def wait_at_the_end(see_to_exporter: Callable[[], None], flush_timeout: float) -
 
 
 def is_first_process() -> bool:
-    """Return whether a container ends with this process: it is the first one, or that is there for its sake."""
+    """Return whether a container ends with this process: it is the first one, or the child of an init program."""
     return os.getpid() == _FIRST or (os.getppid() == _FIRST and _name_of(_FIRST) in _INITS)
 
 
@@ -42,7 +42,7 @@ def _name_of(process: int) -> str:
 
 
 def _wait(process: int, see_to_exporter: Callable[[], None], flush_timeout: float) -> None:
-    if os.getpid() != process:  # the child of a fork has its parent's list of ends
+    if os.getpid() != process:  # a forked child inherits its parent's exit handlers
         return
     see_to_exporter()
     if journal.directory is None:
@@ -50,7 +50,7 @@ def _wait(process: int, see_to_exporter: Callable[[], None], flush_timeout: floa
     path = journal.directory.path
     journal.close()
     with suppress(OSError):
-        if directory.is_alive(path):  # other processes record there, and the last of them may be waited for
+        if directory.is_alive(path):  # other processes record there; the last of them waits
             return
     deadline = monotonic() + _START_SECONDS
     while path.exists() and monotonic() < deadline and not ask_to_look(path):  # the exporter removes it at its end

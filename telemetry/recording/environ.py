@@ -1,4 +1,4 @@
-"""What a server knows of a request (PEP 3333's environ, or ASGI's scope), as its record keeps it."""
+"""The server's data on a request (PEP 3333's environ, or ASGI's scope), as its record keeps it."""
 
 from functools import lru_cache
 
@@ -13,7 +13,7 @@ _VARIABLES = (
     "REMOTE_HOST",
     "REMOTE_ADDR",
     "HTTP_USER_AGENT",
-    # On a Unix socket gunicorn takes it from the Host header, unchecked.
+    # On a Unix socket, gunicorn takes it from the unchecked Host header.
     "SERVER_PORT",
     "SERVER_PROTOCOL",
     "wsgi.url_scheme",
@@ -26,10 +26,10 @@ _LONGEST_ATTRIBUTE = 1024  # characters; servers limit a header to 8 KB or more
 
 
 def environ_of(request: HttpRequest) -> tuple[str, str, str]:
-    """Return what the server knows of the request: what many have in common, the client's port, and the path.
+    """Return the server's data on the request: the part that many requests share, the client's port, and the path.
 
-    The first is one text, joined of several by a SEPARATOR; "" is what the server does not know. The query string is
-    not among it. Each text is within a bound.
+    The first consists of several texts joined by SEPARATOR, "" for unknown ones. The query string is left out. Each
+    text is limited in length.
     """
     meta = request.META
     host = meta.get("HTTP_HOST")
@@ -41,7 +41,7 @@ def environ_of(request: HttpRequest) -> tuple[str, str, str]:
     path = request.path_info
     try:
         common = SEPARATOR.join((server, *texts))
-    except TypeError:  # a number where PEP 3333 wants a text
+    except TypeError:  # a number where PEP 3333 requires a string
         common = ""
     if len(common) + len(path) > _LONGEST_ATTRIBUTE or common.count(SEPARATOR) != _SEPARATORS:
         common = SEPARATOR.join([server, *(_cut(str(text).replace(SEPARATOR, _REPLACEMENT)) for text in texts)])
@@ -51,7 +51,7 @@ def environ_of(request: HttpRequest) -> tuple[str, str, str]:
 
 @lru_cache(maxsize=128)
 def _server(host: str) -> str:
-    """Return name and port of a Host header. A host that is not ours is only what a client wrote."""
+    """Return name and port of a Host header; empty ones for a host that is not allowed, which any client can invent."""
     domain, given = split_domain_port(host)
     return f"{_cut(domain)}{SEPARATOR}{given}" if validate_host(domain, settings.ALLOWED_HOSTS) else _NO_HOST
 

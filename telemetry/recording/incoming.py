@@ -1,4 +1,4 @@
-"""Context from outside: what a request's `traceparent`, `tracestate` and `baggage` headers may decide."""
+"""Incoming context: how far a request's `traceparent`, `tracestate` and `baggage` headers are trusted."""
 
 import logging
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from opentelemetry.trace import Link
 
 from telemetry.config import IncomingContext
 
-# They quote what a client sent, as often as it likes; a header that is not understood is no event here.
+# They log whatever a client sends, as often as it sends it; an invalid header is not worth a log record here.
 _QUOTING_LOGGERS = (
     "opentelemetry.baggage.propagation",
     "opentelemetry.trace.propagation.tracecontext",
@@ -40,9 +40,9 @@ _HEADERS = _Headers()
 
 
 class BoundedBaggagePropagator(W3CBaggagePropagator):
-    """Baggage within what W3C asks everybody to take (https://www.w3.org/TR/baggage/#limits): 64 entries, 8192 bytes.
+    """Baggage within W3C's required minimum (https://www.w3.org/TR/baggage/#limits): 64 entries, 8192 bytes.
 
-    Upstream takes 180 entries. Those beyond are left out; a longer header is left out as a whole.
+    Upstream takes 180 entries. Entries beyond the limit are dropped; a longer header is dropped as a whole.
     """
 
     _MAX_PAIRS = 64
@@ -50,10 +50,10 @@ class BoundedBaggagePropagator(W3CBaggagePropagator):
 
 
 class IncomingContextReader:
-    """Reads the headers that OTEL_PROPAGATORS names, as TELEMETRY_INCOMING_CONTEXT has it.
+    """Reads the headers of OTEL_PROPAGATORS as TELEMETRY_INCOMING_CONTEXT requires.
 
-    - trust: the client's span becomes the parent, and with it goes whether the trace is sampled.
-    - link: a new trace begins, with a link to the client's span; the client decides on nothing.
+    - trust: the client's span becomes the parent, and its sampling decision applies.
+    - link: a new trace begins, with a link to the client's span; the client decides nothing.
     - ignore: nothing is read.
     """
 
@@ -65,14 +65,14 @@ class IncomingContextReader:
             logging.getLogger(name).setLevel(logging.ERROR)
 
     def read(self, environ: dict[str, Any]) -> tuple[Context, Sequence[Link]] | None:
-        """Return the context in which the request's span starts, and its links; None where nothing came."""
+        """Return the context in which the request's span starts, and its links; None without such headers."""
         if self._policy == "ignore":
             return None
         propagator = propagate.get_global_textmap()
         if propagator is not self._propagator:
             self._headers = [_variable(field) for field in propagator.fields]
             self._propagator = propagator
-        if environ.keys().isdisjoint(self._headers):  # most requests bring nothing that a propagator reads
+        if environ.keys().isdisjoint(self._headers):  # most requests have no header for a propagator
             return None
         context = propagator.extract(environ, Context(), _HEADERS)
         if self._policy == "trust":

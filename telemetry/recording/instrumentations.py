@@ -1,7 +1,7 @@
-"""Runs the instrumentations that TELEMETRY_INSTRUMENT names, as they come.
+"""Runs the instrumentations that TELEMETRY_INSTRUMENT names, unmodified.
 
 They patch their library in this process, before its server forks, and record through the public API: their spans and
-measurements go into the journal with all others.
+measurements go into the journal like all others.
 """
 
 import logging

@@ -1,6 +1,6 @@
-"""Where this process writes its records: a ring of its own in the run's directory, once it has joined.
+"""This process's part of the journal: its own ring in the run's directory, once it has joined the run.
 
-Whatever fails here is counted and logged once; the caller goes on as if telemetry were off.
+Failures are counted and logged once; the caller goes on as if telemetry were off.
 """
 
 import errno
@@ -23,25 +23,25 @@ _LEAST_BYTES = 64 << 10
 
 
 class Journal:
-    """This process's part of the journal; without `open`, and in a forked child, what is written goes nowhere."""
+    """This process's part of the journal; before `open`, and in a forked child, records are discarded."""
 
     def __init__(self) -> None:
         self.ring: RingWriter | None = None
         self.directory: RunDirectory | None = None
         self.errors = 0
-        self._slot: int | None = None  # the descriptor whose lock is the slot's
+        self._slot: int | None = None  # the descriptor that holds the slot's lock
         self._reported: set[tuple[str, str]] = set()
         self._lock = Lock()
 
     def open(self, directory: RunDirectory, capacity: int) -> int:
-        """Take a slot in `directory` and its ring; return the slot. Raises OSError where there is no space."""
+        """Take a slot in `directory` and its ring; return the slot. Raises OSError, as without space."""
         while True:
             slot, descriptor = directory.take_slot()
             try:
                 if os.fstat(descriptor).st_size == 0:
                     _create(descriptor, capacity)
-                # Not by the slot's descriptor, which a mapping keeps: in the child of a fork a mapping may stay that
-                # another thread was writing to, and must hold no lock there.
+                # Not through the slot's descriptor, which a mapping would keep open: in a forked child, a mapping that
+                # another thread was writing to may remain, and must not hold the lock there.
                 writer = RingWriter.at(ring_path(directory.path, slot), time_ns(), items_of)
             except RingFormatError as error:
                 path = ring_path(directory.path, slot)
@@ -68,7 +68,7 @@ class Journal:
             self.failed("write", error)
 
     def failed(self, part: str, error: BaseException) -> None:
-        """Count an error of recording's `part`, and log the first of its kind; never raises."""
+        """Count an error in `part` of recording, and log the first of its kind; never raises."""
         with suppress(Exception):
             self.errors += 1
             if self.ring is not None:
@@ -86,9 +86,9 @@ class Journal:
         return self.directory.is_gone or os.fstat(self._slot).st_nlink == 0
 
     def close(self) -> None:
-        """Release the slot: the exporter has what was written, and another process may continue the ring."""
+        """Release the slot: the exporter still reads its records, and another process may continue the ring."""
         with self._lock:
-            # The mapping is left to the interpreter: another thread may be writing.
+            # Unmapping is left to the interpreter, as another thread may be writing.
             self.ring = None
             if self._slot is not None:
                 unlock(self._slot)
@@ -101,15 +101,15 @@ class Journal:
             self.directory = None
 
     def abandon(self) -> None:
-        """Forget what belongs to the parent, in the child of a fork."""
+        """Drop the parent's slot and directory in a forked child."""
         self._lock = Lock()
         if self._slot is not None:
-            os.close(self._slot)  # unlocked, it would be so for the parent, too
+            os.close(self._slot)  # not unlocked, as that would release the parent's lock, too
         self._forget()
 
 
 def _create(descriptor: int, capacity: int) -> None:
-    """Make a ring of `capacity` bytes, or of less where the file system has less. Raises OSError."""
+    """Create a ring of `capacity` bytes, or a smaller one if the file system lacks space. Raises OSError."""
     size = capacity
     while True:
         try:

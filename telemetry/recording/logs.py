@@ -1,4 +1,4 @@
-"""Records of the logging module: a part of their request's record below WARNING, one of their own from there on."""
+"""Log records: below WARNING a part of their request's record, from WARNING on separate records."""
 
 import logging
 from typing import Any
@@ -13,12 +13,12 @@ from telemetry.privacy.strict import STACKS
 from telemetry.recording.journal import journal
 from telemetry.recording.spans import REQUEST_KEY, RecordedSpan, RequestSpan
 
-# The last words before a crash are the precious ones: they do not wait for the end of their request.
+# Log records just before a crash matter most, so these do not wait for the end of their request.
 _AT_ONCE = logging.WARNING
 
 
 class LogRecorder:
-    """What `telemetry.logs.OTLPHandler` hands its records to."""
+    """Writes the records of `telemetry.logs.OTLPHandler`."""
 
     def __init__(self) -> None:
         self._strict = redactor().strict
@@ -30,7 +30,7 @@ class LogRecorder:
         try:
             current = get_current()
             request: RequestSpan | None = current.get(REQUEST_KEY)  # type: ignore[assignment]
-            if self._strict:  # what is a constant of the code is known here only
+            if self._strict:  # constants of the code can be recognised only here
                 body, attributes, name, template = translation_of(record)
                 raw = content_of(record)[1]
                 attributes = {**attributes, **{key: raw[key] for key in STACKS if key in attributes}}
@@ -45,7 +45,7 @@ class LogRecorder:
                 request.logs.append((*log, None))
             else:
                 request.logs.append((*log, _trace_of(trace.get_current_span())))
-        except Exception as error:  # noqa: BLE001  (whoever logs goes on as if telemetry were off)
+        except Exception as error:  # noqa: BLE001  (the caller goes on as if telemetry were off)
             journal.failed("log record", error)
 
 

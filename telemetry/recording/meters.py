@@ -1,7 +1,7 @@
-"""User code's instruments: the API's, whose measurements become records.
+"""User code's instruments: those of the API, whose measurements become records.
 
-Observable instruments are asked by `observe`, which is called when a request has been answered and an interval is over
-(and before a scrape): no thread is needed, and a process that serves nothing has nothing new to report.
+`observe` calls the callbacks of observable instruments. It runs after a request when an interval is over, and before a
+scrape: no thread is needed, and an idle process has nothing new to report.
 """
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
@@ -39,7 +39,7 @@ Callbacks = (
 
 
 class _Recording:
-    """What the synchronous instruments have in common."""
+    """The base of the synchronous instruments."""
 
     def __init__(self, instrument: Instrument) -> None:
         self._instrument = instrument
@@ -55,7 +55,7 @@ class _Recording:
             given = dict(attributes) if attributes else {}
             sampled = span.trace_flags.sampled
             journal.write((MEASUREMENT, self._instrument, value, given, time_ns(), *ids, sampled, getpid()))
-        except Exception as error:  # noqa: BLE001  (whoever counts goes on as if telemetry were off)
+        except Exception as error:  # noqa: BLE001  (the caller goes on as if telemetry were off)
             journal.failed("measurement", error)
 
 
@@ -79,7 +79,7 @@ class _Histogram(_Recording, Histogram):
 class _Gauge(_Recording):
     # The API has a gauge, but no public name for it.
     def set(self, amount: float, attributes: Attributes = None, context: Context | None = None) -> None:
-        """Record the present value."""
+        """Record the current value."""
         self._record(amount, attributes, context)
 
 
@@ -92,7 +92,7 @@ class _Observable:
                 next(callback)  # to its first `yield`, which takes the options
 
     def observed(self) -> tuple[tuple[float, dict[str, Any]], ...]:
-        """Ask the callbacks; what one of them raises costs its own values only."""
+        """Return the callbacks' observations; an exception in one of them loses only its own values."""
         values: list[tuple[float, dict[str, Any]]] = []
         for callback in self._callbacks:
             try:
@@ -128,7 +128,7 @@ class RecordingMeter(Meter):
         self._lock = Lock()
 
     def _make(self, kind: str, make: Callable[[Instrument], Any], *described: Any) -> Any:
-        """Return the instrument of a name, made once."""
+        """Return the instrument of this name, created once."""
         name, unit, description, boundaries = described
         with self._lock:
             made = self._made.get((kind, name.lower()))
@@ -204,7 +204,7 @@ class RecordingMeterProvider(MeterProvider):
         name: str,
         version: str | None = None,
         schema_url: str | None = None,
-        attributes: Attributes = None,  # noqa: ARG002  (of the scope; no exporter of metrics here shows them)
+        attributes: Attributes = None,  # noqa: ARG002  (of the scope; no metric exporter here sends them)
     ) -> Meter:
         with self._lock:
             key = name, version, schema_url
@@ -213,7 +213,7 @@ class RecordingMeterProvider(MeterProvider):
             return self._meters[key]
 
     def observe(self) -> None:
-        """Ask all observable instruments, and write what they answer as one record."""
+        """Write the observations of all observable instruments as one record."""
         if journal.ring is not None:
             observed = tuple((each.instrument, each.observed()) for each in list(self._observables))
             if observed:

@@ -1,14 +1,14 @@
-"""One record for each request: its span, its duration, and what happened within it, with everything that Django logs.
+"""One record for each request: its span, its duration, and the queries and log records within it, Django's included.
 
-Names and attributes of what the exporter makes of it are those of the contrib instrumentation of Django. Other than
-its middleware:
+The exporter gives spans and metrics the names and attributes of the contrib instrumentation of Django. Unlike contrib's
+middleware, this one:
 
-- It starts before the host is checked, so that a refused host has a span and a metric, too.
-- It ends after Django has logged 4xx and 5xx, whose records otherwise belong to no trace
+- starts before the host is checked, so that a rejected host gets a span and a metric, too.
+- ends after Django has logged 4xx and 5xx, whose log records otherwise belong to no trace
   (https://github.com/open-telemetry/opentelemetry-python-contrib/issues/821).
-- It names routes by templates, without regular expressions.
-- It does not mark a span as failed for an exception that is answered with 4xx.
-- It costs a request a fraction of it.
+- names routes by templates, without regular expressions.
+- does not mark a span as failed for an exception that results in a 4xx.
+- costs a request a fraction of the time.
 """
 
 import sys
@@ -44,7 +44,7 @@ GetResponse = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseB
 View = Callable[[HttpRequest], HttpResponseBase]
 
 
-# As the API's `set_span_in_context`, without a copy of a context that is empty.
+# The API's key, for setting the span as `set_span_in_context` does, without copying an empty context.
 (_CURRENT_SPAN,) = trace.set_span_in_context(trace.INVALID_SPAN, Context())
 
 
@@ -52,23 +52,23 @@ class Process(Protocol):
     """The recording of this process, as the middleware needs it."""
 
     def begin(self) -> None:
-        """Begin to record, where this process does not yet."""
+        """Begin to record, unless this process already does."""
 
 
 class RequestMiddleware:
-    """Django's outermost middleware but for what answers probes. Works with and without `async`."""
+    """Django's outermost middleware, except for the one that answers probes; sync and async."""
 
     sync_capable = True
     async_capable = True
     incoming: ClassVar[IncomingContextReader]
     sampler: ClassVar[Sampler | None] = None
-    """None where every trace that begins here is sampled."""
+    """None if every trace that begins here is sampled."""
     process: ClassVar[Process]
     untraced: ClassVar[Collection[str]] = frozenset()
     """Paths that are not recorded."""
 
     def __init__(self, get_response: GetResponse, answers: Mapping[str, View] = MappingProxyType({})) -> None:
-        """`answers` has the views of paths that are answered here, before anything else looks at the request."""
+        """`answers` maps paths to views that answer them here, before any other middleware."""
         self._get_response = get_response
         self._answers = answers
         self._is_async = iscoroutinefunction(get_response)
@@ -89,7 +89,7 @@ class RequestMiddleware:
         except Exception as error:  # DEBUG_PROPAGATE_EXCEPTIONS
             self._end(span, request, None, error)
             raise
-        except BaseException:  # an aborted worker: no record, as there is no access record and no count
+        except BaseException:  # an aborted worker: no record, just as no access record and no count
             self._drop(span)
             raise
         self._answered(span, request, response)
@@ -104,14 +104,14 @@ class RequestMiddleware:
             return await get_response(request)
         try:
             response = await get_response(request)
-        except BaseException as error:  # a cancelled request, too: its client has gone
+        except BaseException as error:  # also a cancelled request, whose client disconnected
             self._end(span, request, None, error)
             raise
         self._answered(span, request, response)
         return response
 
     def _begin(self, request: HttpRequest) -> RequestSpan | None:
-        """Begin the request's span; return None where that fails: the request goes on as if telemetry were off."""
+        """Begin the request's span; return None if that fails: the request goes on as if telemetry were off."""
         try:
             if journal.ring is None and not _is_tested(request):
                 self.process.begin()
@@ -134,7 +134,7 @@ class RequestMiddleware:
         return span
 
     def _place(self, span: RequestSpan, context: Context, links: Any) -> None:
-        """Give `span` the parent that came with the request, and let the sampler decide."""
+        """Give `span` the request's incoming parent, and apply the sampler."""
         parent = trace.get_current_span(context).get_span_context()
         if parent.is_valid:
             span.trace_id, span.parent_id = parent.trace_id.to_bytes(16), parent.span_id.to_bytes(8)
@@ -160,10 +160,10 @@ class RequestMiddleware:
             journal.failed("request", error)
 
     def _answered(self, span: RequestSpan, request: HttpRequest, response: HttpResponseBase) -> None:
-        """Finish a request whose answer is ready, or let a streamed answer's end do so."""
+        """Finish a request whose response is ready; a streamed response finishes it at its end."""
         try:
             if response.status_code >= _BAD_REQUEST:
-                # What Django's handler would do next, outside of the span; it does not log a response twice.
+                # As Django's handler would do next, outside of the span; it does not log a response twice.
                 answer = cast("HttpResponse", response)
                 log_response("%s: %s", answer.reason_phrase, request.path, response=answer, request=request)
             if is_streamed(response):
@@ -183,12 +183,12 @@ class RequestMiddleware:
         self, span: RequestSpan, request: HttpRequest, response: HttpResponseBase | None, error: BaseException | None
     ) -> None:
         """Leave the request's context and write its record; never raises."""
-        if span.token is not None:  # parts of a streamed answer have contexts of their own
+        if span.token is not None:  # None: the chunks of a streamed response attach their own contexts
             detach(span.token)
-            span.context = None  # it holds the span: the two would be left to the garbage collector
+            span.context = None  # breaks a reference cycle with the span, sparing the garbage collector
         try:
             now = perf_counter_ns()
-            if error is not None and response is not None:  # of a body; Django reports those of views
+            if error is not None and response is not None:  # raised in the body; Django signals those of views
                 span.record_exception(error)
             span.over = span.ended = True
             ring = journal.ring
@@ -196,7 +196,7 @@ class RequestMiddleware:
                 return
             if span.is_counted:
                 ring.leave(METHODS[span.method])
-            record = (  # `ids` and `touched` would be two calls more for each request
+            record = (  # not through `ids` and `touched`: two calls less for each request
                 REQUEST,
                 (span.trace_id, span.span_id, span.parent_id, span.flags, span.parent_is_remote),
                 span.start,
@@ -217,7 +217,7 @@ class RequestMiddleware:
 
 @contextmanager
 def _within(span: RequestSpan) -> Iterator[None]:
-    """Run what belongs to the request after its view has returned."""
+    """Attach the request's context again, for code that runs after its view has returned."""
     token = attach(cast("Context", span.context))
     try:
         yield
@@ -226,12 +226,12 @@ def _within(span: RequestSpan) -> Iterator[None]:
 
 
 def _is_tested(request: HttpRequest) -> bool:
-    """Return whether Django's tests send the request: they set up the outbox, and name their server so."""
+    """Return whether Django's test client sent the request: tests set up an outbox, and name the server so."""
     return hasattr(mail, "outbox") or request.META.get("SERVER_NAME") == "testserver"
 
 
 def _span_name(method: str) -> str:
-    """Return the method as the conventions want it in names.
+    """Return the method as the semantic conventions require it in span names.
 
     https://opentelemetry.io/docs/specs/semconv/http/http-spans/#name
     """

@@ -1,6 +1,6 @@
-"""What requests do only where it is switched on: URLs left out, headers on answers, the view's name on the span.
+"""Optional parts of request recording: excluded URLs, response headers, and the view's name on the span.
 
-A middleware of its own, so that without these options no request pays for the question whether they are on.
+A separate middleware, so that without these options no request pays for checking them.
 """
 
 import re
@@ -22,7 +22,7 @@ _REQUEST_ID_KEY = "HTTP_X_REQUEST_ID"
 
 
 class OptionsMiddleware(RequestMiddleware):
-    """The middleware with what TELEMETRY_RESPONSE_HEADERS, TELEMETRY_VIEW_NAMES and excluded URLs switch on."""
+    """The middleware with TELEMETRY_RESPONSE_HEADERS, TELEMETRY_VIEW_NAMES and excluded URLs."""
 
     excluded: ClassVar[re.Pattern[str] | None] = None
     headers: ClassVar[tuple[str, ...]] = ()
@@ -39,7 +39,7 @@ class OptionsMiddleware(RequestMiddleware):
             given = request.META.get(_REQUEST_ID_KEY, "")
             if not _REQUEST_ID.fullmatch(given):
                 given = f"{span.trace_id.hex()}-{span.span_id.hex()}"
-            # The view sees the same as the answer and the span.
+            # The view sees the same value as the response and the span.
             request.META[_REQUEST_ID_KEY] = given
             span.set_attribute("http.request.header.x-request-id", (given,))
         return span
@@ -48,7 +48,7 @@ class OptionsMiddleware(RequestMiddleware):
         try:
             for header in self.headers:
                 _HEADERS[header](span, request, response)
-        except Exception as problem:  # noqa: BLE001  (the answer goes out as if telemetry were off)
+        except Exception as problem:  # noqa: BLE001  (the response is sent as if telemetry were off)
             journal.failed("request", problem)
         super()._answered(span, request, response)
 
@@ -64,7 +64,7 @@ class OptionsMiddleware(RequestMiddleware):
 
 
 def options_of(config: TelemetryConfig) -> type[RequestMiddleware]:
-    """Return the middleware that `config` asks for."""
+    """Return the middleware that `config` requires."""
     if not (config.excluded_urls or config.response_headers or config.view_names):
         return RequestMiddleware
     OptionsMiddleware.excluded = re.compile("|".join(config.excluded_urls)) if config.excluded_urls else None
@@ -74,7 +74,7 @@ def options_of(config: TelemetryConfig) -> type[RequestMiddleware]:
 
 
 def view_name(request: HttpRequest) -> str | None:
-    """Return the function that answers `request`, as `code.function.name` wants it; None where no route matches.
+    """Return the function that answers `request`, in the form of `code.function.name`; None if no route matches.
 
     https://opentelemetry.io/docs/specs/semconv/registry/attributes/code/
     """
@@ -84,7 +84,7 @@ def view_name(request: HttpRequest) -> str | None:
 
 @lru_cache(maxsize=1024)
 def _name_of(view: Callable[..., Any], method: str) -> str:
-    """Return module and qualified name: of a function, or of the method of a class that answers `method`."""
+    """Return module and qualified name of a function view, or of the class-based view's handler of `method`."""
     kind = getattr(view, "view_class", None) or getattr(view, "cls", None)
     if kind is None:
         named: Any = view if hasattr(view, "__qualname__") else type(view)
@@ -97,7 +97,7 @@ def _name_of(view: Callable[..., Any], method: str) -> str:
 
 
 def _url(request: HttpRequest) -> str:
-    """Return scheme, host and path as they were asked for; the host is not checked."""
+    """Return scheme, host and path as requested; the host is unchecked."""
     host = request.META.get("HTTP_HOST") or request.META.get("SERVER_NAME", "")
     return f"{request.scheme}://{host}{request.path}"
 
@@ -112,7 +112,7 @@ def _trace_response(span: RequestSpan, _: HttpRequest, response: HttpResponseBas
 
 
 def _server_timing(span: RequestSpan, _: HttpRequest, response: HttpResponseBase) -> None:
-    """Add duration and trace to what the service itself has timed; scripts of the same origin can read them."""
+    """Append duration and trace to the service's own timings; scripts of the same origin can read them."""
     spent = (perf_counter_ns() - span.started) / 1e6
     ours = f'total;dur={spent:.1f}, traceparent;desc="{_traceparent(span)}"'
     theirs = response.get("Server-Timing")

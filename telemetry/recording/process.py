@@ -1,8 +1,8 @@
-"""What makes a serving process record: providers, Django's hooks, a slot in the run's directory, and an exporter.
+"""Sets up recording in a serving process: providers, Django's hooks, a slot in the run's directory, and an exporter.
 
-A process joins the run of its server: all processes with the same parent, command line and service, and without a
-server with the same settings. It looks after the exporter while it records, at most once a second: whoever finds the
-exporter's lock free starts one.
+A process joins the run of its server: all processes with the same parent, command line and service, and, without a
+server, the same settings. While it records, it checks the exporter's lock at most once a second, and starts an exporter
+if the lock is free.
 """
 
 import logging
@@ -49,7 +49,7 @@ _LOOK_AFTER_NS = 1_000_000_000
 
 
 class Recording:
-    """The recording of one process; `config` and `project` say what of."""
+    """The recording of one process, as `config` and `project` specify."""
 
     def __init__(self, config: TelemetryConfig, project: Project) -> None:
         self.slot = 0
@@ -58,7 +58,7 @@ class Recording:
         self._patched = False
         self._place = self._address = ""
         self._serves = False
-        self._started = 0  # the process that was started last: a forked child has not been
+        self._started = 0  # the process id at the last start, which differs in a forked child
         self._meters: RecordingMeterProvider | None = None
         self._exporter: subprocess.Popen[bytes] | None = None
         self._next_look = self._next_observation = self._next_join = 0
@@ -71,9 +71,9 @@ class Recording:
         self._next_look = self._next_observation = self._next_join = 0
 
     def patch(self) -> None:
-        """Put the recorders into Django, while its application is built.
+        """Install the recorders in Django while its application is built.
 
-        Makes neither a thread nor a connection, so it may happen before a fork.
+        Creates neither threads nor connections, so it may run before a fork.
         """
         if self._patched:
             return
@@ -83,7 +83,7 @@ class Recording:
         install(self._config, self._project, self)
 
     def start(self, place: str = "", address: str = "") -> None:
-        """Record from now on; never raises. `place` is where the server is to listen, `address` where it does."""
+        """Record from now on; never raises. `place` is the server's configured address, `address` its actual one."""
         with self._starting:
             if self._started == os.getpid():
                 return
@@ -96,12 +96,12 @@ class Recording:
                 self.join()
                 wait_at_the_end(self.look_after, self._config.flush_timeout)
             except Exception:
-                # A server would take an error of one process for one of all and halt.
+                # A server would take an error in one process for one in all, and halt.
                 logger.exception("telemetry did not start; this process serves without it")
             announce(self._config, self._project, self.slot)
 
     def begin(self) -> None:
-        """Record, in a process that serves, where it does not yet; never raises."""
+        """Begin to record in a serving process, unless it already does; never raises."""
         self._serves = True
         self.start()
         if journal.ring is None:
@@ -127,9 +127,9 @@ class Recording:
         observe_runtime()
 
     def join(self) -> None:
-        """Take a slot, unless this process has one, and see to it that there is an exporter; never raises.
+        """Take a slot, unless this process has one, and make sure that an exporter runs; never raises.
 
-        Where that fails, it is tried again after a second at the earliest.
+        After a failure, tries again after a second at the earliest.
         """
         with self._lock:
             now = perf_counter_ns()
@@ -144,7 +144,7 @@ class Recording:
         self.look_after(succeed=changed)
 
     def _open(self) -> tuple[int, bool]:
-        """Return the slot, and whether the service has changed: then its exporter ends and needs a successor."""
+        """Return the slot, and whether the service has changed, so that its exporter ends and needs a successor."""
         problem: OSError | None = None
         run_of_service = self._config.named, self._place or _command(), self._name_of_run()
         for base in directory.bases(*run_of_service):
@@ -161,16 +161,16 @@ class Recording:
         raise problem or OSError("there is no directory for the journal")
 
     def _name_of_run(self) -> str:
-        """Return what only the processes have in common that one exporter can serve.
+        """Return a name shared only by processes that one exporter can serve.
 
-        A server's workers go from one set of settings to the next together, when it reloads. Processes that a shell or
-        a supervisor starts may have different ones at the same time, and different backends.
+        A server's workers change their settings together, when it reloads. Processes that a shell or a supervisor
+        starts may have different settings and backends at the same time.
         """
         one_after_another = self._place or _has_server() or "gunicorn.arbiter" in sys.modules
         return _run() if one_after_another else f"{_run()}-{environment_of(os.environ)}"
 
     def describe(self) -> dict[str, Any]:
-        """Return what the exporter must know of the service."""
+        """Return the service's description for the exporter."""
         lists = {name: sorted(names) for name, names in self._project.metric_attributes.items()}
         return {
             "project": PROJECT,
@@ -187,14 +187,14 @@ class Recording:
         }
 
     def after_record(self) -> None:
-        """Look after the exporter, if that is due."""
+        """Check the exporter, if that is due."""
         if perf_counter_ns() >= self._next_look:
             self.look_after()
 
     def after_answer(self, **_: object) -> None:
-        """Do what is due when a request has been answered: no client waits for it.
+        """Check the exporter and observe instruments, if due, after a response, when no client waits.
 
-        Probes are requests, too: they may be the only ones, and what was recorded before waits for an exporter.
+        Probes count, too: they may be the only requests, while earlier records wait for an exporter.
         """
         now = perf_counter_ns()
         if now >= self._next_look:
@@ -203,7 +203,7 @@ class Recording:
             self.observe()
 
     def observe(self) -> None:
-        """Ask the observable instruments, if that is due."""
+        """Collect from the observable instruments, if that is due."""
         now = perf_counter_ns()
         if now < self._next_observation or self._meters is None:
             return
@@ -223,9 +223,10 @@ class Recording:
         return body, header["type"]
 
     def look_after(self, *, succeed: bool = False) -> None:
-        """Join again where the files were removed, and start an exporter where there is none; never raises.
+        """Join again if the files were removed, and start an exporter if none runs; never raises.
 
-        With `succeed` there is one that ends: its successor waits for it, as this process may have no other request.
+        With `succeed`, one that ends still runs: its successor is started now and waits for it, as this process may
+        serve no other request.
         """
         self._next_look = perf_counter_ns() + _LOOK_AFTER_NS
         try:
@@ -259,7 +260,7 @@ class Recording:
             start(path, succeed=succeed)
 
     def _output(self) -> Output:
-        """Return where the exporter writes: as this process, unless that is a command, whose caller may wait for it."""
+        """Return the exporter's output: this process's, unless it is a command, whose caller may wait for its end."""
         if self._serves or _has_server() or is_first_process():
             return OURS
         signals = self._config.traces, self._config.metrics, self._config.logs
@@ -267,7 +268,7 @@ class Recording:
 
 
 def set_propagators(names: tuple[str, ...]) -> None:
-    """Read and write the headers that OTEL_PROPAGATORS names, and no others."""
+    """Extract and inject only the headers of the OTEL_PROPAGATORS in `names`."""
     propagators: list[TextMapPropagator] = [_PROPAGATORS[name]() for name in names]
     propagate.set_global_textmap(CompositePropagator(propagators))
 
@@ -283,5 +284,5 @@ def _has_server() -> bool:
 
 
 def _run() -> str:
-    """Return the name of the run: the parent process, which one server's processes have in common."""
+    """Return the name of the run: that of the parent process, which one server's processes share."""
     return run_of(os.getppid())

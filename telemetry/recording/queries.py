@@ -1,6 +1,6 @@
-"""Each query that Django sends, by a wrapper around its cursors: a part of its request's record, or one of its own.
+"""Records each query of Django's cursors, by a wrapper: as a part of its request's record, or as a separate record.
 
-What goes past Django's cursors (a raw connection of the driver, a stored procedure by `callproc`) is not recorded.
+Queries that bypass the wrapper (a raw connection of the driver, a stored procedure by `callproc`) are not recorded.
 """
 
 from collections.abc import Callable, Mapping
@@ -38,7 +38,7 @@ class QueryRecorder:
     def __call__(self, execute: Execute, sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
         current = get_current()
         request: RequestSpan | None = current.get(REQUEST_KEY)  # type: ignore[assignment]
-        within = request is not None and current is request.context  # where nothing is suppressed
+        within = request is not None and current is request.context  # whose context suppresses no instrumentation
         if journal.ring is None or not (within or is_instrumentation_enabled()):
             return execute(sql, params, many, context)
         span = token = None
@@ -73,7 +73,7 @@ class QueryRecorder:
                     journal.write((QUERY, *query))
                 else:
                     request.queries.append(query)
-            except Exception as error:  # noqa: BLE001  (the query's result goes on as if telemetry were off)
+            except Exception as error:  # noqa: BLE001  (the query returns as if telemetry were off)
                 journal.failed("query", error)
 
 
@@ -84,7 +84,7 @@ def _span_for_others() -> QuerySpan:
 
 
 def _ids(around: trace.Span) -> tuple[Any, ...]:
-    """Return the context of a query's record, as that of other spans; a span id of b"" is the exporter's to make."""
+    """Return the context of a query's record, like that of other spans; the exporter replaces the span id b""."""
     if isinstance(around, RecordedSpan):
         return around.trace_id, b"", around.span_id, around.flags, False
     parent = around.get_span_context()
@@ -117,13 +117,13 @@ def _text(sql: Any, context: Mapping[str, Any]) -> str:
 
 
 class QueryRecorders:
-    """Puts a recorder into each connection of Django's, one for each database."""
+    """Installs a recorder in each of Django's connections, one for each database."""
 
     def __init__(self) -> None:
         self._recorders: dict[Database, QueryRecorder] = {}
 
     def install(self) -> None:
-        """Begin, with connections that this thread has open, too: the checks of a command open some before."""
+        """Begin, including connections already open in this thread: a command's checks may have opened some."""
         connection_created.connect(self._record, weak=False, dispatch_uid=__name__)
         for connection in connections.all(initialized_only=True):
             if connection.connection is not None:
@@ -137,13 +137,13 @@ class QueryRecorders:
         wrappers = connection.execute_wrappers
         if wrappers and wrappers[0] is recorder:
             return
-        # Django keeps the wrappers when it opens a connection again, perhaps to another server.
+        # Django keeps the wrappers when it reconnects, perhaps to another server.
         wrappers[:] = [wrapper for wrapper in wrappers if not isinstance(wrapper, QueryRecorder)]
         wrappers.insert(0, recorder)
 
 
 def _database(connection: BaseDatabaseWrapper) -> Database:
-    """Return where a database is, as the driver says."""
+    """Return a database's vendor, and its name, host and port as the driver reports them."""
     info = getattr(connection.connection, "info", None)
     name, host, port = (getattr(info, key, None) or None for key in ("dbname", "host", "port"))
     return connection.vendor, name, host, port

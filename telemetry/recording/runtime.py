@@ -1,4 +1,4 @@
-"""The garbage collector's metrics of this process; of its CPU and memory the exporter knows from outside."""
+"""Garbage collector metrics of this process; the exporter measures its CPU and memory from outside."""
 
 import gc
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ _METRICS = (
 
 
 def observe_runtime() -> None:
-    """Count from now on: a forked process inherits the figures of its parent, and each would repeat them."""
+    """Count from now on: forked processes inherit their parent's totals, and each would report them again."""
     meter = metrics.get_meter("telemetry.instrumentation")
     before = gc.get_stats()
 

@@ -20,5 +20,5 @@ def build_sampler(config: TelemetryConfig) -> Sampler:
 
 
 def request_sampler(config: TelemetryConfig) -> Sampler | None:
-    """Return what decides on the spans of requests; None where all are sampled but for what a parent decides."""
+    """Return the sampler of request spans; None if all are sampled unless a parent decides otherwise."""
     return None if config.sampler == "parentbased_always_on" else build_sampler(config)

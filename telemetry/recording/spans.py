@@ -1,7 +1,7 @@
-"""Spans that become records: those of requests and queries, which telemetry starts itself, and everybody else's.
+"""Spans that become records: telemetry's own, of requests and queries, and those of user code and instrumentations.
 
-A span of our own is a `Span` of the API that keeps ids and a time. What user code does to it beyond that goes to a span
-of the SDK, made when it is needed, so that all of the SDK's rules hold: valid attributes, limits, status, exceptions.
+Telemetry's own span is a `Span` of the API with ids and a time. Changes by user code go to a span of the SDK, created
+on demand, so that all of the SDK's rules apply: valid attributes, limits, status, exceptions.
 """
 
 import sys
@@ -24,7 +24,7 @@ from telemetry.privacy.strict import Vetted, stack_of
 from telemetry.recording.journal import journal
 
 _SAMPLED, _RANDOM = TraceFlags.SAMPLED, TraceFlags.RANDOM_TRACE_ID
-# Names of tracers that belong to no module of this process.
+# The prefix of tracer names that need not be modules of this process.
 _INSTRUMENTATIONS = "opentelemetry.instrumentation."
 _lock = Lock()
 _constants = Constants()
@@ -35,7 +35,7 @@ Ids = tuple[bytes, bytes, bytes | None, int, bool]
 
 
 def span_limits(config: LimitsConfig) -> SpanLimits:
-    """Return the limits of the SDK's spans. Values are cut in the exporter: half a secret would not be recognised."""
+    """Return the SDK's span limits. The exporter truncates values, as a truncated secret would not be recognised."""
     return SpanLimits(
         max_attributes=config.attribute_count,
         max_events=config.span_event_count,
@@ -49,14 +49,14 @@ def span_limits(config: LimitsConfig) -> SpanLimits:
 
 
 class _Touching:
-    """The tracer of spans that only keep what user code does to ours."""
+    """The tracer of spans that only hold user code's changes to ours."""
 
     limits: SpanLimits | None = None
     tracer: Any = None
 
 
 def keep_within(limits: SpanLimits) -> None:
-    """Let the spans of requests and queries keep what user code does to them within `limits`."""
+    """Apply `limits` to user code's changes to the spans of requests and queries."""
     _Touching.limits, _Touching.tracer = limits, None
 
 
@@ -68,7 +68,7 @@ def _touching() -> Any:
 
 
 class RecordedSpan(Span):
-    """A span of our own: ids, and what user code did to it."""
+    """A span of our own: ids, and user code's changes."""
 
     trace_id: bytes
     span_id: bytes
@@ -78,9 +78,9 @@ class RecordedSpan(Span):
     parent_is_remote = False
     ended = False
     changes: Any = None
-    """The SDK's span that takes what user code does to this one, None while it does nothing."""
+    """The SDK's span that takes user code's changes to this one; None without changes."""
     stacks: dict[int, Vetted] | None = None
-    """At the strict level, the stack traces of recorded exceptions by the times of their events."""
+    """At the strict level, the stack traces of recorded exceptions by the timestamps of their events."""
     _context: SpanContext | None = None
 
     @property
@@ -90,7 +90,7 @@ class RecordedSpan(Span):
 
     @property
     def ids(self) -> Ids:
-        """The span's context as records have it: without its trace state, which clients fill."""
+        """The span's context as in records: without its trace state, whose content comes from clients."""
         return self.trace_id, self.span_id, self.parent_id, self.flags, self.parent_is_remote
 
     def get_span_context(self) -> SpanContext:
@@ -104,7 +104,7 @@ class RecordedSpan(Span):
         return self.sampled and not self.ended
 
     def _touch(self) -> Any:
-        """Return `changes`, made if need be; None where the span is not recorded."""
+        """Return `changes`, created on first use; None if the span is not recording."""
         if self.ended or not self.flags & _SAMPLED:
             return None
         with _lock:
@@ -140,13 +140,13 @@ class RecordedSpan(Span):
         self, exception: BaseException, attributes: Any = None, timestamp: int | None = None, escaped: bool = False
     ) -> None:
         if span := self._touch():
-            if redactor().strict:  # the event has a text alone, which may be forged
+            if redactor().strict:  # the event contains only a text, which may be forged
                 timestamp = timestamp or time_ns()
                 self.stacks = {**(self.stacks or {}), timestamp: stack_of(exception)}
             span.record_exception(exception, attributes, timestamp, escaped)
 
-    def end(self, end_time: int | None = None) -> None:  # noqa: ARG002  (its record has the real duration)
-        """Take no more changes. The record is written when the request, or the query, is over."""
+    def end(self, end_time: int | None = None) -> None:  # noqa: ARG002  (its record contains the real duration)
+        """Accept no more changes. The record is written when the request or the query is over."""
         self.ended = True
 
     @property
@@ -156,25 +156,25 @@ class RecordedSpan(Span):
 
     @property
     def touched(self) -> Touched | None:
-        """What user code did to the span, None if nothing."""
+        """User code's changes to the span, or None."""
         return None if self.changes is None else _touched_of(self.changes, self.stacks)
 
 
 REQUEST_KEY = create_key("telemetry-request")
-"""Where a context has the span of the request that is being answered."""
+"""The context key of the current request's span."""
 
 
 class RequestSpan(RecordedSpan):
-    """The span of a request on its way, with what is recorded within it until it is over."""
+    """The span of a request in progress, with the queries and log records within it."""
 
     over = False
-    """Whether its record is written: what comes later is on its own."""
+    """Whether the request is over: later queries and log records become separate records."""
     is_counted = False
-    """Whether it is one of the ring's active requests."""
+    """Whether it is counted among the ring's active requests."""
     context: Context | None = None
-    """The context of the request, in which no other span has begun."""
+    """The context of the request, without any span inside it."""
     token: Any = None
-    """What ends that context, None where that is done."""
+    """The token that detaches that context; None once it is detached."""
 
     def __init__(self, method: str) -> None:
         """Begin now; `method` is one of `telemetry.journal.records.METHODS`."""
@@ -202,24 +202,24 @@ def new_trace_id() -> bytes:
 def decide(  # noqa: PLR0917
     sampler: Sampler, context: Context, trace_id: bytes, name: str, kind: SpanKind, links: Sequence[Link] = ()
 ) -> tuple[int, TraceState | None]:
-    """Return the flags and the trace state that `sampler` gives a span."""
+    """Return a span's flags and trace state as `sampler` decides."""
     result = sampler.should_sample(context, int.from_bytes(trace_id), name, kind, None, links)
     sampled = result.decision is Decision.RECORD_AND_SAMPLE
     return (_SAMPLED if sampled else 0) | _RANDOM, result.trace_state
 
 
 class Process(Protocol):
-    """The recording of this process, as spans need it where no request is served: in a worker of a queue."""
+    """The recording of this process, as spans need it without requests: in a worker of a task queue."""
 
     def join(self) -> None:
-        """Begin to record, where this process does not yet."""
+        """Begin to record, unless this process already does."""
 
     def after_record(self) -> None:
-        """Do what is due when a record is written."""
+        """Check the exporter after a record, if that is due."""
 
 
 class SpanRecorder(SpanProcessor):
-    """Writes a record of each sampled span that the SDK's tracers made."""
+    """Writes a record of each sampled span of the SDK's tracers."""
 
     def __init__(self, process: Process | None = None) -> None:
         self._process = process
@@ -250,7 +250,7 @@ def _record(span: ReadableSpan, context: SpanContext) -> tuple[Any, ...]:
     named = (scope.name, scope.version or "", scope.schema_url or "", dict(scope.attributes or {})) if scope else None
     strict = redactor().strict
     name, status, attributes, events, *others = _touched_of(span, _escaping(span) if strict else None)
-    if strict:  # what is a constant of the code is known here only
+    if strict:  # constants of the code can be recognised only here
         module = scope.name if scope else ""
         name = name if _constants.in_module(name, module) else MASK
         events = tuple(
@@ -264,7 +264,7 @@ def _record(span: ReadableSpan, context: SpanContext) -> tuple[Any, ...]:
 
 
 def _escaping(span: ReadableSpan) -> dict[int, Vetted] | None:
-    """Return the stack trace of the exception that ends `span`, which the SDK recorded last, by that event's time."""
+    """Return the stack trace of the exception that ends `span`, recorded last by the SDK, by its event's timestamp."""
     error, last = sys.exception(), span.events[-1] if span.events else None
     if error is None or last is None or last.name != "exception":
         return None

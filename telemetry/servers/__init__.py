@@ -1,1 +1,1 @@
-"""What a server needs beyond nothing."""
+"""Optional integration with application servers."""

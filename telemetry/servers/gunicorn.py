@@ -1,6 +1,6 @@
-"""gunicorn's hooks: workers join when they are ready, and the master's end waits for the last delivery.
+"""gunicorn's server hooks: workers join when they are ready, and the master waits at exit for the last delivery.
 
-`gunicorn -c python:telemetry.servers.gunicorn`, or import all names into a configuration file of your own.
+`gunicorn -c python:telemetry.servers.gunicorn`, or import all names into your own configuration file.
 """
 
 import logging
@@ -17,7 +17,7 @@ lifecycle.load_config()
 
 
 def on_starting(server: Any) -> None:
-    """Hold the directory of the run, so that the exporter outlives a moment without workers."""
+    """Hold the directory of the run, so that the exporter keeps running while there are no workers."""
     refuse_unsupported()
     RedactingFormatter.install(logging.getLogger("gunicorn.error"))
     server.telemetry_hold = None
@@ -29,18 +29,18 @@ def on_starting(server: Any) -> None:
 
 
 def on_exit(server: Any) -> None:
-    """Wait until the exporter has delivered, or TELEMETRY_FLUSH_TIMEOUT is over."""
+    """Wait until the exporter has delivered, or until TELEMETRY_FLUSH_TIMEOUT is over."""
     if hold := server.telemetry_hold:
         hold.release()
 
 
 def post_fork(server: Any, worker: Any) -> None:
-    """Redact what gunicorn logs: a reload may have set up new handlers."""
+    """Redact gunicorn's own log; a reload may have set up new handlers."""
     RedactingFormatter.install(logging.getLogger("gunicorn.error"))
 
 
 def post_worker_init(worker: Any) -> None:
-    """Join: the fork is over, the user is the final one, and the application is loaded."""
+    """Join the run, as the worker has forked, switched to its user, and loaded the application."""
     lifecycle.start(_place(worker.cfg), ",".join(_address(each, tls=worker.cfg.is_ssl) for each in worker.sockets))
 
 
@@ -49,7 +49,7 @@ def _place(cfg: Any) -> str:
 
 
 def _address(listener: Any, *, tls: bool) -> str:
-    """Return where a worker listens: a socket of gevent's worker has a text that is another one in each process."""
+    """Return the URL of a listener; not its text, which for gevent's sockets differs in each process."""
     name = listener.getsockname()
     if not isinstance(name, tuple):
         return f"unix:{os.fsdecode(name)}"
@@ -58,5 +58,5 @@ def _address(listener: Any, *, tls: bool) -> str:
 
 
 def _owner(cfg: Any) -> tuple[int, int] | None:
-    """Return user and group of the workers where they are not the master's."""
+    """Return user and group of the workers if they differ from the master's."""
     return (cfg.uid, cfg.gid) if (cfg.uid, cfg.gid) != (os.geteuid(), os.getegid()) else None

@@ -1,4 +1,4 @@
-"""A server's own hold on its run: the exporter waits for more while it lasts, and the server for it at the end."""
+"""A server's hold on its run: meanwhile the exporter keeps running, and at its end the server waits for it."""
 
 import atexit
 import fcntl
@@ -18,18 +18,18 @@ from telemetry.journal.runs import run_of
 from telemetry.journal.starting import start_exporter
 
 _POLL_SECONDS = 0.02
-# What the exporter needs beyond the time that its senders have.
+# The exporter's time beyond that of its senders.
 _MARGIN_SECONDS = 0.5
-# How long one that is just starting may take until it holds its lock, and one that ends to remove the directory.
+# How long a starting exporter may take to lock, and an ending one to remove the directory.
 _START_SECONDS, _REMOVE_SECONDS = 5.0, 0.2
 
 logger = logging.getLogger(__name__)
 
 
 def hold(config: TelemetryConfig, place: str, owner: tuple[int, int] | None = None) -> "Hold | None":
-    """Hold the run that the children of this process will join; None where there is no place for it, which is logged.
+    """Hold the run that this process's children will join; log a failure, and return None.
 
-    `place` is where the server listens; `owner` (user and group) who its workers run as, where that is another.
+    `place` is where the server listens; `owner` is the user and group of its workers if they differ from its own.
     """
     problem: OSError | None = None
     run = run_of(os.getpid())
@@ -44,7 +44,7 @@ def hold(config: TelemetryConfig, place: str, owner: tuple[int, int] | None = No
 
 
 class Hold:
-    """Holds the directory of a run from its making to `release`, in this process alone: its children do not."""
+    """Holds the directory of a run until `release`, in this process only, not in its children."""
 
     def __init__(self, run: RunDirectory, config: TelemetryConfig, owner: tuple[int, int] | None) -> None:
         self._run = run
@@ -64,11 +64,11 @@ class Hold:
         self._run.leave()
 
     def release(self, wait: Callable[[float], None] = sleep) -> bool:
-        """Let the exporter end, and wait TELEMETRY_FLUSH_TIMEOUT for it; return whether it has delivered and ended.
+        """Let the exporter end, and wait up to TELEMETRY_FLUSH_TIMEOUT; return whether it has delivered and ended.
 
-        Where there is none, as it was killed just before, one is started. What could not be delivered is logged.
+        Starts one if none runs, as after a kill. Logs a failed delivery.
         """
-        self._leave()  # before the exporter looks: it removes the directory then, if no process holds it
+        self._leave()  # before the exporter checks, which removes the directory if no process holds it
         path, timeout = self._run.path, self._config.flush_timeout + _MARGIN_SECONDS
         exporter = directory.lock_of_exporter(path)
         if is_held(exporter):
@@ -100,7 +100,7 @@ class Hold:
                 directory.remove(self._run.path)
 
     def _is_left(self) -> bool:
-        """Return whether something may be left of processes that have recorded, of which none is there any more."""
+        """Return whether the run's directory remains although no process records any more."""
         try:
             directory.read_service(self._run.path)
             return not directory.is_alive(self._run.path)
@@ -108,7 +108,7 @@ class Hold:
             return False
 
     def _start(self) -> str:
-        """Start an exporter; return why there can be none, or ""."""
+        """Start an exporter; return why that is impossible, or ""."""
         path = self._run.path
         try:
             service = directory.read_service(path)
@@ -128,7 +128,7 @@ class Hold:
 
 
 def _wait_until(is_so: Callable[[], bool], timeout: float, wait: Callable[[float], None]) -> bool:
-    """Return whether something became so within `timeout` seconds."""
+    """Wait up to `timeout` seconds until `is_so` returns True; return whether it did."""
     deadline = monotonic() + timeout
     while not is_so():
         if monotonic() >= deadline:

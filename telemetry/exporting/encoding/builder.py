@@ -1,7 +1,7 @@
-"""Export requests: encoded spans or log records, grouped by their scopes, of one resource.
+"""Export requests: encoded spans or log records of one resource, grouped by scope.
 
-Spans and log records have the same form here: a request has groups by resource, each of them groups by scope. Since
-fields repeat, requests of one signal that are put one after another are one request again.
+Requests of both signals have the same form: groups by resource, each with groups by scope. Since these fields are
+repeated ones, concatenated requests of one signal form one valid request.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ _SCHEMA_URL = tag(3, BYTES)
 
 
 class RequestBuilder:
-    """One export request of `signal`, traces or logs; `items` were added, `size` bytes of them."""
+    """One export request of `signal`, traces or logs, with `items` added so far, of `size` bytes in total."""
 
     def __init__(self, signal: str, resource: Mapping[str, Any]) -> None:
         self.signal = signal
@@ -34,7 +34,7 @@ class RequestBuilder:
         self.size = 0
 
     def add(self, scope: ScopeData, encoded: bytes) -> None:
-        """Add what `encode_span` or `encode_log` returned."""
+        """Add a span or log record from `encode_span` or `encode_log`."""
         group = self._scopes.get(scope)
         if group is None:
             group = self._scopes[scope] = []
@@ -43,7 +43,7 @@ class RequestBuilder:
         self.items += 1
 
     def build(self) -> bytes:
-        """Return the request; more may be added afterwards."""
+        """Return the request; more items may be added afterwards."""
         if not self._scopes:
             return b""
         groups = [field(_SCOPE_GROUP, _group(scope, items)) for scope, items in self._scopes.items()]

@@ -1,4 +1,4 @@
-"""What spans and log records share in OTLP: values, attributes and times.
+"""The parts that spans and log records share in OTLP: values, attributes and times.
 
 https://github.com/open-telemetry/opentelemetry-proto/blob/v1.10.0/opentelemetry/proto/common/v1/common.proto
 """
@@ -35,9 +35,9 @@ _logger = logging.getLogger(__name__)
 
 
 def attributes(tag: bytes, attributes: Mapping[str, Any] | bytes) -> bytes:
-    """Return one field with `tag` for each attribute; those that cannot be encoded are left out, with a warning.
+    """Return one field with `tag` for each attribute; skip those that cannot be encoded, with a warning.
 
-    Bytes are attributes that are encoded already, with the tag of the item that they belong to.
+    Bytes are attributes already encoded with the tag of their item.
     """
     if isinstance(attributes, bytes):
         return attributes
@@ -50,7 +50,7 @@ def attributes(tag: bytes, attributes: Mapping[str, Any] | bytes) -> bytes:
                 fields.append(_known_attribute(tag, key, value))
             else:
                 fields.append(_attribute(tag, key, value))
-        except Exception as problem:  # noqa: BLE001  (one odd attribute must not take its span with it)
+        except Exception as problem:  # noqa: BLE001  (one invalid attribute must not lose its span)
             _logger.warning("the attribute %s cannot be encoded: %s", key, problem)
     return b"".join(fields)
 
@@ -63,11 +63,11 @@ def _key_value(key: str, value: Any) -> bytes:
     return field(_KEY, utf8(key)) + field(_VALUE, any_value(value))
 
 
-# Most attributes of a span are those of many others. Typed, because 1, 1.0 and True are equal.
+# Most attributes recur in many spans. Typed, because 1, 1.0 and True are equal.
 _known_attribute = lru_cache(maxsize=1024, typed=True)(_attribute)
 
 
-def any_value(value: Any) -> bytes:  # noqa: PLR0911  (as many as there are kinds)
+def any_value(value: Any) -> bytes:  # noqa: PLR0911  (one per kind)
     """Return the content of an AnyValue; raises ValueError for integers of more than 64 bits, TypeError for objects."""
     if isinstance(value, str):
         return field(_STRING, utf8(value))
@@ -96,7 +96,7 @@ def _signed(number: int) -> bytes:
 
 
 def nanoseconds(time: float | None) -> bytes:
-    """Return a time since 1970 as 64 bits; what is not given or before is 1970, as it is for protobuf."""
+    """Return a time in nanoseconds since 1970 as 64 bits; 0 for None and earlier times, as protobuf's default."""
     try:
         return _fixed64(time)
     except error:

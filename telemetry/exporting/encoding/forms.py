@@ -1,14 +1,14 @@
-"""Spans and log records as the encoder takes them: plain tuples, so that no object of an SDK is made on the way."""
+"""The encoder's input for spans and log records: plain tuples, without creating objects of the SDK."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 Attributes = Mapping[str, Any] | bytes
-"""By their names, or encoded already, with the tag of the item that they belong to."""
+"""Values by name, or already encoded with the tag of their item."""
 
 
 class EventData(NamedTuple):
-    """An event of a span; `time` in nanoseconds since 1970, `dropped` attributes."""
+    """An event of a span; `time` in nanoseconds since 1970, `dropped` is the number of dropped attributes."""
 
     time: int
     name: str
@@ -17,7 +17,7 @@ class EventData(NamedTuple):
 
 
 class LinkData(NamedTuple):
-    """A link of a span; `remote` is whether its span is another process's."""
+    """A link of a span; `remote` is whether the linked span belongs to another process."""
 
     trace_id: bytes
     span_id: bytes
@@ -30,8 +30,8 @@ class LinkData(NamedTuple):
 class SpanData(NamedTuple):
     """A span.
 
-    `kind` is the value of the API's `SpanKind`, `status` the value of a `StatusCode` and its description, None where
-    it is unset. Times are nanoseconds since 1970; `dropped` counts attributes, events and links.
+    `kind` is the value of the API's `SpanKind`, `status` the value of a `StatusCode` and its description, None if
+    unset. Times are nanoseconds since 1970; `dropped` counts attributes, events and links.
     """
 
     trace_id: bytes
@@ -67,7 +67,7 @@ class LogData(NamedTuple):
 
 
 class ScopeData(NamedTuple):
-    """What recorded an item. Its attributes are in the order of their keys, so that equal scopes are one group."""
+    """An instrumentation scope. Its attributes are sorted by key, so that equal scopes form one group."""
 
     name: str
     version: str = ""

@@ -1,4 +1,4 @@
-"""A log record as the bytes of its message.
+"""The encoding of a log record.
 
 https://github.com/open-telemetry/opentelemetry-proto/blob/v1.10.0/opentelemetry/proto/logs/v1/logs.proto
 """
@@ -53,7 +53,7 @@ def encode_log(record: LogData) -> bytes:
 
 
 def encode_body(body: Any, severity_number: int, severity_text: str) -> bytes:
-    """Return what of a log record is the same for many: its body and its severity."""
+    """Return the fields that many log records share: body and severity."""
     severity = count(_SEVERITY_NUMBER, severity_number) + known_text(_SEVERITY_TEXT, severity_text)
     return severity + field(_BODY, _body(body))
 
@@ -61,7 +61,7 @@ def encode_body(body: Any, severity_number: int, severity_text: str) -> bytes:
 def encode_plain_log(  # noqa: PLR0917
     time: int, trace_id: bytes, span_id: bytes, flags: int, body: bytes, attributed: bytes
 ) -> bytes:
-    """Return the message of a log record within a span; `body` are the fields that `encode_body` returned.
+    """Return the message of a log record within a span; `body` is the result of `encode_body`.
 
     Raises `struct.error` for times before 1970.
     """
@@ -72,6 +72,6 @@ def encode_plain_log(  # noqa: PLR0917
 def _body(body: Any) -> bytes:
     try:
         return any_value(body)
-    except Exception as error:  # noqa: BLE001  (the rest of the record is sound)
+    except Exception as error:  # noqa: BLE001  (the rest of the record is valid)
         _logger.warning("the body of a log record cannot be encoded: %s", error)
         return b""

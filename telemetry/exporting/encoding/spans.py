@@ -1,4 +1,4 @@
-"""A span as the bytes of its message.
+"""The encoding of a span.
 
 https://github.com/open-telemetry/opentelemetry-proto/blob/v1.10.0/opentelemetry/proto/trace/v1/trace.proto
 """
@@ -46,7 +46,7 @@ _LINK_DROPPED = tag(5, VARINT)
 _MESSAGE = tag(2, BYTES)
 _CODE = tag(3, VARINT)
 
-# Whether the parent, or the span of a link, is another process's (SpanFlags' HAS_IS_REMOTE and IS_REMOTE).
+# Whether the parent or linked span belongs to another process (SpanFlags' HAS_IS_REMOTE and IS_REMOTE).
 _HERE, _REMOTE = 0x100, 0x300
 _fixed32 = Struct("<I").pack
 _SPAN_HERE, _SPAN_REMOTE = (tag(16, FIXED32) + _fixed32(flags) for flags in (_HERE, _REMOTE))
@@ -86,7 +86,7 @@ def encode_span(span: SpanData) -> bytes:
 
 
 def encode_rest(name: str, kind: int, attributed: Attributes, status: tuple[int, str | None] | None) -> bytes:
-    """Return what of a span is the same for many: all but its ids, its times, and whether its parent is remote."""
+    """Return the fields that many spans share: all but ids, times, and whether the parent is remote."""
     set_status = _NO_STATUS if status is None else _status(*status)
     return b"".join((_KINDS[kind], known_text(_NAME, name), attributes(ATTRIBUTE, attributed), set_status))
 
@@ -94,7 +94,7 @@ def encode_rest(name: str, kind: int, attributed: Attributes, status: tuple[int,
 def encode_plain_span(  # noqa: PLR0917
     trace_id: bytes, span_id: bytes, parent_id: bytes | None, start: int, end: int, rest: bytes, *, remote: bool
 ) -> bytes:
-    """Return the message of a span without events and links; `rest` are the fields that `encode_rest` returned.
+    """Return the message of a span without events and links; `rest` is the result of `encode_rest`.
 
     Raises `struct.error` for times before 1970.
     """

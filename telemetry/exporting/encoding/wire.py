@@ -1,7 +1,7 @@
 """Protobuf's wire format: https://protobuf.dev/programming-guides/encoding/.
 
-A field is a tag (its number and the kind of what follows) and a value; whatever has a length of its own (texts, bytes,
-messages) says it first. Fields of a message may come in any order, and those that hold their default are left out.
+A field is a tag (its number and wire type) and a value; values of variable length (texts, bytes, messages) are prefixed
+with it. Fields of a message may come in any order, and those with their default value are left out.
 """
 
 from functools import lru_cache
@@ -14,7 +14,7 @@ _LONGEST = 2**64
 
 
 def varint(number: int) -> bytes:
-    """Return `number`, 7 bits a byte, the lowest first; raises ValueError for what has no 64 bits."""
+    """Return `number` with 7 bits per byte, lowest first; raises ValueError unless it fits into 64 bits."""
     if not 0 <= number < _LONGEST:
         raise ValueError(f"{number} does not fit into 64 bits")
     if number < _SHORT_COUNT:
@@ -23,7 +23,7 @@ def varint(number: int) -> bytes:
 
 
 def _varint(number: int) -> bytes:
-    # Nearly all lengths and ports have two or three bytes: without the loop.
+    # Nearly all lengths and ports take two or three bytes, which need no loop.
     if _MORE <= number < _MORE << _BITS:
         return bytes((number & _MORE - 1 | _MORE, number >> _BITS))
     if _MORE << _BITS <= number < _MORE << 2 * _BITS:
@@ -41,7 +41,7 @@ _SHORT = [_varint(number) for number in range(_SHORT_COUNT)]
 
 
 def tag(number: int, kind: int) -> bytes:
-    """Return what precedes a value of the field `number`."""
+    """Return the tag of the field `number` with the wire type `kind`."""
     return _varint(number << 3 | kind)
 
 
@@ -52,16 +52,16 @@ def field(tag: bytes, content: bytes) -> bytes:
 
 
 def text(tag: bytes, content: str | None) -> bytes:
-    """Return the field with `tag` and `content`, nothing where there is none; lone surrogates become question marks."""
+    """Return the field with `tag` and `content`, nothing if empty; lone surrogates become question marks."""
     return field(tag, utf8(content)) if content else b""
 
 
 known_text = lru_cache(maxsize=256)(text)
-"""The same for texts that repeat."""
+"""`text` for recurring texts."""
 
 
 def utf8(content: str) -> bytes:
-    """Return `content` in UTF-8, which has no lone surrogates: they become question marks."""
+    """Return `content` in UTF-8; lone surrogates, invalid there, become question marks."""
     try:
         return content.encode()
     except UnicodeEncodeError:

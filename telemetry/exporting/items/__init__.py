@@ -1,1 +1,1 @@
-"""Spans and log records, made of what the processes have recorded."""
+"""Spans and log records, made from the processes' records."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from telemetry.exporting.encoding import RequestBuilder, ScopeData
 
-# gRPC's servers take 4 MiB by default, and a span is seldom above some KiB.
+# gRPC servers accept 4 MiB by default, and a span is rarely larger than a few KiB.
 _MOST_BYTES = 1 << 20
 
 
@@ -21,7 +21,7 @@ class Batches:
 
     @property
     def size(self) -> int:
-        """The bytes that wait."""
+        """The bytes of all waiting items."""
         return self._open.size + sum(len(data) for data, _ in self._closed)
 
     def add(self, scope: ScopeData, item: bytes) -> None:
@@ -37,7 +37,7 @@ class Batches:
             self._open = RequestBuilder(self._signal, self._resource)
 
     def take(self) -> list[tuple[bytes, int]]:
-        """Return the requests that wait, each with the number of its items, and begin anew."""
+        """Return and remove the waiting requests, each with the number of its items."""
         self._close()
         taken, self._closed = self._closed, []
         return taken

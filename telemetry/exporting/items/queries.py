@@ -1,4 +1,4 @@
-"""What the spans and metrics of queries have in common, found once for each text.
+"""The common parts of the spans and metrics of queries, computed once for each SQL text.
 
 https://opentelemetry.io/docs/specs/semconv/database/database-spans/
 """
@@ -17,31 +17,31 @@ from telemetry.privacy import Redactor
 
 CLIENT = SpanKind.CLIENT.value
 
-# The first keyword. What follows it without a blank may be a literal, and metrics are not redacted.
+# The first keyword only: a literal may follow it without a blank, and metrics are not redacted.
 _OPERATION = re.compile(r"(?:[\s(]++|/\*.*?\*/|--[^\n]*+)*+([A-Za-z]*)", re.DOTALL)
-# Texts repeat from request to request; those that do not must not pile up.
+# Most texts recur from request to request; those that do not must not accumulate.
 _MOST_STATEMENTS = 1024
 
 Database = tuple[str, str | None, str | None, int | None]
 
 
 class Statement(NamedTuple):
-    """One SQL text on one database, as its spans and metrics show it."""
+    """One SQL text on one database, as in its spans and metrics."""
 
     name: str
     attributes: Mapping[str, Any]
-    """Without secrets."""
+    """Redacted."""
     rest: bytes
-    """The same, encoded, with all that its spans have in common."""
+    """The result of `encode_rest`: these attributes, and all other fields that its spans share."""
     dropped: int
     scope: ScopeData
     duration: Series
     measured: Mapping[str, Any]
-    """The attributes of its metrics."""
+    """The metrics' attributes."""
 
 
 class Statements:
-    """The statements that were seen lately."""
+    """The recently seen statements."""
 
     def __init__(self, redactor: Redactor, limited: Limited, aggregation: Aggregation) -> None:
         self._redactor = redactor
@@ -50,7 +50,7 @@ class Statements:
         self._known: dict[tuple[Database, str], Statement] = {}
 
     def of(self, database: Database, text: str) -> Statement:
-        """Return the statement of a text."""
+        """Return the statement of an SQL text."""
         statement = self._known.get((database, text))
         if statement is None:
             if len(self._known) >= _MOST_STATEMENTS:
@@ -59,11 +59,11 @@ class Statements:
         return statement
 
     def failed(self, statement: Statement, system: str, error: str) -> Series:
-        """Return the durations of a statement's failures of one kind."""
+        """Return the series of the durations of a statement that failed with `error`."""
         return self._aggregation.series(QUERY_DURATION[system], {**statement.measured, "error.type": error})
 
     def rows(self, statement: Statement, system: str) -> Series:
-        """Return the numbers of rows that a statement returns."""
+        """Return the series of a statement's numbers of returned rows."""
         return self._aggregation.series(RETURNED_ROWS[system], statement.measured)
 
     def _describe(self, database: Database, text: str) -> Statement:

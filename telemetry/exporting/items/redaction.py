@@ -1,7 +1,7 @@
-"""Attributes as they leave: redacted, within OpenTelemetry's limits, and encoded.
+"""Attributes for export: redacted, within OpenTelemetry's limits, and encoded.
 
-Most attributes of a span or a log record are those of many others: what was made of them is kept. Those whose value
-depends on the others, and long ones, go through the redactor each time.
+Most attributes recur in many spans or log records, so their results are cached. Long ones, and those whose redaction
+depends on other attributes, go through the redactor each time.
 """
 
 from collections.abc import Mapping
@@ -21,26 +21,26 @@ from telemetry.privacy.keys import Policy, policy_of
 from telemetry.privacy.values import shown_path
 
 _MOST_KNOWN = 4096
-_LONGEST = 256  # characters of a text that is kept
-_MOST_ATTRIBUTES = 32  # of an item whose bounds need no look
+_LONGEST = 256  # characters of a cached text
+_MOST_ATTRIBUTES = 32  # of an item whose limits need no check
 _BESIDE = frozenset({Policy.PATH, Policy.SQL})
 _INT64 = 2**63
-_MOST_REPEATED = 999  # what is an integer and repeats: the status codes of answers
+_MOST_REPEATED = 999  # recurring integers are HTTP status codes
 _double = Struct("<d").pack
 
 
 class _Attributes:
-    """Attributes of one kind of item, whose field has `tag`."""
+    """The attributes of one kind of item, whose attribute field has `tag`."""
 
     def __init__(self, redactor: Redactor, tag: bytes) -> None:
         self._redactor = redactor
         self._tag = tag
         self._known: dict[tuple[str, Any, type], bytes] = {}
         self._numbers: dict[str, bytes | None] = {}
-        """For each key what comes before a floating-point number; None where the key hides its value."""
+        """By key, the encoding that precedes a floating-point number; None if the key's value is redacted."""
 
     def encoded(self, attributes: Mapping[str, Any]) -> bytes:
-        """Return `attributes` without secrets, as they are sent."""
+        """Return `attributes` redacted and encoded."""
         if len(attributes) > _MOST_ATTRIBUTES or self._redactor.strict:
             return self._whole(attributes)
         parts = []
@@ -63,12 +63,12 @@ class _Attributes:
         return encode_attributes(self._tag, self._redactor.attributes(attributes))
 
     def _new(self, key: Any, value: Any, kind: type, beside: Mapping[str, Any]) -> bytes | None:
-        """Return what becomes of an attribute; None where all have to be looked at together."""
+        """Return an attribute encoded; None if all attributes must be redacted together."""
         if type(key) is not str or kind not in _KEPT or (kind is str and len(value) > _LONGEST):
             return None
         policy = policy_of(key)
         if policy is Policy.KEEP and kind is int and _MOST_REPEATED < value < _INT64:
-            return encode_attributes(self._tag, {key: value})  # ports, which differ from request to request
+            return encode_attributes(self._tag, {key: value})  # not cached: ports differ from request to request
         if policy in _BESIDE:
             return encode_attributes(self._tag, {key: self._redactor.value(key, value, beside)})
         part = self._whole({key: value})
@@ -90,7 +90,7 @@ _KEPT = frozenset({str, int, bool})
 
 
 def _latest(attributes: Mapping[str, Any], most: int) -> tuple[Mapping[str, Any], int]:
-    """Return the last `most` attributes, and how many were dropped: the oldest go, as in the SDK."""
+    """Return the last `most` attributes, and how many were dropped: the oldest, as in the SDK."""
     dropped = len(attributes) - most
     return (dict(list(attributes.items())[dropped:]), dropped) if dropped > 0 else (attributes, 0)
 
@@ -103,7 +103,7 @@ def _cut(value: Any, longest: int) -> Any:
     return value
 
 
-# What comes before a port, by the length of its number.
+# The encoding that precedes a port, by the length of its varint.
 _BEFORE_PORT = {
     length: encode_attributes(SPAN_ATTRIBUTE, {"client.port": port})[:-length]
     for length, port in ((1, 1), (2, 1 << 7), (3, 1 << 14))
@@ -112,14 +112,14 @@ _BEFORE_PORT = {
 
 @lru_cache(maxsize=TEXT_BYTES)
 def _before_path(length: int) -> bytes:
-    """Return what comes before a path of `length` bytes."""
+    """Return the encoding that precedes a path of `length` bytes."""
     return encode_attributes(SPAN_ATTRIBUTE, {"url.path": "/" * length})[:-length]
 
 
 class Limited:
     """Attributes of spans, their events and links, and of log records, within the standard limits.
 
-    A value is cut after it was redacted: half a secret would not be recognised.
+    A value is truncated after redaction, as a truncated secret would not be recognised.
     """
 
     def __init__(self, redactor: Redactor, limits: LimitsConfig) -> None:
@@ -127,10 +127,10 @@ class Limited:
         self._spans = _Attributes(redactor, SPAN_ATTRIBUTE)
         self._logs = _Attributes(redactor, LOG_ATTRIBUTE)
         self.limits = limits
-        # What nearly every item asks is looked up once.
+        # Nearly every item needs these.
         unlimited = limits.span_attribute_length is None
         self.has_room = limits.span_attribute_count >= _MOST_ATTRIBUTES and unlimited and not redactor.strict
-        """Whether the attributes that requests have by themselves are within the limits, and none goes."""
+        """Whether the built-in attributes of requests are within the limits, so that none is dropped."""
         self._plain_span = limits.span_attribute_count if unlimited else -1
         self._plain_log = limits.log_attribute_count if limits.log_attribute_length is None else -1
 
@@ -147,7 +147,7 @@ class Limited:
         return encoded
 
     def of_span(self, attributes: Mapping[str, Any]) -> tuple[bytes, int]:
-        """Return a span's attributes without secrets, and how many were dropped."""
+        """Return a span's redacted attributes, and how many were dropped."""
         if len(attributes) <= self._plain_span:
             return self._spans.encoded(attributes), 0
         attributes, dropped = _latest(attributes, self.limits.span_attribute_count)
@@ -156,15 +156,15 @@ class Limited:
         return self._spans.encoded(attributes), dropped
 
     def of_event(self, attributes: Mapping[str, Any]) -> tuple[Mapping[str, Any], int]:
-        """Return an event's attributes without secrets, and how many were dropped."""
+        """Return an event's redacted attributes, and how many were dropped."""
         return self._inside(attributes, self.limits.event_attribute_count)
 
     def of_link(self, attributes: Mapping[str, Any]) -> tuple[Mapping[str, Any], int]:
-        """Return a link's attributes without secrets, and how many were dropped."""
+        """Return a link's redacted attributes, and how many were dropped."""
         return self._inside(attributes, self.limits.link_attribute_count)
 
     def of_log(self, attributes: Mapping[str, Any]) -> tuple[bytes, int]:
-        """Return a log record's attributes without secrets, and how many were dropped."""
+        """Return a log record's redacted attributes, and how many were dropped."""
         if len(attributes) <= self._plain_log:
             return self._logs.encoded(attributes), 0
         attributes, dropped = _latest(attributes, self.limits.log_attribute_count)

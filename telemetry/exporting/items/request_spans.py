@@ -1,4 +1,4 @@
-"""A request's record as its server span and its metrics.
+"""The attributes of a request's server span and metrics, from its record.
 
 https://opentelemetry.io/docs/specs/semconv/http/http-spans/
 """
@@ -24,7 +24,7 @@ def name_of(method: str, route: str | None) -> str:
 
 
 def answer(route: str | None, status: int, error: str | None) -> dict[str, Any]:
-    """Return what the answer adds: the same words for the span and its duration, and no others."""
+    """Return the attributes from the response, the same for the span and the duration metric."""
     attributes: dict[str, Any] = {"http.response.status_code": status} if status else {}
     if route is not None:
         attributes["http.route"] = route
@@ -36,7 +36,7 @@ def answer(route: str | None, status: int, error: str | None) -> dict[str, Any]:
 
 
 def start(method: str, environ: tuple[str, str, str]) -> dict[str, Any]:
-    """Return what is known of a request when it begins; `environ` is what the server said of it."""
+    """Return the attributes known at a request's start; `environ` as in its record."""
     common, client_port, path = environ
     domain, given, original, host, address, agent, port, protocol, scheme = common.split(SEPARATOR)
     known = {
@@ -56,7 +56,7 @@ def start(method: str, environ: tuple[str, str, str]) -> dict[str, Any]:
 
 
 def port_of(text: str) -> int | None:
-    """Return a port as servers and clients write it; None for what is none."""
+    """Return the port in `text`, None for an invalid one."""
     return int(text) if text.isdecimal() and len(text) <= _LONGEST_PORT else None
 
 
@@ -64,7 +64,7 @@ _synthetic = lru_cache(maxsize=256)(detect_synthetic_user_agent)
 
 
 def status_of(status: int, error: str | None, touched: tuple[int, str | None] | None) -> tuple[int, str | None] | None:
-    """Return a request span's status: what user code set, but for a failure that it did not declare to be none."""
+    """Return a request span's status: the one set by user code, or ERROR for a failure that it did not set OK."""
     failed = bool(error) or status >= HTTPStatus.INTERNAL_SERVER_ERROR
     if touched is not None and (touched[0] == _OK or touched[0] == _ERROR or not failed):
         return touched

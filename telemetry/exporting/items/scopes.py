@@ -1,6 +1,6 @@
-"""Who made what: the scopes and instruments of what the exporter makes of requests and queries.
+"""The scopes and instruments of the spans and metrics that the exporter makes from requests and queries.
 
-Names and attributes are those of contrib's instrumentations; the scopes say that telemetry made them.
+Names and attributes are those of contrib's instrumentations; the scopes name telemetry as their source.
 """
 
 from opentelemetry.semconv.schemas import Schemas

@@ -1,4 +1,4 @@
-"""A record of the journal as spans, log records and measurements: redacted, encoded, counted."""
+"""Translates the journal's records into spans, log records and measurements: redacted, encoded, counted."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
@@ -39,12 +39,12 @@ _SECOND = 1e-9
 _SEVERITIES = {logging.WARNING: "WARN", logging.CRITICAL: "FATAL"}
 _MOST_SERIES = 4096
 _LATEST = 1 << 63  # nanoseconds
-_LONGEST_KNOWN = 256  # characters of a body that is kept
+_LONGEST_KNOWN = 256  # characters of a cached body
 _UNTOUCHED: tuple[Any, ...] = ("", None, {}, (), (), (0, 0, 0))
 
 
 class Translator:
-    """Gives what records hold to `spans`, `logs` (None: not exported) and `aggregation`."""
+    """Adds the contents of records to `spans`, `logs` (None: not exported) and `aggregation`."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Translator:
         methods: set[str],
         limits: LimitsConfig = DEFAULT_LIMITS,
     ) -> None:
-        """`methods` takes the methods of the requests."""
+        """The translator adds the requests' methods to `methods`."""
         self.errors = 0
         self._methods = methods
         self._redactor = redactor
@@ -82,7 +82,7 @@ class Translator:
         }
 
     def translate(self, records: Iterable[tuple[Any, ...]], source: Any) -> None:
-        """Take `records` of the process `source`. One that cannot be translated is counted, and logged once."""
+        """Translate `records` of the process `source`; count failures, and log the first of each kind."""
         for record in records:
             try:
                 self._by_kind[record[0]](record, source)
@@ -117,7 +117,7 @@ class Translator:
                 self._add_request(record)
 
     def _add_plain_request(self, record: tuple[Any, ...], spans: Batches) -> None:
-        """Add the span of a request that user code did nothing to: most of it is that of many others."""
+        """Add the span of a request without changes by user code, most of which many requests share."""
         _kind, ids, start, duration, method, route, status, error, environ, *_ = record
         common, client_port, path = environ
         key = method, route, status, error, common
@@ -142,7 +142,7 @@ class Translator:
             **added,
             **request_spans.answer(route, status, error),
         }
-        if route is not None or not name:  # as the contrib instrumentation names spans at their end
+        if route is not None or not name:  # as contrib's instrumentation renames spans at their end
             name = request_spans.name_of(method, route)
         given = request_spans.status_of(status, error, given)
         what = (request_spans.SERVER, start, start + duration, attributes, given, events, links, dropped)
@@ -155,7 +155,7 @@ class Translator:
         return series
 
     def _count(self, ids: tuple[Any, ...], sampled: bool) -> None:
-        """Count a span that was started."""
+        """Count a started span."""
         origin = "none" if ids[2] is None else "remote" if ids[4] else "local"
         series = self._started.get((origin, sampled))
         if series is None:
@@ -228,7 +228,7 @@ class Translator:
         *,
         vetted: bool = False,
     ) -> None:
-        """Add a span; `vetted`: its names were looked at where they were given."""
+        """Add a span; `vetted`: the recording process has already checked its names."""
         redactor = self._redactor
         trace_id, span_id, parent_id, _flags, remote = ids
         kept, over = self._limited.of_span(attributes)
@@ -295,7 +295,7 @@ class Translator:
         self._logs.add(scope, encode_log(log_data))
 
     def _body(self, key: tuple[str, str | None, int, str]) -> bytes:
-        """Return body and severity of a log record, encoded: many are those of others."""
+        """Return body and severity of a log record, encoded; cached, as many recur."""
         body, template, number, level = key
         text = self._redactor.body(body, template)
         encoded = encode_body(text, _severity(number), _SEVERITIES.get(number, level))
@@ -317,7 +317,7 @@ class Translator:
 
 
 def _severity(number: int) -> int:
-    """Return OpenTelemetry's number of a level of the logging module, as opentelemetry-instrumentation-logging does."""
+    """Return OpenTelemetry's SeverityNumber of a logging level, as opentelemetry-instrumentation-logging does."""
     if number < logging.DEBUG:
         return 0
     level = min(number // 10, 5)

@@ -1,1 +1,1 @@
-"""Metrics: aggregated for the whole service, and sent by OTLP."""
+"""Metrics, aggregated for the whole service, and their export request."""

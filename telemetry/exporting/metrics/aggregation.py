@@ -1,8 +1,8 @@
-"""The metrics of all processes of a service in one place: one set of series, whoever counted.
+"""The metrics of all processes of a service, in one set of series.
 
-What the SDK's aggregation does (views, limits, exemplars, start times), and what it cannot: add up several
-processes, and go on in another exporter. Used by one thread; others hand their measurements to `emit`, which are
-counted at the next look.
+Does what the SDK's aggregation does (views, limits, exemplars, start times), and also adds up several processes and
+continues in another exporter. Used by one thread; others pass their measurements to `emit`, which are counted by the
+next `settle`.
 """
 
 from collections import deque
@@ -31,7 +31,7 @@ def _latest(values: Collection[float]) -> float:
     return next(reversed(values))  # type: ignore[call-overload, no-any-return]
 
 
-# How the gauges of several processes become one; up-down counters are summed up.
+# How the gauges of several processes are merged; up-down counters are added up.
 _MERGES: Mapping[str, Merge] = {"process.uptime": min}
 
 
@@ -47,20 +47,20 @@ class _Metric:
 
 
 class Aggregation:
-    """The metrics; `exemplars` is one of the SDK's filters, by its name; `limit` the most series of a metric."""
+    """The metrics; `exemplars` names one of the SDK's filters; `limit` is the most series of a metric."""
 
     def __init__(self, views: Views, *, exemplars: str = "trace_based", limit: int = _LIMIT) -> None:
         self._views = views
         self._offers = _OFFERS[exemplars]
         self._limit = limit
-        # Instruments that differ in what they say of themselves only (an upgraded library's) are one metric.
+        # Instruments that differ only in their description or version (as after an upgrade) are one metric.
         self._metrics: dict[tuple[str, ...], _Metric] = {}
         self._by_instrument: dict[Instrument, _Metric] = {}
         self._emitted: deque[tuple[Instrument, float, Mapping[str, Any]]] = deque()
         self._has_settled = False
 
     def series(self, instrument: Instrument, attributes: Mapping[str, Any]) -> Series:
-        """Return the series of the attributes that the instrument may carry; to be kept by who records often."""
+        """Return the series of the instrument's allowed `attributes`; callers that record often should keep it."""
         metric = self._by_instrument.get(instrument) or self._metric(instrument)
         kept = _kept(attributes, metric.keys)
         return self._of(metric, kept, _key(kept))
@@ -81,7 +81,7 @@ class Aggregation:
         return metric
 
     def _maker(self, instrument: Instrument) -> Callable[[Mapping[str, Any]], Series]:
-        """Return what makes an instrument's series."""
+        """Return the factory of an instrument's series."""
         kind, name = instrument[:2]
         offers = self._offers
         if kind == "counter":
@@ -115,7 +115,7 @@ class Aggregation:
         sampled: bool = False,
         source: Hashable = HERE,
     ) -> None:
-        """Take a measurement of an instrument by the process `source`; `time` in ns, 0 for one that is no exemplar."""
+        """Take a measurement of an instrument by the process `source`; `time` in ns, 0 for no exemplar."""
         series = self.series(instrument, attributes)
         if isinstance(series, Current):
             take = series.add if instrument[0] == "updowncounter" else series.observe
@@ -125,9 +125,9 @@ class Aggregation:
             series.record(value, time, trace_id, span_id, sampled)
 
     def observe(self, instrument: Instrument, source: Hashable, points: Iterable[Point]) -> None:
-        """Take all that the process `source` observes of an instrument; what it does not any more is forgotten.
+        """Take all values of an instrument that the process `source` observes; forget those it no longer observes.
 
-        Sums of points whose attributes are equal, once filtered, are added up.
+        Sums whose filtered attributes are equal are added up.
         """
         adds = not instrument[0].endswith("gauge")
         values: dict[int, float] = {}
@@ -141,7 +141,7 @@ class Aggregation:
                 series.forget(source)
 
     def keep(self, sources: Collection[Hashable]) -> None:
-        """Note that of the processes only `sources` live, and this one."""
+        """Forget the values of all processes except `sources` and this one."""
         living = {HERE, *sources}
         for metric in self._metrics.values():
             if metric.instrument[0] not in _OF_NO_PROCESS:
@@ -149,33 +149,33 @@ class Aggregation:
                     series.keep(living)
 
     def known(self, instrument: Instrument) -> list[Mapping[str, Any]]:
-        """Return the attributes of an instrument's series, of those without a value too."""
+        """Return the attributes of an instrument's series, including those without a value."""
         return [series.attributes for series in self._metric(instrument).series.values()]
 
     def emit(self, instrument: Instrument, value: float, attributes: Mapping[str, Any]) -> None:
-        """Take a measurement of another thread."""
+        """Take a measurement from another thread."""
         self._emitted.append((instrument, value, attributes))
 
     def settle(self) -> None:
-        """Count what `emit` took."""
+        """Count the measurements from `emit`."""
         while self._emitted:
             self.record(*self._emitted.popleft())
             self._has_settled = True
 
     @property
     def has_emitted(self) -> bool:
-        """Whether `emit` has taken something since the last `state`."""
+        """Whether `emit` has taken measurements since the last `state`."""
         return self._has_settled or bool(self._emitted)
 
     def metrics(self) -> Iterator[tuple[Instrument, list[Series]]]:
-        """Return the instruments and their series that have a value."""
+        """Yield each instrument with its series that have a value."""
         self.settle()
         for metric in self._metrics.values():
             if series := [each for each in metric.series.values() if each.is_current]:
                 yield metric.instrument, series
 
     def state(self) -> list[Any]:
-        """Return what another exporter needs to go on, of what `marshal` can write."""
+        """Return the state from which another exporter continues, ready for `marshal`."""
         self.settle()
         self._has_settled = False
         return [
@@ -187,10 +187,10 @@ class Aggregation:
         ]
 
     def restore(self, state: Iterable[Any]) -> None:
-        """Go on from what `state` returned.
+        """Continue from the `state` of a former exporter.
 
-        Series that have become one by views of today are added up, and buckets are those that the instrument has today.
-        What the former exporter observed of itself is forgotten.
+        Series that the current views merge are added up, and buckets become those of the current instrument.
+        The former exporter's observations of itself are forgotten.
         """
         for instrument, all_series in state:
             metric = self._metric(instrument, is_restored=True)
@@ -212,7 +212,7 @@ def _key(attributes: Mapping[str, Any]) -> Key:
 
 
 def _hashable(value: Any) -> Any:
-    # 1, 1.0 and True are equal, and other series.
+    # 1, 1.0 and True are equal, but different series.
     if isinstance(value, str):
         return value
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""The metrics of a delivery, by OpenTelemetry's names.
+"""The metrics of a delivery, with OpenTelemetry's names.
 
 https://opentelemetry.io/docs/specs/semconv/otel/sdk-metrics/
 """
@@ -39,7 +39,7 @@ _RETRIES: Instrument = (
 
 
 class ExporterInstruments:
-    """The metrics of one signal's exporter, and of what its processor dropped before it."""
+    """The metrics of one signal's exporter and its processor."""
 
     def __init__(self, emit: Emit, signal: str, protocol: str, address: str | None, port: int) -> None:
         unit, items = _UNITS[signal], _ITEMS[signal]
@@ -76,25 +76,25 @@ class ExporterInstruments:
         self._processor: Attributes = {"otel.component.type": processor, "otel.component.name": f"{processor}/0"}
 
     def exported(self, items: int, reason: str | None) -> None:
-        """Count items that came to an end; `reason` is why they were lost."""
+        """Count items whose export has finished; `reason` is why they were lost, None if they were not."""
         if items:
             self._emit(self._exported, items, self._with(self._attributes, reason))
 
     def processed(self, items: int, reason: str | None) -> None:
-        """Count items that left the spool: for the exporter, or for `reason`."""
+        """Count items that left the spool: to the exporter, or dropped for `reason`."""
         if items and self._signal != "metrics":
             self._emit(self._processed, items, self._with(self._processor, reason))
 
     def duration(self, seconds: float, reason: str | None, attributes: Attributes) -> None:
-        """Measure one request."""
+        """Record the duration of one request."""
         self._emit(_DURATION, seconds, {**self._with(self._attributes, reason), **attributes})
 
     def retried(self, reason: str) -> None:
-        """Count a request that repeats one that failed for `reason`."""
+        """Count the retry of a request that failed for `reason`."""
         self._emit(_RETRIES, 1, self._with(self._attributes, reason))
 
     def inflight(self, items: int) -> Observation:
-        """Return how many items are in the hands of the exporter, to be observed."""
+        """Return the observation of the items that the exporter is sending."""
         return self._inflight, [(items, self._attributes)]
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""The metrics as an export request of OTLP, by the public encoder of the SDK's exporters."""
+"""The metrics as an OTLP export request, encoded by the public encoder of the SDK's exporters."""
 
 from collections.abc import Mapping
 from time import time_ns
@@ -36,7 +36,7 @@ def encode(aggregation: Aggregation, resource: Mapping[str, Any]) -> tuple[bytes
 
 
 def collect(aggregation: Aggregation, resource: Mapping[str, Any]) -> tuple[MetricsData, int]:
-    """Return all metrics as the SDK's readers have them, each exemplar once, and the number of data points."""
+    """Return all metrics in the form of the SDK's readers, each exemplar once, and the number of data points."""
     now = time_ns()
     scopes: dict[tuple[str, str, str], list[Metric]] = {}
     points = 0
@@ -86,7 +86,7 @@ def _histogram_point(series: Buckets, now: int) -> HistogramDataPoint:
 
 
 def _exemplars(series: Series) -> list[Exemplar]:
-    """Return the exemplars since the last time: value, time, trace and span, and nothing else of the measurement."""
+    """Return the exemplars since the last call: only value, time, trace and span of the measurement."""
     found = [exemplar for exemplar in series.exemplars if exemplar]
     if not found:
         return []
@@ -98,7 +98,7 @@ def _exemplars(series: Series) -> list[Exemplar]:
 
 
 def _encodable(value: float) -> float:
-    """Return what OTLP has room for: whole numbers of 64 bits."""
+    """Return `value`, as a float if it is an integer beyond OTLP's 64 bits."""
     return value if -_WHOLE <= value < _WHOLE else float(value)
 
 

@@ -1,4 +1,4 @@
-"""The exporter's metrics of its own work, and of what the journals say of theirs."""
+"""The exporter's metrics of its own work and of the journals."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -77,19 +77,19 @@ _SIGNAL = "telemetry.signal"
 
 
 class OwnMetrics:
-    """Brings the metrics of the exporter's own work up to date."""
+    """Updates the metrics of the exporter's own work."""
 
     def __init__(self, aggregation: Aggregation, starts: int) -> None:
         self._aggregation = aggregation
         self.methods = {attributes[_METHOD] for attributes in aggregation.known(ACTIVE_REQUESTS)}
-        """The methods of requests so far: each has a count of those that are active, none where it is 0."""
+        """The methods of requests so far: each has a count of active requests, even if that is 0."""
         for signal in _SIGNALS.values():
             aggregation.series(_DROPPED, {_SIGNAL: signal})
         aggregation.series(_ERRORS, {})
         aggregation.observe(_STARTS, HERE, [(starts, {})])
 
     def observe_rings(self, rings: "Rings") -> None:
-        """Take the counts in the rings' headers."""
+        """Observe the counts in the rings' headers."""
         aggregation = self._aggregation
         for source in rings.sources.values():
             for field, items in source.newly_lost()._asdict().items():
@@ -100,11 +100,11 @@ class OwnMetrics:
         levels = rings.levels()
         active = ((method, levels.get(level, 0)) for method, level in METHODS.items())
         points = [(count, {_METHOD: method}) for method, count in active if count or method in self.methods]
-        if points:  # contrib's instrumentation has an instrument of this name of its own
+        if points:  # contrib's instrumentation has its own instrument of this name
             aggregation.observe(ACTIVE_REQUESTS, HERE, points)
 
     def observe_spools(self, spools: "Mapping[Signal, Spool]") -> None:
-        """Take the use of the signals' spools."""
+        """Observe the usage of the signals' spools."""
         observe = self._aggregation.observe
         observe(_USAGE, HERE, [(spool.waiting_bytes, {_SIGNAL: signal}) for signal, spool in spools.items()])
         observe(_LIMIT, HERE, [(spool.max_bytes, {_SIGNAL: signal}) for signal, spool in spools.items()])

@@ -1,4 +1,4 @@
-"""CPU, memory and age of the processes that serve, seen from outside: it costs them nothing."""
+"""CPU, memory and age of the serving processes, measured from outside at no cost to them."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -35,12 +35,12 @@ _WORKERS = _instrument(
 )
 
 
-# A look costs about 0.1 ms for each process.
+# Measuring costs about 0.1 ms per process.
 _LOOK_SECONDS = 5.0
 
 
 class ProcessMetrics:
-    """Brings the metrics of processes up to date."""
+    """Updates the metrics of processes."""
 
     def __init__(self, aggregation: Aggregation) -> None:
         self._aggregation = aggregation
@@ -48,7 +48,7 @@ class ProcessMetrics:
         self._next_look = 0.0
 
     def observe(self, writers: Iterable[Writer], *, fresh: bool) -> None:
-        """Look at the living `writers`: at those that are new, and every few seconds, or if `fresh`, at all."""
+        """Measure the living `writers` every few seconds, when they change, or if `fresh`."""
         living = list(writers)
         self._aggregation.observe(_WORKERS, HERE, [(len(living), {})])
         if not fresh and monotonic() < self._next_look and self._processes.keys() == {*living}:

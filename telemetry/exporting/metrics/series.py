@@ -1,4 +1,4 @@
-"""The series of metrics: how measurements become a sum, a histogram's buckets, or what the living processes have."""
+"""The series of metrics: sums, histograms, and current values of the living processes."""
 
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
@@ -10,7 +10,7 @@ Attributes = Mapping[str, Any]
 Merge = Callable[[Collection[float]], float]
 
 HERE = "exporter"
-"""The exporter, as a process that observes."""
+"""The exporter itself, as the source of observations."""
 
 _INFINITY = float("inf")
 
@@ -21,35 +21,35 @@ class Series:
     __slots__ = ("attributes", "exemplars", "offers", "shown", "start", "value")
 
     def __init__(self, attributes: Attributes, start: int, offers: bool | None) -> None:
-        """`start` is when it began (ns); `offers` whether measurements become exemplars, None: those of traces do."""
+        """`start` in ns; `offers` is whether measurements become exemplars, None: those in sampled traces."""
         self.attributes = attributes
         self.start = start
         self.offers = offers
         self.value: float = 0
         self.exemplars: list[Exemplar | None] = [None]
         self.shown: Any = None
-        """What the exposition keeps of it."""
+        """The exposition's cached rendering."""
 
     def record(self, value: float, time: int, trace_id: bytes | None, span_id: bytes | None, sampled: bool) -> None:
-        """Take a measurement; `time` in ns, 0 for one that is no exemplar."""
+        """Take a measurement; `time` in ns, 0 for no exemplar."""
         self.value += value
         if (sampled if self.offers is None else self.offers) and time:
             self.exemplars[0] = value, time, trace_id, span_id
 
     @property
     def is_current(self) -> bool:
-        """Whether there is a value to show."""
+        """Whether the series has a value."""
         return True
 
     def keep(self, sources: Collection[Hashable]) -> None:
-        """Note that of the processes only `sources` live."""
+        """Forget the values of all processes except `sources`."""
 
     def state(self) -> tuple[Any, ...]:
-        """Return what another process needs to go on."""
+        """Return the state from which another exporter continues."""
         return self.value, self.exemplars
 
     def restore(self, state: tuple[Any, ...]) -> None:
-        """Go on from what `state` returned, in addition to what is here already."""
+        """Add a former exporter's `state` to the current one."""
         value, exemplars = state
         self.value += value
         self._take_exemplars(enumerate(exemplars))
@@ -101,7 +101,7 @@ class Buckets(Series):
         self._take_exemplars((bisect_left(self.bounds, each[0]), each) for each in exemplars if each)
 
     def rebucket(self, bounds: tuple[float, ...]) -> None:
-        """Count on with other buckets."""
+        """Continue with other bucket boundaries."""
         former, self.bounds = self.bounds, bounds
         self.counts = rebucketed(self.counts, former, bounds)
         exemplars, self.exemplars = self.exemplars, [None] * (len(bounds) + 1)
@@ -110,7 +110,7 @@ class Buckets(Series):
 
 
 class Grown(Series):
-    """An observed counter: what has grown in any process stays when that ends."""
+    """An observable counter, which keeps the increments of ended processes."""
 
     __slots__ = ("_last",)
 
@@ -119,10 +119,10 @@ class Grown(Series):
         self._last: dict[Hashable, float] = {}
 
     def observe(self, source: Hashable, value: float) -> None:
-        """Take the sum that the process `source` observed."""
+        """Take the total that the process `source` observed."""
         last = self._last.get(source)
         self._last[source] = value
-        # A lower value is that of one that began again.
+        # A lower value follows a reset.
         self.value += value if last is None or value < last else value - last
 
     def keep(self, sources: Collection[Hashable]) -> None:
@@ -138,7 +138,7 @@ class Grown(Series):
 
 
 class Current(Series):
-    """The values of the processes that live: `merge` makes one of them, of which the last is the latest."""
+    """The current values of the living processes, which `merge` combines; the last is the latest."""
 
     __slots__ = ("_last", "merge")
 
@@ -157,17 +157,17 @@ class Current(Series):
             self.exemplars[0] = value, time, trace_id, span_id
 
     def observe(self, source: Hashable, value: float) -> None:
-        """Take the value that the process `source` has."""
+        """Set the value of the process `source`."""
         self._last.pop(source, None)
         self._last[source] = value
         self.value = self.merge(self._last.values())
 
     def add(self, source: Hashable, value: float) -> None:
-        """Take a change of the value that the process `source` has."""
+        """Add to the value of the process `source`."""
         self.observe(source, self._last.get(source, 0) + value)
 
     def forget(self, source: Hashable) -> None:
-        """Note that the process `source` has no value any more."""
+        """Remove the value of the process `source`."""
         if self._last.pop(source, None) is not None and self._last:
             self.value = self.merge(self._last.values())
 
@@ -197,7 +197,7 @@ def newest(one: Exemplar | None, other: Exemplar | None) -> Exemplar | None:
 
 
 def rebucketed(counts: Sequence[int], bounds: Sequence[float], to: Sequence[float]) -> list[int]:
-    """Return the counts of buckets with other bounds; what lies between two of them is in the upper bucket."""
+    """Return the counts for the bounds `to`; an old bound between two new ones counts in the upper bucket."""
     if tuple(bounds) == tuple(to):
         return list(counts)
     merged = [0] * (len(to) + 1)

@@ -1,7 +1,7 @@
-"""Which attributes a metric may carry, and which buckets a histogram has.
+"""The allowed attributes of each metric, and the buckets of each histogram.
 
-The attributes are allow-lists: what is not listed here, or named by the service for its own metrics, is dropped, so
-that neither an upgrade nor a mistake makes new series or lets something private out.
+Attributes that are neither listed here nor by the service for its own metrics are dropped, so that no upgrade or
+mistake creates new series or exposes private data.
 """
 
 import logging
@@ -12,14 +12,14 @@ from telemetry.journal.records import Instrument
 logger = logging.getLogger(__name__)
 
 Attributes = Mapping[str, Collection[str]]
-"""For metrics, by name, the attributes that they may carry."""
+"""The allowed attributes by name of the metric."""
 
 # The SDK's, which suit milliseconds.
 # https://opentelemetry.io/docs/specs/otel/metrics/sdk/#explicit-bucket-histogram-aggregation
 _DEFAULT = tuple(
     map(float, (0, 5, 10, 25, 50, 75, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10000)),
 )
-# These are recorded in seconds but come without buckets of their own.
+# For metrics in seconds whose instruments specify no buckets.
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _IN_SECONDS = frozenset(
     {
@@ -45,7 +45,7 @@ _MESSAGING = {
     "messaging.consumer.group.name",
     "error.type",
 }
-# https://opentelemetry.io/docs/specs/semconv/general/metrics/: what instrumentations of other packages measure.
+# https://opentelemetry.io/docs/specs/semconv/general/metrics/: the metrics of other packages' instrumentations.
 _OF_INSTRUMENTATIONS: Attributes = {
     "http.client.request.duration": _HTTP_ANSWER,
     "http.client.request.body.size": _HTTP_ANSWER,
@@ -115,13 +115,13 @@ _ATTRIBUTES: Attributes = {
 
 
 class Views:
-    """The lists of this module and of the service, whose own win."""
+    """The lists of this module and of the service, which take precedence."""
 
     def __init__(self, of_service: Attributes) -> None:
         self._listed = {name: frozenset(keys) for name, keys in {**_ATTRIBUTES, **of_service}.items()}
 
     def attributes(self, name: str) -> frozenset[str]:
-        """Return the attributes that a metric may carry: none for one that is not listed, which is logged once."""
+        """Return a metric's allowed attributes: none for an unlisted metric, which is logged once."""
         listed = self._listed.get(name)
         if listed is None:
             logger.warning("metric %s is not listed: it is counted without attributes", name)

@@ -1,1 +1,1 @@
-"""Batches on their way to a backend: senders, what became of each item, outages."""
+"""Delivery of batches to a backend: senders, the outcome of each item, outages."""

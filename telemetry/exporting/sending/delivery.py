@@ -1,6 +1,6 @@
-"""What became of each item that was to be sent: one account for metrics, log, status and the line at a stop.
+"""The outcome of each item to be sent: one account for metrics, log, status and the log message at a stop.
 
-For spans and log records, written to the spool = accepted + each kind of loss + what waits or is being sent.
+For spans and log records: written to the spool = accepted + losses of each kind + waiting or being sent.
 """
 
 import logging
@@ -19,16 +19,16 @@ from telemetry.journal.spool import Evicted
 logger = logging.getLogger(__name__)
 
 _SUSPICIOUS_SECONDS = 1.0
-# A backend that is back sooner is not worth a line.
+# Shorter outages are not logged.
 _TROUBLE_SECONDS = 2.0
 _PORTS = {"http": 80, "https": 443}
 
 
 class Delivery:
-    """The fate of one signal's items (spans, log records or data points), for all threads of the exporter.
+    """The outcome of one signal's items (spans, log records or data points), for all threads of the exporter.
 
-    `in_flight` items are on their way to the backend, `accepted` ones were taken, `losses` are those that were not, by
-    reason. Whatever is counted is reported to `emit` too, as measurements.
+    `in_flight` items are being sent, `accepted` ones were taken by the backend, `losses` counts lost ones by reason.
+    All counts also go to `emit`, as measurements.
     """
 
     def __init__(self, signal: str, destination: str, protocol: str, emit: Emit = lambda *_: None) -> None:
@@ -53,18 +53,18 @@ class Delivery:
 
     @property
     def lost(self) -> int:
-        """The number of items that were given up."""
+        """The number of lost items."""
         with self._lock:
             return self.losses.total()
 
     @property
     def failing(self) -> bool:
-        """Whether the last request failed, or the present one takes suspiciously long."""
+        """Whether the last request failed, or the current one takes suspiciously long."""
         started = self._started
         return self._failure is not None or (started is not None and monotonic() - started > _SUSPICIOUS_SECONDS)
 
     def begin(self, items: int) -> None:
-        """Count a request with `items` that is sent now."""
+        """Count a request with `items` that is about to be sent."""
         with self._lock:
             self.in_flight = items
             self._started = monotonic()
@@ -73,12 +73,12 @@ class Delivery:
                 self._instruments.retried(self._failure)
 
     def answered(self, items: int, size: int, answer: Answer) -> None:
-        """Count what became of the request that was begun: of its `items`, unless it will be sent again."""
+        """Count the outcome of the current request, and of its `items` unless they will be sent again."""
         with self._lock:
             started = monotonic() if self._started is None else self._started
             self._started, self.in_flight = None, 0
             seconds = monotonic() - started
-            # A counter that took a backend's word for it could go down, or beyond what was sent.
+            # An unchecked number from the backend could decrease a counter, or exceed the items sent.
             rejected = 0 if answer.reason else max(0, min(answer.rejected, items))
             reason = answer.reason or (REJECTED if rejected else None)
             self._instruments.duration(seconds, reason, answer.attributes)
@@ -120,7 +120,7 @@ class Delivery:
             self._outage.trouble(answer, self._failing_since, lost_before)
 
     def evicted(self, evicted: Iterable[Evicted]) -> None:
-        """Count what the spool had no room for, as `Spool.publish` returned it."""
+        """Count evicted items, as returned by `Spool.publish`."""
         with self._lock:
             for items, reason, bound in evicted:
                 lost_before = self.lost
@@ -128,7 +128,7 @@ class Delivery:
                 self._outage.overflow(bound, lost_before)
 
     def unreadable(self, items: int, detail: str) -> None:
-        """Count what the spool could not give back."""
+        """Count items of a batch that the spool cannot read."""
         with self._lock:
             lost_before = self.lost
             self._lose(items, OTHER)
@@ -143,11 +143,11 @@ class Delivery:
             self._instruments.exported(items, reason)
 
     def stop(self) -> None:
-        """Leave failures from now on to the line that the stop itself logs."""
+        """Stop logging failures: from now on, the stop itself logs the losses."""
         self._stopping = True
 
     def dropped(self, items: int) -> None:
-        """Count what a stop has dropped, what was being sent included."""
+        """Count items dropped at a stop, including those being sent."""
         with self._lock:
             flying, self.in_flight, self._started = min(self.in_flight, items), 0, None
             self.losses[AT_STOP] += items
@@ -158,7 +158,7 @@ class Delivery:
         self._last_error = {"time": time(), "reason": reason, "detail": detail}
 
     def observations(self) -> list[Observation]:
-        """Return the present values of what is observed rather than counted."""
+        """Return the current values of observable instruments."""
         return [self._instruments.inflight(self.in_flight)]
 
     def status(self) -> dict[str, Any]:
@@ -177,7 +177,7 @@ class Delivery:
             }
 
     def state(self) -> dict[str, Any]:
-        """Return what a new exporter needs to count on, ready for `marshal`."""
+        """Return the state from which a new exporter continues to count, ready for `marshal`."""
         with self._lock:
             return {
                 "accepted": self.accepted,
@@ -189,7 +189,7 @@ class Delivery:
             }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Count on from the `state` of a former exporter."""
+        """Continue from the `state` of a former exporter."""
         with self._lock:
             self.accepted, self.retries = state["accepted"], state["retries"]
             self.losses = Counter(state["losses"])

@@ -1,4 +1,4 @@
-"""What the log says of a backend in trouble: one line when it begins and one when it is over, however long it lasts."""
+"""Logs a backend's outage: one message when it begins and one when it ends, however long it lasts."""
 
 import logging
 from collections.abc import Callable
@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 ITEMS = {"traces": "spans", "metrics": "data points", "logs": "log records"}
 
-# Losses that come and go while the backend takes the rest: they are over after this many seconds without one.
+# Occasional losses, while the backend takes the rest, are over after this many seconds without one.
 _QUIET_SECONDS = 60.0
 _PASSING = {REJECTED, QUEUE_FULL}
 _QUEUES = {"traces": "OTEL_BSP_MAX_QUEUE_SIZE", "logs": "OTEL_BLRP_MAX_QUEUE_SIZE"}
@@ -20,7 +20,7 @@ _HINTS = {"bytes": "raise TELEMETRY_SPOOL_BYTES", "space": "make room where the 
 
 
 class Outage:
-    """The trouble of one signal; to be used by one thread at a time."""
+    """The outages of one signal; to be used by one thread at a time."""
 
     def __init__(self, signal: str, destination: str, clock: Callable[[], float] = monotonic) -> None:
         self._signal = signal
@@ -32,11 +32,11 @@ class Outage:
 
     @property
     def lasts(self) -> bool:
-        """Whether the log's last line was that something is wrong."""
+        """Whether an outage was logged whose end was not."""
         return self._kind is not None
 
     def trouble(self, answer: Answer, since: float, lost: int) -> None:
-        """Log a failure that began at `since`; `lost` items had been lost by then, of all that ever were."""
+        """Log a failure that began at `since`; `lost` is the total number of items lost before it."""
         if answer.rejected:
             text = f"rejects some {ITEMS[self._signal]}{answer.detail and ': '}{answer.detail}"
             self._begin(REJECTED, text, answer.hint, since, lost)
@@ -57,7 +57,7 @@ class Outage:
             logger.warning("%s to %s: %s; %s", self._signal, self.destination, text, hint)
 
     def delivered(self, lost: int) -> None:
-        """Log that the backend takes batches again; `lost` as for `trouble`, but now."""
+        """Log that the backend accepts batches again; `lost` is the total number of items lost by now."""
         now = self._clock()
         if self._kind is None or (self._kind in _PASSING and now - self._last < _QUIET_SECONDS):
             return
@@ -72,12 +72,12 @@ class Outage:
         )
 
     def state(self) -> dict[str, Any]:
-        """Return what a successor must know to log nothing twice, ready for `marshal`."""
+        """Return the state with which a successor logs nothing twice, ready for `marshal`."""
         now = self._clock()
         return {"kind": self._kind, "began": now - self._began, "last": now - self._last, "lost": self._lost_before}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue where a predecessor's `state` ended."""
+        """Continue from a predecessor's `state`."""
         now = self._clock()
         self._kind, self._lost_before = state["kind"], state["lost"]
         self._began, self._last = now - state["began"], now - state["last"]

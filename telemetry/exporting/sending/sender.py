@@ -1,6 +1,6 @@
-"""Sends one signal's batches from the spool, the oldest first, until the backend has taken them or refused them.
+"""Sends one signal's batches from the spool, the oldest first, until the backend has accepted or refused them.
 
-What fails in passing is sent again for as long as the spool has room for it; nothing is given up for time alone.
+Batches with a retryable failure are sent again as long as the spool has room for them, without a time limit.
 https://opentelemetry.io/docs/specs/otlp/#failures
 """
 
@@ -18,27 +18,27 @@ from telemetry.journal.spool import Batch, Spool
 
 logger = logging.getLogger(__name__)
 
-# A server of gRPC takes 4 MiB by default.
+# gRPC servers accept 4 MiB by default.
 _LONGEST_REQUEST = 1 << 20
-# A backend that asks for more is asked again nevertheless.
+# The limit of the Retry-After that is honoured.
 _LONGEST_HOLD_SECONDS = 60.0
 _IDLE_SECONDS = 60.0
 _SPREAD = 0.2
 
 
 class Stopped(NamedTuple):
-    """What a stop left undelivered: `kept` for the next start, or `dropped`."""
+    """The numbers of items that a stop left undelivered: `kept` for the next start, or `dropped`."""
 
     kept: int
     dropped: int
 
 
 class Sender(Thread):
-    """The thread of one signal.
+    """The sending thread of one signal.
 
-    `timeout` bounds each request, its answer included. A request begins `schedule_delay` after the one before, sooner
-    when `max_items` wait. After a failure it waits for `first_retry` seconds, doubled each time up to `longest_retry`;
-    a Retry-After wins, unless it is shorter than the first. All times are in seconds.
+    `timeout` limits each request, including its response. A request begins `schedule_delay` after the last, or earlier
+    if `max_items` wait. After a failure, the thread waits for `first_retry`, doubled each time up to `longest_retry`;
+    a Retry-After takes precedence unless it is shorter than `first_retry`. All times are in seconds.
     """
 
     def __init__(
@@ -70,11 +70,11 @@ class Sender(Thread):
         self._failed_at_stop = False
         self._abandoned = False
         self.lock = Lock()
-        """Held while what became of a request is counted, and its files are removed."""
+        """Held while a request's outcome is counted and its files are removed."""
 
     def run(self) -> None:
-        """Send until a stop has nothing left to do."""
-        # In a thread of a serving process, its instrumentations would trace the delivery of traces.
+        """Send until a stop has finished."""
+        # In a serving process, its instrumentations would otherwise trace the delivery of traces.
         attach(set_value("suppress_instrumentation", True))
         while self._wait():
             batches: list[Batch] = []
@@ -90,7 +90,7 @@ class Sender(Thread):
                 self._back_off(Answer())
 
     def _wait(self) -> bool:
-        """Wait until a request is due; return False when the thread is to end."""
+        """Wait until a request is due; return False when the thread should end."""
         while not self._hurry.is_set():
             now = monotonic()
             if self._hold > now:
@@ -103,7 +103,7 @@ class Sender(Thread):
         return self._wait_at_stop()
 
     def _wait_at_stop(self) -> bool:
-        # The first request does not wait for a moment that the backend asked for before: there may be no other.
+        # The first request does not wait for an earlier Retry-After: it may be the only one.
         if self._failed_at_stop:
             if self.spool.outlives:
                 return False
@@ -123,7 +123,7 @@ class Sender(Thread):
             latest = min(latest, self._deadline)
         answer = self._transport.send(data, latest)
         with self.lock:
-            if self._abandoned:  # these are counted already
+            if self._abandoned:  # `stop` has counted these
                 return
             self.delivery.answered(items, len(data), answer)
             if answer.retryable:
@@ -136,7 +136,7 @@ class Sender(Thread):
             self._failures, self._hold, self._failed_at_stop = 0, 0.0, False
 
     def _read(self, batches: list[Batch]) -> tuple[list[Batch], bytes]:
-        """Return the batches that can be read, and their bytes: requests one after another are one request."""
+        """Return the readable batches and their bytes: concatenated requests form one request."""
         parts: list[bytes] = []
         readable: list[Batch] = []
         lost: list[tuple[Batch, str]] = []
@@ -161,12 +161,12 @@ class Sender(Thread):
         return readable, b"".join(parts)
 
     def _back_off(self, answer: Answer) -> None:
-        if not answer.retryable and answer.reason:  # the next may be taken
+        if not answer.retryable and answer.reason:  # the next request may be accepted
             self._failures, self._hold = 0, monotonic() + min(answer.retry_after or 0.0, _LONGEST_HOLD_SECONDS)
             return
         delay = min(self._longest_retry, self._first_retry * 2.0 ** min(self._failures, 16))
         delay *= uniform(1 - _SPREAD, 1 + _SPREAD)  # noqa: S311  (no secret)
-        # Zero, or a date that is over, asks for no pause at all: as fast as the two can, for as long as it fails.
+        # Zero or a past date would mean retries without a pause for as long as they fail.
         if answer.retry_after is not None and answer.retry_after >= self._first_retry:
             delay = min(answer.retry_after, _LONGEST_HOLD_SECONDS)
         self._failures += 1
@@ -175,17 +175,17 @@ class Sender(Thread):
         self.spool.sync()
 
     def hurry(self, deadline: float) -> None:
-        """Deliver what is there by `deadline` (of `time.monotonic`), then end; returns at once."""
+        """Make the thread deliver all batches by `deadline` (of `time.monotonic`), then end; returns at once."""
         self.delivery.stop()
         self._deadline = deadline
         self._hurry.set()
         self.spool.wake()
 
     def stop(self, deadline: float) -> Stopped:
-        """Deliver what is there by `deadline` (of `time.monotonic`); return what was not.
+        """Deliver all batches by `deadline` (of `time.monotonic`); return what was left.
 
-        A spool on a disk keeps it for the next start; in memory it is dropped and counted. Call `hurry` of all senders
-        first, so that they share the time.
+        A spool on a disk keeps the rest for the next start; in memory it is dropped and counted. Call `hurry` on all
+        senders first, so that they work in parallel.
         """
         self.hurry(deadline)
         if self.is_alive():

@@ -1,4 +1,4 @@
-"""How a request of OTLP reaches its backend, over HTTP or gRPC, or standard output, and what the answer was.
+"""Transports of OTLP requests: to a backend over HTTP or gRPC, or to standard output.
 
 A transport takes bytes and a deadline for the whole exchange, and returns an `Answer`; it neither retries nor counts.
 """
@@ -15,18 +15,18 @@ class Transport(Protocol):
     """The way to one backend for one signal, for one thread."""
 
     def send(self, data: bytes, deadline: float) -> Answer:
-        """Send one export request; return what became of it by `deadline` (of `time.monotonic`). Never raises."""
+        """Send one export request; return its outcome by `deadline` (of `time.monotonic`). Never raises."""
         ...
 
     def close(self) -> None:
-        """End what is on its way, from any thread; what is sent afterwards is answered as unavailable."""
+        """Abort the current request, from any thread; later ones are answered as unavailable."""
         ...
 
 
 def make_transport(config: SignalConfig, signal: Signal) -> Transport:
-    """Return the transport that `config` asks for. Raises OSError or ValueError for certificates that cannot be used.
+    """Return the transport for `config`. Raises OSError or ValueError for certificates that cannot be used.
 
-    Only this one is imported: gRPC costs the process 12 MiB.
+    Imports only this one, as gRPC costs the process 12 MiB.
     """
     if config.exporter == "console":
         from telemetry.exporting.transports.standard_output import StandardOutput

@@ -1,11 +1,11 @@
-"""What a backend answered to one OTLP request, in the same few words whatever the protocol.
+"""The outcome of one OTLP request, in the same terms for both protocols.
 
-The words are the values of `error.type` in `otel.sdk.*`, so one alert serves both protocols and both modes:
+The reasons are values of `error.type` in `otel.sdk.*`, so one alert serves both protocols and both modes:
 
 - `rejected`: some items of an accepted request (OTLP's partial success)
-- `refused`: the backend answered and did not take the request, whatever the status
-- `unavailable`: no connection, a broken one, or a gateway or backend that says it cannot serve now
-- `timeout`: no answer in time; the backend may have taken it nevertheless
+- `refused`: the backend answered and did not accept the request, with any status
+- `unavailable`: no connection, a broken one, or a status by which a gateway or backend is unavailable
+- `timeout`: no answer in time; the backend may still have accepted the request
 - `queue_full`: never sent, because the spool was full
 - `already_shutdown`: dropped at stop
 """
@@ -29,10 +29,10 @@ _LONGEST_DETAIL = 200
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The outcome of one request: taken if there is no `reason`, apart from `rejected` items.
+    """The outcome of one request: accepted without a `reason`, except for `rejected` items.
 
-    `detail` is for people, `hint` what they should check, `retryable` whether the same request may succeed later,
-    `retry_after` the seconds that the backend asked for, and `attributes` go with the duration of the request.
+    `detail` is a text for people, `hint` tells them what to check, `retryable` is whether the same request may succeed
+    later, `retry_after` is the backend's Retry-After in seconds, and `attributes` go with the duration of the request.
     """
 
     reason: str | None = None
@@ -45,6 +45,6 @@ class Answer:
 
 
 def shorten(text: str) -> str:
-    """Return `text` fit for one line of a log."""
+    """Return `text` as one printable line of limited length, for the log."""
     line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
     return line if len(line) <= _LONGEST_DETAIL else f"{line[: _LONGEST_DETAIL - 3]}..."

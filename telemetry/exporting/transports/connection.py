@@ -1,7 +1,7 @@
-"""A kept HTTP connection to one address, which another thread can cut: the client behind OTLP over HTTP.
+"""A persistent HTTP connection to one address that another thread can abort: the client of OTLP over HTTP.
 
-urllib3, because it costs half of what requests does (`python -m tests.benchmarks.posts`); unlike requests, it reads no
-~/.netrc, which would replace the configured credentials. Proxies are those of the environment, read once.
+It uses urllib3, which costs half as much as requests (`python -m tests.benchmarks.posts`) and does not read ~/.netrc,
+which would replace the configured credentials. Proxies come from the environment, read once.
 """
 
 import socket
@@ -41,12 +41,12 @@ class KeptConnection:
         self._manager.pool_classes_by_scheme = self._pool_classes()
         self._client: Any = self._manager
         self._target = config.endpoint
-        if self._manager.proxy is None:  # the pool itself saves the manager's work
+        if self._manager.proxy is None:  # using the pool directly saves the manager's work
             self._client = self._manager.connection_from_url(config.endpoint)
             self._target = parts.path or "/"
 
     def _pool_classes(self) -> Any:
-        """Return the classes of urllib3's pools, whose connections say when they are used."""
+        """Return classes for urllib3's pools whose connections register themselves here when used."""
         kept = self
 
         class Noted:
@@ -85,9 +85,9 @@ class KeptConnection:
     def post(
         self, data: bytes, headers: Mapping[str, str], timeout: float
     ) -> tuple[int, Mapping[str, str], bytes | None]:
-        """Return status, headers and the beginning of the body, None where it is not encoded as it says.
+        """Return status, headers and the beginning of the body, None if it cannot be decoded.
 
-        Raises what urllib3 raises, but for the body of a refusal, whose status says enough.
+        Raises urllib3's errors, except those of reading the body of a failure, whose status suffices.
         """
         self._fresh = False
         response = self._client.urlopen(
@@ -118,12 +118,12 @@ class KeptConnection:
         return response.status, response.headers, body
 
     def cut(self) -> None:
-        """Make the present exchange fail at once; to be called from another thread."""
-        # Of an answer without a length, the connection has forgotten the socket already.
+        """Make the current exchange fail at once; to be called from another thread."""
+        # For a response without a length, the connection no longer references the socket.
         end: Any = getattr(self._current, "sock", None) or self._socket
         end = getattr(end, "socket", end)  # of TLS within TLS
         with suppress(Exception):
-            # Not the method of a TLS socket, which would take its state from under the other thread.
+            # Not a TLS socket's own method, which would drop the TLS state that the other thread is using.
             socket.socket.shutdown(end, socket.SHUT_RDWR)
 
     def close(self) -> None:

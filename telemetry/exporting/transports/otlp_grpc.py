@@ -1,4 +1,4 @@
-"""OTLP over gRPC: what the backend really answered to each request.
+"""OTLP over gRPC, with the backend's actual answer to each request.
 
 https://opentelemetry.io/docs/specs/otlp/#otlpgrpc
 """
@@ -30,11 +30,11 @@ _METHODS = {
 }
 _OPTIONS = (
     ("grpc.primary_user_agent", "telemetry-exporter"),
-    # Of its own, which are without a pause: a backend that says goodbye to each connection would take a whole core.
+    # gRPC's own retries are immediate: a backend that sends GOAWAY on each connection would cost a whole core.
     ("grpc.enable_retries", 0),
 )
 _STATUS_CODE = "rpc.response.status_code"
-# Where the protocol puts google.rpc.Status.
+# The trailing metadata with google.rpc.Status.
 _STATUS_DETAILS = "grpc-status-details-bin"
 _CODE = grpc.StatusCode
 _REASONS = {
@@ -42,7 +42,7 @@ _REASONS = {
     _CODE.CANCELLED: UNAVAILABLE,
     _CODE.DEADLINE_EXCEEDED: TIMEOUT,
 }
-# https://opentelemetry.io/docs/specs/otlp/#failures; RESOURCE_EXHAUSTED only where the backend says when.
+# https://opentelemetry.io/docs/specs/otlp/#failures; RESOURCE_EXHAUSTED only with a RetryInfo.
 _RETRYABLE = {
     _CODE.CANCELLED,
     _CODE.DEADLINE_EXCEEDED,
@@ -62,7 +62,7 @@ _HINTS = {
 
 
 class GrpcTransport:
-    """The way of one signal to `config.endpoint`, by one channel."""
+    """Sends one signal to `config.endpoint` over one channel."""
 
     def __init__(self, config: SignalConfig, signal: Signal) -> None:
         self._config = config
@@ -74,7 +74,7 @@ class GrpcTransport:
         self._lock = Lock()
 
     def send(self, data: bytes, deadline: float) -> Answer:
-        """Send one export request; return what became of it by `deadline` (of `time.monotonic`). Never raises."""
+        """Send one export request; return its outcome by `deadline` (of `time.monotonic`). Never raises."""
         try:
             export = self._open()
             if export is None:
@@ -83,11 +83,11 @@ class GrpcTransport:
         except grpc.RpcError as error:
             answer = failure(error)
             if answer.reason in {TIMEOUT, UNAVAILABLE}:
-                # A connection that a router forgot is silent for a quarter of an hour, and a channel that cannot
-                # connect waits up to two minutes between attempts.
+                # A connection that a router has dropped stays silent for 15 minutes, and a channel that cannot connect
+                # waits for up to two minutes between attempts.
                 self._renew()
             return answer
-        except (OSError, ValueError) as error:  # certificates; a channel that `close` has closed
+        except (OSError, ValueError) as error:  # bad certificates, or a channel closed by `close`
             detail = f"no connection can be made: {shorten(str(getattr(error, 'strerror', '') or type(error)))}"
             return Answer(UNAVAILABLE, detail, "check the certificates", retryable=True)
         except Exception as error:  # noqa: BLE001  (whatever it is, the request did not arrive)
@@ -102,7 +102,7 @@ class GrpcTransport:
         with self._lock:
             if self._export is None and not self._closed:
                 self._channel = _channel(self._config)
-                # Without a serializer, bytes go and come as they are: what it cannot read, gRPC logs each time.
+                # Without serializers, bytes pass unchanged: gRPC would log each response that it cannot parse.
                 self._export = self._channel.unary_unary(_METHODS[self._signal], None, None)
             return self._export
 
@@ -113,7 +113,7 @@ class GrpcTransport:
             self._channel = self._export = None
 
     def close(self) -> None:
-        """End what is on its way, from any thread."""
+        """Abort the current request, from any thread."""
         self._closed = True
         self._renew()
 
@@ -136,10 +136,10 @@ def _read(path: str | None) -> bytes | None:
 
 
 def failure(error: Any) -> Answer:
-    """Return what a failed call means."""
+    """Return the outcome of a failed call."""
     code = error.code()
     retry = _retry_info(dict(error.trailing_metadata() or ()))
-    # Not as a timedelta, which has no room for all that the message can hold.
+    # Not as a timedelta, whose range is smaller than the message's.
     seconds = max(0.0, retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9) if retry else None
     return Answer(
         _REASONS.get(code, REFUSED),
@@ -155,7 +155,7 @@ def _retry_info(metadata: Mapping[str, str | bytes]) -> Any:
     """Return the RetryInfo of a failed call, or None."""
     if _STATUS_DETAILS not in metadata:
         return None
-    # Only some failures have details: protobuf is a tenth of what an exporter's start costs.
+    # Imported late: only some failures have details, and protobuf takes a tenth of an exporter's start.
     from google.protobuf.message import DecodeError
     from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
 

@@ -1,6 +1,6 @@
-"""OTLP over HTTP: what the backend really answered to each request.
+"""OTLP over HTTP, with the backend's actual answer to each request.
 
-Redirects are not followed, and an answer that is none to OTLP is no success, whatever its status.
+Redirects are not followed, and a response that is not OTLP's is no success, whatever its status.
 https://opentelemetry.io/docs/specs/otlp/#otlphttp-response
 """
 
@@ -42,7 +42,7 @@ _TOO_LATE = Answer(
 
 
 class HttpTransport:
-    """The way of one signal to `config.endpoint`, by one kept connection."""
+    """Sends one signal to `config.endpoint` over one persistent connection."""
 
     def __init__(self, config: SignalConfig, signal: Signal) -> None:
         self._config = config
@@ -60,23 +60,23 @@ class HttpTransport:
             self._connection.cut()
 
     def send(self, data: bytes, deadline: float) -> Answer:
-        """Send one export request; return what became of it by `deadline` (of `time.monotonic`). Never raises."""
+        """Send one export request; return its outcome by `deadline` (of `time.monotonic`). Never raises."""
         self._watchdog.begin(deadline)
         try:
             if self._config.compression == "gzip":
                 data = gzip.compress(data, 6)
             answer = self._post(data, deadline)
-        except Exception as error:  # noqa: BLE001  (whatever it is, the request did not arrive)
+        except Exception as error:  # noqa: BLE001  (any error: the request did not arrive)
             answer = _failure(error)
         expired = self._watchdog.end()
         status = int(answer.attributes.get(_STATUS_CODE, 0))
         if self._connection and (expired or self._closed or not status):
             self._connection.close()
             if not status:
-                self._connection = None  # the next one reads the certificates anew, which may have been renewed
+                self._connection = None  # the next one reads the certificates again, which may have been renewed
         if self._closed and answer.reason:
             return _CLOSED
-        # A refusal is one, though its text did not come to an end.
+        # A refusal counts even if its body did not arrive completely.
         return _TOO_LATE if expired and status < HTTPStatus.MULTIPLE_CHOICES else answer
 
     def _post(self, data: bytes, deadline: float) -> Answer:
@@ -92,20 +92,20 @@ class HttpTransport:
         try:
             outcome = connection.post(data, self._headers, max(0.001, deadline - monotonic()))
         except urllib3.exceptions.ProtocolError:
-            # A backend may close a connection that was idle just as it is used again.
+            # A backend may close an idle connection just as it is used again.
             if connection.is_fresh or self._closed or monotonic() >= deadline:
                 raise
             outcome = connection.post(data, self._headers, max(0.001, deadline - monotonic()))
         return judge(self._signal, *outcome)
 
     def close(self) -> None:
-        """End what is on its way, from any thread."""
+        """Abort the current request, from any thread."""
         self._closed = True
         self._watchdog.close()
 
 
 def judge(signal: str, status: int, headers: Mapping[str, str], body: bytes | None) -> Answer:
-    """Return what a backend's answer means."""
+    """Return the outcome of a backend's response."""
     attributes = {_STATUS_CODE: status}
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         try:
@@ -138,7 +138,7 @@ def _phrase(status: int) -> str:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that a Retry-After header asks for, None without a valid one."""
+    """Return a Retry-After header in seconds, None without a valid one."""
     value = headers.get("Retry-After", "").strip()
     try:
         seconds = float(value)
@@ -151,7 +151,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def _failure(error: Exception) -> Answer:
-    # The text of urllib3's errors holds the URL and, for a proxy, its password.
+    # Not the text of urllib3's errors, which contains the URL and, for a proxy, its password.
     if isinstance(error, urllib3.exceptions.TimeoutError) and not isinstance(
         error, urllib3.exceptions.NewConnectionError
     ):

@@ -1,4 +1,4 @@
-"""Standard output in place of a backend (exporter `console`): a line of OTLP's JSON for each request."""
+"""Standard output instead of a backend (exporter `console`): a line of OTLP JSON for each request."""
 
 import sys
 from typing import Any
@@ -14,18 +14,18 @@ _REQUESTS: dict[Signal, Any] = {"traces": ExportTraceServiceRequest, "metrics": 
 
 
 class StandardOutput:
-    """Prints the requests of a signal. Log records are printed by the processes that write them."""
+    """Prints the requests of a signal. Log records are printed by the processes that log them."""
 
     def __init__(self, signal: Signal) -> None:
         self._request = _REQUESTS[signal]
 
     def send(self, data: bytes, deadline: float) -> Answer:  # noqa: ARG002  (a pipe's reader decides)
-        """Print one request; refused where standard output takes nothing, as there is no one to repeat it for."""
+        """Print one request; refused, and not retryable, if standard output cannot be written."""
         line = json_line(self._request.FromString(data)).decode()
         try:
             sys.stdout.write(line)
             sys.stdout.flush()
-        except (OSError, ValueError, AttributeError) as error:  # full, closed, or none at all
+        except (OSError, ValueError, AttributeError) as error:  # full, closed, or None
             return Answer(REFUSED, f"standard output: {error}")
         return Answer()
 

@@ -1,4 +1,4 @@
-"""What a backend that took a request answers: OTLP's partial success."""
+"""The body of a successful response: OTLP's partial success."""
 
 import json
 from typing import Any
@@ -9,7 +9,7 @@ PROTOBUF = "application/x-protobuf"
 
 
 def partial_success(signal: str, content_type: str, body: bytes | None) -> tuple[int, str]:
-    """Return how many items were rejected and why; raises ValueError for what is no answer to OTLP."""
+    """Return how many items were rejected and why; raises ValueError if the response is not OTLP's."""
     kind = content_type.partition(";")[0].strip().lower()
     if body is None:
         raise ValueError("the answer has nothing to read")
@@ -21,11 +21,11 @@ def partial_success(signal: str, content_type: str, body: bytes | None) -> tuple
         return _of_json(REJECTED_FIELDS[signal], body)
     if kind == "text/html":
         raise ValueError("the answer is a web page")
-    return 0, ""  # some backends say OK in words of their own
+    return 0, ""  # some backends send their own text on success
 
 
 def _of_protobuf(signal: str, body: bytes) -> tuple[int, str]:
-    # Imported late: most backends answer with nothing, and these cost 4 MiB.
+    # Imported late: most responses are empty, and these modules cost 4 MiB.
     from google.protobuf.message import DecodeError
 
     try:
@@ -36,7 +36,7 @@ def _of_protobuf(signal: str, body: bytes) -> tuple[int, str]:
 
 
 def response_class(signal: str) -> Any:
-    """Return the class of an export's answer."""
+    """Return the message class of a signal's export response."""
     from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
     from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse

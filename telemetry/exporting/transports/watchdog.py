@@ -1,4 +1,4 @@
-"""A time-out for a whole exchange: those of sockets are for each read, and an answer that trickles outlives them."""
+"""A timeout for a whole exchange: a socket's timeout applies to each read, so a trickling response outlasts it."""
 
 from collections.abc import Callable
 from math import inf
@@ -9,9 +9,9 @@ _AGAIN_SECONDS = 0.1
 
 
 class Watchdog:
-    """Calls `cut` when an exchange lasts beyond its deadline, and again until it ends.
+    """Calls `cut` when an exchange exceeds its deadline, and again until it ends.
 
-    One exchange at a time. The thread starts with the first, and wakes up for a deadline, not for each exchange.
+    One exchange at a time. The thread starts with the first one, and wakes up at deadlines, not for each exchange.
     """
 
     def __init__(self, cut: Callable[[], None]) -> None:
@@ -40,7 +40,7 @@ class Watchdog:
             return self._expired
 
     def close(self) -> None:
-        """Cut the present exchange, and end the thread."""
+        """Cut the current exchange, and end the thread."""
         with self._condition:
             self._closed = True
             self._cut()
