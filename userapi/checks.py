@@ -1,4 +1,4 @@
-"""What `manage.py check --deploy` says about access and slow clients."""
+"""System checks of `manage.py check --deploy` for open access and slow clients."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def open_access(**_: Any) -> list[CheckMessage]:
 
 @register(Tags.security, deploy=True)
 def slow_clients(**_: Any) -> list[CheckMessage]:
-    """Warn where no proxy is in front, else say what it must do: a proxy that passes slow clients on does not help."""
+    """Warn if no proxy is in front, else note its task: a proxy that passes slow clients through does not help."""
     hint = "Buffer requests and responses, and bound the time of header and body: docs/production.md#slow-clients"
     if settings.BEHIND_PROXY:
         return [

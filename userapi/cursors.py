@@ -1,4 +1,4 @@
-"""Cursors: opaque texts that hold a position in an ordering."""
+"""Cursors: opaque texts that contain a position in an ordering."""
 
 from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Iterator
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 MAX_CURSOR_LENGTH = 2048
-"""Characters. A name or an email of the longest kind takes some 1,500."""
+"""Characters. The longest name or email takes about 1,500."""
 
 Direction = Literal["next", "previous"]
 
-# No stored text holds it: the serializers, the admin and PostgreSQL refuse it.
+# No stored text contains it: the serializers, the admin and PostgreSQL refuse it.
 _SEPARATOR = "\0"
 _NOT_OURS = "Not a cursor of this service: follow a link of a page."
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A position in an ordering: the keys of a row, and which way to read from it.
+    """A position in an ordering: the keys of a row, and the direction of reading.
 
-    Encrypted, because the keys are names and email addresses and URLs are logged by every proxy; authenticated, so
-    that clients can neither invent keys nor use the cursor of another ordering. One position has one text.
+    Encrypted, because the keys are names and email addresses and every proxy logs URLs; authenticated, so that clients
+    can neither invent keys nor use the cursor of another ordering. Equal positions have equal texts.
     """
 
     ordering: str
@@ -46,7 +46,7 @@ class Cursor:
     def decode(cls, text: str, ordering: str, keys: int) -> Self:
         """Return the cursor in `text`.
 
-        Raises ValidationError when this service did not make it for `ordering`, whose rows have that many keys.
+        Raises ValidationError unless this service created it for `ordering`, whose rows have `keys` keys.
         """
         parts = _unsealed(text)
         if parts is None:
@@ -60,7 +60,7 @@ class Cursor:
 
 
 def _unsealed(text: str) -> list[str] | None:
-    """Return the parts of a cursor, or None where no key of the service opens it."""
+    """Return the parts of a cursor, or None if no key of the service decrypts it."""
     if len(text) > MAX_CURSOR_LENGTH:
         return None
     try:
@@ -78,13 +78,13 @@ def _unsealed(text: str) -> list[str] | None:
 
 
 def _ciphers() -> Iterator["AESSIV"]:
-    """Yield the cipher of SECRET_KEY, then those of keys that were in use before."""
+    """Yield the cipher of SECRET_KEY, then those of former keys."""
     yield from map(_cipher, (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS))
 
 
 @cache
 def _cipher(secret: str) -> "AESSIV":
-    # Here: it loads a library of its own, and most processes make no cursor.
+    # Imported late: it loads a shared library, and most processes create no cursor.
     from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
     return AESSIV(salted_hmac("userapi.cursors", "key", secret, algorithm="sha512").digest())

@@ -11,20 +11,20 @@ from userapi.environment import Environment
 
 ACCEPTED = "sqlite:////absolute/path, sqlite:///relative/path, postgres://USER:PASSWORD@HOST:PORT/NAME"
 
-# runserver starts a thread for each connection; their number is unknown.
+# runserver starts a thread for each connection, so their number is unknown.
 THREADS_WITHOUT_GUNICORN = 4
 
 BUSY_TIMEOUT = 10.0
 """Seconds that a writer waits for SQLite's single write lock."""
 
 CONNECT_TIMEOUT = 5
-"""Seconds until an attempt to reach PostgreSQL, or to get a connection from the pool, is given up."""
+"""Timeout in seconds for connecting to PostgreSQL, or for getting a connection from the pool."""
 
 
 def database(env: Environment, base_dir: Path) -> dict[str, Any]:
     """Return the entry for DATABASE_URL (SQLite in `base_dir` by default).
 
-    Raises ImproperlyConfigured; its message never shows the URL, which may hold a password.
+    Raises ImproperlyConfigured; its message never shows the URL, which may contain a password.
     """
     url = env.text("DATABASE_URL")
     if not url:
@@ -37,7 +37,7 @@ def database(env: Environment, base_dir: Path) -> dict[str, Any]:
 
 
 def threads(env: Environment) -> int:
-    """Return how many threads a worker has for requests."""
+    """Return a worker's number of threads for requests."""
     return env.integer("USERAPI_THREADS", THREADS_WITHOUT_GUNICORN, minimum=1, maximum=1000)
 
 
@@ -55,19 +55,19 @@ def _parsed(url: str) -> dict[str, Any]:
 def _sqlite(config: dict[str, Any]) -> dict[str, Any]:
     options = {
         "timeout": BUSY_TIMEOUT,
-        # A deferred transaction that reads before it writes fails at once when another writer got in between;
-        # an immediate one waits for its turn.
+        # A deferred transaction that reads before it writes fails at once if another one has written in between;
+        # an immediate one waits for the lock.
         "transaction_mode": "IMMEDIATE",
-        # NORMAL is durable against a crash of the process; only a power cut may lose the last commits.
+        # NORMAL survives a crash of the process; only a power failure may lose the last commits.
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
     }
     return {
         **config,
         "ENGINE": "userapi.sqlite",
-        # Django's default; pytest-django knows it for Django's own engine only.
+        # Django's default, which pytest-django sets only for Django's own engine.
         "TEST": {"NAME": ":memory:"},
         # Opening the file and its pragmas cost a sixth of a request, so each thread keeps its connection; but runserver
-        # starts a thread for each client and closes nothing at its end.
+        # starts a thread for each client and does not close its connection.
         "CONN_MAX_AGE": 0 if sys.argv[1:2] == ["runserver"] else None,
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {**config.get("OPTIONS", {}), **options},
@@ -78,7 +78,7 @@ def _postgresql(config: dict[str, Any], env: Environment) -> dict[str, Any]:
     size = env.integer("DATABASE_POOL_SIZE", threads(env), minimum=1, maximum=1000)
     options = {
         "connect_timeout": CONNECT_TIMEOUT,
-        # Milliseconds until a host that has vanished without closing counts as down (Linux; ignored elsewhere).
+        # Milliseconds until a host that vanished without closing its connections counts as down (Linux only).
         "tcp_user_timeout": 10_000,
         "pool": {
             "min_size": 1,
@@ -90,7 +90,7 @@ def _postgresql(config: dict[str, Any], env: Environment) -> dict[str, Any]:
     }
     return {
         **config,
-        # Django refuses persistent connections beside a pool, which keeps them itself.
+        # Django refuses persistent connections with a pool, which keeps them open itself.
         "CONN_MAX_AGE": 0,
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {**options, **config.get("OPTIONS", {})},

@@ -1,4 +1,4 @@
-"""`/schema` and `/docs`; what makes them is imported with the first request for one, and by no other."""
+"""`/schema` and `/docs`; their implementation is imported at the first request for one of them."""
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -15,7 +15,7 @@ def schema(request: HttpRequest) -> HttpResponseBase:
 
 @csrf_exempt
 def docs(request: HttpRequest) -> HttpResponseBase:
-    """Answer with a page that shows it."""
+    """Answer with a page that shows the document."""
     from userapi.openapi import DocsView
 
     return DocsView.as_view()(request)

@@ -1,4 +1,4 @@
-"""Typed reads of environment variables, each with an error that says what is expected."""
+"""Typed reads of environment variables, with errors that state the expected values."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ _FALSE = ("false", "0", "no", "off")
 
 
 class Environment:
-    """Reads variables of `environ`; a variable that is empty counts as not set.
+    """Reads variables of `environ`; an empty variable counts as not set.
 
     Every method raises ImproperlyConfigured with one line: variable, value, expected values.
     """
@@ -22,7 +22,7 @@ class Environment:
         return self._environ.get(name, "").strip() or default
 
     def boolean(self, name: str, *, default: bool) -> bool:
-        """Return whether the variable says yes."""
+        """Return the variable as a boolean."""
         value = self.text(name).lower()
         if not value:
             return default
@@ -31,7 +31,7 @@ class Environment:
         return value in _TRUE
 
     def integer(self, name: str, default: int, *, minimum: int, maximum: int) -> int:
-        """Return the variable as a whole number within the bounds, both included."""
+        """Return the variable as a whole number from `minimum` to `maximum`."""
         value = self.text(name)
         if not value:
             return default

@@ -1,4 +1,4 @@
-"""What makes the OpenAPI document: importing it loads what describes the views."""
+"""The generator of the OpenAPI document, with the modules that describe the views."""
 
 from drf_spectacular.generators import SchemaGenerator
 

@@ -1,6 +1,6 @@
 """`/livez` and `/readyz`: whether the process runs, and whether it can serve.
 
-Telemetry backends are never checked: a service whose collector is down is ready.
+Telemetry backends are never checked: a service is ready even if its collector is down.
 """
 
 import logging
@@ -21,12 +21,12 @@ logger = logging.getLogger(__name__)
 
 
 def livez(_request: HttpRequest) -> HttpResponse:
-    """Answer 200: the process takes requests."""
+    """Answer 200: the process accepts requests."""
     return JsonResponse({"status": "ok"})
 
 
 def readyz(request: HttpRequest) -> HttpResponse:
-    """Answer 200 when the database answers and is migrated, else a 503 problem with the reasons."""
+    """Answer 200 if the database answers and is migrated, else a 503 problem with the reasons."""
     reasons = readiness.reasons()
     if reasons:
         return problem_response(request, HTTPStatus.SERVICE_UNAVAILABLE, "The service is not ready.", reasons)
@@ -46,7 +46,7 @@ class Readiness:
         self._migrated = False
 
     def reasons(self) -> dict[str, list[str]]:
-        """Return why the service is not ready, by part; empty when it is."""
+        """Return why the service is not ready, by component; empty if it is."""
         with self._lock:
             if self._check is None or not self._check.is_alive():
                 self._check = _Check(migrations=not self._migrated)
@@ -78,7 +78,7 @@ class _Check(Thread):
                     if plan:
                         self.reasons["migrations"] = [f"{len(plan)} not applied: run manage.py migrate."]
         except DatabaseError as error:
-            # Not the text itself: it can name hosts and accounts.
+            # Not the text itself, which can contain hosts and accounts.
             self.reasons["database"] = [f"Does not answer ({type(error).__name__})."]
             logger.warning("Not ready: the database does not answer", exc_info=error)
         except Exception as error:

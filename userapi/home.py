@@ -14,7 +14,7 @@ from userapi import __version__
 @csp_replace({"script-src": None, "style-src": [csp.SELF], "connect-src": None, "form-action": [csp.NONE]})
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
-    """Return the page; it needs no script, no database and nothing from elsewhere."""
+    """Return the page; it needs no script, no database and no external resources."""
     context = {
         "version": __version__,
         "mode": lifecycle.load_config().mode,

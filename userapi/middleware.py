@@ -1,4 +1,4 @@
-"""What happens around every request: probes, hosts, guards, static files."""
+"""Middleware for all requests: probes, hosts, guards, static files."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -23,9 +23,9 @@ _CHARSETS = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 
 
 class ProbeMiddleware:
-    """Answers /livez, /readyz and /metrics before anything else.
+    """Answers /livez, /readyz and /metrics before all other middleware.
 
-    Probes and scrapes use the pod's address as host and plain HTTP, and must not appear in traces, request metrics or
+    Probes and scrapes use the pod's address as host, and plain HTTP; they must not appear in traces, request metrics or
     access records.
     """
 
@@ -47,7 +47,7 @@ class ProbeMiddleware:
 
 
 class HeadMiddleware:
-    """Leaves the body out of answers to HEAD; gunicorn would do so too, with a warning for each."""
+    """Removes the body from responses to HEAD; gunicorn would do so, too, but with a warning for each."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self._get_response = get_response
@@ -61,7 +61,7 @@ class HeadMiddleware:
 
 
 class ContentSecurityPolicyMiddleware(CSPMiddleware):
-    """Adds the policy to HTML only; it means nothing for JSON."""
+    """Adds the policy to HTML only, as it has no effect on JSON."""
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         if not response.get("Content-Type", "").startswith("text/html"):
@@ -70,7 +70,7 @@ class ContentSecurityPolicyMiddleware(CSPMiddleware):
 
 
 class HostMiddleware:
-    """Refuses a host that DJANGO_ALLOWED_HOSTS does not name, without a stack trace."""
+    """Refuses a host that is not in DJANGO_ALLOWED_HOSTS, without a stack trace."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self._get_response = get_response
@@ -94,29 +94,29 @@ class RequestGuardMiddleware:
 
     @staticmethod
     def _refusal(request: HttpRequest) -> HttpResponse | None:
-        # REST framework's parsers read the stream and know no DATA_UPLOAD_MAX_MEMORY_SIZE.
+        # REST framework's parsers read the stream and ignore DATA_UPLOAD_MAX_MEMORY_SIZE.
         length = request.META.get("CONTENT_LENGTH") or "0"
         limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         if length.isdigit() and int(length) > limit:
             detail = f"The body has {length} bytes; expected at most {limit}."
             return problem_response(request, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
-        # Django reads no body of unknown length: it would find the fields missing.
+        # Django does not read a body of unknown length, so all fields would seem to be missing.
         if "HTTP_TRANSFER_ENCODING" in request.META and not request.META.get("CONTENT_LENGTH"):
             return problem_response(request, HTTPStatus.LENGTH_REQUIRED, "Accepted: bodies with a Content-Length.")
-        # `UTF8Request` reads UTF-8 and nothing else: refused here rather than misread.
+        # `UTF8Request` reads UTF-8 only: another charset is refused here rather than misread.
         charset = (request.content_params or {}).get("charset")
         if charset is not None and charset.lower() not in _CHARSETS:
             return problem_response(request, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Accepted charset: utf-8.")
-        # A quoted cookie can hold an escaped NUL, which PostgreSQL refuses as a session's key.
+        # A quoted cookie can contain an escaped NUL, which PostgreSQL refuses in a session key.
         if any("\0" in value for value in request.COOKIES.values()):
             return problem_response(request, HTTPStatus.BAD_REQUEST, "A cookie holds a NUL character.")
         return None
 
 
 class StaticFilesMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]  # WhiteNoise has no types
-    """WhiteNoise that looks for files at the first request for one: most processes never get any.
+    """WhiteNoise that looks for files at the first request for one, which most processes never get.
 
-    Without its warning where `collectstatic` has not been run: the finders serve then.
+    Without its warning before `collectstatic` has run, as the finders serve the files then.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -139,7 +139,7 @@ class StaticFilesMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]  # Whit
         self._roots.append((root, prefix))
 
     def add_files_from_finders(self) -> None:
-        """Leave it to the first request for a file."""
+        """Defer this to the first request for a file."""
 
     def _look(self) -> None:
         for root, prefix in self._roots:

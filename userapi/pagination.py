@@ -1,6 +1,6 @@
-"""Keyset pagination: a page begins where the last one ended, found by an index and not by counting rows.
+"""Keyset pagination: a page begins where the last one ended, found by an index instead of counting rows.
 
-The cost of a page depends on its size alone, however deep it lies, and no COUNT is made.
+The cost of a page depends only on its size, not on its position, and there is no COUNT query.
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ _LOOKUPS: dict[tuple[bool, bool], Any] = {  # by descending, inclusive
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The rows of a page and the cursors of its neighbours, None where there is no neighbour."""
+    """The rows of a page and the cursors of its neighbours, None for a missing neighbour."""
 
     rows: list[Any]
     next: Cursor | None
@@ -45,7 +45,7 @@ class Page:
 
 
 class Keyset:
-    """Reads pages of one ordering; `keys` are expressions that together are unique and that an index covers."""
+    """Reads pages of one ordering; `keys` are expressions that are unique together and covered by an index."""
 
     def __init__(self, ordering: str, keys: tuple[Expression | F, ...]) -> None:
         self.ordering = ordering
@@ -54,10 +54,10 @@ class Keyset:
         self._names = tuple(f"key_{number}" for number in range(len(keys)))
 
     def page(self, queryset: QuerySet[Any], size: int, cursor: Cursor | None) -> Page:
-        """Return at most `size` rows from the cursor on, from the first row without one."""
+        """Return at most `size` rows from the cursor on, or from the first row."""
         backwards = cursor is not None and cursor.direction == "previous"
         descending = self._descending != backwards
-        # The keys come from the database: its LOWER() need not be Python's.
+        # The keys come from the database, as its LOWER() may differ from Python's.
         rows = queryset.annotate(**dict(zip(self._names, self._expressions, strict=True)))
         if cursor is not None:
             rows = self._beyond(rows, cursor, descending=descending)
@@ -71,7 +71,7 @@ class Keyset:
 
     def _beyond(self, rows: QuerySet[Any], cursor: Cursor, *, descending: bool) -> QuerySet[Any]:
         lookup = _LOOKUPS[descending, cursor.inclusive]
-        # SQLite gets the tuple as ORs, which alone would make it read the index from its start.
+        # For SQLite the tuple becomes ORs, with which alone it would read the index from its start.
         bound = {f"{self._names[0]}__{'lte' if descending else 'gte'}": cursor.keys[0]}
         return rows.filter(**bound).filter(lookup(Tuple(*self._names), cursor.keys))
 
@@ -79,7 +79,7 @@ class Keyset:
         if cursor is None:
             return Page(found, self._at(found[-1], "next") if more else None, None)
         if not found:
-            # The rows beyond are gone: the way back goes over the cursor's own row.
+            # The rows beyond are gone: the page back includes the cursor's own row if this one excluded it.
             back: Direction = "previous" if cursor.direction == "next" else "next"
             around = Cursor(self.ordering, back, not cursor.inclusive, cursor.keys)
             return Page([], around if back == "next" else None, around if back == "previous" else None)
@@ -101,7 +101,7 @@ class Keyset:
 class KeysetPagination(BasePagination):
     """The list's `page_size`, `ordering` and `cursor` parameters.
 
-    The view names the orderings: `orderings` (name to keys, ascending) and `default_ordering`.
+    The view defines the orderings: `orderings` (name to keys, ascending) and `default_ordering`.
     """
 
     def paginate_queryset(self, queryset: Any, request: Request, view: APIView | None = None) -> list[Any]:
@@ -120,7 +120,7 @@ class KeysetPagination(BasePagination):
         return Response({"next": next_link or None, "previous": previous_link or None, "results": data})
 
     def links(self) -> tuple[str, str]:
-        """Return the addresses of the next and the previous page, empty where there is none."""
+        """Return the URLs of the next and the previous page, empty for a missing one."""
         return self._link(self.page.next), self._link(self.page.previous)
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
@@ -136,7 +136,7 @@ class KeysetPagination(BasePagination):
         default = view.default_ordering  # type: ignore[attr-defined]
         size = {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": DEFAULT_PAGE_SIZE}
         ordering = {"type": "string", "enum": names, "default": default}
-        empty = {"allowEmptyValue": True}  # as none at all
+        empty = {"allowEmptyValue": True}  # treated as missing
         return [
             _parameter("cursor", "Where to read on: taken from a page's links.", {"type": "string"}),
             _parameter("page_size", "Rows of a page.", size) | empty,

@@ -1,4 +1,4 @@
-"""Request bodies: JSON in UTF-8, and nothing that the standard parser would answer with a 500."""
+"""The parser of request bodies: JSON in UTF-8, without input that makes the standard parser answer 500."""
 
 import json
 from collections import Counter
@@ -13,9 +13,9 @@ _LONGEST_NAME = 100
 
 
 class JSONParser(RestJSONParser):
-    """Reads UTF-8 only, as RFC 8259 says, and refuses nesting that exhausts the interpreter's stack.
+    """Reads UTF-8 only, as RFC 8259 requires, and refuses nesting that exhausts the interpreter's stack.
 
-    Raises ParseError (400). The size is bounded before, by RequestGuardMiddleware.
+    Raises ParseError (400). RequestGuardMiddleware has limited the size before.
     """
 
     def parse(
@@ -37,7 +37,7 @@ class JSONParser(RestJSONParser):
 
 
 def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object; which of two members of one name is meant cannot be known."""
+    """Return an object; refuse duplicate members, as either may be the intended one."""
     found = dict(members)
     if len(found) < len(members):
         (name, _), *_rest = Counter(name for name, _ in members).most_common(1)

@@ -19,14 +19,14 @@ _ANY = "*"
 
 
 def entity_tag(*parts: str) -> str:
-    """Return a strong entity tag for what `parts` determine byte for byte."""
+    """Return a strong entity tag of a representation that `parts` determine byte for byte."""
     return f'"{sha256(chr(0).join(parts).encode()).hexdigest()[:32]}"'
 
 
 def read(request: Request, etag: str, respond: Callable[[], HttpResponseBase]) -> HttpResponseBase:
-    """Return the answer of `respond` with its entity tag, or a 304 when the client has it already.
+    """Return the response of `respond` with its entity tag, or a 304 if the client already has it.
 
-    The tag is that of the JSON; the browsable API's page, which shows more, has none.
+    The tag is that of the JSON; the browsable API's page, which contains more, has none.
     """
     if not isinstance(request.accepted_renderer, JSONRenderer):
         return respond()
@@ -36,10 +36,10 @@ def read(request: Request, etag: str, respond: Callable[[], HttpResponseBase]) -
 
 
 def matches(request: Request, etag: str) -> bool:
-    """Return whether If-None-Match names the entity tag; only a read gets this far then.
+    """Check the preconditions; return whether If-None-Match names the entity tag, which is True in reads only.
 
-    Before a write, call it where the record cannot change any more. Raises PreconditionFailed (412), and ParseError
-    (400) for a list of tags that is malformed: ignoring it would drop the protection that the client asked for.
+    Before a write, call this once the record can no longer change. Raises PreconditionFailed (412), and ParseError
+    (400) for a malformed list of tags: ignoring it would drop the protection that the client requested.
     """
     wanted = request.headers.get("If-Match")
     # A weak tag promises nothing about the bytes, so it matches nothing here.

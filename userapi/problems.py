@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem documents, each with the id of its trace; browsers get a page that says the same."""
+"""Errors as RFC 9457 problem documents, each with the id of its trace; browsers get an equivalent page."""
 
 import json
 import logging
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 
 class Conflict(exceptions.APIException):
-    """409: the request is right in itself and contradicts what is stored. `errors` maps field to messages."""
+    """409: the request is valid but contradicts stored data. `errors` maps field to messages."""
 
     status_code = HTTPStatus.CONFLICT
     default_detail = "The request contradicts what is stored."
@@ -43,7 +43,7 @@ class Conflict(exceptions.APIException):
 
 
 class PreconditionFailed(exceptions.APIException):
-    """412: what is stored is not in the version that the client named."""
+    """412: the stored version is not the one that the client named."""
 
     status_code = HTTPStatus.PRECONDITION_FAILED
     default_detail = "The record has changed."
@@ -51,7 +51,7 @@ class PreconditionFailed(exceptions.APIException):
 
 
 class ServiceUnavailable(exceptions.APIException):
-    """503: the database cannot be asked right now."""
+    """503: the database is currently unavailable."""
 
     status_code = HTTPStatus.SERVICE_UNAVAILABLE
     default_detail = "The database does not answer; try again."
@@ -63,7 +63,7 @@ class ServiceUnavailable(exceptions.APIException):
 def problem(
     request: HttpRequest | Request, status: int, detail: str = "", errors: Mapping[str, list[str]] | None = None
 ) -> dict[str, Any]:
-    """Return the problem document of an answer to `request`."""
+    """Return the problem document for a response to `request`."""
     document: dict[str, Any] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": int(status)}
     if detail:
         document["detail"] = detail
@@ -79,7 +79,7 @@ def problem(
 def problem_response(
     request: HttpRequest | Request, status: int, detail: str = "", errors: Mapping[str, list[str]] | None = None
 ) -> HttpResponse:
-    """Return the answer outside of REST framework's views: middleware, unknown routes, unexpected errors.
+    """Return a response outside REST framework's views: in middleware, for unknown routes, for unexpected errors.
 
     It is a page for clients that prefer HTML to JSON, as browsers do.
     """
@@ -95,7 +95,7 @@ def problem_response(
 def exception_handler(exc: Exception, context: Mapping[str, Any]) -> HttpResponse | None:
     """Answer an exception of a REST framework view; None leaves it to Django, which logs it and calls `server_error`.
 
-    A browser that asked for the browsable API gets the document inside its page.
+    A browser that requested the browsable API gets the document within its page.
     """
     if isinstance(exc, _DATABASE_ERRORS):
         logger.error("The database does not answer", exc_info=exc)
@@ -107,15 +107,15 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> HttpRespons
         return None
     request: Request = context["request"]
     if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        # Django's instrumentation sees unhandled exceptions only.
+        # Django's instrumentation records unhandled exceptions only.
         trace.get_current_span().record_exception(exc.__cause__ if isinstance(exc.__cause__, Exception) else exc)
     detail, errors = _described(exc, response.data)
     renderer = getattr(request, "accepted_renderer", None)
-    # That page shows who is logged in, which the database knows.
+    # That page shows the logged-in account, which needs the database.
     if isinstance(renderer, BrowsableAPIRenderer) and not isinstance(exc, ServiceUnavailable):
         response.data = problem(request, response.status_code, detail, errors)
         return response
-    # Not a Response, which the view's own renderer would render: Swagger UI's makes HTML of everything.
+    # Not a Response, which the view's own renderer would render: Swagger UI's turns everything into HTML.
     answer = problem_response(request, response.status_code, detail, errors)
     for name, value in response.headers.items():
         answer.headers.setdefault(name, value)
@@ -140,7 +140,7 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Django's handler404; an address that exists without its last slash is answered with a 308 to it."""
+    """Django's handler404; redirects with a 308 if the path exists without its trailing slash."""
     if request.path.startswith(_ADMIN):
         return defaults.page_not_found(request, exception)
     if request.path_info.endswith("/") and is_valid_path(request.path_info[:-1]):
@@ -151,14 +151,14 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """Answer a request of a browser's session without its CSRF token: `CSRF_FAILURE_VIEW`."""
+    """Django's CSRF_FAILURE_VIEW: answers a request with a browser's session but without its CSRF token."""
     if request.path.startswith(_ADMIN):
         return csrf.csrf_failure(request, reason)
     return problem_response(request, HTTPStatus.FORBIDDEN, "CSRF token missing or incorrect.")
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Django's handler500, which it calls while it handles the exception: 503 for one of a database that is down."""
+    """Django's handler500, called while the exception is being handled: 503 if the database is down."""
     if isinstance(sys.exception(), _DATABASE_ERRORS):
         answer = problem_response(request, HTTPStatus.SERVICE_UNAVAILABLE, ServiceUnavailable.default_detail)
         answer["Retry-After"] = str(ServiceUnavailable.wait)
@@ -171,7 +171,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def _described(exc: Exception, data: Any) -> tuple[str, Mapping[str, list[str]] | None]:
-    """Return detail and errors by field."""
+    """Return the detail, and the errors by field."""
     if isinstance(exc, exceptions.ValidationError):
         return "The request has invalid values.", _by_field(data)
     detail = str(data.get("detail", "")) if isinstance(data, Mapping) else ""

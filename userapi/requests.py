@@ -1,14 +1,14 @@
-"""The request class: text in UTF-8, whatever the client claims."""
+"""Request classes that decode text as UTF-8, regardless of the client's charset."""
 
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 
 
 class _UTF8:
-    """Makes query and form of a request UTF-8.
+    """Decodes query and form of a request as UTF-8.
 
-    Django decodes them by the Content-Type's charset, before any middleware can look at it, and takes every codec
-    that Python has: `charset=zlib` ends in an exception outside of Django's error handling.
+    Django decodes them by the Content-Type's charset, before any middleware can check it, with any of Python's codecs:
+    `charset=zlib` causes an exception outside Django's error handling.
     """
 
     @property
@@ -29,6 +29,6 @@ class UTF8AsyncRequest(_UTF8, ASGIRequest):  # type: ignore[misc]
 
 
 def install() -> None:
-    """Make every handler, whatever the server, use the classes."""
+    """Make the handlers of all servers use these classes."""
     WSGIHandler.request_class = UTF8Request
     ASGIHandler.request_class = UTF8AsyncRequest

@@ -1,4 +1,4 @@
-"""What all operations of the OpenAPI document have in common: their errors, and bodies without unknown members."""
+"""The common parts of all operations in the OpenAPI document: errors, and bodies without unknown members."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ class ProblemSerializer(serializers.Serializer[Any]):
 
 
 def describe(view: str, **operations: Any) -> None:
-    """Describe the operations of a view. Not a decorator: what describes is imported when the document is asked for."""
+    """Describe the operations of a view; not a decorator, as descriptions are imported only for the document."""
 
     class Description(OpenApiViewExtension):  # type: ignore[no-untyped-call]
         target_class = view
@@ -40,7 +40,7 @@ def describe(view: str, **operations: Any) -> None:
 
 
 def close_request_bodies(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Postprocessing hook: no request body has other members than those documented."""
+    """Postprocessing hook: request bodies have only the documented members."""
     for name, schema in result["components"]["schemas"].items():
         if name.endswith("Request"):
             schema["additionalProperties"] = False
@@ -48,7 +48,7 @@ def close_request_bodies(result: dict[str, Any], **_: Any) -> dict[str, Any]:
 
 
 class ProblemAutoSchema(AutoSchema):
-    """Adds to each operation the problems that it can answer with."""
+    """Adds to each operation its possible problem responses."""
 
     def get_operation(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
         operation: dict[str, Any] | None = super().get_operation(*args, **kwargs)

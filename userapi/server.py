@@ -15,17 +15,17 @@ from django.conf import settings
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
 REQUEST_SECONDS = 10.0
-"""How long a client may take to send a request, head and body together."""
+"""How long a client may take to send a request, including its body."""
 
 ANSWER_SECONDS = 10.0
-"""How long a client may read nothing of its answer (Linux)."""
+"""How long a client may stop reading its response (Linux)."""
 
 LINGER_SECONDS = 2.0
 LINGER_BYTES = 4 * 1024 * 1024
-"""How long and how much is read after the last answer of a connection, so that the client can read it."""
+"""How long and how much is read after a connection's last response, so that the client can read that response."""
 
 AWAITED_BYTES = 128 * 1024
-"""How much of a request is awaited; its thread reads the rest of a larger one (USERAPI_MAX_BODY_BYTES)."""
+"""How much of a request to await; a thread reads the rest of a larger one (USERAPI_MAX_BODY_BYTES)."""
 
 _PROBE = re.compile(rb"(?:GET|HEAD) /(?:livez|readyz)[ ?]")
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n", re.IGNORECASE)
@@ -38,10 +38,10 @@ _FIRST_LOOK = 8 * 1024
 
 
 class PatientThreadWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
-    """Hands a connection to a thread once its request has arrived, and probes to a thread reserved for them.
+    """Passes a connection to a thread once its request has arrived, and probes to a thread reserved for them.
 
-    gunicorn's own worker does so at the first byte, so that a few slow clients occupy all threads. It remains so with
-    TLS in gunicorn itself, where the request cannot be inspected.
+    gunicorn's own worker does so at the first byte, so that a few slow clients occupy all threads. With TLS in gunicorn
+    itself, where the request cannot be inspected, this remains so.
     """
 
     def init_process(self) -> None:
@@ -49,15 +49,15 @@ class PatientThreadWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has n
         self._lingering: deque[Any] = deque()
         self._next_sweep = 0.0
         for listener in self.sockets:
-            # Connections inherit it. It ends those whose clients have stopped reading.
+            # Inherited by connections; ends those whose clients have stopped reading.
             with suppress(OSError, AttributeError):
                 listener.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(ANSWER_SECONDS * 1000))
         super().init_process()
 
     def load_wsgi(self) -> None:
-        """Import the application without looking for garbage, as there is none: an eighth of the start's CPU time.
+        """Import the application without garbage collection, which would take an eighth of the start's CPU time.
 
-        What was imported stays, so it is not looked through later either.
+        Imported objects stay, so later collections skip them, too.
         """
         gc.disable()
         try:
@@ -74,7 +74,7 @@ class PatientThreadWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has n
         seen = _peek(conn.sock)
         request = (conn.parser.unreader.buf.getvalue() if conn.parser else b"") + (seen or b"")
         missing, refused = _missing(request)
-        # A wake-up without new bytes: the client has closed, so a thread will not wait.
+        # A wake-up without new bytes: the client has closed the connection, so a thread will not wait.
         ended = seen == b"" or len(request) == getattr(conn, "length", None)
         if ended or not missing:
             _wake_at(conn.sock, 1)
@@ -101,14 +101,14 @@ class PatientThreadWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has n
         done.add_done_callback(lambda future: self.method_queue.defer(self.finish_request, conn, future))
 
     def handle_request(self, req: Any, conn: Any) -> bool:
-        """Answer a request. One that is refused unread ends its connection, or the thread would wait for the body."""
+        """Answer a request. One refused unread ends its connection, as the thread would otherwise wait for the body."""
         if getattr(conn, "refused", False):
             req.force_close()
         kept: bool = super().handle_request(req, conn)
         return kept
 
     def finish_request(self, conn: Any, fs: Future[Any]) -> None:
-        """Keep the connection, or end it without waiting: gunicorn's own worker waits here for the client to end it."""
+        """Keep the connection, or end it without waiting for the client to end it, as gunicorn's own worker does."""
         if self.cfg.is_ssl or (not fs.cancelled() and fs.exception() is None and fs.result()):
             super().finish_request(conn, fs)
             return
@@ -125,7 +125,7 @@ class PatientThreadWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has n
             self._lingering.append(conn)
 
     def _drain(self, conn: Any, _sock: socket.socket) -> None:
-        """Read what still comes: unread bytes would make the end a reset, which can overtake the answer."""
+        """Read remaining bytes: unread ones would turn the close into a reset, which can overtake the response."""
         try:
             size = len(conn.sock.recv(AWAITED_BYTES))
         except BlockingIOError:
@@ -143,7 +143,7 @@ class PatientThreadWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has n
         conn.close()
 
     def murder_pending(self) -> None:
-        """End connections whose request, or whose end, has not come in time."""
+        """End connections whose request or close has not arrived in time."""
         now = time.monotonic()
         if now < self._next_sweep:
             return
@@ -154,7 +154,7 @@ class PatientThreadWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has n
             if conn.timeout > now:
                 continue
             with suppress(OSError):
-                if conn.sock.recv(AWAITED_BYTES):  # read, because unread bytes would make the end a reset
+                if conn.sock.recv(AWAITED_BYTES):  # read, because unread bytes would turn the close into a reset
                     conn.sock.send(_TIMED_OUT)
             self._end(conn, self.pending_conns)
         while self._lingering and self._lingering[0].timeout <= now:
@@ -174,7 +174,7 @@ def _peek(sock: socket.socket) -> bytes | None:
 
 
 def _missing(request: bytes) -> tuple[int, bool]:
-    """Return how many bytes to wait for, and whether the service refuses the request whatever its body is."""
+    """Return how many bytes to wait for, and whether the service refuses the request regardless of its body."""
     end = request.find(b"\r\n\r\n")
     if end < 0:
         return (1 if len(request) < AWAITED_BYTES else 0), False

@@ -1,4 +1,4 @@
-"""Django's settings, read once from the environment. docs/configuration.md names every variable."""
+"""Django's settings, read once from the environment. docs/configuration.md lists all variables."""
 
 import os
 import sys
@@ -59,7 +59,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 
-# The pages of the admin, of the browsable API and of Swagger UI have styles inside of them, but no scripts.
+# The pages of the admin, the browsable API and Swagger UI contain inline styles, but no inline scripts.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [csp.NONE],
@@ -82,7 +82,7 @@ DATA_UPLOAD_MAX_NUMBER_FILES = 0
 # --- Application ----------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
-    "userapi",  # its templates replace those of others
+    "userapi",  # first, as its templates replace those of others
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -96,7 +96,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "telemetry",
-    # An image may leave the tools out.
+    # An image may omit the tools.
     *(["telemetry.tools"] if find_spec("telemetry.tools") else []),
     "userapi.accounts",
     "userapi.greetings",
@@ -126,7 +126,7 @@ MIDDLEWARE = [
 ROOT_URLCONF = "userapi.urls"
 WSGI_APPLICATION = "userapi.wsgi.application"
 CSRF_FAILURE_VIEW = "userapi.problems.csrf_failure"
-APPEND_SLASH = False  # the API's paths have none; /admin has a redirect of its own
+APPEND_SLASH = False  # the API's paths have no trailing slash; /admin has its own redirect
 
 TEMPLATES = [
     {
@@ -158,8 +158,8 @@ AUTH_PASSWORD_VALIDATORS = [
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "userapi.accounts.backends.PasswordBackend"]
 LOGIN_THREADS = max(1, threads(env) // 2)
 
-# Failed log-ins are counted by address, in the database, for all workers and for the admin and /auth/token together.
-# A success resets nothing: whoever has an account could guess on and on. A lock ends though attempts go on.
+# Failed logins are counted by address, in the database, for all workers and for the admin and /auth/token together.
+# A success resets nothing, as the owner of an account could then guess forever. A lock ends even if attempts go on.
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = ["ip_address"]
@@ -179,7 +179,7 @@ CONSOLE_URL = env.text("USERAPI_CONSOLE_URL", "http://localhost:3000")
 if not CONSOLE_URL.startswith(("http://", "https://")):
     raise env.error("USERAPI_CONSOLE_URL", CONSOLE_URL, "a URL that starts with http:// or https://")
 
-# Where it is set, there are greetings.
+# Enables greetings if set.
 GREETER_URL = env.text("USERAPI_GREETER_URL").rstrip("/")
 if GREETER_URL and not GREETER_URL.startswith(("http://", "https://")):
     raise env.error("USERAPI_GREETER_URL", GREETER_URL, "a URL that starts with http:// or https://")
@@ -189,8 +189,8 @@ if GREETER_URL and not GREETER_URL.startswith(("http://", "https://")):
 STATIC_URL = "/static/"
 STATIC_ROOT = Path(env.text("DJANGO_STATIC_ROOT", str(BASE_DIR / "staticfiles")))
 
-# A bare machine serves the packages' files as they stand; after `manage.py collectstatic` the compressed ones with
-# hashed names are served.
+# Without `manage.py collectstatic`, the packages' files are served unchanged; after it, the compressed ones with hashed
+# names.
 _COLLECTING = sys.argv[1:2] == ["collectstatic"]
 _COLLECTED = not DEBUG and (STATIC_ROOT / "staticfiles.json").is_file()
 WHITENOISE_USE_FINDERS = not _COLLECTED
@@ -219,7 +219,7 @@ REST_FRAMEWORK: dict[str, Any] = {
         "userapi.renderers.JSONRenderer",
         "rest_framework.renderers.BrowsableAPIRenderer",
     ],
-    # No forms: a form of a foreign page can be posted without asking, JSON cannot.
+    # No forms: a page of another origin can post a form without a CORS preflight, but not JSON.
     "DEFAULT_PARSER_CLASSES": ["userapi.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "userapi.schema.ProblemAutoSchema",
     "EXCEPTION_HANDLER": "userapi.problems.exception_handler",

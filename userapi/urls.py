@@ -1,4 +1,4 @@
-"""Every address of the service. Routes are plain templates: they become `http.route` in the telemetry."""
+"""All URLs of the service. Routes are plain templates, as they become `http.route` in the telemetry."""
 
 from django.conf import settings
 from django.contrib import admin
@@ -15,7 +15,7 @@ from userapi.users.views import UserDetail, UserList
 
 register_converter(CaselessUUIDConverter, "caseless_uuid")
 
-# The namespace is the one that the browsable API looks for.
+# The namespace that the browsable API expects.
 _sessions = [
     path("login", LoginView.as_view(template_name="rest_framework/login.html", next_page="users"), name="login"),
     path("logout", LogoutView.as_view(next_page="users"), name="logout"),
@@ -35,7 +35,7 @@ urlpatterns = [
     path("session/", include((_sessions, "rest_framework"))),
     path("schema", documents.schema, name="schema"),
     path("docs", documents.docs, name="docs"),
-    # ProbeMiddleware answers these; here they are known as addresses.
+    # ProbeMiddleware answers these; they are listed here so that the paths exist.
     path("livez", health.livez, name="livez"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", metrics, name="metrics"),

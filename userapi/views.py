@@ -1,4 +1,4 @@
-"""What the API's views have in common: they refuse what they do not know."""
+"""The base of the API's views, which refuse unknown parameters and members."""
 
 from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
@@ -18,26 +18,26 @@ _LONGEST_NAME = 100
 class StrictView(APIView):
     """A view that answers 400 to unknown query parameters and body members, since ignoring them hides mistakes.
 
-    A method that it does not have is 405 for everybody, with or without credentials.
+    An unsupported method gets a 405, with or without credentials.
     """
 
     query_parameters: ClassVar[Collection[str]] = ()
-    """Accepted in the query, in addition to those of the filters and the paginator."""
+    """Accepted query parameters, in addition to those of the filters and the paginator."""
     methods_with_body: ClassVar[Collection[str]] = ("POST", "PUT", "PATCH")
-    """Their serializers judge the members; other methods accept none."""
+    """Methods whose serializers check the members; other methods accept none."""
     cache_control: ClassVar[str] = "no-store"
-    """Personal data and tokens: no cache may keep them."""
+    """For personal data and tokens, which no cache may store."""
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
         initialized = super().initialize_request(request, *args, **kwargs)
         if request.method not in self.methods_with_body:
-            # Forms, too: their members are to be named, and many clients send an empty one.
+            # Forms, too: errors must name their members, and many clients send an empty form.
             initialized.parsers = [*self.get_parsers(), FormParser(), MultiPartParser()]
         return initialized
 
     def perform_authentication(self, request: Request) -> None:
         if request.method not in self.allowed_methods:
-            # The browsable API shows the account on every page, and there is no need to check a password for it.
+            # The browsable API shows the account on every page; a password need not be checked for that.
             request.user = AnonymousUser()
             self.http_method_not_allowed(request)
         super().perform_authentication(request)
@@ -69,12 +69,12 @@ class StrictView(APIView):
 
 
 def refuse_unknown(given: Collection[str], known: Collection[str], kind: str) -> None:
-    """Raise ValidationError with the names in `given` that are not known; `kind` says what they are."""
+    """Raise ValidationError with the names in `given` that are not in `known`; `kind` describes them."""
     unknown = [name for name in given if name not in known][:_MOST_NAMES]
     if unknown:
         raise ValidationError({_printable(name): [f"Unknown {kind}."] for name in unknown})
 
 
 def _printable(name: str) -> str:
-    # JSON can name half of a surrogate pair, which UTF-8 cannot.
+    # JSON can contain a lone surrogate, which UTF-8 cannot.
     return name[:_LONGEST_NAME].encode(errors="replace").decode()

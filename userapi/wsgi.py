@@ -15,4 +15,4 @@ except ImproperlyConfigured as error:
         raise
     from gunicorn.errors import AppImportError
 
-    raise AppImportError(str(error)) from None  # gunicorn's word for: one line, no other try
+    raise AppImportError(str(error)) from None  # gunicorn's error for a one-line message without a restart

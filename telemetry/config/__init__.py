@@ -1,7 +1,7 @@
 """The environment as one frozen `TelemetryConfig`: the only place where telemetry's variables are read.
 
-`TelemetryConfig.from_env()` raises `ConfigError` for the first value that is not accepted; what is accepted but
-probably not meant is in `warnings`. The variables themselves are in `telemetry.config.variables`.
+`TelemetryConfig.from_env()` raises `ConfigError` for the first invalid value; `warnings` lists values that are valid
+but probably not intended. `telemetry.config.variables` defines the variables.
 """
 
 import os
@@ -36,7 +36,7 @@ from telemetry.config.values import (
 )
 
 _OF_PROJECT = "TELEMETRY['SERVICE_NAME']", "the settings' package"
-"""The sources of a name that a project's settings give, or where they are."""
+"""The sources of a service name from a project's settings, or from the settings' package."""
 
 __all__ = ["BatchConfig", "ConfigError", "IncomingContext", "Mode", "Signal", "SignalConfig", "TelemetryConfig"]
 
@@ -48,7 +48,7 @@ def _representation(instance: Any, **masked: object) -> str:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class SignalConfig:
-    """How one signal leaves the process. The values for OTLP are there whatever the exporter is."""
+    """How one signal is exported. The values for OTLP are set with any exporter."""
 
     exporter: Exporter
     endpoint: str
@@ -57,10 +57,10 @@ class SignalConfig:
     headers: Pairs
     """Names in lower case, values decoded. The values are secrets: `repr` masks them."""
     timeout: float
-    """Seconds for one request, its answer included."""
+    """Seconds for one request, including its response."""
     compression: Compression
     insecure: bool
-    """Whether the endpoint is reached in plaintext."""
+    """Whether the connection is in plaintext."""
     certificate: str | None
     client_key: str | None
     client_certificate: str | None
@@ -71,14 +71,14 @@ class SignalConfig:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class TelemetryConfig:
-    """All that telemetry takes from the environment. Times are in seconds."""
+    """Telemetry's whole configuration from the environment. Times are in seconds."""
 
     mode: Mode
     config_file: str | None
-    """OTEL_CONFIG_FILE, whose values are then those of this configuration."""
+    """OTEL_CONFIG_FILE, which then provides the values of this configuration."""
     service_name: str
     resource_attributes: Pairs
-    """Those of OTEL_RESOURCE_ATTRIBUTES without `service.name`, which is `service_name`."""
+    """OTEL_RESOURCE_ATTRIBUTES without `service.name`, which is `service_name`."""
     traces: SignalConfig
     metrics: SignalConfig
     logs: SignalConfig
@@ -88,13 +88,13 @@ class TelemetryConfig:
     metric_export_timeout: float
     sampler: str
     sampler_arg: float | None
-    """A share from 0 to 1; None for samplers that take none."""
+    """A ratio from 0 to 1; None for samplers without one."""
     propagators: tuple[str, ...]
     incoming_context: IncomingContext
     instrumentation: Instrumentation
-    """Who records requests and queries."""
+    """Whether telemetry itself or contrib's instrumentations record requests and queries."""
     instrument: tuple[str, ...]
-    """Names of the instrumentations of other packages that run."""
+    """Names of the instrumentations of other packages to run."""
     excluded_urls: tuple[str, ...]
     """Regular expressions of the URLs whose requests are not recorded."""
     response_headers: tuple[str, ...]
@@ -104,7 +104,7 @@ class TelemetryConfig:
     metric_histograms: str
     exemplar_filter: ExemplarFilter
     log_level: LogLevel
-    """Level of telemetry's own messages."""
+    """The level of telemetry's own log."""
     flush_timeout: float
     exporter: ExporterPlace
     journal_bytes: int
@@ -116,13 +116,13 @@ class TelemetryConfig:
     metrics_token: str | None
     """A secret: `repr` masks it."""
     privacy: Privacy
-    """How `telemetry.privacy` decides what may leave."""
+    """The level of `telemetry.privacy`."""
     redact: tuple[str, ...]
-    """Regular expressions of what else must not leave."""
+    """Regular expressions of further texts to redact."""
     sources: Mapping[str, str] = field(hash=False)
-    """Where each value is from: "traces.endpoint" -> a variable, "default" or "derived from ..."."""
+    """The source of each value: "traces.endpoint" -> a variable, "default" or "derived from ..."."""
     warnings: tuple[str, ...]
-    """One line each, for values that are accepted but probably not what was meant."""
+    """One line for each value that is valid but probably not intended."""
 
     @property
     def records(self) -> bool:
@@ -131,16 +131,16 @@ class TelemetryConfig:
 
     @property
     def named(self) -> str:
-        """The service's name if the environment has one, "" otherwise: what a server knows before its application."""
+        """The service's name if the environment sets one, else "": all that a server knows before its application."""
         return self.service_name if self.is_set("service_name") else ""
 
     def is_set(self, field: str) -> bool:
-        """Return whether the environment sets this value itself, so that it follows from nothing else."""
+        """Return whether the environment sets this value explicitly, so that it is not derived."""
         source = self.sources.get(field, DEFAULT)
         return source not in {DEFAULT, *_OF_PROJECT} and not source.startswith(derived_from(""))
 
     def of_project(self, service_name: str, *, given: bool) -> Self:
-        """Return it with a project's name, which its settings may have `given`, unless the environment has one."""
+        """Return this configuration with a project's name, `given` by its settings, unless the environment sets one."""
         if self.is_set("service_name"):
             return self
         source = _OF_PROJECT[0] if given else _OF_PROJECT[1]
@@ -149,14 +149,14 @@ class TelemetryConfig:
         )
 
     def version_of(self, service_version: str) -> str:
-        """Return `service.version` of a project: OTEL_RESOURCE_ATTRIBUTES wins."""
+        """Return `service.version` of a project; OTEL_RESOURCE_ATTRIBUTES takes precedence."""
         return dict(self.resource_attributes).get("service.version", service_version)
 
     def __repr__(self) -> str:
         return _representation(self, metrics_token=self.metrics_token and MASK, sources=dict(self.sources))
 
     def most_waiting(self, signal: Signal) -> int | None:
-        """Return how many spans or log records may wait for their backend; None where bytes alone bound them."""
+        """Return how many spans or log records may wait for their backend; None if only their bytes are limited."""
         name = {"traces": "span_batch", "logs": "log_batch"}.get(signal)
         source = DEFAULT if name is None else self.sources[f"{name}.max_queue_size"]
         if name is None or source == DEFAULT or source.startswith(derived_from("")):
@@ -166,9 +166,9 @@ class TelemetryConfig:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ, *, outside: bool = True) -> Self:
-        """Return the configuration that `environ` describes; raise `ConfigError` for its first bad value.
+        """Return the configuration in `environ`; raise `ConfigError` for its first invalid value.
 
-        Without `outside`, files and folders that it names are not looked at: for a service that has started with it.
+        Without `outside`, unusable files and folders are accepted, for a service that has already started with them.
         """
         config, errors = cls._read_all(environ, outside=outside)
         if errors:
@@ -177,14 +177,14 @@ class TelemetryConfig:
 
     @classmethod
     def errors(cls, environ: Mapping[str, str] = os.environ) -> list[ConfigError]:
-        """Return one error for each bad value in `environ`."""
+        """Return one error for each invalid value in `environ`."""
         return cls._read_all(environ)[1]
 
     @classmethod
     def _read_all(cls, environ: Mapping[str, str], *, outside: bool = True) -> tuple[Self, list[ConfigError]]:
         source = source_of(environ)
         environment = Environment(source.environ, source.origins, source.errors, outside=outside)
-        # What the file has made void is named once, whatever else could be said of it.
+        # Variables overridden by the file get only this one warning.
         left = {name: value for name, value in environ.items() if name not in source.replaced}
         void = tuple(f"{name} has no effect: {variables.CONFIG_FILE.name} is set" for name in sorted(source.replaced))
         return cls._read(environment, left, void), environment.errors

@@ -1,4 +1,4 @@
-"""Values that several variables decide together."""
+"""Values determined by several variables together."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ class BatchConfig:
 
 
 def mode(environment: Environment) -> Mode:
-    """Return the mode: off where the SDK is disabled."""
+    """Return the mode: off if the SDK is disabled."""
     chosen = environment.value("mode", variables.MODE)
     if environment.given(variables.SDK_DISABLED):
         environment.sources["mode"] = environment.named(variables.SDK_DISABLED)
@@ -28,7 +28,7 @@ def mode(environment: Environment) -> Mode:
 
 
 def instrumentation(environment: Environment) -> Instrumentation:
-    """Return who records; refuse contrib where it is not installed, or cannot do what else is asked for."""
+    """Return the instrumentation; refuse contrib if it is not installed or contradicts other variables."""
     chosen = environment.value("instrumentation", variables.INSTRUMENTATION)
     if chosen == "native":
         return chosen
@@ -55,7 +55,7 @@ def resource(environment: Environment) -> tuple[str, Pairs]:
 
 
 def batch(environment: Environment, prefix: str, names: variables.BatchVariables) -> BatchConfig:
-    """Return how items are collected, no more at once than the queue holds; `prefix` is of the names in the sources."""
+    """Return the batch settings, with batches no larger than the queue; `prefix` is that of its fields."""
     queue = environment.value(f"{prefix}.max_queue_size", names.max_queue_size)
     size = environment.value(f"{prefix}.max_export_batch_size", names.max_export_batch_size)
     if size > queue and environment.sources[f"{prefix}.max_export_batch_size"] == DEFAULT:
@@ -77,7 +77,7 @@ def batch(environment: Environment, prefix: str, names: variables.BatchVariables
 
 
 def metric_times(environment: Environment) -> tuple[float, float]:
-    """Return the interval of pushes and how long one may take, not longer than that."""
+    """Return the interval of pushes and their timeout, at most the interval."""
     interval = environment.value("metric_export_interval", variables.METRIC_EXPORT_INTERVAL)
     timeout = environment.value("metric_export_timeout", variables.METRIC_EXPORT_TIMEOUT)
     if timeout <= interval:
@@ -92,7 +92,7 @@ def metric_times(environment: Environment) -> tuple[float, float]:
 
 
 def spool(environment: Environment) -> tuple[str | None, int]:
-    """Return the spool's folder, None for shared memory, and its bytes for each signal."""
+    """Return the spool's folder, None for shared memory, and its bytes per signal."""
     folder = environment.value("spool_dir", variables.SPOOL_DIR)
     size = environment.value("spool_bytes", variables.SPOOL_BYTES)
     if size is None:
@@ -102,7 +102,7 @@ def spool(environment: Environment) -> tuple[str | None, int]:
 
 
 def sampler(environment: Environment) -> tuple[str, float | None]:
-    """Return the sampler and its share, None where it takes none."""
+    """Return the sampler and its ratio, None if it takes none."""
     chosen = environment.value("sampler", variables.SAMPLER)
     share = environment.value("sampler_arg", variables.SAMPLER_ARG)
     if variables.takes_ratio(chosen):

@@ -1,7 +1,7 @@
-"""OTEL_CONFIG_FILE: what OpenTelemetry's declarative configuration says, as the variables that mean the same.
+"""OTEL_CONFIG_FILE: OpenTelemetry's declarative configuration, translated into the equivalent variables.
 
-The file decides alone: standard variables beside it have no effect, but for those that it refers to. What it leaves out
-has the schema's default, not ours. What this service cannot do is refused by name.
+Only the file counts: standard variables have no effect, except for those that it refers to. Omitted values have the
+schema's defaults, not ours. Unsupported values are refused by name.
 https://opentelemetry.io/docs/specs/otel/configuration/data-model/
 https://github.com/open-telemetry/opentelemetry-configuration/blob/main/schema-docs.md
 """
@@ -24,18 +24,18 @@ _NUMBER = (int, float)
 
 
 class Source(NamedTuple):
-    """The variables that decide, and where they are from."""
+    """The variables that apply, and their origins."""
 
     environ: Mapping[str, str]
     origins: Mapping[str, str]
-    """For a variable from the file: where it is in the file."""
+    """For each variable from the file, its path in the file."""
     replaced: tuple[str, ...] = ()
-    """Variables of the environment that the file has made void."""
+    """Variables of the environment that the file overrides."""
     errors: tuple[ConfigError, ...] = ()
 
 
 def source_of(environ: Mapping[str, str]) -> Source:
-    """Return `environ`, or what the file says that OTEL_CONFIG_FILE names in it."""
+    """Return `environ`, or the contents of the file that its OTEL_CONFIG_FILE names."""
     path = environ.get(FILE, "").strip()
     if not path:
         return Source(environ, {})
@@ -55,7 +55,7 @@ def source_of(environ: Mapping[str, str]) -> Source:
 
 
 def _standard() -> set[str]:
-    """Return the variables that a file makes void: the specification's, with all their forms."""
+    """Return the variables that a file overrides: the specification's, with all their forms."""
     found = [each for each in VARIABLES if each.name.startswith("OTEL_") and not each.name.startswith("OTEL_PYTHON_")]
     names = {each.name for each in found} - {FILE}
     return names | {each.for_signal(signal).name for each in found if each.per_signal for signal in SIGNALS}

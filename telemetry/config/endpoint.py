@@ -1,4 +1,4 @@
-"""The address of an OTLP receiver, as `OTEL_EXPORTER_OTLP_ENDPOINT` and its forms for one signal give it."""
+"""The address of an OTLP receiver, from `OTEL_EXPORTER_OTLP_ENDPOINT` and its forms for one signal."""
 
 import re
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _QUERY = re.compile(r"([?#]).*", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a receiver listens. `scheme` and `port` are None where the text has none; `path` is "" for none or "/"."""
+    """The address of a receiver. `scheme` and `port` are None if missing in the text; `path` is "" for none or "/"."""
 
     scheme: str | None
     host: str
@@ -27,20 +27,20 @@ class Endpoint:
 
     @property
     def looks_like_http(self) -> bool:
-        """Whether the port or a path says OTLP over HTTP."""
+        """Whether the port or a path indicates OTLP over HTTP."""
         return self.port == OTLP_HTTP_PORT or bool(self.path)
 
     def is_plaintext(self, *, insecure: bool | None) -> bool:
-        """Return whether it is reached without TLS; `insecure` (None: not given) decides only where no scheme does."""
+        """Return whether the connection uses no TLS; `insecure` (None: not set) applies only without a scheme."""
         return self.scheme == "http" if self.scheme else insecure is not False
 
     def grpc_target(self, *, insecure: bool | None) -> str:
-        """Return `scheme://host:port`; the port is OTLP's own, or HTTPS' where `https://` is written without one."""
+        """Return `scheme://host:port`; the default port is OTLP's, or that of HTTPS after `https://`."""
         port = self.port or (_HTTPS_PORT if self.scheme == "https" else OTLP_GRPC_PORT)
         return f"{self._effective_scheme(insecure)}://{self.host}:{port}"
 
     def http_url(self, *, insecure: bool | None, base_of: Signal | None) -> str:
-        """Return the URL to post to: as it is, or with `/v1/<signal>` appended where it is the base of a signal."""
+        """Return the URL to post to: unchanged, or with `/v1/<signal>` appended to the base URL of a signal."""
         port = self.port or (None if self.scheme else OTLP_HTTP_PORT)
         authority = f"{self.host}:{port}" if port else self.host
         path = f"{self.path.removesuffix('/')}/v1/{base_of}" if base_of else self.path or "/"
@@ -51,7 +51,7 @@ class Endpoint:
 
 
 class EndpointParser(Parser[Endpoint]):
-    """A URL, or `host:port`; nothing in it may be a secret."""
+    """A URL or `host:port`, without secrets."""
 
     accepted = "http://host:port, https://host:port or host:port, with a path for HTTP"
 
@@ -72,7 +72,7 @@ class EndpointParser(Parser[Endpoint]):
         scheme = match[0] if (match := _SCHEME.match(text)) else ""
         rest = text.removeprefix(scheme)
         if _USERINFO.search(rest) and _QUERY.search(rest):
-            # Either may be inside the other, so that nothing is known to be harmless.
+            # Either may be inside the other, so no part is known to be harmless.
             return f"{scheme}{MASK}"
         return scheme + _QUERY.sub(rf"\1{MASK}", _USERINFO.sub(f"{MASK}@", rest))
 
@@ -90,7 +90,7 @@ def _checked_host(host: str) -> str:
             return f"[{IPv6Address(host[1:-1])}]"
         except ValueError:
             raise RefusalError("has no legal IPv6 address") from None
-    # Service names of Docker Compose may hold an underscore.
+    # Service names of Docker Compose may contain underscores.
     if not re.fullmatch(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9_.])?", host):
         raise RefusalError("has no legal host name")
     return host

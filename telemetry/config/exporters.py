@@ -1,4 +1,4 @@
-"""Which exporters each signal has in each mode: the only part of the configuration that knows what the modes mean."""
+"""The exporters of each signal in each mode: the only part of the configuration that defines the modes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from telemetry.config.values import SIGNALS, Exporter, Mode, OneOf, Signal
 
 @dataclass(frozen=True)
 class ExporterRule:
-    """Which exporters a signal has in a mode."""
+    """The exporters of a signal in a mode."""
 
     default: Exporter
     accepted: Sequence[Exporter]
     default_with_own_endpoint: Exporter | None = None
-    """Default where the signal has an endpoint of its own."""
+    """The default if the signal has its own endpoint."""
     forced: bool = False
-    """Whether the default applies whatever is asked for."""
+    """Whether the default always applies."""
 
 
 _PUSH: Sequence[Exporter] = ("otlp", "console", "none")

@@ -1,4 +1,4 @@
-"""A fingerprint of what the exporter takes from the environment: processes that differ in it cannot share one."""
+"""A fingerprint of the exporter's settings in the environment: processes share an exporter only if theirs are equal."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ _PREFIXES = ("OTEL_", "TELEMETRY_", "METRICS_")
 
 
 def environment_of(environ: Mapping[str, str]) -> str:
-    """Return the fingerprint of `environ`, without what telemetry itself puts there."""
+    """Return the fingerprint of `environ`, without variables set by telemetry itself."""
     ours = {name: value for name, value in environ.items() if name.startswith(_PREFIXES)}
     ours.pop(FIXED_CONVENTIONS[0], None)
     if path := environ.get(CONFIG_FILE.name, "").strip():

@@ -1,4 +1,4 @@
-"""The instrumentations of other packages that TELEMETRY_INSTRUMENT names: those that are installed, and nothing else.
+"""The instrumentations of other packages that TELEMETRY_INSTRUMENT names, which must be installed.
 
 https://opentelemetry.io/ecosystem/registry/?language=python&component=instrumentation
 """
@@ -12,18 +12,18 @@ from telemetry.config.values import Parser, RefusalError
 GROUP = "opentelemetry_instrumentor"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _RECORDED = frozenset({"django", "logging", "psycopg", "sqlite3", "wsgi", "asgi"})
-"""What is recorded anyway, by telemetry itself or with TELEMETRY_INSTRUMENTATION=contrib."""
+"""Instrumentations that are not needed: telemetry records these itself, or with TELEMETRY_INSTRUMENTATION=contrib."""
 DRIVERS = {"postgresql": "psycopg", "sqlite": "sqlite3"}
-"""For Django's name of a database system: contrib's of its driver."""
+"""By Django's vendor of a database, contrib's name of its driver."""
 
 
 def find(name: str) -> EntryPoint | None:
-    """Return the instrumentation of `name`, None where none is installed."""
+    """Return the instrumentation named `name`, None if it is not installed."""
     return next(iter(entry_points(group=GROUP, name=name)), None)
 
 
 class Instrumentations(Parser[tuple[str, ...]]):
-    """Names of instrumentations between commas; `none` alone is the empty list."""
+    """Comma-separated names of instrumentations; `none` alone is the empty list."""
 
     accepted = "names of installed instrumentations between commas, such as requests,httpx,redis, or none"
 

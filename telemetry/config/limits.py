@@ -1,4 +1,4 @@
-"""The standard limits of what a span or a log record may hold.
+"""The standard limits of spans and log records.
 
 https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#attribute-limits
 """
@@ -16,7 +16,7 @@ _LENGTH = WholeNumber(_LARGEST, unit=" of characters", minimum=0)
 
 @dataclass(frozen=True, slots=True)
 class LimitsConfig:
-    """How many attributes, events and links an item keeps, and how many characters of a value; None: no limit."""
+    """The most attributes, events and links of an item, and the most characters of a value; None: no limit."""
 
     attribute_count: int
     attribute_length: int | None
@@ -74,7 +74,7 @@ LIMITS: tuple[Variable[Any], ...] = (ATTRIBUTE_COUNT, *_OWN_COUNTS, _EVENTS, _LI
 
 
 def read_limits(environment: Environment) -> LimitsConfig:
-    """Return the limits: for each the variable of its own where that is set, else the general one."""
+    """Return the limits: each from its own variable if that is set, else from the general one."""
     values: dict[str, Any] = {}
     alone: tuple[Variable[Any], ...] = (ATTRIBUTE_COUNT, ATTRIBUTE_LENGTH, _EVENTS, _LINKS)
     for variable in alone:

@@ -1,4 +1,4 @@
-"""Values that are lists: names, attributes of the resource, headers."""
+"""Values that are lists: names, resource attributes, headers."""
 
 import re
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ _PRINTABLE = re.compile(r"[\x20-\x7e]*")
 
 @dataclass(frozen=True)
 class Names(Parser[tuple[str, ...]]):
-    """A list of names between commas, each counted once; `none` alone is the empty list."""
+    """A comma-separated list of names without repetitions; `none` alone is the empty list."""
 
     values: Sequence[str]
 
@@ -49,7 +49,7 @@ class Attributes(Parser[Pairs]):
 
 
 class Headers(Attributes):
-    """`name=value,name2=value2`: names are lower-cased; values may hold blanks, `=` and percent escapes."""
+    """`name=value,name2=value2`: names are lower-cased; values may contain blanks, `=` and percent escapes."""
 
     accepted = "name=value,name2=value2 (names as in HTTP; commas in values as %2C)"
 
@@ -61,7 +61,7 @@ class Headers(Attributes):
             raise RefusalError(f"has a character that a header cannot hold in entry {number}")
         return name.lower(), value
 
-    def mask(self, text: str) -> str:  # noqa: ARG002  (whatever it is)
+    def mask(self, text: str) -> str:  # noqa: ARG002  (the whole text is masked)
         # Nothing is kept, not even names: a comma inside a token makes the token's rest look like a name.
         return MASK
 

@@ -1,4 +1,4 @@
-"""How each signal leaves the process: the exporter that its mode gives it, and where and how OTLP is sent."""
+"""The export of each signal: its exporter, depending on the mode, and the destination and protocol of OTLP."""
 
 import re
 from functools import cache
@@ -17,18 +17,18 @@ _LOCALHOST: dict[Protocol, Endpoint] = {
     "http/protobuf": Endpoint("http", "localhost", OTLP_HTTP_PORT, ""),
 }
 _PORT_OF_THE_OTHER: dict[Protocol, int] = {"grpc": OTLP_HTTP_PORT, "http/protobuf": OTLP_GRPC_PORT}
-# https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md: "-bin" wants bytes, "grpc-" is reserved.
+# https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md: "-bin" requires bytes, "grpc-" is reserved.
 _METADATA_KEY = re.compile(r"(?!grpc-)[a-z0-9_.-]+(?<!-bin)")
 
 
 @cache
 def has_grpc() -> bool:
-    """Return whether OTLP can be sent over gRPC: its package is an extra."""
+    """Return whether gRPC is installed, which is an extra."""
     return find_spec("grpc") is not None
 
 
 class OTLPReader:
-    """Reads one signal's variables: for each value the signal's own form where it is set, else the general one."""
+    """Reads one signal's variables: for each value the signal's own form if that is set, else the general one."""
 
     def __init__(self, environment: Environment, mode: Mode, signal: Signal) -> None:
         self._environment = environment

@@ -1,4 +1,4 @@
-"""Regular expressions of an operator, refused where they could hold up the process."""
+"""The operator's regular expressions, refused if they could block the process."""
 
 import re
 import warnings
@@ -13,10 +13,10 @@ _MANY = 16
 
 
 class Patterns(Parser[tuple[str, ...]]):
-    """Expressions between blanks or line breaks.
+    """Expressions separated by blanks or line breaks.
 
-    Refused are those that match the empty text, which would mask everything, and those with something of several
-    lengths inside of a repetition, such as `(a+)+` or `(a|aa)*`: their time can double with every character.
+    Refuses those that match the empty text, which would mask everything, and those with a part of variable length
+    inside a repetition, such as `(a+)+` or `(a|aa)*`, whose time can double with every character.
     """
 
     accepted = (
@@ -50,7 +50,7 @@ class Patterns(Parser[tuple[str, ...]]):
 
 
 class UrlPatterns(Patterns):
-    """Expressions between commas, as contrib's instrumentations read them."""
+    """Comma-separated expressions, as contrib's instrumentations read them."""
 
     accepted = (
         "regular expressions (Python's) between commas, none with a repetition or an alternative inside of a repetition"
@@ -61,7 +61,7 @@ class UrlPatterns(Patterns):
 
 
 def _explodes(parsed: Any, times: int) -> bool:
-    """Return whether a part is of several lengths and repeated too; `parsed` itself is repeated up to `times` times."""
+    """Return whether a part of variable length is repeated; `parsed` itself is repeated up to `times` times."""
     if isinstance(parsed, tuple) and len(parsed) == 2:  # noqa: PLR2004  (an operation and its operand)
         operation, operand = parsed
         if operation in _REPEATS:

@@ -1,4 +1,4 @@
-"""Reading variables from an environment: values with their sources, and everything that is wrong with them."""
+"""Reads variables from an environment: values with their sources, errors and warnings."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -13,14 +13,14 @@ DEFAULT = "default"
 
 @dataclass(frozen=True)
 class Variable(Generic[T]):
-    """One variable of the environment; from these are made the configuration, its report and its documents."""
+    """One environment variable; the configuration, its report and its documents are made from these."""
 
     name: str
     field: str
-    """Where its value is in `TelemetryConfig`; `{signal}` in it makes a form of the variable for each signal."""
+    """The field of its value in `TelemetryConfig`; with `{signal}`, the variable has a form for each signal."""
     parse: Parser[T]
     default: str | None
-    """As the environment would have it; None where the absence has its own meaning, which `default_note` describes."""
+    """As text in the environment; None if absence has its own meaning, which `default_note` describes."""
     help: str
     default_note: str = ""
     trimmed: bool = True
@@ -31,19 +31,19 @@ class Variable(Generic[T]):
         return "{signal}" in self.field
 
     def for_signal(self, signal: Signal) -> "Variable[T]":
-        """Return the form for one signal, which wins over the general one."""
+        """Return the form for one signal, which takes precedence over the general one."""
         return replace(self, name=self.name.replace("_OTLP_", f"_OTLP_{signal.upper()}_"))
 
     @property
     def default_value(self) -> T:
-        """The parsed default; None where there is none."""
+        """The parsed default, or None."""
         return cast("T", None) if self.default is None else self.parse(self.default)
 
 
 class Environment:
-    """Reads variables; collects errors instead of raising them, so that all of them can be reported at once.
+    """Reads variables; collects errors instead of raising them, so that all can be reported at once.
 
-    After an error the default is used. No value may be used once `errors` has an entry.
+    After an error, the default is returned. No value may be used once `errors` has an entry.
     """
 
     def __init__(
@@ -54,9 +54,9 @@ class Environment:
         *,
         outside: bool = True,
     ) -> None:
-        """`origins` names variables that are from a file, `errors` are what was wrong with it.
+        """`origins` maps variables from a file to their places in it, `errors` are the file's.
 
-        Without `outside`, a text is taken where only what it names is not as it should be.
+        Without `outside`, a text is accepted even if the file or folder that it names is unusable.
         """
         self._outside = outside
         self.sources: dict[str, str] = {}
@@ -77,16 +77,16 @@ class Environment:
         return tuple(self._warnings)
 
     def named(self, variable: Variable[Any]) -> str:
-        """Return where the value of `variable` is from: its name, or a place in the configuration file."""
+        """Return the origin of the value of `variable`: its name, or a place in the configuration file."""
         return self._origins.get(variable.name, variable.name)
 
     def text(self, variable: Variable[Any]) -> str | None:
-        """Return the text of `variable`; None where it is unset or empty, which the specification holds to be equal."""
+        """Return the text of `variable`; None if it is unset or empty, which the specification treats alike."""
         text = self._environ.get(variable.name, "")
         return (text.strip() if variable.trimmed else text) or None
 
     def given(self, variable: Variable[T]) -> T | None:
-        """Return the value given by `variable`; None where there is none, or none that is accepted."""
+        """Return the value of `variable`; None if it is unset or invalid."""
         text = self.text(variable)
         if text is None:
             return None
@@ -105,13 +105,13 @@ class Environment:
         return variables[-1].default_value
 
     def refuse(self, variable: Variable[Any], reason: str, accepted: str | None = None) -> None:
-        """Note that the value of `variable` is wrong: in itself, or beside other values."""
+        """Note that the value of `variable` is invalid, by itself or in combination with others."""
         masked = variable.parse.mask(self.text(variable) or "")
         error = ConfigError(self.named(variable), masked, accepted or variable.parse.accepted, reason)
         self._errors.setdefault(str(error), error)
 
     def warn(self, variable: Variable[Any], predicate: str) -> None:
-        """Note that the value of `variable` is probably not what was meant."""
+        """Note that the value of `variable` is probably not intended."""
         self._warnings[
             f"{self.named(variable)}: {shown(variable.parse.mask(self.text(variable) or ''))} {predicate}"
         ] = None
@@ -134,5 +134,5 @@ class Environment:
 
 
 def derived_from(source: str) -> str:
-    """Return the source of a value that follows from a value of `source`."""
+    """Return the source of a value derived from a value with `source`."""
     return DEFAULT if source == DEFAULT else f"derived from {source}"

@@ -1,4 +1,4 @@
-"""The effective configuration as people and programs read it: each value with its source, without secrets."""
+"""The effective configuration for people and programs: each value with its source, without secrets."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
@@ -18,7 +18,7 @@ _NOTE = "OTEL_EXPORTER_OTLP_ variables set all signals at once without TRACES_, 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One value: its field in `TelemetryConfig`, the variable that sets it, what may be shown of it, its source."""
+    """One value: its field in `TelemetryConfig`, the variable that sets it, its masked value, its source."""
 
     field: str
     variable: str
@@ -35,7 +35,7 @@ def rows(config: TelemetryConfig) -> list[Row]:
 def as_text(config: TelemetryConfig, of_project: Sequence[Row] = ()) -> str:
     """Return a summary, then each value in aligned columns: the variable that sets it, and whether it is set.
 
-    What only OTLP needs is left out for signals that do not leave by OTLP. `of_project` is what settings decide.
+    Values of OTLP are left out for signals not exported by OTLP. `of_project` are the rows of the project's settings.
     """
     idle = tuple(f"{signal}." for signal in SIGNALS if getattr(config, signal).exporter != "otlp")
     shown = [row for row in rows(config) if row.field.endswith(".exporter") or not row.field.startswith(idle)]
@@ -48,7 +48,7 @@ def as_text(config: TelemetryConfig, of_project: Sequence[Row] = ()) -> str:
 
 
 def _summary(config: TelemetryConfig, of_project: Sequence[Row]) -> list[str]:
-    """Return the mode and where each signal goes."""
+    """Return the mode and the destination of each signal."""
     mode = next(row for row in rows(config) if row.field == "mode")
     head = f"mode     {config.mode} ({mode.variable}, {_set_by(mode)})"
     path = next((row.value for row in of_project if row.field == "metrics_path"), None) or "/metrics"
@@ -65,7 +65,7 @@ def _destination(signal: Signal, config: TelemetryConfig, metrics_path: str) -> 
 
 
 def _variables() -> dict[str, str]:
-    """Return the name of the variable of each field."""
+    """Return the variable's name for each field."""
     names: dict[str, str] = {}
     for variable in VARIABLES:
         forms = [variable.for_signal(signal) for signal in SIGNALS] if variable.per_signal else [variable]

@@ -1,4 +1,4 @@
-"""A mapping in the configuration file: what is known of it is taken, and what is left over is refused by name."""
+"""A mapping in the configuration file: known keys are read, and unknown ones are refused by name."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ _MASKED = "headers"
 
 
 class Values:
-    """What a file says, as the variables that mean the same; and everything that is wrong with it."""
+    """A file's contents as the equivalent variables, and its errors."""
 
     def __init__(self) -> None:
         self.texts: dict[str, str] = {}
@@ -19,18 +19,18 @@ class Values:
         self.errors: list[ConfigError] = []
 
     def give(self, variable: str, text: str, path: str = "") -> None:
-        """Give `variable` the value `text`, found at `path`; without a path it is the default there."""
+        """Set `variable` to `text`, found at `path`; without a path, it is the file's default."""
         self.texts[variable] = text
         self.origins[variable] = f"{FILE}: {path}" if path else FILE
 
     def refuse(self, path: str, value: Any, accepted: str, reason: str = "") -> None:
-        """Note that the value at `path` is wrong."""
+        """Note that the value at `path` is invalid."""
         seen = MASK if _MASKED in path else "" if value is None else value if isinstance(value, str) else repr(value)
         self.errors.append(ConfigError(f"{FILE}: {path}" if path else FILE, seen, accepted, reason))
 
 
 class Section:
-    """One mapping of the file; `value` None is an empty one."""
+    """One mapping of the file; a `value` of None is an empty one."""
 
     def __init__(self, values: Values, path: str, value: Any) -> None:
         self.values = values
@@ -47,7 +47,7 @@ class Section:
         return f"{self.path}.{key}" if self.path else key
 
     def take(self, key: str, kind: type | tuple[type, ...]) -> Any:
-        """Return the value of `key`, None where it has none; one of another kind is refused."""
+        """Return the value of `key`, or None; refuse one of another type than `kind`."""
         self._known.append(key)
         value = self._left.pop(key, None)
         kinds = kind if isinstance(kind, tuple) else (kind,)
@@ -57,7 +57,7 @@ class Section:
         return None
 
     def give(self, key: str, kind: type | tuple[type, ...], variable: str, default: str | None = None) -> None:
-        """Let `variable` have the value of `key`, or the `default` that it has in a file."""
+        """Set `variable` to the value of `key`, or to its `default` in a file."""
         value = self.take(key, kind)
         if value is not None:
             text = str(value).lower() if isinstance(value, bool) else str(value)
@@ -66,11 +66,11 @@ class Section:
             self.values.give(variable, default)
 
     def has(self, key: str) -> bool:
-        """Return whether `key` is there, even with an empty value."""
+        """Return whether `key` is present, even with an empty value."""
         return key in self._left
 
     def section(self, key: str) -> "Section":
-        """Return the mapping of `key`, an empty one where there is none."""
+        """Return the mapping of `key`, an empty one if it is missing."""
         self._known.append(key)
         return Section(self.values, self.at(key), self._left.pop(key, None))
 
@@ -84,14 +84,14 @@ class Section:
         return [Section(self.values, f"{self.at(key)}[{number}]", each) for number, each in enumerate(value or ())]
 
     def only(self, key: str) -> "Section | None":
-        """Return the one mapping in the list of `key`, None for an empty list; several are refused."""
+        """Return the only mapping in the list of `key`, None for an empty list; refuse several."""
         found = self.items(key)
         if len(found) > 1:
             self.values.refuse(self.at(key), f"{len(found)} entries", "one entry", "are too many")
         return found[0] if found else None
 
     def choice(self, readers: "dict[str, Callable[[Section], None]]") -> None:
-        """Read the one key of this mapping by its reader."""
+        """Read the only key of this mapping with its reader."""
         chosen = [key for key in readers if self.has(key)]
         if len(chosen) != 1:
             self._known += readers
@@ -105,7 +105,7 @@ class Section:
         self.end()
 
     def end(self) -> None:
-        """Refuse what is left over."""
+        """Refuse all unread keys."""
         for key in self._left:
             accepted = ", ".join(dict.fromkeys(self._known)) or "nothing here"
             self.values.errors.append(

@@ -1,4 +1,4 @@
-"""Sizes in bytes, and folders: what the journal and the spool take."""
+"""Sizes in bytes, and folders: the values of the journal and the spool."""
 
 import re
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class Bytes(Parser[int]):
 
 
 class Folder(Parser[str]):
-    """The absolute path of a folder, which need not exist yet."""
+    """The absolute path of a folder, which may not exist yet."""
 
     accepted = "the absolute path of a folder, which is made if it does not exist"
 

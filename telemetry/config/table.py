@@ -17,13 +17,13 @@ _BETWEEN_MARKERS = re.compile(r"(<!-- configuration -->\n).*?(<!-- /configuratio
 
 
 def markdown() -> str:
-    """Return the table: one line for each variable, its forms for one signal included."""
+    """Return the table: one line for each variable, including its forms for one signal."""
     head = "| Variable | Default | Accepted | Meaning |\n|-|-|-|-|\n"
     return head + "".join(f"| {' | '.join(_cells(variable))} |\n" for variable in VARIABLES)
 
 
 def renewed(document: str) -> str:
-    """Return `document` with the current table between its markers; raise ValueError where it has none."""
+    """Return `document` with the current table between its markers; raise ValueError without exactly one pair."""
     text, count = _BETWEEN_MARKERS.subn(lambda markers: f"{markers[1]}{markdown()}{markers[2]}", document)
     if count != 1:
         raise ValueError(f"the document has {count} pairs of markers <!-- configuration -->; expected one")

@@ -1,6 +1,6 @@
-"""Variables that are set and have no effect, each in one line: by mistake, or because nothing here does what they ask.
+"""Warnings for variables that are set without effect, because they are mistyped, unsupported or unused.
 
-Only names are shown: a mistyped variable may hold a secret.
+Only names are shown, as a mistyped variable may contain a secret.
 """
 
 import re
@@ -32,9 +32,9 @@ OF_TOOLS = frozenset(
 """Variables of the commands in `telemetry.tools`."""
 
 _FAMILIES = ("OTEL_", "TELEMETRY_")
-# The API reads it when it is imported.
+# Read by the API when it is imported.
 _OF_THE_API = frozenset({"OTEL_PYTHON_CONTEXT"})
-# Read by whatever instrumentation runs, so that their effect depends on TELEMETRY_INSTRUMENT alone.
+# Read by any instrumentation, so they have an effect if one runs at all.
 _OF_INSTRUMENTATIONS = re.compile(r"OTEL_(?:PYTHON_EXCLUDED_URLS|INSTRUMENTATION_\w+)")
 _OF_ONE = re.compile(r"OTEL_PYTHON_(?P<name>[A-Z0-9]+)_\w+")
 _REASONS = (
@@ -56,7 +56,7 @@ _KUBERNETES = re.compile(r"(?P<service>\w+?)_(?:SERVICE_HOST|SERVICE_PORT\w*|POR
 
 
 def known() -> set[str]:
-    """Return every variable that is read."""
+    """Return all variables that are read."""
     names = {variable.name for variable in VARIABLES} | OF_TOOLS | _OF_THE_API
     return names | {v.for_signal(signal).name for v in VARIABLES if v.per_signal for signal in SIGNALS}
 
@@ -69,9 +69,9 @@ def unused(
     *,
     contrib: bool = False,
 ) -> list[str]:
-    """Return a line for each variable in `environ` without an effect; `instrumented` are instrumentations that run.
+    """Return a line for each variable in `environ` without effect; `instrumented` names the running instrumentations.
 
-    `contrib` is whether requests and queries are recorded by such, too.
+    With `contrib`, those of Django and the drivers run, too.
     """
     names = [name for name, value in environ.items() if value.strip()]
     if contrib:
@@ -122,7 +122,7 @@ def _is_of_instrumentation(name: str, value: str, instrumented: Collection[str])
 
 
 def _mistyped_family(name: str, all_known: set[str]) -> str | None:
-    """Return what `name` resembles where not even its beginning is right: OTLE_SERVICE_NAME."""
+    """Return the variable that `name` resembles if its prefix is mistyped, too: OTLE_SERVICE_NAME."""
     beginning = name.partition("_")[0]
     if all(SequenceMatcher(None, beginning, each.strip("_")).ratio() < _CLOSE_FAMILY for each in _FAMILIES):
         return None
@@ -136,7 +136,7 @@ def _is_of_kubernetes(name: str, environ: Mapping[str, str]) -> bool:
 
 
 def _idle(names: set[str], exporters: Mapping[Signal, Exporter]) -> Iterator[str]:
-    """Yield a line for each known variable that only matters for an exporter that is not in use."""
+    """Yield a line for each known variable that applies only to an exporter not in use."""
     sent = [signal for signal in SIGNALS if exporters[signal] == "otlp"]
     for variable in (each for each in VARIABLES if each.per_signal):
         forms = {signal: variable.for_signal(signal).name for signal in SIGNALS}

@@ -1,7 +1,7 @@
-"""The values of telemetry variables: how each kind of text is read, what it accepts, and how it is shown.
+"""The values of telemetry variables: how each kind of text is parsed, which texts are accepted, and how they are shown.
 
-A parser turns a text into a value or raises `RefusalError`, which never repeats what was given: that may be a secret,
-and only `Parser.mask` decides how much of it may be seen.
+A parser turns a text into a value or raises `RefusalError`, which never quotes the text: it may be a secret, and only
+`Parser.mask` decides how much of it may be shown.
 """
 
 import math
@@ -35,10 +35,10 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class ConfigError(ValueError):
-    """A variable has a value that is not accepted.
+    """A variable has an invalid value.
 
-    `str()` is one line with the variable, its value (masked where it may hold a secret, cut where it is long) and the
-    accepted values. `value` is the masked text too: the error holds no secret at all.
+    `str()` is one line with the variable, its value (masked if it may contain a secret, cut if it is long) and the
+    accepted values. `value` is the masked text, too: the error contains no secret at all.
     """
 
     def __init__(self, variable: str, value: str, accepted: str, reason: str = "") -> None:
@@ -54,14 +54,14 @@ class ConfigError(ValueError):
 
 
 class RefusalError(ValueError):
-    """A parser does not take a text; the message is a predicate ("holds a query") and never quotes the text."""
+    """A parser does not accept a text; the message is a predicate ("holds a query") and never quotes the text."""
 
     def __init__(self, reason: str = "") -> None:
         super().__init__(reason)
 
 
 class OutsideError(RefusalError):
-    """What a text names is not as it should be just now; nothing is wrong with the text itself."""
+    """The file or folder that a text names is currently unusable; the text itself is valid."""
 
 
 def shown(text: str) -> str:
@@ -70,19 +70,19 @@ def shown(text: str) -> str:
 
 
 class Parser(ABC, Generic[T_co]):
-    """Reads one kind of text."""
+    """Parses one kind of text."""
 
     @property
     @abstractmethod
     def accepted(self) -> str:
-        """What it accepts, for errors and documents."""
+        """The accepted values, for errors and documents."""
 
     @abstractmethod
     def __call__(self, text: str) -> T_co:
         """Return the value, or raise `RefusalError`."""
 
-    def doubt(self, text: str) -> str | None:  # noqa: ARG002  (most kinds of text are beyond doubt)
-        """Return a predicate that warns of an accepted `text` which is probably not what was meant."""
+    def doubt(self, text: str) -> str | None:  # noqa: ARG002  (most kinds have no warnings)
+        """Return a predicate that warns of a valid `text` that is probably not intended, or None."""
         return None
 
     def mask(self, text: str) -> str:
@@ -92,7 +92,7 @@ class Parser(ABC, Generic[T_co]):
 
 @dataclass(frozen=True)
 class OneOf(Parser[T_co]):
-    """One of several words, in upper or lower case; `aliases` are other words for some of them."""
+    """One of several words, in any case; `aliases` are other words for some of them."""
 
     values: Sequence[T_co]
     aliases: Mapping[str, T_co] = field(default_factory=dict)
@@ -110,7 +110,7 @@ class OneOf(Parser[T_co]):
 
 @dataclass(frozen=True)
 class Fixed(Parser[str]):
-    """The one word that is supported; `others` are known and refused with `reason`, a predicate."""
+    """The only supported word; `others` are known and refused with `reason`, a predicate."""
 
     value: str
     others: Sequence[str]
@@ -127,7 +127,7 @@ class Fixed(Parser[str]):
 
 
 class Switch(Parser[bool]):
-    """true or false, in upper or lower case."""
+    """true or false, in any case."""
 
     accepted = "true, false"
 
@@ -138,7 +138,7 @@ class Switch(Parser[bool]):
 
 
 class LenientSwitch(Switch):
-    """As the specification reads booleans: `true` is true, anything else is false with a warning."""
+    """A boolean as specified: `true` is true, anything else is false, with a warning."""
 
     def __call__(self, text: str) -> bool:
         return text.lower() == "true"
@@ -160,7 +160,7 @@ class WholeNumber(Parser[int]):
         return f"a whole number{self.unit} from {self.minimum} to {self.maximum}"
 
     def __call__(self, text: str) -> int:
-        # int() would also take signs, underscores and the digits of other scripts.
+        # int() would also accept signs, underscores and the digits of other scripts.
         if not re.fullmatch(r"[0-9]{1,18}", text) or not self.minimum <= int(text) <= self.maximum:
             raise RefusalError
         return int(text)
@@ -168,7 +168,7 @@ class WholeNumber(Parser[int]):
 
 @dataclass(frozen=True)
 class Milliseconds(Parser[float]):
-    """A duration: milliseconds in the environment, as the specification has it, and seconds in the configuration."""
+    """A duration: milliseconds in the environment, as specified, and seconds in the configuration."""
 
     doubt_below: int = 0
     _number: WholeNumber = WholeNumber(maximum=86_400_000, unit=" of milliseconds")
@@ -186,7 +186,7 @@ class Milliseconds(Parser[float]):
 
 @dataclass(frozen=True)
 class Decimal(Parser[float]):
-    """A decimal number; `above` is the bound that it must exceed, where zero makes no sense."""
+    """A decimal number; with `above_minimum`, it must exceed `minimum`."""
 
     maximum: int
     minimum: int = 0
@@ -241,7 +241,7 @@ class Text(Parser[str]):
 
 
 class Secret(Parser[str]):
-    """A bearer token, as it can stand in an HTTP header."""
+    """A bearer token, valid in an HTTP header."""
 
     accepted = "printable ASCII characters without blanks"
     _SHORT = 16
@@ -254,5 +254,5 @@ class Secret(Parser[str]):
     def doubt(self, text: str) -> str | None:
         return f"is shorter than {self._SHORT} characters and easy to guess" if len(text) < self._SHORT else None
 
-    def mask(self, text: str) -> str:  # noqa: ARG002  (whatever it is)
+    def mask(self, text: str) -> str:  # noqa: ARG002  (the whole text is masked)
         return MASK

@@ -1,7 +1,7 @@
-"""Every variable of the environment that telemetry knows, in the order of the documents.
+"""All environment variables of telemetry, in the order of the documents.
 
 The standard variables have their standard meaning (https://opentelemetry.io/docs/specs/otel/configuration/ and
-https://opentelemetry.io/docs/specs/otel/protocol/exporter/); `help` says where a default is ours.
+https://opentelemetry.io/docs/specs/otel/protocol/exporter/); `help` notes where a default is ours.
 """
 
 from dataclasses import dataclass, fields
@@ -38,7 +38,7 @@ from telemetry.config.values import (
     WholeNumber,
 )
 
-_SHORT_TIME = 100  # milliseconds; less than that was probably meant as seconds
+_SHORT_TIME = 100  # milliseconds; a smaller value was probably meant in seconds
 _LARGEST_QUEUE = 1_000_000
 _DELAY = "1000"  # milliseconds
 _DURATION = Milliseconds(doubt_below=_SHORT_TIME)
@@ -198,7 +198,7 @@ class BatchVariables:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the four."""
+        """The names of these variables."""
         return tuple(getattr(self, each.name).name for each in fields(self))
 
 
@@ -336,7 +336,7 @@ VIEW_NAMES = Variable(
     "Whether a request's span names the function that answered it (`code.function.name`).",
 )
 FIXED_CONVENTIONS = "OTEL_SEMCONV_STABILITY_OPT_IN", "http,database"
-"""What contrib's instrumentations are set to: the stable conventions."""
+"""The setting of contrib's instrumentations: the stable conventions."""
 
 LOG_LEVEL: Variable[LogLevel] = Variable(
     "OTEL_LOG_LEVEL",

@@ -1,4 +1,4 @@
-"""A file of OpenTelemetry's declarative configuration as plain values: YAML or JSON, with variables put in.
+"""Loads a file of OpenTelemetry's declarative configuration: YAML or JSON, with variables substituted.
 
 https://opentelemetry.io/docs/specs/otel/configuration/data-model/
 """
@@ -16,7 +16,7 @@ _TEXT = "tag:yaml.org,2002:str"
 
 
 def load(text: str, environ: Mapping[str, str]) -> Any:
-    """Return the value of a document; raise RefusalError with a predicate, which never quotes it."""
+    """Return the value of a document; raise RefusalError with a predicate that never quotes it."""
     try:
         import yaml
     except ImportError:
@@ -51,14 +51,14 @@ def _value(node: Any, loader: Any, yaml: Any, environ: Mapping[str, str], depth:
     if node.tag == _TEXT and "$" in node.value:
         text = substituted(node.value, environ)
         alone = _REFERENCE.fullmatch(node.value)
-        # Only a value that is one reference and nothing else, without quotes, may become a number.
+        # Only an unquoted value that consists of a single reference may become a number.
         tag = loader.resolve(yaml.ScalarNode, text, (True, False)) if alone and node.style is None else _TEXT
         node = yaml.ScalarNode(tag, text, node.start_mark, node.end_mark)
     return loader.construct_object(node)
 
 
 def substituted(text: str, environ: Mapping[str, str]) -> str:
-    """Return `text` with the variables that it refers to, as `${NAME}` or `${NAME:-default}`; `$$` is a dollar sign."""
+    """Return `text` with `${NAME}` and `${NAME:-default}` replaced by variables; `$$` is a dollar sign."""
 
     def replace(match: re.Match[str]) -> str:
         if match[0] == "$$":

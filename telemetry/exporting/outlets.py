@@ -202,7 +202,7 @@ class Outlets:
             sender.join(max(0.0, deadline - monotonic()))
 
     def finish(self, commit: Any) -> str:
-        """Deliver all batches within TELEMETRY_FLUSH_TIMEOUT, metrics last; return a text on what was dropped.
+        """Deliver all batches within TELEMETRY_FLUSH_TIMEOUT, metrics last; return a summary of dropped items.
 
         `commit` makes the last push of metrics visible to its sender.
         """

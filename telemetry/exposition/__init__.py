@@ -1,4 +1,4 @@
-"""The answer to a scrape: the metrics of the service in the format that was asked for."""
+"""The answer to a scrape: the metrics of the service in the requested format."""
 
 from telemetry.exposition.rendering import Exposition
 

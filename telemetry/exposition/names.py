@@ -1,8 +1,8 @@
-"""OpenTelemetry's names, units and attributes as Prometheus shows them.
+"""Translates OpenTelemetry's names, units and attributes to Prometheus.
 
-A scrape shows what Prometheus' OTLP receiver and Alloy show for the same metric. The units are those of
-opentelemetry-exporter-prometheus; its other rules differ from theirs in gauges of unit 1 (``_ratio``), in names that
-begin with a digit or end in other signs, and in attributes whose names become equal (their values are joined).
+A scrape has the same names as Prometheus's OTLP receiver and Alloy produce for the same metric. The units are those of
+opentelemetry-exporter-prometheus; its other rules differ from theirs for gauges of unit 1 (``_ratio``), for names that
+begin with a digit or end with other characters, and for attributes whose names become equal (their values are joined).
 """
 
 import base64
@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 from telemetry.exposition.units import unit_suffix
 
-# Several in a row become one sign.
+# Several such characters in a row become one underscore.
 _OTHER_THAN_METRIC = re.compile(r"[^a-zA-Z0-9:]+")
 _OTHER_THAN_LABEL = re.compile(r"[^a-zA-Z0-9]+")
 
@@ -29,7 +29,7 @@ _TYPES: Mapping[str, Type] = {
 
 
 class Family(NamedTuple):
-    """A metric as Prometheus names it: without `_total`."""
+    """A metric family in Prometheus, with its name without `_total`."""
 
     name: str
     unit: str
@@ -37,13 +37,13 @@ class Family(NamedTuple):
     help: str
 
     def sample_names(self) -> set[str]:
-        """Return every name that its lines begin with, in either format, but for `_created`."""
+        """Return the names of its samples in either format, except for `_created`."""
         suffixes = {"counter": ("", "_total"), "gauge": ("",), "histogram": ("", "_bucket", "_sum", "_count")}
         return {self.name + suffix for suffix in suffixes[self.type]}
 
 
 class Translation:
-    """Translates keys; the constant labels are on every series and win over attributes of the same name."""
+    """Translates keys; the constant labels are on every series and take precedence over attributes of the same name."""
 
     def __init__(self, constant_labels: Mapping[str, str]) -> None:
         self._constants = dict(_sanitized(constant_labels))
@@ -58,21 +58,21 @@ class Translation:
         return self.labels(attributes, {*self._constants, "le"} if family.type == "histogram" else self._constants)
 
     def labels(self, attributes: Mapping[str, Any], reserved: Iterable[str] | None = None) -> str:
-        """Attributes and constant labels, sorted by name. An attribute with a reserved name gets ``exported_``."""
+        """Return attributes and constant labels, sorted by name; prefix reserved attribute names with ``exported_``."""
         reserved = self._constants if reserved is None else reserved
         merged = {(f"exported_{name}" if name in reserved else name): value for name, value in _sanitized(attributes)}
         merged |= self._constants
-        # To Prometheus an empty label is no label: kept, it would make two series of one.
+        # Prometheus treats an empty label as missing: kept, it would create a duplicate series.
         return ",".join(f'{name}="{escape_label(value)}"' for name, value in sorted(merged.items()) if value)
 
     def resource_labels(self, attributes: Mapping[str, Any]) -> str:
-        """Labels of target_info: constant labels are not repeated under another name."""
+        """Return the labels of target_info, without repeating constant labels under another name."""
         named = {name: value for name, value in _sanitized(attributes) if name not in self._constants}
         return self.labels(named, ())
 
 
 def family_name(name: str, unit: str, kind: str) -> tuple[str, str]:
-    """The name of a metric's family, without ``_total``, and the unit in it."""
+    """Return the name of a metric's family, without ``_total``, and the unit in it."""
     base = _OTHER_THAN_METRIC.sub("_", name).strip("_")
     if base[:1].isdigit():
         base = f"_{base}"
@@ -93,7 +93,7 @@ def _sanitized(attributes: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def label_name(key: str) -> str:
-    """The name of an attribute as a label."""
+    """Return the label name of an attribute."""
     name = _OTHER_THAN_LABEL.sub("_", key)
     if name[:1].isdigit():
         return f"key_{name}"
@@ -101,7 +101,7 @@ def label_name(key: str) -> str:
 
 
 def label_value(value: Any) -> str:
-    """An attribute's value as text, as OTLP receivers write it."""
+    """Return an attribute's value as text, as OTLP receivers format it."""
     if isinstance(value, str):
         return value
     if isinstance(value, bytes):
@@ -112,23 +112,23 @@ def label_value(value: Any) -> str:
 
 
 def escape_label(text: str) -> str:
-    """A label's value inside its quotes; also the HELP text of OpenMetrics."""
+    """Escape a label's value, or the HELP text of OpenMetrics."""
     return text.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
 
 
 def escape_help(text: str) -> str:
-    """The HELP text of the Prometheus format."""
+    """Escape the HELP text of the Prometheus format."""
     return text.replace("\\", "\\\\").replace("\n", "\\n")
 
 
 def number(value: float) -> str:
-    """A number as Go writes it, which Prometheus takes for the canonical form of ``le``."""
+    """Return a number as Go formats it, which is the canonical form of ``le`` in Prometheus."""
     text = repr(float(value))
     if text in _NOT_FINITE:
         return _NOT_FINITE[text]
     whole, dot, fraction = text.partition(".")
     if dot and len(whole) > _DIGITS and value > 0 and "e" not in fraction:
-        # Go turns to exponents sooner than Python.
+        # Go switches to exponents sooner than Python.
         mantissa = f"{whole[0]}.{whole[1:]}{fraction}".rstrip("0").rstrip(".")
         return f"{mantissa}e+{len(whole) - 1:02}"
     return text

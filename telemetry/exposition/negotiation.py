@@ -1,11 +1,11 @@
-"""Which of the two metric formats a scrape gets, by the Accept header of its request."""
+"""Content negotiation: the format of a scrape, by the Accept header of its request."""
 
 import math
 from enum import Enum
 
 
 class Format(Enum):
-    """The formats; the value is the content type of the answer."""
+    """The formats, with their content types as values."""
 
     PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
     OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -16,9 +16,9 @@ _OPENMETRICS_VERSIONS = {"", "1.0.0", "1.0"}
 
 
 def choose_format(accept: str) -> Format:
-    """OpenMetrics for who names it with a quality at least that of plain text, else the Prometheus text format.
+    """Return OpenMetrics if it is accepted with at least the quality of plain text, else the Prometheus text format.
 
-    What cannot be understood is passed over, and no header is refused: a scrape without an answer would help no one.
+    Invalid parts are ignored, and no header is refused: any answer is more useful than none.
     """
     openmetrics = plain = wildcard = -1.0
     for part in accept[:_MAX_HEADER].lower().split(","):

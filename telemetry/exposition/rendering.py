@@ -1,7 +1,7 @@
-"""The text of a scrape: what stays the same around each value is kept with its series.
+"""The text of a scrape; the constant text around each value is cached with its series.
 
-Families are in the order of their names. Series that become one to Prometheus (of two scopes, or with attributes whose
-names become equal) are shown as one.
+Families are sorted by name. Series that are equal in Prometheus (of two scopes, or with attributes whose names become
+equal) are merged.
 """
 
 import logging
@@ -16,15 +16,15 @@ from telemetry.exposition.negotiation import Format, choose_format
 
 logger = logging.getLogger(__name__)
 
-# As the collector puts them on every series, so that one dashboard serves both modes.
+# As the collector adds them to every series, so that one dashboard serves both modes.
 _ON_EVERY_SERIES = ("service.name", "deployment.environment.name", "export.mode")
-# What identifies one process is no property of the service.
+# Attributes of one process are no properties of the service.
 _OF_ONE_PROCESS = ("process.", "thread.")
 _INFINITY = float("inf")
 
 
 class _Shown:
-    """What a scrape needs of a series, made once: its labels, and its lines with places for what changes."""
+    """A series prepared for scrapes: its labels, and its lines with placeholders for the values."""
 
     __slots__ = ("created", "family", "labels", "lines", "with_exemplars")
 
@@ -49,9 +49,9 @@ class Exposition:
     """Renders the metrics of one service."""
 
     def __init__(self, aggregation: Aggregation, resource: Mapping[str, Any], *, created: bool = True) -> None:
-        """`resource` becomes target_info; service, environment and export mode are labels of every series as well.
+        """`resource` becomes target_info; service, environment and export mode are also labels of every series.
 
-        `created`: whether OpenMetrics has `_created` lines, which say since when a series is counted.
+        `created` is whether OpenMetrics contains `_created` lines, with the start time of each series.
         """
         self._aggregation = aggregation
         self._translation = Translation(
@@ -64,7 +64,7 @@ class Exposition:
         self._warned: set[str] = set()
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
-        """Return body and content type of the answer to a request with this Accept header."""
+        """Return body and content type of the answer for this Accept header."""
         format_ = choose_format(accept)
         openmetrics = format_ is Format.OPENMETRICS
         name, kind = ("target", "info") if openmetrics else ("target_info", "gauge")
@@ -83,7 +83,7 @@ class Exposition:
         return "".join(text).encode(errors="replace"), format_.value
 
     def _collect(self) -> tuple[dict[Family, dict[str, list[Series]]], set[str]]:
-        """Return the series by family and labels, where several have the same, and all names that are taken."""
+        """Return the series by family and labels, which several may share, and all used sample names."""
         families: dict[Family, dict[str, list[Series]]] = {}
         by_name: dict[str, Family] = {}
         taken = {"target", "target_info"}
@@ -126,7 +126,7 @@ class Exposition:
 
 
 def _header(family: Family, *, openmetrics: bool) -> str:
-    """Return HELP, TYPE and in OpenMetrics UNIT."""
+    """Return the lines HELP, TYPE and, in OpenMetrics, UNIT."""
     name, text = family.name, family.help
     if openmetrics:
         unit = f"# UNIT {name} {family.unit}\n" if family.unit and name.endswith(f"_{family.unit}") else ""
@@ -148,7 +148,7 @@ def _lines(series: Sequence[Series], *, exemplars: bool) -> Iterator[str]:
 
 
 def _values(series: Sequence[Series]) -> tuple[Any, ...]:
-    """Return the values of a series' lines; of a histogram cumulative buckets, sum and count."""
+    """Return the values of a series' lines; for a histogram, cumulative buckets, sum and count."""
     first = series[0]
     if not isinstance(first, Buckets):
         merge = first.merge if isinstance(first, Current) else sum

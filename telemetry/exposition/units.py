@@ -1,4 +1,4 @@
-"""The units of OpenTelemetry in the names of Prometheus.
+"""OpenTelemetry's units in Prometheus's metric names.
 
 https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/#metric-metadata-1
 """
@@ -39,7 +39,7 @@ _PER = {"s": "second", "m": "minute", "h": "hour", "d": "day", "w": "week", "mo"
 
 
 def unit_suffix(unit: str) -> str:
-    """Return what a metric's name ends in for its unit: `seconds`, `meters_per_second`, or nothing."""
+    """Return the suffix of a metric's name for its unit: `seconds`, `meters_per_second`, or ""."""
     unit = _ANNOTATION.sub("", unit)
     if unit in _UNITS:
         return _UNITS[unit]

@@ -1,1 +1,1 @@
-"""Accounts that log in: Django's own users, with sessions and tokens."""
+"""Accounts for logging in: Django's own users, with sessions and tokens."""

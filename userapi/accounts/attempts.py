@@ -1,4 +1,4 @@
-"""Whose attempts to log in django-axes counts together."""
+"""The client address by which django-axes counts login attempts."""
 
 import re
 from ipaddress import IPv6Address, ip_address, ip_network
@@ -7,18 +7,18 @@ from django.conf import settings
 from django.http import HttpRequest
 
 LOCKED_OUT = "Too many failed log-ins from this address; try again later."
-"""The detail of the response to an attempt whose password is not checked."""
+"""The detail of the response to a locked-out attempt, whose password is not checked."""
 
 _WITH_PORT = re.compile(r"([0-9.]+):[0-9]+|\[(.*)\](?::[0-9]+)?")
 
 _IPV6_PREFIX = 64
-"""Bits: the network that a single customer usually controls."""
+"""Bits of the network that a single customer usually controls."""
 
 
 def client_address(request: HttpRequest) -> str | None:
-    """Return the address that attempts are counted by, or None where there is none (a Unix socket without a proxy).
+    """Return the address by which attempts are counted, or None without one (a Unix socket without a proxy).
 
-    Behind a proxy it is the last one of X-Forwarded-For, which the proxy has added; a client can write the others.
+    Behind a proxy, it is the last one in X-Forwarded-For, added by the proxy; a client can forge the others.
     Some proxies add the client's port: `192.0.2.1:443`, `[2001:db8::1]:443`.
     """
     if settings.BEHIND_PROXY:

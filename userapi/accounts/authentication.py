@@ -1,4 +1,4 @@
-"""Tokens and passwords, rejected early where no database needs to be asked."""
+"""Authentication by token or password; malformed credentials are rejected without a database query."""
 
 import re
 from typing import Any
@@ -26,7 +26,7 @@ class _Knox(KnoxTokenAuthentication):  # type: ignore[misc]  # Knox has no types
 
 
 class TokenAuthentication(authentication.BaseAuthentication):
-    """`Authorization: Bearer <token>`. Knox keeps a digest of the token only."""
+    """`Authorization: Bearer <token>`. Knox stores only a digest of the token."""
 
     def authenticate(self, request: Request) -> Any:
         return _Knox().authenticate(request)
@@ -38,15 +38,15 @@ class TokenAuthentication(authentication.BaseAuthentication):
 
 
 class BasicAuthentication(authentication.BasicAuthentication):
-    """Name and password of an account, to get a token with. Failed attempts count as those at the admin's log-in."""
+    """Name and password of an account, for getting a token. Failed attempts count like those of the admin's login."""
 
     def authenticate_credentials(
         self, userid: str, password: str, request: Request | None = None
     ) -> tuple[AbstractBaseUser, None]:
-        # No account has such a name, and no database takes it.
+        # No account has such a name, and no database accepts it.
         if "\0" in userid + password or len(userid) > _LONGEST_NAME:
             raise AuthenticationFailed("Invalid username/password.")
-        # Without the body: django-axes reads forms before it counts, and a malformed one would keep it from counting.
+        # Without the body: django-axes reads forms before it counts, and a malformed one would prevent that.
         attempt: Any = HttpRequest()
         attempt.META = request.META if request else {}
         try:

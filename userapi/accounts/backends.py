@@ -1,4 +1,4 @@
-"""Password checks are expensive on purpose; their cost must not starve other requests."""
+"""Limits concurrent password checks, which are expensive on purpose and must not starve other requests."""
 
 from threading import BoundedSemaphore
 from typing import Any
@@ -12,7 +12,7 @@ from rest_framework.exceptions import Throttled
 RETRY_AFTER = 1
 """Seconds."""
 
-# At most half of the threads wait for a check, and one check runs at a time, so that other requests are served.
+# At most half of the threads wait for a check, and one check runs at a time, so other requests are still served.
 _threads = BoundedSemaphore(settings.LOGIN_THREADS)
 _checks = BoundedSemaphore(1)
 

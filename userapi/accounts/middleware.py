@@ -1,4 +1,4 @@
-"""429 responses of log-in pages; REST framework's views make their own."""
+"""429 responses of login pages; REST framework's views create their own."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -29,7 +29,7 @@ class ThrottledMiddleware:
 
 
 def locked_out(request: HttpRequest, *_: object) -> HttpResponse:
-    """Return the answer to an address with too many failed attempts; django-axes calls it."""
+    """Return the response for an address with too many failed attempts; called by django-axes."""
     return _later(request, LOCKED_OUT, settings.AXES_COOLOFF_TIME.total_seconds())
 
 

@@ -1,4 +1,4 @@
-"""Getting a token and revoking it."""
+"""Views that create and revoke tokens."""
 
 from typing import Any
 
@@ -23,10 +23,10 @@ class TokenSerializer(serializers.Serializer[Any]):
 class TokenView(StrictView, knox.LoginView):  # type: ignore[misc]  # Knox has no types
     """A token for an account, by name and password or by a session."""
 
-    # POST alone: nothing else uses up an attempt or checks a password.
+    # POST only: no other method uses up an attempt or checks a password.
     http_method_names = ["post"]  # noqa: RUF012  (Django's attribute)
     methods_with_body = ()
-    # Not by a token, which could then renew itself forever.
+    # Not by token, which could then renew itself forever.
     authentication_classes = (BasicAuthentication, SessionAuthentication)
     permission_classes = (IsAuthenticated,)
 

@@ -1,1 +1,1 @@
-"""A second service, as small as can be: `gunicorn -c python:telemetry.servers.gunicorn userapi.greeter.wsgi`."""
+"""A second, minimal service: `gunicorn -c python:telemetry.servers.gunicorn userapi.greeter.wsgi`."""

@@ -1,4 +1,4 @@
-"""Django's settings, with what telemetry needs: its name in INSTALLED_APPS. The environment says the rest."""
+"""Django's settings; telemetry needs only its name in INSTALLED_APPS, and reads the rest from the environment."""
 
 import os
 import secrets

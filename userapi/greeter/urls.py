@@ -1,4 +1,4 @@
-"""Every address of the service."""
+"""All URLs of the service."""
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import path
@@ -8,14 +8,14 @@ _NOON, _EVENING = 12, 18
 
 
 def greeting(_request: HttpRequest) -> HttpResponse:
-    """Return what to say at this time of the day."""
+    """Return a greeting for the time of day."""
     hour = timezone.now().hour
     part = "morning" if hour < _NOON else "afternoon" if hour < _EVENING else "evening"
     return JsonResponse({"greeting": f"Good {part}"})
 
 
 def livez(_request: HttpRequest) -> HttpResponse:
-    """Answer as long as the process does; telemetry leaves the paths of probes out."""
+    """Answer 200 while the process runs; telemetry does not record the paths of probes."""
     return HttpResponse("ok")
 
 

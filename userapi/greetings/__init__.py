@@ -1,1 +1,1 @@
-"""Greetings: a trace goes on in another service that is called, and in a worker that takes a task from the database."""
+"""Greetings: an example of traces that continue in a called service, and in a worker with a task queue."""

@@ -1,6 +1,6 @@
-"""The greeter, a service that is called over HTTP.
+"""The client of the greeter, a service called over HTTP.
 
-Nothing here is about traces: TELEMETRY_INSTRUMENT=requests makes the span of each call and sends its context along.
+Nothing here handles traces: TELEMETRY_INSTRUMENT=requests creates the span of each call and propagates its context.
 """
 
 from django.conf import settings
@@ -10,14 +10,14 @@ _TIMEOUT = 2.0
 
 
 class GreeterError(Exception):
-    """The greeter gave no greeting."""
+    """The greeter returned no greeting."""
 
 
 def greeting() -> str:
-    """Return what to say now; nothing about the user is sent. Raises GreeterError."""
+    """Return the current greeting; sends no data on the user. Raises GreeterError."""
     try:
         with Session() as session:
-            session.trust_env = False  # no proxy and no .netrc stand between two services
+            session.trust_env = False  # no proxy and no .netrc between two services
             answer = session.get(f"{settings.GREETER_URL}/greeting", timeout=_TIMEOUT)
             answer.raise_for_status()
             return str(answer.json()["greeting"])

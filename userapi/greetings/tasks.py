@@ -1,4 +1,4 @@
-"""A queue in the database: a request puts a task into it, a worker takes it, and the trace goes on there."""
+"""A task queue in the database: a request adds a task, a worker takes it, and the trace continues there."""
 
 import logging
 from uuid import UUID
@@ -20,7 +20,7 @@ tracer = trace.get_tracer(__name__)
 
 
 def enqueue(user_id: UUID) -> None:
-    """Have the user greeted by a worker."""
+    """Add a task to greet the user."""
     attributes = {**_ATTRIBUTES, "messaging.operation.name": "send", "messaging.operation.type": "send"}
     with tracer.start_as_current_span(f"send {_QUEUE}", kind=SpanKind.PRODUCER, attributes=attributes):
         headers: dict[str, str] = {}
@@ -31,7 +31,7 @@ def enqueue(user_id: UUID) -> None:
 def work() -> bool:
     """Take the oldest task and deliver its greeting; return whether there was one.
 
-    A task is removed when it is taken: one that fails, or whose worker is killed, is not tried again.
+    A task is removed when it is taken: one that fails, or whose worker is killed, is not retried.
     """
     task = _take()
     if task is None:
@@ -55,7 +55,7 @@ def _take() -> Task | None:
 
 
 def _deliver(user_id: UUID) -> None:
-    """Greet: in this example a record in the log is the delivery. Raises GreeterError."""
+    """Deliver a greeting: in this example, a log record. Raises GreeterError."""
     client.greeting()
     if User.objects.filter(id=user_id).exists():
         logger.info("delivered a greeting")

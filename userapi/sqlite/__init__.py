@@ -1,1 +1,1 @@
-"""Django's SQLite backend, with connections that can be kept."""
+"""Django's SQLite backend, with connections that can be persistent."""

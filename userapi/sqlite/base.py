@@ -9,8 +9,8 @@ from django.db.backends.sqlite3 import base
 class DatabaseWrapper(base.DatabaseWrapper):
     """Notices that the file has been replaced.
 
-    A connection that is kept would go on reading and writing the old file, which no longer has a name: a restored
-    backup would stay invisible, and what is written would be lost.
+    A persistent connection would continue to use the old, unlinked file: a restored backup would stay invisible, and
+    writes would be lost.
     """
 
     _opened: tuple[int, int] | None = None
@@ -21,11 +21,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return connection
 
     def is_usable(self) -> bool:
-        """Return whether the connection is to the file that has the name now; asked once in each request."""
+        """Return whether the connection is to the current file of this name; called once per request."""
         return self._opened == self._file()
 
     def _file(self) -> tuple[int, int] | None:
-        """Return device and inode; None for a database in memory and for a file that is gone."""
+        """Return device and inode; None for an in-memory database and for a missing file."""
         try:
             status = Path(self.settings_dict["NAME"]).stat()
         except OSError:

@@ -1,1 +1,1 @@
-"""User records: the domain. Not the accounts that log in, which are Django's own."""
+"""User records, the domain; not the accounts for logging in, which are Django's own."""

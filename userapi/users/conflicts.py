@@ -15,8 +15,8 @@ MESSAGE = "A user with this email exists."
 def email_conflict() -> Iterator[None]:
     """Turn the violation of the email's constraint into Conflict; any other error passes.
 
-    A look beforehand would only repeat what the constraint says, and lose the race that the constraint wins.
-    Put it around the transaction, so that the transaction is rolled back first.
+    A query beforehand would only duplicate the constraint, and be subject to a race.
+    Use it around the transaction, so that the transaction is rolled back first.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""What makes two email addresses the same."""
+"""The equality of email addresses."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -15,25 +15,25 @@ else:  # Django's own class takes no parameters
 def validate_local_part(email: str) -> None:
     """Raise ValidationError unless the local part is ASCII.
 
-    Django's pattern ignores case and so accepts U+017F for an s and U+212A for a k: addresses that look like another,
-    and that databases lower differently.
+    Django's pattern ignores case and so accepts U+017F for an s and U+212A for a k: such addresses look like others,
+    and databases convert them to lower case differently.
     """
     if not email.rpartition("@")[0].isascii():
         raise ValidationError("The part before the @ must be ASCII.", code="invalid")
 
 
 def normalize_email(email: str) -> str:
-    """Return the address with its domain in lower case; the local part keeps the case that its owner wrote.
+    """Return the address with its domain in lower case; the local part keeps its case.
 
-    A database's LOWER() need not know more than ASCII (SQLite, PostgreSQL's C collation). A valid local part is
-    ASCII, a domain need not be; so the domain is lowered here and the constraint does the rest.
+    A database's LOWER() may handle ASCII only (SQLite, PostgreSQL's C collation). A valid local part is ASCII, but a
+    domain need not be, so the domain is converted here and the constraint does the rest.
     """
     local, at, domain = email.rpartition("@")
     return f"{local}{at}{domain.lower()}"
 
 
 class EmailAddressField(_EmailField):
-    """A column of addresses that `normalize_email` has seen, whoever assigned them."""
+    """A column of addresses, which are always normalized by `normalize_email`."""
 
     default_validators = [validate_email, validate_local_part]  # noqa: RUF012  (Django's attribute)
 

@@ -15,7 +15,7 @@ MAX_EMAIL_LENGTH = 254
 
 
 class UserSearch(BaseFilterBackend):
-    """Keeps the records that `UserQuerySet.search` finds; white space alone filters nothing."""
+    """Keeps the records found by `UserQuerySet.search`; white space alone filters nothing."""
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Any, Any], view: APIView) -> QuerySet[Any, Any]:
         del view
@@ -31,7 +31,7 @@ class UserSearch(BaseFilterBackend):
 
 
 class EmailFilter(BaseFilterBackend):
-    """Keeps the record with the address. An empty one finds none: it is most often a script's unset variable."""
+    """Keeps the record with the address. An empty one finds none, as it is most likely a script's unset variable."""
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Any, Any], view: APIView) -> QuerySet[Any, Any]:
         del view

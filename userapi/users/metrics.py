@@ -1,6 +1,6 @@
-"""What happens to user records, counted once it is committed.
+"""Counts created, changed and deleted user records, once committed.
 
-Signals, so that the admin's changes count like the API's; `bulk_create` and `update` send none.
+Uses signals, so that the admin's changes count like the API's; `bulk_create` and `update` send none.
 An id or an email must never become an attribute.
 """
 
@@ -30,7 +30,7 @@ def count_delete(*, using: str, **_: Any) -> None:
 
 
 def connect(model: type[Model]) -> None:
-    """Listen to the signals of the records' model; more than once is as good as once."""
+    """Connect to the signals of the records' model; idempotent."""
     post_save.connect(count_save, sender=model, dispatch_uid="users.metrics.save")
     post_delete.connect(count_delete, sender=model, dispatch_uid="users.metrics.delete")
 

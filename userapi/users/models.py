@@ -16,7 +16,7 @@ UNIQUE_EMAIL = "users_user_email_caseless"
 class User(models.Model):
     """A person known to the service, not an account to log in with.
 
-    `version` is random and new after every change, so that two writers at the same moment cannot make the same one.
+    `version` is random and new after every change, so that two concurrent writers cannot create the same one.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -24,7 +24,7 @@ class User(models.Model):
     email = EmailAddressField(max_length=254)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
-    # The database's default serves the release before this column, while both run during a deployment.
+    # The database's default is for the release before this column, while both run during a deployment.
     version = models.UUIDField(default=uuid.uuid4, db_default=uuid.UUID(int=0), editable=False)
 
     objects = UserQuerySet.as_manager()

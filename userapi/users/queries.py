@@ -1,4 +1,4 @@
-"""Finding user records by their email address or by words, and changing many at once."""
+"""Finds user records by email address or by words, and changes many at once."""
 
 import re
 import uuid
@@ -20,8 +20,8 @@ MAX_WORDS = 8
 # No name or email is longer; PostgreSQL refuses words of over 2 KB.
 _LONGEST_WORD = 254
 
-# Character for character the expression of the index in migration 0002, or PostgreSQL does not use the index.
-# array_to_tsvector takes each word as it is; to_tsvector's parser would keep an email address in one piece.
+# Exactly the expression of the index in migration 0002, or PostgreSQL does not use the index.
+# array_to_tsvector takes each word unchanged; to_tsvector's parser would keep an email address as one token.
 SEARCH_VECTOR = (
     "array_to_tsvector(array_remove(regexp_split_to_array(lower(name || ' ' || email), "
     r"'[\x01-\x2f\x3a-\x40\x5b-\x60\x7b-\x7f]+'), ''))"
@@ -37,18 +37,18 @@ class UserQuerySet(models.QuerySet["User"]):
     """User records; `search` uses an index on PostgreSQL and reads the table on SQLite."""
 
     def update(self, **kwargs: Any) -> int:
-        """Change all of these records, and with them their versions."""
+        """Change all of these records, including their versions."""
         return super().update(**{"version": uuid.uuid4(), **kwargs})
 
     def with_email(self, email: str) -> Self:
-        """Keep the record with this address, whatever its case; found by the unique index."""
+        """Keep the record with this address in any case, found by the unique index."""
         if "\0" in email:  # which PostgreSQL refuses
             return self.none()
         wanted = Lower(models.Value(normalize_email(email)))
         return self.alias(caseless_email=Lower("email")).filter(caseless_email=wanted)
 
     def search(self, text: str) -> Self:
-        """Keep the records where every word of `text` begins a word of the name or the email, whatever the case."""
+        """Keep the records where each word of `text` is a prefix, in any case, of a word in the name or the email."""
         words = words_of(text)
         if not words or max(map(len, words)) > _LONGEST_WORD:
             return self.none()
@@ -64,7 +64,7 @@ class UserQuerySet(models.QuerySet["User"]):
 
 
 def _in_any_case(character: str) -> str:
-    """Return a pattern of what has the same lower case, which is how PostgreSQL compares; IGNORECASE finds more."""
+    """Return a pattern of characters with the same lower case, as PostgreSQL compares; IGNORECASE matches more."""
     lower = character.lower()
     forms = {character, *(form for form in (lower, character.upper()) if form.lower() == lower and len(form) == 1)}
     return f"(?:{'|'.join(map(re.escape, sorted(forms)))})"

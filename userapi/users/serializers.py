@@ -1,4 +1,4 @@
-"""User records as JSON. That an email is unique is for the database to say: see `userapi.users.conflicts`."""
+"""User records as JSON. The database ensures that an email is unique: see `userapi.users.conflicts`."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -50,6 +50,6 @@ class UserSerializer(serializers.ModelSerializer[User]):
         return super().to_internal_value(data)
 
     def update(self, instance: User, validated_data: Any) -> User:
-        """Save what differs; a record that stays as it is keeps its version and its `updated_at`."""
+        """Save the changes; an unchanged record keeps its version and its `updated_at`."""
         changes = {name: value for name, value in validated_data.items() if getattr(instance, name) != value}
         return super().update(instance, changes) if changes else instance

@@ -36,7 +36,7 @@ class UserList(StrictView, ListCreateAPIView[User]):
     pagination_class = KeysetPagination
     conflicts = True
     default_ordering = "-created_at"
-    # Each is unique as a whole and has an index: Keyset's condition.
+    # Each is unique as a whole and has an index, as Keyset requires.
     orderings: ClassVar[Mapping[str, tuple[Any, ...]]] = {
         "created_at": (F("created_at"), F("id")),
         "id": (F("id"),),
@@ -71,8 +71,8 @@ class UserDetail(StrictView, RetrieveUpdateDestroyAPIView[User]):
     conflicts = True
 
     def get_queryset(self) -> QuerySet[User]:
-        # Locked, or saving a record that was deleted meanwhile would bring it back, and a precondition that held
-        # when it was checked would not hold any more when the record is saved.
+        # Locked, as saving a record that was deleted meanwhile would recreate it, and a precondition might no longer
+        # hold when the record is saved.
         queryset = super().get_queryset()
         return queryset.select_for_update() if transaction.get_connection().in_atomic_block else queryset
 

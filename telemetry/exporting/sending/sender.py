@@ -182,7 +182,7 @@ class Sender(Thread):
         self.spool.wake()
 
     def stop(self, deadline: float) -> Stopped:
-        """Deliver all batches by `deadline` (of `time.monotonic`); return what was left.
+        """Deliver all batches by `deadline` (of `time.monotonic`); return the numbers of undelivered items.
 
         A spool on a disk keeps the rest for the next start; in memory it is dropped and counted. Call `hurry` on all
         senders first, so that they work in parallel.

@@ -90,7 +90,7 @@ class GrpcTransport:
         except (OSError, ValueError) as error:  # bad certificates, or a channel closed by `close`
             detail = f"no connection can be made: {shorten(str(getattr(error, 'strerror', '') or type(error)))}"
             return Answer(UNAVAILABLE, detail, "check the certificates", retryable=True)
-        except Exception as error:  # noqa: BLE001  (whatever it is, the request did not arrive)
+        except Exception as error:  # noqa: BLE001  (any error: the request did not arrive)
             return Answer(OTHER, type(error).__name__, "OTEL_LOG_LEVEL=debug logs more", retryable=True)
         try:
             rejected, message = partial_success(self._signal, PROTOBUF, response)

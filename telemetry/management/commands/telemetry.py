@@ -1,4 +1,4 @@
-"""`manage.py telemetry`: the configuration that the environment gives, the running service's status, and the audit."""
+"""`manage.py telemetry`: the effective configuration, the running services' status, and the audit."""
 
 import json
 from typing import Any
@@ -16,7 +16,7 @@ from telemetry.status_report import as_text as status_as_text
 
 class Command(BaseCommand):
     help = "Show the effective telemetry configuration: each value with its source, without secrets."
-    # It is what people run when the checks fail.
+    # People run it when the checks fail.
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -65,7 +65,7 @@ class Command(BaseCommand):
 
     @staticmethod
     def _audit(options: dict[str, Any]) -> None:
-        # By name: an image may leave the tools out, and nothing imports them.
+        # By name, without an import, as an image may omit the tools.
         if "audit" not in get_commands():
             raise CommandError('--audit needs "telemetry.tools" in INSTALLED_APPS')
         given = [f"--window={options['window']}"] if options["window"] else []

@@ -1,4 +1,4 @@
-"""`manage.py create_admin`: the first account for the admin, made once, for an unattended start."""
+"""`manage.py create_admin`: creates the first admin account once, for an unattended start."""
 
 import os
 from typing import Any
@@ -6,15 +6,15 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand
 
-# The names that Django's own `createsuperuser --noinput` reads, which fails where the account is there already.
+# The variables of Django's own `createsuperuser --noinput`, which fails if the account already exists.
 _NAME = "DJANGO_SUPERUSER_USERNAME"
 _PASSWORD = "DJANGO_SUPERUSER_PASSWORD"  # noqa: S105  (a variable's name)
 
 
 class Command(BaseCommand):
-    """Makes a superuser of DJANGO_SUPERUSER_USERNAME (`admin`) and DJANGO_SUPERUSER_PASSWORD, unless it exists.
+    """Creates a superuser from DJANGO_SUPERUSER_USERNAME (`admin`) and DJANGO_SUPERUSER_PASSWORD, unless it exists.
 
-    An account that exists keeps its password; without a password in the environment no account is made.
+    An existing account keeps its password; without a password in the environment, no account is created.
     """
 
     help = f"Make the account that {_NAME} and {_PASSWORD} name, unless it exists."

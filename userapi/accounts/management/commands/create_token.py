@@ -1,4 +1,4 @@
-"""`manage.py create_token USERNAME`: a token for scripts, without sending a password."""
+"""`manage.py create_token USERNAME`: creates a token for scripts, without sending a password."""
 
 from datetime import timedelta
 from typing import Any
@@ -11,7 +11,7 @@ _MOST_HOURS = 10 * 365 * 24
 
 
 class Command(BaseCommand):
-    """Prints a new token of an account. Only its digest is stored, so it is shown this once."""
+    """Prints a new token of an account, which is not shown again: only its digest is stored."""
 
     help = "Print a new API token of an account; it is shown this once."
 

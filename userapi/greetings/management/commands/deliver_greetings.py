@@ -1,4 +1,4 @@
-"""`manage.py deliver_greetings`: the worker of the queue of greetings."""
+"""`manage.py deliver_greetings`: the worker of the greetings' task queue."""
 
 import signal
 import sys
@@ -15,16 +15,16 @@ _IDLE_SECONDS = 0.5
 
 
 class Command(BaseCommand):
-    """Delivers what waits, and what comes, until SIGTERM or SIGINT; what waits then is delivered before its end."""
+    """Delivers waiting and new tasks until SIGTERM or SIGINT; those queued by then are still delivered."""
 
     help = "Deliver greetings that wait in the database, until it is stopped."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """The command's options."""
+        """Add the command's options."""
         parser.add_argument("--once", action="store_true", help="deliver what waits, and end")
 
     def handle(self, *, once: bool, **_: Any) -> None:
-        """Work; telemetry begins here, because this process serves no request that would begin it."""
+        """Work; starts telemetry, because this process serves no request that would start it."""
         if not settings.GREETER_URL:
             sys.exit("deliver_greetings: USERAPI_GREETER_URL is not set; expected the greeter's URL")
         stopping = Event()
@@ -32,7 +32,7 @@ class Command(BaseCommand):
             signal.signal(number, lambda *_: stopping.set())
         lifecycle.start()
         while True:
-            last = once or stopping.is_set()  # asked before the work: what was queued until then is done
+            last = once or stopping.is_set()  # checked before the work, so that tasks queued by then are done
             if not work():
                 if last:
                     return
