@@ -1,1 +1,1 @@
-"""Load and faults against each mode. A guest: nothing imports it but commands and tests."""
+"""Load and faults against each mode. Only commands and tests import it."""

@@ -68,7 +68,7 @@ def main() -> int:
 
 
 def _asked(path: Path, probe: str | None) -> tuple[list[Request], str]:
-    """Return the requests of a file, or what single questions ask and the Locust file; raises RequestsError."""
+    """Return the requests and the path of the Locust file, empty if there is none; raises RequestsError."""
     if path.suffix != ".py":
         if probe is not None:
             raise RequestsError("--probe belongs to a Locust file; else the first GET shows that it is up")
@@ -76,7 +76,7 @@ def _asked(path: Path, probe: str | None) -> tuple[list[Request], str]:
     probe = "/" if probe is None else probe
     if not probe.startswith("/"):
         raise RequestsError(f"--probe is {probe!r}; expected a path that begins with /")
-    # In a process of its own: Locust patches the standard library.
+    # In a separate process: Locust patches the standard library.
     checked = subprocess.run(  # noqa: S603  (the path is an argument of ours)
         [sys.executable, "-m", "telemetry.tools.compare.load.locust_users", str(path)],
         stderr=subprocess.PIPE,

@@ -22,11 +22,11 @@ _USED_BY: dict[str, tuple[Scenario, ...]] = {
 
 
 class UsageError(Exception):
-    """A command line that cannot be; one line."""
+    """An invalid command line; the message is one line."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what every comparison takes."""
+    """Add the arguments of every comparison."""
     parser.add_argument("--output", type=Path, default=Path("comparison"), metavar="DIR", help="(%(default)s)")
     parser.add_argument("--quick", action="store_true", help="a whole report in eight minutes on two cores")
     parser.add_argument(
@@ -79,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_service_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what a comparison of this service takes, too."""
+    """Add the further arguments of a comparison of this service."""
     parser.add_argument(
         "--merge", nargs="+", type=Path, metavar="REPORT", help="print one table of these reports, and measure nothing"
     )
@@ -102,7 +102,7 @@ def add_service_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def options_of(given: dict[str, Any], program: str) -> Options:
-    """Return the options of a command line. Raises UsageError."""
+    """Return the options of a command line; raises UsageError."""
     quick, publish = given["quick"], given.get("publish", False)
     if quick and publish:
         raise UsageError("--quick and --publish exclude each other")
@@ -148,7 +148,7 @@ def options_of(given: dict[str, Any], program: str) -> Options:
 
 
 def check_merge(given: dict[str, Any]) -> None:
-    """Raise UsageError where `--merge`, which measures nothing, is given with an option of a measurement."""
+    """Raise UsageError if `--merge`, which measures nothing, is combined with an option of a measurement."""
     parser = argparse.ArgumentParser()
     add_arguments(parser)
     add_service_arguments(parser)
@@ -170,7 +170,7 @@ def _option(name: str) -> str:
 
 
 def _variants(given: list[str] | None, *, quick: bool, backends: Backends) -> list[str]:
-    """Return the set-ups to compare: of those that were not named only what is installed."""
+    """Return the set-ups to compare: those named, or the default ones whose packages are installed."""
     missing = {key: one.upstream.missing for key, one in VARIANTS.items() if one.upstream and one.upstream.missing}
     if given is None:
         wanted = QUICK_VARIANTS if quick else DEFAULT_VARIANTS
@@ -200,7 +200,7 @@ def _shown_command(program: str) -> str:
     for argument in sys.argv[1:]:
         scheme, separator, rest = argument.partition("://")
         host = rest.rpartition("@")[2]
-        # A URL without a host has the path of a socket in its place.
+        # In a URL without a host, the path of a socket takes its place.
         hidden = f"{scheme}://{'' if host.startswith('/') else host}" if separator else argument
         shown.append(Path(hidden).name if hidden.startswith("/") else hidden)
     return " ".join(shown)

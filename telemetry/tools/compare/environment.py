@@ -1,4 +1,4 @@
-"""The environment of a comparison: nothing of the caller's configuration may colour it. Imports no Django."""
+"""The environment of a comparison: independent of the caller's configuration. Imports no Django."""
 
 import os
 import secrets
@@ -11,7 +11,7 @@ from telemetry.tools.demo.environment import LOOPBACK, set_aside
 def prepare(environ: MutableMapping[str, str] = os.environ) -> None:
     """Give `environ` what Django's settings need, and remove what is meant for another service.
 
-    To be called before Django's settings load.
+    Must be called before Django's settings load.
     """
     left_out = set_aside(environ)
     if left_out:
@@ -29,7 +29,7 @@ def prepare(environ: MutableMapping[str, str] = os.environ) -> None:
 
 
 def isolate(environ: MutableMapping[str, str] = os.environ) -> None:
-    """Remove from `environ` what would colour the comparison of a reader's project, and keep what the project needs."""
+    """Remove from `environ` what would bias the comparison of a reader's project, and keep what the project needs."""
     for name in [name for name in environ if name.startswith(("OTEL_", "TELEMETRY_", "PROMETHEUS_", "COMPARE_"))]:
         del environ[name]
         print(f"compare: ignoring the environment variable {name}", file=sys.stderr)  # noqa: T201
@@ -37,6 +37,6 @@ def isolate(environ: MutableMapping[str, str] = os.environ) -> None:
 
 
 def _reach_loopback(environ: MutableMapping[str, str]) -> None:
-    """The exporters obey proxies, and no proxy reaches this machine's loopback."""
+    """Exempt loopback from proxies: the exporters use them, and no proxy reaches this machine's loopback."""
     for name in ("NO_PROXY", "no_proxy"):
         environ[name] = ",".join([*filter(None, [environ.get(name)]), *LOOPBACK])

@@ -1,4 +1,4 @@
-"""What the figures were made on: the machine, its load, the versions; and how its cores are divided."""
+"""The environment of the measurements: machine, load and versions; and how the cores are divided."""
 
 import os
 import platform
@@ -12,7 +12,7 @@ import psutil
 _BUSY_SECONDS = 2.0
 PUBLISH_BUSY = 0.05
 PUBLISH_LOAD = 0.5
-"""The most that other processes may do beside a comparison that is to be published: of all cores, and for a minute."""
+"""The limits on other processes during a published comparison: share of all cores, and load average over a minute."""
 _PACKAGES = (
     "django",
     "djangorestframework",
@@ -27,7 +27,7 @@ _PACKAGES = (
 
 
 def facts() -> dict[str, Any]:
-    """Return what a reader must know to judge the figures; nothing that names the machine or its user."""
+    """Return the facts needed to judge the figures; none of them identifies the machine or its user."""
     return {
         "cores": os.cpu_count() or 1,
         "usable_cores": len(usable_cores()),
@@ -42,12 +42,12 @@ def facts() -> dict[str, Any]:
 
 
 def busy(seconds: float = _BUSY_SECONDS) -> float:
-    """Return the share of all cores that is used, measured for `seconds`."""
+    """Return the share of all cores in use, measured over `seconds`."""
     return float(psutil.cpu_percent(seconds)) / 100
 
 
 def unfit_to_publish(busy_share: float, load: float) -> str:
-    """Return why figures made beside such a load must not be published, empty where they may."""
+    """Return why figures measured under such a load must not be published; empty if they may be."""
     if busy_share > PUBLISH_BUSY or load > PUBLISH_LOAD:
         return (
             f"other processes use {busy_share:.0%} of this machine and its load average is {load:g}; accepted for a "
@@ -57,7 +57,7 @@ def unfit_to_publish(busy_share: float, load: float) -> str:
 
 
 def load_average() -> list[float]:
-    """Return the load of the last 1, 5 and 15 minutes."""
+    """Return the load averages over 1, 5 and 15 minutes."""
     return [round(value, 2) for value in os.getloadavg()]
 
 
@@ -81,7 +81,7 @@ def usable_cores() -> list[int]:
 def divided_cores() -> tuple[list[int], list[int]] | None:
     """Return the cores for the service and those for everything else, so that neither disturbs the other.
 
-    None where the system cannot hold a process to cores (macOS), or has only one.
+    None if the system cannot pin a process to cores (macOS), or has only one.
     """
     cores = usable_cores()
     if sys.platform != "linux" or len(cores) < 2:  # noqa: PLR2004  (one for each side)

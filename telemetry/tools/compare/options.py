@@ -1,4 +1,4 @@
-"""What a comparison is asked to do."""
+"""The options of a comparison."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,9 +26,9 @@ LOSS_KINDS = (
 
 @dataclass(frozen=True, slots=True)
 class Backends:
-    """Base URLs of real backends, all empty where the embedded console plays them.
+    """Base URLs of real backends, all empty if the embedded console takes their place.
 
-    `otlp` and `otlp_traces` (host:port) are where the service sends to in collector mode, and its spans in direct mode.
+    The service sends to `otlp` (host:port) in collector mode, and its spans to `otlp_traces` in direct mode.
     """
 
     prometheus: str = ""
@@ -40,7 +40,7 @@ class Backends:
 
     @property
     def given(self) -> bool:
-        """Whether there are any."""
+        """Whether any is set."""
         return bool(self.prometheus or self.tempo or self.loki or self.jaeger)
 
     @property
@@ -55,8 +55,8 @@ class Options:
 
     `collector` is `rotel`, `none` (the service sends to the backend itself) or the path of Alloy's binary.
     `service_env` is added to the service's environment. `keep_data` writes every latency beside the report. With
-    `publish` a machine that is busy with other things is refused. `command` is the command line that makes the report
-    again.
+    `publish` a machine that is busy with other work is refused. `command` is the command line that reproduces the
+    report.
     """
 
     output: Path

@@ -18,7 +18,7 @@ class ProgramError(Exception):
 
 
 def check_packages(given: dict[str, Any]) -> None:
-    """Raise ProgramError where a package is missing."""
+    """Raise ProgramError if a package is missing."""
     collector = ("rotel",) if given["collector"] == "rotel" and not given["alloy"] else ()
     missing = [name for name in (*_NEEDED, *collector) if importlib.util.find_spec(name) is None]
     if missing:
@@ -61,7 +61,7 @@ def run(options: Options, project: Project) -> int:
 
 
 def _publish(report: dict[str, Any], options: Options) -> None:
-    """Put a report that adds up in the place of the published one, unless others used the machine meanwhile."""
+    """Replace the published report with one that adds up, unless other processes used the machine meanwhile."""
     from telemetry.tools.compare.machine import unfit_to_publish
     from telemetry.tools.compare.report import publish
     from telemetry.tools.demo.environment import ROOT

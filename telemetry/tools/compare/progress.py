@@ -1,16 +1,16 @@
-"""What a comparison shows while it runs: the step, how many are left, and for how long."""
+"""The progress display of a comparison: the current step, the steps left and the time left."""
 
 from time import monotonic
 from typing import TextIO
 
-# Before that the first steps say little about the rest.
+# Before that, the first steps say little about the rest.
 _TELLING_SECONDS = 30.0
 
 
 class Progress:
     """Reports each step on `stream`; on a terminal it rewrites one line.
 
-    The time left is what the steps to come were estimated to take, corrected by how long those so far really took.
+    The time left is the estimate for the remaining steps, corrected by the actual duration of the completed ones.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -21,13 +21,13 @@ class Progress:
         self._started = monotonic()
 
     def plan(self, steps: list[tuple[str, float]]) -> None:
-        """Set the steps, each with the seconds that it should take."""
+        """Set the steps, each with its estimate in seconds."""
         self._planned = steps
         self._started = monotonic()
 
     @property
     def seconds_left(self) -> float:
-        """The estimate for everything that is not done."""
+        """The estimate for everything not yet done."""
         left = sum(seconds for _, seconds in self._planned[self._done :])
         past = sum(seconds for _, seconds in self._planned[: self._done])
         return left * ((monotonic() - self._started) / past if past > _TELLING_SECONDS else 1.0)
@@ -39,11 +39,11 @@ class Progress:
         self._write(f"\r\x1b[2K{line}" if self._terminal else f"{line}\n")
 
     def end(self) -> None:
-        """Report that it is over."""
+        """Report that the step has ended."""
         self._done += 1
 
     def say(self, line: str) -> None:
-        """Report something that stays on the screen."""
+        """Print a line that stays on the screen."""
         self._write(f"\r\x1b[2K{line}\n" if self._terminal else f"{line}\n")
 
     def _write(self, text: str) -> None:

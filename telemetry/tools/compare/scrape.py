@@ -40,14 +40,14 @@ ATTRIBUTES = ("http.route", "http.request.method")
 
 
 def shares(series: int) -> tuple[int, int, int]:
-    """Label sets of histograms, counters and gauges that make so many lines: 60 %, 30 % and 10 % of them."""
+    """Return how many label sets of histograms, counters and gauges give so many lines: 60 %, 30 % and 10 % of them."""
     histograms = int(series * 0.6) // LINES_OF_A_HISTOGRAM
     gauges = series // 10
     return histograms, series - histograms * LINES_OF_A_HISTOGRAM - gauges, gauges
 
 
 def write_ours(directory: RunDirectory, series: int) -> object:
-    """Record every series once in a ring; return what must live as long as the worker."""
+    """Record every series once in a ring; return what must be kept alive as long as the worker."""
     _slot, descriptor = directory.take_slot()
     if os.fstat(descriptor).st_size == 0:
         ring.create(descriptor, RING_BYTES, time.time_ns())
@@ -67,7 +67,7 @@ def write_ours(directory: RunDirectory, series: int) -> object:
 
 
 def write_theirs(series: int) -> object:
-    """The same with prometheus_client, whose directory is in the environment."""
+    """Record the same with prometheus_client, whose directory is set in the environment."""
     import prometheus_client
 
     labels = ["http_route", "http_request_method"]
@@ -88,7 +88,7 @@ def write_theirs(series: int) -> object:
 
 
 class Workers:
-    """Forked processes that have written all series, for both sides, and wait until they are asked to end."""
+    """Forked processes that have written all series, for both sides, and wait until they are stopped."""
 
     def __init__(self, directory: RunDirectory, count: int, series: int) -> None:
         self._stop_read, self._stop_write = os.pipe()
@@ -109,7 +109,7 @@ class Workers:
             self._pids.append(pid)
 
     def stop(self) -> None:
-        """End them and do for prometheus_client what its documentation asks for after a worker's death."""
+        """End them, and do what prometheus_client's documentation requires after a worker's death."""
         from prometheus_client.multiprocess import mark_process_dead
 
         os.close(self._stop_write)
@@ -144,7 +144,7 @@ class Scraped:
 
 
 def scrapers(directory: RunDirectory, accept: str) -> tuple[Callable[[], bytes], Callable[[], bytes]]:
-    """One call each that answers a scrape, ours and theirs."""
+    """Return two functions that answer a scrape, ours and theirs."""
     import prometheus_client
     from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -157,7 +157,7 @@ def scrapers(directory: RunDirectory, accept: str) -> tuple[Callable[[], bytes],
 
 
 def sums(body: bytes) -> dict[str, float]:
-    """The sum of all samples of each name that both answers have, buckets included."""
+    """Return the sum of all samples of each name that both answers have, buckets included."""
     totals: dict[str, float] = {}
     for line in body.decode().splitlines():
         name = line.partition("{")[0]
@@ -167,7 +167,7 @@ def sums(body: bytes) -> dict[str, float]:
 
 
 def percentile(times: list[float], share: float) -> float:
-    """In milliseconds."""
+    """Return a percentile in milliseconds."""
     return statistics.quantiles(times, n=100, method="inclusive")[round(share * 100) - 1] * 1000
 
 
@@ -175,7 +175,7 @@ Scrapers = tuple[Callable[[], bytes], Callable[[], bytes]]
 
 
 def measure(scrapers_: Scrapers, rounds: int) -> dict[str, float]:
-    """Measure both by turns: milliseconds and bytes of an answer. Raises RuntimeError where the answers differ."""
+    """Measure both in turn: milliseconds and bytes of an answer. Raises RuntimeError if the answers differ."""
     ours, theirs = scrapers_
     if sums(ours()) != sums(theirs()):
         raise RuntimeError(f"the answers differ: {sums(ours())} and {sums(theirs())}")
@@ -205,7 +205,7 @@ def report(title: str, found: dict[str, float]) -> bool:
 
 
 def run(folder: Path, workers: int, series: int, rounds: int, accept: str) -> Iterator[bool]:
-    """The comparisons, one after the other."""
+    """Run the comparisons one after the other."""
     directory = RunDirectory.join(folder, "benchmark", "scrape", "1")
     both = scrapers(directory, accept)
     alive = Workers(directory, workers, series)
@@ -222,7 +222,7 @@ def run(folder: Path, workers: int, series: int, rounds: int, accept: str) -> It
 
 
 def measure_living(folder: Path, workers: int, series: int, rounds: int, accept: str) -> dict[str, Any]:
-    """Return what both sides take with living workers alone, and the bytes of the rings."""
+    """Return the figures of both sides with living workers alone, and the size of the rings in bytes."""
     directory = RunDirectory.join(folder, "benchmark", "scrape", "1")
     alive = Workers(directory, workers, series)
     found = measure(scrapers(directory, accept), rounds)
@@ -247,7 +247,7 @@ def main() -> int:
     rings = Path(directory, "rings")
     rings.mkdir()
     given = options.workers, options.series, options.rounds, options.accept
-    # prometheus_client decides when it is imported; hence the imports inside the functions.
+    # prometheus_client selects its mode at import; hence the imports inside the functions.
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
     try:
         if options.json:

@@ -1,4 +1,4 @@
-"""One comparison from the first check to the report, whole or as far as it came."""
+"""One comparison from the first check to the report, complete or partial."""
 
 import os
 import statistics
@@ -30,9 +30,9 @@ from telemetry.tools.demo.processes import Processes
 from telemetry.tools.traffic.interruption import Interruption
 
 SCHEMA = 3
-"""Of report.json; it grows when a reader of the former one would be wrong."""
+"""The schema version of report.json; incremented when a reader of the previous version would be wrong."""
 READABLE = (2, 3)
-"""The schemas that are drawn and merged: what 3 has more is not there in 2."""
+"""The schemas that can be drawn and merged: 3 only adds to 2."""
 
 _KINDS: Mapping[str, type[Scenario]] = {
     "cost": Cost,
@@ -48,11 +48,11 @@ _BUSY = 0.2
 _CALIBRATION_SECONDS = 3.0
 _CALIBRATION_AROUND = 8.0
 _RATE_BEFORE_CALIBRATION = 10.0
-# Of the throughput of a set-up that exports: far enough from saturation that queues do not make the latencies.
+# Share of the throughput of a set-up that exports: far enough from saturation that queueing does not dominate latency.
 _SHARE_OF_SATURATION = 0.4
 
 
-# What one step may fail with, while the others go on.
+# Errors that end one step but not the others.
 _TROUBLE = (*TROUBLE, ScaleError, ProfileError)
 
 
@@ -66,7 +66,7 @@ class BusyError(Exception):
 class Session:
     """Runs once, with one project.
 
-    `save` gets the report after each step, as far as it has come.
+    `save` gets the partial report after each step.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Session:
         self._busy: list[float] = []
 
     def run(self) -> dict[str, Any]:
-        """Return the report, partial after Ctrl-C; leaves nothing running. Raises BusyError before anything runs."""
+        """Return the report, partial after Ctrl-C; leave nothing running. Raises BusyError before anything runs."""
         facts = machine.facts()
         if self._options.publish and (reason := machine.unfit_to_publish(facts["busy"], facts["load_average"][0])):
             raise BusyError(reason)
@@ -114,7 +114,7 @@ class Session:
             return self._report(context, started, facts)
 
     def _divide(self, stack: ExitStack) -> list[int]:
-        """Keep this process and what it starts off the service's cores; return those."""
+        """Keep this process and its children off the service's cores; return the latter."""
         divided = machine.divided_cores()
         if divided is None:
             return []
@@ -216,7 +216,7 @@ def _backend_title(options: Options) -> str:
 
 
 def _collector_title(scenarios: list[Scenario], options: Options) -> str:
-    """Return the name of the collector that really ran, as a run has noted it."""
+    """Return the name of the collector that actually ran, as recorded by a run."""
     for scenario in scenarios:
         found = scenario.result()
         for run in [*found.get("variants", ()), *found.get("runs", ())]:
@@ -228,7 +228,7 @@ def _collector_title(scenarios: list[Scenario], options: Options) -> str:
 
 
 def _commit() -> str:
-    """Return the commit of the code, empty where it is no checkout."""
+    """Return the commit of the code; empty if it is not a checkout."""
     try:
         answer = subprocess.run(
             ["git", "rev-parse", "--short=12", "HEAD"],  # noqa: S607

@@ -10,7 +10,7 @@ COMPOSE_SERVICES = frozenset(
 
 
 class TargetError(Exception):
-    """A target that must not be loaded unasked; one line."""
+    """A target that a comparison must not load; the message is one line."""
 
 
 def check_target(option: str, url: str) -> None:

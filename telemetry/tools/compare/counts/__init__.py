@@ -1,1 +1,1 @@
-"""What was sent compared with what is stored."""
+"""Comparison of items sent with items stored."""

@@ -1,8 +1,8 @@
-"""What was sent compared with what is stored: every signal adds up, or the run has failed.
+"""Comparison of items sent with items stored: every signal adds up, or the run has failed.
 
-Each request that was answered leaves one server span, one access record and one count. What is missing must be covered
-by reasons that were counted: by the service's exporter, in its line at a stop, by a collector's counters, or by the
-bound that a fault of the comparison itself sets (a stop comes after the last scrape).
+Each answered request leaves one server span, one access record and one count. Missing items must be covered by counted
+reasons: the service exporter's, those in its line at a stop, a collector's counters, or the bound that a fault of the
+comparison itself sets (a stop comes after the last scrape).
 """
 
 from collections import Counter
@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-# What became of these is not known: they may be stored although they were given up.
+# The outcome of these is unknown: they may be stored although they were dropped.
 UNCERTAIN = frozenset({"timeout", "unavailable", "already_shutdown"})
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What a backend has of one service, duplicates left out."""
+    """The items that a backend has of one service, without duplicates."""
 
     server_spans: int = 0
     access_records: int = 0
@@ -25,7 +25,7 @@ class Stored:
     spans: int = 0
     log_records: int = 0
     duplicates: int = 0
-    """Spans and access records that came more than once."""
+    """Spans and access records that arrived more than once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +40,18 @@ class Account:
 
     @property
     def lost(self) -> int:
-        """Items that were sent and are not stored."""
+        """Items sent but not stored."""
         return max(0, self.sent - self.stored)
 
     @property
     def unexplained(self) -> int:
-        """Items that are missing without a reason (negative: items that were never sent)."""
+        """Items missing without a counted reason (negative: items stored but never sent)."""
         if self.stored > self.sent + self.surplus_allowed:
             return self.sent + self.surplus_allowed - self.stored
         return max(0, self.lost - sum(self.reasons.values()))
 
     def problem(self) -> str | None:
-        """Return what does not add up, None where all does."""
+        """Return what does not add up, None if everything does."""
         if self.unexplained > 0:
             counted = ", ".join(f"{reason} {count}" for reason, count in sorted(self.reasons.items())) or "none"
             return f"{self.signal}: {self.lost} of {self.sent} are missing; reasons counted: {counted}"
@@ -75,8 +75,8 @@ def accounts(
 ) -> list[Account]:
     """Return the accounts of requests by signal.
 
-    `losses` are reasons by signal ("spans", "log records", "counter"); `exported` signals are those that this set-up
-    has at all.
+    `losses` are reasons by signal ("spans", "log records", "counter"); `exported` are the signals that this
+    set-up has.
     """
     found = {"spans": stored.server_spans, "log records": stored.access_records, "counter": stored.requests}
     return [
@@ -87,13 +87,13 @@ def accounts(
 
 
 def item_account(signal: str, ended: int, stored: int, losses: Counter[str]) -> Account:
-    """Return the account of all items of a signal: what the service says ended, against what is stored.
+    """Return the account of all items of a signal: those that the service reports as ended, against those stored.
 
-    Where a loss is certain it must show: more stored than ended less the certain losses is a surplus.
+    A certain loss must show: more items stored than ended less the certain losses are a surplus.
     """
     certain = sum(count for reason, count in losses.items() if reason not in UNCERTAIN)
     uncertain = losses.total() - certain
-    # Sent are those that were not certainly lost; the rest may or may not be there.
+    # Items not certainly lost count as sent; the rest may or may not be stored.
     return Account(f"all {signal}", ended - certain, stored, Counter(uncertain=uncertain) if uncertain else {})
 
 
@@ -102,7 +102,7 @@ def problems(
 ) -> list[str]:
     """Return everything that is wrong with a run.
 
-    Requests without an answer are where none `may_fail`, and losses, whatever their reason, where none `may_lose`.
+    Unanswered requests are wrong unless `may_fail`, and losses, whatever their reason, unless `may_lose`.
     """
     lines = [problem for account in found if (problem := account.problem())]
     for account in found:

@@ -1,4 +1,4 @@
-"""Real backends as the place where telemetry ends up: counts come from Prometheus, Tempo or Jaeger, and Loki."""
+"""Real backends as the store of a run: counts come from Prometheus, Tempo or Jaeger, and Loki."""
 
 from contextlib import AbstractContextManager, nullcontext
 from time import monotonic, sleep, time
@@ -12,17 +12,17 @@ from telemetry.tools.compare.setups.route import Variant
 _GRPC, _HTTP = 4317, 4318
 _MOST_TRACES = 50_000
 _MARGIN = 5.0
-# Questions cost the backends something, so one answer serves for a while. Seconds.
+# Queries load the backends, so an answer is reused for a while. Seconds.
 _FRESH = 0.5
 _SCRAPE_SECONDS = 90.0
 _COUNT = "http_server_request_duration_seconds_count"
 
 
 class RemoteStore:
-    """What real backends have of the service with this name, which no other run has.
+    """The items that real backends have of the service with this name, which is unique to the run.
 
-    Spans that come twice are one in a trace; the counter is the highest that Prometheus ever reported, since a target
-    that is gone takes its series along.
+    Spans that arrive twice are one in a trace; the counter is the highest value that Prometheus ever returned, since
+    the series of a target become stale when it ends.
     """
 
     remote = True
@@ -66,7 +66,7 @@ class RemoteStore:
         }
 
     def read(self) -> Stored:
-        """Return what they have; where one cannot answer now, its last answer counts, and `trouble` why."""
+        """Return what they have; if one cannot answer, use its last answer and set `trouble` to the reason."""
         if monotonic() - self._read_at > _FRESH:
             try:
                 self._last, self.trouble = self._ask(), ""
@@ -85,11 +85,11 @@ class RemoteStore:
             sleep(_FRESH)
 
     def expect(self, requests: int) -> None:
-        """Say how many requests `scrape` waits for."""
+        """Set how many requests `scrape` waits for."""
         self._wanted = requests
 
     def deferred(self) -> AbstractContextManager[None]:
-        """They decode when they like."""
+        """Do nothing: the backends decode by themselves."""
         return nullcontext()
 
     def _ask(self) -> Stored:
@@ -109,7 +109,7 @@ class RemoteStore:
         )
 
     def _spans(self) -> tuple[int, int]:
-        """Return server spans and all spans."""
+        """Return the numbers of server spans and of all spans."""
         until = time() + _MARGIN
         if self._backends.tempo:
             tempo = Tempo(self._backends.tempo)

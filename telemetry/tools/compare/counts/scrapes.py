@@ -1,4 +1,4 @@
-"""Scrapes as a Prometheus would make them: at an interval, each of whichever process answers."""
+"""Scrapes as Prometheus makes them: at an interval, each answered by any one of the processes."""
 
 import re
 import threading
@@ -14,7 +14,7 @@ _OK = 200
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One scrape: its begin and end since the epoch, the requests that it counts, and its bytes."""
+    """One scrape: its start and end in seconds since the epoch, the requests that it counts, and its size in bytes."""
 
     begin: float
     end: float
@@ -38,7 +38,7 @@ class Scrapes:
         self.answers: list[Answer] = []
 
     def every(self, seconds: float) -> Callable[[], None]:
-        """Scrape at an interval from now on; return what ends that."""
+        """Scrape at an interval from now on; return a function that stops it."""
         thread = threading.Thread(target=self._repeat, args=(seconds,), daemon=True)
         thread.start()
 
@@ -53,7 +53,7 @@ class Scrapes:
             self.scrape()
 
     def scrape(self) -> Answer | None:
-        """Scrape once, now; None where there was no answer."""
+        """Scrape once, now; return None if there was no answer."""
         begin = time()
         body = self._fetch()
         if body is None:

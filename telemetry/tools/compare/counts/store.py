@@ -1,4 +1,4 @@
-"""Where telemetry ends up, and how many items are there: the embedded console, or real backends."""
+"""Where telemetry is stored, and how many items: the embedded console, or real backends."""
 
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
@@ -17,14 +17,14 @@ _TARGET = "service"
 
 
 class Store(Protocol):
-    """What a run's telemetry ends up in. `remote` is whether others may write to it, too."""
+    """The store of a run's telemetry. `remote` is whether others may write to it, too."""
 
     remote: bool
     trouble: str
-    """Why the counts are not those of now, empty where they are."""
+    """Why the counts are out of date, empty if they are not."""
 
     def read(self) -> Stored:
-        """Return what is there of this run."""
+        """Return what is stored of this run."""
 
     def scrape(self) -> None:
         """Fetch the metrics of a service in direct mode now."""
@@ -33,7 +33,7 @@ class Store(Protocol):
         """Set how many requests the metrics must count."""
 
     def deferred(self) -> AbstractContextManager[None]:
-        """Decode what arrives meanwhile at the end: the generator of the load shares its cores with the store."""
+        """Postpone decoding to the end: the load generator shares its cores with the store."""
 
 
 class ConsoleStore:
@@ -65,7 +65,7 @@ class ConsoleStore:
 
     @property
     def scrapes(self) -> int:
-        """Scrapes that brought something."""
+        """Successful scrapes."""
         return sum(target.scrapes - target.failures for target in self.console.scraper.targets)
 
     @property
@@ -74,7 +74,7 @@ class ConsoleStore:
         return max((target.last_scrape_ns for target in self.console.scraper.targets if target.up), default=0) / 1e9
 
     def expect(self, requests: int) -> None:
-        """A scrape is at once, whatever there is."""
+        """Do nothing: a scrape takes place at once, whatever the counts."""
 
     def scrape(self) -> None:
         self.console.scraper.scrape()
@@ -83,7 +83,7 @@ class ConsoleStore:
         return self.console.receiver.deferred()
 
     def refuse(self, status: int | None) -> None:
-        """Answer with that status from now on, None for what is right."""
+        """Answer with this status from now on; None restores normal answers."""
         self.console.receiver.faults = Faults(status=status)
 
     def read(self) -> Stored:
@@ -104,7 +104,7 @@ class ConsoleStore:
         return {slot: time for slot, time in slots if isinstance(slot, int)}
 
     def distinct(self, stored: Stored) -> Stored:
-        """Leave out log records that came more than once: a retry whose first try had arrived."""
+        """Return log records without duplicates, which arise when a request that had arrived is retried."""
         records = self.console.store.logs(mode=self._mode)
         access = [record.trace_id for record in records if record.scope.name in ACCESS_LOGGERS]
         kept = {(record.trace_id, record.time_ns, record.scope.name, str(record.body)) for record in records}

@@ -1,4 +1,4 @@
-"""Where the telemetry of a set-up without our own ends up, and how many items are there."""
+"""Where the telemetry of a set-up without our own is stored, and how many items."""
 
 from contextlib import AbstractContextManager
 from typing import Self
@@ -14,9 +14,9 @@ from telemetry.tools.console.storage.store import ACCESS_LOGGER
 
 
 class UpstreamStore(ConsoleStore):
-    """A console for OTLP, a sink for Sentry, and scrapes whose last one is what a Prometheus would show.
+    """A console for OTLP, a sink for Sentry, and scrapes, the last of which is what Prometheus would show.
 
-    Requests of the path `probe` are none of the load's.
+    Requests to the path `probe` are not part of the load.
     """
 
     def __init__(self, variant: Variant, upstream: Upstream, port: int, interval: float, probe: str = "") -> None:

@@ -1,1 +1,1 @@
-"""What the figures mean: intervals, goals, advice, several machines."""
+"""Interpretation of the figures: intervals, goals, advice, several machines."""

@@ -1,7 +1,7 @@
-"""“Choose direct when ..., choose a collector when ...”: each line only if a figure of this very report says so.
+"""“Choose direct when ..., choose a collector when ...”: each line only if a figure of the same report supports it.
 
-A difference counts where its interval excludes 1 and its size matters: 5 % at least, and more than the control of the
-same report, `off` against `off`, shows without any difference.
+A difference counts if its interval excludes 1 and its size matters: at least 5 %, and more than the control of the same
+report, `off` against `off`, shows without any difference.
 """
 
 import math
@@ -15,14 +15,14 @@ DIRECT, COLLECTOR, EITHER = "direct", "collector", "either"
 _SIGNIFICANT = 0.05
 _SIGNIFICANT_LOSS = 0.001
 MATTERS = 1.05
-"""The ratio below which a difference is none that a reader should act on."""
+"""The ratio below which a difference is too small to act on."""
 
 Report = Mapping[str, Any]
 Line = dict[str, str]
 
 
 def advice(report: Report) -> list[Line]:
-    """Return lines with `choose`, `when` and `figure`; of an incomplete report those that its parts allow."""
+    """Return lines with `choose`, `when` and `figure`; for an incomplete report, those that its parts allow."""
     lines: list[Line] = []
     for part in (_cost, _collector, _freshness, _losses):
         lines += part(report)
@@ -73,7 +73,7 @@ def _between(one: Report, other: Report, metric: str) -> Ratio | None:
 
 
 def noise(report: Report, metric: str) -> float:
-    """Return the ratio (1 or above) that the control of a report reaches with no difference at all."""
+    """Return the ratio (1 or above) that the control of a report reaches without any difference."""
     control = next((one for one in report.get("cost", {}).get("variants", ()) if one["key"] == CONTROL.key), None)
     # The totals of a service without a collector are its own.
     ratio = control["ratio"].get(metric.replace("total_", "")) if control else None
@@ -87,7 +87,7 @@ def matters(ratio: Ratio, noise: float = 1.0) -> bool:
 
 
 def mark(report: Report) -> None:
-    """Note in every ratio to `off` of a report whether it matters, under each condition by the control of its own."""
+    """Mark whether each ratio to `off` in a report matters, using the control of its own condition."""
     for cost in [report.get("cost", {}), *report.get("conditions", {}).get("columns", ())]:
         for one in cost.get("variants", ()):
             for metric, ratio in one["ratio"].items():
@@ -159,7 +159,7 @@ def _losses(report: Report) -> list[Line]:
         for signal, name in (("spans", "spans"), ("log records", "log records"), ("counter", "counts")):
             direct = _lost(of_fault, signal, lambda key: key == "direct")
             collector = _lost(of_fault, signal, lambda key: key.startswith("collector"))
-            # How much goes with a batch depends on the moment of its end, so only who lost nothing is advised.
+            # The loss with a batch depends on the moment of the fault: only set-ups that lost nothing are recommended.
             if direct and collector and not min(direct[0], collector[0]) and _rates_differ(direct, collector):
                 through = next((run["collector"] for run in of_fault if run["collector"]), "the receiver itself")
                 shares = [f"{lost} of {sent}" for lost, sent in (direct, collector)]
@@ -172,7 +172,7 @@ def _losses(report: Report) -> list[Line]:
 
 
 def _lost(runs: Iterable[Report], signal: str, wanted: Callable[[str], bool]) -> tuple[int, int] | None:
-    """Return what was lost and sent of a signal over the wanted set-ups."""
+    """Return the lost and the sent items of a signal over the wanted set-ups."""
     found = [a for run in runs if wanted(run["key"]) for a in run["accounts"] if a["signal"] == signal]
     sent = sum(account["sent"] for account in found)
     return (sum(account["lost"] for account in found), sent) if sent else None

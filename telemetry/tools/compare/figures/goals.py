@@ -1,4 +1,4 @@
-"""What the service promises, and what a comparison has found of it: each line rests on figures of this very report."""
+"""The service's goals and the measured values: each line rests on figures of the same report."""
 
 import statistics
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ Line = dict[str, Any]
 
 _MEBIBYTE = 2**20
 _NAMED_WORKERS, _NAMED_SERIES = 8, 1000
-# Nothing may be lost in these; in those of the second list not in direct mode, where no collector is in between.
+# Nothing may be lost in these; in those of the second list not in direct mode, which has no collector.
 _HARMLESS = ("calm", "killed", "exporter-killed", "everything-killed", "deploy", "recycled", "stop-and-start")
 _HARMLESS_DIRECT = ("gone", "refusing")
 _SIGNALS = ("spans", "log records", "counter")
@@ -20,15 +20,15 @@ _SIGNALS = ("spans", "log records", "counter")
 def goals(report: Report) -> list[Line]:
     """Return lines with `goal`, `variant`, `value`, `least`, `aim`, `met`, `certain` and `unit`.
 
-    `least` is what must be reached, `aim` what is aimed at (the same where no more is), `met` whether `value` has
-    reached the former, and `certain` whether the whole interval of a ratio agrees, which one round does not have. Of
-    an incomplete report those lines that its parts allow.
+    `least` is the minimum, `aim` the target (equal if no more is aimed at), `met` whether `value` reaches `least`, and
+    `certain` whether the whole interval of a ratio agrees; a single round has no interval. For an incomplete report,
+    the lines that its parts allow.
     """
     return [line for part in (_cost, _freshness, _losses, _scrapes) for line in part(report)]
 
 
 def _is_ours(key: str) -> bool:
-    """Return whether a set-up exports with our own telemetry: what others do is not for us to promise."""
+    """Return whether a set-up exports with our own telemetry: the goals apply to no other."""
     return key in VARIANTS and VARIANTS[key].route is not None
 
 
@@ -41,7 +41,7 @@ def _line(  # noqa: PLR0917
     unit: str = "",
     interval: tuple[float | None, ...] = (),
 ) -> Line:
-    """`interval` has two ends for a ratio, None where there was one round only."""
+    """Return one line; `interval` is the two ends for a ratio, None if there was only one round."""
 
     def reached(figure: float) -> bool:
         return figure >= least if aim > least else figure <= least

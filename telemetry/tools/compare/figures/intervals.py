@@ -1,9 +1,9 @@
 """Ratios of paired runs with 95 % intervals.
 
-Each round runs every set-up once, so the pairs share what the machine did meanwhile. The interval is Student's t on the
+Each round runs every set-up once, so the pairs share the state of the machine. The interval is Student's t on the
 logarithms of the paired ratios: a ratio is as likely to be halved as doubled, and with a handful of rounds a bootstrap
-only repeats the few values that there are and gives intervals that are too narrow. SciPy has the t quantiles that the
-standard library lacks.
+only resamples a few values and gives intervals that are too narrow. SciPy has the t quantiles that the standard library
+lacks.
 """
 
 import math
@@ -18,7 +18,7 @@ _LEAST_PAIRS = 2
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """The geometric mean of paired ratios; `low` and `high` are None where there are too few pairs for an interval."""
+    """The geometric mean of paired ratios; `low` and `high` are None if there are too few pairs for an interval."""
 
     value: float
     low: float | None
@@ -32,7 +32,7 @@ class Ratio:
 
     @property
     def inverse(self) -> "Ratio":
-        """The ratio the other way round."""
+        """The inverse ratio."""
         low = None if self.high is None else 1 / self.high
         high = None if self.low is None else 1 / self.low
         return Ratio(1 / self.value, low, high, self.pairs)
@@ -65,7 +65,7 @@ def _t_quantile(degrees: int) -> float:
 
 
 def rounded(value: Any, digits: int = 4) -> Any:
-    """Return numbers with so many significant digits, everything else unchanged."""
+    """Return numbers rounded to so many significant digits, everything else unchanged."""
     if isinstance(value, float) and math.isfinite(value) and value:
         return round(value, digits - 1 - math.floor(math.log10(abs(value))))
     return value

@@ -1,1 +1,1 @@
-"""What is sent: the mix of requests, or a reader's own, and the processes that send it."""
+"""The load: the mix of requests, or a reader's own requests, and the processes that send them."""

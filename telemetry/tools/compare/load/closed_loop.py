@@ -1,4 +1,4 @@
-"""`python -m telemetry.tools.compare.load.closed_loop JOB`: Locust's users, each of whom asks again when answered."""
+"""`python -m telemetry.tools.compare.load.closed_loop JOB`: Locust's users, sending again after each answer."""
 
 import sys
 from collections import Counter
@@ -15,7 +15,7 @@ from telemetry.tools.compare.load.mix import Mix, is_right
 
 
 class _Tally:
-    """What all users together have done until the deadline."""
+    """The results of all users until the deadline."""
 
     def __init__(self, job: Job) -> None:
         self.mix = Mix(job.users, job.given)
@@ -30,10 +30,10 @@ class _Tally:
 
 def _user(tally: _Tally, port: int) -> type[FastHttpUser]:
     class Visitor(FastHttpUser):
-        """Ends by itself, between two requests: one that Locust stopped might have a request under way, uncounted."""
+        """Ends by itself, between two requests: if Locust stopped it, a request in flight would not be counted."""
 
         host = f"http://127.0.0.1:{port}"
-        # A connection for each request, as the open loop has: `sync` workers keep none.
+        # A new connection for each request, as in the open loop: `sync` workers have no keep-alive.
         default_headers = {"Connection": "close", "Content-Type": "application/json"}  # noqa: RUF012
         network_timeout = connection_timeout = 30.0
 
@@ -47,7 +47,7 @@ def _user(tally: _Tally, port: int) -> type[FastHttpUser]:
             with self.client.request(
                 request.method, request.path, data=request.body or None, catch_response=True
             ) as response:
-                response.success()  # the statuses are counted here, against what is expected
+                response.success()  # statuses are counted here, against the expected ones
             tally.begins.append(begin)
             tally.ends.append(time())
             if is_right(response.status_code, request.expected):
@@ -61,7 +61,7 @@ def _user(tally: _Tally, port: int) -> type[FastHttpUser]:
 
 
 def run(job: Job) -> Done:
-    """Let `clients` users ask until the time is over."""
+    """Run `clients` users until the deadline."""
     tally = _Tally(job)
     environment = Environment(user_classes=[_user(tally, job.port)])
     runner = environment.create_local_runner()
@@ -69,7 +69,7 @@ def run(job: Job) -> Done:
     began = perf_counter()
     tally.deadline = began + job.seconds
     for _ in range(job.clients):
-        # Not by the runner, which starts and stops users at moments of its own.
+        # Without Locust's runner, which starts and stops users at its own times.
         environment.user_classes[0](environment).start(users)
     users.join()
     seconds = perf_counter() - began

@@ -1,7 +1,7 @@
-"""One load: a process of its own that sends requests on command, and what came of them.
+"""One load: a separate process that sends requests on command, and their results.
 
-Generators, in this package: `closed_loop` (Locust) asks again as soon as it has an answer, which gives the highest
-throughput; `open_loop` starts requests at a fixed rate whatever became of those before, which gives latencies that a
+Generators, in this package: `closed_loop` (Locust) sends again as soon as it has an answer, which gives the highest
+throughput; `open_loop` starts requests at a fixed rate regardless of earlier ones, which gives the latencies that a
 user would see; `locust_users` does either with the users of a reader's own Locust file.
 """
 
@@ -18,7 +18,7 @@ from telemetry.tools.demo.processes import Child, Processes
 
 _POLL = 0.01
 _READY_SECONDS = 30.0
-# Above the time that a single request may take.
+# In addition to the time that a single request may take.
 _END_SECONDS = 60.0
 _PERCENT = 100
 
@@ -27,8 +27,8 @@ _PERCENT = 100
 class Job:
     """What a generator is to do: `clients` at once, for `seconds`, `rate` per second (open loop only).
 
-    `users` are paths of users that exist; `given` are requests in the place of the service's own mix, as are the tasks
-    of `locustfile`. It does so `turns` times, each when it is asked to.
+    `users` are paths of users that exist; `given` requests replace the service's own mix, as do the tasks of
+    `locustfile`. The generator runs `turns` times, each time on command.
     """
 
     port: int
@@ -48,11 +48,11 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What came of a load.
+    """The results of a load.
 
-    `answered` requests got the status that they must get, `wrong` ones another (by status), `failed` ones none.
-    `latencies` are in seconds, of answered ones, in an open loop from the moment they were due; `begins` and `ends` are
-    times since the epoch of all requests; `late` is by how many seconds the generator itself began at its worst.
+    `answered` requests got the expected status, `wrong` ones another (by status), `failed` ones none. `latencies` are
+    those of answered requests in seconds, in an open loop from their due times; `begins` and `ends` are those of all
+    requests since the epoch; `late` is the generator's largest delay in starting a request, in seconds.
     """
 
     seconds: float
@@ -66,11 +66,11 @@ class Done:
     waits: Sequence[float] = ()
     """The latency of each request of an open loop, in the order of `begins`, unanswered ones included."""
     unanswered: Sequence[int] = ()
-    """The places in `begins` of those requests of an open loop that got no answer."""
+    """The indices in `begins` of the open loop's requests that got no answer."""
 
     @property
     def responses(self) -> int:
-        """Requests that the service has certainly seen to their end."""
+        """The number of requests that the service has certainly completed."""
         return self.answered + sum(self.wrong.values())
 
     def percentile(self, percent: int) -> float:
@@ -90,7 +90,7 @@ def percentile(values: Sequence[float], percent: int) -> float:
 
 
 class LoadError(Exception):
-    """A generator did not do its work; one line."""
+    """A generator failed; the message is one line."""
 
 
 class Load:
@@ -121,7 +121,7 @@ class Load:
         self._wait(self._file("ready").exists, _READY_SECONDS, sleep)
 
     def go(self) -> None:
-        """Begin to send as soon as it is ready; raises LoadError."""
+        """Start sending as soon as the generator is ready; raises LoadError."""
         self.ready()
         self._file("go").touch()
 
@@ -131,7 +131,7 @@ class Load:
         return self._child.code is None
 
     def result(self, wait: Callable[[float], object] = sleep) -> Done:
-        """Wait for the end of a turn with `wait`, which may raise to give up; raises LoadError."""
+        """Wait for the end of a turn with `wait`, which may raise to abort; raises LoadError."""
         written = self._file("done")
         self._wait(written.exists, self._seconds + _END_SECONDS, wait)
         self._turn += 1
@@ -152,7 +152,7 @@ class Load:
 
 
 def serve(job_file: str, run: Callable[[Job], Done]) -> None:
-    """Be a generator: for each turn say that it is ready, wait for `go`, `run` and write down what came of it."""
+    """Act as a generator: for each turn report that it is ready, wait for `go`, `run`, and write the results."""
     path = Path(job_file)
     given: dict[str, Any] = json.loads(path.read_text())
     job = Job(**{**given, "given": [Request(*one) for one in given["given"]]})

@@ -2,7 +2,7 @@
 
 Closed loop: a user begins its next task when the one before has ended. Open loop: tasks are due at fixed times, as many
 as make the job's rate of requests, and whichever user is free takes the next one; the latency of a task's first request
-counts from the moment it was due (see telemetry.tools.compare.load.open_loop). The wait times of the file are left out.
+counts from the moment it was due (see telemetry.tools.compare.load.open_loop). The file's wait times are ignored.
 """
 
 import sys
@@ -32,7 +32,7 @@ class LocustFileError(Exception):
 
 
 def users_of(path: str) -> list[type[User]]:
-    """Return the user classes of a Locust file that may be chosen; raises LocustFileError."""
+    """Return the eligible user classes of a Locust file; raises LocustFileError."""
     try:
         found, _ = load_locustfile(path)
     except Exception as error:  # noqa: BLE001  (it is the reader's code)
@@ -72,9 +72,9 @@ class _Schedule:
         return due
 
     def wait(self) -> float:
-        """Return for how many seconds the user that asks waits for its next task.
+        """Return how many seconds a user waits for its next task.
 
-        A task that sent more than one request takes the places of the next ones.
+        A task that sent more than one request takes the slots of the next tasks.
         """
         if not self._rate:
             return 0.0
@@ -84,14 +84,14 @@ class _Schedule:
         return max(0.0, due - time())
 
     def sent(self, requests: int, begin: float) -> float:
-        """Count requests of the task at hand, and return by how many seconds the first of them began too late."""
+        """Count requests of the current task, and return by how many seconds the first of them began too late."""
         self._task.sent = getattr(self._task, "sent", 0) + requests
         due, self._task.due = getattr(self._task, "due", None), None
         return max(0.0, begin - due) if due else 0.0
 
 
 class _Tally:
-    """What all users have sent to `host`, and what came of it."""
+    """The requests of all users to `host`, and their results."""
 
     def __init__(self, host: str, schedule: _Schedule) -> None:
         self._host = host
@@ -137,7 +137,7 @@ class _Tally:
 
 @cache
 def _environment(locustfile: str) -> Environment:
-    """Return Locust's environment of a file, whose listeners have seen it begin; one for all turns."""
+    """Return Locust's environment for a file, with its init listeners called; one for all turns."""
     environment = Environment(user_classes=users_of(locustfile), events=events)
     runner = environment.create_local_runner()
     _fire(events.init, environment=environment, runner=runner, web_ui=None)
@@ -145,7 +145,7 @@ def _environment(locustfile: str) -> Environment:
 
 
 def run(job: Job) -> Done:
-    """Let `clients` users do their tasks until the time is over, and end those that they are at."""
+    """Run the tasks of `clients` users until the deadline, and let the current ones end."""
     host = f"http://127.0.0.1:{job.port}"
     schedule = _Schedule(job.rate)
     tally = _Tally(host, schedule)
@@ -200,7 +200,7 @@ def _fire(hook: EventHook, **known: object) -> None:
 
 
 def main() -> int:
-    """Do a job, or with a Locust file only look whether it can be used; return the exit code."""
+    """Run a job, or only check that a Locust file can be used; return the exit code."""
     (path,) = sys.argv[1:]
     try:
         if Path(path).suffix == ".py":

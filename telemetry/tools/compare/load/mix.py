@@ -1,4 +1,4 @@
-"""The requests of every load: the same mix whatever sends it, and which status each must get."""
+"""The requests of every load: the same mix for all generators, with the status expected of each."""
 
 import json
 import uuid
@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 PERIOD = 20
-"""After so many requests the mix begins again: 60 % reads, 20 % lists, 10 % creates, 5 % missing, 5 % bad input."""
+"""The mix repeats after so many requests: 60 % reads, 20 % lists, 10 % creates, 5 % missing, 5 % bad input."""
 
 DESCRIPTION = (
     "60 % reads of one user, 20 % lists, 10 % creates, 5 % reads of a missing user, 5 % creates with bad input"
@@ -21,29 +21,29 @@ class Request(NamedTuple):
     path: str
     body: str
     expected: int
-    """The status that it must get, 0 for any below 400."""
+    """The expected status, 0 for any below 400."""
 
     @property
     def is_numbered(self) -> bool:
-        """Whether each of it differs: `{n}` is what is different."""
+        """Whether it contains `{n}`, which makes each request different."""
         return "{n}" in self.path + self.body
 
     def numbered(self, number: str) -> "Request":
-        """Return it with `number` in the place of `{n}`."""
+        """Return the request with `number` in place of `{n}`."""
         if not self.is_numbered:
             return self
         return self._replace(path=self.path.replace("{n}", number), body=self.body.replace("{n}", number))
 
 
 def is_right(status: int, expected: int) -> bool:
-    """Return whether an answer has the status that it must have."""
+    """Return whether an answer has the expected status."""
     return status == expected if expected else 0 < status < HTTPStatus.BAD_REQUEST
 
 
 class Mix:
     """The requests of one load, by number. `users` are paths of users that exist, such as `/users/{id}`.
 
-    `given` takes the place of the service's own mix.
+    `given` replaces the service's own mix.
     """
 
     def __init__(self, users: Sequence[str], given: Sequence[Request] = ()) -> None:

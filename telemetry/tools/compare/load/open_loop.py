@@ -1,9 +1,9 @@
-"""`python -m telemetry.tools.compare.load.open_loop JOB`: requests at a fixed rate, whatever became of those before.
+"""`python -m telemetry.tools.compare.load.open_loop JOB`: requests at a fixed rate, regardless of earlier ones.
 
-Why not Locust here: its `constant_throughput` makes each user wait until its next turn, but a user that waits for an
+Why not Locust: its `constant_throughput` makes each user wait until its next turn, but a user that waits for an
 answer misses its turns, and its response times begin when a request is sent, not when it was due. Both hide a stall
 (https://www.scylladb.com/2021/04/22/on-coordinated-omission/). Here every request has a due time from the beginning,
-threads take them in order, and the latency counts from the due time, also where all threads were busy.
+threads take them in order, and the latency counts from the due time, even if all threads were busy.
 """
 
 import sys
@@ -21,7 +21,7 @@ _LEAD = 0.1
 
 
 class _Outcome(NamedTuple):
-    """Status (0: no answer), latency from the due time, begin and end since the epoch, and how late it began."""
+    """Status (0: no answer), latency from the due time, start and end since the epoch, and how late it started."""
 
     status: int
     expected: int
@@ -65,7 +65,7 @@ def run(job: Job) -> Done:
 
 
 def _send(port: int, request: Request) -> int:
-    """Send it over a connection of its own; return the status, 0 without an answer."""
+    """Send a request over a new connection; return the status, 0 without an answer."""
     client = HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT)
     headers = {"Connection": "close"} | ({"Content-Type": "application/json"} if request.body else {})
     try:

@@ -1,4 +1,4 @@
-"""The requests of a reader's own: a file with one on each line."""
+"""A reader's own requests: a file with one on each line."""
 
 import json
 import re
@@ -15,10 +15,9 @@ class RequestsError(Exception):
 
 
 def read_requests(path: Path) -> list[Request]:
-    """Return the requests of a file. Empty lines and those that begin with `#` are left out.
+    """Return the requests of a file. Empty lines and those that begin with `#` are skipped.
 
-    `{n}` in path or body becomes something else each time. Without a status any below 400 is right. Raises
-    RequestsError.
+    `{n}` in path or body is different each time. Without a status, any below 400 is right. Raises RequestsError.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
