@@ -1,4 +1,4 @@
-"""The report of a comparison in three forms: data, a table for the README, and a page that needs nothing else."""
+"""The report of a comparison in three forms: data, a table for the README, and a self-contained page."""
 
 import json
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ DATA = "report.json"
 
 
 def save(report: Mapping[str, Any], folder: Path) -> Path:
-    """Write report.json into `folder`, whole or not at all; return its path."""
+    """Write report.json into `folder` atomically; return its path."""
     path, unfinished = folder / DATA, folder / f"{DATA}.new"
     unfinished.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return unfinished.replace(path)

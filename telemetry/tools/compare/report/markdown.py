@@ -86,7 +86,7 @@ def _scrapes(report: Report) -> str:
 
 
 def _goals(report: Report) -> str:
-    """Return the goals with a figure of their own; what was lost is in the table before."""
+    """Return the goals with their own figures; losses are in the preceding table."""
     lines = [line for line in report.get("goals", ()) if line["unit"] != "items"]
     if not lines:
         return ""
@@ -110,7 +110,7 @@ def _facts(report: Report) -> str:
 
 
 def update(readme: Path, text: str) -> None:
-    """Put `text` between the markers; raises ValueError where there are none."""
+    """Put `text` between the markers; raises ValueError if there are none."""
     before = readme.read_text(encoding="utf-8")
     start, end = before.find(BEGIN), before.find(END)
     if start < 0 or end < start:
@@ -119,7 +119,7 @@ def update(readme: Path, text: str) -> None:
 
 
 def between_markers(readme: Path) -> str:
-    """Return what is between the markers."""
+    """Return the text between the markers."""
     return readme.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0].lstrip("\n")
 
 

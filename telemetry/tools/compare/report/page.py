@@ -1,4 +1,4 @@
-"""The report as one page: no script, nothing fetched, light and dark, readable on a phone."""
+"""The report as one page: no scripts or external resources, light and dark, readable on a phone."""
 
 from typing import Any
 
@@ -57,7 +57,7 @@ def _ends(ratio: dict[str, Any]) -> tuple[float, float]:
 
 
 def _over_time(report: Report) -> list[str]:
-    """Return for each fault what was not stored yet, and how long requests took, second by second."""
+    """Return for each fault, second by second, the items not yet stored and the latency of requests."""
     drawn = []
     runs = report.get("loss", {}).get("runs", ())
     for title in dict.fromkeys(run["title"] for run in runs):

@@ -1,4 +1,4 @@
-"""Plots as SVG that takes its colours from the page, so that they fit light and dark."""
+"""SVG plots that take their colours from the page, to suit light and dark."""
 
 import io
 import math
@@ -11,11 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-# In the file it is the colour of the page's text.
+# Replaced in the SVG by the colour of the page's text.
 _INK = "#010203"
 _COLOURS = ("#3b82c4", "#e07b39", "#4a9d5b", "#a55bb0", "#c0504d", "#8a8f98", "#c9a227", "#2a9d8f", "#b5838d")
 _WIDTH = 4.8
-# By how wide the scale is at most, its end divided by its beginning.
+# By the greatest width of the scale: its end divided by its start.
 _TICKS = {
     1.6: (0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.3, 1.4, 1.5),
     4.0: (0.3, 0.5, 0.75, 1, 1.25, 1.5, 2, 3),
@@ -32,7 +32,7 @@ mpl.rcParams.update(
 def ratios(title: str, rows: Sequence[tuple[str, Mapping[str, Any]]], limits: tuple[float, float]) -> str:
     """Return ratios with their intervals, one row for each set-up, and a line at 1.
 
-    Plots that are compared by eye have the same `limits`; the scale is logarithmic, so half is as far as double.
+    Plots to be compared by eye have the same `limits`; the scale is logarithmic, so half is as far from 1 as double.
     """
     figure, axes = _figure(0.9 + 0.42 * len(rows))
     for position, (_, ratio) in enumerate(reversed(rows)):
@@ -56,7 +56,7 @@ def ratios(title: str, rows: Sequence[tuple[str, Mapping[str, Any]]], limits: tu
 
 
 def lines(title: str, x: str, y: str, series: Mapping[str, Sequence[tuple[float, float]]]) -> str:
-    """Return one line for each series of points."""
+    """Return a plot with a line for each series of points."""
     figure, axes = _figure(3.0)
     for (name, points), colour in zip(series.items(), _COLOURS * len(series), strict=False):
         axes.plot([a for a, _ in points], [b for _, b in points], "o-", color=colour, label=name)
@@ -69,7 +69,7 @@ def lines(title: str, x: str, y: str, series: Mapping[str, Sequence[tuple[float,
 
 
 def over_time(title: str, y: str, series: Mapping[str, Sequence[tuple[float, float]]], fault: Sequence[float]) -> str:
-    """Return one line for each set-up over the seconds of a load; the time of the fault is shaded."""
+    """Return a plot with a line for each set-up over the seconds of a load; the time of the fault is shaded."""
     figure, axes = _figure(2.6)
     axes.axvspan(fault[0], max(fault[1], fault[0] + 0.2), color=_INK, alpha=0.08)
     for (name, points), colour in zip(series.items(), _COLOURS * len(series), strict=False):
@@ -83,7 +83,7 @@ def over_time(title: str, y: str, series: Mapping[str, Sequence[tuple[float, flo
 
 
 def stacked(title: str, x: str, rows: Sequence[tuple[str, Mapping[str, float]]]) -> str:
-    """Return one horizontal bar for each row, made of its parts."""
+    """Return a plot with a horizontal bar for each row, stacked from its parts."""
     figure, axes = _figure(1.5 + 0.42 * len(rows))
     parts = list(dict.fromkeys(part for _, values in rows for part in values))
     palette = mpl.colormaps["tab20"].colors  # type: ignore[attr-defined]
@@ -109,7 +109,7 @@ def _figure(height: float) -> tuple[Figure, Axes]:
 
 
 def _svg(figure: Figure, title: str) -> str:
-    """Return the figure as an element for a page, as wide as there is room."""
+    """Return the figure as an element for a page, as wide as its container."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True, bbox_inches="tight", metadata={"Date": None})
     text = buffer.getvalue()

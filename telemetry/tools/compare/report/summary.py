@@ -1,4 +1,4 @@
-"""The first screen of a report: each set-up in one line, and what they cost and lose in a few sentences."""
+"""The first screen of a report: each set-up in one line, and their cost and losses in a few sentences."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from telemetry.tools.compare.setups.route import CONTROL, OFF, VARIANTS
 COLUMNS = ("CPU per request", "p99", "memory in all", "lost in calm", "faults with a loss", "span's age")
 
 
-# What happens to every service, whatever its telemetry.
+# Faults that affect every service, whatever its telemetry.
 _EVERYBODY = {
     "killed": "at a kill -9 of a worker",
     "deploy": "at a deploy",
@@ -21,7 +21,7 @@ _EVERYBODY = {
 
 
 def rows(report: Report) -> list[tuple[str, list[str]]]:
-    """Return each set-up that exports with what it costs, loses and delays; ratios are to off."""
+    """Return the cost, losses and delay of each set-up that exports; ratios are to off."""
     cost = {one["key"]: one for one in report.get("cost", {}).get("variants", ())}
     fresh = {one["key"]: one for one in report.get("freshness", {}).get("variants", ())}
     runs = report.get("loss", {}).get("runs", ())
@@ -70,7 +70,7 @@ def _age(one: Mapping[str, Any] | None) -> str:
 
 
 def sentences(report: Report) -> list[str]:
-    """Return what a reader should remember: the noise of this machine, and what the advice comes to."""
+    """Return the main points: the noise of this machine, and a summary of the advice."""
     found = []
     control = next((one for one in report.get("cost", {}).get("variants", ()) if one["key"] == CONTROL.key), None)
     if control and control["ratio"].get("cpu"):
@@ -91,7 +91,7 @@ def sentences(report: Report) -> list[str]:
 
 
 def of_others(report: Report) -> list[str]:
-    """Return what each set-up without our telemetry costs beside off, and what it loses in some faults."""
+    """Return the cost of each set-up without our telemetry relative to off, and its losses in some faults."""
     cost = {one["key"]: one for one in report.get("cost", {}).get("variants", ())}
     runs = report.get("loss", {}).get("runs", ())
     found = []

@@ -39,7 +39,7 @@ def ratio(given: Mapping[str, Any] | None) -> str:
 
 
 def inverse(given: Mapping[str, Any] | None) -> str:
-    """Return the ratio the other way round: off / set-up."""
+    """Return the inverse ratio: off / set-up."""
     if not given:
         return "-"
     if given["low"] is None:
@@ -48,7 +48,7 @@ def inverse(given: Mapping[str, Any] | None) -> str:
 
 
 def _interval(low: float, high: float) -> str:
-    """Return both ends; too few rounds on a busy machine give ends that say nothing."""
+    """Return both ends; with too few rounds on a busy machine they are meaningless."""
     ends = ["<0.01" if low < _LEAST else f"{low:.2f}", ">100" if high > _MOST else f"{high:.2f}"]
     return f"[{'-'.join(ends)}]"
 
@@ -62,7 +62,7 @@ def value(metric: str, number: float | None) -> str:
 
 
 def goal(line: Mapping[str, Any], name: str) -> str:
-    """Return one of a goal's figures with its unit: its `value`, what it must be at `least`, or its `aim`, if any."""
+    """Return one of a goal's figures with its unit: its `value`, `least` (the minimum) or `aim`, if any."""
     if name == "aim" and line["aim"] == line["least"]:
         return "-"
     digits = {"items": 0, "MiB": 1}.get(line["unit"], 2)
@@ -95,13 +95,13 @@ def placement(report: Report) -> str:
 
 
 def collector(report: Report) -> str:
-    """Return what stood between in collector mode."""
+    """Return the collector used in collector mode."""
     name = report["setup"]["collector"]
     return "none: the service sent to the receiver itself" if name in ("", "none") else str(name)
 
 
 def loss(run: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Return signal, lost of sent, and the reasons counted, for each signal of requests of one run."""
+    """Return for each request signal of one run: signal, lost of sent, and the reasons counted."""
     return [
         (
             account["signal"],
@@ -114,7 +114,7 @@ def loss(run: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def loss_table(report: Report) -> tuple[list[str], list[tuple[str, list[str]]]]:
-    """Return the set-ups, and for each fault what each of them lost of what was sent: spans / log records / counts."""
+    """Return the set-ups, and for each fault what each of them lost of its requests: spans / log records / counts."""
     runs = report.get("loss", {}).get("runs", ())
     titles = list(dict.fromkeys(run["variant"] for run in runs))
     rows = []

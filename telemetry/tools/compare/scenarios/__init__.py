@@ -1,1 +1,1 @@
-"""What is measured: cost, conditions, freshness, loss, scrapes, scale, profile."""
+"""The measurements: cost, conditions, freshness, loss, scrapes, scale, profile."""

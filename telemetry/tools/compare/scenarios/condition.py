@@ -1,4 +1,4 @@
-"""What may be different between two comparisons of the same set-ups: sampling, the database, the worker class."""
+"""A variation of a comparison of the same set-ups: sampling, the database, the worker class."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from telemetry.tools.compare.setups.database import Database
 class Condition:
     """`environment` and gunicorn's `arguments` are added to those of every set-up.
 
-    `database` takes the place of the comparison's; `uncounted` are signals of which a request no longer leaves one.
+    `database` replaces the comparison's; `uncounted` are signals of which a request no longer leaves exactly one item.
     """
 
     key: str = ""

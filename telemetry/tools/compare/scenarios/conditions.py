@@ -11,7 +11,7 @@ _SET_UPS = ("off", "collector-grpc", "direct", "contrib")
 
 
 class Conditions(Scenario):
-    """The scenario cost, once for each condition. PostgreSQL is one where `--postgres` names a server."""
+    """The scenario cost, once for each condition. PostgreSQL is included if `--postgres` names a server."""
 
     key = "conditions"
 

@@ -1,4 +1,4 @@
-"""What all scenarios share: processes, folder, database, cores, and the wish to stop."""
+"""The shared context of all scenarios: processes, folder, database, cores, and interruption."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -22,7 +22,7 @@ _AT_ONCE = 4
 _AT_ONCE_QUICK = 6
 
 TROUBLE = (ServiceError, LoadError, ChildEndedError, OSError)
-"""What a set-up may fail with, while others go on."""
+"""Errors that end one set-up but not the others."""
 
 
 class StoppedError(Exception):
@@ -33,7 +33,7 @@ class StoppedError(Exception):
 class Context:
     """One comparison of one project. `rate` is set by the calibration.
 
-    `stack` ends with it. `cores` are those of the service, none if it shares them with everything else.
+    `stack` ends with it. `cores` are those of the service, empty if it shares all cores with the rest.
     """
 
     options: Options
@@ -55,12 +55,12 @@ class Context:
 
     @property
     def exporting(self) -> list[Variant]:
-        """Those that export."""
+        """The set-ups that export."""
         return [variant for variant in self.variants if variant.exports]
 
     @property
     def ours(self) -> list[Variant]:
-        """Those that export with our own telemetry."""
+        """The set-ups that export with our own telemetry."""
         return [variant for variant in self.variants if variant.route]
 
     def wait(self, seconds: float) -> None:
@@ -84,7 +84,7 @@ class Context:
 
     @property
     def at_once(self) -> int:
-        """How many set-ups may run at once, where the figures allow it; a given port is there only once."""
+        """How many set-ups may run at once if the figures allow it; only one if the service's port is given."""
         if self.options.service_port:
             return 1
         return _AT_ONCE_QUICK if self.options.quick else _AT_ONCE
@@ -101,7 +101,7 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing to do. `seconds` is the estimate for the progress display."""
+    """One step of a scenario. `seconds` is the estimate for the progress display."""
 
     name: str
     seconds: float
@@ -109,23 +109,23 @@ class Step:
 
 
 class Scenario:
-    """A part of the comparison: steps to run, and what they found."""
+    """A part of the comparison: steps to run, and their results."""
 
     key = ""
 
     def __init__(self, context: Context) -> None:
         self.context = context
         self.problems: list[str] = []
-        """Whatever did not add up."""
+        """Everything that did not add up."""
 
     def steps(self) -> list[Step]:
-        """Return what is to be done, in order."""
+        """Return the steps, in order."""
         raise NotImplementedError
 
     def found_problems(self) -> list[str]:
-        """Return whatever did not add up so far."""
+        """Return everything that has not added up so far."""
         return self.problems
 
     def result(self) -> dict[str, Any]:
-        """Return what was found so far, in the form of report.json; empty if nothing was."""
+        """Return the results so far, in the form of report.json; empty if there are none."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""Scrapes: what one scrape after the other counts of the requests made until then, with several workers."""
+"""Scrapes: whether successive scrapes count all requests made until then, with several workers."""
 
 from functools import partial
 from itertools import pairwise
@@ -16,7 +16,7 @@ OWN_COUNTS = "http_server_request_duration_seconds_count"
 
 
 class Contradictions(Scenario):
-    """Each set-up that is scraped, under load. A counter must never go back, nor miss what was made before."""
+    """Each set-up that is scraped, under load. A counter must never decrease, nor miss earlier requests."""
 
     key = "scrapes"
 
@@ -65,7 +65,7 @@ class Contradictions(Scenario):
 
     @staticmethod
     def _compared(answer: Answer, before: int, ends: Any) -> dict[str, Any]:
-        """`made` are the requests that had been answered when the scrape began."""
+        """Return one scrape's row; `made` are the requests that had been answered when the scrape began."""
         return {
             "at": round(answer.begin - min(ends), 2),
             "made": before + sum(end <= answer.begin for end in ends),
@@ -78,7 +78,7 @@ class Contradictions(Scenario):
 
 
 def verdict(scrapes: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return how many scrapes counted less than had been made, how many went back, and the worst share missing."""
+    """Return how many scrapes counted too few requests, how many decreased, and the largest share missing."""
     short = [one for one in scrapes if one["counted"] < one["made"]]
     back = sum(b["counted"] < a["counted"] for a, b in pairwise(scrapes))
     worst = max(((one["made"] - one["counted"]) / one["made"] for one in short), default=0.0)

@@ -1,4 +1,4 @@
-"""Cost: what each set-up costs the service, compared with no telemetry, in paired rounds."""
+"""Cost: the cost of each set-up to the service, compared with no telemetry, in paired rounds."""
 
 import json
 import random
@@ -19,11 +19,11 @@ from telemetry.tools.compare.scenarios.turns import CostFigures, InTurns
 from telemetry.tools.compare.setups.route import CONTROL, OFF, Variant
 from telemetry.tools.compare.setups.run import Run
 
-# Estimates for the progress display, seconds: a start, seeding and a stop; and until what a turn sent has arrived.
+# Estimates for the progress display, seconds: a start, seeding and a stop; and the arrival of a turn's telemetry.
 _AROUND = 6.0
 _ARRIVAL = 1.0
 _MOST_LATE = 0.25
-"""Seconds that the generator of the open loop may be late before its latencies say nothing."""
+"""Seconds that the generator of the open loop may be late before its latencies are meaningless."""
 
 METRICS = {
     "cpu": "CPU seconds of all processes of the service per request",
@@ -34,15 +34,15 @@ METRICS = {
     "memory": "bytes of memory per worker",
     "start": "seconds from the command to the first answer",
 }
-"""What is compared with `off`, as ratios."""
+"""The metrics compared with `off` as ratios."""
 
 
 class Cost(Scenario):
     """`off` and every other set-up in each round, in fresh processes, side by side: one has the load, the others wait.
 
-    The turns of a round are short and in shuffled order, so that whatever else happens on the machine meets all alike.
-    `off` is there twice: the ratio of the two, the control, is what this machine makes of no difference. Where a port
-    is given, which is there only once, the set-ups of a round come one after the other.
+    The turns of a round are short and in shuffled order, so that other activity on the machine affects all alike. `off`
+    runs twice: the ratio of the two, the control, shows this machine's noise. If the service's port is given, the
+    set-ups of a round run one after the other, because they cannot share it.
     """
 
     key = "cost"
@@ -50,7 +50,7 @@ class Cost(Scenario):
     def __init__(
         self, context: Context, variants: Sequence[Variant] | None = None, condition: Condition = PLAIN
     ) -> None:
-        """By default all set-ups are compared; `condition` is what is different from other comparisons."""
+        """By default all set-ups are compared; `condition` is the variation to apply."""
         super().__init__(context)
         self._condition = condition
         self._variants = list(context.variants if variants is None else variants)
@@ -85,7 +85,7 @@ class Cost(Scenario):
         return _AROUND + (2 * turns + 1) * (duration / turns + _ARRIVAL)
 
     def _groups(self) -> list[list[Variant]]:
-        """Return those that run side by side."""
+        """Return the groups of set-ups that run side by side."""
         shuffled = random.sample(self._variants, len(self._variants))
         return [[variant] for variant in shuffled] if self.context.options.service_port else [shuffled]
 
@@ -114,7 +114,7 @@ class Cost(Scenario):
 
     @contextmanager
     def _watched(self, variant: Variant, measured: dict[str, InTurns]) -> Iterator[None]:
-        """Note what goes wrong with a set-up, and let the others of the round go on without it."""
+        """Record the failure of a set-up, and let the others of the round continue without it."""
         try:
             yield
         except TROUBLE as error:
@@ -123,7 +123,7 @@ class Cost(Scenario):
             self.context.progress.say(f"FAILED: {self._name}, {variant.title}: {error}")
 
     def _keep(self, number: int, measured: InTurns) -> None:
-        """Stop a set-up, and keep what was found."""
+        """Stop a set-up, and keep its results."""
         run, variant = measured.run, measured.run.variant
         found = measured.finish()
         self._memory = measured.memory_is
@@ -145,11 +145,11 @@ class Cost(Scenario):
             path.write_text(json.dumps(latencies))
 
     def _runs(self, key: str) -> list[CostFigures]:
-        """Return the figures of a set-up, of each round that has them."""
+        """Return the figures of a set-up in each round that has them."""
         return [found[key] for found in self._rounds if key in found]
 
     def ratio(self, key: str, metric: str) -> Ratio | None:
-        """Return the ratio to `off` in the rounds that have both, None if there are none."""
+        """Return the ratio to `off` over the rounds that have both, None if there are none."""
         pairs = [(found[key], found[OFF.key]) for found in self._rounds if found.keys() >= {key, OFF.key}]
         if not pairs:
             return None

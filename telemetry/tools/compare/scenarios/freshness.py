@@ -16,13 +16,13 @@ from telemetry.tools.compare.setups.run import Run
 
 _AROUND = 15.0
 _POLL = 0.02
-# Not a divisor of any interval: the requests come at all phases of the timers.
+# Not a divisor of any interval, so that the requests arrive at all phases of the timers.
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.15, 0.65
 _SIGNALS = {"spans": "server_spans", "log records": "access_records", "counter": "requests"}
 
 
 class Freshness(Scenario):
-    """Single requests to one worker of each set-up, all set-ups at once: the machine has next to nothing to do."""
+    """Single requests to one worker of each set-up, all set-ups at once: the machine is nearly idle."""
 
     key = "freshness"
 
@@ -90,7 +90,7 @@ class Freshness(Scenario):
 
 
 class _Watch:
-    """Notes when each request is there. One worker and one client: the n-th item is that of the n-th request."""
+    """Records when each request's items are stored. One worker and one client: the n-th item is the n-th request's."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -103,13 +103,13 @@ class _Watch:
             self._waiting[name].append((self._count, monotonic()))
 
     def asked(self) -> None:
-        """A request has just ended."""
+        """Note that a request has just ended."""
         self._count += 1
         for waiting in self._waiting.values():
             waiting.append((self._count, monotonic()))
 
     def look(self) -> bool:
-        """Look what is there; returns False."""
+        """Read what is stored; return False."""
         stored = self._run.read()
         now = monotonic()
         for name, waiting in self._waiting.items():
@@ -118,5 +118,5 @@ class _Watch:
         return False
 
     def seen_all(self) -> bool:
-        """Whether nothing is waited for."""
+        """Whether every item has been seen."""
         return not any(self._waiting.values())

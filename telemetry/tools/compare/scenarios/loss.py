@@ -1,4 +1,4 @@
-"""Loss: what was sent against what is stored, in calm and in faults, and which counter accounts for what is missing."""
+"""Loss: items sent against items stored, with and without faults, and the counters that explain what is missing."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,12 +15,12 @@ from telemetry.tools.compare.setups.run import Run
 
 _AROUND = 16.0
 _MOST_RATE = 20.0
-# In the fault that recycles workers, each serves for so long: it must not take longer to start the next.
+# The lifetime of a worker in the fault that recycles workers: starting the next must not take longer.
 _RECYCLE_SECONDS = 2.5
 
 
 class Loss(Scenario):
-    """Every fault in every set-up; set-ups run at once, at a rate that leaves the machine idle most of the time."""
+    """Every fault in every set-up; set-ups run in parallel, at a rate that leaves the machine mostly idle."""
 
     key = "loss"
 
@@ -37,11 +37,11 @@ class Loss(Scenario):
 
     @property
     def _rate(self) -> float:
-        """Requests per second in each set-up; the calibration has been by now."""
+        """Requests per second in each set-up; valid only after the calibration."""
         return min(self.context.rate / 2, _MOST_RATE)
 
     def steps(self) -> list[Step]:
-        """Return a step for every fault, or for several that fit together."""
+        """Return a step for each group of faults that can run at once."""
         wanted = [kind for kind in self._kinds if self._variants(kind)]
         together = max(1, self.context.at_once // max(len(self._set_ups), 1))
         groups = [wanted[start : start + together] for start in range(0, len(wanted), together)]
@@ -51,13 +51,13 @@ class Loss(Scenario):
         ]
 
     def _seconds(self, group: list[Kind]) -> float:
-        """Estimate the time of several faults: as many runs at once as may be, one batch after the other."""
+        """Estimate the time of several faults: as many runs at once as allowed, batch after batch."""
         runs = sum(len(self._variants(kind)) for kind in group)
         return ceil(runs / self.context.at_once) * (max(kind.seconds for kind in group) + _AROUND)
 
     @property
     def _set_ups(self) -> list[Variant]:
-        """In a quick run one of each mode."""
+        """The set-ups to run; in a quick run one of each mode."""
         found = self.context.exporting
         if self.context.options.quick:
             wanted = (variant for variant in reversed(found) if variant.sends_logs or variant.upstream)
@@ -87,7 +87,7 @@ class Loss(Scenario):
             run.seed(0)
             run.exporter_survives = kind.exporter_survives
             if run.store is not None:
-                run.store.scrape()  # as a backend would have done long before
+                run.store.scrape()  # a backend would have done so long before
             before = run.responses
             load = run.load("open", kind.seconds, self._rate)
             playing = Playing(run, kind)
@@ -112,7 +112,7 @@ class Loss(Scenario):
             }
 
     def _watching(self, run: Run, kind: Kind) -> Callable[[float], object]:
-        """Wait, and from time to time keep what the service reports."""
+        """Wait, and keep the service's reports from time to time."""
         waited = 0.0
 
         def wait(seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""The faults that the scenario loss plays, and what bounds their losses."""
+"""The faults of the scenario loss, and the bounds of their losses."""
 
 import signal
 from collections import Counter
@@ -25,11 +25,11 @@ _REPLACED_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One fault. `play` lets it happen while the load runs, and returns what sets the bounds of its losses.
+    """One fault. `play` causes it while the load runs, and returns the data that bounds its losses.
 
-    `remote` is whether it can be played with real backends, `may_fail` whether requests may stay without an answer,
-    `may_lose` whether anything may be lost, if for a reason. `ends_service` is whether nothing runs afterwards,
-    `needs_collector` and `needs_exporter` whether it is about one.
+    `remote` is whether it is possible with real backends, `may_fail` whether requests may remain unanswered,
+    `may_lose` whether items may be lost, with a counted reason. `ends_service` is whether nothing runs afterwards,
+    `needs_collector` and `needs_exporter` whether it applies only to set-ups that have one.
     """
 
     key: str
@@ -45,7 +45,7 @@ class Kind:
     needs_collector: bool = False
     needs_exporter: bool = False
     recycles: bool = False
-    """Whether gunicorn replaces each worker again and again in that time, after its `max_requests`."""
+    """Whether gunicorn repeatedly replaces each worker during the fault, after its `max_requests`."""
 
 
 class Playing:
@@ -58,13 +58,13 @@ class Playing:
         """When the fault began and ended, since the epoch."""
 
     def play(self) -> None:
-        """Let the fault happen."""
+        """Cause the fault."""
         self.began = time()
         self.kind.play(self)
         self.ended = time()
 
     def wait(self, seconds: float) -> None:
-        """Wait, and keep what the service reports meanwhile: it may be gone soon."""
+        """Wait, and keep the service's reports meanwhile: it may end soon."""
         while seconds > 0:
             step = min(0.5, seconds)
             self.run.context.wait(step)
@@ -73,7 +73,7 @@ class Playing:
             seconds -= step
 
     def with_fault(self, fault: Fault, seconds: float) -> None:
-        """Let the way to the backend misbehave for a while."""
+        """Apply a fault to the connection to the backend for a while."""
         self._set_fault(fault)
         self.wait(seconds)
         self._set_fault(PASS)
@@ -83,7 +83,7 @@ class Playing:
             proxy.fault = fault
 
     def refuse(self, seconds: float) -> None:
-        """Let the backend refuse for a while."""
+        """Have the backend refuse requests for a while."""
         if not isinstance(self.run.store, ConsoleStore):
             raise TypeError("a refusal needs the embedded console")
         self.run.store.refuse(_REFUSAL)
@@ -91,19 +91,19 @@ class Playing:
         self.run.store.refuse(None)
 
     def kill_worker(self) -> None:
-        """Kill the busiest worker without a warning; gunicorn starts the next.
+        """Kill the busiest worker without warning; gunicorn starts a replacement.
 
-        The kernel may give one worker nearly all of few requests: an idle one has nothing to lose.
+        At a low rate the kernel may give nearly all requests to one worker, and an idle one has nothing to lose.
         """
         worker = max(wait_until(self.run.service.workers, what="a worker"), key=seconds_of)
         worker.kill()
         self._await_workers_without({worker.pid})
 
     def kill_exporter(self) -> None:
-        """Kill the exporter without a warning; a worker starts the next when it has answered a request."""
+        """Kill the exporter without warning; a worker starts a replacement after answering a request."""
         if exporter := wait_until(self.run.service.exporter, what="the exporter"):
             exporter.kill()
-        # The load may be over before a worker has looked.
+        # The load may be over before a worker has checked.
         wait_until(self.run.service.exporter_after_probe, what="another exporter")
         self.wait(self.kind.seconds / 2)
 
@@ -114,21 +114,21 @@ class Playing:
         self.wait(self.kind.seconds / 4)
 
     def deploy(self) -> None:
-        """Let gunicorn replace its workers."""
+        """Have gunicorn replace its workers."""
         before = {worker.pid for worker in self.run.service.workers()}
         self.run.service.signal(signal.SIGHUP)
         self._await_workers_without(before)
 
     def recycle(self) -> None:
-        """Wait until gunicorn has replaced a worker after its `max_requests`: one at least gets so many."""
+        """Wait until gunicorn has replaced a worker after its `max_requests`; at least one receives that many."""
         self._await_workers_without(wait_until(self.run.service.recycled, _REPLACED_SECONDS, "a recycled worker"))
 
     def end_recycling(self) -> None:
-        """Wait, when no more requests come, until the last of them is replaced: it logs at its start."""
+        """Wait, after the last request, for the last recycled worker's replacement, which logs at its start."""
         self._await_workers_without(self.run.service.recycled())
 
     def _await_workers_without(self, gone: set[int]) -> None:
-        """Wait until others record in place of these."""
+        """Wait until other workers record in place of `gone`."""
         service, workers = self.run.service, self.run.workers
 
         def replaced() -> bool:
@@ -138,19 +138,19 @@ class Playing:
         wait_until(replaced, _REPLACED_SECONDS, "workers in place of those that have gone")
 
     def stop(self) -> None:
-        """Stop the service in order, while requests come."""
+        """Stop the service gracefully under load."""
         self.run.service.stop()
 
     def stop_and_start(self) -> None:
-        """Stop the service in order, while requests come, and start it again: it goes on with what it had counted."""
+        """Stop the service gracefully under load, and start it again: its counters continue."""
         self.run.service.stop()
         self.run.service.start()
         self.wait(self.kind.seconds / 4)
 
     def restart_collector(self) -> None:
-        """Stop the collector in order, and start it again after a pause.
+        """Stop the collector gracefully, and start it again after a pause.
 
-        The backend is down meanwhile for one with a queue on disk, which is what such a queue is for.
+        If its queue is on disk, the backend is down meanwhile: such a queue is meant for that case.
         """
         collector = self.run.collector
         if collector is None:
@@ -165,7 +165,7 @@ class Playing:
         self.wait(self.kind.seconds / 2)
 
     def bounds(self, done: Done) -> dict[str, Counter[str]]:
-        """Return what the fault itself may have cost at most: at a stop, the counts since the last scrape."""
+        """Return the most that the fault itself may have lost: at a stop, the counts since the last scrape."""
         if self.kind.ends_service and self.run.variant.is_scraped:
             scraped = self.run.store.last_scrape if isinstance(self.run.store, ConsoleStore) else 0.0
             return {"counter": Counter({"ended after the last scrape": done.ended_after(scraped - CLOCK_MARGIN)})}
@@ -173,7 +173,7 @@ class Playing:
 
 
 def kinds(outage: float, duration: float) -> list[Kind]:
-    """Return all faults; `outage` is how long the backend is gone, `duration` the length of the others, seconds."""
+    """Return all faults; `outage` is how long the backend is down, `duration` the length of the others, in seconds."""
     window = min(_WINDOW, max(outage / 3, 1.0))
     calm = Kind("calm", "calm", duration, lambda playing: playing.wait(0))
     return [calm, *_backend_faults(outage, window), *_kills(duration), *_stops(duration)]

@@ -26,7 +26,7 @@ _SAMPLES_PER_SECOND = 250
 _LARGEST = 3
 _PY_SPY_SECONDS = 30.0
 
-# The first part of a path that is found decides.
+# The first matching part of a path decides.
 AREAS = (
     ("telemetry/privacy/", "redaction"),
     ("telemetry/recording/queries", "recording queries"),
@@ -59,13 +59,13 @@ _QUERY = "telemetry/recording/queries.py"
 
 
 class ProfileError(Exception):
-    """py-spy could not look into the service; one line with what to do."""
+    """py-spy could not sample the service; one line that says what to do."""
 
 
 def area_of(stack: str) -> str:
     """Return the area of a stack in py-spy's raw format: frames from the outermost to the innermost, between `;`."""
     for frame in reversed(stack.split(";")):
-        # The query itself, which `off` has as well: a C function, of which the sampler sees the caller.
+        # The query itself, which `off` has as well: a C function, so the sampler sees its caller.
         if _QUERY in frame and _source_line(frame).strip().startswith("return execute("):
             return APPLICATION
         place = frame.replace(f"{ROOT}/", "")
@@ -108,7 +108,7 @@ def _has_ended(child: Child) -> bool:
 
 
 class Profile(Scenario):
-    """One worker of each set-up under the closed loop, and its exporter, with py-spy looking at both."""
+    """One worker of each set-up under the closed loop, and its exporter, both sampled by py-spy."""
 
     key = "profile"
 

@@ -1,4 +1,4 @@
-"""Scale: what a scrape takes as workers and series grow, beside prometheus_client, and exporting as the rate grows."""
+"""Scale: the cost of a scrape by workers and series, against prometheus_client, and of exporting by rate."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -96,7 +96,7 @@ class Scale(Scenario):
                 before = run.service.cpu_seconds()
                 load.go()
                 done = run.done(load)
-                run.settle()  # what waits in queues belongs to these requests
+                run.settle()  # queued items belong to these requests
                 cpu = (run.service.cpu_seconds() - before) / max(done.responses, 1)
                 row = {"key": variant.key, "title": variant.title, "rate": rate, "cpu": rounded(cpu)}
                 self._exports.append(row)

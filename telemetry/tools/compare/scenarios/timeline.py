@@ -1,4 +1,4 @@
-"""A fault second by second: what had been sent and what was stored, and how long requests took meanwhile."""
+"""A fault second by second: items sent, items stored, and the latency of requests."""
 
 import statistics
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ _ATTRIBUTES = {"spans": "server_spans", "log records": "access_records", "counte
 
 
 class Sample(NamedTuple):
-    """What the backend had at a time since the epoch."""
+    """The items that the backend had at a time since the epoch."""
 
     at: float
     stored: Stored

@@ -1,4 +1,4 @@
-"""One set-up in one round of the scenario cost: its load comes in turns with those of the others."""
+"""One set-up in one round of the scenario cost: its turns of load alternate with those of the others."""
 
 import statistics
 from collections import defaultdict
@@ -12,16 +12,16 @@ from telemetry.tools.compare.load.generator import Done, LoadError, percentile
 from telemetry.tools.compare.setups.run import Run
 
 _TURN_SECONDS = 1.7
-"""About so long is a turn: short beside what changes on the machine, and longer than a batch waits."""
+"""The approximate length of a turn: shorter than changes on the machine, and longer than the delay of a batch."""
 _FIRST_SECONDS, _FIRST_SHARE = 0.5, 0.25
-"""Of a turn of the open loop, what is left out of the latencies: after its pause a process finds its caches cold."""
+"""The start of an open-loop turn whose latencies are left out: after a pause a process's caches are cold."""
 
 
 @dataclass(frozen=True, slots=True)
 class CostFigures:
     """The figures of one set-up in one round. Times in seconds, memory in bytes.
 
-    A percentile is the median of those of the turns.
+    A percentile is the median over the turns.
     `cpu` is that of all processes of the service per request, until all spans and log records have arrived, without
     start and stop; `exporter_cpu` is the exporter's part of it. `memory` is a worker's, without `exporter_memory`; both
     of the exporter are None without one.
@@ -53,7 +53,7 @@ class CostFigures:
 
 
 class InTurns:
-    """A set-up that runs, and its generators: each `turn` is one load until all that came of it has arrived."""
+    """A running set-up and its generators: each `turn` is one load, until all of its telemetry has arrived."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
@@ -68,7 +68,7 @@ class InTurns:
         self._used: defaultdict[str, float] = defaultdict(float)
         self._memory: dict[str, float | None] = {}
         self.memory_is = ""
-        """What is meant by memory: PSS or USS."""
+        """The measure of memory: PSS or USS."""
         self._scrape = 0
 
     @staticmethod
@@ -77,7 +77,7 @@ class InTurns:
         return max(1, round(duration / _TURN_SECONDS))
 
     def turn(self, kind: str) -> None:
-        """Have a turn of the closed or the open loop; of the warm-up nothing but the requests is counted."""
+        """Run a turn of the closed or the open loop; for the warm-up, only the requests are counted."""
         before = self._usage()
         with self.run.store.deferred() if self.run.store else nullcontext():
             self._loads[kind].go()
@@ -101,7 +101,7 @@ class InTurns:
         }
 
     def finish(self) -> list[Account]:
-        """Note the memory, stop everything with what it still holds, and return the accounts."""
+        """Record the memory, stop everything without waiting for queued items, and return the accounts."""
         service = self.run.service
         self.memory_is, worker = service.memory()
         self._memory = {
@@ -111,11 +111,11 @@ class InTurns:
 
     @property
     def latencies(self) -> list[Sequence[float]]:
-        """Those of the open loop, turn by turn without the first ones, in seconds from the moment a request was due."""
+        """The open loop's latencies by turn, without the first ones, in seconds from each request's due time."""
         return [latencies for done in self._done["open"] if (latencies := done.latencies[self._first :])]
 
     def figures(self) -> CostFigures:
-        """Return what was found; after `finish`. Raises LoadError where no request of the open loop was answered."""
+        """Return the figures; call after `finish`. Raises LoadError if no request of the open loop was answered."""
         run, memory, latencies, fast = self.run, self._memory, self.latencies, self._done["closed"]
         if not latencies:
             raise LoadError("no request of the open loop got the status that it must get")
@@ -145,12 +145,12 @@ class InTurns:
 
 
 def usual(turns: Sequence[Sequence[float]], percent: int) -> float:
-    """Return the median of a percentile of each turn: a moment in which the machine stalls does not decide it."""
+    """Return the median over the turns of a percentile, which a short stall of the machine does not dominate."""
     return statistics.median(percentile(turn, percent) for turn in turns)
 
 
 def _scrape_bytes(run: Run) -> int:
-    """Return the length of the answer to a scrape, 0 where nothing scrapes."""
+    """Return the size in bytes of the answer to a scrape, 0 if nothing scrapes."""
     upstream = run.variant.upstream
     if not run.variant.is_scraped:
         return 0

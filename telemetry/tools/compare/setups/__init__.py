@@ -1,1 +1,1 @@
-"""What is compared: a project, the set-ups that it runs in, and what surrounds a running one."""
+"""The subjects of a comparison: a project, its set-ups, and the environment of a running one."""

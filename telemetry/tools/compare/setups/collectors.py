@@ -1,4 +1,4 @@
-"""Collectors that stand between the service and the backend in collector mode: real ones, each a process."""
+"""Real collectors between the service and the backend in collector mode, each a process."""
 
 import os
 import re
@@ -24,23 +24,23 @@ from telemetry.tools.demo.processes import Child, Processes
 
 _START_SECONDS = 30.0
 _STOP_SECONDS = 30.0
-# The generator of the load goes first on the cores that they share: else a request lasts longer beside a batch.
-# Under Linux' autogrouping a session has a nice value, too, and that of a process counts within the session only.
+# The load generator has priority on the cores that they share: otherwise a request takes longer during a batch.
+# With Linux autogrouping a session has a nice value, too, and that of a process applies only within its session.
 _YIELDING = ("/bin/sh", "-c", '{ echo 10 >/proc/self/autogroup; } 2>/dev/null; exec nice -n 10 "$@"', "sh")
 
 
 class Collector(Protocol):
-    """A running collector. `port` takes OTLP by the protocol it was made for."""
+    """A running collector. `port` receives OTLP over the protocol that it was created for."""
 
     name: str
     queue_on_disk: bool
     port: int
 
     def start(self) -> None:
-        """Start it, again with the same ports and the same folder."""
+        """Start the collector; a restart uses the same ports and folder."""
 
     def stop(self) -> None:
-        """Stop it in order: it delivers what it can."""
+        """Stop it gracefully: it delivers what it can."""
 
     def kill(self) -> None:
         """End it at once."""
@@ -49,14 +49,14 @@ class Collector(Protocol):
         """CPU time of all its runs."""
 
     def memory(self) -> float:
-        """Bytes of memory of the one that runs, 0 if none does."""
+        """Bytes of memory of the running process, 0 if none runs."""
 
     def losses(self, item: Literal["spans", "log records"]) -> Counter[str]:
-        """What it could not deliver, by its own counter; empty where it has none."""
+        """Undelivered items by its own counters; empty if it has none."""
 
 
 class _Process:
-    """What both collectors share: one process, started and stopped again."""
+    """Common base of both collectors: one process that can be restarted."""
 
     name = ""
 
@@ -116,7 +116,7 @@ class _Process:
 
 
 class BackendPorts(NamedTuple):
-    """Where a collector sends to, on the loopback address."""
+    """The ports on the loopback address that a collector sends to."""
 
     grpc: int
     http: int
@@ -134,7 +134,7 @@ class Rotel(_Process):
 
     @staticmethod
     def is_installed() -> bool:
-        """Whether its wheel is there."""
+        """Whether its wheel is installed."""
         with suppress(PackageNotFoundError):
             return bool(version("rotel"))
         return False
@@ -150,7 +150,7 @@ class Rotel(_Process):
             f"--otlp-http-endpoint=127.0.0.1:{self._ports['http/protobuf']}",
             "--exporter=otlp",
             f"--otlp-exporter-endpoint=http://127.0.0.1:{self._backend_port}",
-            # The pauses of the OpenTelemetry Collector and Alloy begin at 5 s as well, but a comparison waits for them.
+            # The OpenTelemetry Collector and Alloy back off from 5 s as well, but a comparison waits for retries.
             "--otlp-exporter-retry-initial-backoff=1s",
             "--otlp-exporter-retry-max-backoff=5s",
             f"--pid-file={self._folder}/rotel.pid",
@@ -158,7 +158,7 @@ class Rotel(_Process):
         ]
 
     def _environment(self) -> dict[str, str]:
-        """Let it find the library of this Python, which it is linked with, where the system does not know it."""
+        """Set the path of this Python's library, which it is linked with, in case the system does not find it."""
         folders = (sysconfig.get_config_var("LIBDIR"), os.environ.get("LD_LIBRARY_PATH"))
         return {"LD_LIBRARY_PATH": os.pathsep.join(filter(None, folders))}
 
@@ -167,7 +167,7 @@ class Rotel(_Process):
         return Counter()
 
 
-# What the deployment's configuration has, and what takes its place in a comparison.
+# Values in the deployment's configuration that a comparison replaces.
 _RECEIVERS = {"grpc": "0.0.0.0:4317", "http/protobuf": "0.0.0.0:4318"}
 _QUEUE = "/var/lib/alloy/data/otel-queue"
 _PROMETHEUS_PATH = "/api/v1/otlp"
@@ -177,7 +177,7 @@ CONFIGURATION = ROOT / "deploy" / "alloy"
 class Alloy(_Process):
     """Grafana Alloy with the deployment's configuration, whose queue is on disk.
 
-    Of a copy of it are changed: the ports of its receiver, the folder of its queue, and the path of Prometheus' OTLP
+    A copy of it is changed in: the ports of its receiver, the folder of its queue, and the path of Prometheus' OTLP
     receiver, which is the console's here. The privacy rules and the batches are the deployment's.
     """
 
@@ -226,7 +226,7 @@ class Alloy(_Process):
         ]
 
     def losses(self, item: str) -> Counter[str]:
-        """Return what its exporter failed to send or to queue."""
+        """Return the items that its exporter failed to send or to queue."""
         with suppress(requests.RequestException):
             text = requests.get(f"http://127.0.0.1:{self._http_port}/metrics", timeout=5).text
             kind = item.replace(" ", "_")

@@ -1,4 +1,4 @@
-"""A database of its own for every run, made once and copied: all runs begin alike."""
+"""A separate database for every run, copied from one template so that all runs start alike."""
 
 import secrets
 import shutil
@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 
 class Database(Protocol):
-    """Where the service keeps its users. A context manager that leaves nothing behind."""
+    """The service's database. A context manager that removes everything at its end."""
 
     description: str
 
@@ -41,7 +41,7 @@ class Sqlite:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """The folder goes as a whole."""
+        """Do nothing: the folder is removed as a whole."""
 
     def fresh(self) -> str:
         copy = self._folder / f"run-{next(self._numbers)}.sqlite3"

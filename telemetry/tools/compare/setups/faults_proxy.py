@@ -1,7 +1,7 @@
-"""A TCP proxy that misbehaves on demand: put before a receiver, it plays every bad backend, for any protocol.
+"""A TCP proxy that injects faults: in front of a receiver, it simulates a faulty backend for any protocol.
 
-It works on bytes, so HTTP/1.1 and gRPC go through alike. What it does is set at run time (`fault`), for connections
-that exist too, or for single connections to come (`next_connections`).
+It works on bytes, so HTTP/1.1 and gRPC pass alike. The fault is set at run time (`fault`), also for existing
+connections, or for individual future connections (`next_connections`).
 """
 
 import socket
@@ -16,10 +16,10 @@ _BACKLOG = 128
 
 
 class FaultProxy:
-    """Passes connections on `port` of 127.0.0.1 to `target_port`, as `fault` says; a context manager.
+    """Forwards connections on `port` of 127.0.0.1 to `target_port`, subject to `fault`; a context manager.
 
-    `port` 0 takes a free port; it stays the same when `refuse` closes and another fault opens it again. `connections`
-    counts those accepted, `received` the bytes that came from clients.
+    `port` 0 takes a free port; it stays the same when `refuse` closes and another fault reopens it. `connections`
+    counts those accepted, `received` the bytes received from clients.
     """
 
     def __init__(self, target_port: int, *, port: int = 0, host: str = "127.0.0.1", fault: Fault = PASS) -> None:
@@ -44,7 +44,7 @@ class FaultProxy:
 
     @property
     def fault(self) -> Fault:
-        """What is done now, to all connections but those that `next_connections` took."""
+        """The current fault of all connections except those subject to `next_connections`."""
         return self._fault
 
     @fault.setter
@@ -62,7 +62,7 @@ class FaultProxy:
                 connection.fault_changed()
 
     def next_connections(self, *faults: Fault) -> None:
-        """Do this to the next connections instead, to each for its whole life."""
+        """Apply these faults to the next connections instead, to each for its whole life."""
         with self._lock:
             self._planned.extend(faults)
 
@@ -116,7 +116,7 @@ class FaultProxy:
             connection.start(self._target)
 
     def count(self, received: int) -> None:
-        """Add to the bytes that came from clients."""
+        """Add to the bytes received from clients."""
         with self._lock:
             self.received += received
 

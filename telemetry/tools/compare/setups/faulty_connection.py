@@ -1,4 +1,4 @@
-"""One connection through the fault proxy, and what can be done to it."""
+"""One connection through the fault proxy, and its faults."""
 
 import socket
 import struct
@@ -22,14 +22,14 @@ _GARBAGE = b"\x00\xff\x13\x37garbage\r\n" * 64
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What the proxy does.
+    """A fault of the proxy.
 
     - `pass`: nothing
     - `refuse`: the port is closed and its connections are reset (for one connection: it is accepted and reset)
-    - `black_hole`: connections are taken, what comes is swallowed, nothing is answered; when it ends they are reset
+    - `black_hole`: connections are accepted, data is discarded without an answer; when the fault ends they are reset
     - `delay`: every byte of an answer comes `seconds` late
-    - `garbage`: what comes is not passed on but answered with garbage, and the connection is closed
-    - `close_mid_answer`: the request is passed on; of its answer come `answer_bytes` bytes, then a reset
+    - `garbage`: data is not forwarded but answered with garbage, and the connection is closed
+    - `close_mid_answer`: the request is forwarded; `answer_bytes` bytes of its answer are returned, then a reset
     - `throttle`: `bytes_per_second` in each direction
     """
 
@@ -57,10 +57,10 @@ class Owner(Protocol):
 
     @property
     def fault(self) -> Fault:
-        """What is done now."""
+        """The current fault."""
 
     def count(self, received: int) -> None:
-        """Add to the bytes that came from clients."""
+        """Add to the bytes received from clients."""
 
     def forget(self, connection: "Connection") -> None:
         """Drop a connection that has ended."""
@@ -69,7 +69,7 @@ class Owner(Protocol):
 class Connection:
     """One client and its connection to the target: a thread for each direction.
 
-    `own_fault` takes the place of the proxy's for its whole life.
+    `own_fault` replaces the proxy's fault for its whole life.
     """
 
     def __init__(self, proxy: Owner, client: socket.socket, own_fault: Fault | None) -> None:
@@ -94,7 +94,7 @@ class Connection:
             self._client.settimeout(_POLL_SECONDS)
             self._target = socket.create_connection(target, _CONNECT_SECONDS)
             self._target.settimeout(_POLL_SECONDS)
-        except OSError:  # also where a reset has closed one meanwhile
+        except OSError:  # also if a reset has closed one meanwhile
             self.reset()
             return
         self._threads = [
@@ -107,7 +107,7 @@ class Connection:
     def fault_changed(self) -> None:
         self._answered = 0
         if self._swallowed and self.fault.kind != "black_hole":
-            self.reset()  # what follows would make no sense
+            self.reset()  # the rest would make no sense
 
     def reset(self) -> None:
         """End both connections with RST."""
@@ -143,7 +143,7 @@ class Connection:
             self._proxy.forget(self)
 
     def _receive(self, end: socket.socket) -> bytes | None:
-        """Return what came, b"" at the end of the stream, None if nothing came yet."""
+        """Return the data received, b"" at the end of the stream, None if there is none yet."""
         try:
             return end.recv(_CHUNK)
         except TimeoutError:
@@ -156,7 +156,7 @@ class Connection:
             if data == b"":
                 with suppress(OSError):
                     self._target.shutdown(socket.SHUT_WR)
-                self._ended.wait()  # the answer may still come
+                self._ended.wait()  # the answer may still arrive
                 return
             fault = self.fault
             if not data:
@@ -174,7 +174,7 @@ class Connection:
         with suppress(OSError):
             self._client.sendall(_GARBAGE)
             self._client.shutdown(socket.SHUT_WR)
-            # What is left unread would turn the close into a reset, which overtakes the garbage.
+            # Unread data would turn the close into a reset, which overtakes the garbage.
             deadline = monotonic() + _GARBAGE_SECONDS
             while monotonic() < deadline and self._receive(self._client) != b"":
                 pass
@@ -197,7 +197,7 @@ class Connection:
                 return
 
     def _finish_answers(self, late: deque[tuple[float, bytes]]) -> None:
-        """The target has closed: pass on what is late, when it is due."""
+        """Forward delayed data when it is due, after the target has closed."""
         while late:
             due, data = late.popleft()
             if self._ended.wait(max(0.0, due - monotonic())) or not self._pass_answer(data):
@@ -206,7 +206,7 @@ class Connection:
             self._ended.wait()
 
     def _pass_answer(self, data: bytes) -> bool:
-        """Pass it on; return whether the connection goes on."""
+        """Forward an answer's data; return whether the connection continues."""
         fault = self.fault
         if fault.kind == "close_mid_answer":
             data = data[: max(0, fault.answer_bytes - self._answered)]

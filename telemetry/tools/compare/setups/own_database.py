@@ -34,7 +34,7 @@ class DatabaseError(Exception):
 
 
 class NoDatabase:
-    """A project that keeps nothing."""
+    """The database of a project that has none."""
 
     description = "no database"
 
@@ -42,14 +42,14 @@ class NoDatabase:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """There is nothing to remove."""
+        """Do nothing: there is nothing to remove."""
 
     def fresh(self) -> str:
         return ""
 
 
 class SqliteCopies:
-    """Copies of a file in `folder`, made by SQLite's own backup from a connection that can only read."""
+    """Copies of a file in `folder`, made by SQLite's backup API over a read-only connection."""
 
     def __init__(self, original: Path, folder: Path) -> None:
         self.description = f"SQLite {sqlite3.sqlite_version}, copies of the project's"
@@ -70,7 +70,7 @@ class SqliteCopies:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """The folder goes as a whole."""
+        """Do nothing: the folder is removed as a whole."""
 
     def fresh(self) -> str:
         copy = self._folder / f"run-{next(self._numbers)}.sqlite3"
@@ -79,7 +79,7 @@ class SqliteCopies:
 
 
 class PostgresCopies:
-    """Databases beside the project's on the same server: what pg_dump gives of it, copied for each run.
+    """Databases on the project's own server: a template restored from pg_dump, copied for each run.
 
     The project's user needs the right to create databases.
     """
@@ -151,9 +151,9 @@ class PostgresCopies:
 
 
 def own_database(settings: str, application: str, folder: Path) -> Database:
-    """Return what copies the default database of the project with these settings. Raises DatabaseError.
+    """Return an object that copies the default database of the project with these settings; raises DatabaseError.
 
-    The WSGI application is loaded once to see that it would use a copy, and not the original.
+    The WSGI application is loaded once to check that it would use a copy, not the original.
     """
     given: dict[str, str] = json.loads(_asked(f"--settings {settings}", _ASK, {"DJANGO_SETTINGS_MODULE": settings}))
     engine = given["ENGINE"]
@@ -174,7 +174,7 @@ def own_database(settings: str, application: str, folder: Path) -> Database:
 
 
 def _asked(option: str, code: str, env: dict[str, str]) -> str:
-    """Return the last line that `code` prints in a Python of its own; raises DatabaseError."""
+    """Return the last line that `code` prints in a separate Python process; raises DatabaseError."""
     answer = subprocess.run(  # noqa: S603  (this Python, with the reader's own modules)
         [sys.executable, "-c", code],
         env=os.environ | env | {"TELEMETRY_MODE": "off"},

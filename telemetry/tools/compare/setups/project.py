@@ -1,4 +1,4 @@
-"""What is compared: this service, or any other Django project; how it is started, and what is asked of it."""
+"""The project under comparison: this service, or any other Django project; how it is started, and its requests."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ from telemetry.tools.demo.environment import ROOT
 class Project:
     """This service. Each of its requests leaves one span, one access record and one count.
 
-    `gunicorn_options` are added to gunicorn's command line. `folder` is where its processes are started.
+    `gunicorn_options` are added to gunicorn's command line. `folder` is the working directory of its processes.
     """
 
     settings = "userapi.settings"
@@ -27,28 +27,28 @@ class Project:
     countable: frozenset[Signal] = frozenset({"spans", "log records", "counter"})
     """The signals of which each request leaves exactly one item."""
     probe = "/livez"
-    """What shows that it is up."""
+    """The request that shows that it is up."""
     probe_is_counted = False
-    """Whether the probe leaves telemetry like any request."""
+    """Whether the probe leaves telemetry like any other request."""
     metrics_path = "/metrics"
     folder = ROOT
     mix = DESCRIPTION
     requests: Sequence[Request] = ()
-    """What is asked of it; empty for the service's own mix."""
+    """The requests of its load; empty for the service's own mix."""
     locustfile = ""
-    """The file whose users make its loads; then `requests` are what single questions ask."""
+    """The Locust file whose users make its load; `requests` then serve as single requests only."""
     gunicorn_options: Sequence[str] = ()
 
     def database(self, given: str, folder: Path) -> Database:
-        """Return what makes a database for each run; `given` is what `--database` says."""
+        """Return an object that makes a database for each run; `given` is the value of `--database`."""
         return database(given, folder, migrate)
 
     def database_environment(self, fresh: str) -> dict[str, str]:
-        """Return the environment in which a run uses a database that was made for it."""
+        """Return the environment that makes a run use its own database."""
         return {"DATABASE_URL": fresh, "COMPARE_DATABASE_ENGINE": fresh.partition(":")[0]}
 
     def environment_of(self, variant: Variant, env: Mapping[str, str]) -> dict[str, str]:
-        """Return `env` with what a set-up needs beside it."""
+        """Return `env` with the additions that a set-up needs."""
         upstream = variant.upstream
         if upstream is None:
             return self._own_environment(env)
@@ -109,7 +109,7 @@ class OwnProject(Project):
         )
 
     def database(self, given: str, folder: Path) -> Database:
-        """Return copies of the project's own database; `given` is not asked."""
+        """Return copies of the project's own database; `given` is ignored."""
         from telemetry.tools.compare.setups.own_database import own_database
 
         del given
@@ -135,7 +135,7 @@ class OwnProject(Project):
 
 
 def migrate(url: str) -> None:
-    """Fill a database with the service's tables, in a process of its own."""
+    """Create the service's tables in a database, in a separate process."""
     subprocess.run(
         [sys.executable, "manage.py", "migrate", "--verbosity=0", "--skip-checks"],
         cwd=ROOT,

@@ -49,19 +49,19 @@ class Variant:
 
     @property
     def signals(self) -> frozenset[Signal]:
-        """What it has of the three signals."""
+        """The signals that it has."""
         if self.upstream:
             return self.upstream.signals
         return frozenset({"spans", "log records", "counter"}) if self.route else frozenset()
 
     @property
     def is_scraped(self) -> bool:
-        """Whether its metrics are fetched."""
+        """Whether its metrics are scraped."""
         return self.mode == "direct" or bool(self.upstream and self.upstream.metrics_path)
 
     @property
     def uses_collector(self) -> bool:
-        """Whether a collector is between it and the backend, if there is any."""
+        """Whether its telemetry passes through a collector, if one is used."""
         return self.mode == "collector" or bool(self.upstream and self.upstream.through_collector)
 
     @property
@@ -71,7 +71,7 @@ class Variant:
 
     @property
     def protocol(self) -> str:
-        """The transport of OTLP, empty if none is used."""
+        """The OTLP transport, empty if it uses none."""
         if self.upstream:
             return "grpc" if self.upstream.sink == "otlp" else ""
         return self.route.protocol if self.route else ""
@@ -89,13 +89,13 @@ class Variant:
             return {"TELEMETRY_MODE": "off"}
         env = self.route.env_for(port, port)
         if not self.sends_logs:
-            del env["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"]  # then they go to standard output
+            del env["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"]  # logs then go to standard output
         return env
 
 
 OFF = Variant("off", "off", None)
 CONTROL = Variant("off-control", "off again (control)", None)
-"""The same as `off`: what is measured between the two is the noise of the machine."""
+"""The same as `off`: any difference between the two is the noise of the machine."""
 VARIANTS: dict[str, Variant] = {
     variant.key: variant
     for variant in (

@@ -1,4 +1,4 @@
-"""One run: what is sent to a running set-up, and what became of it."""
+"""One run: the requests sent to a running set-up, and their outcome."""
 
 import json
 from collections import Counter
@@ -25,12 +25,12 @@ _QUIET_SECONDS = 3.0
 
 
 class Run(Standing):
-    """Counts what is sent, and at `finish` what became of it."""
+    """Counts the requests sent and, at `finish`, the items stored and lost."""
 
     # Sending
 
     def seed(self, requests: int) -> None:
-        """Make the users that the mix reads, and warm all workers up with so many requests more."""
+        """Create the users that the mix reads, and warm up all workers with so many further requests."""
         if given := self.context.project.requests:
             for number in range(len(given) + requests):
                 self._ask(given[number % len(given)].numbered(f"seed-{number}"))
@@ -60,7 +60,7 @@ class Run(Standing):
 
     @property
     def responses(self) -> int:
-        """The requests that were answered, and of which the backend must know."""
+        """The number of answered requests, all of which must reach the backend."""
         return self._answered + (self.service.probes_answered if self.context.project.probe_is_counted else 0)
 
     def load(self, kind: Literal["closed", "open"], seconds: float, rate: float = 0.0, turns: int = 1) -> Load:
@@ -81,9 +81,9 @@ class Run(Standing):
     # Counting
 
     def finish(self, *, settle: bool = True) -> list[Account]:
-        """Scrape for the last time, stop everything in order and return the accounts.
+        """Scrape for the last time, stop everything gracefully and return the accounts.
 
-        Without `settle` the service is stopped with all that it still holds.
+        Without `settle` the service is stopped while it may still hold items.
         """
         if settle:
             self.settle()
@@ -117,7 +117,7 @@ class Run(Standing):
     def problems(self, found: list[Account], *, may_fail: bool = False, may_lose: bool = False) -> list[str]:
         """Return what is wrong with the run, each line with the set-up's name.
 
-        That every item is accounted for is our own contract: what others lose is shown, and is no problem of the run.
+        Only our own telemetry must account for every item: losses of others are reported, but are not problems.
         """
         if self.variant.upstream:
             found = []
@@ -134,7 +134,7 @@ class Run(Standing):
                 continue
             if signal == "log records" and not self.variant.sends_logs:
                 continue
-            # What a collector lost is certain, too, but had been accepted: it is missing with a reason.
+            # A collector's losses are certain, too, but it had accepted the items: they are missing with a reason.
             found.append(item_account(signal, self.service.ended_items(signal), stored, losses[signal]))
         return found
 
@@ -153,21 +153,21 @@ class Run(Standing):
         return found
 
     def _note_collector_losses(self) -> None:
-        """Ask while it runs; it remembers."""
+        """Read the collector's losses while it runs; the collector object keeps them."""
         if self.collector is not None:
             for item in ("spans", "log records"):
                 self.collector.losses(item)
 
     def settle(self) -> None:
-        """Wait until every request's span and log record have arrived, or nothing more comes and nothing is held.
+        """Wait until every request's span and log record have arrived, or nothing more arrives and nothing is queued.
 
-        Its count waits for the next push or scrape, or for the stop.
+        Counts wait for the next push or scrape, or for the stop.
         """
         if self.store is not None:
             self._await_arrival(holds=self._holds, signals=_STREAMED)
 
     def _has_starts(self) -> bool:
-        """Return whether what each process logs at its start is there: it does so a moment after it has joined."""
+        """Return whether the start of each process has been logged, which happens shortly after it has joined."""
         if self.variant.upstream or not self.variant.sends_logs or not isinstance(self.store, ConsoleStore):
             return True
         starts = self.store.starts()
@@ -189,7 +189,7 @@ class Run(Standing):
         holds: Callable[[], bool] = lambda: False,
         signals: Collection[str] = _SIGNALS,
     ) -> None:
-        """Wait until all is there; give up when nothing has come for a while and nothing is queued any more."""
+        """Wait until everything is stored; give up when nothing has arrived for a while and nothing is queued."""
         last, quiet, left = self.read(), 0.0, _ARRIVAL_SECONDS * (3 if final else 1)
         while not self._complete(last, signals) and left > 0:
             self.context.wait(0.2)
@@ -198,7 +198,7 @@ class Run(Standing):
             quiet = 0.0 if found != last else quiet + 0.2
             last = found
             if quiet >= _QUIET_SECONDS + self.context.options.interval:
-                if not holds():  # asked last, because the answer takes CPU time of the service
+                if not holds():  # checked last, because the answer costs the service CPU time
                     break
                 quiet = 0.0
 
@@ -217,12 +217,12 @@ class Run(Standing):
         return self.service.ended_items("spans") - self.service.losses("spans").total()
 
     def sample(self) -> None:
-        """Note what the backend has now."""
+        """Record the backend's present counts."""
         if self.store is not None and not self.store.remote:
             self.samples.append(Sample(time(), self.store.read()))
 
     def read(self) -> Stored:
-        """Return what the backend has, without duplicates."""
+        """Return the items that the backend has, without duplicates."""
         if self.store is None:
             return Stored()
         found = self.store.read()

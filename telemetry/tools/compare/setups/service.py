@@ -1,4 +1,4 @@
-"""The service under test: a real gunicorn, its workers, its exporter, and what they report of their telemetry."""
+"""The service under test: a real gunicorn, its workers, its exporter, and their reports on their telemetry."""
 
 import os
 import re
@@ -34,14 +34,14 @@ _ACCESS_RECORD = b'"logger": "userapi.access"'
 
 
 class ServiceError(Exception):
-    """The service did not start or stop as it should; one line."""
+    """The service did not start or stop properly; the message is one line."""
 
 
 class Service:
     """`python -m gunicorn ARGUMENTS` on a port of the loopback address.
 
-    It is started in `folder`, and may be started again when it has ended; it is up when it answers `probe`. `cores`
-    are those that it is held to, none for all. Its log has the access record of every request.
+    It is started in `folder`, and may be restarted when it has ended; it is up when it answers `probe`. It is pinned to
+    `cores`, empty for all. Its log has the access record of every request.
     """
 
     def __init__(  # noqa: PLR0917
@@ -68,7 +68,7 @@ class Service:
         self._exporters = Exporters()
         self._status: dict[str, Any] | None = None
         self.start_seconds = 0.0
-        """From the command to the first answer."""
+        """Seconds from the command to the first answer."""
 
     @property
     def child(self) -> Child:
@@ -79,7 +79,7 @@ class Service:
 
     @property
     def is_running(self) -> bool:
-        """Whether it was started and has not ended."""
+        """Whether it has been started and has not ended."""
         return bool(self._children) and self.child.code is None
 
     @property
@@ -89,14 +89,14 @@ class Service:
 
     def start(self) -> None:
         """Start it and wait until it answers; raises ServiceError."""
-        if listens(self.port):  # another process, which must not get the load
+        if listens(self.port):  # another process, which must not receive the load
             raise ServiceError(f"port {self.port} is in use; --service-port must be free")
         started = monotonic()
         log = f"{self._log.stem}-{len(self._children)}{self._log.suffix}"
         self._children.append(self._processes.start("the service", log, self._arguments, self._env, self._folder))
         if self._cores and sys.platform == "linux":
             with suppress(psutil.NoSuchProcess):
-                psutil.Process(self.child.pid).cpu_affinity(list(self._cores))  # all that it starts inherit it
+                psutil.Process(self.child.pid).cpu_affinity(list(self._cores))  # inherited by all its children
         while not self._answers():
             if self.child.code is not None or monotonic() - started > _START_SECONDS:
                 raise ServiceError(f"the service does not answer: {' | '.join(self.child.last_lines()[-6:])}")
@@ -120,12 +120,12 @@ class Service:
         return {int(pid) for pid in _RECYCLED.findall(self.child.log.read_text(errors="replace"))}
 
     def exporter(self) -> psutil.Process | None:
-        """Return the exporter, None where none answers; it is no child of the master."""
+        """Return the exporter, which is not a child of the master; None if none answers."""
         status = self.status()
         return psutil.Process(status["pid"]) if status else None
 
     def exporter_after_probe(self) -> psutil.Process | None:
-        """Return the exporter, None where none answers; a worker that answers this probe starts one that is missing."""
+        """Return the exporter, None if none answers; the worker that answers this probe starts a missing one."""
         self._answers()
         return self.exporter()
 
@@ -142,7 +142,7 @@ class Service:
         return past
 
     def exporter_seconds(self) -> float:
-        """Return the CPU time so far of the exporters; asks for the present one where none is known."""
+        """Return the CPU time so far of the exporters; looks for the current one if none is known."""
         self._exporters.look()
         if self.is_running and not self._exporters.running:
             self.status()
@@ -162,12 +162,12 @@ class Service:
         return [ring for ring in status["rings"] if ring["alive"]] if status else []
 
     def exporter_memory(self) -> float | None:
-        """Return the exporter's bytes, None where there is none."""
+        """Return the exporter's memory in bytes, None if there is no exporter."""
         exporter = self.exporter()
         return memory_of(exporter)[1] if exporter else None
 
     def status(self) -> dict[str, Any] | None:
-        """Return what the exporter reports, None where none answers; the last report is kept."""
+        """Return the exporter's report, None if none answers; the last report is kept."""
         if not self.exports:
             return None
         found = next((one for one in read_statuses(run=self.child.pid) if "signals" in one), None)
@@ -177,9 +177,9 @@ class Service:
         return found
 
     def report(self) -> None:
-        """Have the exporter report the numbers of all that was recorded; raises ServiceError where it does not.
+        """Have the exporter report the counts of everything recorded; raises ServiceError if it does not.
 
-        Nothing is on its way then, so that no answer of a backend makes the exporter log, and thus record, anything.
+        Nothing is in flight then, so that no answer of a backend makes the exporter log, and thus record, anything.
         """
         deadline = monotonic() + _REPORT_SECONDS
         while self.exports:
@@ -192,7 +192,7 @@ class Service:
             sleep(_POLL)
 
     def losses(self, signal_name: str) -> Counter[str]:
-        """Return items that were given up, by reason: by the last report, and by what stops have logged.
+        """Return dropped items by reason, from the last report and the log lines of stops.
 
         `signal_name` is "spans" or "log records".
         """
@@ -204,11 +204,11 @@ class Service:
         return +found
 
     def ended_items(self, signal_name: str) -> int:
-        """Return the items that ended, by the last report."""
+        """Return the items that ended, according to the last report."""
         return _ended(self._status["signals"][_SIGNALS[signal_name]]) if self._status else 0
 
     def dropped_at_stops(self) -> Counter[str]:
-        """Return how many spans, log records and data points the exporters said they dropped at a stop."""
+        """Return how many spans, log records and data points the exporters logged as dropped at a stop."""
         dropped: Counter[str] = Counter()
         for child in self._children:
             for line in _DROPPED.findall(child.log.read_text(errors="replace")):
@@ -226,7 +226,7 @@ class Service:
             os.kill(self.child.pid, number)
 
     def stop(self) -> float:
-        """Stop it in order and return the seconds that this took; raises ServiceError where it had to be killed."""
+        """Stop it gracefully and return the seconds that this took; raises ServiceError if it had to be killed."""
         if self.child.code is not None:
             raise ServiceError(f"the service ended by itself: {' | '.join(self.child.last_lines()[-3:])}")
         self.status()
@@ -239,7 +239,7 @@ class Service:
         return seconds
 
     def _watch_end(self, started: float) -> float:
-        """Keep what the exporters use until all has ended; return the seconds from `started` to the master's end."""
+        """Record the exporters' CPU time until all end; return the seconds from `started` to the master's end."""
         seconds = 0.0
         while (now := monotonic() - started) < _STOP_SECONDS:
             self._exporters.look()
@@ -258,7 +258,7 @@ class Service:
         for process in killed:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        self.child.kill()  # with workers that have just been started
+        self.child.kill()  # including workers that have just been started
         self._processes.forget(self.child)
         psutil.wait_procs(killed, _STOP_SECONDS)  # until then they hold the port
         self._exporters.look()

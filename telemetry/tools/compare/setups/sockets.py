@@ -1,4 +1,4 @@
-"""Ports of the loopback address, and waiting for what takes its time."""
+"""Ports of the loopback address, and waiting for conditions."""
 
 import random
 import socket
@@ -9,7 +9,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-# Below those that the system gives out by itself: one that is free now is so still when its process has come up.
+# Below the ephemeral range, so that a port that is free now still is when its process has started.
 _PORTS = range(26_000, 32_768)
 
 

@@ -1,4 +1,4 @@
-"""One set-up standing: a backend, a proxy that can misbehave, a collector where one belongs, and the service."""
+"""One running set-up: a backend, a fault proxy, a collector if it has one, and the service."""
 
 import shutil
 from collections import Counter
@@ -21,11 +21,11 @@ from telemetry.tools.compare.upstream import Upstream
 
 
 class Standing:
-    """A context manager: everything of one run is up inside of it, and gone after it.
+    """A context manager that starts every part of one run, and stops them all at its end.
 
     `workers` is gunicorn's number, by default that of the options. With `spool_on_disk` the service's batches and
-    counts wait in a folder of the run (TELEMETRY_SPOOL_DIR) and outlive its processes. gunicorn replaces a worker
-    after `max_requests` (0: never). `condition` is what is different from other runs.
+    counts are kept in a folder of the run (TELEMETRY_SPOOL_DIR) and outlive its processes. gunicorn replaces a worker
+    after `max_requests` (0: never). `condition` is the variation to apply.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Standing:
         self.bounds: dict[str, Counter[str]] = {}
         """Losses that the fault of the comparison itself explains, by signal."""
         self.exporter_survives = True
-        """Whether the exporter's numbers are complete: one that is killed takes those since its last commit with it."""
+        """Whether the exporter's counts are complete: one that is killed loses those since its last commit."""
         self._spool_on_disk = spool_on_disk
         self._recycling = ("--max-requests", str(max_requests)) if max_requests else ()
         self._condition = condition
@@ -56,12 +56,12 @@ class Standing:
         self.collector: Collector | None = None
         self.store: Store | None = None
         self.backends: list[FaultProxy] = []
-        """Before the backend, for gRPC and HTTP: what plays its faults."""
+        """The proxies in front of the backend, for gRPC and HTTP, that inject its faults."""
         self.wire: FaultProxy | None = None
-        """Where the service sends to; one of `backends` where there is no collector."""
+        """The proxy that the service sends to; one of `backends` if there is no collector."""
         self.stored = Stored()
         self.samples: list[Sample] = []
-        """What the backend had at the moments of `sample`."""
+        """The backend's items at each call of `sample`."""
         self.stop_seconds = 0.0
 
     def __enter__(self) -> Self:
@@ -100,13 +100,13 @@ class Standing:
             **self.context.project.database_environment((self._condition.database or self.context.database).fresh()),
             "OTEL_SERVICE_NAME": f"user-api-compare-{self.context.folder.name[-6:]}-{number}",
             "OTEL_METRIC_EXPORT_INTERVAL": str(round(self.context.options.interval * 1000)),
-            # What is sent and what arrives must not depend on chance.
+            # The items sent and stored must not depend on chance.
             "OTEL_TRACES_SAMPLER": "always_on",
             **self._condition.environment,
         }
 
     def _start_backend(self, port: int, name: str) -> dict[str, str]:
-        """Start everything that the service sends to; return the environment that sends there."""
+        """Start everything that the service sends to; return the service's environment for it."""
         variant, context = self.variant, self.context
         if not variant.exports:
             return variant.env(0)
@@ -122,7 +122,7 @@ class Standing:
         return variant.env(self._way_to(store).port)
 
     def _start_sink(self, upstream: Upstream, port: int) -> dict[str, str]:
-        """Start what a set-up without our telemetry sends to, or is scraped by."""
+        """Start the receiver or the scrapes of a set-up without our telemetry."""
         folder = self.folder / "prometheus"
         folder.mkdir()
         env = {"PROMETHEUS_MULTIPROC_DIR": str(folder)} if upstream.packages == ("django_prometheus",) else {}
@@ -138,7 +138,7 @@ class Standing:
         return env | self.variant.env(self.wire.port if self.wire else 0)
 
     def _way_to(self, store: ConsoleStore) -> FaultProxy:
-        """Start what is between the service and a console; return where the service sends to."""
+        """Start the parts between the service and a console; return the proxy that the service sends to."""
         grpc, http = (
             self._stack.enter_context(FaultProxy(port)) for port in (store.console.grpc_port, store.console.http_port)
         )
@@ -174,11 +174,11 @@ class Standing:
 
     @property
     def collector_bytes(self) -> int:
-        """The bytes that have left the collector for the backend."""
+        """The bytes that the collector has sent to the backend."""
         return sum(proxy.received for proxy in self.backends) if self.collector else 0
 
     def bytes_sent(self, scrape: int) -> int:
-        """Return the bytes that have left the service: by OTLP, and `scrape` for each scrape."""
+        """Return the bytes that the service has sent: over OTLP, and `scrape` for each scrape."""
         scrapes = self.store.scrapes if isinstance(self.store, ConsoleStore) else 0
         return (self.wire.received if self.wire else 0) + scrapes * scrape
 

@@ -1,4 +1,4 @@
-"""CPU time and memory of a service's processes: the master, its workers, and the exporters, no children of either."""
+"""CPU time and memory of a service's processes: the master, its workers, and the unrelated exporters."""
 
 from contextlib import suppress
 
@@ -6,10 +6,10 @@ import psutil
 
 
 class Exporters:
-    """The exporters that a service has had, one after the other.
+    """The successive exporters of a service.
 
-    Each is noted while it lives. `look` keeps what it has used until now, because an ended process that is no child of
-    ours leaves no trace.
+    Each is noted while it lives. `look` keeps its CPU time so far, because a process that is not our child leaves no
+    trace when it has ended.
     """
 
     def __init__(self) -> None:
@@ -23,10 +23,10 @@ class Exporters:
                 self._running[pid] = psutil.Process(pid)
 
     def look(self) -> None:
-        """See what each has used, and which have ended."""
+        """Update the CPU time of each, and find which have ended."""
         for pid, process in list(self._running.items()):
             with suppress(psutil.NoSuchProcess):
-                if process.is_running():  # a process id may be another's by now
+                if process.is_running():  # its process id may have been reused
                     self._seconds[pid] = sum(process.cpu_times()[:2])
                     if process.status() != psutil.STATUS_ZOMBIE:
                         continue
@@ -34,12 +34,12 @@ class Exporters:
 
     @property
     def running(self) -> list[psutil.Process]:
-        """Those that ran when they were last looked at."""
+        """The exporters that were running at the last look."""
         return list(self._running.values())
 
     @property
     def cpu_seconds(self) -> float:
-        """CPU time of all of them, by the last look at each."""
+        """CPU time of all exporters, at the last look at each."""
         return sum(self._seconds.values())
 
 

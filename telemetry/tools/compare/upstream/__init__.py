@@ -1,4 +1,4 @@
-"""What people run today, set up as its own documentation says: nothing of ours records in these set-ups."""
+"""Common set-ups without our telemetry, each configured as its own documentation says."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,10 +21,10 @@ class Source:
 class Upstream:
     """One set-up of the service without our telemetry.
 
-    `signals` are those that it has; `gunicorn` is the module of its configuration, which the project's own is part of;
-    `application` and `settings` are modules that stand for the project's own where they are not empty. `metrics_path`
-    is where it is scraped, and `counts` the series whose sum are the requests that it counted, without those whose
-    labels hold `ignored`. `sink` is where it sends to.
+    `signals` are those that it has; `gunicorn` is the module of its configuration, which includes the project's own;
+    `application` and `settings` are modules that replace the project's own unless empty. `metrics_path` is where it is
+    scraped, and `counts` the series whose sum is the number of requests counted, without those whose labels contain
+    `ignored`. `sink` is where it sends to.
     """
 
     signals: frozenset[Signal]
@@ -49,7 +49,7 @@ class Upstream:
 def _is_installed(name: str) -> bool:
     try:
         return find_spec(name) is not None
-    except ModuleNotFoundError:  # of a package that it is part of
+    except ModuleNotFoundError:  # of a parent package
         return False
 
 
@@ -61,7 +61,7 @@ _OPT_IN = Source(
     "http - emit the new, stable HTTP and networking conventions",
     "https://opentelemetry.io/docs/specs/semconv/non-normative/http-migration/",
 )
-# What their documentation names: stable names, and addresses that are no requests of users.
+# As their documentation recommends: stable names, and excluded URLs that users do not request.
 _CONTRIB_ENVIRONMENT = {
     "OTEL_SEMCONV_STABILITY_OPT_IN": "http,database",
     "OTEL_PYTHON_DJANGO_EXCLUDED_URLS": "/livez$,/readyz$,/metrics$",

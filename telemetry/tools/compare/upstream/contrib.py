@@ -5,7 +5,7 @@ from typing import Any
 
 
 def provide(metric_reader: Any = None) -> None:
-    """Make the providers of all signals: OTLP over gRPC, in batches; metrics go to `metric_reader` if there is one."""
+    """Make the providers of all signals: OTLP over gRPC, in batches; metrics go to `metric_reader` if given."""
     from opentelemetry import metrics, trace
     from opentelemetry._logs import set_logger_provider
     from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter

@@ -1,4 +1,4 @@
-"""gunicorn's configuration: like contrib_gunicorn.py, with Prometheus' reader for metrics."""
+"""gunicorn's configuration: like contrib_gunicorn.py, with the Prometheus metric reader."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ globals().update(project.gunicorn_configuration())
 
 
 def post_fork(server: Any, worker: Any) -> None:  # noqa: ARG001  (gunicorn's signature)
-    """Start in the new worker."""
+    """Start the SDK in the new worker."""
     from opentelemetry.exporter.prometheus import PrometheusMetricReader
 
     contrib.provide(PrometheusMetricReader())
@@ -16,5 +16,5 @@ def post_fork(server: Any, worker: Any) -> None:  # noqa: ARG001  (gunicorn's si
 
 
 def post_worker_init(worker: Any) -> None:  # noqa: ARG001
-    """Go on once the application is loaded."""
+    """Finish once the application is loaded."""
     contrib.instrument_logging()

@@ -8,11 +8,11 @@ globals().update(project.gunicorn_configuration())
 
 
 def post_fork(server: Any, worker: Any) -> None:  # noqa: ARG001  (gunicorn's signature)
-    """Start in the new worker."""
+    """Start the SDK in the new worker."""
     contrib.provide()
     contrib.instrument()
 
 
 def post_worker_init(worker: Any) -> None:  # noqa: ARG001
-    """Go on once the application is loaded."""
+    """Finish once the application is loaded."""
     contrib.instrument_logging()

@@ -1,4 +1,4 @@
-"""The project's own gunicorn configuration and settings, which a set-up adds to. Imports no Django."""
+"""The project's own gunicorn configuration and settings, the basis of a set-up. Imports no Django."""
 
 import os
 import runpy
@@ -8,7 +8,7 @@ from typing import Any
 GUNICORN, SETTINGS, APPLICATION = "COMPARE_GUNICORN", "COMPARE_SETTINGS", "COMPARE_APPLICATION"
 """Variables that name the project's: the path of a file, a module, and `MODULE:NAME`."""
 DATABASE_NAME = "COMPARE_DATABASE_NAME"
-"""The database that takes the place of the project's default one; a variable, unset where there is none."""
+"""The variable for the database that replaces the project's default one; unset if there is none."""
 
 
 def gunicorn_configuration() -> dict[str, Any]:

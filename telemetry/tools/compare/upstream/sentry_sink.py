@@ -1,4 +1,4 @@
-"""A server that takes what Sentry's SDK sends and counts it: transactions, their spans, and log records."""
+"""A server that counts what Sentry's SDK sends: transactions, their spans, and log records."""
 
 import gzip
 import json
@@ -66,11 +66,11 @@ class SentrySink:
         self._server.server_close()
 
     def deferred(self) -> AbstractContextManager[None]:
-        """Decode what arrives meanwhile at the end."""
+        """Postpone decoding to the end."""
         return self._deferral.until_the_end()
 
     def receive(self, body: bytes, encoding: str) -> None:
-        """Count the items of a request, now or as soon as that is not deferred any more."""
+        """Count the items of a request, now or when decoding is no longer deferred."""
 
         def count() -> None:
             self.take(_decoded(body, encoding))
