@@ -1,7 +1,7 @@
-"""The console's pages and JSON API as a WSGI application of Django's parts, apart from the process's Django settings.
+"""The console's pages and JSON API as a WSGI application built from Django's parts, independent of Django's settings.
 
-The console also runs inside processes whose settings are those of another site (tests run it beside the service). So
-requests do not go through Django's own handler, which would run that site's middleware, URLconf and ALLOWED_HOSTS.
+The console also runs inside processes with the settings of another site (tests run it beside the service). So requests
+do not go through Django's own handler, which would use that site's middleware, URLconf and ALLOWED_HOSTS.
 """
 
 import ipaddress
@@ -38,8 +38,8 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 class ConsoleApplication:
     """Serves `telemetry.tools.console.urls`, whose views take a request and the console.
 
-    Refuses requests whose Host is not this machine's loopback or the bound host: a web page that has its own name
-    resolve to 127.0.0.1 must not read telemetry (DNS rebinding). Refuses writes that come from pages of other sites.
+    Refuses requests whose Host is not this machine's loopback or the bound host: a web page whose own name resolves to
+    127.0.0.1 must not read telemetry (DNS rebinding). Refuses cross-site writes.
     """
 
     def __init__(self, console: "Console") -> None:
@@ -54,7 +54,7 @@ class ConsoleApplication:
         # Not the response itself: its close() would send request_finished to the other site's code.
         body: Iterable[bytes] = [response.content] if isinstance(response, HttpResponse) else iter(response)
         if is_head or isinstance(response, HttpResponse):
-            # Without it the connection would be closed, and of an answer to HEAD the end of a body would be sent.
+            # Without it the connection would be closed, and an answer to HEAD would contain the end of a body.
             response.headers["Content-Length"] = str(sum(map(len, body)))
         start_response(f"{response.status_code} {response.reason_phrase}", list(response.items()))
         return [] if is_head else body
@@ -67,7 +67,7 @@ class ConsoleApplication:
         origin = environ.get("HTTP_ORIGIN", f"http://{host}")
         if method not in _SAFE_METHODS and origin.lower() != f"http://{host}".lower():
             return error(403, f"Origin is {origin!r}; expected http://{host}")
-        # Bodies are JSON in UTF-8, whatever their type says: Python's other encodings are not all for texts.
+        # Bodies are JSON in UTF-8, whatever their type says: not all of Python's codecs are text encodings.
         return self._answer(WSGIRequest({**environ, "CONTENT_TYPE": JSON}), method)
 
     def _answer(self, request: WSGIRequest, method: str) -> HttpResponseBase:
@@ -98,7 +98,7 @@ class ConsoleApplication:
         name = split_domain_port(host)[0].strip("[]")
         if name in {"localhost", self._host}:
             return True
-        # On a wildcard address the console is reached by the machine's addresses; rebinding needs a name.
+        # With a wildcard address clients use the machine's IP addresses; rebinding needs a name.
         try:
             return ipaddress.ip_address(name).is_loopback or ipaddress.ip_address(self._host).is_unspecified
         except ValueError:

@@ -35,7 +35,7 @@ Time = Annotated[str, Field(description="ISO 8601 in UTC; empty: any")]
 
 
 def bounded(answer: dict[str, Any]) -> str:
-    """The answer as JSON; its longest lists are cut until it is short enough."""
+    """Return the answer as JSON, with its longest lists cut until it is short enough."""
     text = json.dumps(answer, ensure_ascii=False)
     while len(text) > _LONGEST_ANSWER:
         lists = [name for name, value in answer.items() if isinstance(value, list) and value]
@@ -127,7 +127,7 @@ class Tools:
 def server(url: str) -> MCPServer:
     """The tools as a server, which `run` lets answer until its input ends."""
     found = MCPServer("telemetry-console", instructions=_INSTRUCTIONS, log_level="ERROR")
-    # The assistant, which asked, gets the reason of a refusal.
+    # The assistant receives the reason for a refusal.
     logging.getLogger("mcp").setLevel(logging.WARNING)
     tools = Tools(url)
     for name, tool in vars(Tools).items():

@@ -1,4 +1,4 @@
-"""Files of OTLP JSON lines, as OpenTelemetry's file exporter writes them: made of what is kept, read to be shown."""
+"""Files of OTLP JSON lines, as OpenTelemetry's file exporter writes them: export of the store, and import."""
 
 import gzip
 import re
@@ -30,11 +30,11 @@ _SIGNAL_OF = {b"Spans": SIGNALS["traces"], b"Logs": SIGNALS["logs"], b"Metrics":
 
 
 class FileError(Exception):
-    """A file that cannot be shown; one line with its name, the number of the line that is meant, and the reason."""
+    """A file that cannot be shown; the message is one line with file name, line number and reason."""
 
 
 def lines_of(signal: str, records: Iterable[StoredSpan | StoredLog | OtlpPoint]) -> Iterator[bytes]:
-    """The records in lines of some hundred, each the JSON encoding of a TracesData, LogsData or MetricsData."""
+    """Return lines of a few hundred records, each the JSON encoding of a TracesData, LogsData or MetricsData."""
     left = iter(records)
     while some := list(islice(left, _RECORDS_IN_LINE)):
         message = SIGNALS[signal].request_class()
@@ -48,14 +48,14 @@ def lines_of(signal: str, records: Iterable[StoredSpan | StoredLog | OtlpPoint])
 
 
 def _added(parent: Message, number: int, raw: bytes) -> Any:
-    """A new message, decoded from its bytes, in the repeated field of that number."""
+    """Add a message, decoded from its bytes, to the repeated field of that number, and return it."""
     added = getattr(parent, parent.DESCRIPTOR.fields_by_number[number].name).add()
     added.MergeFromString(raw)
     return added
 
 
 def _scope_of(message: Message, parents: dict[Any, Any], origin: Origin) -> Any:
-    """The ScopeSpans, ScopeLogs or ScopeMetrics of the origin."""
+    """Return the ScopeSpans, ScopeLogs or ScopeMetrics of the origin."""
     if origin not in parents:
         resource, scope = origin.raw
         parents[origin] = _added(_added(message, 1, resource), 2, scope)
@@ -63,7 +63,7 @@ def _scope_of(message: Message, parents: dict[Any, Any], origin: Origin) -> Any:
 
 
 def _data_of(message: Message, parents: dict[Any, Any], point: OtlpPoint) -> Any:
-    """The Gauge, Sum or histogram in which the point belongs."""
+    """Return the Gauge, Sum or histogram that the point belongs to."""
     series = point.series
     key = series.origin, series.instrument, point.kind, series.delta
     if key not in parents and series.origin is not None:
@@ -81,7 +81,7 @@ def _data_of(message: Message, parents: dict[Any, Any], point: OtlpPoint) -> Any
 
 
 def read_file(store: Store, path: Path) -> str:
-    """Take a file into the store, gzip or plain; returns what was left out, empty if nothing. Raises FileError."""
+    """Load a file, gzip or plain, into the store; return what was left out, empty if nothing. Raises FileError."""
     left_out, reasons = 0, set()
     number = 0
     try:
@@ -95,7 +95,7 @@ def read_file(store: Store, path: Path) -> str:
                     left_out += records
                     reasons.add(reason)
     except (OSError, EOFError, zlib.error, DecodeError, TooLargeError, Refusal, FileError) as error:
-        if isinstance(error, OSError) and error.strerror:  # of the file; gzip's own have none
+        if isinstance(error, OSError) and error.strerror:  # the file's error; gzip's own have none
             raise FileError(f"{path}: {error.strerror}") from None
         raise FileError(f"{path}, line {max(number, 1)}: {error}") from None
     return f"{path}: {left_out:,} records are left out: {'; '.join(filter(None, reasons))}" if left_out else ""

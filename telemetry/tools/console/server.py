@@ -27,13 +27,13 @@ from telemetry.tools.console.storage.store import Store
 _OTLP_THREADS, _API_THREADS = 8, 4
 _BACKLOG = 512
 _CONNECTIONS = 256
-#: So many are kept free, by closing those that have been idle longest, for at least so many seconds.
+#: The number kept free by closing the longest idle connections, and the least idle time in seconds.
 _FREE_CONNECTIONS, _IDLE_SECONDS = 64, 1.0
-#: Whoever has not read a byte of its answer for so long is not waited for.
+#: A client that has not read a byte of its answer for so long is disconnected.
 _UNREAD_SECONDS = 30.0
 _CLEANUP_SECONDS = 1
 _STOP_SECONDS = 1.0
-#: Bodies of at most this many bytes stay in memory; larger ones, until they are refused, go to a temporary file.
+#: Bodies up to this many bytes stay in memory; larger ones go to a temporary file until they are refused.
 _BODY_IN_MEMORY = 256 << 10
 _LONGEST_BODY = 64 << 20
 
@@ -44,7 +44,7 @@ _quiet_queue.setLevel(logging.ERROR)
 
 @dataclass(eq=False)
 class PortError(Exception):
-    """A port cannot be bound; `parameter` is the name of Console's argument (`grpc_port`, ...). One line."""
+    """A port cannot be bound; `parameter` is the name of Console's argument (`grpc_port`, ...); one line."""
 
     parameter: str
     host: str
@@ -56,7 +56,7 @@ class PortError(Exception):
 
 
 def bind(parameter: str, host: str, port: int) -> socket.socket:
-    """A bound TCP socket on the host's first address; raises PortError."""
+    """Return a TCP socket bound to the host's first address; raises PortError."""
     if not 0 <= port <= 65535:  # noqa: PLR2004 (the range of TCP ports)
         raise PortError(parameter, host, port, "not a port; expected 0 to 65535")
     try:
@@ -65,7 +65,7 @@ def bind(parameter: str, host: str, port: int) -> socket.socket:
     except OSError as error:
         raise PortError(parameter, host, port, f"{host!r} is no address of this machine ({error})") from None
     try:
-        # A port whose former connections still time out is free; one with a listener is not.
+        # A port with connections in TIME_WAIT is free; one with a listener is not.
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
     except OSError as error:
@@ -92,17 +92,17 @@ class _Dispatcher(ThreadedTaskDispatcher):
 
 
 class _Server(TcpWSGIServer):
-    """Waitress's server, which a client that is idle, or does not read, cannot keep from others."""
+    """Waitress's server, which idle clients and those that do not read cannot block for others."""
 
-    # The stubs have other types than what waitress calls it with, and keeps.
+    # The stubs differ from the types that waitress passes and keeps.
     active_channels: Any
 
     def maintenance(self, now: Any) -> None:
-        """Close connections that have been idle for two minutes, sooner where they take the room of new ones."""
+        """Close connections that have been idle for two minutes, sooner if new ones need the room."""
         super().maintenance(now)
         channels: list[Any] = list(self.active_channels.values())
         for channel in channels:
-            # One that sends nothing on is never writable, so waitress would not close it; its thread may wait for it.
+            # A stalled connection is never writable, so waitress would not close it; its thread may wait for it.
             if channel.total_outbufs_len and channel.last_activity < now - _UNREAD_SECONDS:
                 channel.will_close = True
                 with contextlib.suppress(OSError):
@@ -115,7 +115,7 @@ class _Server(TcpWSGIServer):
 
 
 class HttpListener:
-    """A waitress server in threads of its own."""
+    """A waitress server in its own threads."""
 
     def __init__(self, name: str, bound: socket.socket, application: WSGIApplication, threads: int) -> None:
         self.port: int = bound.getsockname()[1]
@@ -129,14 +129,14 @@ class HttpListener:
             asyncore_loop_timeout=1,
             log_socket_errors=False,
             inbuf_overflow=_BODY_IN_MEMORY,
-            # Waitress refuses before the body is read, so that a client which still sends may see a broken connection
+            # Waitress refuses before the body is read, so a client that is still sending may see a broken connection
             # only. Up to here the application refuses, with an answer in the client's encoding.
             max_request_body_size=_LONGEST_BODY,
             ident=None,
             cleanup_interval=_CLEANUP_SECONDS,
         )
         address = bound.family, bound.type, bound.proto, bound.getsockname()
-        # Its trigger, which the stubs do not know as such, wakes its loop.
+        # Its trigger, which the stubs do not declare, wakes its loop.
         self._server: Any = _Server(
             application,
             self._map,
@@ -154,10 +154,10 @@ class HttpListener:
         self._loop.start()
 
     def stop(self) -> None:
-        """Finish the requests that run, for at most a second, close all connections and free the port."""
+        """Finish running requests, for at most a second, close all connections and free the port."""
         if self._loop.is_alive():
             deadline = time.monotonic() + _STOP_SECONDS
-            # The loop has to run meanwhile: it is what sends the answers.
+            # The loop has to run meanwhile, because it sends the answers.
             self._dispatcher.shutdown(timeout=1)
             for thread in self._dispatcher.started:
                 thread.join(max(deadline - time.monotonic(), 0))
@@ -181,9 +181,9 @@ class Console:
 
     Port 0 takes a free port; after `start` the attributes `grpc_port`, `http_port` and `api_port` have the real ones.
     Works on one instance of `store`, `receiver` (with its `faults`) and `scraper`, which stay readable after `stop`.
-    After `stop` it can be started again, on the same ports with the same store, like a backend that comes back.
+    After `stop` it can be restarted on the same ports with the same store, like a backend after an outage.
     `allow_faults` lets the JSON API set the receiver's faults.
-    Needs configured Django settings, whatever they are, and changes none.
+    Needs configured Django settings, with any values, and changes none.
     """
 
     host: str = "127.0.0.1"
@@ -203,29 +203,29 @@ class Console:
 
     @property
     def grpc_endpoint(self) -> str:
-        """For OTEL_EXPORTER_OTLP_ENDPOINT with gRPC."""
+        """The value of OTEL_EXPORTER_OTLP_ENDPOINT for gRPC."""
         return f"http://{self._netloc(self.grpc_port)}"
 
     @property
     def http_endpoint(self) -> str:
-        """For OTEL_EXPORTER_OTLP_ENDPOINT with HTTP; the signals' paths are below it."""
+        """The value of OTEL_EXPORTER_OTLP_ENDPOINT for HTTP; the signals' paths are below it."""
         return f"http://{self._netloc(self.http_port)}"
 
     @property
     def url(self) -> str:
-        """Of the pages and the JSON API, without a slash at the end."""
+        """The URL of the pages and the JSON API, without a trailing slash."""
         return f"http://{self._netloc(self.api_port)}"
 
     def _netloc(self, port: int) -> str:
         return f"[{self.host}]:{port}" if ":" in self.host else f"{self.host}:{port}"
 
     def start(self) -> None:
-        """Listen; raises PortError, with nothing left running, if a port cannot be had."""
+        """Listen; raises PortError, with nothing left running, if a port cannot be bound."""
         with contextlib.ExitStack() as started:
             # All ports first: a busy one is reported before anything runs.
             http_socket = started.enter_context(bind("http_port", self.host, self.http_port))
             api_socket = started.enter_context(bind("api_port", self.host, self.api_port))
-            # grpc reports a busy port by lines on stderr; a socket raises an error.
+            # grpc reports a busy port only on stderr; a socket raises an error.
             bind("grpc_port", self.host, self.grpc_port).close()
             try:
                 grpc_server = OtlpGrpcServer(self.receiver, self._netloc(self.grpc_port), self.limits.message_bytes)
@@ -247,7 +247,7 @@ class Console:
             self._running = started.pop_all()
 
     def stop(self) -> None:
-        """Finish what runs, for at most about two seconds, and free the ports; stopping twice does no harm."""
+        """Finish running requests, for at most about two seconds, and free the ports; idempotent."""
         self._running.close()
 
     def __enter__(self) -> Self:

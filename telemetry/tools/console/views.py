@@ -1,7 +1,7 @@
 """The console's JSON API, and a page that links to it.
 
 A record becomes an object of its fields. Times are ISO 8601 in UTC (`start_ns` becomes `start`), durations milliseconds
-(`duration_ms`), ids that are not there null. Numbers that JSON cannot hold (NaN and the infinities) are texts, as in
+(`duration_ms`), missing ids null. Numbers that JSON cannot represent (NaN and the infinities) are strings, as in
 OTLP's JSON.
 """
 
@@ -34,7 +34,7 @@ from telemetry.tools.console.storage.traces import SORTS, Trace, summarize
 
 Json = dict[str, Any]
 
-#: Types of which an answer has most; those that are derived from them have rules of their own.
+#: The most common types in an answer; types derived from them have their own rules.
 _AS_THEY_ARE = frozenset({str, int, bool, type(None)})
 _NULL_IF_EMPTY = ("_id", "event_name")
 _SAVED_TRACES, _SAVED_LOGS = (*TRACE_FIELDS, "trace_id", "q"), (*LOG_FIELDS, "trace_id", "q")
@@ -46,7 +46,7 @@ _LONGEST_FAULTS = 10_000
 
 
 def as_json(value: Any) -> Any:
-    """The value as JSON has it, at any depth."""
+    """Return the value converted to JSON types, at any depth."""
     if type(value) in _AS_THEY_ARE:
         return value
     if isinstance(value, float) and not math.isfinite(value):
@@ -73,7 +73,7 @@ def _member(name: str, value: Any) -> tuple[str, Any]:
 
 
 def record_json(record: Span | LogRecord) -> Json:
-    """A span or log record with everything that it holds."""
+    """Return a span or log record with all of its fields."""
     found = {**as_json(record), "mode": record.resource.mode, "service": record.resource.service}
     if isinstance(record, LogRecord):
         return {**found, "logger": record.scope.name}
@@ -86,7 +86,7 @@ def metric_json(metric: Entry) -> Json:
 
 
 def series_json(series: Series, points: Sequence[StoredPoint]) -> Json:
-    """A series with its points, the oldest of them first."""
+    """Return a series with its points, the oldest first."""
     decoded = [as_json(point.decode()) for point in points]
     return {
         "source": series.instrument.source,

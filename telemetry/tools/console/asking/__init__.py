@@ -1,1 +1,1 @@
-"""What pages and API ask of the store."""
+"""The queries of pages and API to the store."""

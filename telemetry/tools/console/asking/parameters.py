@@ -12,11 +12,11 @@ from django.http import HttpRequest
 
 from telemetry.tools.console.asking.search import LOG_FIELDS, TRACE_FIELDS, Query, QueryError, label_term, parse, term
 
-#: What lists of traces and of log records can be asked for.
+#: The parameters of the lists of traces and of log records.
 TRACES = (*TRACE_FIELDS, "q", "sort", "skip", "limit")
 LOGS = (*LOG_FIELDS, "trace_id", "q", "skip", "limit")
 
-#: Minutes that figures and charts are about, by what the address says.
+#: Minutes that figures and charts cover, by the parameter's value.
 WINDOWS = {"1": "1 min", "5": "5 min", "15": "15 min", "30": "30 min"}
 
 _MOST_SKIPPED = 1_000_000
@@ -46,7 +46,7 @@ class Parameters:
     """
 
     def __init__(self, request: HttpRequest, *names: str, blank: bool = False) -> None:
-        #: The parameters that are set, as they were sent.
+        #: The parameters that are set, as sent.
         self.given: dict[str, str] = {}
         for name, values in _query_of(request).items():
             if blank and values == [""]:
@@ -65,7 +65,7 @@ class Parameters:
         return value
 
     def query(self, fields: Mapping[str, tuple[str, str]]) -> Query:
-        """The terms in `q` and in the parameters that stand for one."""
+        """The terms in `q` and in the parameters that each stand for a term."""
         terms = list(_checked("q", self.given.get("q", ""), parse))
         for field, (name, sign) in fields.items():
             value = self.text(field)
@@ -102,8 +102,8 @@ class Parameters:
 
 
 def _query_of(request: HttpRequest) -> dict[str, list[str]]:
-    """The parameters in the address, always in UTF-8, whatever type the request names; raises BadRequest."""
-    # Not `request.GET`, which has the bounds of the process's settings.
+    """Return the parameters in the URL, decoded as UTF-8 whatever the request's content type; raises BadRequest."""
+    # Not `request.GET`, which obeys the limits in the process's settings.
     raw: str = request.META.get("QUERY_STRING", "")
     text = raw.encode("latin-1", "replace").decode(errors="replace")
     try:
@@ -120,7 +120,7 @@ def _checked(name: str, value: str, read: Callable[[str], Any]) -> Any:
 
 
 def checked_trace_id(value: str) -> str:
-    """The trace id in lower case; raises ParameterError."""
+    """Return the trace id in lower case; raises ParameterError."""
     if not _TRACE_ID.fullmatch(value.lower()):
         raise ParameterError("trace_id", value, "32 hexadecimal digits")
     return value.lower()

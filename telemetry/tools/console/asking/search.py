@@ -2,7 +2,7 @@
 
 A term is `NAME=VALUE` (also `!=`, and `>`, `>=`, `<`, `<=` for numbers) or a text. NAME is one of those below or an
 attribute of the span or log record, of its events, or of its resource. A trace matches if each term matches one of its
-spans (not all of them the same one). Each term becomes one check; records are decoded only where their bytes can match.
+spans (not necessarily the same one). Each term becomes one check; records are decoded only if their bytes can match.
 """
 
 import operator
@@ -47,7 +47,7 @@ _TERM = re.compile(
     r"""(?:(?P<name>[^\s"=<>!]+)(?P<operator>!=|>=|<=|=|>|<))?(?P<value>"(?:[^"\\]|\\.)*"(?=\s|$)|\S+)"""
 )
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
-#: How a value compares to a term's; what `!=` is about is negated where all values have been looked at.
+#: How a value is compared with a term's; `!=` is applied as a negation after all values have been checked.
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le, "=": operator.eq, "!=": operator.eq,
 }  # fmt: skip
@@ -63,7 +63,7 @@ class QueryError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One condition; `name` is empty for a text. `number` is the value where it is one (durations in nanoseconds)."""
+    """One condition; `name` is empty for a text. `number` is a numeric value (durations in nanoseconds)."""
 
     name: str
     operator: str
@@ -72,7 +72,7 @@ class Term:
 
 
 def parse(text: str, make: Callable[[str, str, str], Term] | None = None) -> tuple[Term, ...]:
-    """Read the terms of a query, each made by `term` or `make`; raises QueryError."""
+    """Parse the terms of a query, each made by `term` or `make`; raises QueryError."""
     if len(text) > _LONGEST_QUERY:
         raise QueryError(f"at most {_LONGEST_QUERY} characters")
     terms = []
@@ -87,7 +87,7 @@ def parse(text: str, make: Callable[[str, str, str], Term] | None = None) -> tup
 
 
 def term(name: str, sign: str, value: str) -> Term:
-    """A condition; raises QueryError if the value cannot be compared like that."""
+    """Return a condition; raises QueryError if the value does not suit the operator."""
     number = None
     if name == "duration":
         found = _DURATION.fullmatch(value)
@@ -104,7 +104,7 @@ def term(name: str, sign: str, value: str) -> Term:
             microseconds = int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1e6)
         except (ValueError, OverflowError):
             raise QueryError("a time such as 2026-11-28T09:30:00, in UTC") from None
-        # A time is written in microseconds at best, and includes all that is in the last one.
+        # A time has at most microsecond precision, and includes everything in its last microsecond.
         number = microseconds * 1000 + (999 if sign in {"<=", ">"} else 0)
     elif name == "status" and (sign not in {"=", "!="} or value not in STATUSES):
         raise QueryError(", ".join(STATUSES))
@@ -112,7 +112,7 @@ def term(name: str, sign: str, value: str) -> Term:
 
 
 def label_term(name: str, sign: str, value: str) -> Term:
-    """A condition on an attribute of any name; raises QueryError if the value cannot be compared like that."""
+    """Return a condition on an attribute of any name; raises QueryError if the value does not suit the operator."""
     number = number_of(value)
     if sign not in {"=", "!="} and number is None:
         raise QueryError(f"a number after {name}{sign}")
@@ -126,7 +126,7 @@ def number_of(value: str) -> float | None:
         return None
 
 
-#: What is remembered of searches that found no more than this.
+#: Only searches with at most this many results are remembered.
 _MOST_SEARCHES, _MOST_MATCHED = 16, 1000
 Check = Callable[[Any], bool]
 Spans = list[StoredSpan]
@@ -134,7 +134,7 @@ Value = Callable[[Any], Any]
 
 
 class Query:
-    """All terms, each of which has to match: the cheapest first; what is negated leaves out few, so it comes last."""
+    """All terms, each of which must match: the cheapest first; negated ones exclude few, so they come last."""
 
     def __init__(self, terms: Iterable[Term] = ()) -> None:
         self.terms = tuple(sorted(terms, key=lambda term: (_COSTS.get(term.name, 2), term.operator == "!=")))
@@ -144,16 +144,16 @@ class Query:
         return [spans for _, spans in islice(self._traces(traces, sort), skip, skip + limit)]
 
     def _traces(self, traces: Iterable[Trace], sort: str) -> Iterator[tuple[Trace, Spans]]:
-        # Sorted before they are filtered, which is what costs: no more are looked into than are asked for.
+        # Sorted before the costly filtering, so that no more are examined than requested.
         for trace in self._matching(_check_of_trace, sorted(traces, key=SORTS[sort], reverse=True)):
             if spans := trace.spans():
                 yield trace, spans
 
     def find_traces_of(self, store: Store, limit: int, skip: int = 0, sort: str = "start") -> list[Spans]:
-        """The same of all traces that are kept; one that did not match is looked into again only if it has changed."""
+        """The same for all stored traces; one that did not match is examined again only if it has changed."""
         if not self.terms:
             return self.find_traces(store.stored_traces(), limit, skip=skip, sort=sort)
-        # Before the traces: of those that change meanwhile nothing is known.
+        # Read before the traces: a trace that changes meanwhile must be examined again.
         changes = store.span_changes
         since, matched = store.unmatched.get(self.terms, (0, ()))
         unknown = (trace for trace in store.stored_traces() if trace.changed > since or trace.changed in matched)
@@ -183,7 +183,7 @@ class Query:
 
 
 def _is(term: Term, value: PlainValue) -> bool:
-    """Whether `value` compares to the term's value as its operator asks for, except for `!=`."""
+    """Return whether `value` satisfies the term's operator and value, ignoring the negation of `!=`."""
     if term.number is not None and isinstance(value, int | float) and not isinstance(value, bool):
         return OPERATORS[term.operator](value, term.number)
     if isinstance(value, list):
@@ -193,7 +193,7 @@ def _is(term: Term, value: PlainValue) -> bool:
 
 
 def _check_of_trace(term: Term) -> Check:
-    """Whether the trace has what the term names, or one of its spans."""
+    """Return the check of a trace: whether it, or one of its spans, matches the term."""
     if term.name == "status":
         return lambda trace: _has_status(trace.spans(), term.value)
     if term.name in _NUMBERS_OF_TRACE:
@@ -207,7 +207,7 @@ def _check_of_log(term: Term) -> Check:
 
 
 def _check_of_record(term: Term, numbers: Mapping[str, Value], texts: Mapping[str, Value]) -> Check:
-    """What a span or log record is looked through for: one of these numbers or texts, any text, or an attribute."""
+    """Return the check of a span or log record for one of these numbers or texts, any text, or an attribute."""
     if measured := numbers.get(term.name):
         compare, limit = OPERATORS[term.operator], term.number or 0
         return lambda record: compare(measured(record), limit)
@@ -232,7 +232,7 @@ def _has_status(spans: list[StoredSpan], status: str) -> bool:
 
 
 def _has_attribute(term: Term) -> Check:
-    """Whether an attribute of the resource, of the record or of one of its events has the value."""
+    """Return whether an attribute of the resource, of the record or of one of its events has the value."""
     name, may_match = term.name, _may_match(term)
     of_origins: dict[Origin, bool] = {}
 
@@ -251,7 +251,7 @@ def _has_attribute(term: Term) -> Check:
 
 
 def _may_match(term: Term) -> Callable[[bytes], bool]:
-    """Whether an attribute in a record's bytes can have the value; the record is decoded only then."""
+    """Return whether an attribute in a record's bytes can have the value; only then is the record decoded."""
     name, value = term.name.encode(), term.value.encode()
     if term.number is None and term.value not in {"true", "false"}:
         return lambda raw: value in raw and name in raw
@@ -260,12 +260,12 @@ def _may_match(term: Term) -> Callable[[bytes], bool]:
     return lambda raw: (value in raw and name in raw) or _has_no_text(raw, name)
 
 
-#: What follows the name of an attribute whose value is a truth value, a number or a list.
+#: The bytes after the name of an attribute whose value is a boolean, a number or a list.
 _NO_TEXT = re.compile(rb"\x12..?[\x10\x18\x21\x2a]", re.DOTALL)
 
 
 def _has_no_text(raw: bytes, name: bytes) -> bool:
-    # Not one pattern with the name, which `re` would keep, whatever its length, after the search.
+    # Not one pattern with the name, which `re` would cache, whatever its length, after the search.
     end, length = raw.find(name), len(name)
     while end >= 0:
         if _NO_TEXT.match(raw, end + length):
@@ -275,9 +275,9 @@ def _has_no_text(raw: bytes, name: bytes) -> bool:
 
 
 def _holds_text(text: str) -> Check:
-    """Whether a name, a message or an attribute of the record holds the text; ASCII letters in any case."""
+    """Return the check whether a name, message or attribute of a record contains the text; ASCII letters in any case."""
     wanted = text.encode().lower()
-    # The bytes hold lengths and ids too, in which the text may occur by chance.
+    # The bytes include lengths and ids, in which the text may occur by chance.
     return lambda record: (
         wanted in record.raw.lower() and any(wanted in words.encode().lower() for words in _words(record.decode()))
     )
@@ -295,7 +295,7 @@ _COSTS = dict.fromkeys(("status", *_NUMBERS_OF_TRACE, *_NUMBERS_OF_LOG), 0) | di
 
 
 def linking_to(trace_id: str, linking: Iterable[StoredSpan], limit: int) -> list[StoredSpan]:
-    """Those of the spans, which have links, that are of other traces and have one to this trace."""
+    """Return those of the given spans with links that belong to other traces and link to this one."""
     needle = bytes.fromhex(trace_id)
     spans = (span for span in linking if needle in span.raw and span.trace_id != needle)
     linked = (
@@ -313,7 +313,7 @@ def _words(record: Any) -> Iterator[str]:
 
 
 def _texts(value: PlainValue) -> Iterator[str]:
-    """The value, or all that a list or dictionary holds, as texts."""
+    """Yield the value, or everything in a list or dictionary, as texts."""
     items = [*value, *value.values()] if isinstance(value, dict) else value
     if not isinstance(items, list):
         yield str(items)

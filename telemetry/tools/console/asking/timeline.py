@@ -16,10 +16,10 @@ from telemetry.tools.console.storage import buckets
 from telemetry.tools.console.storage.buckets import MOST_BUCKETS, Buckets
 from telemetry.tools.console.storage.points import Exemplar, OtlpPoint, SamplePoint, Series, SeriesPoints, StoredPoint
 
-#: The series that make one track.
+#: The series that form one track.
 Group = Sequence[SeriesPoints]
 
-#: A value that has not been renewed for so long is no longer drawn (seconds).
+#: A value not updated for so long is no longer drawn (seconds).
 _STALE = 60.0
 #: Clocks of sender and receiver, and a step's edges, may differ by so much (seconds).
 _APPEARS = 5.0
@@ -36,7 +36,7 @@ class Grid:
 
     @property
     def edges_ns(self) -> list[int]:
-        """Where steps begin and end, in nanoseconds since the epoch."""
+        """The boundaries of the steps, in nanoseconds since the epoch."""
         return [int((self.start + self.width * step) * 1e9) for step in range(self.steps + 1)]
 
     @property
@@ -60,7 +60,7 @@ class Track:
 
 
 def groups(series: Iterable[SeriesPoints]) -> list[Group]:
-    """The series of one metric of one source, those together that make one track."""
+    """Return the series of one metric of one source, grouped by track."""
     grouped: dict[Any, list[SeriesPoints]] = {}
     for each, points in series:
         if points and each.track is not None:
@@ -69,13 +69,13 @@ def groups(series: Iterable[SeriesPoints]) -> list[Group]:
 
 
 def tracks(grouped: Sequence[Group], grid: Grid, names: Mapping[str, str]) -> list[Track]:
-    """A track for each group; `names` translates the labels of scrapes to attributes."""
+    """Return a track for each group; `names` translates the labels of scrapes to attributes."""
     first = min((points[0].time_ns for group in grouped for _, points in group), default=0)
     return [_track(group, grid, names, first) for group in grouped]
 
 
 def labels_of(series: Series, names: Mapping[str, str]) -> dict[str, str]:
-    """The labels by which its track can be chosen: attributes, mode, instance, the sample of a scraped summary."""
+    """Return the labels that select its track: attributes, mode, instance, the sample of a scraped summary."""
     labels = {names.get(name, name): label_value(value) for name, value in series.attributes.items() if name != "le"}
     if series.sample not in {"", series.instrument.name} and series.instrument.shape == "gauge":
         labels["sample"] = series.sample
@@ -108,7 +108,7 @@ def _track(group: Group, grid: Grid, names: Mapping[str, str], first_ns: int) ->
 
 
 def _values(points: Sequence[StoredPoint], grid: Grid) -> list[float | None]:
-    """The last value at the end of each step; None where there is none or only an old one."""
+    """Return the last value at the end of each step; None if there is none or only an old one."""
     found: list[float | None] = []
     for end in grid.times:
         after = bisect_right(points, end * 1e9, key=attrgetter("time_ns"))
@@ -128,7 +128,7 @@ def _deltas(points: Sequence[StoredPoint], grid: Grid) -> list[Buckets | None]:
 
 
 class _State(NamedTuple):
-    """What a series had counted at some time, since when it counts (nanoseconds since the epoch), and its exemplars."""
+    """A series' counts at some time, its start time (nanoseconds since the epoch), and its exemplars."""
 
     counts: Buckets
     since_ns: int = 0
@@ -136,7 +136,7 @@ class _State(NamedTuple):
 
 
 def _gain(before: _State | None, after: _State | None, start: float, first_ns: int) -> Buckets | None:
-    """What a track gained in a step; of a track that appears, all that it has counted since the step began."""
+    """Return a track's increase in a step; for a new track, everything counted since the step began."""
     if after is None:
         return None
     if before is not None:
@@ -145,15 +145,15 @@ def _gain(before: _State | None, after: _State | None, start: float, first_ns: i
     return after.counts if began_now else None
 
 
-#: What a state takes for each bucket and exemplar, and beyond them (measured on CPython 3.11; bytes in memory).
+#: The memory of a state for each bucket and exemplar, and besides (measured on CPython 3.11; bytes).
 _BUCKET, _EXEMPLAR, _STATE = 80, 300, 600
 
 
 class Memory:
-    """What was asked for, by series and time, which a page that renews itself asks for again. Thread-safe.
+    """A cache of states by series and time, for pages that refresh themselves. Thread-safe.
 
-    It is gone with its series, and all of it when it would exceed `most_bytes`, of which the states of series that are
-    gone are a part until then. A state of more than `largest` bytes is not remembered.
+    Entries are dropped with their series, and all of them when they would exceed `most_bytes`, which includes states of
+    dropped series until then. A state of more than `largest` bytes is not cached.
     """
 
     def __init__(self, most_bytes: int = 24 << 20, largest: int = 8 << 10) -> None:
@@ -182,15 +182,15 @@ _memory = Memory()
 
 
 class _CountedSeries:
-    """A series of OTLP, or all buckets of a scraped histogram; decodes only the points that it is asked for."""
+    """An OTLP series, or all buckets of a scraped histogram; decodes only the points requested."""
 
     def __init__(self, group: Group) -> None:
         self._series = group[0][0]
-        # The buckets of one scrape have one time; a bucket that appeared later has fewer points.
+        # The buckets of one scrape share one time; a bucket that appeared later has fewer points.
         self._points = [(_bound(series), points) for series, points in group[:MOST_BUCKETS]]
         self._longest = max((points for _, points in self._points), key=len)
         self.last_ns = self._longest[-1].time_ns
-        #: By their index. A cached method would refer to its object, so that no one else frees what it holds.
+        #: Decoded points by index. A cached method would keep a reference to its object and so keep it alive.
         self._known: dict[int, _State] = {}
 
     def at(self, time_ns: int) -> _State | None:

@@ -1,1 +1,1 @@
-"""What has arrived and what the senders say of it; eviction does not change it."""
+"""Counts of arrived items and the senders' own counts; eviction does not change them."""

@@ -1,4 +1,4 @@
-"""How much of what the senders recorded has arrived, by mode and signal, in the form of `manage.py audit`."""
+"""The share of the senders' recorded items that has arrived, by mode and signal, in the form of `manage.py audit`."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -16,8 +16,8 @@ _NAME = "the console"
 def accounts(store: Store, targets: Sequence[TargetState] = ()) -> dict[str, list[Account]]:
     """Return the accounts of each mode; a signal that no sender counts has none, nor scrapes without `targets`.
 
-    The senders' counts come with their metrics, later than the items. What has arrived beyond them is left out, so an
-    account is of the moment of the last metrics.
+    The senders' counts arrive with their metrics, later than the items. Items beyond these counts are left out, so an
+    account describes the moment of the last metrics.
     """
     fates, senders = store.fates(), store.senders()
     return {
@@ -27,7 +27,7 @@ def accounts(store: Store, targets: Sequence[TargetState] = ()) -> dict[str, lis
 
 
 def stored_share(found: Sequence[Account]) -> str | None:
-    """Return the share that is stored of the signal of which least is, as a percentage; None where nothing is known."""
+    """Return the smallest stored share among the signals, as a percentage; None if none is known."""
     known = [share for account in found if (share := account.completeness) is not None]
     return percent(min(known)) if known else None
 
@@ -46,7 +46,7 @@ def _of_mode(
         name = ITEMS[signal]
         if name in made:
             recorded = Recorded(made[name], fates.delivered(name) or 0, fates.lost(name), fates.waiting(name))
-            # When the signal came last, in seconds since the epoch.
+            # When the signal last arrived, in seconds since the epoch.
             newest = max((sender.signals.get(signal, 0) for sender in senders), default=0) / 1e9 or None
             stored = Stored(_NAME, items - fates.before.get(name, 0), twice, newest)
             account = Account(signal, recorded, None, stored)

@@ -1,4 +1,4 @@
-"""What has arrived since the start, and what its senders count of it in `otel.sdk.*`, by mode, evicted or not."""
+"""Items arrived since the start, and the senders' `otel.sdk.*` counts of them, by mode, evicted or not."""
 
 import copy
 from collections import Counter, OrderedDict
@@ -21,7 +21,7 @@ class ModeTotals:
     """Totals of one mode since the start.
 
     `spans` and `server_spans` count distinct spans: one that arrives again while the first is kept adds to
-    `duplicate_spans` instead. `requests` is the number by the metrics.
+    `duplicate_spans` instead. `requests` is the number according to the metrics.
     """
 
     spans: int = 0
@@ -37,7 +37,7 @@ class ModeTotals:
 
     @property
     def requests(self) -> int:
-        """Requests; a service that exports by OTLP and is scraped as well reports the same ones twice."""
+        """Requests; a service that exports over OTLP and is scraped as well reports the same ones twice."""
         return max(self.requests_otlp, self.requests_scraped)
 
     def count_server_span(self, service: str) -> None:
@@ -50,7 +50,7 @@ CountsT = TypeVar("CountsT")
 
 
 class ByMode(dict[str, CountsT]):
-    """What is counted of each mode, made when it is first asked for; `most` modes, then one for all others."""
+    """The counts of each mode, created on first access; `most` modes, then one for all others."""
 
     def __init__(self, make: Callable[[], CountsT], most: int = _DISTINCT_NAMES) -> None:
         super().__init__()
@@ -92,10 +92,10 @@ FATE_METRICS = _COUNTERS | {f"{name.replace('.', '_')}_total": counter for name,
 
 @dataclass(slots=True)
 class Fates:
-    """What became of one mode's records: by signal, how many were delivered (key "") or lost, by reason.
+    """The outcome of one mode's records: by signal, how many were delivered (key "") or lost, by reason.
 
-    `made` is how many were recorded, `before` how many had arrived when the first count came of a sender older than the
-    console, which is not in `made`, and `backlog` how many of that count had not ended by then.
+    `made` is how many were recorded. For a sender older than the console, whose first count is not in `made`, `before`
+    is how many records had arrived by that count, and `backlog` how many of that count had not ended by then.
     """
 
     signals: dict[str, Counter[str]] = field(default_factory=dict)
@@ -104,7 +104,7 @@ class Fates:
     backlog: Counter[str] = field(default_factory=Counter)
 
     def waiting(self, signal: str) -> int:
-        """How many have not ended, as far as the senders have reported it."""
+        """How many have not ended, according to the senders' reports."""
         ended = self.signals.get(signal, Counter()).total()
         return max(self.made[signal] + self.backlog[signal] - ended, 0)
 
@@ -120,11 +120,11 @@ class Fates:
 
     @property
     def dropped(self) -> int:
-        """Spans and log records lost for any reason; a data point that was is in the next one."""
+        """Spans and log records lost for any reason; a lost data point's counts are in the next one."""
         return sum(sum(self.lost(signal).values()) for signal in ("spans", "log records"))
 
     def add(self, metric: str, labels: Mapping[str, object], gain: int) -> None:
-        """Count what a series of a metric in FATE_METRICS has gained; labels may have their names in a scrape."""
+        """Count the increase of a series of a metric in FATE_METRICS; labels may have their names in a scrape."""
         signal, role = FATE_METRICS[metric]
         reason = _label(labels, "error.type")[:_LONGEST_REASON]
         if role == "journal":
@@ -138,7 +138,7 @@ class Fates:
             counts[_bounded(reason, counts, _MOST_REASONS)] += gain
 
     def begin(self, metric: str, labels: Mapping[str, object], count: int, arrived: Mapping[str, int]) -> None:
-        """Note that a series of `metric` is older than the console: `arrived` is what it has by signal."""
+        """Note that a series of `metric` is older than the console; `arrived` are the items so far by signal."""
         signal, role = FATE_METRICS[metric]
         if role == "recorded":
             self.before.setdefault(signal, arrived[signal])
@@ -162,7 +162,7 @@ OTLP_METRIC = "http.server.request.duration"
 SCRAPED_FAMILY = "http_server_request_duration_seconds"
 SCRAPED_SAMPLE = f"{SCRAPED_FAMILY}_count"
 
-#: The most recently updated series, whose last values are remembered: about 4 MB of them.
+#: The number of most recently updated series whose last values are remembered: about 4 MB.
 _TRACKED_SERIES = 10_000
 
 
@@ -175,7 +175,7 @@ class Counters:
         self._last: OrderedDict[Hashable, tuple[int, int]] = OrderedDict()
 
     def count_point(self, point: IncomingPoint, attributes: Mapping[str, object], since_ns: int) -> None:
-        """Count a data point, and what its series has gained since the console's start."""
+        """Count a data point, and the increase of its series since the console's start."""
         name, mode = point.instrument.name, point.origin.resource.mode
         totals = self.totals[mode]
         totals.data_points += 1
@@ -192,7 +192,7 @@ class Counters:
             self._add(mode, name, attributes, gain, is_older=is_first and 0 < point.start_ns < since_ns)
 
     def count_sample(self, series: Series, sample: Sample, time_ns: int, *, is_older: bool) -> None:
-        """Count a scraped sample, and what its series has gained; `is_older`: it counted before the console did."""
+        """Count a scraped sample, and the increase of its series; `is_older`: the series is older than the console."""
         totals = self.totals[series.mode]
         totals.scraped_samples += 1
         if sample.name != SCRAPED_SAMPLE and sample.name not in FATE_METRICS:
@@ -204,10 +204,10 @@ class Counters:
             self._add(series.mode, sample.name, sample.labels, gain, is_older=is_first and is_older)
 
     def _gain(self, series: Hashable, time_ns: int, count: int, *, resets: bool) -> tuple[int, bool]:
-        """What a cumulative series has gained since its last value, and whether there was none.
+        """Return the increase of a cumulative series since its last value, and whether there was none.
 
-        A point that is older than the last one (a late retry) adds nothing. `resets` says that the series has no start
-        time as part of its identity, so a value below the last one means that it began again at 0.
+        A point older than the last one (a late retry) adds nothing. `resets` means that the series' identity has no
+        start time, so a value below the last one means that it restarted at 0.
         """
         is_first = series not in self._last
         last_time, last_count = self._last.get(series, (0, 0))
@@ -220,7 +220,7 @@ class Counters:
         return count if resets and count < last_count else count - last_count, is_first
 
     def _add(self, mode: str, metric: str, labels: Mapping[str, object], gain: int, *, is_older: bool) -> None:
-        """Count what a sender reports; of a series older than the console nothing of its first count."""
+        """Count what a sender reports; for a series older than the console, without its first count."""
         fates, totals = self.fates[mode], self.totals[mode]
         if is_older:
             fates.begin(metric, labels, gain, {"spans": totals.spans, "log records": totals.log_records})

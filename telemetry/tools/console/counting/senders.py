@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from telemetry.tools.console.receiving.values import PlainValue, size_of
 from telemetry.tools.console.storage.records import Resource, StoredLog
 
-#: The logger of the record with which a worker reports its start, and the beginning of its body.
+#: The logger of a worker's start record, and the beginning of its body.
 SERVER_LOGGER = "telemetry.server"
 _START = "Starting"
 _MOST_SENDERS = 256
@@ -18,9 +18,9 @@ _SILENT_NS = 30 * 10**9
 
 @dataclass(slots=True)
 class Sender:
-    """One process; times in nanoseconds since the epoch, in `signals` when each signal came last.
+    """One process; times in nanoseconds since the epoch, in `signals` when each signal last arrived.
 
-    `report` are the attributes of its start record, None if that never came; `report_ns` is when it started.
+    `report` are the attributes of its start record, None if that never arrived; `report_ns` is when it started.
     """
 
     mode: str
@@ -39,7 +39,7 @@ class Sender:
         return (self.report or {}).get("worker.slot")
 
     def is_silent(self, now_ns: int) -> bool:
-        """Whether nothing has come of it for half a minute."""
+        """Whether nothing has arrived from it for half a minute."""
         return now_ns - self.last_ns > _SILENT_NS
 
 
@@ -50,13 +50,13 @@ class Senders:
         self._senders: OrderedDict[Hashable, Sender] = OrderedDict()
 
     def hear(self, resources: Iterable[Resource], signal: str, now_ns: int) -> None:
-        """Note that a signal came from these resources."""
+        """Note that a signal arrived from these resources."""
         for resource in resources:
             if resource.size <= _LARGEST:
                 self._sender(resource, now_ns).signals[signal] = now_ns
 
     def hear_start(self, record: StoredLog, now_ns: int) -> None:
-        """Keep a worker's report of itself, if the record is one of a start."""
+        """Keep a worker's report if the record is a start record."""
         if record.resource.size > _LARGEST:
             return
         decoded = record.decode()
@@ -77,6 +77,6 @@ class Senders:
         return sender
 
     def all(self) -> list[Sender]:
-        """Copies, by mode, service and instance."""
+        """Return copies of the senders, by mode, service and instance."""
         copies = [replace(sender, signals=dict(sender.signals)) for sender in self._senders.values()]
         return sorted(copies, key=lambda sender: (sender.mode, sender.service, sender.instance))

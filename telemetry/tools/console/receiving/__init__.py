@@ -1,1 +1,1 @@
-"""What comes in: OTLP over gRPC and HTTP, Prometheus scrapes, and the faults that are injected on demand."""
+"""Input: OTLP over gRPC and HTTP, Prometheus scrapes, and faults injected on demand."""

@@ -1,4 +1,4 @@
-"""Work that waits while a measured load runs, which shares its cores with whoever receives what the load causes."""
+"""Work deferred while a measured load runs, because the receiver shares its cores with the load generator."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -8,7 +8,7 @@ _MOST_BYTES = 64 << 20
 
 
 class Deferral:
-    """Work that is put off while `until_the_end` lasts, and done at its end, in order."""
+    """Work deferred while `until_the_end` is active, and done at its end, in order."""
 
     def __init__(self) -> None:
         self._waiting: list[Callable[[], object]] | None = None
@@ -17,7 +17,7 @@ class Deferral:
 
     @contextmanager
     def until_the_end(self) -> Iterator[None]:
-        """Put off what `defer` gets meanwhile."""
+        """Defer the work passed to `defer` meanwhile."""
         self._waiting = []
         try:
             yield
@@ -28,7 +28,7 @@ class Deferral:
                 work()
 
     def defer(self, work: Callable[[], object], size: int) -> bool:
-        """Put off `work`, which keeps `size` bytes; False if it is due now: at other times, and beyond 64 MiB."""
+        """Defer `work`, which holds `size` bytes; return False if it is due now: at other times, and beyond 64 MiB."""
         with self._lock:
             if self._waiting is None or self._bytes + size > _MOST_BYTES:
                 return False

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 _SIGNALS = ("traces", "metrics", "logs")
-#: What a field's values are: type, least, most, and these in words.
+#: The permitted values of a field: type, least, most, and a description.
 _BOUNDS: tuple[tuple[str, Any, float, float, str], ...] = (
     ("status", int, 300, 599, "an HTTP status from 300 to 599, or none"),
     ("retry_after", int | float, 0, 3600, "seconds from 0 to 3600"),
@@ -16,13 +16,13 @@ _BOUNDS: tuple[tuple[str, Any, float, float, str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """What to do to each OTLP request; the default does nothing.
+    """The faults applied to each OTLP request; by default none.
 
     `status`: refuse with this HTTP status (gRPC: the code that OTLP maps it to); nothing is stored.
     `retry_after`: seconds; the header Retry-After, or gRPC's RetryInfo, of a refusal.
     `delay`: seconds to wait before the answer; what the request holds is stored even if its sender has given up.
-    `partial_reject`: leave out the last so many records of each request and say so in `partial_success`.
-    `signals`: the signals that this concerns.
+    `partial_reject`: reject the last so many records of each request and report them in `partial_success`.
+    `signals`: the signals affected.
     """
 
     status: int | None = None
@@ -44,7 +44,7 @@ class Faults:
 
     @classmethod
     def from_json(cls, data: object) -> Self:
-        """Read the object of the JSON API; raises ValueError that names field, value and expected values."""
+        """Read the JSON API's object; raises a ValueError that names field, value and expected values."""
         if not isinstance(data, Mapping):
             raise ValueError("faults are not a JSON object")  # noqa: TRY004 (one error type for one bad request)
         names = [field.name for field in fields(cls)]

@@ -1,4 +1,4 @@
-"""OTLP requests into the store: taken apart on the wire, and decoded record by record."""
+"""Ingestion of OTLP requests into the store: split on the wire, and decoded record by record."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
@@ -40,7 +40,7 @@ class Rejection:
 
 
 class Signal:
-    """One signal of OTLP: its messages, its HTTP path, its gRPC service, and how its requests get into the store.
+    """One OTLP signal: its messages, HTTP path, gRPC service, and the function that stores its requests.
 
     `ingest` takes the store, the bytes of a request, and how many of its last records to refuse. It raises DecodeError
     and TooLargeError, in which case nothing of the request is stored.
@@ -56,7 +56,7 @@ class Signal:
         self.ingest = ingest
 
     def response(self, rejection: Rejection) -> Any:
-        """The answer to a request of which something was rejected, or nothing."""
+        """Return the answer to a request, with its rejected records if any."""
         answer: Any = self.response_class()
         if rejection.records:
             partial = answer.partial_success
@@ -70,7 +70,7 @@ class TooLargeError(Exception):
 
 
 class _Request:
-    """One request, taken apart on the wire and decoded record by record; counts what is rejected.
+    """One request, split on the wire and decoded record by record; counts rejected records.
 
     Decoding a request as a whole can take a hundred times its size: two bytes make an empty span of 170 in memory.
     """
@@ -79,12 +79,12 @@ class _Request:
         self._store = store
         self._data = memoryview(data)
         self._longest = store.limits.record_bytes
-        #: How many parts may still come, at all levels.
+        #: How many parts may still follow, at all levels.
         self._left = store.limits.message_records
         self._rejected: Counter[str] = Counter()
 
     def split(self, message: memoryview, numbers: Collection[int]) -> tuple[bytes, list[tuple[int, memoryview]]]:
-        """The embedded messages in the fields with these numbers, in order; and the message without them.
+        """Return the embedded messages in the fields with these numbers, in order, and the message without them.
 
         Raises DecodeError if the message is malformed, TooLargeError if it exceeds a bound.
         """
@@ -128,7 +128,7 @@ class _Request:
                     yield origin, record
 
     def fits(self, record: memoryview) -> bool:
-        """Whether the record may be decoded; one that may not is rejected."""
+        """Return whether the record may be decoded; reject it otherwise."""
         if len(record) > self._longest:
             self.reject(f"larger than {self._longest} bytes")
         return len(record) <= self._longest
@@ -147,7 +147,7 @@ class _Request:
 
 
 def _varint(message: memoryview, position: int) -> tuple[int, int]:
-    """A number and where it ends."""
+    """Return a number and the position of its end."""
     value = shift = 0
     for index in range(position, min(position + _LONGEST_VARINT, len(message))):
         byte = message[index]
@@ -193,7 +193,7 @@ def ingest_metrics(store: Store, data: bytes, refuse: int = 0) -> Rejection:
         head, kinds = request.split(metric, set(_KINDS))
         if not kinds:
             continue
-        # Of several kinds, which protobuf allows on the wire, the last one counts.
+        # If there are several kinds, which protobuf allows on the wire, the last one counts.
         number, body = kinds[-1]
         kind = _KINDS[number]
         rest, parts = request.split(body, _POINTS)

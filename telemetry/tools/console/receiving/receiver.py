@@ -31,7 +31,7 @@ _CODES = {status: code for code, statuses in _STATUSES.items() for status in sta
 
 @dataclass(eq=False)
 class Refusal(Exception):  # noqa: N818 (a refusal is an answer, not an error of ours)
-    """An OTLP request that is answered with an HTTP status, or the gRPC code that goes with it."""
+    """An OTLP request that is refused with an HTTP status, or the corresponding gRPC code."""
 
     status: int
     message: str
@@ -42,14 +42,14 @@ class Refusal(Exception):  # noqa: N818 (a refusal is an answer, not an error of
 
     @property
     def rpc_status(self) -> Any:
-        """The body of OTLP's errors: a google.rpc.Status."""
+        """Return the body of an OTLP error: a google.rpc.Status."""
         return status_pb2.Status(code=_CODES.get(self.status, code_pb2.UNKNOWN), message=self.message)
 
 
 class Receiver:
     """Takes OTLP requests into the store.
 
-    `faults` may be replaced at any time and applies to requests that begin after that. `answers` counts the answers by
+    `faults` may be replaced at any time and applies to requests that begin afterwards. `answers` counts the answers by
     (protocol, signal, HTTP status), refusals included, 200 for success; protocol is "grpc", "http/protobuf" or
     "http/json".
     """
@@ -68,11 +68,11 @@ class Receiver:
             return dict(self._answers)
 
     def start(self) -> None:
-        """Let delays last again, after a stop."""
+        """Enable delays again, after a stop."""
         self._stopping.clear()
 
     def stop(self) -> None:
-        """End delays; requests that still wait are refused with 503."""
+        """End delays; waiting requests are refused with 503."""
         self._stopping.set()
 
     def deferred(self) -> AbstractContextManager[None]:

@@ -23,7 +23,7 @@ class OtlpGrpcServer:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="otlp-grpc")
         self._server = grpc.server(
             self._threads,
-            # What waits for a thread is in memory already.
+            # Requests that wait for a thread are in memory already.
             maximum_concurrent_rpcs=_CALLS,
             options=[
                 # By default two servers may share a port, and a busy one would go unnoticed.
@@ -38,7 +38,7 @@ class OtlpGrpcServer:
         self._server.start()
 
     def stop(self) -> None:
-        """Finish what runs, for at most a second, and free the port."""
+        """Finish running requests, for at most a second, and free the port."""
         self._server.stop(_STOP_SECONDS).wait(_STOP_SECONDS + 0.5)
         self._threads.shutdown(wait=True, cancel_futures=True)
 

@@ -24,17 +24,17 @@ from telemetry.tools.console.receiving.receiver import Receiver, Refusal
 #: Each one takes up to 500 bytes once it is decoded.
 _MOST_OBJECTS = 100_000
 _ID_FIELDS = frozenset({"traceId", "spanId", "parentSpanId"})
-#: `bytes.fromhex` takes blanks between the digits, too.
+#: `bytes.fromhex` would accept whitespace between the digits, too.
 _HEXADECIMAL = re.compile("(?:[0-9a-fA-F]{2})*")
 
 
 def json_to_protobuf(signal: Signal, data: bytes, most_objects: int = _MOST_OBJECTS) -> bytes:
-    """Translate a request; unknown fields are ignored, as OTLP asks for. Raises Refusal(400) or Refusal(413)."""
+    """Translate a request; unknown fields are ignored, as OTLP requires. Raises Refusal(400) or Refusal(413)."""
     if data.count(b"{") + data.count(b"[") > most_objects:
         raise Refusal(413, f"the message holds more than {most_objects} JSON objects and lists")
     try:
         document = json.loads(data, object_hook=_ids_to_base64)
-        # Unpacked, because ParseDict takes an empty list for an empty object.
+        # Unpacked, because ParseDict accepts an empty list as an empty object.
         message: bytes = json_format.ParseDict(
             {**document}, signal.request_class(), ignore_unknown_fields=True
         ).SerializeToString()
@@ -110,7 +110,7 @@ class OtlpHttpApplication:
             raise Refusal(400, f"not gzip data: {error}") from None
 
     def _read(self, stream: Any) -> bytes:
-        """All of it, but never much more than the limit."""
+        """Return the whole body, but never much more than the limit."""
         data: bytes = stream.read(self._message_bytes + 1)
         if len(data) > self._message_bytes:
             raise Refusal(413, f"the message is larger than {self._message_bytes} bytes")

@@ -23,7 +23,7 @@ _logger = logging.getLogger(__name__)
 _OPENMETRICS = "application/openmetrics-text"
 _ACCEPT = f"{_OPENMETRICS};version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
 _TIMEOUT_SECONDS = 5.0
-#: Nothing can interrupt a connect, so it must be over within the time that a stop may take.
+#: A connect cannot be interrupted, so it must end within the time that a stop may take.
 _CONNECT_TIMEOUT_SECONDS = 1.0
 #: The text and its samples, each of which takes up to 1,000 bytes once it is parsed.
 _LONGEST_BODY = 8 << 20
@@ -37,7 +37,7 @@ class ScrapeError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ScrapeTarget:
-    """What to scrape; the name is unique among the targets. The token is sent as a bearer token."""
+    """A target to scrape; its name is unique among the targets. The token is sent as a bearer token."""
 
     name: str
     url: str
@@ -56,7 +56,7 @@ class ScrapeTarget:
 
 @dataclass(frozen=True, slots=True)
 class TargetState:
-    """How one target's scrapes went; `up` is None before the first, `missed` are failures after the first success."""
+    """The state of a target's scrapes; `up` is None before the first, `missed` are failures after the first success."""
 
     name: str
     url: str
@@ -71,7 +71,7 @@ class TargetState:
 
 
 class _Scrape:
-    """Scrapes one target, one scrape at a time: results stored out of order would look like counters going back."""
+    """Scrapes one target, one scrape at a time: results stored out of order would look like counter resets."""
 
     def __init__(self, target: ScrapeTarget, store: Store) -> None:
         self._target = target
@@ -155,7 +155,7 @@ def _read(response: http.client.HTTPResponse, deadline: float) -> bytes:
 
 
 class Scraper:
-    """Scrapes each target every `interval` seconds in a thread of its own; a failure is recorded, not raised."""
+    """Scrapes each target every `interval` seconds in its own thread; a failure is recorded, not raised."""
 
     def __init__(self, store: Store, targets: Sequence[ScrapeTarget], interval: float) -> None:
         if interval <= 0:
@@ -178,7 +178,7 @@ class Scraper:
             return list(pool.map(_Scrape.run, self._scrapes))
 
     def start(self) -> None:
-        """Begin to scrape, at once and then at the interval."""
+        """Start scraping, at once and then at the interval."""
         self._stopping.clear()
         for scrape in self._scrapes:
             thread = threading.Thread(target=self._loop, args=(scrape,), name="scraper", daemon=True)

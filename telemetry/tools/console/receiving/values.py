@@ -18,7 +18,7 @@ _LAST_NS = 253_402_300_799 * 10**9  # the end of the year 9999, the last one tha
 
 
 def plain_value(value: AnyValue) -> PlainValue:
-    """Arrays become lists, key-value lists dictionaries, bytes base64 text; an unset value is None."""
+    """Convert arrays to lists, key-value lists to dictionaries, bytes to base64 text, an unset value to None."""
     kind = value.WhichOneof("value")
     if kind == "array_value":
         return [plain_value(item) for item in value.array_value.values]
@@ -30,17 +30,17 @@ def plain_value(value: AnyValue) -> PlainValue:
 
 
 def plain_attributes(attributes: Iterable[KeyValue]) -> dict[str, PlainValue]:
-    """Attributes as a dictionary; of a key that comes twice the last value counts."""
+    """Return attributes as a dictionary; of a repeated key the last value counts."""
     return {attribute.key: plain_value(attribute.value) for attribute in attributes}
 
 
 def whole(value: float) -> int:
-    """A count or a time as a whole number; 0 if it is larger than any can be."""
+    """Return a count or a time as an integer; 0 if it exceeds the possible range."""
     return int(value) if math.isfinite(value) and abs(value) < _LARGEST else 0
 
 
 def iso_time(time_ns: int, precision: str = "auto") -> str | None:
-    """Nanoseconds since the epoch as ISO 8601, with microseconds at best; None for 0, which means unset."""
+    """Return nanoseconds since the epoch as ISO 8601, to the microsecond; None for 0, which means unset."""
     if not 0 < time_ns <= _LAST_NS:
         return None
     seconds, nanoseconds = divmod(time_ns, 10**9)
@@ -48,7 +48,7 @@ def iso_time(time_ns: int, precision: str = "auto") -> str | None:
 
 
 def size_of(value: PlainValue) -> int:
-    """What a value takes in memory with all that it holds (bytes)."""
+    """Return the memory that a value and its contents take, in bytes."""
     size = sys.getsizeof(value)
     if isinstance(value, dict):
         return size + sum(size_of(key) + size_of(item) for key, item in value.items())
@@ -58,7 +58,7 @@ def size_of(value: PlainValue) -> int:
 
 
 def digest(*parts: str | bytes) -> bytes:
-    """A key of fixed size for what identifies a series, whatever its length."""
+    """Return a key of fixed size for the identity of a series, whatever its length."""
     found = blake2b(digest_size=16)
     for part in parts:
         encoded = part.encode(errors="surrogatepass") if isinstance(part, str) else part
