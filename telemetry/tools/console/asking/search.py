@@ -232,7 +232,7 @@ def _has_status(spans: list[StoredSpan], status: str) -> bool:
 
 
 def _has_attribute(term: Term) -> Check:
-    """Return whether an attribute of the resource, of the record or of one of its events has the value."""
+    """Return the check whether an attribute of the resource, of the record or of one of its events has the value."""
     name, may_match = term.name, _may_match(term)
     of_origins: dict[Origin, bool] = {}
 
@@ -251,7 +251,7 @@ def _has_attribute(term: Term) -> Check:
 
 
 def _may_match(term: Term) -> Callable[[bytes], bool]:
-    """Return whether an attribute in a record's bytes can have the value; only then is the record decoded."""
+    """Return the check whether an attribute in a record's bytes can have the value; only then is the record decoded."""
     name, value = term.name.encode(), term.value.encode()
     if term.number is None and term.value not in {"true", "false"}:
         return lambda raw: value in raw and name in raw
@@ -275,7 +275,7 @@ def _has_no_text(raw: bytes, name: bytes) -> bool:
 
 
 def _holds_text(text: str) -> Check:
-    """Return the check whether a name, message or attribute of a record contains the text; ASCII letters in any case."""
+    """Return the check whether a name, message or attribute of a record contains the text; ASCII case is ignored."""
     wanted = text.encode().lower()
     # The bytes include lengths and ids, in which the text may occur by chance.
     return lambda record: (

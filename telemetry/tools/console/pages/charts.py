@@ -1,4 +1,4 @@
-"""Charts over time, which a template draws as SVG in the page; those of one metric, and a histogram as a heat map."""
+"""Charts over time, drawn as SVG by a template: those of one metric, and the heat map of a histogram."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -15,24 +15,24 @@ from telemetry.tools.console.storage.points import Exemplar
 #: The drawing and, in it, the area of the values; the template `parts.html` has the same numbers.
 LEFT, RIGHT, TOP, BOTTOM = 84, 616, 8, 196
 _LINES = 4
-#: Larger values are in the table only.
+#: Larger values appear in the table only.
 _LARGEST = 1e300
 _TIME_STEPS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 3600, 7200, 14400, 43200, 86400)
 _TIME_LABELS = 5
-#: The modes of the service; each keeps its colour when the other is not there.
+#: The modes of the service; each keeps its colour when the other is absent.
 MODES = ("collector", "direct")
-#: The style sheet's colours of lines.
+#: The number of line colours in the style sheet.
 _COLOURS = 8
 
 
 def ordered(modes: Iterable[str]) -> list[str]:
-    """The service's modes first, then others by name."""
+    """Return the service's modes first, then others by name."""
     known = set(modes)
     return [mode for mode in MODES if mode in known] + sorted(known - set(MODES))
 
 
 class Colours(dict[str, int]):
-    """The number of each mode's colour; a mode that is not among them has the first one after the service's."""
+    """The number of each mode's colour; any other mode has the first one after the service's."""
 
     def __init__(self, modes: Iterable[str]) -> None:
         super().__init__((mode, place % _COLOURS) for place, mode in enumerate(ordered({*MODES, *modes})))
@@ -43,7 +43,7 @@ class Colours(dict[str, int]):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line: its name and a value for each time of the chart, None where there is none. `colour` from 0."""
+    """One line: its name and a value for each time of the chart, None if there is none. `colour` from 0."""
 
     name: str
     values: Sequence[float | None]
@@ -87,7 +87,7 @@ class Chart:
 
     @property
     def label(self) -> str:
-        """The drawing in words: the last value of each line."""
+        """The text alternative of the drawing: the last value of each line."""
         said = []
         for line in self.lines:
             last = next((value for value in reversed(line.values) if value is not None), None)
@@ -97,7 +97,7 @@ class Chart:
 
     @property
     def drawing(self) -> dict[str, list[Any]]:
-        """Paths with their colours, dots with their places, and the axes' labels, of rows and columns, with theirs."""
+        """Paths with colours, dots with positions, and the labels of rows and columns with positions."""
         lines = [[_drawable(value) for value in line.values] for line in self.lines]
         dots = [dot for dot in self.dots if _drawable(dot.value) is not None]
         values = [value for line in lines for value in line if value is not None] + [dot.value for dot in dots]
@@ -114,7 +114,7 @@ class Chart:
             parts, drawn = [], False
             for time, value in zip(self.times, values, strict=True):
                 if value is not None:
-                    # A line of no length is a point where a value has no neighbour.
+                    # A line of zero length draws a point for a value without neighbours.
                     parts.append(f"L{x(time)} {y(value)}" if drawn else f"M{x(time)} {y(value)}h0")
                 drawn = value is not None
             return "".join(parts)
@@ -132,7 +132,7 @@ def _drawable(value: float | None) -> float | None:
 
 
 def _ticks(lowest: float, highest: float, base: int) -> list[float]:
-    """Round values from at most 0 and the lowest to at least the highest."""
+    """Return round values from at most 0 and the lowest to at least the highest."""
     top, bottom = max(highest, 0.0), min(lowest, 0.0)
     rough = (top - bottom) / _LINES
     if rough < 1 / _LARGEST:
@@ -159,7 +159,7 @@ _REST = "(the rest)"
 
 
 class Charts(NamedTuple):
-    """What is drawn of a metric; of how many modes the quantiles are left out."""
+    """The charts of a metric, and the number of modes whose quantiles are left out."""
 
     charts: list[Chart]
     heat: dict[str, Any] | None = None
@@ -167,14 +167,14 @@ class Charts(NamedTuple):
 
 
 def charts_of(entry: Entry, found: Sequence[Track], grid: Grid, by: str) -> Charts:
-    """A chart by the label `by`; of a histogram also the quantiles of each of the first modes, and a heat map."""
+    """Return a chart by the label `by`; for a histogram also the quantiles of the first modes, and a heat map."""
     charts = [_label_chart(entry, found, grid, by)]
     if entry.first.shape != "histogram":
         return Charts(charts)
     by_mode, modes = [], ordered(track.mode for track in found)
     for place, mode in enumerate(modes):
         chosen = [track for track in found if track.mode == mode]
-        # What was measured in each step, None where nothing is known.
+        # The measurements in each step, None if unknown.
         known = [[gains for track in chosen if (gains := track.gains[step]) is not None] for step in range(grid.steps)]
         by_mode.append([added(several) if several else None for several in known])
         if place < _MOST_QUANTILES:
@@ -184,7 +184,7 @@ def charts_of(entry: Entry, found: Sequence[Track], grid: Grid, by: str) -> Char
 
 
 def _label_chart(entry: Entry, found: Sequence[Track], grid: Grid, by: str) -> Chart:
-    """A line for each value of the label: gains per second of what is counted, else the sum of values."""
+    """Return a line for each value of the label: increases per second of counts, else the sum of values."""
     groups: dict[str, list[Track]] = {}
     for track in found:
         groups.setdefault(track.labels.get(by, _NONE), []).append(track)
@@ -198,7 +198,7 @@ def _label_chart(entry: Entry, found: Sequence[Track], grid: Grid, by: str) -> C
     # The first two colours belong to the modes.
     colours = Colours(names) if by == "mode" else dict(zip(names, range(2, 2 + len(names)), strict=True))
     drawn = [Line(name[:_LONGEST_NAME], lines[name], colours[name]) for name in names]
-    # Of a histogram the measurements are counted, whatever their unit.
+    # For a histogram the measurements are counted, whatever their unit.
     unit = "" if entry.first.shape == "histogram" else entry.unit
     titles = {"gauge": "Value", "histogram": "Measurements per second", "counter": "Increase per second"}
     note = f"sum by {by}" if entry.first.shape == "gauge" else f"by {by}"
@@ -214,13 +214,13 @@ def _line(entry: Entry, found: Sequence[Track], grid: Grid) -> list[float | None
 
 
 def _complete(found: Sequence[Track], steps: Sequence[Any]) -> list[Any]:
-    """None from the step on from which a sender has not reported its counts yet."""
+    """Return the values, with None from the first step for which a sender has not reported its counts yet."""
     pending = min((track.pending for track in found), default=0)
     return [*steps[:pending], *[None] * len(steps[pending:])]
 
 
 def _quantile_chart(mode: str, found: Sequence[Track], steps: Sequence[Buckets | None], grid: Grid, unit: str) -> Chart:
-    """The quantiles of what was measured of a mode in each step, with the highest exemplar of each step."""
+    """Return the quantiles of a mode's measurements in each step, with the highest exemplar of each step."""
     known = _complete(found, steps)
     lines = [
         Line(f"p{share * 100:.0f}", [quantile(step, share) if step else None for step in known], colour)
@@ -243,7 +243,7 @@ def _quantile_chart(mode: str, found: Sequence[Track], steps: Sequence[Buckets |
     return Chart(f"Quantiles, {mode}", grid.times, lines, partial(in_unit, unit=unit), dots, note, unit in BYTES)
 
 
-#: Of a bucket that holds something; 1 is the fullest.
+#: The lightest shade of a bucket that is not empty; 1 is the fullest.
 _FAINTEST = 0.12
 _MOST_ROWS = 16
 #: As wide as the other charts, so that the text is of the same size.
@@ -252,9 +252,9 @@ _TIMES = 5
 
 
 def _heat_map(steps: Sequence[Buckets], grid: Grid, unit: str) -> dict[str, Any] | None:
-    """The drawing's parts, in its units; None if nothing was measured.
+    """Return the parts of the drawing, in its units; None if nothing was measured.
 
-    A cell is one bucket in one step: x, y, its shade from 0 to 1, and its title. `label` is the drawing in words.
+    A cell is one bucket in one step: x, y, its shade from 0 to 1, and its title. `label` is the text alternative.
     """
     bounds = _bounds(steps)
     if not bounds:
@@ -285,7 +285,7 @@ def _heat_map(steps: Sequence[Buckets], grid: Grid, unit: str) -> dict[str, Any]
 
 
 def _bounds(steps: Sequence[Buckets]) -> list[float]:
-    """The upper bounds from the highest to the lowest that holds something, at most 16 of them."""
+    """Return the upper bounds from the highest to the lowest non-empty bucket, at most 16."""
     every = sorted({bound for step in steps for bound in step.bounds}, reverse=True)
     filled = {bound for step in steps for bound, count in zip(*step, strict=True) if count > 0}
     used = [index for index, bound in enumerate(every) if bound in filled]

@@ -44,7 +44,7 @@ def seconds(value: float | None) -> str:
     if value >= 100:  # noqa: PLR2004 (from here on minutes read better)
         return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"  # noqa: PLR2004
     for least, factor, unit in _DURATIONS:
-        # What rounds up to the next unit is written in it.
+        # A value that rounds up to the next unit is written in that unit.
         if value >= least * 0.9995:
             return f"{number(value * factor)} {unit}"
     return f"{number(value)} s" if value > 0 else "0 ms"

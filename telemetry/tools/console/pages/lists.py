@@ -1,4 +1,4 @@
-"""The lists of traces and of log records, with filters, the pages before and after, and saving."""
+"""The lists of traces and of log records, with filters, pagination and export."""
 
 import re
 import zlib
@@ -29,9 +29,9 @@ _TRACE_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
 
 
 def _list(name: str, store: Store, parameters: Parameters, place: tuple[int, int], *, more: bool) -> dict[str, Any]:
-    """What both lists have; `place` is limit and skip, `more` says that something comes after the last line."""
+    """Return the context of both lists; `place` is limit and skip, `more` whether lines follow the last one."""
     (limit, skip), given = place, parameters.given
-    # What arrives meanwhile does not move the pages before and after.
+    # New records do not shift the previous and next pages.
     now = datetime.fromtimestamp(store.now_ns() / 1e9 + 1e-3, UTC)
     until = now.isoformat(timespec="milliseconds").removesuffix("+00:00")
 
@@ -79,7 +79,7 @@ def traces(console: Console, parameters: Parameters) -> dict[str, Any]:
 
 
 def _scatter(summaries: list[TraceSummary]) -> Chart:
-    """Duration over time: a point for each trace of the list, which is its table."""
+    """Return duration over time: a point for each trace of the list, which serves as its table."""
     dots = []
     for each in summaries:
         duration = each.duration_ns / 1e9
@@ -91,12 +91,12 @@ def _scatter(summaries: list[TraceSummary]) -> Chart:
 
 @require_safe
 def find(request: HttpRequest, _console: Console) -> HttpResponse:
-    """Redirect to the trace whose id is in the text, in any form, or else to the traces that match it as a filter."""
+    """Redirect to the trace whose id is in the text, in any form, otherwise to the traces that match it as a filter."""
     parameters = Parameters(request, "q", blank=True)
     text = (parameters.text("q") or "").strip()
     found = _TRACE_ID.search(text.lower()) or _TRACE_ID.search(text.lower().replace("-", ""))
     if found is None:
-        parameters.query(TRACE_FIELDS)  # what cannot be read is reported here, and not carried on in an address
+        parameters.query(TRACE_FIELDS)  # an invalid query is reported here, instead of being passed on in a URL
     return HttpResponseRedirect(f"/traces/{found[0]}" if found else with_query("/traces", q=text))
 
 
@@ -106,7 +106,7 @@ def logs(console: Console, parameters: Parameters) -> dict[str, Any]:
     kept = store.stored_logs(parameters.trace_id())
     found = parameters.query(LOG_FIELDS).find_logs(kept, limit + 1, skip=skip)
     listed = _list("logs", store, parameters, (limit, skip), more=len(found) > limit)
-    # They come in batches of several workers, each in its own order.
+    # They arrive in batches of several workers, each in its own order.
     latest_first = sorted(found[:limit], key=lambda record: record.time_ns, reverse=True)
     return {
         **listed,
@@ -117,7 +117,7 @@ def logs(console: Console, parameters: Parameters) -> dict[str, Any]:
 
 
 def log_rows(records: Iterable[StoredLog], modes: list[str]) -> list[dict[str, Any]]:
-    """A line for each record: the record, its level, its mode's colour, and an id that stays when a page is renewed."""
+    """Return a line for each record: record, level, its mode's colour, and an id that survives a page refresh."""
     same: Counter[str] = Counter()
     colours = Colours(modes)
     rows = []

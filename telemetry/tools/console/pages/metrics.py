@@ -19,7 +19,7 @@ from telemetry.tools.console.storage.metrics import GROUPS, Entry, entries, entr
 from telemetry.tools.console.storage.points import Exemplar
 from telemetry.tools.console.storage.store import Store
 
-#: More series are drawn in fewer steps, because each step of each has to be decoded.
+#: More series are drawn in fewer steps, because each step of each series has to be decoded.
 _MOST_STEPS, _FEWEST_STEPS = 60, 12
 _MOST_DECODED = 2400
 _MOST_TRACKS = _MOST_DECODED // _FEWEST_STEPS
@@ -75,7 +75,7 @@ def metric(console: Console, parameters: Parameters, name: str) -> dict[str, Any
 
 
 def _tracks(store: Store, entry: Entry, window: int, mode: str | None, query: Query) -> tuple[Grid, list[Track], int]:
-    """The metric's tracks from all sources whose labels match, their grid, and how many were left out."""
+    """Return the metric's tracks from all sources whose labels match, their grid, and how many were left out."""
     names: dict[str, str] = {"service_name": "service.name", "export_mode": _MODE}
     grouped: list[list[Group]] = []
     for instrument in entry.instruments:
@@ -90,7 +90,7 @@ def _tracks(store: Store, entry: Entry, window: int, mode: str | None, query: Qu
     count = sum(map(len, grouped))
     steps = min(max(_MOST_DECODED // max(count, 1), _FEWEST_STEPS), _MOST_STEPS)
     width = window / steps
-    # Whole steps: a point must not wander from one to the next while the page renews itself.
+    # Whole steps: a point must not move between steps when the page refreshes itself.
     grid = Grid((store.now_ns() / 1e9 // width - steps) * width, width, steps)
     share = _MOST_TRACKS // len(grouped)
     chosen = [[store.around((each for each, _ in group), grid.edges_ns) for group in each[:share]] for each in grouped]
@@ -99,13 +99,13 @@ def _tracks(store: Store, entry: Entry, window: int, mode: str | None, query: Qu
 
 
 def _differing(found: Sequence[Track]) -> set[str]:
-    """The labels whose values differ between tracks."""
+    """Return the labels whose values differ between tracks."""
     values: dict[str, str] = {}
     return {name for track in found for name, value in track.labels.items() if values.setdefault(name, value) != value}
 
 
 def _exemplars(store: Store, entry: Entry, found: Sequence[Track]) -> list[tuple[Exemplar, str, str, str, bool]]:
-    """The latest exemplars, each with its value, mode and labels, and whether a span of its trace is still kept."""
+    """Return the latest exemplars, each with value, mode and labels, and whether a span of its trace is stored."""
     pairs = [(exemplar, track) for track in found for exemplar in track.exemplars]
     pairs.sort(key=lambda pair: pair[0].time_ns, reverse=True)
     differing = _differing(found) - {_MODE, "service.instance.id"}

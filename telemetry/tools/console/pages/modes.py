@@ -1,4 +1,4 @@
-"""Which modes pages show, in which order and colour; both side by side, and how they are configured."""
+"""The modes that pages show, their order and colours, their comparison and their configuration."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,16 +15,16 @@ from telemetry.tools.console.storage.history import NO_FIGURES, Figures
 from telemetry.tools.console.storage.records import UNKNOWN_MODE
 from telemetry.tools.console.storage.store import Store
 
-#: The end of the `service.name` of what `manage.py doctor` sends, which has no mode.
+#: The end of the `service.name` in the telemetry of `manage.py doctor`, which has no mode.
 _DOCTOR = "-doctor"
 _STEPS = 75
 _YOUNG_NS = 90 * 10**9
-#: What may still be on its way: metrics are pushed every 15 seconds by default, spans sooner.
+#: The time that items may be in transit: metrics are pushed every 15 seconds by default, spans sooner.
 _UNDER_WAY_SECONDS = 20
 
 
 def shown_modes(store: Store) -> list[str]:
-    """The modes of which something has arrived; "unknown" only for spans or log records of others than the doctor."""
+    """Return the modes with telemetry; "unknown" only for spans or log records that are not the doctor's."""
     others = any(
         sender.mode == UNKNOWN_MODE
         and not sender.service.endswith(_DOCTOR)
@@ -51,7 +51,7 @@ def modes(console: Console, _parameters: Parameters) -> dict[str, Any]:
 
 
 def _configuration(senders: Sequence[Sender], totals: ModeTotals, now_ns: int) -> dict[str, Any]:
-    """What a service reports: its workers, the resource of the latest, and where each signal goes."""
+    """Return a service's reported configuration: workers, the latest one's resource, each signal's destination."""
     latest = max(senders, key=lambda sender: sender.last_ns)
     report = max(senders, key=lambda sender: (sender.report is not None, sender.report_ns)).report
     workers = [(sender.is_silent(now_ns), sender) for sender in senders]
@@ -88,12 +88,12 @@ def overview(console: Console, parameters: Parameters) -> dict[str, Any]:
 
 
 def usual_window(store: Store) -> str:
-    """The default: a minute while the console is young, then five."""
+    """Return the default window: a minute at first, then five."""
     return "1" if store.now_ns() - store.started_ns < _YOUNG_NS else "5"
 
 
 def mode_panels(store: Store, window: int) -> list[dict[str, Any]]:
-    """The figures of each mode in the last `window` seconds, None where nothing is known, for the page and the API."""
+    """Return the figures of each mode in the last `window` seconds, None if unknown, for the page and the API."""
     recent, totals, fates = store.recent(window), store.totals(), store.fates()
     counted, senders, now_ns = accounts(store), store.senders(), store.now_ns()
     panels = []
@@ -121,7 +121,7 @@ def mode_panels(store: Store, window: int) -> list[dict[str, Any]]:
 
 
 def _signals(totals: ModeTotals, reported: Fates) -> list[dict[str, Any]]:
-    """What the senders report of each signal, None without a report, and what arrived."""
+    """Return the senders' counts of each signal, None without a report, and the items that arrived."""
     arrived = {"spans": totals.spans, "log records": totals.log_records, "data points": totals.data_points}
     signals = [
         {"name": name, "confirmed": reported.delivered(name), "arrived": count, "lost": reported.lost(name)}
@@ -139,7 +139,7 @@ def _charts(history: Mapping[str, list[Figures]], modes: Sequence[str], began: f
     times, colours = [figures.start for figures in shown[0][1]], Colours(modes)
 
     def chart(title: str, read: Callable[[Figures], float | None], write: Callable[[Any], str], note: str) -> Chart:
-        # What happened before the console started is unknown, which is not 0.
+        # Anything before the console's start is unknown, not 0.
         lines = [
             Line(
                 mode,

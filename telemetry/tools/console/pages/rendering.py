@@ -1,4 +1,4 @@
-"""Views made of functions: endpoints of the JSON API, with their OpenAPI document, and pages, with their files."""
+"""Views made from functions: endpoints of the JSON API, with their OpenAPI document, and pages, with their files."""
 
 import hashlib
 import re
@@ -40,7 +40,7 @@ register_converter(AnyText, "any")
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One path: what it answers, its parameters in the query and in the path, and how it is encoded.
+    """One path: its answer, its parameters in query and path, and its encoding.
 
     `path` is as OpenAPI writes it, `/api/traces/{trace_id}`; `pattern` is the entry for Django's resolver.
     """
@@ -103,7 +103,7 @@ _PARAMETERS = {name: {"description": text, "schema": schema} for name, (text, sc
 
 
 def operation(each: Endpoint) -> dict[str, Any]:
-    """The endpoint in an OpenAPI document."""
+    """Return the endpoint's operation in an OpenAPI document."""
     answers = {"200": (each.summary, each.content_type), "400": ("a bad parameter", JSON)}
     if each.in_path:
         answers["404"] = ("nothing of it is kept", JSON)
@@ -127,7 +127,7 @@ _environment = Environment(
 )
 _environment.filters.update(getmembers(formats, isfunction))
 _environment.globals["parts"] = _environment.get_template("parts.html").module
-#: The address of each file, with its content's hash: a browser may keep it for ever.
+#: The URL of each file, with the hash of its content, so that browsers may cache it indefinitely.
 _environment.globals["assets"] = {
     name.replace(".", "_"): f"/assets/{name}?v={hashlib.sha256(content).hexdigest()[:12]}"
     for name, content in _ASSETS.items()
@@ -137,7 +137,7 @@ _environment.globals["assets"] = {
 def page(template: str, *names: str) -> Callable[[Callable[..., dict[str, Any]]], Callable[..., HttpResponse]]:
     """Make a page of a function of console, query parameters with these names, and what is in the path.
 
-    The function returns the template's context, in which `status` is the HTTP status where that is not 200.
+    The function returns the template's context, in which `status` is the HTTP status if it is not 200.
     """
 
     def view_of(context_of: Callable[..., dict[str, Any]]) -> Callable[..., HttpResponse]:
@@ -152,7 +152,7 @@ def page(template: str, *names: str) -> Callable[[Callable[..., dict[str, Any]]]
 
 
 def _render(request: HttpRequest, template: str, context: Mapping[str, Any]) -> HttpResponse:
-    """The whole page, or only its block `live` where the script asks for it by a header."""
+    """Return the whole page, or only its block `live` if the script requests it by a header."""
     text = _environment.get_template(f"{template}.html").render(
         context,
         layout="live.html" if request.headers.get("X-Console-Part") == "live" else "page.html",
@@ -168,14 +168,14 @@ def error(status: int, message: str, **details: object) -> JsonResponse:
 
 
 def error_page(request: HttpRequest, status: int, message: str, **details: object) -> HttpResponse:
-    """An error as a page for browsers, else in the API's shape."""
+    """Return an error as a page for browsers, otherwise in the API's shape."""
     if "text/html" in request.headers.get("Accept", "") and not request.path_info.startswith("/api"):
         return _render(request, "error", {"status": status, "message": message})
     return error(status, message, **details)
 
 
 def with_query(url: str, **parameters: str | None) -> str:
-    """The URL with those parameters that have a value."""
+    """Return the URL with the parameters that have a value."""
     query = urlencode({name: value for name, value in parameters.items() if value})
     return f"{url}?{query}" if query else url
 

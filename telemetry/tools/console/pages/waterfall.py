@@ -22,7 +22,7 @@ _DEEPEST = 12
 _TICKS = 5
 _MOST_MARKS = 50
 _MOST_NAMES = 10
-#: So many equal statements of one parent are shown as one.
+#: From this number on, equal statements of one parent are shown as one.
 _REPEATED = 3
 _NAME = r'(?:"[^"]{1,200}"|`[^`]{1,200}`|\[[^\]]{1,200}\]|[^\s"`\[\](),;]{1,200})'
 _TABLE = re.compile(rf"\b(?:FROM|INTO|UPDATE|JOIN|TABLE)\s+(?:ONLY\s+)?({_NAME}(?:\.{_NAME})?)", re.IGNORECASE)
@@ -34,7 +34,7 @@ Row = dict[str, Any]
 
 @page("trace")
 def trace(console: Console, _parameters: Parameters, trace_id: str) -> dict[str, Any]:
-    """The page of one trace; it waits for one that is not there yet."""
+    """Return the page of one trace; it waits for a trace that has not arrived yet."""
     trace_id = checked_trace_id(trace_id)
     store = console.store
     spans = store.stored_trace(trace_id)
@@ -77,7 +77,7 @@ def trace(console: Console, _parameters: Parameters, trace_id: str) -> dict[str,
 
 
 def _rows(spans: Sequence[StoredSpan], records: Iterable[LogRecord]) -> list[Row]:
-    """The spans as they call each other, siblings by start; one whose parent is not here is a root.
+    """Return the spans in call order, siblings by start; a span whose parent is missing is a root.
 
     `left` and `width` are in per cent of the trace, `depth` is below the root; `own_ns` is the part of the duration in
     which no child ran; `marks` are the events, at per cent of the trace.
@@ -90,7 +90,7 @@ def _rows(spans: Sequence[StoredSpan], records: Iterable[LogRecord]) -> list[Row
         parent = span.parent_id if span.parent_id in ids and span.parent_id != span.span_id else b""
         children.setdefault(parent, []).append(span)
     depths: dict[StoredSpan, int] = {}
-    # Spans that name each other as parents are below no root; they come last.
+    # Spans that name each other as parents have no root; they come last.
     for begin in (*children.get(b"", ()), *spans):
         stack = [(begin, 0)]
         while stack:
@@ -127,7 +127,7 @@ def _rows(spans: Sequence[StoredSpan], records: Iterable[LogRecord]) -> list[Row
 
 
 def _folded(rows: Sequence[Row]) -> list[list[Row]]:
-    """The lines: a span each, or several of one parent that repeat a statement, where the first of them is."""
+    """Return the lines: a span each, or several of one parent that repeat a statement, placed at the first."""
     parents = {row["span"].parent_span_id for row in rows}
     same: dict[object, list[Row]] = {}
     for row in rows:
@@ -143,19 +143,19 @@ def _folded(rows: Sequence[Row]) -> list[list[Row]]:
 
 
 def _statement(span: Span) -> str:
-    """The statement of a database's span, empty for others."""
+    """Return the statement of a database span, empty for others."""
     return str(span.attributes.get("db.query.text") or span.attributes.get("db.statement") or "")
 
 
 def _table(span: Span) -> str:
-    """The first table of the statement, empty for spans without one."""
+    """Return the first table of the statement, empty for spans without one."""
     table = span.attributes.get("db.collection.name")
     found = None if table else _TABLE.search(_statement(span))
     return _QUOTES.sub("", found[1]) if found else str(table or "")
 
 
 def _covered(span: StoredSpan, children: Sequence[StoredSpan]) -> int:
-    """For how many nanoseconds at least one child runs within the span."""
+    """Return for how many nanoseconds of the span at least one child runs."""
     covered, reached = 0, span.start_ns
     for child in children:
         begin, end = max(child.start_ns, reached), min(child.end_ns, span.end_ns)

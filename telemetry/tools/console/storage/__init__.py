@@ -1,1 +1,1 @@
-"""What is kept, within bounds: spans, log records, metric points."""
+"""Bounded storage: spans, log records, metric points."""

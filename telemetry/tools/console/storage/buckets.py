@@ -1,4 +1,4 @@
-"""Histograms of any sender, and counters, as counts by upper bound: to be added, subtracted, asked for quantiles."""
+"""Histograms and counters of any sender as counts by upper bound, with addition, subtraction and quantiles."""
 
 import math
 import operator
@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 _ENDLESS = math.inf
-#: A histogram of more buckets is drawn by its count alone.
+#: A histogram with more buckets is drawn by its count alone.
 MOST_BUCKETS = 400
 
 
 class Buckets(NamedTuple):
-    """Counts (not cumulative) with the upper bound of each, rising; a bucket begins where the one before ends."""
+    """Counts (not cumulative) with ascending upper bounds; a bucket begins where the previous one ends."""
 
     bounds: tuple[float, ...]
     counts: Sequence[float]
@@ -37,7 +37,7 @@ def of_message(kind: str, message: Any) -> Buckets:
 
 
 def _of_exponential(message: Any) -> Buckets:
-    """Negative values count as 0: nothing that is measured here has any."""
+    """Convert an exponential histogram; negative values count as 0, since no measurement here is negative."""
     found = {0.0: float(message.zero_count + sum(message.negative.bucket_counts))}
     try:
         base = 2.0 ** (2.0**-message.scale)
@@ -51,7 +51,7 @@ def _of_exponential(message: Any) -> Buckets:
 
 
 def of_cumulative(counts: Mapping[float, float]) -> Buckets:
-    """The counts of a scraped histogram, each of which holds those below."""
+    """Convert the cumulative counts of a scraped histogram."""
     bounds = tuple(sorted(counts))
     found, below = [], 0.0
     for bound in bounds:
@@ -61,14 +61,14 @@ def of_cumulative(counts: Mapping[float, float]) -> Buckets:
 
 
 def between(before: Buckets, after: Buckets, share: float) -> Buckets:
-    """What had been counted when `share` (0 to 1) of the time from one to the other was over."""
+    """Return the counts interpolated at `share` (0 to 1) of the time from one to the other."""
     before = _with_bounds(before, after.bounds)
     pairs = zip(before.counts, after.counts, strict=True)
     return Buckets(after.bounds, [earlier + share * (later - earlier) for earlier, later in pairs])
 
 
 def gain(before: Buckets, after: Buckets) -> Buckets:
-    """What a cumulative series has gained; it began again at 0 where it went back."""
+    """Return the increase of a cumulative series; a decrease means that it restarted at 0."""
     gained = list(map(operator.sub, after.counts, _with_bounds(before, after.bounds).counts))
     if min(gained, default=0.0) >= 0:
         return Buckets(after.bounds, gained)
@@ -76,7 +76,7 @@ def gain(before: Buckets, after: Buckets) -> Buckets:
 
 
 def added(several: Iterable[Buckets]) -> Buckets:
-    """The sum, whose bounds are all that occur."""
+    """Return the sum, over the union of all bounds."""
     by_bounds: dict[tuple[float, ...], Sequence[float]] = {}
     for bounds, counts in several:
         so_far = by_bounds.get(bounds)
@@ -91,14 +91,14 @@ def added(several: Iterable[Buckets]) -> Buckets:
 
 
 def quantile(buckets: Buckets, share: float) -> float | None:
-    """The value that `share` (0 to 1) of all stay below, interpolated as Prometheus does it; None without any."""
+    """Return the quantile `share` (0 to 1), interpolated as in Prometheus; None without measurements."""
     everything = buckets.total
     if not everything or buckets.bounds in ((), (_ENDLESS,)):
         return None
     rank, below, lower = share * everything, 0.0, 0.0
     for bound, count in zip(*buckets, strict=True):
         if count and below + count >= rank:
-            # Of the last bucket nothing is known but where it begins.
+            # Only the lower bound of the last bucket is known.
             return lower if bound == _ENDLESS else lower + (bound - lower) * (rank - below) / count
         below += count
         lower = bound
@@ -106,7 +106,7 @@ def quantile(buckets: Buckets, share: float) -> float | None:
 
 
 def _with_bounds(buckets: Buckets, bounds: tuple[float, ...]) -> Buckets:
-    """The same with other bounds, where a bound that it lacks has a count of 0."""
+    """Return the same counts with other bounds, with a count of 0 for each bound that is new."""
     if buckets.bounds == bounds:
         return buckets
     known = dict(zip(*buckets, strict=True))

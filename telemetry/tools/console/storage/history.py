@@ -1,4 +1,4 @@
-"""How requests went over time, by mode: a ring of short slots that server spans are counted into as they arrive."""
+"""Request figures over time, by mode: a ring of short slots into which arriving server spans are counted."""
 
 import sys
 from array import array
@@ -18,17 +18,17 @@ BUCKETS = len(_BOUNDS)
 
 
 def bucket_of(nanoseconds: int) -> int:
-    """The bucket of a duration of at least 0."""
+    """Return the bucket of a duration of at least 0."""
     return min(bisect_right(_ENDS_NS, nanoseconds), BUCKETS - 1)
 
 
 def new_counts() -> "array[int]":
-    """No duration at all, four bytes for each bucket."""
+    """Return an empty distribution, four bytes for each bucket."""
     return array("I", bytes(4 * BUCKETS))
 
 
 def added_up(distributions: "Iterable[array[int]]") -> "array[int]":
-    """The sum of several distributions, each of which is added as one long number: no count is 2 ** 32 or more."""
+    """Return the sum of several distributions, each added as one long integer: no count is 2 ** 32 or more."""
     total = sum(int.from_bytes(each, sys.byteorder) for each in distributions)
     return array("I", total.to_bytes(4 * BUCKETS, sys.byteorder))
 
@@ -37,14 +37,14 @@ SLOT_SECONDS = 2
 SLOTS = 900
 _SLOT_NS = SLOT_SECONDS * 10**9
 _MOST_MODES = 8
-#: Spans end in batches that are under way for a while; the rates of the last moments are not complete yet.
+#: Spans arrive in batches with some delay, so the most recent rates are incomplete.
 _RECENT_SLOTS = 30
 _SHORTEST_DELAY, _LONGEST_DELAY = 2.0, 15.0
 
 
 @dataclass(slots=True)
 class Slot:
-    """What ended within two seconds: requests, failed ones, their durations, and how late their spans came."""
+    """Requests that ended within two seconds: their number, failures and durations, and the delays of their spans."""
 
     number: int
     requests: int = 0
@@ -55,7 +55,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What happened in a span of time that begins at `start` (seconds since the epoch); durations in seconds."""
+    """The figures of a period that begins at `start` (seconds since the epoch); durations in seconds."""
 
     start: float
     seconds: float
@@ -83,7 +83,7 @@ class Figures:
         return quantile(Buckets(_BOUNDS, self.delays), share)
 
 
-#: Of a mode before its first server span.
+#: The figures of a mode before its first server span.
 NO_FIGURES = Figures(0, 0, 0, 0, (), ())
 
 
@@ -118,7 +118,7 @@ class ModeHistory:
         return self.figures(end - known, known)
 
     def figures(self, first: int, slots: int) -> Figures:
-        """So many slots from number `first` on."""
+        """Return the figures of so many slots from number `first` on."""
         numbers = range(first, first + slots)
         present = [slot for number in numbers if (slot := self._slots[number % SLOTS]) and slot.number == number]
         return Figures(
@@ -138,7 +138,7 @@ class History(ByMode[ModeHistory]):
         super().__init__(ModeHistory, _MOST_MODES - 1)
 
     def figures(self, seconds: int, steps: int, now: float) -> dict[str, list[Figures]]:
-        """The last `seconds` in at most `steps` equal parts, by mode, up to where what ended should have arrived."""
+        """Return the last `seconds` with complete spans in at most `steps` equal parts, by mode."""
         slots = max(round(seconds / steps / SLOT_SECONDS), 1)
         steps = round(seconds / slots / SLOT_SECONDS)
         # All modes end at the same time, and each part holds the same slots while time goes on.
@@ -147,7 +147,7 @@ class History(ByMode[ModeHistory]):
         return {name: [ring.figures(first, slots) for first in firsts] for name, ring in self.items()}
 
     def recent(self, seconds: int, now: float) -> dict[str, Figures]:
-        """The last `seconds`, by mode; less where a mode's first span has come since."""
+        """Return the last `seconds`, by mode; less if a mode's first span arrived since then."""
         slots = seconds // SLOT_SECONDS
         return {name: ring.recent(self._end(ring, now), slots) for name, ring in self.items()}
 

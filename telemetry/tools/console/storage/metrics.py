@@ -1,4 +1,4 @@
-"""The metric points of the store, and the list of metrics, where one both received and scraped is one entry."""
+"""The metric points of the store, and the list of metrics, in which a metric both received and scraped is one entry."""
 
 import re
 from collections import defaultdict
@@ -14,7 +14,7 @@ from telemetry.tools.console.storage.points import POINT_CLASSES, Instrument, Se
 from telemetry.tools.console.storage.records import LONGEST_NAME, UNKNOWN_MODE, Origin
 from telemetry.tools.console.storage.retention import BoundedQueue, SignalLimits
 
-#: Groups of metrics by the first word of their names, in order; what is in none is the service's own.
+#: Groups of metrics by the first word of their names, in order; metrics in none are the service's own.
 GROUPS = ("The service's own", "HTTP", "Database", "Process and runtime", "Telemetry itself")
 _GROUP_OF = {"http": 1, "db": 2, "otel": 4, "telemetry": 4, "target": 4, "scrape": 4, "up": 4} | dict.fromkeys(
     ("process", "cpython", "python", "system", "jvm", "go", "nodejs", "dotnet"), 3
@@ -43,7 +43,7 @@ class Entry:
 
     @property
     def unit(self) -> str:
-        """The unit, as the sender has it; the Prometheus format has it in the name alone."""
+        """The unit as sent; the Prometheus format has it only in the name."""
         units = [instrument.unit for instrument in self.instruments]
         units += [unit for unit in ("seconds", "bytes") if self.first.name.endswith(f"_{unit}")]
         return next(filter(None, units), "")
@@ -90,7 +90,7 @@ class MetricStore(BoundedQueue[StoredPoint]):
         self._by_name: defaultdict[str, dict[Hashable, Series]] = defaultdict(dict)
 
     def received(self, point: IncomingPoint) -> Series:
-        """The series of a point: one of which points are kept, or a new one."""
+        """Return the series of a point: an existing one, or a new one."""
         resource = point.origin.resource
         key = digest(point.instrument.name, point.kind, *point.identity, point.attributes)
         series = self._series.get(key)
@@ -103,7 +103,7 @@ class MetricStore(BoundedQueue[StoredPoint]):
         return series
 
     def scraped(self, target: str, instrument: Instrument, sample: Sample) -> Series:
-        """The series of a sample: one of which samples are kept, or a new one."""
+        """Return the series of a sample: an existing one, or a new one."""
         labels = sample.labels
         key = digest(target, sample.name, *(text for item in sorted(labels.items()) for text in item))
         series = self._series.get(key)
@@ -134,7 +134,7 @@ class MetricStore(BoundedQueue[StoredPoint]):
                 del self._by_name[series.instrument.name]
 
     def summaries(self) -> list[Entry]:
-        """All metrics by name; one of OTLP and a scraped one of the same name are two."""
+        """Return all metrics by name; an OTLP and a scraped metric of the same name are two."""
         found: dict[tuple[str, str], list[Series]] = {}
         for name in sorted(self._by_name):
             for series in self._by_name[name].values():

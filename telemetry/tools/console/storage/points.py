@@ -16,7 +16,7 @@ from prometheus_client.samples import Exemplar as SampleExemplar
 from telemetry.tools.console.receiving.values import PlainValue, digest, plain_attributes, size_of, whole
 from telemetry.tools.console.storage.records import Origin, hex_ids
 
-#: What a stored point takes in memory beyond its OTLP bytes or exemplar (measured on CPython 3.11; bytes).
+#: The memory of a stored point besides its OTLP bytes or exemplar (measured on CPython 3.11; bytes).
 OTLP_POINT_OVERHEAD = 200
 SAMPLE_POINT_SIZE = 120
 
@@ -34,13 +34,13 @@ POINT_CLASSES: dict[str, type[Message]] = {
 #: How a metric is drawn, by its type; others as a gauge.
 _SHAPES = {"counter": "counter", "histogram": "histogram", "exponential_histogram": "histogram"}
 
-#: What a series takes in memory beyond its points and texts (measured on CPython 3.11; bytes).
+#: The memory of a series besides its points and texts (measured on CPython 3.11; bytes).
 SERIES_OVERHEAD = 1800
 
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """What a metric is: `source` is "otlp" or "scrape", `type` in words ("counter", "histogram", ...)."""
+    """The description of a metric: `source` is "otlp" or "scrape", `type` in words ("counter", "histogram", ...)."""
 
     name: str
     source: str
@@ -92,8 +92,8 @@ class Series:
         return list(islice(reversed(self.points), most))[::-1]
 
     def around(self, times_ns: Sequence[int]) -> "list[StoredPoint]":
-        """The points before and after each of these times, and the last one; of deltas all since the first time."""
-        # Only the points that are asked for are touched: of a full store, most are in no cache of the processor.
+        """Return the points before and after each of these times, and the last; for deltas, all since the first time."""
+        # Only the requested points are accessed: in a full store, most are not in the processor's caches.
         after = [bisect_right(self.points, time_ns, key=attrgetter("time_ns")) for time_ns in times_ns]
         if self.delta:
             return self.latest(max(len(self.points) - after[0], 1))
@@ -138,12 +138,12 @@ class _StoredPoint:
 
     @property
     def origin(self) -> Origin | None:
-        """Who sent the point, None of a scrape."""
+        """The sender of the point, None for a scrape."""
         return self.series.origin
 
 
 class OtlpPoint(_StoredPoint):
-    """A point received by OTLP; `kind` is a key of POINT_CLASSES."""
+    """A point received over OTLP; `kind` is a key of POINT_CLASSES."""
 
     __slots__ = ("kind", "raw")
 

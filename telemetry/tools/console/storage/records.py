@@ -1,4 +1,4 @@
-"""Spans and log records: as stored (few fields read, the rest as bytes), as decoded for readers, and who sent them.
+"""Spans and log records: as stored (few fields read, the rest as bytes), as decoded for readers, and their senders.
 
 Ingestion has to keep up with thousands of records per second while few of them are ever looked at. So a stored record
 holds the fields that indexes, filters and lists need, and the OTLP bytes; `decode()` reads everything else on demand.
@@ -84,7 +84,7 @@ def _decode(raw: bytes) -> Resource:
     return Resource(attributes, mode, service, instance, size_of((attributes, mode, service, instance)))
 
 
-#: What a stored record takes in memory beyond its OTLP bytes and name (measured on CPython 3.11; bytes).
+#: The memory of a stored record besides its OTLP bytes and name (measured on CPython 3.11; bytes).
 SPAN_OVERHEAD = 410
 LOG_OVERHEAD = 290
 
@@ -153,7 +153,7 @@ class LogRecord:
 
 
 class _Stored:
-    """What stored records have in common; `size` is the record's share of the store's bytes."""
+    """Common fields of stored records; `size` is the record's share of the store's bytes."""
 
     __slots__ = ("origin", "raw", "size")
 
@@ -234,7 +234,7 @@ class StoredLog(_Stored):
     message_class = logs_pb2.LogRecord
 
     def __init__(self, message: logs_pb2.LogRecord, raw: bytes, origin: Origin) -> None:
-        # The SDK writes zeros where a record belongs to no trace; OTLP takes every other invalid id for none, too.
+        # The SDK writes zeros if a record belongs to no trace; OTLP treats every other invalid id as none, too.
         self.trace_id = message.trace_id if is_id(message.trace_id, TRACE_ID_BYTES) else b""
         self.severity_number = message.severity_number
         self.time_ns = message.time_unix_nano or message.observed_time_unix_nano
@@ -260,7 +260,7 @@ class StoredLog(_Stored):
 
 
 def is_id(value: bytes, length: int) -> bool:
-    """Whether it is an id of so many bytes; OTLP takes one of zeros for none."""
+    """Return whether it is an id of so many bytes; OTLP treats an all-zero id as none."""
     return len(value) == length and any(value)
 
 

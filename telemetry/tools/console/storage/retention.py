@@ -1,4 +1,4 @@
-"""How much the console keeps and one message may hold, and a first-in first-out queue bounded by number and bytes."""
+"""Limits of the store and of one message, and a first-in first-out queue bounded by number and bytes."""
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -14,7 +14,7 @@ MEBIBYTE = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class SignalLimits:
-    """The most that is kept of one signal; whichever limit is reached first evicts the oldest."""
+    """The limits of one signal; whichever is reached first evicts the oldest records."""
 
     records: int
     bytes: int
@@ -43,12 +43,12 @@ class Limits:
 
 Item = TypeVar("Item")
 
-#: What one page or answer decodes at most (bytes as stored).
+#: The most that one page or answer decodes (bytes as stored).
 _ONE_ANSWER = 4 << 20
 
 
 def affordable(records: Iterable[Item], most: int, size: Callable[[Item], int] = attrgetter("size")) -> Iterator[Item]:
-    """The first `most` records, or fewer if they are large: what they become in an answer takes many times as much."""
+    """Yield the first `most` records, or fewer if they are large: in an answer they take many times as much memory."""
     left = _ONE_ANSWER
     for record in islice(records, most):
         left -= size(record)
@@ -103,7 +103,7 @@ class BoundedQueue(deque[Item]):
             self.forget(oldest)
 
     def forget(self, record: Item) -> None:
-        """Remove a record, which is evicted, from the indexes."""
+        """Remove an evicted record from the indexes."""
         raise NotImplementedError
 
     @property

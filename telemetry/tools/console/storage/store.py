@@ -26,7 +26,7 @@ _SHOWN_AFTER_NS = 2 * SLOT_SECONDS * 10**9
 
 
 class Store:
-    """What has arrived. Thread-safe; readers get copies, decoded outside the lock."""
+    """The telemetry that has arrived. Thread-safe; readers get copies, decoded outside the lock."""
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
@@ -49,7 +49,7 @@ class Store:
         return self._latest_ns + _SHOWN_AFTER_NS if self._latest_ns else time.time_ns()
 
     def replay(self) -> None:
-        """From now on, what is added is old: the time is the latest that was added."""
+        """Treat everything added from now on as a replay: the current time is the latest time added."""
         self._replays = True
 
     def _arrival_ns(self, times: Iterable[int]) -> int:
@@ -64,7 +64,7 @@ class Store:
         return self._latest_ns or now_ns
 
     def add_spans(self, spans: Sequence[StoredSpan]) -> None:
-        """Keep and count spans; one whose ids are kept already is counted as a duplicate and left out."""
+        """Store and count spans; one whose ids are already stored is counted as a duplicate and left out."""
         now_ns = self._arrival_ns(span.end_ns for span in spans)
         with self._changed:
             self._senders.hear({span.resource for span in spans}, "traces", now_ns)
@@ -133,7 +133,7 @@ class Store:
         return self.totals().get(name) or ModeTotals()
 
     def history(self, seconds: int, steps: int) -> dict[str, list[Figures]]:
-        """How requests went in the last `seconds`, in `steps` equal parts, by mode."""
+        """Return the request figures of the last `seconds`, in `steps` equal parts, by mode."""
         with self._changed:
             return self._history.figures(seconds, steps, self.now_ns() / 1e9)
 
@@ -160,7 +160,7 @@ class Store:
             return dict(zip(("spans", "log_records", "points"), kept, strict=True))
 
     def wait_for(self, condition: Callable[["Store"], bool], timeout: float = 5.0) -> bool:
-        """Wait until the condition holds, looking again whenever something arrives; False after `timeout` seconds."""
+        """Wait until the condition holds, checking whenever something arrives; return False after `timeout` seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: condition(self), timeout)
 
@@ -204,7 +204,7 @@ class Store:
         return [record.decode() for record in islice(found, limit)]
 
     def stored_points(self) -> list[OtlpPoint]:
-        """The points that came by OTLP, undecoded, in order of arrival."""
+        """Return the points received over OTLP, undecoded, in order of arrival."""
         with self._changed:
             return [point for point in self._metrics if isinstance(point, OtlpPoint)]
 
@@ -219,6 +219,6 @@ class Store:
             return [(each, each.latest(points)) for each in self._metrics.named(name) if mode in {None, each.mode}]
 
     def around(self, several: Iterable[Series], times_ns: Sequence[int]) -> list[SeriesPoints]:
-        """These series, if any point of them is still kept, with what is needed to know them at these times."""
+        """Return the series with stored points, each with the points needed for its values at these times."""
         with self._changed:
             return [(series, series.around(times_ns)) for series in several if series.points]

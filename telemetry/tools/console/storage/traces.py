@@ -1,4 +1,4 @@
-"""The spans and the log records of the store, indexed by trace, and which service calls which by them."""
+"""The spans and the log records of the store, indexed by trace, and the calls between services derived from them."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -9,9 +9,9 @@ from typing import NamedTuple
 from telemetry.tools.console.storage.records import KIND_SERVER, STATUS_ERROR, StoredLog, StoredSpan
 from telemetry.tools.console.storage.retention import BoundedQueue, SignalLimits
 
-#: What an index takes for each trace, and for each span with links (measured on CPython 3.11; bytes).
+#: The memory of an index for each trace, and for each span with links (measured on CPython 3.11; bytes).
 _SPANS_OVERHEAD, _LINKING_OVERHEAD, _LOGS_OVERHEAD = 410, 110, 250
-#: Later than any time of a span, which has 64 bits.
+#: Later than any time of a span, which is a 64-bit number.
 _NEVER_NS = 1 << 64
 
 
@@ -38,7 +38,7 @@ class Trace(dict[bytes, StoredSpan]):
     """The spans of one trace by id, with its first start and its last end (nanoseconds since the epoch).
 
     `shortened` says that a span was evicted since these two were found. `changed` is a number that no other trace has
-    and that rises whenever a span comes or goes.
+    and that rises whenever a span is added or evicted.
     """
 
     __slots__ = ("changed", "end_ns", "shortened", "start_ns")
@@ -143,7 +143,7 @@ class LogStore(BoundedQueue[StoredLog]):
 
 
 def root_of(spans: list[StoredSpan]) -> StoredSpan:
-    """The span that a trace begins with: the one without a parent, or else without one that has arrived."""
+    """Return the root span of a trace: the one without a parent, or else one whose parent has not arrived."""
     first = [span for span in spans if not span.parent_id]
     if not first:
         # A client's `traceparent` or a lost span leaves a parent that never arrives.
@@ -192,7 +192,7 @@ def calls_between(traces: Iterable[Trace], seconds: int, now_ns: int) -> list[Ca
     for trace in (trace for trace in traces if trace.end_ns >= begin_ns and len(trace) > 1):
         for span in trace.spans():
             parent = trace.get(span.parent_id)
-            # Most spans have their parent's resource and scope, which is quick to see.
+            # Most spans have their parent's resource and scope, which is quick to check.
             if parent is None or parent.origin is span.origin or span.end_ns < begin_ns:
                 continue
             edge = parent.resource.service, span.resource.service
