@@ -23,7 +23,7 @@ _FATES = (
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """What has arrived of one mode: first what each request leaves in every signal, then everything."""
+    """The items of one mode that have arrived: first those that each request leaves in every signal, then all."""
 
     server_spans: int = 0
     access_records: int = 0
@@ -37,12 +37,12 @@ class Arrived:
 
     @classmethod
     def from_summary(cls, totals: dict[str, Any]) -> "Arrived":
-        """Read the totals of one mode; what is missing there has not arrived."""
+        """Read the totals of one mode; missing fields count as 0."""
         return cls(**{name: int(totals.get(name, 0)) for name in cls.__slots__})
 
 
 class Arrivals:
-    """Asks the console. While it does not answer, its last answer is kept."""
+    """Queries the console. While it does not answer, its last answer is kept."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -50,7 +50,7 @@ class Arrivals:
         self._dropped: dict[Mode, int] = {}
 
     def refresh(self) -> str | None:
-        """Ask again; return None, or why there is no new answer."""
+        """Query again; return None, or the reason why there is no new answer."""
         try:
             answer = call(self._port, "GET", "/api/summary", timeout=_TIMEOUT)
         except OSError as error:
@@ -69,7 +69,7 @@ class Arrivals:
         return self._dropped.get(mode, 0)
 
     def refresh_drops(self, modes: Sequence[Mode]) -> None:
-        """Ask again what was dropped."""
+        """Query the dropped items again."""
         for mode in modes:
             # Scraped metrics have the names of Prometheus.
             names = _FATES if mode == "collector" else tuple(name.replace(".", "_") for name in _FATES)

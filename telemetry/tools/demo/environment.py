@@ -1,4 +1,4 @@
-"""The environment and the folder that the demo and its processes have for themselves. Imports no Django."""
+"""The demo's own environment and folder, shared by its processes. Imports no Django."""
 
 import argparse
 import os
@@ -13,7 +13,7 @@ from telemetry.tools.demo.ports import HOST, Mode, Ports, port_offset
 
 ROOT = Path(__file__).resolve().parents[3]
 
-# What the caller has of these is meant for another service: its database, its backends, its proxy.
+# The caller's values are meant for another service: its database, its backends, its proxy.
 _SET_ASIDE = (
     "DATABASE_",
     "DJANGO_",
@@ -42,7 +42,7 @@ def add_place_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def demo_folder(folder: Path | None, offset: int) -> Path:
-    """Return the demo's folder: by default a demo on other ports has another one, since both may run at once."""
+    """Return the demo's folder; its default depends on the ports, since several demos may run at once."""
     if folder is not None:
         return folder.absolute()
     return ROOT / ".demo" / f"offset-{offset}" if offset else ROOT / ".demo"
@@ -56,8 +56,8 @@ def database_file(folder: Path) -> Path:
 def prepare(arguments: Sequence[str], environ: MutableMapping[str, str] = os.environ) -> None:
     """Give `environ` what Django's settings need in the demo, and remove what is meant for another service.
 
-    To be called before Django's settings load; `arguments` are those after the command's name. Ends the process with
-    one line where the folder cannot be used.
+    Must be called before Django's settings load; `arguments` are those after the command's name. Ends the process with
+    one line if the folder cannot be used.
     """
     parser = argparse.ArgumentParser("manage.py demo", usage="manage.py demo --help", add_help=False)
     add_place_arguments(parser)
@@ -65,9 +65,7 @@ def prepare(arguments: Sequence[str], environ: MutableMapping[str, str] = os.env
     folder = demo_folder(given.folder, given.port_offset)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        tempfile.TemporaryFile(
-            dir=folder
-        ).close()  # a demo that ran here before may have left everything but write access
+        tempfile.TemporaryFile(dir=folder).close()  # an existing folder of an earlier demo may be read-only
         secret = _secret_key(folder / "secret-key")
     except OSError as error:
         sys.exit(f"demo: cannot write to the folder {folder}: {error.strerror}; choose another one with --folder")
@@ -86,7 +84,7 @@ def prepare(arguments: Sequence[str], environ: MutableMapping[str, str] = os.env
             "USERAPI_OPEN_ACCESS": "true",
         }
     )
-    # The exporters obey proxies, and no proxy reaches this machine's loopback.
+    # The exporters use proxies, and no proxy reaches this machine's loopback.
     for name in ("NO_PROXY", "no_proxy"):
         environ[name] = ",".join([*filter(None, [environ.get(name)]), *LOOPBACK])
 
@@ -96,7 +94,7 @@ def set_aside(environ: MutableMapping[str, str]) -> list[str]:
     left_out = sorted(name for name in environ if name.startswith(_SET_ASIDE) and name != "DJANGO_SETTINGS_MODULE")
     for name in left_out:
         del environ[name]
-    # A service that the caller's shell was set up for is not the one of this project.
+    # The caller's shell may be set up for a service other than this project's.
     environ.pop("DJANGO_SETTINGS_MODULE", None)
     return left_out
 
@@ -104,7 +102,7 @@ def set_aside(environ: MutableMapping[str, str]) -> list[str]:
 def service_environment(mode: Mode, ports: Ports) -> dict[str, str]:
     """Return what the service in `mode` needs in addition to the environment that `prepare` made.
 
-    Metrics are sent at short intervals, so that one can watch them arrive.
+    Metrics are sent at short intervals, so that their arrival can be watched.
     """
     common = {
         "TELEMETRY_MODE": mode,
@@ -112,7 +110,7 @@ def service_environment(mode: Mode, ports: Ports) -> dict[str, str]:
         "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=demo",
         # A visitor's traceparent must not decide what arrives.
         "OTEL_TRACES_SAMPLER": "always_on",
-        # The trace goes on in the greeter.
+        # The trace continues in the greeter.
         "TELEMETRY_INSTRUMENT": "requests",
         "USERAPI_GREETER_URL": f"http://{HOST}:{ports.greeter}",
     }
@@ -128,13 +126,13 @@ def service_environment(mode: Mode, ports: Ports) -> dict[str, str]:
 
 
 def hop_environment(ports: Ports, service: str, settings: str) -> dict[str, str]:
-    """Return what greeter and worker need: they push in any demo, because a worker has no port to be scraped."""
+    """Return the environment of greeter and worker: they always push, because a worker has no port to scrape."""
     own = {"OTEL_SERVICE_NAME": service, "DJANGO_SETTINGS_MODULE": settings}
     return service_environment("collector", ports) | own
 
 
 def _secret_key(file: Path) -> str:
-    """Return the key in `file`, made at the first call: sessions outlive a restart of the demo."""
+    """Return the key in `file`, created by the first call, so that sessions outlive a restart of the demo."""
     if file.exists() and len(kept := file.read_text().strip()) >= 50:  # noqa: PLR2004  (else its write was cut short)
         return kept
     made = secrets.token_urlsafe(50)

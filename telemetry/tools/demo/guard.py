@@ -12,11 +12,11 @@ from collections.abc import Iterable
 from time import monotonic, sleep
 
 _GRACE = 8.0
-"""Seconds that all processes together have to stop by themselves."""
+"""Seconds that all processes together have to stop gracefully."""
 
 
 def watch(lines: Iterable[str]) -> list[int]:
-    """Return the processes that are left when the lines end, the latest started one first."""
+    """Return the processes that remain when the input ends, the newest first."""
     running: dict[int, None] = {}
     for line in lines:
         sign, number = line[:1], line[1:].strip()
@@ -30,7 +30,7 @@ def watch(lines: Iterable[str]) -> list[int]:
 
 
 def end(left: list[int]) -> None:
-    """Stop the processes one after the other, and kill with all that they started those that do not stop in time."""
+    """Stop the processes one after the other, and kill those that do not stop in time with all their children."""
     deadline = monotonic() + _GRACE
     for pid in left:
         with contextlib.suppress(ProcessLookupError):

@@ -83,7 +83,7 @@ def busy_port(ports: dict[int, str]) -> str | None:
     """Return the error for the first port that is in use, None if all are free."""
     for port, use in ports.items():
         with socket.socket() as probe:
-            # A port whose former connections still time out is free.
+            # A port with connections in TIME_WAIT is free.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((HOST, port))

@@ -26,7 +26,7 @@ class ChildEndedError(Exception):
         self.log = child.last_lines()
 
 
-# The command begins when it is let: who is killed before that leaves nothing that the guard does not know.
+# The command waits for permission to start: if the demo is killed before that, no process escapes the guard.
 _WHEN_LET = ("/bin/sh", "-c", 'read -r _ && exec "$@" </dev/null', "sh")
 
 
@@ -56,7 +56,7 @@ class Child:
         """CPU time of its whole life and of those that it waited for, in seconds; 0 until it has ended by itself."""
 
     def begin(self) -> None:
-        """Let it run the command."""
+        """Run the command."""
         assert self._process.stdin is not None  # noqa: S101  (a pipe was asked for)
         with contextlib.suppress(BrokenPipeError), self._process.stdin as pipe:
             pipe.write(b"\n")
@@ -65,7 +65,7 @@ class Child:
     def code(self) -> int | None:
         """The exit code, None while it runs."""
         if self._process.returncode is None:
-            # Not `poll`, which forgets what the process has used.
+            # Not `poll`, which discards the process's resource usage.
             pid, status, usage = os.wait4(self.pid, os.WNOHANG)
             if pid:
                 self._process.returncode = os.waitstatus_to_exitcode(status)
@@ -73,7 +73,7 @@ class Child:
         return self._process.returncode
 
     def check(self) -> None:
-        """Raise ChildEndedError unless it runs."""
+        """Raise ChildEndedError unless it is running."""
         code = self.code
         if code is not None:
             raise ChildEndedError(self, code)
@@ -86,7 +86,7 @@ class Child:
     def wait(self, timeout: float, hurry: Callable[[], bool]) -> str | None:
         """Wait until it has ended; kill it after `timeout` seconds or on hurry.
 
-        Returns None after an orderly end, else what happened.
+        Returns None after a graceful end, otherwise a description of what happened.
         """
         deadline = monotonic() + timeout
         while self.code is None:
@@ -97,7 +97,7 @@ class Child:
         return None if self.code == 0 else f"{self.name} stopped with {_described(self.code)}"
 
     def kill(self) -> None:
-        """End it and all that it started, at once."""
+        """Kill it and all its children at once."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
@@ -109,7 +109,7 @@ class Child:
 
 
 class Processes:
-    """Everything that the demo has started. At the end of its block nothing of it runs, nor after `kill -9`."""
+    """All processes that the demo has started. None outlives the block, even after `kill -9` of the demo."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -160,7 +160,7 @@ class Processes:
         self._inform_guard(f"-{child.pid}")
 
     def check(self) -> None:
-        """Raise ChildEndedError for the first process that does not run."""
+        """Raise ChildEndedError for the first process that is not running."""
         for child in self._children:
             child.check()
 

@@ -21,7 +21,7 @@ from telemetry.tools.traffic.visits import SampleUsers, Traffic
 _OK = 200
 _POLL = 0.05
 _READY_SECONDS = 60.0
-# Above the service's graceful timeout, after which it has killed its workers.
+# Longer than the service's graceful timeout, after which it has killed its workers.
 _STOP_SECONDS = 40.0
 
 
@@ -31,7 +31,7 @@ class DemoError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line asks for. `seconds` of traffic, None until stopped; `rate` is per second and mode."""
+    """The options of the command line. `seconds` of traffic, None until stopped; `rate` is per second and mode."""
 
     modes: tuple[Mode, ...]
     seconds: float | None
@@ -61,7 +61,7 @@ class Demo:
         self._troubles: list[str] = []
 
     def run(self) -> Tally:
-        """Run, and leave nothing running; raises DemoError where it cannot begin."""
+        """Run, and leave nothing running; raises DemoError if it cannot start."""
         busy = busy_port(self._ports.used(self._options.modes))
         if busy:
             raise DemoError(busy)
@@ -105,7 +105,7 @@ class Demo:
         return password
 
     def _start_hop(self) -> None:
-        """Start what a request leads to: the greeter that the service calls, and the worker of its queue."""
+        """Start the downstream services: the greeter that the service calls, and the worker of its queue."""
         ports = self._ports
         arguments = ["-m", "gunicorn", "-c", "python:telemetry.servers.gunicorn", "--no-control-socket"]
         arguments += ["--bind", f"{HOST}:{ports.greeter}", "userapi.greeter.wsgi"]
@@ -153,7 +153,7 @@ class Demo:
         screen.line()
 
     def _send(self) -> float:
-        """Send until it is time to stop, or until a process ends that should run; return how many seconds it took."""
+        """Send traffic until it is time to stop or a process ends unexpectedly; return the duration in seconds."""
         options = self._options
         started = monotonic()
         samples = SampleUsers(self._clients[options.modes[0]])
@@ -202,9 +202,9 @@ class Demo:
         self._screen.live(seconds, self._tallies(), f"  {note}")
 
     def _stop_services(self) -> datetime | None:
-        """Scrape for the last time and stop the services, which send what they hold; return when the scrape was.
+        """Scrape for the last time and stop the services, which send what they hold; return the time of the scrape.
 
-        The worker ends first, when the queue is empty, and then the greeter, which nothing calls any more.
+        The worker ends first, when the queue is empty, then the greeter, which is no longer called.
         """
         self._screen.line("Stopping: traffic has ended, now the services ...")
         for child in (self._worker, self._greeter):
@@ -228,7 +228,7 @@ class Demo:
 
     def _note_end(self, child: Child) -> None:
         trouble = child.wait(_STOP_SECONDS, lambda: self._interruption.hurried)
-        # That it ended by itself is known already.
+        # An unexpected end has been reported already.
         if trouble and not any(known.startswith(child.name) for known in self._troubles):
             self._show_log(child.last_lines())
             self._troubles.append(trouble)

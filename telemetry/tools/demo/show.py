@@ -53,14 +53,14 @@ class Screen:
             return
         clock = f"{int(seconds) // 60:3d}:{int(seconds) % 60:02d}"
         lines = [clock + _HEAD[0][len(clock) :], *table(tallies)[1:], note]
-        # A line that wraps would be two, and the redrawing would climb too short.
+        # A wrapped line would take two rows, and the redraw would move the cursor up too few.
         width = shutil.get_terminal_size().columns - 1
         text = "".join(f"\x1b[2K{self._head(number, line[:width])}\n" for number, line in enumerate(lines))
         self._write((f"\x1b[{self._drawn}A" if self._drawn else "") + text)
         self._drawn = len(lines)
 
     def tally(self, tally: Tally) -> None:
-        """Show the end: the table, what visitors did, and the verdict."""
+        """Show the final tally: the table, the visitors' requests, and the verdict."""
         self.line()
         for number, line in enumerate(table(tally.modes)):
             self.line(self._head(number, line))
@@ -113,7 +113,7 @@ def plain(mode: Mode, tally: ModeTally) -> str:
 
 
 def links(ports: Ports, modes: Sequence[Mode], folder: Path, password: str) -> list[str]:
-    """Return where everything is, and two lines to try."""
+    """Return the links, and two command lines to try."""
     lines = []
     for mode in modes:
         service = f"http://localhost:{ports.service(mode)}"

@@ -1,4 +1,4 @@
-"""What was sent compared with what arrived, and the verdict."""
+"""Comparison of items sent with items arrived, and the verdict."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -25,13 +25,13 @@ class ModeTally:
 
     @property
     def visitors(self) -> int:
-        """Requests of others than the demo."""
+        """Requests from clients other than the demo."""
         arrived = self.arrived
         most = max(arrived.server_spans, arrived.access_records, arrived.requests)
         return max(0, most - self.sent.answered - self.sent.failures - self.calls)
 
     def reasons(self) -> list[str]:
-        """Return one reason for each thing that did not go as it should."""
+        """Return one reason for each failure."""
         sent, arrived = self.sent, self.arrived
         found = []
         if sent.failures:
@@ -40,7 +40,7 @@ class ModeTally:
         if sent.server_errors:
             what = f"{sent.server_errors} of {sent.requests} requests were answered with a server error"
             found.append(f"{what} (the last one: {sent.last_server_error})")
-        # What a visitor did is in each of the three, so the three are compared with each other too.
+        # Visitors' requests appear in all three signals, so the three are compared with each other, too.
         expected = max(sent.answered + self.calls, arrived.server_spans, arrived.access_records, arrived.requests)
         for what, count in (
             ("server spans", arrived.server_spans),

@@ -25,5 +25,5 @@ def fail(_request: HttpRequest) -> HttpResponse:
 
 _service = import_module(SERVICE_URLCONF)
 urlpatterns = [path(FAILING_PATH.removeprefix("/"), fail), *_service.urlpatterns]
-# Django looks for the service's pages for errors here.
+# Django looks for the service's error handlers here.
 globals().update({name: handler for name, handler in vars(_service).items() if name.startswith("handler")})

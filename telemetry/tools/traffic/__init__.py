@@ -1,1 +1,1 @@
-"""Requests as visitors of the service send them, counted: for the demo, and beside a service (`manage.py traffic`)."""
+"""Counted requests like those of the service's visitors, for the demo and running services (`manage.py traffic`)."""

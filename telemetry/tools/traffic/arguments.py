@@ -1,4 +1,4 @@
-"""The bounds of traffic, as the commands that send some read them."""
+"""The arguments that bound traffic, for the commands that send it."""
 
 import argparse
 
@@ -7,7 +7,7 @@ _MAX_SECONDS = 86_400
 
 
 def seconds(text: str) -> float:
-    """Read for how long traffic is sent; raises ArgumentTypeError."""
+    """Read the duration of traffic; raises ArgumentTypeError."""
     return _number(text, "seconds", _MAX_SECONDS)
 
 

@@ -1,4 +1,4 @@
-"""A plain HTTP client for local services, and one that keeps count of what it sent."""
+"""A plain HTTP client for local services, and one that counts its requests."""
 
 import http.client
 import json
@@ -18,7 +18,7 @@ class Answer:
 
 
 def call(port: int, method: str, path: str, body: Any = None, timeout: float = 10.0, *, host: str = HOST) -> Answer:
-    """Send one request over a connection of its own; raises OSError where there is no answer."""
+    """Send one request over a new connection; raises OSError if there is no answer."""
     connection = http.client.HTTPConnection(host, port, timeout=timeout)
     headers = {"Connection": "close", "User-Agent": "user-api-demo"}
     if body is not None:
@@ -40,7 +40,7 @@ def call(port: int, method: str, path: str, body: Any = None, timeout: float = 1
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What one client has sent.
+    """The requests of one client.
 
     `statuses` counts the answers by status, `failures` the requests without one, `expected_errors` the server errors
     that the request was meant to bring about, `calls` the requests that service and worker send to the greeter for it.
@@ -83,7 +83,7 @@ class CountingClient:
 
     @property
     def sent(self) -> Sent:
-        """The counts of this moment."""
+        """The current counts."""
         return Sent(
             self._requests,
             self._statuses.copy(),

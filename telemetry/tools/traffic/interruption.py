@@ -1,4 +1,4 @@
-"""Ctrl-C and its relatives: the first one stops the demo in order, the second one hurries."""
+"""Termination signals such as Ctrl-C: the first stops the demo gracefully, the second at once."""
 
 import signal
 import threading
@@ -9,7 +9,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interruption:
-    """Takes the signals over for the length of its block."""
+    """Handles the signals within its block."""
 
     def __init__(self) -> None:
         self._asked = threading.Event()
@@ -27,16 +27,16 @@ class Interruption:
 
     @property
     def asked(self) -> bool:
-        """Whether the demo shall stop."""
+        """Whether the demo must stop."""
         return self._asked.is_set()
 
     @property
     def hurried(self) -> bool:
-        """Whether it shall stop without waiting for anything."""
+        """Whether it must stop without waiting for anything."""
         return self._signals > 1
 
     def wait(self, seconds: float) -> bool:
-        """Wait until the demo shall stop, for at most `seconds`; return whether it shall."""
+        """Wait until the demo must stop, for at most `seconds`; return whether it must."""
         return self._asked.wait(seconds)
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:

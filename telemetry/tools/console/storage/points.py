@@ -92,7 +92,7 @@ class Series:
         return list(islice(reversed(self.points), most))[::-1]
 
     def around(self, times_ns: Sequence[int]) -> "list[StoredPoint]":
-        """Return the points before and after each of these times, and the last; for deltas, all since the first time."""
+        """Return the points around each of these times, and the last; for deltas, all since the first time."""
         # Only the requested points are accessed: in a full store, most are not in the processor's caches.
         after = [bisect_right(self.points, time_ns, key=attrgetter("time_ns")) for time_ns in times_ns]
         if self.delta:
