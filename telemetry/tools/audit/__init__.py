@@ -1,1 +1,1 @@
-"""What the service recorded compared with what the backends store, for a running system (`manage.py audit`)."""
+"""Comparison of items recorded by the service with items stored, for a running system (`manage.py audit`)."""

@@ -1,4 +1,4 @@
-"""The audit: where the counts come from and where the items are, and an account for each signal."""
+"""The audit: the sources of the counts, the stores of the items, and an account for each signal."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -41,15 +41,15 @@ _IN_RINGS: Mapping[Signal, str] = {"traces": "spans", "logs": "logs"}
 
 
 class AuditError(Exception):
-    """Why nothing can be audited, in one line."""
+    """Why nothing can be audited; one line."""
 
 
 @dataclass(slots=True)
 class Audit:
-    """What was found out. `unknown` says for each signal without an account why there is none."""
+    """The results. `unknown` gives the reason for each signal without an account."""
 
     services: tuple[str, ...]
-    """Whose accounts these are, together."""
+    """The services that the accounts cover."""
     mode: str
     source: str
     """Where the service's counts come from."""
@@ -64,7 +64,7 @@ class Audit:
     """Whether it covers all that the console has counted, whatever time was asked for."""
 
     def below(self, objective: float) -> list[Signal]:
-        """Return the signals of which less than that share is stored, or of metrics less than OF_METRICS allows."""
+        """Return the signals of which less than that share is stored, for metrics less than OF_METRICS allows."""
         allowed = {signal: 1 - (1 - objective) * (OF_METRICS if signal == "metrics" else 1) for signal in SIGNALS}
         shares = {account.signal: account.completeness for account in self.accounts}
         return [signal for signal, share in shares.items() if share is not None and share < allowed[signal]]
@@ -77,8 +77,8 @@ class Audit:
 def audit(places: Places, seconds: float, environ: Mapping[str, str] = os.environ, settled: float = SETTLED) -> Audit:
     """Compare what the service of this environment recorded in the last `seconds` with what is stored.
 
-    A store that has not all is asked again until the end of the window is `settled` seconds ago. Raises AuditError
-    where there is nothing to compare.
+    An incomplete store is queried again until the end of the window is `settled` seconds ago. Raises AuditError if
+    there is nothing to compare.
     """
     start = time() - seconds
     try:
@@ -100,7 +100,7 @@ def audit(places: Places, seconds: float, environ: Mapping[str, str] = os.enviro
 def _running(places: Places, config: TelemetryConfig) -> tuple[Running | None, str]:
     """Return the service at the place given, else the one that is meant, and what is to be said of the choice.
 
-    Raises HopError where it runs and does not answer.
+    Raises HopError if it runs but does not answer.
     """
     services = running_services()
     if url := places.given.get("service"):
@@ -122,7 +122,7 @@ class _Servers:
         status: Mapping[str, Any] | None,
         settled: float,
     ) -> None:
-        """`status` is what the exporter of the running service reports, None where it cannot be asked."""
+        """`status` is the report of the running service's exporter, None if it cannot be queried."""
         self._settled = settled
         self._places = places
         self._config = config
@@ -156,7 +156,7 @@ class _Servers:
         return found
 
     def _account(self, signal: Signal, window: Window, passed: Passed | None, discarded: Mapping[str, int]) -> Account:
-        """Return the account of a signal, once its store has all or has had the time for it."""
+        """Return the account of a signal, once its store is complete or has had time to settle."""
         while True:
             recorded, stored = self._hold(signal, window, discarded)
             account = Account(signal, recorded, passed, stored)
@@ -178,7 +178,7 @@ class _Servers:
         return None
 
     def _since_start(self) -> Window:
-        """Return the time that the exporter's status covers; AuditError where that is not known."""
+        """Return the time that the exporter's status covers; raises AuditError if that is unknown."""
         if self._status is None or "started" not in self._status:
             raise AuditError(f"{self._trouble}; and no running service of this user and code can be asked instead")
         if self._status["starts"] != 1:
@@ -216,7 +216,7 @@ class _Servers:
 def _of_console(console: Console, config: TelemetryConfig, settled: float) -> Audit:
     """Return the accounts that the console keeps of what it has received, since its start, of all services of a mode.
 
-    The service's own counts come with a push or a scrape of its metrics: the first ones are waited for.
+    The service's own counts arrive with a push or a scrape of its metrics: wait for the first ones.
     """
     left_out = _left_out(config)
     until = time() + settled
@@ -242,7 +242,7 @@ def _exporter(config: TelemetryConfig, signal: Signal) -> str:
 
 
 def _left_out(config: TelemetryConfig) -> dict[Signal, str]:
-    """Return the signals that go to no backend, and why."""
+    """Return the signals that are sent to no backend, with the reasons."""
     exporters = {signal: _exporter(config, signal) for signal in SIGNALS}
     return {
         signal: f"not exported (OTEL_{signal.upper()}_EXPORTER is {exporter})"

@@ -1,4 +1,4 @@
-"""Alloy between the service and the stores: what it counts in the window, of all its senders."""
+"""Alloy between the service and the stores: its counts in the window, over all its senders."""
 
 from collections.abc import Mapping
 
@@ -25,12 +25,12 @@ class CollectorCounts:
     """Alloy's own metrics in Prometheus, which scrapes it directly."""
 
     def __init__(self, prometheus: Prometheus, start: float) -> None:
-        """Read them from `start` (seconds since the epoch) to now; UncountedError where there are none."""
+        """Read them from `start` (seconds since the epoch) to now; raises UncountedError if there are none."""
         now = prometheus.query("time()")[0].value
         self._counters = Counters(prometheus.ranges(selection(_METRICS, _OF_ALLOY, now - start)), start)
 
     def passed(self, signal: Signal) -> Passed:
-        """Return what came into it, and what became of that."""
+        """Return the items that it received, and their outcome."""
         counters, items = self._counters, _ITEMS[signal]
         received = counters.gain(f"otelcol_receiver_accepted_{items}_total")
         lost = {

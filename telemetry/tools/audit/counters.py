@@ -15,7 +15,7 @@ _EARLIER = 300.0
 
 
 class UncountedError(Exception):
-    """What is to be counted cannot be, in one line."""
+    """The reason why a count is impossible; one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +51,11 @@ class Counters:
         self._ranges = [_Counter(one, self.window) for one in ranges]
 
     def gain(self, name: str, **labels: str) -> int:
-        """Return what a counter has gained, over the series with these labels ("" also where there is no such one)."""
+        """Return the increase of a counter, over the series with these labels ("" matches a missing label, too)."""
         return round(sum(one.gain for one in self._found(name, labels)))
 
     def by(self, label: str, name: str, **labels: str) -> dict[str, int]:
-        """Return the same by a label's values, without those that gained nothing."""
+        """Return the increase by a label's values, without those that did not increase."""
         found: dict[str, float] = {}
         for one in self._found(name, labels):
             value = one.labels.get(label, "")
@@ -63,7 +63,7 @@ class Counters:
         return {value: round(gain) for value, gain in found.items() if round(gain) > 0}
 
     def last(self, name: str, **labels: str) -> int:
-        """Return the sum of the newest values, of the series that are still there."""
+        """Return the sum of the newest values of the series that still exist."""
         return round(sum(one.last for one in self._found(name, labels) if one.is_alive))
 
     def has(self, name: str) -> bool:
@@ -105,7 +105,7 @@ class _Counter:
 
 
 def _step(before: float, after: float) -> float:
-    """Return a gain; a counter that goes back has begun again at 0."""
+    """Return an increase; a counter that decreases has restarted at 0."""
     return after - before if after >= before else after
 
 

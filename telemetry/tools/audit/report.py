@@ -1,4 +1,4 @@
-"""What the audit found, as text and as data."""
+"""The results of the audit, as text and as data."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -13,7 +13,7 @@ _MINUTE, _HOUR = 60, 3600
 
 
 def report_data(audit: Audit, objective: float) -> dict[str, Any]:
-    """Return everything for programs. Shares are from 0 to 1, times seconds since the epoch."""
+    """Return the report as data. Shares are from 0 to 1, times seconds since the epoch."""
     return {
         "complete": audit.meets(objective),
         "objective": round(objective, 9),
@@ -30,7 +30,7 @@ def report_data(audit: Audit, objective: float) -> dict[str, Any]:
 
 
 def report_text(audit: Audit, objective: float) -> str:
-    """Return it for people."""
+    """Return the report as text."""
     start, end = (datetime.fromtimestamp(moment).astimezone() for moment in (audit.window.start, audit.window.end))
     period = f"{start:%Y-%m-%d %H:%M:%S} to {end:%H:%M:%S} ({duration(audit.window.seconds)})"
     *others, last = audit.services

@@ -1,4 +1,4 @@
-"""What the service recorded in a window: by its own metrics in Prometheus, or by its exporter's status."""
+"""The items that the service recorded in a window, from its own metrics in Prometheus or its exporter's status."""
 
 import json
 from collections import Counter
@@ -31,7 +31,7 @@ class ServiceCounts:
     """The service's own metrics in Prometheus."""
 
     def __init__(self, prometheus: Prometheus, service: str, mode: str, start: float) -> None:
-        """Read them from `start` (seconds since the epoch) to now; UncountedError where there are none."""
+        """Read them from `start` (seconds since the epoch) to now; raises UncountedError if there are none."""
         self._prometheus = prometheus
         self.matchers = f"service_name={json.dumps(service)},export_mode={json.dumps(mode)}"
         now = prometheus.query("time()")[0].value
@@ -39,7 +39,7 @@ class ServiceCounts:
 
     @property
     def window(self) -> Window:
-        """What the counts cover."""
+        """The window that the counts cover."""
         return self._counters.window
 
     def recorded(self, signal: Signal) -> Recorded:
@@ -62,7 +62,7 @@ class ServiceCounts:
         return Recorded(items, confirmed, lost, waiting, counters.margin(made, **labels))
 
     def scraped(self) -> tuple[Recorded, int]:
-        """Return the scrapes of a service that is scraped, and how many of them brought something."""
+        """Return the scrapes of a service that is scraped, and how many of them succeeded."""
         targets = {(one["job"], one["instance"]) for one in self._counters.labels()}
         tried = stored = 0.0
         for job, instance in targets:
@@ -76,7 +76,7 @@ class ServiceCounts:
 
 
 def from_status(signal: Mapping[str, Any], rings: list[Mapping[str, Any]], field: str) -> Recorded:
-    """Return what an exporter says of a signal since its run began; `field` is the signal's name in the rings."""
+    """Return an exporter's counts of a signal since its run began; `field` is the signal's name in the rings."""
     lost = Counter(signal["losses"])
     if dropped := sum(ring["dropped"].get(field, 0) for ring in rings):
         lost[_JOURNAL_FULL] += dropped

@@ -1,4 +1,4 @@
-"""What Tempo or Jaeger, Loki and Prometheus have of one service and mode in a window."""
+"""The items of one service and mode in Tempo or Jaeger, Loki and Prometheus in a window."""
 
 import json
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ _COUNTED = "http_server_request_duration_seconds_count"
 
 
 def spans(backend: Tempo | Jaeger, service: str, mode: str, window: Window, discarded: Mapping[str, int]) -> Stored:
-    """Count the spans; Jaeger reports those that came twice."""
+    """Count the spans; with Jaeger, also the duplicates."""
     if isinstance(backend, Tempo):
         query = f"{{ resource.service.name = {json.dumps(service)} && resource.export.mode = {json.dumps(mode)} }}"
         items = backend.count(query, window.start, window.end)
@@ -84,7 +84,7 @@ def _samples(prometheus: Prometheus, matchers: str, window: Window) -> int:
 
 
 class Discards:
-    """What the backends have refused in the window, by reason: their own metrics, where Prometheus scrapes them."""
+    """The items that the backends refused in the window, by reason, if Prometheus scrapes the backends' metrics."""
 
     def __init__(self, prometheus: Prometheus, start: float) -> None:
         now = prometheus.query("time()")[0].value
@@ -96,6 +96,6 @@ class Discards:
             self._counters = None
 
     def of(self, signal: Signal) -> Mapping[str, int]:
-        """Return them by reason."""
+        """Return the refused items by reason."""
         name = _DISCARDED.get(signal)
         return self._counters.by("reason", name) if self._counters and name else {}

@@ -1,4 +1,4 @@
-"""Grafana Alloy: readiness, what it counts of itself, and how its components are."""
+"""Grafana Alloy: readiness, its own counters, and the health of its components."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The embedded console's JSON API (docs in `telemetry.tools.console.views`): what has arrived of all three signals."""
+"""The embedded console's JSON API (docs in `telemetry.tools.console.views`): arrived items of all three signals."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -14,7 +14,7 @@ _NOT_FOUND = 404
 
 @dataclass(frozen=True, slots=True)
 class ModeTotals:
-    """What has arrived of one mode since the console's start; each span is counted once."""
+    """The items of one mode that have arrived since the console's start; each span is counted once."""
 
     spans: int
     server_spans: int

@@ -23,14 +23,14 @@ class DataSource:
 
 @dataclass(frozen=True, slots=True)
 class DataSourceHealth:
-    """What Grafana says of a data source; `ok` is None where its plugin has no check, or does not run."""
+    """The health of a data source according to Grafana; `ok` is None if its plugin has no check, or does not run."""
 
     ok: bool | None
     message: str
 
 
 class Grafana(Backend):
-    """A Grafana. Its API wants a user, who may be given in the URL."""
+    """A Grafana. Its API requires a user, which may be given in the URL."""
 
     name: ClassVar[str] = "Grafana"
     variable: ClassVar[str] = "TELEMETRY_GRAFANA_URL"

@@ -1,4 +1,4 @@
-"""What all clients are made of: bounded requests, and errors that say where, what and why."""
+"""The base of all clients: bounded requests, and errors that name the address, the problem and the cause."""
 
 import errno
 import json
@@ -17,7 +17,7 @@ from telemetry.causes import causes
 from telemetry.tools.backends.names import unresolved_remedy
 
 TIMEOUT = 5.0
-"""Seconds that one question may take."""
+"""Seconds that one request may take."""
 
 _LONGEST_BODY = 64 << 20
 _CHUNK = 1 << 16
@@ -25,9 +25,9 @@ _LONGEST_REASON = 200
 
 
 class BackendError(Exception):
-    """A question that was not answered as it should be.
+    """A request without a proper answer.
 
-    `status` is None where there was no answer at all. `reason` says what happened, `remedy` what to check; no part of
+    `status` is None if there was no answer at all. `reason` says what happened, `remedy` what to check; no part of
     it holds the credentials of the URL.
     """
 
@@ -42,7 +42,7 @@ class BackendError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to one question. `url` is where it came from, without credentials."""
+    """The answer to one request. `url` is its origin, without credentials."""
 
     url: str
     status: int
@@ -58,7 +58,7 @@ class Backend:
     """A server behind a base URL.
 
     `url` may hold a user and a password (`http://user:password@host:port/prefix`), which go with each request as Basic
-    authentication; `headers` are for what a gateway wants, such as `X-Scope-OrgID`. Neither is ever shown. Proxies of
+    authentication; `headers` are those a gateway needs, such as `X-Scope-OrgID`. Neither is ever shown. Proxies of
     the environment are not used: the servers are local. Raises ValueError for an invalid URL.
     """
 
@@ -86,7 +86,7 @@ class Backend:
 
     @property
     def base(self) -> str:
-        """The base URL without credentials and without a slash at its end."""
+        """The base URL without credentials and without a trailing slash."""
         return shown_url(self.url).rstrip("/")
 
     def check_ready(self) -> None:
@@ -125,7 +125,7 @@ class Backend:
         path = url.partition("?")[0]
         deadline = monotonic() + self.timeout
         try:
-            # One that remembers nothing: these are few questions, and a kept connection would outlive a restart.
+            # A new session each time: there are few requests, and a kept connection would outlive a restart.
             with requests.Session() as session:
                 session.trust_env = False
                 session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or True

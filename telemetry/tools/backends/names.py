@@ -1,4 +1,4 @@
-"""What to do about a host name that cannot be resolved."""
+"""Remedies for a host name that cannot be resolved."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Spans as Tempo and Jaeger give them: OTLP's JSON, whose ids are hex or, in some versions, base64."""
+"""Spans as Tempo and Jaeger return them: OTLP's JSON, whose ids are hex or, in some versions, base64."""
 
 import base64
 import binascii

@@ -52,7 +52,7 @@ class Target:
 
 
 class Prometheus(Backend):
-    """A Prometheus, or what speaks its API (Mimir, Thanos: with their path in the URL)."""
+    """A Prometheus, or a server with its API (Mimir, Thanos: with their path in the URL)."""
 
     name: ClassVar[str] = "Prometheus"
     variable: ClassVar[str] = "TELEMETRY_PROMETHEUS_URL"
@@ -73,7 +73,7 @@ class Prometheus(Backend):
         return [Sample(one["metric"], float(one["value"][1]), float(one["value"][0])) for one in result]
 
     def value(self, expression: str, time: float | None = None) -> float | None:
-        """Return the sum of what `expression` finds, or None where it finds nothing."""
+        """Return the sum of the samples that `expression` selects, or None if there are none."""
         samples = self.query(expression, time)
         return sum(sample.value for sample in samples) if samples else None
 
