@@ -29,13 +29,13 @@ class Counters:
         return total([*self.samples], f"otelcol_receiver_refused_{_ITEMS[signal]}_total")
 
     def sent(self, signal: Signal) -> float:
-        """A number that grows with what left: by exporters, and metrics by remote write too."""
+        """A number that grows with the items sent: by exporters, and for metrics by remote write, too."""
         left = total([*self.samples], f"otelcol_exporter_sent_{_ITEMS[signal]}_total")
         # Its count of samples counts attempts; this time moves with the newest sample that was taken.
         return left + (total([*self.samples], _NEWEST_SENT) if signal == "metrics" else 0)
 
     def failed(self, signal: Signal) -> float:
-        """What could not leave and is given up."""
+        """The items that could not be sent and were dropped."""
         items = _ITEMS[signal]
         lost = sum(
             total([*self.samples], f"otelcol_exporter_{kind}_failed_{items}_total") for kind in ("send", "enqueue")
@@ -43,7 +43,7 @@ class Counters:
         return lost + (total([*self.samples], f"{_REMOTE_WRITE}_failed_total") if signal == "metrics" else 0)
 
     def waiting(self) -> dict[str, int]:
-        """What waits to be sent, by exporter or remote write; those with nothing are left out."""
+        """The items waiting to be sent, by exporter or remote write; empty queues are left out."""
         queues = {
             one.labels.get("exporter", one.labels.get("component_id", "?")): int(one.value)
             for one in self.samples
@@ -55,7 +55,7 @@ class Counters:
 
 
 def health(alloy: Alloy) -> Finding:
-    """Return how Alloy's components are; it must be ready."""
+    """Return the health of Alloy's components; it must be ready."""
     components = alloy.components()
     ill = [one for one in components if one.health != HEALTHY]
     if ill:

@@ -1,4 +1,4 @@
-"""The hops between the service and Grafana, in the order of the way: which there are, and which need which."""
+"""The hops between the service and Grafana, in path order, with their dependencies."""
 
 from functools import partial
 
@@ -72,7 +72,7 @@ class Course:
         return alive
 
     def _check_receivers(self) -> dict[Signal, Result]:
-        """Return, for each signal that is pushed, the last hop of the way to its receiver."""
+        """Return, for each signal that is pushed, the last hop of the path to its receiver."""
         reached: dict[Signal, Result] = {}
         for receiver in otlp_receivers(self._config):
             reached |= dict.fromkeys(receiver.signals, self._check_receiver(receiver))
@@ -92,7 +92,7 @@ class Course:
         return walk.hop("tls", receiver.address, partial(network.handshake, receiver, timeout), [tcp])
 
     def _check_collector(self) -> Result | None:
-        """Return the hop of the collector, None where none is asked."""
+        """Return the collector's hop, None if no collector is checked."""
         if self._console:
             return None
         if self._config.mode != "collector":
@@ -122,7 +122,7 @@ class Course:
         return self._walk.hop("otlp", signal, check, [reached[signal]])
 
     def _check_store(self, signal: Signal, left: Result) -> Result:
-        """Check that what keeps a signal is ready, once; where nothing is sent to it, it is not asked."""
+        """Check once that a signal's store is ready; skip a store that nothing is sent to."""
         store: Store | None = getattr(self._stores, signal)
         if left.left_out:
             return left
@@ -154,7 +154,7 @@ class Course:
         self._walk.hop("sent on", "Alloy", partial(collector.sent, alloy, before, signals, self._walk), [received])
 
     def _check_arrival(self, signal: Signal, needs: list[Result]) -> None:
-        """Check that the request is where a signal ends."""
+        """Check that the request has reached the signal's store."""
         walk, stores, config = self._walk, self._stores, self._config
         followed = self._followed or Followed("", 0, 0.0, ours=False, recorded=False)
         if signal == "traces" and stores.traces:

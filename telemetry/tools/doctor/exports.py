@@ -1,6 +1,6 @@
 """One real export of each signal, by the transports that the service uses.
 
-What is sent belongs to a service of its own, `user-api-doctor` and the like, has no `export.mode` and holds one span
+The items belong to a separate service, `user-api-doctor` and the like, has no `export.mode` and holds one span
 (no server span), one log record or one data point: no count of the service's own telemetry changes.
 """
 
@@ -28,7 +28,7 @@ _ITEMS: dict[Signal, str] = {"traces": "a span", "metrics": "a data point", "log
 
 
 def doctor_service(service: str) -> str:
-    """Return the `service.name` of what the doctor sends."""
+    """Return the `service.name` of the doctor's own telemetry."""
     return f"{service}-doctor"
 
 

@@ -1,4 +1,4 @@
-"""Grafana at the end: whether it runs, and reaches what it shows."""
+"""Grafana, the last hop: whether it runs, and reaches its data sources."""
 
 from collections.abc import Collection
 
@@ -9,7 +9,7 @@ FILE = "deploy/grafana/provisioning/datasources"
 
 
 def ready(grafana: Grafana) -> Finding:
-    """Ask for its health."""
+    """Check its health."""
     return Finding(f"version {grafana.version()}")
 
 

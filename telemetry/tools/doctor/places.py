@@ -1,4 +1,4 @@
-"""Where the servers are that the doctor asks: options, variables, defaults; and what is to be left out."""
+"""The addresses of the servers that the doctor queries: options, variables, defaults; and the servers to leave out."""
 
 import os
 from collections.abc import Mapping
@@ -100,7 +100,7 @@ class Places:
         return Grafana(url, self.timeout)
 
     def traces(self) -> Tempo | Jaeger | None:
-        """Return what keeps the traces: the one that is given; of two that could, Tempo unless Jaeger alone answers."""
+        """Return the trace store: the one given; of two candidates, Tempo unless only Jaeger answers."""
         names = [name for name in _TRACES if not self.left_out(name)]
         given = [name for name in names if name in self.given] or names
         servers: list[Tempo | Jaeger] = [

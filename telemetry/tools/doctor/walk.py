@@ -16,7 +16,7 @@ _UNAVAILABLE = 503
 
 
 class State(StrEnum):
-    """How a hop is."""
+    """The state of a hop."""
 
     OK = "ok"
     WARNING = "warning"
@@ -26,7 +26,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check found; `remedy` names what to change where something is not as it should be."""
+    """The result of a check; `remedy` names what to change if something is wrong."""
 
     detail: str
     state: State = State.OK
@@ -55,7 +55,7 @@ class Result:
     cause: str = ""
     """Of a hop that was not checked: the hop that failed, or why it was left out."""
     left_out: bool = False
-    """Whether it is no part of the way, or not to be checked."""
+    """Whether it is not part of the path, or not to be checked."""
 
     @property
     def label(self) -> str:
