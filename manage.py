@@ -19,7 +19,7 @@ _COMMANDS_THAT_SIGN = ("runserver", "shell", "testserver")
 def main(arguments: list[str]) -> None:
     """Run the command that `arguments` name.
 
-    A wrong variable or an unusable database ends it with one line, an output that nobody reads any more with none.
+    A wrong variable or an unusable database ends it with one line, an output without a reader with none.
     """
     command = "help" if {"--help", "-h"} & {*arguments} else "".join(arguments[1:2])
     if command == "demo":
@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> None:
             execute_from_command_line(arguments)
         finally:
             sys.stdout.flush()
-    except BrokenPipeError:  # whoever reads the output has enough, as `head` has
+    except BrokenPipeError:  # the output's reader has ended, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the interpreter's end
         sys.exit(1)
     except (OperationalError, ProgrammingError) as error:

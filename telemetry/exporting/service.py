@@ -54,16 +54,17 @@ def export(path: Path, lock: int, stop: Callable[[], bool] | None = None) -> boo
         # Records are tuples without reference cycles, which the garbage collector would scan in vain.
         gc.freeze()
         gc.set_threshold(*_COLLECTIONS)
-    begun = begin_at_last(path, lambda: _begin(path, lock, in_thread=stop is not None), stop or (lambda: False))
+    ends = stop or (lambda: False)
+    begun = begin_at_last(path, lambda: _begin(path, lock, in_thread=stop is not None), ends)
     if begun is None:
         _release(lock)
         return False
     loop, service, held = begun
     try:
-        loop.run(stop or (lambda: False))
+        loop.run(ends)
     except Exception:
         logger.exception(FAILED)
-        return rest(path, stop or (lambda: False)) and stop is None
+        return rest(path, ends) and stop is None
     finally:
         _release(held, lock)
     # A directory that a new run has taken meanwhile is held, and stays.

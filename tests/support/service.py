@@ -21,7 +21,7 @@ from telemetry.status import read_statuses
 from telemetry.tools.compare.setups.sockets import listens, wait_until
 from tests.support.ports import free_port
 
-__all__ = ["NO_PRELOAD", "ROOT", "Service", "free_port", "listens", "services", "wait_until"]
+__all__ = ["NO_PRELOAD", "ROOT", "Service", "addresses", "free_port", "listens", "services", "wait_until"]
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
@@ -29,11 +29,20 @@ NO_PRELOAD = "no preload"
 """An argument for `Service`: each worker imports the application by itself, as gunicorn does by default."""
 
 
+def addresses() -> dict[Path, str]:
+    """Return where the services say that they listen, by the directories of their runs."""
+    found: dict[Path, str] = {}
+    for path in directory.run_directories():
+        with suppress(OSError, ValueError, KeyError):  # those of other tests come and go
+            found[path] = directory.read_service(path)["address"]
+    return found
+
+
 def _forget_former(port: int) -> None:
     """Remove what a killed service of an earlier test has left at this port: a new one would continue its counts."""
-    for path in directory.run_directories():
-        with suppress(OSError, ValueError, KeyError):
-            if directory.read_service(path)["address"].endswith(f":{port}") and not directory.is_alive(path):
+    for path, address in addresses().items():
+        with suppress(OSError):
+            if address.endswith(f":{port}") and not directory.is_alive(path):
                 shutil.rmtree(path.parent)
 
 

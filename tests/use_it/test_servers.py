@@ -3,7 +3,6 @@
 import re
 import signal
 from collections import Counter
-from contextlib import suppress
 from functools import partial
 from itertools import cycle
 from pathlib import Path
@@ -12,9 +11,8 @@ from time import sleep
 import psutil
 import pytest
 
-from telemetry.journal import directory
 from telemetry.tools.console.server import Console
-from tests.support.service import wait_until
+from tests.support.service import addresses, wait_until
 from tests.use_it.project import Server, commands, exported, running
 
 PATHS = {"/plain/1": "plain/{number}", "/waiting": "waiting", "/streamed": "streamed", "/nowhere": None}
@@ -89,22 +87,13 @@ def kill_worker(server: Server) -> bool:
     return True
 
 
-def addresses() -> set[str]:
-    """Return where the services say that they listen."""
-    found: set[str] = set()
-    for path in directory.run_directories():
-        with suppress(OSError, ValueError, KeyError):  # those of other tests come and go
-            found.add(directory.read_service(path)["address"])
-    return found
-
-
 # A server runs in one mode each: what a process records does not depend on it.
 @pytest.mark.parametrize(("name", "mode"), [*zip(SERVERS, cycle(["collector", "direct"]), strict=False)])
 def test_counts_are_those_of_the_requests(console: Console, project: Path, site: Path, name: str, mode: str) -> None:
     with running(project, site, SERVERS[name], environment(console, mode)) as server:
         answered = ask(server, 3)
         if "telemetry.servers.gunicorn" in SERVERS[name]:  # the hooks say where it listens
-            assert f"http://127.0.0.1:{server.port}" in addresses()
+            assert f"http://127.0.0.1:{server.port}" in addresses().values()
         # uvicorn hangs where it is to reload a worker that is only starting, granian replaces none after a reload.
         for disturb in (reload, kill_worker) if name.startswith("uvicorn") else (kill_worker, reload):
             so_far = answered.total()
