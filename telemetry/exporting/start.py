@@ -64,7 +64,7 @@ def begin_at_last(path: Path, begin: Callable[[], T], stop: Callable[[], bool]) 
 def rest(path: Path, stop: Callable[[], bool]) -> bool:
     """Hold the place of a failed exporter for a while; return False at once when the run needs no exporter.
 
-    The next one may fail for the same reason, and each start costs as much as hundreds of requests.
+    The next one may fail for the same reason, and each start costs as much as dozens of requests.
     """
     return _wait(path, FAILED, _REST_SECONDS, stop)
 
