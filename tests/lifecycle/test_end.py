@@ -64,14 +64,6 @@ def listening_at(address: Path) -> set[str]:
     return {f"socket:[{each[6]}]" for each in sockets if each[3] == accepting and each[-1] == str(address)}
 
 
-def has_delivered(service: Service, *, everything: bool = False) -> bool:
-    """Return whether the backend has taken spans and log records, `everything` that waits or some, and is sent none."""
-    status = service.status()
-    signals = [status["signals"][signal] for signal in ("traces", "logs")] if status else []
-    under_way = ["in_flight", "queue"] if everything else ["in_flight"]
-    return bool(signals) and all(each["accepted"] and not any(each[key] for key in under_way) for each in signals)
-
-
 @pytest.mark.parametrize("where", ["process", "thread"])
 def test_exporter_that_is_killed_just_before_the_stop_is_replaced_for_it(
     console: Console, start_service: StartService, where: str
@@ -82,7 +74,7 @@ def test_exporter_that_is_killed_just_before_the_stop_is_replaced_for_it(
     send(service, 1)
     run = directory_of(service)
     # The first request to the backend does not wait; killed within it, the next exporter would have to repeat it.
-    wait_until(lambda: has_delivered(service), 60, "the first delivery")
+    wait_until(service.has_delivered, 60, "the first delivery")
     send(service, 11)
     status = service.status()
     assert status
@@ -164,7 +156,7 @@ def test_child_of_a_view_keeps_nothing_of_an_exporter_that_is_a_thread(
     )
     send(service, 12)
     run = directory_of(service)
-    wait_until(lambda: has_delivered(service, everything=True), 60, "the end of all reading and sending")
+    wait_until(lambda: service.has_delivered(everything=True), 60, "the end of all reading and sending")
     (worker,) = service.workers()
     with child_of_a_view(service) as child:
         # A child may have what is open for a moment, as long as that keeps nobody else out.

@@ -122,8 +122,9 @@ def test_exporter_killed_while_idle_and_at_its_start_keeps_its_own_counts(start_
         send(service, 240)
         paused.resume()
         wait_until(lambda: scraped(service)[DROPPED] > 0, 60, "dropped spans")
-        wait_until(lambda: scraped(service)[EXPORTED] == console.store.mode("direct").spans, 60, "a count of all")
+        wait_until(lambda: service.has_delivered(everything=True), 60, "the end of all sending")
         before = scraped(service)
+        assert before[EXPORTED] == console.store.mode("direct").spans
         for starts in (2, 3):
             for process in psutil.process_iter(["cmdline"]):
                 if str(run) in (process.info["cmdline"] or []):

@@ -152,6 +152,13 @@ class Service:
         answers = read_statuses(timeout, self.process.pid if server is None else server)
         return next((status for status in answers if "error" not in status), None)
 
+    def has_delivered(self, *, everything: bool = False) -> bool:
+        """Return whether the backend has taken spans and log records, some or all that wait, and is being sent none."""
+        status = self.status()
+        signals = [status["signals"][signal] for signal in ("traces", "logs")] if status else []
+        under_way = ["in_flight", "queue"] if everything else ["in_flight"]
+        return bool(signals) and all(each["accepted"] and not any(each[key] for key in under_way) for each in signals)
+
     def send_signal(self, number: int) -> None:
         self.process.send_signal(number)
 
