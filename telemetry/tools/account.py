@@ -8,19 +8,19 @@ from telemetry.config import Signal
 
 ITEMS: Mapping[Signal, str] = {"traces": "spans", "logs": "log records", "metrics": "data points"}
 UNCERTAIN = frozenset({"timeout", "unavailable", "already_shutdown"})
-"""Reasons of losses that may have arrived nevertheless: the answer was lost, not necessarily the items."""
+"""Reasons for losses of items that may have arrived: the answer was lost, not necessarily the items."""
 
 SERVICE = "the service"
-_NOT_STORED = "confirmed and not stored"
+_NOT_STORED = "confirmed but not stored"
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What the service counts of one signal in the window, in items.
+    """The service's counts of one signal in the window, in items.
 
     `confirmed` is what its receiver has accepted, `waiting` what is in its spool or being sent. `margin` is how many
-    items may lie on either side of the window's ends: counts are known at the moments of the service's own samples,
-    and backends store an item at the time of its beginning.
+    items may lie on either side of the window's ends: counts are known only at the times of the service's own samples,
+    and backends store an item under its start time.
     """
 
     items: int
@@ -29,12 +29,12 @@ class Recorded:
     waiting: int = 0
     margin: int = 0
     unit: str = ""
-    """Where the items are not those of ITEMS."""
+    """Set if the items are not those of ITEMS."""
 
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """What a collector between the service and the store counts, of all its senders together."""
+    """The counts of a collector between the service and the store, over all its senders."""
 
     name: str
     received: int
@@ -47,12 +47,12 @@ class Passed:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What a store has of the window. `discarded` is what it refused, by reason, of all its senders together."""
+    """What a store has for the window. `discarded` is what it refused, by reason, over all its senders."""
 
     name: str
     items: int
     twice: int | None = None
-    """Items that arrived more than once, where the store reports it; they are counted once in `items`."""
+    """Items that arrived more than once, if the store reports it; they are counted once in `items`."""
     newest: float | None = None
     """When its newest item was recorded, in seconds since the epoch."""
     discarded: Mapping[str, int] = field(default_factory=dict)
@@ -60,7 +60,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Items that are missing: the hop that lost them, and the reason that it counted."""
+    """Items that are missing: the hop that lost them, and the reason it counted."""
 
     where: str
     reason: str
@@ -89,13 +89,13 @@ class Account:
 
     @property
     def surplus(self) -> int:
-        """Items that are stored beyond those: some arrived twice. 0 within the margin."""
+        """Items that are stored beyond `distinct`: some arrived twice. 0 within the margin."""
         surplus = self.stored.items - self.distinct
         return surplus if surplus > self.recorded.margin else 0
 
     @property
     def twice(self) -> int:
-        """Items that arrived more than once, as far as that can be known."""
+        """Items that arrived more than once, as far as is known."""
         return (self.stored.twice or 0) + self.surplus
 
     @property
@@ -116,7 +116,7 @@ class Account:
 
     @property
     def completeness(self) -> float | None:
-        """The share that is stored of what was recorded and is not on its way; None where nothing was recorded."""
+        """The stored share of what was recorded and is not on its way; None if nothing was recorded."""
         expected = self.recorded.items - self.on_its_way
         return (expected - self.lost) / expected if expected > 0 else None
 
@@ -133,24 +133,24 @@ class Account:
 
     @property
     def is_short(self) -> bool:
-        """Whether the store has less than the hop before it has sent, without a counted reason: it may be late."""
+        """Whether the store has less than the hop before it sent, without a counted reason: it may be late."""
         return any(one.reason == _NOT_STORED for one in self.missing())
 
     def _causes(self) -> Iterator[Missing]:
-        """Yield every place where items can have been lost, with the most that was lost there."""
+        """Yield every place where items may have been lost, with the most that may have been lost there."""
         service, passed, stored, margin = self.recorded, self.passed, self.stored, self.recorded.margin
         yield from _by_reason(SERVICE, service.lost)
         unaccounted = service.items - service.confirmed - sum(service.lost.values()) - service.waiting
         if unaccounted > margin:
-            yield Missing(SERVICE, "recorded and not exported", unaccounted)
+            yield Missing(SERVICE, "recorded but not exported", unaccounted)
         last, sent = SERVICE, service.confirmed
         if passed:
             if service.confirmed - passed.received > margin:
-                yield Missing(passed.name, "confirmed and not counted as received", service.confirmed - passed.received)
+                yield Missing(passed.name, "confirmed but not counted as received", service.confirmed - passed.received)
             yield from _by_reason(passed.name, passed.lost)
             held = passed.received - passed.sent - sum(passed.lost.values())
             if held > margin:
-                yield Missing(passed.name, "received and not sent on (filtered or sampled)", held)
+                yield Missing(passed.name, "received but not sent on (filtered or sampled)", held)
             last, sent = passed.name, passed.sent
         yield from _by_reason(stored.name, stored.discarded)
         if stored.items < sent:
@@ -188,7 +188,7 @@ def as_data(account: Account) -> dict[str, Any]:
 
 
 def from_data(data: Mapping[str, Any]) -> Account:
-    """Return the account that `as_data` was made of; raises KeyError or TypeError."""
+    """Return the account that `data` was made from by `as_data`; raises KeyError or TypeError."""
     recorded = Recorded(
         items=data["recorded"],
         confirmed=data["confirmed"],

@@ -162,7 +162,7 @@ def through_alloy(report: Report, stack: Stack, gate: Gate, folder: Path) -> Non
         )
         report.line(
             "collector: spans vanish between Alloy and Tempo",
-            lost(found["traces"], "between Alloy and Tempo", "confirmed and not stored"),
+            lost(found["traces"], "between Alloy and Tempo", "confirmed but not stored"),
         )
         does("pass")
 

@@ -35,7 +35,7 @@ SETTLED = 20.0
 _POLL = 1.0
 
 OF_METRICS = 10
-"""How many times as much of pushes and scrapes of metrics may be missing: their counts are cumulative."""
+"""The factor by which more pushes and scrapes of metrics may be missing: their counts are cumulative."""
 
 _IN_RINGS: Mapping[Signal, str] = {"traces": "spans", "logs": "logs"}
 
@@ -59,9 +59,9 @@ class Audit:
     left_out: dict[Signal, str] = field(default_factory=dict)
     """Signals that are not exported, and why."""
     choice: str = ""
-    """What is to be said of the service that was chosen."""
+    """A note on how the service was chosen."""
     is_whole: bool = False
-    """Whether it covers all that the console has counted, whatever time was asked for."""
+    """Whether it covers everything that the console has counted, whatever window was requested."""
 
     def below(self, objective: float) -> list[Signal]:
         """Return the signals of which less than that share is stored, for metrics less than OF_METRICS allows."""
@@ -98,21 +98,21 @@ def audit(places: Places, seconds: float, environ: Mapping[str, str] = os.enviro
 
 
 def _running(places: Places, config: TelemetryConfig) -> tuple[Running | None, str]:
-    """Return the service at the place given, else the one that is meant, and what is to be said of the choice.
+    """Return the service at the given URL, else the one that matches the configuration, and a note on the choice.
 
     Raises HopError if it runs but does not answer.
     """
     services = running_services()
     if url := places.given.get("service"):
         found = listening_at(services, url)
-        choice = "" if found else f"none of this user's services listens at {url}: the environment says what is audited"
+        choice = "" if found else f"none of this user's services listens at {url}: auditing what this shell configures"
     else:
         found, choice = chosen(services, config)
     return running_service(found, places.timeout), choice
 
 
 class _Servers:
-    """The audit with servers of their own: Prometheus, Tempo or Jaeger, Loki, and Alloy between."""
+    """The audit with separate servers: Prometheus, Tempo or Jaeger, Loki, and Alloy in between."""
 
     def __init__(
         self,
@@ -165,7 +165,7 @@ class _Servers:
             sleep(_POLL)
 
     def _ask(self, make: Callable[[Prometheus], T]) -> T | None:
-        """Return what Prometheus' samples give, None where it has none; the reason is kept."""
+        """Return what `make` reads from Prometheus, None if it has no samples; the reason is kept."""
         if self._prometheus is None:
             return None
         try:
@@ -174,15 +174,17 @@ class _Servers:
             self._trouble = str(error)
         except UncountedError:
             name, mode = self._config.service_name, self._config.mode
-            self._trouble = f"Prometheus at {self._prometheus.base} has no counts of {name} in mode {mode} in this time"
+            self._trouble = (
+                f"Prometheus at {self._prometheus.base} has no counts of {name} in mode {mode} for this time"
+            )
         return None
 
     def _since_start(self) -> Window:
         """Return the time that the exporter's status covers; raises AuditError if that is unknown."""
         if self._status is None or "started" not in self._status:
-            raise AuditError(f"{self._trouble}; and no running service of this user and code can be asked instead")
+            raise AuditError(f"{self._trouble}; and no running service of this user and code can be queried instead")
         if self._status["starts"] != 1:
-            raise AuditError(f"{self._trouble}; and the exporter was started again, so its status has no known begin")
+            raise AuditError(f"{self._trouble}; and the exporter was restarted, so its status has no known start")
         joined = [ring["joined"] for ring in self._status["rings"]]
         return Window(min([self._status["started"], *joined]), time())
 
@@ -209,12 +211,12 @@ class _Servers:
     def _recorded(self, signal: Signal) -> Recorded:
         if self._counts:
             return self._counts.recorded(signal)
-        assert self._status is not None  # noqa: S101  (for the type checker: _since_start has looked)
+        assert self._status is not None  # noqa: S101  (for the type checker: _since_start has checked)
         return from_status(self._status["signals"][signal], self._status["rings"], _IN_RINGS[signal])
 
 
 def _of_console(console: Console, config: TelemetryConfig, settled: float) -> Audit:
-    """Return the accounts that the console keeps of what it has received, since its start, of all services of a mode.
+    """Return the console's accounts of what it has received since its start from all services of a mode.
 
     The service's own counts arrive with a push or a scrape of its metrics: wait for the first ones.
     """
@@ -229,7 +231,7 @@ def _of_console(console: Console, config: TelemetryConfig, settled: float) -> Au
         if not uncounted or time() > until:
             break
         sleep(_POLL)
-    reason = f"in {settled:.0f} s no push or scrape brought the console the service's own count"
+    reason = f"no push or scrape with the service's own count reached the console within {settled:.0f} s"
     window = Window(started, time())
     unknown = dict.fromkeys(uncounted, reason)
     names = tuple(console.services(config.mode)) or (config.service_name,)

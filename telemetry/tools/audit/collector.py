@@ -42,7 +42,7 @@ class CollectorCounts:
         queued = counters.last(_QUEUE) > 0
         by_otlp = counters.has(f"otelcol_exporter_sent_{items}_total")
         if signal == "metrics" and (counters.has(f"{_REMOTE_WRITE}_pending") or not by_otlp):
-            # Remote write counts samples, of which a data point has several. It may have taken the place of OTLP.
+            # Remote write counts samples, of which a data point has several. It may have replaced OTLP.
             if failed := counters.gain(f"{_REMOTE_WRITE}_failed_total"):
                 lost["samples failed by remote write"] = failed
             sent = received - sum(lost.values())

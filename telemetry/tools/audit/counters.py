@@ -1,4 +1,4 @@
-"""Cumulative counters over a window, from the raw samples that Prometheus has of them: no rate is extrapolated."""
+"""Cumulative counters over a window, from their raw samples in Prometheus: no rate is extrapolated."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ from math import ceil
 from telemetry.tools.backends.prometheus import Range
 
 _SLACK = 2.0
-"""Seconds by which the moment of counting an item and the moment that it is stored under may differ."""
+"""Seconds by which the time at which an item is counted and the time under which it is stored may differ."""
 _MOST_GAP = 60.0
 _EARLIER = 300.0
-"""Seconds before the window in which the sample is looked for that a series begins with."""
+"""Seconds before the window that are searched for the first sample of a series."""
 
 
 class UncountedError(Exception):
@@ -20,7 +20,7 @@ class UncountedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """From `start` to `end`, in seconds since the epoch: moments of real samples."""
+    """From `start` to `end`, in seconds since the epoch: times of actual samples."""
 
     start: float
     end: float
@@ -39,10 +39,10 @@ class Counters:
     """The counters of one source (the service, or a collector) over a window of their own samples."""
 
     def __init__(self, ranges: Sequence[Range], start: float) -> None:
-        """`ranges` are the raw samples, `start` is where the window is to begin at the earliest.
+        """`ranges` are the raw samples, `start` is the earliest start of the window.
 
-        It begins at the first sample from there on and ends at the last one. A series that has no sample by its begin
-        began at 0: the source was seen without it. Raises UncountedError where there are not two samples in the window.
+        The window goes from the first sample since `start` to the last one. A series without a sample by then began at
+        0: the source had samples without it. Raises UncountedError for fewer than two samples in the window.
         """
         moments = sorted({time for one in ranges for time, _ in one.values if time >= start})
         if len(moments) < 2:  # noqa: PLR2004

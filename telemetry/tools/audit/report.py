@@ -46,7 +46,7 @@ def report_text(audit: Audit, objective: float) -> str:
 def _verdict(audit: Audit, objective: float) -> str:
     below = audit.below(objective / 100)
     parts = [f"below the objective: {', '.join(below)}"] if below else []
-    parts += [f"not known: {', '.join(audit.unknown)}"] if audit.unknown else []
+    parts += [f"unknown: {', '.join(audit.unknown)}"] if audit.unknown else []
     met = "; ".join(parts) or "each signal meets its objective"
     of_metrics = max(100 - (100 - objective) * OF_METRICS, 0)
     return f"{met[0].upper()}{met[1:]} ({objective:.4g} %; pushes and scrapes of metrics {of_metrics:.4g} %)."
@@ -67,11 +67,11 @@ def _account(account: Account, *, is_below: bool) -> Iterator[str]:
         counts = [f"{passed.received} received", f"{passed.sent} sent on"]
         counts += [f"{passed.refused} refused (and sent again)"] if passed.refused else []
         counts += [f"{items} {reason}" for reason, items in passed.lost.items()]
-        yield f"{'':{_SIGNAL_WIDTH}} through {passed.name}, of all its senders: {', '.join(counts)}"
+        yield f"{'':{_SIGNAL_WIDTH}} through {passed.name}, for all its senders: {', '.join(counts)}"
     for one in account.missing():
         yield f"{'':{_SIGNAL_WIDTH}} missing: {_counted(one.items, account.unit)}, {one.where}: {one.reason}"
     if recorded.margin and recorded.items:
-        yield f"{'':{_SIGNAL_WIDTH}} {recorded.margin} may lie on either side of the ends of this time"
+        yield f"{'':{_SIGNAL_WIDTH}} {recorded.margin} may lie on either side of the window's ends"
 
 
 def _counted(items: int, unit: str) -> str:
@@ -79,7 +79,7 @@ def _counted(items: int, unit: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration in its best unit."""
+    """Return a duration in a suitable unit."""
     if seconds < 2 * _MINUTE:
         return f"{seconds:.0f} s"
     return f"{seconds / _MINUTE:.0f} min" if seconds < 2 * _HOUR else f"{seconds / _HOUR:.1f} h"

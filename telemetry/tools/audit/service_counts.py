@@ -53,7 +53,7 @@ class ServiceCounts:
             f"otel_sdk_processor_{name}_queue_size"
         )
         if signal == "metrics":
-            # A push is counted by the next one: it is neither lost nor confirmed yet.
+            # A push is counted by the next one; until then it is neither lost nor confirmed.
             return Recorded(confirmed + lost.total(), confirmed, lost, waiting, counters.margin(exported))
         if dropped := counters.gain(_DROPPED, telemetry_signal=signal):
             lost[_JOURNAL_FULL] += dropped

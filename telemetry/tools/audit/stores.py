@@ -16,7 +16,7 @@ _MOST_TRACES = 50_000
 _NEWEST_TRACES = 20
 _RECENT = 600.0
 _DISCARDED: Mapping[Signal, str] = {"traces": "tempo_discarded_spans_total", "logs": "loki_discarded_samples_total"}
-# One sample a data point: the others are a histogram's further ones, and what was made in Prometheus or of resources.
+# One sample per data point: the others are a histogram's other samples, and series that Prometheus or resources add.
 _NOT_POINTS = r"(.+_(bucket|sum|min|max)|target_info|otel_scope_info|traces_.+|ALERTS.*|.*:.*|up|scrape_.+)"
 _COUNTED = "http_server_request_duration_seconds_count"
 
@@ -37,7 +37,7 @@ def spans(backend: Tempo | Jaeger, service: str, mode: str, window: Window, disc
 
 
 def _newest_traces(tempo: Tempo, query: str, window: Window) -> list[int]:
-    """Return when the newest traces began; nothing where the search fails, which does not spoil the count."""
+    """Return when the newest traces began; nothing if the search fails, which does not affect the count."""
     with suppress(BackendError):
         since = max(window.start, time() - _RECENT)
         found = tempo.search(f"{query} with (most_recent=true)", since, time(), _NEWEST_TRACES)
@@ -46,11 +46,11 @@ def _newest_traces(tempo: Tempo, query: str, window: Window) -> list[int]:
 
 
 def jaeger_spans(jaeger: Jaeger, service: str, window: Window) -> list[StoredSpan]:
-    """Return the spans begun in the window; BackendError where there are too many traces to be counted."""
+    """Return the spans begun in the window; BackendError if there are too many traces to count."""
     found = jaeger.search(service, window.start, window.end, _MOST_TRACES)
     if len({span.trace_id for span in found}) >= _MOST_TRACES:
         path = f"{jaeger.base}/api/v3/traces"
-        raise jaeger.error(path, f"more than {_MOST_TRACES} traces", remedy="ask for a shorter --window")
+        raise jaeger.error(path, f"more than {_MOST_TRACES} traces", remedy="choose a shorter --window")
     inside = (window.start * 1e9, window.end * 1e9)
     return [span for span in found if span.service == service and inside[0] <= span.start_ns <= inside[1]]
 
@@ -64,7 +64,7 @@ def log_records(loki: Loki, service: str, mode: str, window: Window, discarded: 
 
 
 def data_points(prometheus: Prometheus, counts: ServiceCounts, *, scraped: int | None) -> Stored:
-    """Count the samples that stand for pushed data points; of a service that is scraped, the scrapes that succeeded."""
+    """Count the samples of pushed data points; for a service that is scraped, the scrapes that succeeded."""
     window = counts.window
     newest = prometheus.value(f"max(timestamp({_COUNTED}{{{counts.matchers}}}))")
     if scraped is None:
@@ -73,7 +73,7 @@ def data_points(prometheus: Prometheus, counts: ServiceCounts, *, scraped: int |
 
 
 def _samples(prometheus: Prometheus, matchers: str, window: Window) -> int:
-    """Count the samples from the window's start on, without those of its end: the next push counts that one."""
+    """Count the samples from the window's start on, without those at its end, which the next push counts."""
     time = f"[{milliseconds(window.seconds)}]"
     end = window.end - 0.001
     found = f'last_over_time({{__name__!~"{_NOT_POINTS}",{matchers}}}{time})'

@@ -1,4 +1,4 @@
-"""Small read-only HTTP clients of the servers that store telemetry.
+"""Small read-only HTTP clients for the servers that store telemetry.
 
 One dataclass for each server, made from its base URL. Its methods return plain values, or raise `BackendError`, whose
 text names the address, the status and what to check. A request is bounded in time (`timeout`, in seconds) and size.

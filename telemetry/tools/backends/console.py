@@ -75,7 +75,7 @@ class KeptExemplar:
 
 @dataclass(frozen=True, slots=True)
 class KeptSeries:
-    """A series with the value of its newest point, and the exemplars of those asked for; `source` is otlp or scrape."""
+    """A series with its newest point's value, and the exemplars of the requested points; `source` is otlp or scrape."""
 
     source: str
     sample: str
@@ -109,7 +109,7 @@ class Console(Backend):
         return {mode: ModeTotals(**{name: answer[name] for name in _TOTALS}) for mode, answer in modes.items()}
 
     def accounts(self) -> tuple[float, dict[str, list[Account]]]:
-        """Return since when it counts (seconds since the epoch), and by mode the account of each signal so far."""
+        """Return when counting began (seconds since the epoch), and by mode the account of each signal so far."""
         answer = self._get("/api/summary")
         accounts = {mode: [from_data(one) for one in totals["accounts"]] for mode, totals in answer["modes"].items()}
         return _seconds(answer["started"]), accounts
@@ -144,7 +144,7 @@ class Console(Backend):
     def _get(self, path: str, parameters: Mapping[str, object] | None = None, accepted: tuple[int, ...] = ()) -> Any:
         answer = self.get_json(path, parameters, accepted)
         if answer is not None and not isinstance(answer, dict):
-            raise self.error(f"{self.base}{path}", "the answer is not the console's")
+            raise self.error(f"{self.base}{path}", "the answer is not from the console")
         return answer
 
 

@@ -13,7 +13,7 @@ _UNAVAILABLE = 503
 
 @dataclass(frozen=True, slots=True)
 class DataSource:
-    """One data source; `type` is prometheus, tempo, loki, jaeger, ..., `url` where Grafana asks it."""
+    """One data source; `type` is prometheus, tempo, loki, jaeger, ..., `url` where Grafana queries it."""
 
     uid: str
     name: str
@@ -43,7 +43,7 @@ class Grafana(Backend):
         """Return its version; raises BackendError if it is not Grafana or its database is down."""
         health = self.get_json("/api/health")
         if not isinstance(health, dict) or "database" not in health:
-            raise self.error(f"{self.base}/api/health", "the answer is not Grafana's")
+            raise self.error(f"{self.base}/api/health", "the answer is not from Grafana")
         if health["database"] != "ok":
             raise self.error(f"{self.base}/api/health", f"its database is {health['database']}", remedy="see its log")
         return str(health.get("version", ""))

@@ -27,8 +27,8 @@ _LONGEST_REASON = 200
 class BackendError(Exception):
     """A request without a proper answer.
 
-    `status` is None if there was no answer at all. `reason` says what happened, `remedy` what to check; no part of
-    it holds the credentials of the URL.
+    `status` is None if there was no answer at all. `reason` is what happened, `remedy` what to check; no part of it
+    contains the credentials of the URL.
     """
 
     def __init__(self, server: str, url: str, reason: str, remedy: str, status: int | None = None) -> None:
@@ -57,7 +57,7 @@ class Answer:
 class Backend:
     """A server behind a base URL.
 
-    `url` may hold a user and a password (`http://user:password@host:port/prefix`), which go with each request as Basic
+    `url` may contain a user and a password (`http://user:password@host:port/prefix`), sent with each request as Basic
     authentication; `headers` are those a gateway needs, such as `X-Scope-OrgID`. Neither is ever shown. Proxies of
     the environment are not used: the servers are local. Raises ValueError for an invalid URL.
     """
@@ -77,7 +77,7 @@ class Backend:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ, timeout: float = TIMEOUT) -> Self:
-        """Return the one that `variable` names, else the one at the default URL; ValueError names the variable."""
+        """Return the server at the URL in `variable`, else at the default URL; ValueError names the variable."""
         url = environ.get(cls.variable, "").strip() or cls.default_url
         try:
             return cls(url, timeout)
@@ -90,18 +90,18 @@ class Backend:
         return shown_url(self.url).rstrip("/")
 
     def check_ready(self) -> None:
-        """Raise BackendError unless the server says that it is ready."""
+        """Raise BackendError unless the server reports that it is ready."""
         self.get(self.ready_path)
 
     def get(self, path: str, parameters: Mapping[str, object] | None = None, accepted: tuple[int, ...] = ()) -> Answer:
-        """Ask for `path` below the base URL; raise BackendError unless the status is 2xx or one of `accepted`."""
+        """Request `path` below the base URL; raise BackendError unless the status is 2xx or one of `accepted`."""
         query = urlencode({name: str(value) for name, value in (parameters or {}).items()})
         return self._ask(f"{self.base}{path}{'?' if query else ''}{query}", accepted)
 
     def get_json(
         self, path: str, parameters: Mapping[str, object] | None = None, accepted: tuple[int, ...] = ()
     ) -> Any:
-        """Ask for `path` and return the decoded JSON; None for a status of `accepted`."""
+        """Request `path` and return the decoded JSON; None for a status of `accepted`."""
         answer = self.get(path, parameters, accepted)
         return None if answer.status in accepted else self.decode(answer)
 
@@ -113,8 +113,8 @@ class Backend:
             raise self.error(answer.url, "the answer is not JSON", answer.status) from None
 
     def error(self, url: str, reason: str, status: int | None = None, remedy: str = "") -> BackendError:
-        """Return the error for an answer that is not what it should be."""
-        remedy = remedy or f"check that {self.name} is what listens there{self._named_by}"
+        """Return the error for an unexpected answer."""
+        remedy = remedy or f"check that {self.name} listens there{self._named_by}"
         return BackendError(self.name, url, reason, remedy, status)
 
     @property
@@ -158,8 +158,8 @@ class Backend:
         text = " ".join(answer.text.split()) if "<" not in answer.text[:100] else ""
         reason = f"HTTP {answer.status} {phrase}".strip() + (f": {text[:_LONGEST_REASON]}" if text else "")
         remedies = {
-            HTTPStatus.UNAUTHORIZED: f"put user and password into its URL{self._named_by}",
-            HTTPStatus.FORBIDDEN: f"check the rights of the user in its URL{self._named_by}",
+            HTTPStatus.UNAUTHORIZED: f"put a user and password into its URL{self._named_by}",
+            HTTPStatus.FORBIDDEN: f"check the permissions of the user in its URL{self._named_by}",
             HTTPStatus.BAD_REQUEST: "check the query",
             HTTPStatus.TOO_MANY_REQUESTS: "check its limits",
             HTTPStatus.SERVICE_UNAVAILABLE: "wait until it is ready, or see its log",
@@ -171,12 +171,12 @@ class Backend:
 
     def _remedy_of(self, error: Exception) -> str:
         if isinstance(error, requests.exceptions.SSLError):
-            return f"check the scheme of its URL{self._named_by}, and REQUESTS_CA_BUNDLE for an authority of your own"
+            return f"check the scheme of its URL{self._named_by}, and REQUESTS_CA_BUNDLE for your own authority"
         if isinstance(error, requests.exceptions.Timeout):
             return f"check that it is up and not overloaded{self._named_by}"
         if _is_unresolved(error):
             return unresolved_remedy(urlsplit(self.url).hostname or "", self.variable or "its URL")
-        return f"check that it is up, and host and port of its URL{self._named_by}"
+        return f"check that it is up, and the host and port of its URL{self._named_by}"
 
 
 def checked_base_url(url: str) -> str:
@@ -192,7 +192,7 @@ def checked_base_url(url: str) -> str:
 
 
 def url_with_login(url: str, user: str, password: str) -> str:
-    """Return `url` with a user and a password, of any characters, in place of those that it has."""
+    """Return `url` with a user and a password, of any characters, in place of its own."""
     parts = urlsplit(url)
     place = f"{quote(user, safe='')}:{quote(password, safe='')}@{parts.netloc.rpartition('@')[2]}"
     return urlunsplit((parts.scheme, place, parts.path, "", ""))

@@ -1,4 +1,4 @@
-"""Jaeger 2: a trace by its id, and spans of a time. https://www.jaegertracing.io/docs/2.x/apis/ (API v3)."""
+"""Jaeger 2: a trace by its id, and the spans of a period. https://www.jaegertracing.io/docs/2.x/apis/ (API v3)."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -40,11 +40,11 @@ class Jaeger(Backend):
     def count(self, service: str, start: float, end: float, most: int = 50_000) -> int:
         """Return how many spans of a service begun between two times (seconds) it has.
 
-        Raises BackendError where there are `most` traces or more, since they would not all be counted.
+        Raises BackendError if there are `most` traces or more, since not all would be counted.
         """
         spans = self.search(service, start, end, most)
         if len({span.trace_id for span in spans}) >= most:
-            raise self.error(f"{self.base}/api/v3/traces", f"more than {most} traces", remedy="ask for a shorter time")
+            raise self.error(f"{self.base}/api/v3/traces", f"more than {most} traces", remedy="choose a shorter period")
         return sum(span.service == service for span in spans)
 
     def _spans(self, path: str, parameters: Mapping[str, object]) -> list[StoredSpan]:
@@ -55,7 +55,7 @@ class Jaeger(Backend):
             return list(spans_of(answer["result"].get("resourceSpans", ())))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise self.error(
-                f"{self.base}{path}", f"the answer is no trace ({type(error).__name__}: {error})"
+                f"{self.base}{path}", f"the answer is not a trace ({type(error).__name__}: {error})"
             ) from None
 
 

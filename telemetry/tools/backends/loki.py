@@ -36,7 +36,7 @@ class Loki(Backend):
         return sorted(found, key=lambda line: line.time_ns, reverse=True)
 
     def count(self, logql: str, start: float, end: float) -> int:
-        """Return how many lines match a log query, between two times (seconds since the epoch; whole ones are used)."""
+        """Return how many lines match a log query, between two times (seconds since the epoch, made whole)."""
         seconds = max(ceil(end) - int(start), 1)
         parameters = {"query": f"sum(count_over_time({logql} [{seconds}s]))", "time": _nanoseconds(ceil(end))}
         vector = self._result("/loki/api/v1/query", parameters, "vector")

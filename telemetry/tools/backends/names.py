@@ -13,14 +13,14 @@ def in_container() -> bool:
 
 
 def unresolved_remedy(host: str, where: str) -> str:
-    """Return the remedy for a host that has no address; `where` names what holds it, such as a variable."""
+    """Return the remedy for a host that has no address; `where` names what contains it, such as a variable."""
     if "." in host or ":" in host:
         return f"correct the host in {where}"
     if in_container():
-        # Docker forgets the name of a container that does not run.
+        # Docker does not resolve the name of a container that is not running.
         container = _ALIASES.get(host, host)
         return (
             f"most likely its container is not running: docker start {container} (docker ps --all shows its state); "
             f"otherwise correct the host in {where}"
         )
-    return f"correct the host in {where}; names of Compose services resolve in its network only: run make verify"
+    return f"correct the host in {where}; Compose's service names resolve only in its network: run make verify"

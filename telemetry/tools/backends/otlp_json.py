@@ -38,7 +38,7 @@ class StoredSpan:
 
 
 def spans_of(resource_spans: Iterable[Mapping[str, Any]]) -> Iterator[StoredSpan]:
-    """Decode each span of `resourceSpans`; raises ValueError, KeyError or TypeError for what is no OTLP."""
+    """Decode each span of `resourceSpans`; raises ValueError, KeyError or TypeError for anything but OTLP."""
     for group in resource_spans:
         resource = attributes_of(group.get("resource", {}).get("attributes", ()))
         for scope in group.get("scopeSpans", ()):
@@ -57,13 +57,13 @@ def spans_of(resource_spans: Iterable[Mapping[str, Any]]) -> Iterator[StoredSpan
 
 
 def hex_id(text: str, digits: int) -> str:
-    """Return an id as `digits` hex digits (empty if it is); raises ValueError."""
+    """Return an id as `digits` hex digits (an empty one as it is); raises ValueError."""
     if not text or len(text) == digits:
         return text.lower()
     try:
         return base64.b64decode(text, validate=True).hex()
     except binascii.Error as error:
-        raise ValueError(f"{text!r} is no id: {error}") from None
+        raise ValueError(f"{text!r} is not an id: {error}") from None
 
 
 def attributes_of(pairs: Iterable[Mapping[str, Any]]) -> dict[str, Value]:

@@ -117,7 +117,7 @@ class Prometheus(Backend):
     def _data(self, path: str, parameters: Mapping[str, object]) -> Any:
         answer = self.get_json(f"/api/v1/{path}", parameters)
         if not isinstance(answer, dict) or answer.get("status") != "success":
-            raise self.error(f"{self.base}/api/v1/{path}", "the answer is not that of its API")
+            raise self.error(f"{self.base}/api/v1/{path}", "the answer is not that of Prometheus' API")
         return answer.get("data")
 
     @staticmethod

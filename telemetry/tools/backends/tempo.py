@@ -38,7 +38,7 @@ class Tempo(Backend):
             return list(spans_of((answer.get("trace") or {}).get("resourceSpans", ())))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             url = f"{self.base}/api/v2/traces/{trace_id}"
-            raise self.error(url, f"the answer is no trace ({type(error).__name__}: {error})") from None
+            raise self.error(url, f"the answer is not a trace ({type(error).__name__}: {error})") from None
 
     def search(self, traceql: str, start: float, end: float, limit: int = 100) -> list[FoundTrace]:
         """Return traces with spans that match, between two times (seconds since the epoch), at most `limit`."""
@@ -48,7 +48,7 @@ class Tempo(Backend):
     def count(self, traceql: str, start: float, end: float) -> int:
         """Return how many spans match a filter such as `{ resource.service.name = "a" }`, between two times (seconds).
 
-        Needs Tempo's TraceQL metrics; spans of the last seconds are there once `query_end_cutoff` allows.
+        Needs Tempo's TraceQL metrics; spans of the last seconds are included once `query_end_cutoff` allows.
         """
         parameters = {"q": f"{traceql} | count_over_time()", "start": int(start), "end": int(end) + 1}
         series = self.get_json("/api/metrics/query", parameters).get("series") or ()

@@ -1,1 +1,1 @@
-"""Follows one request through every hop of the current mode and says where it stops (`manage.py doctor`)."""
+"""Follows one request through every hop of the current mode and reports where it stops (`manage.py doctor`)."""

@@ -29,10 +29,10 @@ def trace(store: TraceStore, followed: Followed, config: TelemetryConfig, walk: 
     found = walk.until(server)
     if not found:
         partly = store.spans(followed.trace_id)
-        found_spans = f"{len(partly)} spans of it, but no server span" if partly else "no span of it"
+        found_spans = f"{len(partly)} spans of this trace, but no server span" if partly else "no span of this trace"
         raise HopError(
             f"{found_spans} within {walk.wait:g} s",
-            f"see {store.label}'s log; check that {sampler} of the running service records it{_tail(store, config)}",
+            f"see {store.label}'s log; check that {sampler} of the running service samples it{_tail(store, config)}",
         )
     root = next(span for span in found if span.kind.lower() == "server")
     detail = f"{len(found)} spans, {root.name!r} of {root.service}{_after(followed)}"
@@ -40,7 +40,7 @@ def trace(store: TraceStore, followed: Followed, config: TelemetryConfig, walk: 
         return Finding(
             f"{detail}, from mode {root.mode}",
             State.WARNING,
-            f"the service at this address runs in mode {root.mode}: give this shell its TELEMETRY_MODE",
+            f"the service at this address runs in mode {root.mode}: set TELEMETRY_MODE to that in this shell",
         )
     return Finding(detail)
 
@@ -49,18 +49,19 @@ def log(store: LogStore, followed: Followed, config: TelemetryConfig, walk: Walk
     """Wait for a log record of the request."""
     found = walk.until(lambda: store.of_trace(followed.trace_id, followed.moment))
     if found:
-        return Finding(f"{found} of the trace{_after(followed)}")
+        return Finding(f"{found} {'record' if found == 1 else 'records'} of this trace{_after(followed)}")
     recent = store.recent()
     if recent:
         raise HopError(
-            f"{recent} of {config.service_name} in the last minutes, but none of this trace within {walk.wait:g} s",
+            f"records of {config.service_name} in the last minutes: {recent}, but none of this trace within "
+            f"{walk.wait:g} s",
             store.advice.other_trace,
         )
-    raise HopError(f"none of {config.service_name} at all within {walk.wait:g} s", store.advice.no_record)
+    raise HopError(f"no record of {config.service_name} at all within {walk.wait:g} s", store.advice.no_record)
 
 
 def scrape(store: MetricStore, service: Service, config: TelemetryConfig, walk: Walk) -> Finding:
-    """Wait until the service is a target that is scraped."""
+    """Wait until the service is a scrape target that is up."""
     found: list[Scraped] = []
 
     def up() -> Scraped | None:
@@ -72,11 +73,11 @@ def scrape(store: MetricStore, service: Service, config: TelemetryConfig, walk: 
         return Finding(f"{target.url} is scraped")
     if not found:
         remedy = store.advice.target.format(url=f"{service.base}{metrics_path()}")
-        raise HopError(f"it scrapes nothing that could be {service.base}", remedy)
+        raise HopError(f"no scrape target matches {service.base}", remedy)
     remedies = {
         "401": store.advice.token,
         "404": "set TELEMETRY_MODE=direct for the service",
-        "refused": f"correct host and port {store.advice.address}",
+        "refused": f"correct the host and port {store.advice.address}",
         "no such host": f"correct the name {store.advice.address}",  # Prometheus'; those of Python are the console's
         "Name or service not known": f"correct the name {store.advice.address}",
         "name resolution": f"correct the name {store.advice.address}",
@@ -117,14 +118,16 @@ def sample(store: MetricStore, before: Series, followed: Followed, config: Telem
         return Finding(f"{total:.0f} requests counted, {len(latest)} series{_after(followed)}")
     if latest:
         what, remedy = (
-            "its counts of requests did not change",
+            "its request counts did not change",
             "OTEL_METRIC_EXPORT_INTERVAL" if pushed else store.advice.interval,
         )
-        raise HopError(f"{what} within {walk.wait:g} s", f"compare {remedy} with --wait, and see {store.label}'s log")
+        raise HopError(
+            f"{what} within {walk.wait:g} s", f"check that --wait is longer than {remedy}, and see {store.label}'s log"
+        )
     wanted = f'service_name="{config.service_name}", export_mode="{config.mode}"'
     where = ALLOY_FILE if pushed else PROMETHEUS_FILE
     raise HopError(
-        f"no request is counted with {wanted} within {walk.wait:g} s",
+        f"no request counted with {wanted} within {walk.wait:g} s",
         store.advice.no_count.format(file=where),
     )
 
@@ -137,14 +140,14 @@ def exemplar(store: MetricStore, followed: Followed, config: TelemetryConfig, wa
     def ours() -> bool:
         found = store.exemplars(followed.moment)
         others.update(found)
-        # A bucket keeps one: another request of the same kind may have taken the place.
+        # A bucket keeps one: a later request of the same kind may have replaced it.
         return bool(found)
 
     if not walk.until(ours):
         pushed = config.metrics.exporter == "otlp"
         needed = store.advice.pushed_exemplar if pushed else store.advice.scraped_exemplar
         raise HopError(
-            f"none since the request within {walk.wait:g} s",
+            f"no exemplar since the request within {walk.wait:g} s",
             f"set OTEL_METRICS_EXEMPLAR_FILTER=trace_based for the service{needed}",
         )
     if followed.trace_id in others:
@@ -153,10 +156,10 @@ def exemplar(store: MetricStore, followed: Followed, config: TelemetryConfig, wa
 
 
 def _tail(store: TraceStore, config: TelemetryConfig) -> str:
-    """Return the part of a remedy that is about the collector, where there is one that may sample."""
+    """Return the part of a remedy about the collector, if there is one that may sample."""
     if config.mode != "collector" or store.advice.keeps_all:
         return ""
-    return f", and that no tail sampling leaves it out ({ALLOY_FILE})"
+    return f", and that tail sampling does not drop it ({ALLOY_FILE})"
 
 
 def _after(followed: Followed) -> str:

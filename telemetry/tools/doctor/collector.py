@@ -29,9 +29,9 @@ class Counters:
         return total([*self.samples], f"otelcol_receiver_refused_{_ITEMS[signal]}_total")
 
     def sent(self, signal: Signal) -> float:
-        """A number that grows with the items sent: by exporters, and for metrics by remote write, too."""
+        """A number that grows with the items sent: by exporters, and for metrics also by remote write."""
         left = total([*self.samples], f"otelcol_exporter_sent_{_ITEMS[signal]}_total")
-        # Its count of samples counts attempts; this time moves with the newest sample that was taken.
+        # Its count of samples counts attempts; this timestamp moves with the newest accepted sample.
         return left + (total([*self.samples], _NEWEST_SENT) if signal == "metrics" else 0)
 
     def failed(self, signal: Signal) -> float:
@@ -57,9 +57,9 @@ class Counters:
 def health(alloy: Alloy) -> Finding:
     """Return the health of Alloy's components; it must be ready."""
     components = alloy.components()
-    ill = [one for one in components if one.health != HEALTHY]
-    if ill:
-        detail = "; ".join(f"{one.id} is {one.health}: {one.message}" for one in ill)
+    unhealthy = [one for one in components if one.health != HEALTHY]
+    if unhealthy:
+        detail = "; ".join(f"{one.id} is {one.health}: {one.message}" for one in unhealthy)
         return Finding(detail, State.WARNING, f"see Alloy's log, and these components in {FILE}")
     return Finding(f"ready, {len(components)} components are healthy")
 
@@ -80,13 +80,13 @@ def received(alloy: Alloy, before: Counters, signals: Sequence[Signal], walk: Wa
     if refused:
         raise HopError(
             f"{', '.join(refused)} refused by its pipeline",
-            f"see its memory limit (otelcol.processor.memory_limiter in {FILE}) and its log",
+            f"check its memory limit (otelcol.processor.memory_limiter in {FILE}) and its log",
         )
     still = [signal for signal in signals if latest.received(signal) <= before.received(signal)]
     raise HopError(
-        f"no {' and '.join(still)} more than before at {alloy.base}",
-        f"check that this Alloy is the one that the service sends to ({alloy.variable}), and the output of "
-        f"otelcol.receiver.otlp in {FILE}",
+        f"no new {', '.join(still)} received at {alloy.base}",
+        f"check that the service sends to this Alloy ({alloy.variable}), and the output of otelcol.receiver.otlp "
+        f"in {FILE}",
     )
 
 
@@ -102,13 +102,13 @@ def sent(alloy: Alloy, before: Counters, signals: Sequence[Signal], walk: Walk) 
     arrived = walk.until(moved)
     failed = [signal for signal in signals if latest.failed(signal) > before.failed(signal)]
     if failed:
-        raise HopError(f"its exporters gave up {', '.join(failed)}", f"see Alloy's log, and the exporters in {FILE}")
+        raise HopError(f"its exporters dropped {', '.join(failed)}", f"see Alloy's log, and the exporters in {FILE}")
     if arrived:
-        return Finding(f"{', '.join(signals)} left it")
-    still = " and ".join(signal for signal in signals if latest.sent(signal) <= before.sent(signal))
-    # Items or bytes, as the queue's `sizer` has it.
+        return Finding(f"{', '.join(signals)} sent on")
+    still = ", ".join(signal for signal in signals if latest.sent(signal) <= before.sent(signal))
+    # Items or bytes, depending on the queue's `sizer`.
     waiting = ", ".join(f"{queue} ({count})" for queue, count in latest.waiting().items())
     raise HopError(
-        f"no {still} left it" + (f"; it waits in {waiting}" if waiting else ""),
+        f"no {still} sent on" + (f"; items wait in {waiting}" if waiting else ""),
         f"see Alloy's log, and the address of the backend in {FILE}",
     )

@@ -1,4 +1,4 @@
-"""The effective configuration: that of the environment, corrected by what the running service says of its own."""
+"""The effective configuration: the environment's, corrected by what the running service reports."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -49,22 +49,22 @@ def from_environment(environ: Mapping[str, str]) -> TelemetryConfig:
 
 
 def running_service(service: dict[str, Any] | None, timeout: float) -> Running | None:
-    """Return what one of `telemetry.status.running_services` reports; raise HopError where its exporter is silent."""
+    """Return what one of `telemetry.status.running_services` reports; HopError if its exporter does not answer."""
     if service is None:
         return None
     status = ask_status(service, timeout)
     if "signals" not in status:
         raise HopError(
-            f"{described(service)} runs, but {status.get('error', 'its exporter has no status')}",
-            "see the service's log; its next request starts an exporter if there is none",
+            f"{described(service)} runs, but {status.get('error', 'its exporter reports no status')}",
+            "see the service's log; its next request starts an exporter if none is running",
         )
     return Running(status)
 
 
 def chosen(services: list[dict[str, Any]], config: TelemetryConfig) -> tuple[dict[str, Any] | None, str]:
-    """Return the running service that the configuration means, None for none, and what is to be said of the choice.
+    """Return the running service that matches the configuration, or None, and a note on the choice.
 
-    Of those in its mode it is the one of its name. A mode that no variable sets excludes none of that name.
+    It has the configured name and mode. If no variable sets the mode, a service of that name in another mode matches.
     """
     of_mode = [one for one in services if one["mode"] == config.mode]
     of_name = [one for one in services if one["service"] == config.service_name]
@@ -76,21 +76,21 @@ def chosen(services: list[dict[str, Any]], config: TelemetryConfig) -> tuple[dic
     if len(named) == 1:
         return first, ""
     whose = (
-        f"{len(named)} services named {config.service_name} run"
+        f"{len(named)} services named {config.service_name} are running"
         if named
-        else f"no service named {config.service_name} runs"
+        else f"no service named {config.service_name} is running"
     )
     there = "" if named and first not in of_mode else f" in mode {config.mode}"
-    return first, f"{whose}{there}: {described(first)} is examined; --service URL chooses another one"
+    return first, f"{whose}{there}: examining {described(first)}; --service URL selects another one"
 
 
 def described(service: Mapping[str, Any]) -> str:
-    """Return which of the running services it is."""
+    """Return a description that identifies a running service."""
     return f"{service['service']} at {service['address'] or 'no address'} (process {service['run']})"
 
 
 def listening_at(services: list[dict[str, Any]], url: str) -> dict[str, Any] | None:
-    """Return the running service that listens on the port of `url`, None where none says so."""
+    """Return the running service that listens on the port of `url`, None if none reports it."""
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     return next((one for one in services if port in ports_of(one)), None)
@@ -109,10 +109,10 @@ def _port(address: str) -> int | None:
 
 
 def effective(config: TelemetryConfig, running: Running | None) -> tuple[TelemetryConfig, list[str]]:
-    """Return `config` as the running service has it, and in which variables that this shell sets it differs.
+    """Return `config` with the running service's values, and how they differ from the variables set in this shell.
 
-    Headers and certificates are those of the environment, which the service does not report; they are left out where
-    it sends to another place, which they were not meant for.
+    The service does not report headers and certificates: they are the environment's. Headers are left out if it sends
+    to another endpoint, as they were not meant for that.
     """
     if running is None:
         return config, []
@@ -126,7 +126,7 @@ def effective(config: TelemetryConfig, running: Running | None) -> tuple[Telemet
     for signal in SIGNALS:
         reported, ours = running.signals[signal], getattr(config, signal)
         signals[signal] = _as_reported(ours, reported)
-        # What follows from another mode needs no words of its own.
+        # A different mode explains these differences.
         if running.mode == config.mode:
             differences += _differences(config, signal, signals[signal])
         if signals[signal].endpoint != ours.endpoint:
@@ -146,10 +146,10 @@ def _as_reported(ours: SignalConfig, reported: Mapping[str, Any]) -> SignalConfi
 
 
 def _differences(config: TelemetryConfig, signal: Signal, theirs: SignalConfig) -> list[str]:
-    """Return in what of that which this shell itself sets the service differs; one difference explains the others."""
+    """Return how the service differs from what this shell sets: the first difference, as it explains the others."""
     ours: SignalConfig = getattr(config, signal)
     if theirs.exporter != ours.exporter:
-        # An endpoint of the signal's own makes it leave, too.
+        # A signal with its own endpoint is exported, too.
         decided = config.is_set(f"{signal}.exporter") or _derived_from_endpoint(config, signal)
         words = f"OTEL_{signal.upper()}_EXPORTER is {theirs.exporter} there, {ours.exporter} here"
         return [words] if decided else []
@@ -158,7 +158,7 @@ def _differences(config: TelemetryConfig, signal: Signal, theirs: SignalConfig) 
     if theirs.endpoint != ours.endpoint and config.is_set(f"{signal}.endpoint"):
         return [f"{signal} go to {theirs.endpoint} there, {ours.endpoint} here"]
     if theirs.protocol != ours.protocol and config.is_set(f"{signal}.protocol"):
-        return [f"{signal} leave by {theirs.protocol} there, {ours.protocol} here"]
+        return [f"{signal} use {theirs.protocol} there, {ours.protocol} here"]
     return []
 
 
@@ -168,18 +168,18 @@ def _derived_from_endpoint(config: TelemetryConfig, signal: Signal) -> bool:
 
 
 def metrics_path() -> str:
-    """Return where the service is scraped, as the project's settings say."""
+    """Return the path at which the service is scraped, from the project's settings."""
     return project().metrics_path or "/metrics"
 
 
 def signals_of(config: TelemetryConfig) -> dict[Signal, SignalConfig]:
-    """Return how each signal leaves."""
+    """Return how each signal is exported."""
     return {"traces": config.traces, "metrics": config.metrics, "logs": config.logs}
 
 
 def otlp_receivers(config: TelemetryConfig) -> list[Receiver]:
-    """Return where OTLP is sent, with the variable that decides each."""
-    pushed = {signal: way for signal, way in signals_of(config).items() if way.exporter == "otlp"}
+    """Return the receivers of OTLP, each with the variable that sets it."""
+    pushed = {signal: one for signal, one in signals_of(config).items() if one.exporter == "otlp"}
     variables: dict[Signal, str] = {signal: _variable(config, signal) for signal in pushed}
     return receivers(pushed, variables)
 
@@ -189,37 +189,38 @@ def _variable(config: TelemetryConfig, signal: Signal) -> str:
     return source if source.startswith("OTEL_") else "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
-def judged(config: TelemetryConfig, differences: list[str], choice: str = "") -> Finding:
-    """Say what is in force, and what in it is probably not meant; raise HopError where nothing is sent at all.
+def assessed(config: TelemetryConfig, differences: list[str], choice: str = "") -> Finding:
+    """Describe the effective configuration and what in it looks like a mistake; raise HopError if nothing is sent.
 
-    `choice` is what is to be said of the service that was chosen.
+    `choice` is a note on how the service was chosen.
     """
     if config.mode == "off":
         variable = config.sources.get("mode", "TELEMETRY_MODE")
         raise HopError(
             "telemetry is off: nothing is sent",
-            f"set TELEMETRY_MODE=collector or direct ({variable} says off) and start the service again",
+            f"set TELEMETRY_MODE=collector or direct ({variable} turns it off) and restart the service",
         )
-    ways: dict[str, list[str]] = {}
-    for signal, way in signals_of(config).items():
-        ways.setdefault(_way(way), []).append(signal)
-    destinations = "; ".join(f"{', '.join(names)} {way}" for way, names in ways.items())
+    by_destination: dict[str, list[str]] = {}
+    for signal, one in signals_of(config).items():
+        by_destination.setdefault(_destination(one), []).append(signal)
+    destinations = "; ".join(f"{', '.join(names)} {destination}" for destination, names in by_destination.items())
     detail = f"mode {config.mode}: {destinations}"
     remedies = [*filter(None, [choice]), *config.warnings, *_proxies(config)]
     if differences:
-        remedies.append(f"the service runs with another configuration than this shell's ({'; '.join(differences)})")
+        remedies.append(f"the service's configuration differs from this shell's ({'; '.join(differences)})")
     return Finding(detail, State.WARNING if remedies else State.OK, "; ".join(remedies))
 
 
-def _way(config: SignalConfig) -> str:
+def _destination(config: SignalConfig) -> str:
     if config.exporter == "otlp":
         return f"to {config.endpoint} ({config.protocol})"
-    return {"prometheus": f"at {metrics_path()}", "console": "to standard output", "none": "nowhere"}[config.exporter]
+    served = f"at {metrics_path()}"
+    return {"prometheus": served, "console": "to standard output", "none": "not exported"}[config.exporter]
 
 
 def _proxies(config: TelemetryConfig) -> list[str]:
     return [
-        f"{proxy} is used for {receiver.host}: name it in NO_PROXY unless that is meant"
+        f"{proxy} applies to {receiver.host}: add the host to NO_PROXY unless that is intended"
         for receiver in otlp_receivers(config)
         if (proxy := proxy_between(receiver))
     ]

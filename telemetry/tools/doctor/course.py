@@ -12,7 +12,7 @@ from telemetry.tools.doctor.service import Followed, Service
 from telemetry.tools.doctor.stores import MetricStore, Series, Store, Stores
 from telemetry.tools.doctor.walk import Finding, Result, State, Walk
 
-#: What there is beyond the configuration, for a report where nothing of it can be checked.
+#: The hops after the configuration, for a report in which none of them can be checked.
 HOPS = ("service", "receiver", "otlp", "request", "trace", "log", "metric", "exemplar", "grafana")
 
 # Metrics arrive last.
@@ -56,7 +56,7 @@ class Course:
         alive = self._check_service()
         reached = self._check_receivers()
         passing = self._check_collector()
-        left = {signal: self._leave(signal, way, reached, alive) for signal, way in signals_of(self._config).items()}
+        left = {signal: self._export(signal, one, reached, alive) for signal, one in signals_of(self._config).items()}
         kept = {signal: self._check_store(signal, left[signal]) for signal in left}
         request = self._walk.hop("request", "", self._send, [alive])
         if passing and not passing.left_out:
@@ -82,7 +82,7 @@ class Course:
         walk, timeout = self._walk, self._places.timeout
         if proxy := network.proxy_between(receiver):
             found = Finding(
-                f"not looked at: {proxy} is in between", State.WARNING, "name the host in NO_PROXY if not meant"
+                f"not checked: {proxy} is in between", State.WARNING, "add the host to NO_PROXY if that is unintended"
             )
             return walk.hop("tcp", receiver.address, lambda: found)
         name = walk.hop("name", receiver.host, partial(network.resolve, receiver, timeout))
@@ -97,7 +97,7 @@ class Course:
             return None
         if self._config.mode != "collector":
             if "alloy" in self._places.options and not self._places.left_out("alloy"):
-                self._walk.leave_out("collector", "Alloy", f"not on the way in mode {self._config.mode}")
+                self._walk.leave_out("collector", "Alloy", f"not part of the path in mode {self._config.mode}")
             return None
         if self._places.left_out("alloy"):
             return self._walk.leave_out("collector", "Alloy", "left out (--alloy none)")
@@ -111,14 +111,14 @@ class Course:
 
         return self._walk.hop("collector", "Alloy", ready)
 
-    def _leave(self, signal: Signal, way: SignalConfig, reached: dict[Signal, Result], alive: Result) -> Result:
-        """Check that a signal leaves the process."""
+    def _export(self, signal: Signal, config: SignalConfig, reached: dict[Signal, Result], alive: Result) -> Result:
+        """Check that a signal can be exported."""
         if signal == "metrics" and self._scraped:
             check = partial(service.exposition, self._service, self._config, self._stores.token_advice)
             return self._walk.hop("metrics", metrics_path(), check, [alive])
         if signal not in reached:
-            return self._walk.leave_out("otlp", signal, f"OTEL_{signal.upper()}_EXPORTER is {way.exporter}")
-        check = partial(exports.export, signal, way, self._config.service_name, self._places.timeout)
+            return self._walk.leave_out("otlp", signal, f"OTEL_{signal.upper()}_EXPORTER is {config.exporter}")
+        check = partial(exports.export, signal, config, self._config.service_name, self._places.timeout)
         return self._walk.hop("otlp", signal, check, [reached[signal]])
 
     def _check_store(self, signal: Signal, left: Result) -> Result:
@@ -127,7 +127,7 @@ class Course:
         if left.left_out:
             return left
         if store is None:
-            return self._walk.leave_out("ready", f"what keeps {signal}", "left out (none)")
+            return self._walk.leave_out("ready", f"store of {signal}", "left out (none)")
         if store.label not in self._ready:
             self._ready[store.label] = self._walk.hop("ready", store.label, partial(self._open, store))
         return self._ready[store.label]
@@ -180,7 +180,7 @@ class Course:
 
     def _check_grafana(self) -> None:
         if self._console or self._places.left_out("grafana"):
-            self._walk.leave_out("grafana", "", "the console shows it" if self._console else "left out (none)")
+            self._walk.leave_out("grafana", "", "the console replaces it" if self._console else "left out (none)")
             return
         server = self._places.grafana()
         ready = self._walk.hop("grafana", server.base, partial(grafana.ready, server))

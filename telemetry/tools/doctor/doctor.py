@@ -1,4 +1,4 @@
-"""`Doctor`: from the effective configuration to the end of the way."""
+"""`Doctor`: from the effective configuration to the last hop."""
 
 import os
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ class Doctor:
         wait: float | None = None,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
-        """`wait` is how many seconds what was sent may take to arrive; None: what the configuration makes likely."""
+        """`wait` is how many seconds telemetry may take to arrive; None: derived from the configuration."""
         self._places = places
         self._walk = walk
         self._path = path
@@ -42,7 +42,7 @@ class Doctor:
 
     @property
     def mode(self) -> str:
-        """The mode that is examined; empty where the configuration cannot be read."""
+        """The mode that is examined; empty if the configuration cannot be read."""
         return self._config.mode if self._config else ""
 
     def run(self) -> None:
@@ -71,17 +71,17 @@ class Doctor:
         services = running_services()
         found, choice = None, ""
         if "service" not in self._places.given:
-            # One that listens nowhere takes no request.
+            # A service that does not listen takes no requests.
             found, choice = configuration.chosen([one for one in services if configuration.ports_of(one)], config)
         self.service = self._places.service(_default_url(config, found))
         found = found or configuration.listening_at(services, self.service.base)
         self._running = configuration.running_service(found, self._places.timeout)
         self._config, differences = configuration.effective(config, self._running)
-        return configuration.judged(self._config, differences, choice)
+        return configuration.assessed(self._config, differences, choice)
 
 
 def _default_url(config: TelemetryConfig, found: dict[str, Any] | None) -> str:
-    """Return where the service is likely to be: where it runs, else at the port of its mode."""
+    """Return the likely URL of the service: where it runs, else at the usual port of its mode."""
     if found:
         return f"http://127.0.0.1:{configuration.ports_of(found)[0]}"
     return f"http://127.0.0.1:{_DIRECT_PORT}" if config.mode == "direct" else Service.default_url

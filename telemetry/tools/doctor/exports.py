@@ -1,7 +1,7 @@
 """One real export of each signal, by the transports that the service uses.
 
 The items belong to a separate service, `user-api-doctor` and the like, has no `export.mode` and holds one span
-(no server span), one log record or one data point: no count of the service's own telemetry changes.
+(not a server span), one log record or one data point: no count of the service's own telemetry changes.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,25 +33,25 @@ def doctor_service(service: str) -> str:
 
 
 def export(signal: Signal, config: SignalConfig, service: str, timeout: float) -> Finding:
-    """Send one item; return what the receiver answered, or raise HopError unless it took it."""
+    """Send one item; raise HopError unless the receiver accepted it."""
     config = replace(config, timeout=min(config.timeout, timeout))
     resource = {"service.name": doctor_service(service), "telemetry.sdk.language": "python"}
     transport = make_transport(config, signal)
     try:
-        # The first answer decides: a service would retry.
+        # The first answer counts; a service would retry.
         answer = transport.send(_REQUESTS[signal](resource), monotonic() + config.timeout)
     finally:
         with suppress(Exception):
             transport.close()
-    return _judged(signal, config, answer)
+    return _finding(signal, config, answer)
 
 
-def _judged(signal: Signal, config: SignalConfig, answer: Answer) -> Finding:
+def _finding(signal: Signal, config: SignalConfig, answer: Answer) -> Finding:
     if answer.reason:
         raise HopError(f"{answer.reason}: {answer.detail}", answer.hint or f"see the log of {config.endpoint}")
     if answer.rejected:
-        raise HopError(f"taken, but {_ITEMS[signal]} was rejected: {answer.detail}", answer.hint)
-    return Finding(f"{config.protocol} {config.endpoint} took {_ITEMS[signal]}")
+        raise HopError(f"the request was accepted, but {_ITEMS[signal]} was rejected: {answer.detail}", answer.hint)
+    return Finding(f"{config.protocol} {config.endpoint} accepted {_ITEMS[signal]}")
 
 
 def _traces(resource: Mapping[str, Any]) -> bytes:

@@ -1,4 +1,4 @@
-"""The way to an OTLP receiver, below OTLP: its name, a connection, TLS, and what is spoken at its port."""
+"""The path to an OTLP receiver, below OTLP: its name, a connection, TLS, and the protocol of its port."""
 
 import socket
 import ssl
@@ -30,7 +30,7 @@ _MOST_ADDRESSES = 4
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """Where some signals are sent: `variable` is what decides it."""
+    """Where some signals are sent; `variable` is the one that sets it."""
 
     host: str
     port: int
@@ -48,11 +48,11 @@ class Receiver:
 
     @property
     def hint_of_containers(self) -> str:
-        return " (inside a container localhost is the container itself)" if self.is_local else ""
+        return " (inside a container, localhost is the container itself)" if self.is_local else ""
 
 
 def receivers(signals: Mapping[Signal, SignalConfig], variables: Mapping[Signal, str]) -> list[Receiver]:
-    """Return the distinct receivers of the signals that leave by OTLP."""
+    """Return the distinct receivers of the signals that are exported by OTLP."""
     found: dict[tuple[str, int, bool, str], Receiver] = {}
     for signal, config in signals.items():
         parts = urlsplit(config.endpoint)
@@ -65,7 +65,7 @@ def receivers(signals: Mapping[Signal, SignalConfig], variables: Mapping[Signal,
 
 
 def port_offset(found: Sequence[Receiver]) -> int:
-    """Return by how much all local receivers' ports differ from the usual ones; 0 where they do not agree."""
+    """Return by how much all local receivers' ports differ from the usual ones; 0 if they disagree."""
     usual = {"grpc": OTLP_GRPC_PORT, "http/protobuf": OTLP_HTTP_PORT}
     offsets = {receiver.port - usual[receiver.config.protocol] for receiver in found if receiver.is_local}
     (offset,) = offsets if len(offsets) == 1 else (0,)
@@ -73,14 +73,14 @@ def port_offset(found: Sequence[Receiver]) -> int:
 
 
 def proxy_between(receiver: Receiver) -> str | None:
-    """Return the variable of the proxy that applies to a receiver, None for none: the exporters obey it."""
+    """Return the variable of the proxy that the exporters use for a receiver, None if they use none."""
     scheme = "http" if receiver.config.insecure else "https"
     proxies = requests.utils.get_environ_proxies(f"{scheme}://{receiver.address}")
     return next((f"{kind.upper()}_PROXY" for kind in (scheme, "all") if kind in proxies), None)
 
 
 def resolve(receiver: Receiver, timeout: float) -> Finding:
-    """Find the addresses of the receiver's name."""
+    """Resolve the receiver's name."""
     found: list[str] = []
     errors: list[OSError] = []
 
@@ -113,13 +113,13 @@ def connect(receiver: Receiver, timeout: float) -> Finding:
     except TimeoutError:
         raise HopError(
             f"no connection within {timeout:g} s",
-            f"check firewalls, and host and port in {receiver.variable}",
+            f"check firewalls, and the host and port in {receiver.variable}",
         ) from None
     except OSError as error:
         raise HopError(
             f"{(error.strerror or type(error).__name__).lower()}",
-            f"start what should listen at {receiver.address}{receiver.hint_of_containers}, or correct host and port "
-            f"in {receiver.variable}",
+            f"start the receiver at {receiver.address}{receiver.hint_of_containers}, or correct the host and port in "
+            f"{receiver.variable}",
         ) from None
 
 
@@ -144,55 +144,56 @@ def handshake(receiver: Receiver, timeout: float) -> Finding:
     except (ssl.SSLError, OSError) as error:
         if _spoken(receiver, _GET, timeout) in {"HTTP", "gRPC"}:
             raise HopError(
-                "the receiver speaks plaintext, and TLS was meant",
-                f"write http:// instead of https:// into {receiver.variable}, or give the receiver a certificate",
+                "the receiver speaks plaintext, but TLS is configured",
+                f"use http:// instead of https:// in {receiver.variable}, or give the receiver a certificate",
             ) from None
         reason = getattr(error, "reason", None) or error.strerror or type(error).__name__
         raise HopError(
-            f"no TLS connection: {reason}", "see the receiver's log; it may want a client certificate"
+            f"no TLS connection: {reason}", "see the receiver's log; it may require a client certificate"
         ) from None
     if config.protocol == "grpc" and chosen != "h2":
         raise HopError(
             f"{version}, but no HTTP/2, which gRPC needs",
-            f"name the port for gRPC in {receiver.variable}, or set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
+            f"use the port for gRPC in {receiver.variable}, or set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
         )
     return Finding(f"{version}, certificate accepted")
 
 
 def protocol(receiver: Receiver, timeout: float) -> Finding:
-    """Find out what is spoken at a port that is to be reached in plaintext."""
+    """Find out which protocol a port speaks that is configured as plaintext."""
     wanted: Spoken = "gRPC" if receiver.config.protocol == "grpc" else "HTTP"
     spoken = _spoken(receiver, _PREFACE if wanted == "gRPC" else _GET, timeout)
     if spoken == wanted:
-        return Finding(f"{spoken} is spoken there")
+        return Finding(f"the port speaks {spoken}")
     if spoken == "TLS" or (spoken == "nothing" and _takes_tls(receiver, timeout)):
         raise HopError(
-            "the receiver wants TLS, and plaintext was meant",
-            f"write https:// in front of the host in {receiver.variable} "
-            "(and OTEL_EXPORTER_OTLP_CERTIFICATE for an authority of your own)",
+            "the receiver expects TLS, but the endpoint is plaintext",
+            f"put https:// in front of the host in {receiver.variable} "
+            "(and set OTEL_EXPORTER_OTLP_CERTIFICATE for your own certificate authority)",
         )
     if spoken == "nothing":
         return Finding(
-            f"nothing was answered, neither as gRPC nor as HTTP, within {timeout:g} s",
+            f"no answer in gRPC or HTTP within {timeout:g} s",
             State.WARNING,
-            f"check that an OTLP receiver is what listens at {receiver.address}",
+            f"check that an OTLP receiver listens at {receiver.address}",
         )
     right = {"gRPC": "grpc", "HTTP": "http/protobuf"}[spoken]
     port = {"gRPC": OTLP_GRPC_PORT, "HTTP": OTLP_HTTP_PORT}[wanted]
     raise HopError(
-        f"{spoken} is spoken there, and {wanted} was meant",
-        f"set OTEL_EXPORTER_OTLP_PROTOCOL={right}, or the port for {wanted} (usually {port}) in {receiver.variable}",
+        f"the port speaks {spoken}, but {wanted} is configured",
+        f"set OTEL_EXPORTER_OTLP_PROTOCOL={right}, or use the port for {wanted} (usually {port}) in "
+        f"{receiver.variable}",
     )
 
 
 def _certificate_remedy(receiver: Receiver, error: ssl.SSLCertVerificationError) -> str:
     if "mismatch" in error.verify_message or "not valid for" in error.verify_message:
-        return f"use a name in {receiver.variable} that the certificate is made for"
-    return "set OTEL_EXPORTER_OTLP_CERTIFICATE to the file of the authority that signed it"
+        return f"use a host name in {receiver.variable} that the certificate is valid for"
+    return "set OTEL_EXPORTER_OTLP_CERTIFICATE to the certificate file of the authority that signed it"
 
 
 def _spoken(receiver: Receiver, question: bytes, timeout: float) -> Spoken:
-    """Return what the answer to the first bytes of a plaintext protocol looks like."""
+    """Return which protocol the answer to the first bytes of a plaintext protocol looks like."""
     if question is _GET:
         question = _GET % receiver.address.encode()
     try:
@@ -201,7 +202,7 @@ def _spoken(receiver: Receiver, question: bytes, timeout: float) -> Spoken:
             answer = connection.recv(_ANSWER_BYTES)
     except OSError:
         return "nothing"
-    # Go's servers say it in plaintext, others by an alert.
+    # Go's servers answer this in plaintext, others with an alert.
     if answer.startswith(_TLS_ALERT) or b"HTTPS server" in answer or b"plain HTTP request was sent to HTTPS" in answer:
         return "TLS"
     if answer.startswith(b"HTTP/"):
@@ -212,7 +213,7 @@ def _spoken(receiver: Receiver, question: bytes, timeout: float) -> Spoken:
 def _takes_tls(receiver: Receiver, timeout: float) -> bool:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # it is only asked whether TLS is spoken; nothing is sent
+    context.verify_mode = ssl.CERT_NONE  # this only checks whether the port speaks TLS; nothing is sent
     context.set_alpn_protocols(["h2", "http/1.1"])
     try:
         with (
@@ -221,7 +222,7 @@ def _takes_tls(receiver: Receiver, timeout: float) -> bool:
         ):
             return True
     except ssl.SSLError as error:
-        # An alert is TLS as well: it may want a client certificate.
+        # An alert is TLS, too: the server may require a client certificate.
         return "ALERT" in (error.reason or "")
     except OSError:
         return False

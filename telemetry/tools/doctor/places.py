@@ -28,10 +28,10 @@ _SERVERS = ("alloy", "prometheus", "tempo", "jaeger", "loki", "grafana")
 
 
 def described(name: str) -> str:
-    """Return what the help says of the option for a server."""
+    """Return the help text of a server's option."""
     kind = KINDS[name]
     default = f"{kind.variable}, else {kind.default_url}"
-    return f"where {kind.name} is ({default}{'' if name == 'service' else f'; {NONE}: not there'})"
+    return f"URL of {kind.name} ({default}{'' if name == 'service' else f'; {NONE}: leave it out'})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +43,20 @@ class Places:
     grafana_login: tuple[str, str] | None = field(default=None, repr=False)
     """User and password of a Grafana whose URL has none."""
     options: frozenset[str] = frozenset()
-    """The names of those that options give, not variables."""
+    """The names of those given by options, not by variables."""
 
     @classmethod
     def read(
         cls, options: Mapping[str, str | None], timeout: float, environ: Mapping[str, str] = os.environ
     ) -> "Places":
-        """Read options and variables; raises ValueError with one line for an invalid URL, or what has no effect.
+        """Read options and variables; raises ValueError with one line for an invalid URL or options without effect.
 
-        An option for a server wins over the variable of the console, which would stand in for it.
+        An option for a server takes precedence over the console's variable, as the console replaces all servers.
         """
         named = [name for name in _SERVERS if options.get(name) not in {None, NONE}]
         with_console = options.get("console") not in {None, NONE}
         if named and with_console:
-            raise ValueError(f"--console stands in for all servers: --{' and --'.join(named)} would have no effect")
+            raise ValueError(f"--console replaces all servers: --{' and --'.join(named)} would have no effect")
         if named:
             environ = {name: value for name, value in environ.items() if name != Console.variable}
         given = {}
@@ -113,7 +113,7 @@ class Places:
         return jaeger if not _answers(tempo) and _answers(jaeger) else tempo
 
     def console(self, offset: int = 0) -> Console | None:
-        """Return the console where it replaces all servers: where it is given, or answers and none of them is.
+        """Return the console if it replaces all servers: if it is given, or if it answers and no server is given.
 
         `offset` is by how much the receivers' ports differ from the usual ones: `--port-offset` moves the console too.
         """
@@ -127,7 +127,7 @@ class Places:
     def _is_console(self, url: str) -> bool:
         try:
             Console(url, min(self.timeout, 1.0)).totals()
-        except (BackendError, KeyError, TypeError):  # Grafana listens at the default place
+        except (BackendError, KeyError, TypeError):  # Grafana has the same default address
             return False
         return True
 

@@ -12,7 +12,7 @@ def passed(results: Sequence[Result]) -> bool:
 
 
 def as_data(results: Sequence[Result], *, mode: str, service: str, trace_id: str) -> dict[str, Any]:
-    """Return everything that was found out; `stops_at` is the first hop that failed, None if none did."""
+    """Return all findings; `stops_at` is the first hop that failed, None if none did."""
     first = next((result for result in results if result.state is State.FAILED), None)
     return {
         "passed": passed(results),

@@ -1,4 +1,4 @@
-"""What the doctor prints: one line a hop, and on a terminal what is being waited for."""
+"""What the doctor prints: one line per hop, and on a terminal the hop being checked."""
 
 import os
 import sys
@@ -42,12 +42,12 @@ class Screen:
             self._line(f"{'':11} {'':{_LABEL_WIDTH}} {'':8}  -> {result.remedy}")
 
     def summary(self, results: Sequence[Result], trace_id: str) -> None:
-        """Print where it stops, or that it does not."""
+        """Print where the request stops, or that it does not."""
         counts = Counter(result.state for result in results)
         summary = ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
         first = next((result for result in results if result.state is State.FAILED), None)
         self._line("")
-        self._line(f"It stops at: {first.label}" if first else "Every hop that was checked is passed.")
+        self._line(f"It stops at: {first.label}" if first else "Every checked hop passed.")
         self._line(summary + (f"; trace {trace_id}" if trace_id else ""))
 
     def close(self) -> None:

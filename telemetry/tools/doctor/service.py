@@ -1,4 +1,4 @@
-"""The running service: whether it answers, what it says of its telemetry, its `/metrics`, and one request to follow."""
+"""The running service: whether it answers, what it reports of its telemetry, `/metrics`, and a request to follow."""
 
 import json
 import secrets
@@ -51,7 +51,7 @@ class Followed:
     status: int
     moment: float
     ours: bool
-    """Whether the trace has the id that the doctor sent along."""
+    """Whether the trace has the id that the doctor sent."""
     recorded: bool
     """Whether the sampler of the configuration records it."""
 
@@ -73,10 +73,10 @@ def ready(service: Service) -> Finding:
 
 
 def own_status(running: Running | None) -> Finding:
-    """Return what the service reports of its deliveries."""
+    """Return what the service reports about its exports."""
     if running is None:
         return Finding(
-            "its own status cannot be asked from here; the environment of this shell is taken for its configuration",
+            "its own status cannot be read from here; this shell's environment is assumed to be its configuration",
             State.WARNING,
             "run the doctor as the service's user, in its container and from its directory",
         )
@@ -87,8 +87,8 @@ def own_status(running: Running | None) -> Finding:
     ]
     name = f"{running.service_name} {running.version}".strip()
     if failing:
-        return Finding(f"{name} fails to deliver {'; '.join(failing)}", State.WARNING, "the next hops show why")
-    return Finding(f"{name}, mode {running.mode}: no delivery fails")
+        return Finding(f"{name} fails to export {'; '.join(failing)}", State.WARNING, "the next hops show why")
+    return Finding(f"{name}, mode {running.mode}: no failing exports")
 
 
 def _last_error(reported: Any) -> str:
@@ -97,14 +97,14 @@ def _last_error(reported: Any) -> str:
 
 
 def exposition(service: Service, config: TelemetryConfig, token_advice: str) -> Finding:
-    """Ask for the metrics as Prometheus would; `token_advice` is how to give it the token."""
+    """Request the metrics as Prometheus would; `token_advice` is how to give the token to the scraper."""
     headers = {"Accept": "application/openmetrics-text"}
     if config.metrics_token:
         headers["Authorization"] = f"Bearer {config.metrics_token}"
     answer = replace(service, headers=headers).get(metrics_path(), accepted=_ANY)
     remedies = {
         _NOT_FOUND: "start the service with TELEMETRY_MODE=direct and OTEL_METRICS_EXPORTER unset or prometheus",
-        _UNAUTHORIZED: f"give this shell the service's METRICS_TOKEN, and {token_advice}",
+        _UNAUTHORIZED: f"set the service's METRICS_TOKEN in this shell, and {token_advice}",
     }
     if answer.status in _ANY:
         raise HopError(f"HTTP {answer.status}", remedies.get(answer.status, "see the service's log"))
@@ -113,10 +113,10 @@ def exposition(service: Service, config: TelemetryConfig, token_advice: str) -> 
 
 
 def follow(service: Service, path: str, config: TelemetryConfig) -> Followed:
-    """Send a request with a trace id of its own; return the trace that it became.
+    """Send a request with a trace id of its own; return the resulting trace.
 
-    Where the service begins traces itself (TELEMETRY_INCOMING_CONTEXT is not `trust`), the answer has the id. It is
-    sent again, up to 20 times, while the sampler leaves its trace out.
+    If the service starts traces itself (TELEMETRY_INCOMING_CONTEXT is not `trust`), the answer has the id. The request
+    is repeated, up to 20 times, while the sampler drops its trace.
     """
     sampler = build_sampler(config)
     for _ in range(_ATTEMPTS):
@@ -126,13 +126,13 @@ def follow(service: Service, path: str, config: TelemetryConfig) -> Followed:
         context = set_span_in_context(NonRecordingSpan(parent), Context()) if ours else Context()
         recorded = sampler.should_sample(context, int(trace_id, 16), "GET").decision is not Decision.DROP
         followed = Followed(trace_id, answer.status, moment, ours, recorded)
-        if recorded or ours:  # the id that was sent along is one that every share keeps
+        if recorded or ours:  # every ratio keeps the id that was sent
             break
     return followed
 
 
 def _parent() -> SpanContext:
-    # A low lower half is recorded by every share above nothing; the upper half is random.
+    # A low lower half is recorded at every ratio above 0; the upper half is random.
     trace_id = (secrets.randbits(64) | 1) << 64 | secrets.randbits(16) | 1
     return SpanContext(trace_id, secrets.randbits(64) | 1, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
 
@@ -147,14 +147,14 @@ def _ask(service: Service, path: str, parent: SpanContext) -> tuple[Answer, floa
         answer = replace(service, headers={**headers, "X-Forwarded-Proto": "https"}).get(path, accepted=_ANY)
     if answer.status in _REDIRECTS:
         raise HopError(
-            f"HTTP {answer.status}: it wants HTTPS",
-            f"give the https:// address ({Service.variable}, --service), or set DJANGO_HTTPS=false on loopback",
+            f"HTTP {answer.status}: it requires HTTPS",
+            f"use the https:// address ({Service.variable}, --service), or set DJANGO_HTTPS=false on loopback",
         )
     return answer, moment
 
 
 def _trace_of(service: Service, answer: Answer, ours: str, config: TelemetryConfig) -> tuple[str, bool]:
-    """Return the id of the request's trace, and whether that is the one which was sent along."""
+    """Return the id of the request's trace, and whether it is the one that was sent."""
     try:
         document = json.loads(answer.body)
     except ValueError:
@@ -163,23 +163,22 @@ def _trace_of(service: Service, answer: Answer, ours: str, config: TelemetryConf
         trace_id = str(document.get("trace_id", ""))
         if not trace_id:
             raise HopError(
-                f"HTTP {answer.status}, without a trace id: its telemetry is off or did not start",
+                f"HTTP {answer.status} without a trace id: its telemetry is off or did not start",
                 "set TELEMETRY_MODE=collector or direct for the service, and see its log",
             )
         return trace_id, trace_id == ours
     if config.incoming_context == "trust":
         return ours, True
     raise HopError(
-        f"HTTP {answer.status}, which does not contain the trace's id (TELEMETRY_INCOMING_CONTEXT is "
-        f"{config.incoming_context})",
+        f"HTTP {answer.status} without a trace id (TELEMETRY_INCOMING_CONTEXT is {config.incoming_context})",
         f"choose a --path that {service.base} answers with a problem document, such as {PATH}",
     )
 
 
 def request(path: str, followed: Followed) -> Finding:
-    """Say what became of the request."""
-    whose = "" if followed.ours else ", a trace of its own (TELEMETRY_INCOMING_CONTEXT is link or ignore)"
+    """Report the request's outcome."""
+    whose = "" if followed.ours else ", started by the service (TELEMETRY_INCOMING_CONTEXT is link or ignore)"
     detail = f"GET {path}: HTTP {followed.status}, trace {followed.trace_id}{whose}"
     if followed.status >= _SERVER_ERROR:
-        return Finding(detail, State.WARNING, "see the service's log: it failed")
+        return Finding(detail, State.WARNING, "it failed: see the service's log")
     return Finding(detail)

@@ -1,4 +1,4 @@
-"""What keeps traces, logs and metrics, in the same words whether it is a server of its own or the console."""
+"""The stores of traces, logs and metrics, with one interface for separate servers and the console."""
 
 import json
 from collections import Counter
@@ -16,7 +16,7 @@ from telemetry.tools.doctor.walk import HopError
 _HISTOGRAM = "http_server_request_duration_seconds"
 _OTLP_HISTOGRAM = "http.server.request.duration"
 _MARGIN = 60.0
-"""Seconds around the request in which is looked: clocks differ."""
+"""Seconds around the request that are searched, as clocks differ."""
 _RECENT = 600.0
 
 PROMETHEUS_FILE = "deploy/prometheus/prometheus.yml"
@@ -26,23 +26,23 @@ _LOKI_FILE = "deploy/loki/loki.yaml"
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What to look at where something did not arrive; with servers of their own it is in their files."""
+    """What to check if something did not arrive: for separate servers, their configuration files."""
 
     target: str
-    """How a service is scraped that is not; {url} is that of its metrics."""
+    """How to have a service scraped; {url} is that of its metrics."""
     token: str
-    """How to give METRICS_TOKEN to what scrapes."""
+    """How to give METRICS_TOKEN to the scraper."""
     address: str
-    """Where a target's host and port are."""
+    """Where a target's host and port are configured."""
     interval: str
-    """What decides how often is scraped."""
+    """The setting of the scrape interval."""
     other_trace: str
-    """Why a record may be there, and not found by its trace."""
+    """Why a record may be stored but not found by its trace."""
     no_record: str
     no_count: str
-    """For no count of requests; {file} is where labels are made of attributes."""
+    """If no requests are counted; {file} is where attributes become labels."""
     pushed_exemplar: str
-    """What exemplars need beside OTEL_METRICS_EXEMPLAR_FILTER."""
+    """What exemplars need in addition to OTEL_METRICS_EXEMPLAR_FILTER."""
     scraped_exemplar: str
     keeps_all: bool = False
     """Whether no collector that samples is in between."""
@@ -61,12 +61,12 @@ _SERVERS = Advice(
 )
 _CONSOLE = Advice(
     target="start the console with manage.py console --scrape NAME={url}",
-    token="give the console METRICS_TOKEN in a file, --scrape-token-file",  # noqa: S106
+    token="give the console a file with METRICS_TOKEN (--scrape-token-file)",  # noqa: S106
     address="in the console's --scrape",
-    interval="--scrape-interval of the console",
-    other_trace="check OTEL_BLRP_* of the service for delays",
-    no_record="see its page /logs, and the status of the service: manage.py telemetry --status",
-    no_count="see its page /metrics, and the status of the service: manage.py telemetry --status",
+    interval="the console's --scrape-interval",
+    other_trace="check the service's OTEL_BLRP_* for delays",
+    no_record="see the console's page /logs, and the service's status: manage.py telemetry --status",
+    no_count="see the console's page /metrics, and the service's status: manage.py telemetry --status",
     pushed_exemplar="",
     scraped_exemplar="",
     keeps_all=True,
@@ -93,7 +93,7 @@ class Store(Protocol):
 
     @property
     def label(self) -> str:
-        """What it is called."""
+        """Its name."""
 
     @property
     def base(self) -> str:
@@ -101,7 +101,7 @@ class Store(Protocol):
 
     @property
     def advice(self) -> Advice:
-        """What to look at where something did not arrive."""
+        """What to check if something did not arrive."""
 
     def check_ready(self) -> None:
         """Raise BackendError unless it is ready."""
@@ -140,16 +140,16 @@ class MetricStore(Store, Protocol):
         """Return the counts of requests of the service, by series."""
 
     def exemplars(self, moment: float) -> set[str]:
-        """Return the trace ids that exemplars since `moment` lead to."""
+        """Return the trace ids that exemplars since `moment` link to."""
 
     def targets(self) -> list[Scraped]:
-        """Return what it scrapes."""
+        """Return its scrape targets."""
 
     def check_pushed(self) -> None:
-        """Raise HopError where it is known to take no pushed metrics."""
+        """Raise HopError if it is known to accept no pushed metrics."""
 
     def check_exemplars(self) -> None:
-        """Raise HopError where it is known to keep no exemplars."""
+        """Raise HopError if it is known to keep no exemplars."""
 
 
 class Traces:
@@ -222,7 +222,7 @@ class PrometheusMetrics:
         receivers = [flags.get(f"web.enable-{kind}-receiver") for kind in ("remote-write", "otlp")]
         if "true" not in receivers and "false" in receivers:
             raise HopError(
-                "it takes no pushed metrics: its receivers are off",
+                "it accepts no pushed metrics: its receivers are off",
                 "start Prometheus with --web.enable-remote-write-receiver (Alloy's remote write) or "
                 "--web.enable-otlp-receiver",
             )
@@ -240,7 +240,7 @@ class PrometheusMetrics:
 
 
 class ConsoleStores:
-    """The embedded console, which stands in for all of them."""
+    """The embedded console, which replaces all of them."""
 
     advice = _CONSOLE
 
@@ -286,7 +286,7 @@ class ConsoleStores:
         return [Scraped(one.url, one.ok, one.error) for one in self._console.targets()]
 
     def check_pushed(self) -> None:
-        """It takes them."""
+        """It accepts them."""
 
     def check_exemplars(self) -> None:
         """It keeps them."""
@@ -294,7 +294,7 @@ class ConsoleStores:
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """What keeps each signal; None where there is nothing to ask."""
+    """The store of each signal; None if there is none to query."""
 
     traces: TraceStore | None
     logs: LogStore | None
@@ -302,12 +302,12 @@ class Stores:
 
     @property
     def token_advice(self) -> str:
-        """How to give METRICS_TOKEN to what scrapes."""
+        """How to give METRICS_TOKEN to the scraper."""
         return self.metrics.advice.token if self.metrics else _SERVERS.token
 
     @classmethod
     def of(cls, places: Places, config: TelemetryConfig, console: Console | None) -> "Stores":
-        """Return the console where there is one, else the servers that are not left out."""
+        """Return the console if there is one, else the servers that are not left out."""
         name, mode = config.service_name, config.mode
         if console:
             all_in_one = ConsoleStores(console, name, mode, scraped=config.metrics.exporter == "prometheus")

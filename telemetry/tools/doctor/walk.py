@@ -1,4 +1,4 @@
-"""The walk from hop to hop: each is checked once and timed, or left out where one that it needs has failed."""
+"""The walk from hop to hop: each is checked once and timed, or left out if one that it needs has failed."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ class Result:
     detail: str
     remedy: str
     cause: str = ""
-    """Of a hop that was not checked: the hop that failed, or why it was left out."""
+    """For a hop that was not checked: the hop that failed, or why it was left out."""
     left_out: bool = False
     """Whether it is not part of the path, or not to be checked."""
 
@@ -63,7 +63,7 @@ class Result:
 
     @property
     def stops(self) -> bool:
-        """Whether hops that need this one cannot be judged."""
+        """Whether hops that need this one cannot be checked."""
         return self.state in {State.FAILED, State.NOT_CHECKED}
 
 
@@ -81,7 +81,7 @@ class Walk:
     """Checks hops in order and keeps the results."""
 
     def __init__(self, show: Show, wait: float = _WAIT_SECONDS, poll: float = _POLL_SECONDS) -> None:
-        """`wait` is how many seconds what was sent may take to arrive, counted from `sent`."""
+        """`wait` is how many seconds telemetry may take to arrive, counted from `sent`."""
         self.results: list[Result] = []
         self.wait = wait
         self._show = show
@@ -104,7 +104,7 @@ class Walk:
         return self._keep(Result(name, target, finding.state, monotonic() - started, finding.detail, finding.remedy))
 
     def leave_out(self, name: str, target: str, reason: str) -> Result:
-        """Note that a hop is not part of the way, or is not to be checked."""
+        """Note that a hop is not part of the path, or is not to be checked."""
         return self._keep(Result(name, target, State.NOT_CHECKED, 0.0, reason, "", reason, left_out=True))
 
     def until_ready(self, check: Callable[[], None]) -> None:
@@ -123,13 +123,13 @@ class Walk:
             sleep(self._poll)
 
     def sent(self) -> None:
-        """Note that what is waited for was sent now."""
+        """Note that the request has just been sent."""
         self._deadline = monotonic() + self.wait
 
     def until(self, probe: Callable[[], T | None]) -> T | None:
-        """Return the first result of `probe` that is true; None when the wait is over. It is tried once at least.
+        """Return the first true result of `probe`; None when the wait is over. It is called at least once.
 
-        A server that fails is asked again, and its last error is raised when the wait is over.
+        A server that fails is queried again, and its last error is raised when the wait is over.
         """
         while True:
             error: BackendError | None = None
@@ -158,7 +158,7 @@ class Walk:
         except BackendError as error:
             return Finding(f"{error.url}: {error.reason}", State.FAILED, error.remedy)
         except Exception as error:  # noqa: BLE001  (one broken check must not hide the other hops)
-            # Not its text, which may hold secrets.
+            # Not its text, which may contain secrets.
             return Finding(
                 f"the check itself failed ({type(error).__name__})", State.FAILED, "this is a bug: report it"
             )

@@ -1,4 +1,4 @@
-"""The arguments that bound traffic, for the commands that send it."""
+"""The arguments that limit traffic, for the commands that send it."""
 
 import argparse
 

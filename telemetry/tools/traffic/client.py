@@ -43,8 +43,8 @@ class Sent:
     """The requests of one client.
 
     `statuses` counts the answers by status, `failures` the requests without one, `expected_errors` the server errors
-    that the request was meant to bring about, `calls` the requests that service and worker send to the greeter for it.
-    The last request without an answer, and the last one with a server error that was not expected, are in words.
+    that a request was meant to cause, `calls` the requests that service and worker send to the greeter as a result.
+    `last_failure` and `last_server_error` describe the last request without an answer and the last unexpected error.
     """
 
     requests: int
@@ -95,11 +95,11 @@ class CountingClient:
         )
 
     def count_call(self) -> None:
-        """Count that the last request makes the greeter answer one."""
+        """Count that the last request causes one to the greeter."""
         self._calls += 1
 
     def send(self, method: str, path: str, body: Any = None, *, expected: int | None = None) -> Answer:
-        """Send one request and count it; without an answer the status is 0. `expected` is a server error to come."""
+        """Send one request and count it; without an answer the status is 0. `expected` is an expected server error."""
         self._requests += 1
         what = f"{method} {path.partition('?')[0]}"
         try:

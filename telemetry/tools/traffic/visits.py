@@ -1,4 +1,4 @@
-"""What visitors of the service do: a small mix of good and bad requests, at a steady rate, leaving nothing behind."""
+"""What the service's visitors do: a small mix of valid and invalid requests, at a steady rate; it tidies up."""
 
 import itertools
 import threading
@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from telemetry.tools.traffic.client import Answer, CountingClient
 
-# The one that the printed curl line creates: it has to work in the next run too.
+# The user that the printed curl command creates, which must work in the next run, too.
 EXAMPLE = {"name": "Test User", "email": "test@example.com"}
-# By its domain, what a killed run left behind can be found.
+# Users that a killed run left behind are found by this domain.
 _DOMAIN = "traffic.example.org"
 _NAMES = (
     "Ada Lovelace", "Alan Turing", "Barbara Liskov", "Claude Shannon", "Dennis Ritchie", "Donald Knuth",
@@ -29,7 +29,7 @@ FAILING_PATH = "/demo/failure"
 _FAILURE_EVERY = 100
 """Requests from one failing request to the next."""
 _FIRST_FAILURE = 20
-"""The first failing request comes after so many, within the first seconds."""
+"""Requests before the first failing one, which comes within the first seconds."""
 
 
 class Step(NamedTuple):
@@ -41,7 +41,7 @@ class Step(NamedTuple):
 
 
 def story(name: str, other: str, address: str, *, greetings: bool = False) -> Generator[Step, Answer, None]:
-    """Yield what one visitor does: two users are made, looked at, changed and deleted; some requests are wrong.
+    """Yield one visitor's requests: two users are created, read, changed and deleted; some requests are invalid.
 
     `address` is the unique first part of an email address. With `greetings`, one user is greeted at once, and once more
     by the worker.
@@ -82,11 +82,11 @@ class Sender(ABC):
         """What the thread does."""
 
     def start(self) -> None:
-        """Begin."""
+        """Start sending."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Send no more than it takes to tidy up; returns at once."""
+        """Send only what it takes to tidy up; returns at once."""
         self._stopping.set()
 
     @property
@@ -96,7 +96,7 @@ class Sender(ABC):
 
 
 class Traffic(Sender):
-    """Stories one after the other, at `rate` requests per second; at the end deletes what is left of the users made.
+    """Stories one after the other, at `rate` requests per second; deletes the remaining users at the end.
 
     With `failures`, one request in a hundred goes to the demo's route that fails; with `greetings` users are greeted.
     """
@@ -116,13 +116,13 @@ class Traffic(Sender):
         steps = self._steps()
         step = next(steps)
         while not self._stopping.wait(max(0.0, due - monotonic())):
-            # A service that is slow must not be hit by all that was meant for the time before.
+            # A slow service must not receive all overdue requests at once.
             due = max(due + self._interval, monotonic())
             step = steps.send(self._take(step))
         self._tidy_up()
 
     def _steps(self) -> Generator[Step, Answer, None]:
-        """Yield the requests of one story after the other, and those that fail in between."""
+        """Yield the requests of one story after the other, with failing ones in between."""
         sent = 0
         for number in itertools.count():
             name, other = _NAMES[number % len(_NAMES)], _NAMES[(number + 7) % len(_NAMES)]
@@ -154,7 +154,7 @@ class Traffic(Sender):
 
 
 class SampleUsers(Sender):
-    """Makes users where there are none, and removes what earlier runs left over."""
+    """Creates users if there are none, and removes those that earlier runs left behind."""
 
     def __init__(self, client: CountingClient) -> None:
         super().__init__(client, "sample-users")
@@ -184,5 +184,5 @@ def _next_step(steps: Generator[Step, Answer, None], answer: Answer) -> Step | N
 
 
 def _path(answer: Answer) -> str:
-    """Where the created user is; nowhere, if it was not created."""
+    """Return the path of the created user; that of no user if it was not created."""
     return f"/users/{answer.body.get('id') or uuid.uuid4()}"

@@ -26,7 +26,7 @@ def test_waiting_in_the_collector_is_not_lost() -> None:
     assert (found.completeness, found.on_its_way, found.lost) == (1, 40, 0)
     dropped = Passed("Alloy", received=100, refused=0, sent=60)
     assert missing(account(Recorded(100, 100), 60, dropped)) == {
-        "Alloy: received and not sent on (filtered or sampled)": 40
+        "Alloy: received but not sent on (filtered or sampled)": 40
     }
 
 
@@ -37,10 +37,10 @@ def test_each_hop_has_what_it_lost() -> None:
     assert missing(found) == {
         "the service: queue_full": 40,
         "the service: refused": 10,
-        "Alloy: confirmed and not counted as received": 50,
+        "Alloy: confirmed but not counted as received": 50,
         "Alloy: send_failed": 20,
         "Tempo: trace_too_large": 50,
-        "between Alloy and Tempo: confirmed and not stored": 30,
+        "between Alloy and Tempo: confirmed but not stored": 30,
     }
     assert found.lost == sum(missing(found).values()) == 200
     assert found.completeness == 0.8
@@ -49,11 +49,11 @@ def test_each_hop_has_what_it_lost() -> None:
 def test_others_of_a_shared_collector_hide_nothing() -> None:
     """Its counts are of all its senders: what it gained from others does not make up for what is missing."""
     passed = Passed("Alloy", received=5000, refused=0, sent=5000)
-    assert missing(account(Recorded(100, 100), 90, passed)) == {"between Alloy and Tempo: confirmed and not stored": 10}
+    assert missing(account(Recorded(100, 100), 90, passed)) == {"between Alloy and Tempo: confirmed but not stored": 10}
 
 
 def test_not_exported_is_the_service_s() -> None:
-    assert missing(account(Recorded(100, 95), 95)) == {"the service: recorded and not exported": 5}
+    assert missing(account(Recorded(100, 95), 95)) == {"the service: recorded but not exported": 5}
 
 
 def test_margin_covers_what_no_reason_explains() -> None:

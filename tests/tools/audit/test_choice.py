@@ -59,8 +59,8 @@ def test_header_names_all_whose_figures_they_are(monkeypatch: pytest.MonkeyPatch
 def test_choice_among_several_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     asked, found = audited(monkeypatch, [SECOND, GREETER, USER_API], {}, ["user-api"])
     said = (
-        "2 services named user-api run in mode collector: user-api at http://127.0.0.1:8080 (process 2) is examined; "
-        "--service URL chooses another one"
+        "2 services named user-api are running in mode collector: examining user-api at http://127.0.0.1:8080 "
+        "(process 2); --service URL selects another one"
     )
     assert (asked, report_text(found, 99.9).splitlines()[1]) == ([USER_API["address"]], said)
     assert report_data(found, 0.999)["choice"] == said
@@ -70,7 +70,7 @@ def test_service_that_is_given_is_audited(monkeypatch: pytest.MonkeyPatch) -> No
     asked, found = audited(monkeypatch, [SECOND, USER_API], {"service": "http://localhost:9080"}, ["user-api"])
     assert (asked, found.choice) == ([SECOND["address"]], "")
     asked, found = audited(monkeypatch, [SECOND, USER_API], {"service": "http://localhost:7"}, ["user-api"])
-    assert (asked, "listens at http://localhost:7: the environment says" in found.choice) == ([], True)
+    assert (asked, "listens at http://localhost:7: auditing what" in found.choice) == ([], True)
 
 
 def test_window_that_has_no_effect_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

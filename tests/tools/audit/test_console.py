@@ -123,7 +123,7 @@ def test_missing_count_is_named(start_service: StartService) -> None:
         wait_until(lambda: console.store.mode("collector").server_spans == 1, what="the span")
         found = Auditor(service, {"console": console.url}, env).audit()
     assert found.unknown.keys() == {"traces", "metrics", "logs"}
-    assert "no push or scrape brought the console the service's own count" in found.unknown["traces"]
+    assert "no push or scrape with the service's own count reached the console" in found.unknown["traces"]
     assert not found.meets(0.5)
 
 

@@ -38,5 +38,5 @@ def test_collector_drops_what_its_backend_refuses(
         )
         assert found["traces"].recorded.lost == {}  # the collector has confirmed them
         lost = found["traces"].recorded.items - spans
-        assert missing(found["traces"]) == {("between the service and the console", "confirmed and not stored"): lost}
+        assert missing(found["traces"]) == {("between the service and the console", "confirmed but not stored"): lost}
         assert found["logs"].completeness == 1

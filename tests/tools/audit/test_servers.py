@@ -94,7 +94,7 @@ def test_collector_loses(collected: Collected) -> None:
     found = collected.auditor.until(lambda one: handled(one["traces"]) >= 9, "silent")
     lost = found["traces"].recorded.items
     assert lost >= 9
-    assert missing(found["traces"]) == {("between Alloy and Tempo", "confirmed and not stored"): lost}
+    assert missing(found["traces"]) == {("between Alloy and Tempo", "confirmed but not stored"): lost}
 
 
 def test_scraped_service_loses(start_service: StartService, console: Console, tmp_path: Path) -> None:

@@ -23,10 +23,10 @@ def failure(backend: Tempo) -> BackendError:
 @pytest.mark.parametrize(
     ("status", "remedy"),
     [
-        (301, "check that Tempo is what listens there (TELEMETRY_TEMPO_URL)"),
-        (401, "put user and password into its URL (TELEMETRY_TEMPO_URL)"),
-        (403, "check the rights of the user in its URL (TELEMETRY_TEMPO_URL)"),
-        (404, "check that Tempo is what listens there (TELEMETRY_TEMPO_URL)"),
+        (301, "check that Tempo listens there (TELEMETRY_TEMPO_URL)"),
+        (401, "put a user and password into its URL (TELEMETRY_TEMPO_URL)"),
+        (403, "check the permissions of the user in its URL (TELEMETRY_TEMPO_URL)"),
+        (404, "check that Tempo listens there (TELEMETRY_TEMPO_URL)"),
         (500, "see its log"),
         (503, "wait until it is ready, or see its log"),
     ],
@@ -48,7 +48,11 @@ def test_error_without_web_pages() -> None:
     ("host", "reason", "remedy"),
     [
         ("nowhere.invalid", "the host name cannot be resolved", "correct the host in TELEMETRY_TEMPO_URL"),
-        ("127.0.0.1", "connection refused", "check that it is up, and host and port of its URL (TELEMETRY_TEMPO_URL)"),
+        (
+            "127.0.0.1",
+            "connection refused",
+            "check that it is up, and the host and port of its URL (TELEMETRY_TEMPO_URL)",
+        ),
     ],
 )
 def test_error_without_connection(host: str, reason: str, remedy: str) -> None:

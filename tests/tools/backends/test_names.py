@@ -33,7 +33,7 @@ def test_name_in_container_is_one_that_does_not_run(name: str, started: str) -> 
 
 @pytest.mark.usefixtures("host")
 def test_name_outside_of_containers_may_be_one_of_compose() -> None:
-    assert "resolve in its network only: run make verify" in unresolved_remedy("alloy", VARIABLE)
+    assert "resolve only in its network: run make verify" in unresolved_remedy("alloy", VARIABLE)
 
 
 @pytest.mark.usefixtures("container")

@@ -6,7 +6,7 @@ import pytest
 
 from telemetry.config import Mode, TelemetryConfig
 from telemetry.project import Project
-from telemetry.tools.doctor.configuration import Running, chosen, effective, from_environment, judged
+from telemetry.tools.doctor.configuration import Running, assessed, chosen, effective, from_environment
 from telemetry.tools.doctor.doctor import Doctor
 from telemetry.tools.doctor.places import Places
 from telemetry.tools.doctor.walk import Walk
@@ -49,25 +49,35 @@ def test_service_of_this_project_is_examined(
 @pytest.mark.parametrize(
     ("services", "environ", "expected", "said"),
     [
-        ([SECOND, *DEMO], {}, COLLECTOR, "2 services named user-api run in mode collector: user-api at "),
+        (
+            [SECOND, *DEMO],
+            {},
+            COLLECTOR,
+            "2 services named user-api are running in mode collector: examining user-api at ",
+        ),
         (
             [*HOPS, DIRECT],
             {"TELEMETRY_MODE": "collector"},
             GREETER,
-            "no service named user-api runs in mode collector: greeter at ",
+            "no service named user-api is running in mode collector: examining greeter at ",
         ),
         (
             [*HOPS, COLLECTOR],
             {"TELEMETRY_MODE": "direct"},
             COLLECTOR,
-            "no service named user-api runs in mode direct: user-api at ",
+            "no service named user-api is running in mode direct: examining user-api at ",
         ),
-        ([DIRECT, {**DIRECT, "address": "x:1"}], {}, DIRECT, "2 services named user-api run: user-api at http"),
+        (
+            [DIRECT, {**DIRECT, "address": "x:1"}],
+            {},
+            DIRECT,
+            "2 services named user-api are running: examining user-api at http",
+        ),
         (
             [WORKER],
             {},
             WORKER,
-            "no service named user-api runs in mode collector: user-api-worker at no address (process 0) is ",
+            "no service named user-api is running in mode collector: examining user-api-worker at no address (",
         ),
     ],
 )
@@ -77,7 +87,7 @@ def test_choice_that_is_none_of_the_names_is_said(
     found, choice = chosen(services, from_environment(environ))
     assert found == expected
     assert choice.startswith(said)
-    assert choice.endswith("is examined; --service URL chooses another one")
+    assert choice.endswith("; --service URL selects another one")
 
 
 def running(config: TelemetryConfig) -> Running:
@@ -111,12 +121,12 @@ def test_doctor_asks_the_chosen_one(
     doctor.run()
     assert doctor.service
     assert doctor.service.base == url
-    assert ("--service URL chooses" in walk.results[0].remedy) is warned
+    assert ("--service URL selects" in walk.results[0].remedy) is warned
 
 
 def test_place_of_the_metrics_is_the_project_s(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("telemetry.lifecycle._Process.project", Project("shop", metrics_path="/internal"))
-    assert "metrics at /internal" in judged(from_environment({"TELEMETRY_MODE": "direct"}), []).detail
+    assert "metrics at /internal" in assessed(from_environment({"TELEMETRY_MODE": "direct"}), []).detail
 
 
 ELSEWHERE = {
@@ -137,7 +147,7 @@ DIRECTLY = {"TELEMETRY_MODE": "direct"}
             {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://a:4317"},
             ["traces go to http://127.0.0.1:24318/v1/traces there, http://a:4317 here"],
         ),
-        ({"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "grpc"}, ["traces leave by http/protobuf there, grpc here"]),
+        ({"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "grpc"}, ["traces use http/protobuf there, grpc here"]),
     ],
 )
 def test_difference_of_what_is_set_here_alone(here: dict[str, str], differences: list[str]) -> None:

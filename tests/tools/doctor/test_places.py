@@ -97,7 +97,7 @@ def test_option_wins() -> None:
         (
             {"console": "http://a:1", "tempo": "http://b:2", "loki": "http://c:3", "jaeger": "none"},
             {},
-            "--console stands in for all servers: --tempo and --loki would have no effect",
+            "--console replaces all servers: --tempo and --loki would have no effect",
         ),
         ({"service": "none"}, {}, "--service: invalid URL 'none'"),
         ({}, {"TELEMETRY_SERVICE_URL": "none"}, "TELEMETRY_SERVICE_URL: invalid URL 'none'"),

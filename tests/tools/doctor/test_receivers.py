@@ -108,8 +108,8 @@ def test_port_closed() -> None:
     error = failure(connect, f"http://127.0.0.1:{port}", "grpc")
     assert error.detail == "connection refused"
     assert error.remedy == (
-        f"start what should listen at 127.0.0.1:{port} (inside a container localhost is the container itself), "
-        f"or correct host and port in {ENDPOINT}"
+        f"start the receiver at 127.0.0.1:{port} (inside a container, localhost is the container itself), "
+        f"or correct the host and port in {ENDPOINT}"
     )
 
 
@@ -139,24 +139,26 @@ def test_protocol_right(console: Console, spoken: str) -> None:
 
 def test_protocol_grpc_at_the_port_of_http(console: Console) -> None:
     error = failure(protocol, f"http://127.0.0.1:{console.http_port}", "grpc")
-    assert error.detail == "HTTP is spoken there, and gRPC was meant"
+    assert error.detail == "the port speaks HTTP, but gRPC is configured"
     assert error.remedy == (
-        f"set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf, or the port for gRPC (usually 4317) in {ENDPOINT}"
+        f"set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf, or use the port for gRPC (usually 4317) in {ENDPOINT}"
     )
 
 
 def test_protocol_http_at_the_port_of_grpc(console: Console) -> None:
     error = failure(protocol, f"http://127.0.0.1:{console.grpc_port}", "http/protobuf")
-    assert error.detail == "gRPC is spoken there, and HTTP was meant"
-    assert error.remedy == f"set OTEL_EXPORTER_OTLP_PROTOCOL=grpc, or the port for HTTP (usually 4318) in {ENDPOINT}"
+    assert error.detail == "the port speaks gRPC, but HTTP is configured"
+    assert (
+        error.remedy == f"set OTEL_EXPORTER_OTLP_PROTOCOL=grpc, or use the port for HTTP (usually 4318) in {ENDPOINT}"
+    )
 
 
 @pytest.mark.parametrize("spoken", ["grpc", "http/protobuf"])
 @pytest.mark.parametrize("server", ["https", "grpcs"])
 def test_protocol_plaintext_where_tls_is_wanted(request: pytest.FixtureRequest, server: str, spoken: str) -> None:
     error = failure(protocol, f"http://127.0.0.1:{request.getfixturevalue(server)}", spoken)
-    assert error.detail == "the receiver wants TLS, and plaintext was meant"
-    assert error.remedy.startswith(f"write https:// in front of the host in {ENDPOINT}")
+    assert error.detail == "the receiver expects TLS, but the endpoint is plaintext"
+    assert error.remedy.startswith(f"put https:// in front of the host in {ENDPOINT}")
 
 
 def test_protocol_of_a_silent_server() -> None:
@@ -164,7 +166,7 @@ def test_protocol_of_a_silent_server() -> None:
         found = protocol(receiver(f"http://127.0.0.1:{port}", "grpc"), 0.3)
     assert (found.state, found.detail) == (
         State.WARNING,
-        "nothing was answered, neither as gRPC nor as HTTP, within 0.3 s",
+        "no answer in gRPC or HTTP within 0.3 s",
     )
 
 
@@ -172,8 +174,8 @@ def test_protocol_of_a_silent_server() -> None:
 def test_tls_where_plaintext_is_spoken(console: Console, spoken: str) -> None:
     port = console.grpc_port if spoken == "grpc" else console.http_port
     error = failure(handshake, f"https://localhost:{port}", spoken)
-    assert error.detail == "the receiver speaks plaintext, and TLS was meant"
-    assert error.remedy.startswith(f"write http:// instead of https:// into {ENDPOINT}")
+    assert error.detail == "the receiver speaks plaintext, but TLS is configured"
+    assert error.remedy.startswith(f"use http:// instead of https:// in {ENDPOINT}")
 
 
 @pytest.mark.parametrize(("server", "spoken"), [("https", "http/protobuf"), ("grpcs", "grpc")])
@@ -186,13 +188,13 @@ def test_tls_accepted(request: pytest.FixtureRequest, authority_file: str, serve
 def test_tls_authority_unknown(https: int) -> None:
     error = failure(handshake, f"https://localhost:{https}", "http/protobuf")
     assert error.detail.startswith("the certificate is not accepted: ")
-    assert error.remedy == "set OTEL_EXPORTER_OTLP_CERTIFICATE to the file of the authority that signed it"
+    assert error.remedy == "set OTEL_EXPORTER_OTLP_CERTIFICATE to the certificate file of the authority that signed it"
 
 
 def test_tls_certificate_of_another_name(https: int, authority_file: str) -> None:
     environ = {"OTEL_EXPORTER_OTLP_CERTIFICATE": authority_file}
     error = failure(handshake, f"https://127.0.0.1:{https}", "http/protobuf", **environ)
-    assert error.remedy == f"use a name in {ENDPOINT} that the certificate is made for"
+    assert error.remedy == f"use a host name in {ENDPOINT} that the certificate is valid for"
 
 
 def test_tls_without_http2(https: int, authority_file: str) -> None:

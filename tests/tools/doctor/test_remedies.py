@@ -53,9 +53,9 @@ def test_service_that_the_console_does_not_scrape(console: ConsoleServer, monkey
 @pytest.mark.parametrize(
     ("status", "expected"),
     [
-        (401, "give the console METRICS_TOKEN in a file, --scrape-token-file"),
+        (401, "give the console a file with METRICS_TOKEN (--scrape-token-file)"),
         (404, "set TELEMETRY_MODE=direct for the service"),
-        (0, "correct host and port in the console's --scrape"),
+        (0, "correct the host and port in the console's --scrape"),
     ],
 )
 def test_service_that_the_console_cannot_scrape(status: int, expected: str) -> None:
@@ -98,4 +98,4 @@ def test_tail_sampling_is_no_reason_without_a_collector() -> None:
         assert store
         assert "tail" not in remedy(lambda: arrival.trace(store, followed, DIRECT, walk))
         collector = from_environment({})
-        assert "no tail sampling leaves it out" in remedy(lambda: arrival.trace(store, followed, collector, walk))
+        assert "tail sampling does not drop it" in remedy(lambda: arrival.trace(store, followed, collector, walk))

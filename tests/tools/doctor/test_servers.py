@@ -45,7 +45,7 @@ def test_collector_chain(collected: Pair) -> None:
     found = examine(collected, Servers(collected.console))
     assert (found.passed, set(found.states().values())) == (True, {"ok"}), found.text
     assert found.hop("received")["detail"].startswith("traces +")
-    assert found.hop("data sources")["detail"] == "Prometheus, Tempo, Loki: all reached"
+    assert found.hop("data sources")["detail"] == "Prometheus, Tempo, Loki: all reachable"
 
 
 # Server, path, answer, the hop that fails, what is said of it, what its remedy names.
@@ -56,17 +56,17 @@ BROKEN: list[Broken] = [
         "/metrics",
         lambda _: "otelcol_receiver_accepted_spans_total 0\n",
         "received Alloy",
-        "no traces and metrics and logs more than before",
+        "no new traces, metrics, logs received",
         "TELEMETRY_ALLOY_URL",
     ),
     ("tempo", "/ready", Reply("Some services are not Running", 503), "ready Tempo", "HTTP 503", "wait until"),
-    ("tempo", "/api/v2/traces/", {"trace": {}}, "trace Tempo", "no span of it", "OTEL_TRACES_SAMPLER"),
+    ("tempo", "/api/v2/traces/", {"trace": {}}, "trace Tempo", "no span of this trace", "OTEL_TRACES_SAMPLER"),
     (
         "tempo",
         "/api/v2/traces/",
         {"trace": {"resourceSpans": [1]}},
         "trace Tempo",
-        "is no trace",
+        "is not a trace",
         "TELEMETRY_TEMPO_URL",
     ),
     ("loki", "/ready", Reply("Ingester not ready", 503), "ready Loki", "HTTP 503", "wait until"),
@@ -75,21 +75,28 @@ BROKEN: list[Broken] = [
         "/loki/api/v1/query_range",
         success({"resultType": "streams", "result": []}),
         "log Loki",
-        "in the last minutes, but none of this trace",
+        ", but none of this trace within",
         "structured metadata",
     ),
     ("prometheus", "/-/ready", Reply("Service Unavailable", 503), "ready Prometheus", "HTTP 503", "wait until"),
-    ("prometheus", "/api/v1/query", NOTHING, "metric Prometheus", "no request is counted", "deploy/alloy/config.alloy"),
+    ("prometheus", "/api/v1/query", NOTHING, "metric Prometheus", "no request counted", "deploy/alloy/config.alloy"),
     ("prometheus", "/api/v1/query", success(ALL), "metric Prometheus", "did not change", "OTEL_METRIC_EXPORT_INTERVAL"),
     (
         "prometheus",
         "/api/v1/status/flags",
         flags(web_enable_remote_write_receiver="false", web_enable_otlp_receiver="false"),
         "metric Prometheus",
-        "it takes no pushed metrics",
+        "it accepts no pushed metrics",
         "--web.enable-remote-write-receiver",
     ),
-    ("prometheus", "/api/v1/query_exemplars", success([]), "exemplar Prometheus", "none since", "send_exemplars"),
+    (
+        "prometheus",
+        "/api/v1/query_exemplars",
+        success([]),
+        "exemplar Prometheus",
+        "no exemplar since",
+        "send_exemplars",
+    ),
     (
         "prometheus",
         "/api/v1/status/flags",
@@ -189,7 +196,7 @@ def test_alloy_holds_back(collected: Pair) -> None:
     servers.answers["alloy"]["/metrics"] = lambda _: servers.counters(waiting=3)
     found = examine(collected, servers, wait=10)
     assert found.hop("sent on")["detail"] == (
-        "no traces and metrics and logs left it; it waits in otlp_grpc/otelcol.exporter.otlp.tempo (3)"
+        "no traces, metrics, logs sent on; items wait in otlp_grpc/otelcol.exporter.otlp.tempo (3)"
     )
 
 
@@ -198,7 +205,7 @@ def test_alloy_gives_up(collected: Pair) -> None:
     answers = iter([servers.counters()])
     servers.answers["alloy"]["/metrics"] = lambda _: next(answers, servers.counters(failed=2))
     found = examine(collected, servers)
-    assert found.hop("sent on")["detail"] == "its exporters gave up traces", found.text
+    assert found.hop("sent on")["detail"] == "its exporters dropped traces", found.text
 
 
 def test_alloy_component_unhealthy(collected: Pair) -> None:
@@ -216,7 +223,7 @@ def test_loki_knows_nothing(collected: Pair) -> None:
         "/loki/api/v1/query": recent_lines(0),
     }
     found = examine(collected, servers, wait=1)
-    assert found.hop("log")["detail"] == "none of user-api at all within 1 s"
+    assert found.hop("log")["detail"] == "no record of user-api at all within 1 s"
     assert "service_name (deploy/loki/loki.yaml)" in found.hop("log")["remedy"]
 
 
@@ -247,7 +254,7 @@ def test_jaeger_in_place_of_tempo(collected: Pair) -> None:
         found = diagnose(places, collected.env)
     assert found.hop("trace")["target"] == "Jaeger"
     assert found.passed, found.text
-    assert found.hop("data sources")["detail"] == "Prometheus, Loki, Jaeger: all reached"
+    assert found.hop("data sources")["detail"] == "Prometheus, Loki, Jaeger: all reachable"
 
 
 @pytest.fixture(scope="module")
@@ -275,7 +282,7 @@ def test_real_prometheus_scrapes(scraped: Pair, tmp_path: Path) -> None:
 @pytest.mark.skipif(prometheus_is_missing(), reason="Prometheus is not installed (Debian: apt-get install prometheus)")
 @pytest.mark.parametrize(
     ("elsewhere", "detail", "remedy"),
-    [(True, "it scrapes nothing that could be", "scrape_configs"), (False, "401 Unauthorized", "METRICS_TOKEN")],
+    [(True, "no scrape target matches", "scrape_configs"), (False, "401 Unauthorized", "METRICS_TOKEN")],
 )
 def test_real_prometheus_does_not_scrape(
     scraped: Pair, tmp_path: Path, *, elsewhere: bool, detail: str, remedy: str
@@ -301,6 +308,8 @@ def test_scraped_service_is_down(scraped: Pair) -> None:
         places["alloy"] = urls["alloy"]
         found = diagnose({**scraped.places, **places, "console": "none", "jaeger": "none"}, scraped.env, wait=0.5)
     assert found.failed == ["scrape Prometheus"], found.text
-    assert found.hop("collector")["detail"] == "not on the way in mode direct"
+    assert found.hop("collector")["detail"] == "not part of the path in mode direct"
     assert found.hop("scrape")["detail"] == f"{url} is down: {error}"
-    assert found.hop("scrape")["remedy"] == "correct host and port of the target in deploy/prometheus/prometheus.yml"
+    assert found.hop("scrape")["remedy"] == (
+        "correct the host and port of the target in deploy/prometheus/prometheus.yml"
+    )

@@ -58,7 +58,7 @@ def test_mode_off(off: dict[str, str]) -> None:
     found = diagnose(NOWHERE, off)
     assert (found.report["stops_at"], found.report["mode"]) == ("configuration", "off")
     assert found.hop("configuration")["remedy"] == (
-        f"set TELEMETRY_MODE=collector or direct ({next(iter(off))} says off) and start the service again"
+        f"set TELEMETRY_MODE=collector or direct ({next(iter(off))} turns it off) and restart the service"
     )
 
 
@@ -97,8 +97,8 @@ def test_proxy_in_between(collected: Pair, monkeypatch: pytest.MonkeyPatch) -> N
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     found = collected.diagnose()
-    assert "HTTP_PROXY is used for 127.0.0.1: name it in NO_PROXY" in found.hop("configuration")["remedy"]
-    assert found.hop("tcp")["detail"] == "not looked at: HTTP_PROXY is in between"
+    assert "HTTP_PROXY applies to 127.0.0.1: add the host to NO_PROXY" in found.hop("configuration")["remedy"]
+    assert found.hop("tcp")["detail"] == "not checked: HTTP_PROXY is in between"
     assert found.hop("otlp", "traces")["state"] == "failed"
     assert "hush" not in found.text
 
@@ -143,7 +143,7 @@ def test_export_rejected(either: Pair, faults: Console) -> None:
     faults.receiver.faults = Faults(partial_reject=1, signals=("logs",))
     found = either.diagnose()
     assert found.failed == ["otlp logs"], found.text
-    assert found.hop("otlp", "logs")["detail"].startswith("taken, but a log record was rejected")
+    assert found.hop("otlp", "logs")["detail"].startswith("the request was accepted, but a log record was rejected")
 
 
 @pytest.mark.timing
@@ -197,8 +197,8 @@ def test_sampled_out(sampled_out: Pair) -> None:
 
 def test_sampled_out_unknown_to_the_shell(sampled_out: Pair) -> None:
     found = diagnose(sampled_out.places, {**sampled_out.env, "OTEL_TRACES_SAMPLER": "always_on"}, wait=2)
-    assert found.hop("trace")["detail"] == "no span of it within 2 s"
-    assert "check that OTEL_TRACES_SAMPLER of the running service records it" in found.hop("trace")["remedy"]
+    assert found.hop("trace")["detail"] == "no span of this trace within 2 s"
+    assert "check that OTEL_TRACES_SAMPLER of the running service samples it" in found.hop("trace")["remedy"]
 
 
 def test_logs_on_standard_output(own_pair: Callable[..., Pair]) -> None:
@@ -226,8 +226,8 @@ def test_wrong_receiver_behind_it(collected: Pair) -> None:
     with Console(grpc_port=0, http_port=0, api_port=0) as other:
         found = diagnose({**collected.places, "console": other.url}, collected.env, wait=4)
     assert found.failed == ["trace the console", "log the console", "metric the console"], found.text
-    assert found.hop("trace")["detail"] == "no span of it within 4 s"
-    assert found.hop("log")["detail"] == "none of user-api at all within 4 s"
+    assert found.hop("trace")["detail"] == "no span of this trace within 4 s"
+    assert found.hop("log")["detail"] == "no record of user-api at all within 4 s"
     assert 'service_name="user-api", export_mode="collector"' in found.hop("metric")["detail"]
     assert sum(hop["seconds"] for hop in found.report["hops"]) < 11  # they wait together
 

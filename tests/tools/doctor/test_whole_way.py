@@ -87,7 +87,7 @@ def test_command_text(collected: Pair) -> None:
     assert lines[0].startswith("ok          configuration ")
     (trace,) = [line for line in lines if line.startswith("ok          trace the console ")]
     assert " s  2 spans, 'GET /users/{id}' of user-api, " in trace
-    assert lines[-2] == "Every hop that was checked is passed."
+    assert lines[-2] == "Every checked hop passed."
     assert "\x1b" not in ended.stdout
 
 
@@ -106,7 +106,7 @@ def test_trace_of_its_own(own_pair: Callable[..., Pair], policy: str) -> None:
     examined = own_pair(Route("collector", "grpc"), TELEMETRY_INCOMING_CONTEXT=policy, **sampling)
     found = examined.diagnose()
     assert found.passed, found.text
-    assert "a trace of its own" in found.hop("request")["detail"]
+    assert "started by the service" in found.hop("request")["detail"]
     assert len(examined.console.store.trace(found.report["trace_id"])) == 2
 
 
