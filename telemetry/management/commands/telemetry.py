@@ -20,11 +20,11 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--json", action="store_true", help="as one JSON object")
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
         parser.add_argument(
             "--status",
             action="store_true",
-            help="ask the running service instead: journals, spools, losses, last success and last error by signal",
+            help="show the running service's status: journals, spools, losses, last success and last error by signal",
         )
 
         parser.add_argument(
@@ -32,11 +32,11 @@ class Command(BaseCommand):
             action="store_true",
             help="compare what was recorded with what the backends store (manage.py audit --help has all options)",
         )
-        parser.add_argument("--window", metavar="TIME", help="of the audit: the last 15m, 1h, 2d (1h)")
+        parser.add_argument("--window", metavar="TIME", help="time to audit, such as 15m, 1h, 2d (1h)")
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
         if options["window"] and not options["audit"]:
-            raise CommandError("--window belongs to --audit")
+            raise CommandError("--window needs --audit")
         if options["status"] and options["audit"]:
             raise CommandError("--status and --audit exclude each other")
         if options["audit"]:

@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--rounds", type=_whole(1, 100), help="paired rounds of cost (6; quick: 3)")
     parser.add_argument("--duration", type=_seconds, help="seconds of each load (10; quick: 2)")
-    parser.add_argument("--outage", type=_seconds, help="seconds that the backend is gone (60; quick: 12)")
+    parser.add_argument("--outage", type=_seconds, help="seconds that the backend is down (60; quick: 12)")
     parser.add_argument("--rate", type=_rate, default=0.0, help="requests/s of the open loop (40%% of saturation)")
     parser.add_argument(
         "--interval", type=_seconds, default=5.0, help="seconds between pushes or scrapes (%(default)s)"
@@ -92,7 +92,7 @@ def add_service_arguments(parser: argparse.ArgumentParser) -> None:
         "--database", default="sqlite", help="sqlite, or postgres://USER:PASSWORD@HOST/NAME (%(default)s)"
     )
     parser.add_argument(
-        "--postgres", default="", metavar="URL", help="a PostgreSQL for one of the conditions, beside --database"
+        "--postgres", default="", metavar="URL", help="a PostgreSQL for one of the conditions, besides --database"
     )
     for name in _URLS:
         parser.add_argument(f"--{name}", default="", metavar="URL", help="count there instead of in the console")
@@ -162,7 +162,7 @@ def _check_scenarios(given: dict[str, Any], scenarios: Sequence[Scenario]) -> No
     for name, users in _USED_BY.items():
         is_given = given.get(name) and given[name] is not LOSS_KINDS
         if is_given and not set(users) & set(scenarios):
-            raise UsageError(f"{_option(name)} belongs to --scenarios {' or '.join(users)}")
+            raise UsageError(f"{_option(name)} needs --scenarios {' or '.join(users)}")
 
 
 def _option(name: str) -> str:
@@ -177,16 +177,16 @@ def _variants(given: list[str] | None, *, quick: bool, backends: Backends) -> li
         return [key for key in wanted if key not in missing and not (backends.given and VARIANTS[key].upstream)]
     for key in given:
         if key in missing:
-            raise UsageError(f"--variants {key} needs what is not installed: {', '.join(missing[key])}")
+            raise UsageError(f"--variants {key} needs packages that are not installed: {', '.join(missing[key])}")
         if backends.given and VARIANTS[key].upstream:
-            raise UsageError(f"--variants {key} is counted in the embedded console alone, not in given backends")
+            raise UsageError(f"--variants {key} is counted only in the embedded console, not in given backends")
     return given
 
 
 def _check_backends(backends: Backends, variants: list[str], service_port: int) -> None:
     if backends.given and not backends.complete:
         raise UsageError(
-            "--prometheus, --loki and one of --tempo and --jaeger belong together: all signals are counted"
+            "--prometheus, --loki and one of --tempo and --jaeger must be given together: all signals are counted"
         )
     if not backends.given and (backends.otlp or backends.otlp_traces):
         raise UsageError("--otlp and --otlp-traces belong to the backends behind them: --prometheus, --loki, ...")

@@ -199,7 +199,7 @@ def test_wrong_options_are_named(capsys: pytest.CaptureFixture[str]) -> None:
         call_command("audit", "--alloy=http://127.0.0.1:12345")
     with pytest.raises(CommandError, match=r"argument --window: invalid value '1y'; expected 10s to 7d"):
         call_command("telemetry", "--audit", "--window=1y")
-    with pytest.raises(CommandError, match="--window belongs to --audit"):
+    with pytest.raises(CommandError, match="--window needs --audit"):
         call_command("telemetry", "--window=1h")
     with pytest.raises(CommandError, match="--status and --audit exclude each other"):
         call_command("telemetry", "--audit", "--status")

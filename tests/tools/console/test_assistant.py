@@ -128,7 +128,7 @@ def test_options_of_a_console_of_its_own_have_no_effect_on_a_running_one(console
 
     given = ["--scrape", "direct=http://127.0.0.1:1/metrics", "--allow-faults"]
     printed = converse(session, *ports(console), *given, errors=tmp_path / "errors")
-    assert printed == f"--scrape, --allow-faults: without effect on the console that runs at {console.url}\n"
+    assert printed == f"--scrape, --allow-faults: no effect on the console that runs at {console.url}\n"
 
 
 def test_answers_are_bounded(console: Console, tmp_path: Path) -> None:

@@ -108,8 +108,8 @@ def test_port_offset_moves_every_port() -> None:
         (("--scrape", "a=http://h/", "a=http://i/"), "scrape target 'a' is given twice"),
         (("--scrape", "a=http://h/", "--scrape-interval", "0"), "scrape interval is 0.0; expected seconds above 0"),
         (("--scrape", "a=http://h/", "--scrape-token-file", "no/such/file"), "No such file"),
-        (("--scrape-interval", "2"), "--scrape-interval belongs to --scrape"),
-        (("--scrape-token-file", "no/such/file"), "--scrape-token-file belongs to --scrape"),
+        (("--scrape-interval", "2"), "--scrape-interval needs --scrape"),
+        (("--scrape-token-file", "no/such/file"), "--scrape-token-file needs --scrape"),
     ],
 )
 def test_bad_option_is_one_line(args: tuple[str, ...], message: str) -> None:

@@ -127,15 +127,15 @@ class Playing:
         """Wait, after the last request, for the last recycled worker's replacement, which logs at its start."""
         self._await_workers_without(self.run.service.recycled())
 
-    def _await_workers_without(self, gone: set[int]) -> None:
-        """Wait until other workers record in place of `gone`."""
+    def _await_workers_without(self, ended: set[int]) -> None:
+        """Wait until other workers record in place of `ended`."""
         service, workers = self.run.service, self.run.workers
 
         def replaced() -> bool:
             found = service.recorders() if service.exports else [{"pid": worker.pid} for worker in service.workers()]
-            return len(found) == workers and gone.isdisjoint(each["pid"] for each in found)
+            return len(found) == workers and ended.isdisjoint(each["pid"] for each in found)
 
-        wait_until(replaced, _REPLACED_SECONDS, "workers in place of those that have gone")
+        wait_until(replaced, _REPLACED_SECONDS, "workers in place of those that have ended")
 
     def stop(self) -> None:
         """Stop the service gracefully under load."""
@@ -184,7 +184,7 @@ def _backend_faults(outage: float, window: float) -> list[Kind]:
     return [
         Kind(
             "gone",
-            f"backend gone for {outage:g} s",
+            f"backend down for {outage:g} s",
             outage + around,
             lambda playing: playing.with_fault(Fault("refuse"), outage),
             may_lose=True,

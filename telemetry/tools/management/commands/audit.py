@@ -20,26 +20,32 @@ _LEAST_SECONDS = 10
 
 
 class Command(BaseCommand):
-    """Exit code 0 if every signal is stored to the objective, 1 if not or not known, 2 for a wrong command line."""
+    """Exit code 0 if every signal meets the objective, 1 if not or if it is unknown, 2 for a wrong command line."""
 
     help = (
         "Compare what the service recorded in the last hour with what Prometheus, Tempo or Jaeger, and Loki (or the "
-        "console) have stored: how much of each signal there is, what is missing and why, what arrived twice."
+        "console) have stored: how much of each signal is there, what is missing and why, and what arrived twice."
     )
-    # It is what people run when something is wrong.
+    # People run it when something is wrong.
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         """The command's options."""
-        parser.add_argument("--window", type=window, metavar="TIME", help="such as 15m, 1h, 2d (1h); a console: all")
         parser.add_argument(
-            "--objective", type=_percentage, default=99.9, metavar="PERCENT", help="what is complete (%(default)s)"
+            "--window", type=window, metavar="TIME", help="15m, 1h, 2d, ... (1h); no effect with a console"
         )
-        parser.add_argument("--alloy", choices=(NONE,), help="there is no Alloy whose counts Prometheus has")
+        parser.add_argument(
+            "--objective",
+            type=_percentage,
+            default=99.9,
+            metavar="PERCENT",
+            help="that count as complete (%(default)s)",
+        )
+        parser.add_argument("--alloy", choices=(NONE,), help="Prometheus has no counts of an Alloy")
         for name in _SERVERS:
             parser.add_argument(f"--{name}", metavar="URL", help=described(name))
         parser.add_argument(
-            "--timeout", type=float, default=30.0, metavar="SECONDS", help="for each question (%(default)s)"
+            "--timeout", type=float, default=30.0, metavar="SECONDS", help="for each request (%(default)s)"
         )
         parser.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
 
@@ -80,5 +86,5 @@ def _percentage(text: str) -> float:
     except ValueError:
         value = 0.0
     if not 0 < value <= 100:  # noqa: PLR2004
-        raise argparse.ArgumentTypeError(f"invalid value {text!r}; expected per cent above 0, up to 100")
+        raise argparse.ArgumentTypeError(f"invalid value {text!r}; expected a percentage above 0, up to 100")
     return value

@@ -20,8 +20,8 @@ class Command(BaseCommand):
     """
 
     help = (
-        "Compare off, collector and direct with what people run today, on this machine: cost, freshness, loss, scale, "
-        "and advice from the figures."
+        "Compare off, collector and direct with common alternatives on this machine: cost, freshness, loss, scale, and "
+        "advice based on the figures."
     )
     requires_system_checks = ()
 

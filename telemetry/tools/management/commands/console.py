@@ -60,15 +60,17 @@ class Command(BaseCommand):
         parser.add_argument(
             "--mcp",
             action="store_true",
-            help="answer an assistant over standard input and output (Model Context Protocol), from the console that "
+            help="serve an assistant over standard input and output (Model Context Protocol), from the console that "
             "runs at these ports, else from one of its own",
         )
         parser.add_argument(
-            "--allow-faults", action="store_true", help="let the JSON API make the receiver slow or refusing (tests)"
+            "--allow-faults",
+            action="store_true",
+            help="let the JSON API slow the receiver down or make it refuse (for tests)",
         )
 
     def handle(self, **options: Any) -> None:
-        """Run until a signal comes."""
+        """Run until a signal arrives."""
         serve = _mcp_server() if options["mcp"] else None
         stopped = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -100,10 +102,10 @@ class Command(BaseCommand):
             console.stop()
 
     def _name_unused(self, url: str, options: dict[str, Any]) -> None:
-        """Say which options would be those of a console of its own."""
+        """Report the options that only a console of its own would use."""
         given = [name for name, is_given in _OF_ITS_OWN.items() if options[is_given]]
         if given:
-            self.stderr.write(f"{', '.join(given)}: without effect on the console that runs at {url}")
+            self.stderr.write(f"{', '.join(given)}: no effect on the console that runs at {url}")
 
     def _read(self, console: Console, files: list[Path]) -> None:
         if files:
@@ -114,7 +116,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         retained = console.store.retained().items() if files else ()
         left_out += [
-            f"{kept.evicted:,} {name} found no room; the latest are shown" for name, kept in retained if kept.evicted
+            f"{kept.evicted:,} {name} did not fit; the latest are shown" for name, kept in retained if kept.evicted
         ]
         for line in filter(None, left_out):
             self.stderr.write(line)
@@ -146,7 +148,7 @@ def _answers(url: str) -> bool:
 
 
 def _collect_rarely() -> None:
-    """Look for cycles less often: a full store holds 300,000 objects, and a walk over all of them stops every page."""
+    """Look for cycles less often: a full store holds 300,000 objects, and traversing them all stalls every page."""
     gc.freeze()
     gc.set_threshold(20_000, 20, 100)
 
@@ -157,7 +159,7 @@ def _console(options: dict[str, Any]) -> Console:
     interval, file = options["scrape_interval"], options["scrape_token_file"]
     for name, value in (("--scrape-interval", interval), ("--scrape-token-file", file)):
         if value is not None and not options["scrape"]:
-            raise CommandError(f"{name} belongs to --scrape")
+            raise CommandError(f"{name} needs --scrape")
     token = _token(file)
     try:
         return Console(
@@ -175,7 +177,7 @@ def _token(file: Path | None) -> str | None:
     try:
         return file.read_text().strip() if file else None
     except (ValueError, OSError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else "") or "is no text"
+        reason = (error.strerror if isinstance(error, OSError) else "") or "is not text"
         raise CommandError(f"--scrape-token-file: {file}: {reason}") from None
 
 

@@ -40,7 +40,7 @@ class Command(BaseCommand):
         add_place_arguments(parser)
 
     def handle(self, **given: Any) -> None:
-        """Run until the time is over or a signal comes."""
+        """Run until the time is over or a signal arrives."""
         options = Options(
             modes=MODES if given["mode"] == "both" else (given["mode"],),
             seconds=given["seconds"],

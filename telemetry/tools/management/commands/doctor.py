@@ -1,4 +1,4 @@
-"""`manage.py doctor`: follow one request from the service to Grafana, and say where it stops."""
+"""`manage.py doctor`: follow one request from the service to Grafana, and report where it stops."""
 
 import argparse
 import json
@@ -26,21 +26,21 @@ class Command(BaseCommand):
 
     help = (
         "Send one request to the running service and look for it at every hop of the current mode; "
-        "say where it stops and what to change."
+        "report where it stops and what to change."
     )
-    # It is what people run when the checks fail.
+    # People run it when the checks fail.
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         """The command's options."""
         for name in KINDS:
             parser.add_argument(f"--{name}", metavar="URL", help=described(name))
-        parser.add_argument("--path", default=PATH, help="what to request; it should write nothing (%(default)s)")
+        parser.add_argument("--path", default=PATH, help="path to request; it should write nothing (%(default)s)")
         parser.add_argument(
-            "--wait", type=_seconds, metavar="SECONDS", help="how long things may take to arrive (by the configuration)"
+            "--wait", type=_seconds, metavar="SECONDS", help="time for telemetry to arrive (from the configuration)"
         )
         parser.add_argument(
-            "--timeout", type=_seconds, default=10.0, metavar="SECONDS", help="for each question (%(default)s)"
+            "--timeout", type=_seconds, default=10.0, metavar="SECONDS", help="for each request (%(default)s)"
         )
         parser.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
 
@@ -73,9 +73,9 @@ class Command(BaseCommand):
 
 
 def _leave(*_: object) -> None:
-    """End at once; a KeyboardInterrupt would be lost where Python runs a finalizer, and the doctor would wait on."""
+    """End at once: a KeyboardInterrupt would be lost if Python ran a finalizer, and the doctor would keep waiting."""
     if sys.stderr.isatty():
-        os.write(sys.stderr.fileno(), b"\n")  # the progress stays in its line
+        os.write(sys.stderr.fileno(), b"\n")  # the progress keeps its line
     os._exit(_INTERRUPTED)
 
 

@@ -31,7 +31,7 @@ class Target:
 
     @property
     def known(self) -> bool:
-        """Whether its name can be resolved: a service that was not started has none."""
+        """Whether its name can be resolved: that of a service that was not started cannot."""
         try:
             socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
         except socket.gaierror:
@@ -40,9 +40,9 @@ class Target:
 
 
 class Command(BaseCommand):
-    """Sends the same stories to every service at the same rate, and removes the users that they made.
+    """Sends the same stories to every service at the same rate, and removes the users that they created.
 
-    Exit code 0 if every request got an answer that is no server error, 1 if not, 2 for a wrong command line.
+    Exit code 0 if every request got an answer other than a server error, 1 if not, 2 for a wrong command line.
     """
 
     help = "Send requests at a bounded rate for a bounded time; Ctrl-C ends it with the counts."
@@ -60,9 +60,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--rate", type=arguments.rate, default=5.0, help="requests per second and service (%(default)s)"
         )
-        parser.add_argument(
-            "--greetings", action="store_true", help="greet users as well: where the services have a greeter"
-        )
+        parser.add_argument("--greetings", action="store_true", help="also greet users, if the services have a greeter")
         parser.add_argument(
             "--for",
             dest="seconds",
@@ -73,7 +71,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, targets: list[Target], rate: float, seconds: float, greetings: bool, **_: Any) -> None:
-        """Send until the time is over or a signal comes."""
+        """Send until the time is over or a signal arrives."""
         known = [target for target in targets if target.known]
         if not known:
             sys.exit(f"traffic: cannot resolve {', '.join(target.host for target in targets)}")
