@@ -131,7 +131,7 @@ class TelemetryConfig:
 
     @property
     def named(self) -> str:
-        """The service's name if the environment sets one, else "": all that a server knows before its application."""
+        """The service's name if the environment sets one, else "": all that a server knows without its application."""
         return self.service_name if self.is_set("service_name") else ""
 
     def is_set(self, field: str) -> bool:

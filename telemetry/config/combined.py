@@ -66,7 +66,7 @@ def batch(environment: Environment, prefix: str, names: variables.BatchVariables
         queue = size
     elif size > queue and not environment.has_error(names.max_queue_size):
         environment.refuse(
-            names.max_export_batch_size, "is more than the queue holds", f"1 to {queue} ({names.max_queue_size.name})"
+            names.max_export_batch_size, "is larger than the queue", f"1 to {queue} ({names.max_queue_size.name})"
         )
     return BatchConfig(
         schedule_delay=environment.value(f"{prefix}.schedule_delay", names.schedule_delay),
@@ -85,7 +85,7 @@ def metric_times(environment: Environment) -> tuple[float, float]:
     if environment.text(variables.METRIC_EXPORT_TIMEOUT):
         environment.warn(
             variables.METRIC_EXPORT_TIMEOUT,
-            f"is longer than {variables.METRIC_EXPORT_INTERVAL.name}; that is used: {interval * 1000:.0f} ms",
+            f"is longer than {variables.METRIC_EXPORT_INTERVAL.name}, which is used instead: {interval * 1000:.0f} ms",
         )
     environment.sources["metric_export_timeout"] = derived_from(environment.sources["metric_export_interval"])
     return interval, interval

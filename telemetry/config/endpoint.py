@@ -57,14 +57,14 @@ class EndpointParser(Parser[Endpoint]):
 
     def __call__(self, text: str) -> Endpoint:
         if not text.isprintable() or " " in text:
-            raise RefusalError("holds blanks")
+            raise RefusalError("contains spaces or unprintable characters")
         scheme, separator, rest = text.partition("://") if "://" in text else ("", "", text)
         if separator and scheme.lower() not in {"http", "https"}:
             raise RefusalError("has neither http nor https as its scheme")
         if "@" in rest:
-            raise RefusalError("holds a user or password, which belongs into OTEL_EXPORTER_OTLP_HEADERS")
+            raise RefusalError("contains a user or password, which belongs in OTEL_EXPORTER_OTLP_HEADERS")
         if "?" in rest or "#" in rest:
-            raise RefusalError("holds a query or fragment")
+            raise RefusalError("contains a query or fragment")
         host, port, path = _split(rest)
         return Endpoint(scheme.lower() or None, host, port, "" if path == "/" else path)
 
@@ -89,8 +89,8 @@ def _checked_host(host: str) -> str:
         try:
             return f"[{IPv6Address(host[1:-1])}]"
         except ValueError:
-            raise RefusalError("has no legal IPv6 address") from None
+            raise RefusalError("has an invalid IPv6 address") from None
     # Service names of Docker Compose may contain underscores.
     if not re.fullmatch(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9_.])?", host):
-        raise RefusalError("has no legal host name")
+        raise RefusalError("has an invalid host name")
     return host

@@ -33,7 +33,7 @@ EXPORTER_RULES: Mapping[Mode, Mapping[Signal, ExporterRule]] = {
     },
     "off": dict.fromkeys(SIGNALS, _OFF),
 }
-PROMETHEUS_ELSEWHERE = "belongs to the mode that answers /metrics (TELEMETRY_MODE=direct)"
+PROMETHEUS_ELSEWHERE = "needs the mode that serves /metrics (TELEMETRY_MODE=direct)"
 
 EXPORTERS: Mapping[Signal, Variable[Exporter]] = {
     "traces": Variable(
@@ -41,7 +41,7 @@ EXPORTERS: Mapping[Signal, Variable[Exporter]] = {
         "traces.exporter",
         OneOf[Exporter](_PUSH),
         None,
-        "How spans leave the process.",
+        "How spans are exported.",
         "`otlp`",
     ),
     "metrics": Variable(
@@ -49,7 +49,7 @@ EXPORTERS: Mapping[Signal, Variable[Exporter]] = {
         "metrics.exporter",
         OneOf[Exporter](_ALL),
         None,
-        "How metrics leave the process; `prometheus` (they are fetched from `/metrics`) in mode direct only.",
+        "How metrics are exported; `prometheus` (scraped from `/metrics`) only in mode direct.",
         "collector: `otlp`; direct: `prometheus`",
     ),
     "logs": Variable(
@@ -57,7 +57,7 @@ EXPORTERS: Mapping[Signal, Variable[Exporter]] = {
         "logs.exporter",
         OneOf[Exporter](_PUSH),
         None,
-        "How log records leave the process.",
-        "collector: `otlp`; direct: `otlp` where `OTEL_EXPORTER_OTLP_LOGS_ENDPOINT` is set, else `console`",
+        "How log records are exported.",
+        "collector: `otlp`; direct: `otlp` if `OTEL_EXPORTER_OTLP_LOGS_ENDPOINT` is set, else `console`",
     ),
 }

@@ -25,7 +25,7 @@ def find(name: str) -> EntryPoint | None:
 class Instrumentations(Parser[tuple[str, ...]]):
     """Comma-separated names of instrumentations; `none` alone is the empty list."""
 
-    accepted = "names of installed instrumentations between commas, such as requests,httpx,redis, or none"
+    accepted = "comma-separated names of installed instrumentations, such as requests,httpx,redis, or none"
 
     def __call__(self, text: str) -> tuple[str, ...]:
         names = tuple(dict.fromkeys(name.strip().lower() for name in text.split(",") if name.strip()))
@@ -38,9 +38,9 @@ class Instrumentations(Parser[tuple[str, ...]]):
     @staticmethod
     def _check(name: str) -> None:
         if not _NAME.fullmatch(name):
-            raise RefusalError("has an entry that is no name")
+            raise RefusalError("has an entry that is not a name")
         if name in _RECORDED:
-            raise RefusalError(f"names {name}, which is recorded without it (TELEMETRY_INSTRUMENTATION)")
+            raise RefusalError(f"names {name}, which is recorded anyway (TELEMETRY_INSTRUMENTATION)")
         found = find(name)
         if found is None:
             installed = sorted({each.name for each in entry_points(group=GROUP)} - _RECORDED)
@@ -52,5 +52,5 @@ class Instrumentations(Parser[tuple[str, ...]]):
         conflict = get_dist_dependency_conflicts(found.dist) if found.dist else None
         if conflict is not None:
             wanted = conflict.required or " or ".join(map(str, conflict.required_any or ()))
-            has = conflict.found or ", ".join(map(str, conflict.found_any or ())) or "nothing of it"
+            has = conflict.found or ", ".join(map(str, conflict.found_any or ())) or "none"
             raise RefusalError(f"names {name}, which needs {wanted}; {has} is installed")

@@ -49,11 +49,11 @@ ATTRIBUTE_COUNT = _count(
 ATTRIBUTE_LENGTH = _length(
     _GENERAL_LENGTH,
     "attribute_length",
-    "How many characters of a text in an attribute are kept; it is cut after redaction.",
+    "How many characters of a text in an attribute are kept; the text is cut after redaction.",
     "no limit",
 )
-_EVENTS = _count("OTEL_SPAN_EVENT_COUNT_LIMIT", "span_event_count", "How many events a span keeps: the latest.")
-_LINKS = _count("OTEL_SPAN_LINK_COUNT_LIMIT", "span_link_count", "How many links a span keeps: the latest.")
+_EVENTS = _count("OTEL_SPAN_EVENT_COUNT_LIMIT", "span_event_count", "How many events a span keeps: the latest ones.")
+_LINKS = _count("OTEL_SPAN_LINK_COUNT_LIMIT", "span_link_count", "How many links a span keeps: the latest ones.")
 _OWN_COUNTS = tuple(
     _count(f"OTEL_{prefix}_ATTRIBUTE_COUNT_LIMIT", f"{kind}_attribute_count", what, None, _AS_COUNT)
     for prefix, kind, what in (

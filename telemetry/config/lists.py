@@ -19,7 +19,7 @@ class Names(Parser[tuple[str, ...]]):
 
     @property
     def accepted(self) -> str:
-        return f"{', '.join(self.values)} (several between commas), or none"
+        return f"{', '.join(self.values)} (several separated by commas), or none"
 
     def __call__(self, text: str) -> tuple[str, ...]:
         names = tuple(dict.fromkeys(name.strip().lower() for name in text.split(",")))
@@ -33,7 +33,7 @@ class Names(Parser[tuple[str, ...]]):
 class Attributes(Parser[Pairs]):
     """`name=value,name2=value2` with percent escapes, as in W3C Baggage."""
 
-    accepted = "name=value,name2=value2 (commas and other special characters as percent escapes)"
+    accepted = "name=value,name2=value2 (commas and other special characters percent-encoded)"
 
     def __call__(self, text: str) -> Pairs:
         return tuple(dict(self._pair(number, entry) for number, entry in _entries(text)).items())
@@ -56,9 +56,9 @@ class Headers(Attributes):
     def _pair(self, number: int, entry: str) -> tuple[str, str]:
         name, value = super()._pair(number, entry)
         if not _TOKEN_CHARACTERS.fullmatch(name):
-            raise RefusalError(f"has no legal header name in entry {number}")
+            raise RefusalError(f"has an invalid header name in entry {number}")
         if not _PRINTABLE.fullmatch(value):
-            raise RefusalError(f"has a character that a header cannot hold in entry {number}")
+            raise RefusalError(f"has a character that a header cannot contain in entry {number}")
         return name.lower(), value
 
     def mask(self, text: str) -> str:  # noqa: ARG002  (the whole text is masked)

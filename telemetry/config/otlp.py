@@ -105,8 +105,8 @@ class OTLPReader:
         protocol, endpoint = self._deciding(variables.PROTOCOL), self._deciding(variables.ENDPOINT)
         self._environment.refuse(
             protocol if self._is_set(variables.PROTOCOL) else endpoint,
-            "asks for gRPC, whose package grpcio is not installed",
-            "pip install 'django-otel-journal[grpc]', or http/protobuf, which port 4318 takes",
+            "selects gRPC, whose package grpcio is not installed",
+            "pip install 'django-otel-journal[grpc]', or http/protobuf, usually on port 4318",
         )
 
     def _address(self, endpoint: Endpoint, protocol: Protocol, insecure: bool | None) -> str:
@@ -116,7 +116,7 @@ class OTLPReader:
             name = self._deciding(variables.PROTOCOL).name
             self._environment.refuse(
                 self._deciding(variables.ENDPOINT),
-                f"has a path, which gRPC does not know ({name}=grpc)",
+                f"has a path, which gRPC does not support ({name}=grpc)",
                 "host and port only, or the protocol http/protobuf",
             )
         return endpoint.grpc_target(insecure=insecure)
@@ -129,8 +129,8 @@ class OTLPReader:
         if protocol == "grpc" and not all(_METADATA_KEY.fullmatch(name) for name, _ in headers):
             self._environment.refuse(
                 self._deciding(variables.HEADERS),
-                "has a name that gRPC does not take",
-                "names of a-z, 0-9, '-', '_' and '.', without 'grpc-' in front or '-bin' at the end",
+                "has a name that gRPC does not accept",
+                "names of a-z, 0-9, '-', '_' and '.', without 'grpc-' at the start or '-bin' at the end",
             )
         return headers
 
@@ -144,13 +144,13 @@ class OTLPReader:
     def _doubt_address(self, endpoint: Endpoint, protocol: Protocol) -> None:
         variable = self._deciding(variables.ENDPOINT)
         if endpoint.port == _PORT_OF_THE_OTHER[protocol]:
-            self._environment.warn(variable, f"has a port on which {protocol} is hardly ever spoken")
+            self._environment.warn(variable, f"has a port that is rarely used for {protocol}")
         if protocol == "grpc" or not self._environment.text(variable):
             return
         if self._has_base_url() and re.search(r"/v1/(traces|metrics|logs)/?$", endpoint.path):
             self._environment.warn(variable, f"is a base URL, to which /v1/{self._signal} is appended")
         if not self._has_base_url() and not endpoint.path:
-            self._environment.warn(variable, f"is used as it is, without a path such as /v1/{self._signal}")
+            self._environment.warn(variable, f"is used as is, without a path such as /v1/{self._signal}")
 
     def _doubt_encryption(self, endpoint: Endpoint, insecure: bool | None) -> None:
         plaintext = endpoint.is_plaintext(insecure=insecure)
@@ -162,5 +162,5 @@ class OTLPReader:
         for variable in (variables.CERTIFICATE, variables.CLIENT_CERTIFICATE):
             if plaintext and self._is_set(variable):
                 self._environment.warn(
-                    self._deciding(variable), f"is not used for {self._signal}: it is sent in plaintext"
+                    self._deciding(variable), f"is not used for {self._signal}: the connection is in plaintext"
                 )

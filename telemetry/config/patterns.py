@@ -13,15 +13,15 @@ _MANY = 16
 
 
 class Patterns(Parser[tuple[str, ...]]):
-    """Expressions separated by blanks or line breaks.
+    """Expressions separated by spaces or line breaks.
 
     Refuses those that match the empty text, which would mask everything, and those with a part of variable length
     inside a repetition, such as `(a+)+` or `(a|aa)*`, whose time can double with every character.
     """
 
     accepted = (
-        r"regular expressions (Python's) between blanks (a blank itself as \s), none with a repetition or an "
-        "alternative inside of a repetition"
+        r"Python regular expressions separated by spaces (a space itself as \s), none with a repetition or an "
+        "alternative inside a repetition"
     )
 
     def __call__(self, text: str) -> tuple[str, ...]:
@@ -42,7 +42,7 @@ class Patterns(Parser[tuple[str, ...]]):
                 compiled = re.compile(pattern)
             nested = _explodes(_parser.parse(pattern), 1)
         except (re.error, OverflowError, RecursionError, Warning) as error:
-            raise RefusalError(f"has no regular expression in pattern {number} ({error})") from None
+            raise RefusalError(f"has an invalid regular expression in pattern {number} ({error})") from None
         if compiled.match("") is not None:
             raise RefusalError(f"matches the empty text with pattern {number}")
         if nested:
@@ -53,7 +53,7 @@ class UrlPatterns(Patterns):
     """Comma-separated expressions, as contrib's instrumentations read them."""
 
     accepted = (
-        "regular expressions (Python's) between commas, none with a repetition or an alternative inside of a repetition"
+        "Python regular expressions separated by commas, none with a repetition or an alternative inside a repetition"
     )
 
     def _split(self, text: str) -> tuple[str, ...]:

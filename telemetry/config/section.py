@@ -6,7 +6,7 @@ from typing import Any
 from telemetry.config.values import MASK, ConfigError
 
 FILE = "OTEL_CONFIG_FILE"
-_WORDS: dict[type, str] = {str: "a text", int: "a whole number", bool: "true or false", float: "a number"}
+_WORDS: dict[type, str] = {str: "a string", int: "a whole number", bool: "true or false", float: "a number"}
 _MASKED = "headers"
 
 
@@ -97,7 +97,7 @@ class Section:
             self._known += readers
             if chosen or not self._left:
                 given = ", ".join(chosen)
-                self.values.refuse(self.path, given, f"one of {', '.join(readers)}", "is not one choice")
+                self.values.refuse(self.path, given, f"one of {', '.join(readers)}", "is not a single choice")
                 self._left.clear()
         else:
             readers[chosen[0]](self.section(chosen[0]))

@@ -41,7 +41,7 @@ class Bytes(Parser[int]):
 class Folder(Parser[str]):
     """The absolute path of a folder, which may not exist yet."""
 
-    accepted = "the absolute path of a folder, which is made if it does not exist"
+    accepted = "the absolute path of a folder, which is created if it does not exist"
 
     def __call__(self, text: str) -> str:
         if not text.isprintable():

@@ -38,14 +38,14 @@ _OF_THE_API = frozenset({"OTEL_PYTHON_CONTEXT"})
 _OF_INSTRUMENTATIONS = re.compile(r"OTEL_(?:PYTHON_EXCLUDED_URLS|INSTRUMENTATION_\w+)")
 _OF_ONE = re.compile(r"OTEL_PYTHON_(?P<name>[A-Z0-9]+)_\w+")
 _REASONS = (
-    (r"OTEL_EXPORTER_PROMETHEUS_\w+", "/metrics is answered where the service listens"),
-    (r"OTEL_EXPORTER_(ZIPKIN|JAEGER)_\w+", "only OTLP is sent"),
+    (r"OTEL_EXPORTER_PROMETHEUS_\w+", "/metrics is served at the service's own address"),
+    (r"OTEL_EXPORTER_(ZIPKIN|JAEGER)_\w+", "only OTLP is supported"),
     (r"OTEL_\w+_CREDENTIAL_PROVIDER", "credentials are taken from OTEL_EXPORTER_OTLP_HEADERS"),
     (r"OTEL_PYTHON_LOG_(CORRELATION|FORMAT|LEVEL)", "log records carry their trace id anyway"),
-    (r"OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED", "the pipeline's own metrics are always there"),
-    (r"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "nothing runs that TELEMETRY_INSTRUMENT does not name"),
+    (r"OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED", "the pipeline's own metrics are always recorded"),
+    (r"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "only what TELEMETRY_INSTRUMENT names runs"),
     (r"OTEL_EXPERIMENTAL_RESOURCE_DETECTORS", "name the attributes in OTEL_RESOURCE_ATTRIBUTES"),
-    (r"OTEL_EXPERIMENTAL_CONFIG_FILE", "its name is OTEL_CONFIG_FILE"),
+    (r"OTEL_EXPERIMENTAL_CONFIG_FILE", "its name is now OTEL_CONFIG_FILE"),
     (r"OTEL_SEMCONV_STABILITY_OPT_IN", "the stable conventions are always in use"),
 )
 _NATIVE = {RESPONSE_HEADERS.name, VIEW_NAMES.name}
@@ -142,9 +142,9 @@ def _idle(names: set[str], exporters: Mapping[Signal, Exporter]) -> Iterator[str
         forms = {signal: variable.for_signal(signal).name for signal in SIGNALS}
         for signal, form in forms.items():
             if form in names and signal not in sent:
-                yield f"{form} has no effect: {signal} are not sent by OTLP"
+                yield f"{form} has no effect: {signal} are not exported by OTLP"
         if variable.name in names and all(forms[signal] in names for signal in sent):
-            why = "each signal has its own" if sent else "nothing is sent by OTLP"
+            why = "each signal has its own" if sent else "nothing is exported by OTLP"
             yield f"{variable.name} has no effect: {why}"
     for signal, batch in (("traces", SPAN_BATCH), ("logs", LOG_BATCH)):
         if exporters[signal] == "none":

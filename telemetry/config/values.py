@@ -54,7 +54,7 @@ class ConfigError(ValueError):
 
 
 class RefusalError(ValueError):
-    """A parser does not accept a text; the message is a predicate ("holds a query") and never quotes the text."""
+    """A parser does not accept a text; the message is a predicate ("contains a query") and never quotes the text."""
 
     def __init__(self, reason: str = "") -> None:
         super().__init__(reason)
@@ -181,7 +181,7 @@ class Milliseconds(Parser[float]):
         return self._number(text) / 1000
 
     def doubt(self, text: str) -> str | None:
-        return "is in milliseconds: a very short time" if int(text) < self.doubt_below else None
+        return "is in milliseconds, a very short time" if int(text) < self.doubt_below else None
 
 
 @dataclass(frozen=True)
@@ -243,7 +243,7 @@ class Text(Parser[str]):
 class Secret(Parser[str]):
     """A bearer token, valid in an HTTP header."""
 
-    accepted = "printable ASCII characters without blanks"
+    accepted = "printable ASCII characters without spaces"
     _SHORT = 16
 
     def __call__(self, text: str) -> str:

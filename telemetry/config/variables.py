@@ -54,15 +54,15 @@ MODE: Variable[Mode] = Variable(
     "Where telemetry goes: to a collector, directly to the backends (and `/metrics`), or nowhere.",
 )
 SDK_DISABLED = Variable(
-    "OTEL_SDK_DISABLED", "mode", LenientSwitch(), "false", "`true` means the same as `TELEMETRY_MODE=off`, and wins."
+    "OTEL_SDK_DISABLED", "mode", LenientSwitch(), "false", "`true` means `TELEMETRY_MODE=off`, and takes precedence."
 )
 CONFIG_FILE: Variable[str | None] = Variable(
     "OTEL_CONFIG_FILE",
     "config_file",
     _FILE,
     None,
-    "A file of OpenTelemetry's [declarative configuration](#a-file-instead-of-variables), which decides instead of the "
-    "standard variables.",
+    "A file of OpenTelemetry's [declarative configuration](#a-file-instead-of-variables), which replaces the standard "
+    "variables.",
 )
 
 ENDPOINT: Variable[Endpoint | None] = Variable(
@@ -71,7 +71,7 @@ ENDPOINT: Variable[Endpoint | None] = Variable(
     EndpointParser(),
     None,
     "The receiver. Without a scheme it is plaintext. HTTP: `/v1/<signal>` is appended to it, while the form for one "
-    "signal is used as it is. Without a port: 4317 for gRPC (`https://`: 443).",
+    "signal is used as is. Without a port: 4317 for gRPC (`https://`: 443).",
     "`http://localhost:4317`, or `http://localhost:4318` for HTTP",
 )
 PROTOCOL: Variable[Protocol | None] = Variable(
@@ -80,7 +80,7 @@ PROTOCOL: Variable[Protocol | None] = Variable(
     OneOf[Protocol](get_args(Protocol)),
     None,
     "The transport of OTLP.",
-    "`http/protobuf` where the endpoint has port 4318 or a path, else `grpc`",
+    "`http/protobuf` if the endpoint has port 4318 or a path, else `grpc`",
 )
 HEADERS: Variable[Pairs] = Variable(
     "OTEL_EXPORTER_OTLP_HEADERS",
@@ -94,7 +94,7 @@ TIMEOUT = Variable(
     "{signal}.timeout",
     _DURATION,
     "10000",
-    "How long one request may take, its answer included; what was not taken is sent again.",
+    "How long one request may take, including its answer; what was not accepted is sent again.",
 )
 COMPRESSION: Variable[Compression] = Variable(
     "OTEL_EXPORTER_OTLP_COMPRESSION",
@@ -108,7 +108,7 @@ INSECURE: Variable[bool | None] = Variable(
     "{signal}.insecure",
     Switch(),
     None,
-    "Whether an endpoint without a scheme is plaintext; a scheme always wins.",
+    "Whether an endpoint without a scheme is plaintext; a scheme takes precedence.",
     "`true`",
 )
 CERTIFICATE: Variable[str | None] = Variable(
@@ -117,21 +117,21 @@ CERTIFICATE: Variable[str | None] = Variable(
     _FILE,
     None,
     "Certificates (PEM) of the authorities that the receiver's certificate is checked against.",
-    "those of the system",
+    "the system's",
 )
 CLIENT_KEY: Variable[str | None] = Variable(
     "OTEL_EXPORTER_OTLP_CLIENT_KEY",
     "{signal}.client_key",
     _FILE,
     None,
-    "Private key (PEM) for mutual TLS; comes together with the client certificate.",
+    "Private key (PEM) for mutual TLS; requires the client certificate.",
 )
 CLIENT_CERTIFICATE: Variable[str | None] = Variable(
     "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
     "{signal}.client_certificate",
     _FILE,
     None,
-    "Certificate (PEM) for mutual TLS; comes together with the client key.",
+    "Certificate (PEM) for mutual TLS; requires the client key.",
 )
 
 SERVICE_NAME = Variable(
@@ -154,15 +154,15 @@ PROPAGATORS = Variable(
     "propagators",
     Names(("tracecontext", "baggage")),
     "tracecontext",
-    "Which context is read from requests. Ours: the specification's default reads baggage too, from anybody.",
+    "Which context is read from requests. Our default: the specification's also reads baggage, from anyone.",
 )
 INCOMING_CONTEXT: Variable[IncomingContext] = Variable(
     "TELEMETRY_INCOMING_CONTEXT",
     "incoming_context",
     OneOf[IncomingContext](get_args(IncomingContext)),
     "trust",
-    "What a client's trace context decides: `trust` makes its span the parent, sampling included; `link` begins a new "
-    "trace and keeps a link to it; `ignore` reads nothing. At a public edge: `link` or `ignore`.",
+    "How a client's trace context is used: `trust` makes its span the parent, including its sampling; `link` starts a "
+    "new trace with a link to it; `ignore` reads nothing. At a public edge: `link` or `ignore`.",
 )
 
 _RATIO_SAMPLERS = ("traceidratio", "parentbased_traceidratio")
@@ -203,7 +203,7 @@ class BatchVariables:
 
 
 def _batch_variables(prefix: str, field: str, what: str, specified: str) -> BatchVariables:
-    remark = "" if specified == _DELAY else f" Ours: the specification's is {specified}."
+    remark = "" if specified == _DELAY else f" Our default: the specification's is {specified}."
     size = WholeNumber(_LARGEST_QUEUE)
     queue = f"{prefix}_MAX_QUEUE_SIZE"
     return BatchVariables(
@@ -212,14 +212,14 @@ def _batch_variables(prefix: str, field: str, what: str, specified: str) -> Batc
             f"{field}.schedule_delay",
             Milliseconds(),
             _DELAY,
-            f"How long {what} wait for their batch at most.{remark}",
+            f"How long {what} wait for a batch at most.{remark}",
         ),
         Variable(
             queue,
             f"{field}.max_queue_size",
             size,
             "2048",
-            f"How many {what} wait at most; the oldest are dropped. Unset, `TELEMETRY_SPOOL_BYTES` alone bounds them.",
+            f"How many {what} may wait; the oldest are dropped. If unset, only `TELEMETRY_SPOOL_BYTES` limits them.",
             "-",
         ),
         Variable(
@@ -227,8 +227,8 @@ def _batch_variables(prefix: str, field: str, what: str, specified: str) -> Batc
             f"{field}.max_export_batch_size",
             size,
             "512",
-            f"How many {what} are sent at once; not more than the queue holds.",
-            f"`512`, or `{queue}` where that is less",
+            f"How many {what} are sent at once; no more than the queue holds.",
+            f"`512`, or `{queue}` if that is less",
         ),
         Variable(
             f"{prefix}_EXPORT_TIMEOUT",
@@ -248,15 +248,15 @@ METRIC_EXPORT_INTERVAL = Variable(
     "metric_export_interval",
     _DURATION,
     "15000",
-    "How often metrics are pushed. Ours: with the specification's 60000 Prometheus can miss the restart of a worker.",
+    "How often metrics are pushed. Our default: with the specification's 60000 Prometheus can miss a worker's restart.",
 )
 METRIC_EXPORT_TIMEOUT = Variable(
     "OTEL_METRIC_EXPORT_TIMEOUT",
     "metric_export_timeout",
     _DURATION,
     "30000",
-    "How long a push of metrics may take; not longer than the interval.",
-    "`30000`, or the interval where that is less",
+    "How long a push of metrics may take; no longer than the interval.",
+    "`30000`, or the interval if that is less",
 )
 EXEMPLAR_FILTER: Variable[ExemplarFilter] = Variable(
     "OTEL_METRICS_EXEMPLAR_FILTER",
@@ -271,10 +271,10 @@ TEMPORALITY = Variable(
     Fixed(
         "cumulative",
         ("delta", "lowmemory"),
-        "would lose counts with every push that fails for good, and leave nothing to scrape",
+        "would lose counts with every push that fails permanently, and leave nothing to scrape",
     ),
     "cumulative",
-    "What a pushed count says: the total so far. A backend that wants deltas gets them from a collector "
+    "What a pushed count means: the total so far. A collector can convert it for a backend that needs deltas "
     "(`cumulativetodelta`).",
 )
 HISTOGRAMS = Variable(
@@ -286,15 +286,15 @@ HISTOGRAMS = Variable(
         "is not supported: both modes have the same buckets",
     ),
     "explicit_bucket_histogram",
-    "How durations and sizes are counted.",
+    "How durations and sizes are aggregated.",
 )
 EXCLUDED_URLS: Variable[tuple[str, ...]] = Variable(
     "OTEL_PYTHON_DJANGO_EXCLUDED_URLS",
     "excluded_urls",
     UrlPatterns(),
     None,
-    "Requests that leave neither a span nor a measurement: those with an expression anywhere in their URL (scheme, "
-    "host and path). Their log records and queries stay.",
+    "Requests without a span or a measurement: those whose URL (scheme, host and path) matches an expression anywhere. "
+    "Their log records and queries are still recorded.",
     "`OTEL_PYTHON_EXCLUDED_URLS`",
 )
 EXCLUDED_URLS_OF_ALL: Variable[tuple[str, ...]] = Variable(
@@ -302,31 +302,31 @@ EXCLUDED_URLS_OF_ALL: Variable[tuple[str, ...]] = Variable(
     "excluded_urls",
     UrlPatterns(),
     "",
-    "The same for requests and for outgoing calls of what `TELEMETRY_INSTRUMENT` names.",
+    "The same for requests, and for outgoing calls of the instrumentations in `TELEMETRY_INSTRUMENT`.",
 )
 INSTRUMENTATION: Variable[Instrumentation] = Variable(
     "TELEMETRY_INSTRUMENTATION",
     "instrumentation",
     OneOf[Instrumentation](get_args(Instrumentation)),
     "native",
-    "Who records requests and queries: `native` is telemetry itself, `contrib` OpenTelemetry's instrumentations of "
-    "Django and the driver as they come, at [their cost and with their differences](#native-or-contrib).",
+    "What records requests and queries: `native` is telemetry itself, `contrib` OpenTelemetry's unmodified "
+    "instrumentations of Django and the driver, with [their cost and their differences](#native-or-contrib).",
 )
 INSTRUMENT: Variable[tuple[str, ...]] = Variable(
     "TELEMETRY_INSTRUMENT",
     "instrument",
     Instrumentations(),
     "none",
-    "What else is traced and counted, by the packages `opentelemetry-instrumentation-...` of these names: outgoing "
-    "calls, caches, queues. They carry the trace on, and read their own variables.",
+    "What else is traced and counted, by the packages `opentelemetry-instrumentation-...` with these names: outgoing "
+    "calls, caches, queues. They propagate the trace, and read their own variables.",
 )
 RESPONSE_HEADERS = Variable(
     "TELEMETRY_RESPONSE_HEADERS",
     "response_headers",
     Names(("traceresponse", "server-timing", "x-request-id")),
     "none",
-    "Headers of each answer: its trace (W3C's `traceresponse`, or `Server-Timing`, which browsers show to scripts), "
-    "and `X-Request-ID`: the client's, up to 128 characters, else trace and span; the span has it too.",
+    "Headers of each response: its trace (W3C's `traceresponse`, or `Server-Timing`, which browsers expose to scripts) "
+    "and `X-Request-ID`: the client's, up to 128 characters, else trace and span; the span has it, too.",
 )
 VIEW_NAMES = Variable(
     "TELEMETRY_VIEW_NAMES",
@@ -350,7 +350,7 @@ FLUSH_TIMEOUT = Variable(
     "flush_timeout",
     Decimal(maximum=60, above_minimum=True, unit=" of seconds"),
     "5",
-    "How long the end of the service may take to deliver what waits.",
+    "How long the service may take when it stops to deliver what is still waiting.",
 )
 JOURNAL_BYTES = Variable(
     "TELEMETRY_JOURNAL_BYTES",
@@ -364,7 +364,7 @@ SPOOL_DIR: Variable[str | None] = Variable(
     "spool_dir",
     Folder(),
     None,
-    "Where batches wait for their backend, on a disk: they outlive the service, and an outage may last for hours.",
+    "Where batches wait for their backend on disk: they outlive the service, and an outage may last for hours.",
     "in shared memory",
 )
 SPOOL_BYTES: Variable[int | None] = Variable(
@@ -372,22 +372,22 @@ SPOOL_BYTES: Variable[int | None] = Variable(
     "spool_bytes",
     Bytes(2 << 20, 1024 << 30),
     None,
-    "Space for the batches of each signal that wait; the oldest are dropped.",
-    f"`{MEMORY_SPOOL_BYTES >> 20}MiB`, with `TELEMETRY_SPOOL_DIR` `{DISK_SPOOL_BYTES >> 20}MiB`",
+    "Space for the waiting batches of each signal; the oldest are dropped.",
+    f"`{MEMORY_SPOOL_BYTES >> 20}MiB`, or `{DISK_SPOOL_BYTES >> 20}MiB` with `TELEMETRY_SPOOL_DIR`",
 )
 EXPORTER: Variable[ExporterPlace] = Variable(
     "TELEMETRY_EXPORTER",
     "exporter",
     OneOf[ExporterPlace](get_args(ExporterPlace)),
     "process",
-    "What exports: a process of its own, or a thread of one of the service's, where no other can be started.",
+    "What exports: a separate process, or a thread in one of the service's, for places where no other can be started.",
 )
 METRICS_TOKEN: Variable[str | None] = Variable(
     "METRICS_TOKEN",
     "metrics_token",
     Secret(),
     None,
-    "Bearer token that `/metrics` asks for. A secret, never shown.",
+    "Bearer token that `/metrics` requires. A secret, never shown.",
     "open to all",
     trimmed=False,
 )
@@ -396,7 +396,7 @@ PRIVACY: Variable[Privacy] = Variable(
     "privacy",
     OneOf[Privacy](get_args(Privacy)),
     "redact",
-    "What may leave: `redact` hides what looks like a secret, `strict` exports [nothing that may be "
+    "What may be exported: `redact` hides what looks like a secret, `strict` exports [nothing that may be "
     "data](privacy.md#strict).",
 )
 REDACT = Variable(
@@ -404,7 +404,7 @@ REDACT = Variable(
     "redact",
     Patterns(),
     "",
-    "What else must not leave, at both levels of TELEMETRY_PRIVACY; each match becomes `***`.",
+    "What else must not be exported, at both levels of TELEMETRY_PRIVACY; each match becomes `***`.",
     "only [what is always removed](privacy.md)",
 )
 

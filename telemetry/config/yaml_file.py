@@ -29,23 +29,23 @@ def load(text: str, environ: Mapping[str, str]) -> Any:
         return None if node is None else _value(node, loader, yaml, environ, 0)
     except yaml.MarkedYAMLError as error:
         at = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise RefusalError(f"is no YAML or JSON{at}") from None
+        raise RefusalError(f"is not YAML or JSON{at}") from None
     except yaml.YAMLError:
-        raise RefusalError("is no YAML or JSON") from None
+        raise RefusalError("is not YAML or JSON") from None
     finally:
         loader.dispose()
 
 
 def _value(node: Any, loader: Any, yaml: Any, environ: Mapping[str, str], depth: int) -> Any:
     if depth > _DEEPEST:
-        raise RefusalError(f"is nested more than {_DEEPEST} deep")
+        raise RefusalError(f"is nested more than {_DEEPEST} levels deep")
     if isinstance(node, yaml.SequenceNode):
         return [_value(each, loader, yaml, environ, depth + 1) for each in node.value]
     if isinstance(node, yaml.MappingNode):
         found: dict[str, Any] = {}
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode) or key.value in found:
-                raise RefusalError(f"has a key twice, or one that is no text, in line {key.start_mark.line + 1}")
+                raise RefusalError(f"has a duplicate or non-string key in line {key.start_mark.line + 1}")
             found[key.value] = _value(value, loader, yaml, environ, depth + 1)
         return found
     if node.tag == _TEXT and "$" in node.value:
@@ -64,7 +64,7 @@ def substituted(text: str, environ: Mapping[str, str]) -> str:
         if match[0] == "$$":
             return "$"
         if not match["name"]:
-            raise RefusalError("refers to a variable in another way than ${NAME} or ${NAME:-default}")
+            raise RefusalError("refers to a variable in a form other than ${NAME} or ${NAME:-default}")
         return environ.get(match["name"]) or match["default"] or ""
 
     return _REFERENCE.sub(replace, text)

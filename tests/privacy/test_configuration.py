@@ -29,8 +29,8 @@ def test_redact_accepted(text: str, expected: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("good (bad", "has no regular expression in pattern 2"),
-        ("a**", "has no regular expression"),
+        ("good (bad", "has an invalid regular expression in pattern 2"),
+        ("a**", "has an invalid regular expression"),
         ("a*", "matches the empty text"),
         ("|x", "matches the empty text"),
         ("(a+)+b", "repeats a repetition"),
@@ -69,7 +69,7 @@ def test_redact_bad_pattern_stops_the_start_with_one_line(mode: str) -> None:
     lines = ended.stderr.splitlines()
     assert len(lines) == 1
     assert lines[0].startswith(
-        "telemetry: TELEMETRY_REDACT: 'good (bad' has no regular expression in pattern 2 (missing ), "
+        "telemetry: TELEMETRY_REDACT: 'good (bad' has an invalid regular expression in pattern 2 (missing ), "
         "unterminated subpattern"
     )
-    assert "; expected regular expressions (Python's) between blanks" in lines[0]
+    assert "; expected Python regular expressions separated by spaces" in lines[0]

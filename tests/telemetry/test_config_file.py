@@ -267,12 +267,12 @@ def test_refused_by_name(write: Write, document: Any, place: str) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("a: [", "is no YAML or JSON in line 1"),
-        ("file_format: '1.0'\nfile_format: '1.0'", "has a key twice, or one that is no text, in line 2"),
-        ("a: ${1A}", "refers to a variable in another way than ${NAME} or ${NAME:-default}"),
-        ("a: ${A", "refers to a variable in another way than ${NAME} or ${NAME:-default}"),
-        ("a: &x [*x]", "is nested more than 32 deep"),
-        ("a: !!python/object:os.system x", "is no YAML or JSON in line 1"),
+        ("a: [", "is not YAML or JSON in line 1"),
+        ("file_format: '1.0'\nfile_format: '1.0'", "has a duplicate or non-string key in line 2"),
+        ("a: ${1A}", "refers to a variable in a form other than ${NAME} or ${NAME:-default}"),
+        ("a: ${A", "refers to a variable in a form other than ${NAME} or ${NAME:-default}"),
+        ("a: &x [*x]", "is nested more than 32 levels deep"),
+        ("a: !!python/object:os.system x", "is not YAML or JSON in line 1"),
         ("#" * (1 << 20) + "\n", "is larger than 1 MiB"),
     ],
 )

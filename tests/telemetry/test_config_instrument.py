@@ -31,14 +31,14 @@ def test_names(text: str, names: tuple[str, ...]) -> None:
             "requests,pika",
             "names pika, for which no instrumentation is installed (pip install opentelemetry-instrumentation-pika)",
         ),
-        ("django", "names django, which is recorded without it (TELEMETRY_INSTRUMENTATION)"),
-        ("two words", "has an entry that is no name"),
+        ("django", "names django, which is recorded anyway (TELEMETRY_INSTRUMENTATION)"),
+        ("two words", "has an entry that is not a name"),
     ],
 )
 def test_refused(text: str, reason: str) -> None:
     assert named(text) == (
         f"TELEMETRY_INSTRUMENT: {text!r} {reason}; "
-        "expected names of installed instrumentations between commas, such as requests,httpx,redis, or none"
+        "expected comma-separated names of installed instrumentations, such as requests,httpx,redis, or none"
     )
 
 
@@ -56,7 +56,7 @@ def test_library_that_is_not_installed(tmp_path: Path) -> None:
     ended = subprocess.run(start, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
     (line,) = ended.stderr.splitlines()
     assert "'rocket' names rocket, which needs rocket-not-there>=2" in line
-    assert "nothing of it is installed" in line
+    assert "none is installed" in line
     assert ended.returncode == 1
 
 

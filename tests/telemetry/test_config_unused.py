@@ -36,8 +36,8 @@ def test_mistyped(variable: str, meant: str) -> None:
 @pytest.mark.parametrize(
     ("variable", "reason"),
     [
-        ("OTEL_EXPORTER_PROMETHEUS_PORT", ": /metrics is answered where the service listens"),
-        ("OTEL_EXPORTER_ZIPKIN_ENDPOINT", ": only OTLP is sent"),
+        ("OTEL_EXPORTER_PROMETHEUS_PORT", ": /metrics is served at the service's own address"),
+        ("OTEL_EXPORTER_ZIPKIN_ENDPOINT", ": only OTLP is supported"),
         ("OTEL_PYTHON_LOG_CORRELATION", ": log records carry their trace id anyway"),
         ("OTEL_SEMCONV_STABILITY_OPT_IN", ": the stable conventions are always in use"),
         ("OTEL_PYTHON_REQUESTS_EXCLUDED_URLS", ": no instrumentation named requests runs (TELEMETRY_INSTRUMENT)"),
@@ -94,16 +94,16 @@ def test_variables_of_the_tools() -> None:
     [
         (
             {"OTEL_TRACES_EXPORTER": "console", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT": "500"},
-            "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT has no effect: traces are not sent by OTLP",
+            "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT has no effect: traces are not exported by OTLP",
         ),
         (
             {"TELEMETRY_MODE": "direct", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://mimir/v1/metrics"},
-            "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT has no effect: metrics are not sent by OTLP",
+            "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT has no effect: metrics are not exported by OTLP",
         ),
         (
             {f"OTEL_{signal.upper()}_EXPORTER": "none" for signal in SIGNALS}
             | {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://alloy:4317"},
-            "OTEL_EXPORTER_OTLP_ENDPOINT has no effect: nothing is sent by OTLP",
+            "OTEL_EXPORTER_OTLP_ENDPOINT has no effect: nothing is exported by OTLP",
         ),
         (
             {f"OTEL_EXPORTER_OTLP_{part}TIMEOUT": "1000" for part in ("", "TRACES_", "METRICS_", "LOGS_")},
