@@ -114,10 +114,15 @@ class Spool:
         return self._space.total()
 
     @property
+    def items(self) -> tuple[int, int]:
+        """The numbers of published items that wait and that are being sent."""
+        with self._condition:
+            return self._items, sum(batch.items for batch in self._taken)
+
+    @property
     def undelivered_items(self) -> int:
         """The number of published items, including those being sent."""
-        with self._condition:
-            return self._items + sum(batch.items for batch in self._taken)
+        return sum(self.items)
 
     @property
     def oldest(self) -> float | None:

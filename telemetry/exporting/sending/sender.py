@@ -201,9 +201,12 @@ class Sender(Thread):
     def status(self) -> dict[str, Any]:
         """Return the numbers for `manage.py telemetry --status`."""
         spool = self.spool
+        with self.lock:  # so that each item is counted once, also between two steps of the thread
+            delivery, (waiting, taken) = self.delivery.status(), spool.items
         return {
-            **self.delivery.status(),
-            "queue": spool.waiting_items,
+            **delivery,
+            "in_flight": taken,
+            "queue": waiting,
             "capacity": spool.max_items,
             "spool": {
                 "bytes": spool.waiting_bytes,

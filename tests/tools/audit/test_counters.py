@@ -1,10 +1,17 @@
 """Counters over a window, from raw samples."""
 
+from pathlib import Path
+from unittest.mock import Mock
+
 import pytest
 
+from telemetry.exporting.sending.delivery import Delivery
+from telemetry.exporting.sending.sender import Sender
+from telemetry.journal.spool import Spool
 from telemetry.tools.account import Passed
 from telemetry.tools.audit.collector import CollectorCounts
 from telemetry.tools.audit.counters import Counters, UncountedError, Window
+from telemetry.tools.audit.service_counts import from_status
 from telemetry.tools.backends.prometheus import Prometheus, Range, Sample
 
 
@@ -77,3 +84,14 @@ def test_remote_write_in_the_place_of_otlp() -> None:
     before = series("otelcol_exporter_sent_metric_points_total", (70, 300), (85, 400))
     counts = CollectorCounts(Stored(received, pending, before), 90)
     assert counts.passed("metrics") == Passed("Alloy", 90, 0, 90, {}, False)
+
+
+def test_status_has_what_the_sender_has_taken_and_not_begun_to_send(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, "traces", max_bytes=1 << 20)
+    delivery = Delivery("traces", "http://127.0.0.1:9", "grpc")
+    sender = Sender(spool, Mock(), delivery, timeout=1, schedule_delay=0, max_items=10)
+    spool.append(b"spans", 7)
+    spool.publish()
+    assert spool.take(10, 1 << 20)
+    found = from_status(sender.status(), [], "spans")
+    assert (found.items, found.waiting) == (7, 7)
