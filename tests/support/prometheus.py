@@ -45,7 +45,7 @@ class Prometheus:
     ) -> None:
         """`token` is what the target wants (METRICS_TOKEN), `alloy` a target whose `/alloy` is scraped as that.
 
-        `rules` are files of rules; scrapes and evaluations of rules are every `interval`.
+        `rules` are files of rules, evaluated four times a second; scrapes are every `interval`, and may take as long.
         """
         self._folder = folder
         self._port = free_port()
@@ -59,7 +59,7 @@ class Prometheus:
             pipeline = {"job_name": "pipeline", "metrics_path": "/alloy", "scrape_interval": interval}
             configuration["scrape_configs"].append({**pipeline, "static_configs": targets})
         if rules:
-            configuration |= {"rule_files": list(map(str, rules)), "global": {"evaluation_interval": interval}}
+            configuration |= {"rule_files": list(map(str, rules)), "global": {"evaluation_interval": "250ms"}}
         (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration))
 
     def __enter__(self) -> Self:
