@@ -16,7 +16,7 @@ from telemetry.tools.console.server import Console
 from tests.support.answering import Answering
 from tests.support.prometheus import Prometheus, prometheus_is_missing
 from tests.support.routes import Route, send
-from tests.support.service import Service
+from tests.support.service import Service, wait_until
 from tests.tools.audit.conftest import EAGER, Auditor, missing
 from tests.tools.audit.hop import Hop
 from tests.tools.audit.servers import backends, exposition
@@ -42,8 +42,9 @@ class Collected:
         self.auditor.begin()
         self.hop.loss = loss  # type: ignore[assignment]
         send(self.service, requests)
-        self.auditor.rest()
+        wait_until(lambda: self.service.has_delivered(everything=True), 60, "what the collector confirms")
         self.hop.loss = "none"
+        self.auditor.rest()
 
 
 def handled(traces: Account) -> int:
@@ -75,9 +76,10 @@ def collected(start_service: StartService, console: Console, tmp_path: Path) -> 
 
 def test_collector_loses(collected: Collected) -> None:
     collected.lose("none", 12)
-    found = collected.auditor.until(lambda one: handled(one["traces"]) == one["traces"].stored.items >= 12, "complete")
+    found = collected.auditor.until(
+        lambda one: len(one) == 3 and handled(one["traces"]) == one["traces"].stored.items >= 12, "complete"
+    )
     assert {signal: account.completeness for signal, account in found.items()} == dict.fromkeys(found, 1)
-    assert set(found) == {"traces", "logs", "metrics"}, collected.auditor.audit().unknown
     assert [(account.lost, account.twice) for account in found.values()] == [(0, 0)] * 3, found
     traces = found["traces"]
     assert traces.passed
@@ -110,10 +112,12 @@ def test_scraped_service_loses(start_service: StartService, console: Console, tm
         auditor.begin()
         send(service, 12)
         auditor.rest()
-        found = auditor.until(lambda one: one["traces"].recorded.items >= 12, "complete")
-        assert {signal: account.completeness for signal, account in found.items()} == dict.fromkeys(found, 1), found
-        assert (found["metrics"].unit, found["metrics"].lost) == ("scrapes", 0)
-        assert found["metrics"].recorded.items >= 3
+        found = auditor.until(lambda one: len(one) == 3 and one["traces"].recorded.items >= 12, "complete")
+        scrapes = found.pop("metrics")
+        assert {signal: account.completeness for signal, account in found.items()} == {"traces": 1, "logs": 1}, found
+        # On a busy machine one may take longer than a second.
+        assert (scrapes.unit, scrapes.lost) == ("scrapes", scrapes.recorded.lost.get("scrape failed", 0))
+        assert scrapes.recorded.items >= 3
 
         auditor.begin()
         console.receiver.faults = Faults(partial_reject=1, signals=("logs",))
