@@ -134,6 +134,7 @@ def test_task_of_celery_goes_on_with_the_trace(calls: Calls) -> None:
     visit, console, folder = calls
     part = visit.parts["celery"]
     env = {**environment(console), "TELEMETRY_INSTRUMENT": "celery", "CELERY_FOLDER": str(folder)}
+    env["TELEMETRY_FLUSH_TIMEOUT"] = "15"  # as the service of the tests
     command = [sys.executable, "-m", "celery", "-A", "tests.signals.celery_app", "worker", "--concurrency=1"]
     with (folder / "worker.log").open("wb") as log:
         worker = subprocess.Popen(
@@ -144,7 +145,10 @@ def test_task_of_celery_goes_on_with_the_trace(calls: Calls) -> None:
         finally:
             worker.terminate()
             worker.wait(60)
-    console.store.wait_for(lambda _: len(celery_spans(part)) == 2, timeout=60)
+    # Each signal comes by a request of its own.
+    console.store.wait_for(
+        lambda _: len(celery_spans(part)) == 2 and any(each.body == "sold" for each in part.logs()), timeout=60
+    )
     (outer,) = (span for span in part.spans() if span.kind == "server")
     sent, run = celery_spans(part)
     assert [(span.name, span.kind) for span in (sent, run)] == [

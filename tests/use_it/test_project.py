@@ -175,6 +175,10 @@ def test_bad_setting_is_named(project: Path, site: Path, given: str, text: str) 
     assert text in ended.stderr.splitlines()[-1]
 
 
+def accesses(console: Console) -> list[str | None]:
+    return [record.body for record in console.store.logs() if record.scope.name == "shop.access"]
+
+
 def test_settings_of_the_document_are_obeyed(project: Path, site: Path, console: Console) -> None:
     settings = project / "mysite" / "settings.py"
     settings.write_text(
@@ -187,13 +191,11 @@ def test_settings_of_the_document_are_obeyed(project: Path, site: Path, console:
         assert server.get("/internal")[0] == 200  # a process whose first request is a scrape records all others
         for path in ("/waiting", "/plain/1"):
             server.get(path)
-        wait_until(lambda: spans(console) >= 1, 60, "a span")
+        wait_until(lambda: spans(console) and accesses(console), 60, "a span and a record")
         sleep(0.3)
     (span,) = [span for span in console.store.spans() if span.kind == "server"]
     assert (span.resource.service, span.attributes["http.route"]) == ("shop", "/plain/{number}")
-    assert [record.body for record in console.store.logs() if record.scope.name == "shop.access"] == [
-        "GET /plain/{number} 200"
-    ]
+    assert accesses(console) == ["GET /plain/{number} 200"]
     lines = [json.loads(line) for line in server.log.read_text().splitlines() if line.startswith("{")]
     assert {"GET /plain/{number} 200", "asked"} <= {line["body"] for line in lines if "trace_id" in line}
 

@@ -102,6 +102,7 @@ def test_counts_are_those_of_the_requests(console: Console, project: Path, site:
                 answered += ask(server, 2)
         total = answered.total()
         if mode == "direct":
+            wait_until(lambda: scraped(server) >= total, 60, "the counts")  # of answers that are streamed, too
             assert scraped(server) == total
         else:
             wait_until(lambda: pushed(console) >= total, 60, "the counts")
