@@ -8,13 +8,16 @@ from pathlib import Path
 
 from tests.support.service import ROOT, Service
 
+# As the service of the tests: the last delivery may take longer on a busy machine.
+_PATIENT = {"TELEMETRY_FLUSH_TIMEOUT": "15"}
+
 
 class Greeter(Service):
     """The greeter as its users run it, on a free port; its end waits for the last delivery."""
 
     def __init__(self, folder: Path, env: Mapping[str, str]) -> None:
         own = {"DJANGO_SETTINGS_MODULE": "userapi.greeter.settings", "OTEL_SERVICE_NAME": "greeter"}
-        super().__init__(folder, "", {**env, **own})
+        super().__init__(folder, "", {**_PATIENT, **env, **own})
         self._command = [sys.executable, "-m", "gunicorn", "-c", "python:telemetry.servers.gunicorn"]
         self._command += ["--no-control-socket", "--bind", f"127.0.0.1:{self.port}", "userapi.greeter.wsgi"]
 
@@ -32,7 +35,7 @@ def deliver(folder: Path, database: str, env: Mapping[str, str]) -> subprocess.C
     return subprocess.run(
         [sys.executable, str(ROOT / "manage.py"), "deliver_greetings", "--once"],
         cwd=folder,
-        env={**os.environ, **env, **own, "DATABASE_URL": database},
+        env={**os.environ, **_PATIENT, **env, **own, "DATABASE_URL": database},
         capture_output=True,
         text=True,
         check=False,
