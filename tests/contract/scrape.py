@@ -30,13 +30,14 @@ def relabelled(families: Iterable[Metric]) -> Iterator[Sample]:
 
 def stored(prometheus: Prometheus, selector: str) -> Iterator[Sample]:
     """Yield the samples that a real Prometheus keeps of its target."""
-    metadata = prometheus.metadata()
+    found = prometheus.series(selector)
+    metadata = prometheus.metadata()  # asked last: of a family that is new, it is known before the series are
     families = {name + _SUFFIX.get(given["type"], ""): given for name, given in metadata.items()}
-    for labels in prometheus.series(selector):
+    for labels in found:
         name = labels["__name__"]
         if name.startswith(_OF_THE_SCRAPE):
             continue
-        family = next(found for found in families if name == found or re.fullmatch(f"{found}_(bucket|sum|count)", name))
+        family = next(each for each in families if name == each or re.fullmatch(f"{each}_(bucket|sum|count)", name))
         own = {key: value for key, value in labels.items() if key not in _OF_THE_TARGET}
         yield _sample(family, families[family]["type"], families[family]["unit"], own)
 
