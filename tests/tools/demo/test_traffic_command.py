@@ -6,11 +6,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from time import monotonic, sleep
+from time import monotonic
 
 import pytest
 
-from tests.support.service import ROOT, Service, free_port
+from tests.support.service import ROOT, Service, free_port, wait_until
 
 StartService = Callable[..., Service]
 
@@ -46,10 +46,7 @@ def test_traffic_to_those_that_are_known(start_service: StartService) -> None:
 def test_traffic_asked_to_stop_tidies_up(start_service: StartService) -> None:
     service = start_service(TELEMETRY_MODE="off")
     traffic = start("--rate=2", f"127.0.0.1:{service.port}")
-    for _ in range(200):
-        if users(service):
-            break
-        sleep(0.1)
+    wait_until(lambda: users(service), 60, "a user")
     traffic.send_signal(signal.SIGTERM)
     _, errors = traffic.communicate(timeout=60)
     assert traffic.returncode == 0, errors
