@@ -3,9 +3,12 @@
 import json
 import shutil
 import signal
+import socket
+import sqlite3
+from contextlib import closing
 from functools import partial
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
 
 import pytest
 
@@ -133,10 +136,14 @@ def test_demo_with_busy_port_starts_nothing(start_demo: StartDemo, offset: int) 
     assert not list(demo.folder.glob("*.log"))
 
 
-def test_demo_with_port_taken_meanwhile_names_it(start_demo: StartDemo) -> None:
-    demo = start_demo("--for", "5", "--mode", "direct")
-    wait_until(lambda: "Starting" in demo.errors, 60, "the demo's start")
-    with occupied(demo.ports.direct):
+def test_demo_with_port_taken_meanwhile_names_it(start_demo: StartDemo, tmp_path: Path) -> None:
+    (tmp_path / "demo").mkdir()
+    with closing(sqlite3.connect(tmp_path / "demo" / "db.sqlite3")) as database:
+        database.execute("BEGIN EXCLUSIVE")  # the demo waits for it before it starts the service
+        demo = start_demo("--for", "5", "--mode", "direct")
+        wait_until(lambda: "Starting" in demo.errors, 60, "the demo's start")
+        server = socket.create_server(("127.0.0.1", demo.ports.direct))
+    with server:
         demo.wait_until_gone(seconds=120)
     assert demo.wait() == 1
     assert f"port {demo.ports.direct} for the service in direct mode is busy" in demo.errors
@@ -166,10 +173,11 @@ def test_demo_fails_when_telemetry_is_lost(start_demo: StartDemo) -> None:
     demo = start_demo("--mode", "collector", "--rate", "60")
     demo.wait_for_traffic()
     demo.wait_for_arrivals("collector", 60)
-    sleep(0.5)
     exporter = demo.part("telemetry.exporting")
     exporter.suspend()
-    sleep(1)
+    log = demo.folder / "collector.log"
+    before = len(log.read_text())
+    wait_until(lambda: "userapi.access" in log.read_text()[before:], 60, "a request that nobody exports")
     demo.signal(signal.SIGINT)
     wait_until(lambda: not demo.runs, 60, "the demo's end")
     exporter.kill()
