@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -77,12 +77,12 @@ class RunningDemo:
 
     def part(self, argument: str) -> psutil.Process:
         """Return the first process with `argument` on its command line; none of the greeter or the worker."""
-        found = [
-            process
-            for process in self.processes()
-            if argument in process.cmdline() and "OTEL_SERVICE_NAME" not in process.environ()
-        ]
-        return min(found, key=lambda process: process.create_time())
+        found: dict[psutil.Process, float] = {}
+        for process in self.processes():
+            with suppress(psutil.NoSuchProcess):  # it has ended just now
+                if argument in process.cmdline() and "OTEL_SERVICE_NAME" not in process.environ():
+                    found[process] = process.create_time()
+        return min(found, key=found.__getitem__)
 
     def wait_for_traffic(self) -> None:
         """Wait until the links are printed, after which traffic begins."""

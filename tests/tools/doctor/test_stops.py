@@ -264,8 +264,8 @@ def test_command_interrupted(collected: Pair) -> None:
             text=True,
         ) as process:
             assert process.stdout
-            while not process.stdout.readline().startswith("ok          request"):
-                pass
+            while not (line := process.stdout.readline()).startswith("ok          request"):
+                assert line, "the doctor has ended"
             process.send_signal(signal.SIGINT)
             output, errors = process.communicate(timeout=60)
             assert (process.returncode, errors) == (130, ""), output
