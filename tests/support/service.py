@@ -21,7 +21,17 @@ from telemetry.status import read_statuses
 from telemetry.tools.compare.setups.sockets import listens, wait_until
 from tests.support.ports import free_port
 
-__all__ = ["NO_PRELOAD", "ROOT", "Service", "addresses", "free_port", "listens", "services", "wait_until"]
+__all__ = [
+    "NO_PRELOAD",
+    "ROOT",
+    "Service",
+    "addresses",
+    "forget_former",
+    "free_port",
+    "listens",
+    "services",
+    "wait_until",
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
@@ -38,7 +48,7 @@ def addresses() -> dict[Path, str]:
     return found
 
 
-def _forget_former(port: int) -> None:
+def forget_former(port: int) -> None:
     """Remove what a killed service of an earlier test has left at this port: a new one would continue its counts."""
     for path, address in addresses().items():
         with suppress(OSError):
@@ -69,7 +79,7 @@ class Service:
         self._command += ["--bind", f"127.0.0.1:{self.port}", *options, "userapi.wsgi"]
         self._env = {**os.environ, "DATABASE_URL": database, **env}
         self._process: subprocess.Popen[bytes] | None = None
-        _forget_former(self.port)
+        forget_former(self.port)
 
     def __enter__(self) -> Self:
         self.start()

@@ -1,8 +1,6 @@
 """A real demo on free ports, in a folder of its own."""
 
 import json
-import os
-import random
 import signal
 import socket
 import subprocess
@@ -10,6 +8,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
+from itertools import cycle
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,7 +18,7 @@ import pytest
 
 from telemetry.tools.demo.arrivals import Arrivals
 from telemetry.tools.demo.ports import MODES, Mode, Ports, busy_port
-from tests.support.service import ROOT, wait_until
+from tests.support.service import ROOT, forget_former, free_port, wait_until
 from tests.support.shared import made_once
 
 
@@ -116,10 +116,22 @@ class RunningDemo:
 StartDemo = Callable[..., RunningDemo]
 
 
+@cache
+def _offsets() -> Iterator[int]:
+    """Return offsets, over and over: no port of theirs is that of another process' demo, nor of any other test.
+
+    The ports of a demo differ by one or two, or by numbers that are no multiple of 5 or above 3,000.
+    """
+    first = free_port() // 200 * 100 - 8_000  # from 2,000, as the process' block of 200 ports is from 20,000
+    return cycle(range(first, first + 100, 5))
+
+
 def free_offset() -> int:
-    """Return an offset at which all ports are free, below those of other tests and those that the system gives out."""
-    offsets = (random.Random(os.urandom(8)).randrange(2_000, 11_000) for _ in range(1_000))  # noqa: S311
-    return next(offset for offset in offsets if busy_port(Ports(offset).used(MODES)) is None)
+    """Return an offset at which all ports are free."""
+    found = next(offset for offset in _offsets() if busy_port(Ports(offset).used(MODES)) is None)
+    for port in Ports(found).used(MODES):
+        forget_former(port)
+    return found
 
 
 @pytest.fixture
