@@ -139,7 +139,7 @@ def test_grpc_plaintext(scheme: str, insecure: str) -> None:
     """Upstream's exporter takes TLS for an endpoint without a scheme, and for http:// with INSECURE=false."""
     with grpc_receiver() as (port, received):
         environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"{scheme}127.0.0.1:{port}", "OTEL_EXPORTER_OTLP_INSECURE": insecure}
-        send({**environ, "OTEL_EXPORTER_OTLP_TIMEOUT": "3000"})
+        send({**environ, "OTEL_EXPORTER_OTLP_TIMEOUT": "30000"})
     assert [name for name, _ in received] == ["test"]
 
 

@@ -99,13 +99,14 @@ def test_readiness_waits_no_longer_than_its_time(monkeypatch: pytest.MonkeyPatch
 
     def hang(self: health._Check) -> None:
         started.append(self)
-        freed.wait(10)
+        freed.wait(60)
 
     monkeypatch.setattr(health._Check, "run", hang)
     readiness = health.Readiness(timeout=0.1)
     try:
         for _ in range(3):
             assert readiness.reasons() == {"database": ["No answer within 0.1 seconds."]}
+            wait_until(lambda: started, 60, "the start of the check")
         assert len(started) == 1
     finally:
         freed.set()
@@ -121,7 +122,7 @@ def test_readyz_asks_for_migrations_until_there_are_none(monkeypatch: pytest.Mon
             self.reasons["migrations"] = ["2 not applied"]
 
     monkeypatch.setattr(health._Check, "run", pretend)
-    monkeypatch.setattr(health, "readiness", health.Readiness())
+    monkeypatch.setattr(health, "readiness", health.Readiness(timeout=60))
     request = RequestFactory().get("/readyz")
     assert [health.readyz(request).status_code for _ in range(3)] == [503, 200, 200]
     assert asked == [True, True, False]
