@@ -1,6 +1,7 @@
 """The service's URLs, and some that hang or fail."""
 
 import os
+from pathlib import Path
 from time import sleep
 
 from django.http import HttpRequest, HttpResponse
@@ -15,6 +16,14 @@ __all__ = ["handler400", "handler403", "handler404", "handler500", "urlpatterns"
 def hang(_request: HttpRequest, seconds: int) -> HttpResponse:
     os.write(2, b"hanging\n")
     sleep(seconds)
+    return HttpResponse("late")
+
+
+def wait(_request: HttpRequest, file: str) -> HttpResponse:
+    """Hang until the file is there."""
+    os.write(2, b"hanging\n")
+    while not Path("/", file).exists():
+        sleep(0.05)
     return HttpResponse("late")
 
 
@@ -54,6 +63,7 @@ def leave_child(_request: HttpRequest, seconds: int) -> HttpResponse:
 
 urlpatterns = [
     path("faults/sleep/<int:seconds>", hang),
+    path("faults/until/<path:file>", wait),
     path("faults/error", fail),
     path("faults/large", large),
     path("faults/fork", fork),

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from telemetry.tools.console.server import Console
 from tests.support.routes import Route, expect, scraped_requests, send
 from tests.support.service import Service
+from tests.userapi.test_health import answer as probed
 
 REQUESTS = 12
 
@@ -41,7 +42,7 @@ def test_asgi_counts_are_those_of_the_requests(tmp_path: Path, migrated_sqlite: 
         status, headers, _ = service.request("POST", "/users", {"name": "Ada", "email": "ada@example.com"})
         assert status == 201
         assert service.get(urlsplit(headers["location"]).path)[0] == 200
-        assert service.get("/readyz")[0] == 200  # a probe: it leaves nothing
+        assert probed(service)[0] == 200  # a probe: it leaves nothing
         total = REQUESTS + 2
         expect(console, "direct", total)
         assert scraped_requests(service) == total
