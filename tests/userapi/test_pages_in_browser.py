@@ -78,10 +78,12 @@ def test_script_that_got_into_a_page_does_not_run(service: Service, browser: Chr
     with browser.page(f"http://127.0.0.1:{service.port}") as watched:
         for path in ("/", "/users", "/docs", "/admin/login/"):
             page = watched.go(path)
-            page.evaluate(
-                "() => { const s = document.createElement('script'); s.text = 'window.ran = true';"
-                " document.body.append(s); }"
-            )
+            # The browser reports it when it finds the time.
+            with page.expect_console_message(lambda message: "policy: script-src-elem inline" in message.text):
+                page.evaluate(
+                    "() => { const s = document.createElement('script'); s.text = 'window.ran = true';"
+                    " document.body.append(s); }"
+                )
             assert page.evaluate("() => window.ran === undefined"), path
         assert len([text for text in watched.troubles() if "policy: script-src-elem inline" in text]) == 4
         # There is no /favicon.ico.
