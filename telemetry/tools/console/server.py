@@ -32,7 +32,7 @@ _FREE_CONNECTIONS, _IDLE_SECONDS = 64, 1.0
 #: A client that has not read a byte of its answer for so long is disconnected.
 _UNREAD_SECONDS = 30.0
 _CLEANUP_SECONDS = 1
-_STOP_SECONDS = 1.0
+_STOP_SECONDS = 1
 #: Bodies up to this many bytes stay in memory; larger ones go to a temporary file until they are refused.
 _BODY_IN_MEMORY = 256 << 10
 _LONGEST_BODY = 64 << 20
@@ -158,7 +158,7 @@ class HttpListener:
         if self._loop.is_alive():
             deadline = time.monotonic() + _STOP_SECONDS
             # The loop has to run meanwhile, because it sends the answers.
-            self._dispatcher.shutdown(timeout=1)
+            self._dispatcher.shutdown(timeout=_STOP_SECONDS)
             for thread in self._dispatcher.started:
                 thread.join(max(deadline - time.monotonic(), 0))
             trigger = self._server.trigger

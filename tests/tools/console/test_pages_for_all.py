@@ -12,6 +12,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from playwright.sync_api import Page, expect
 
 from telemetry.tools.console.server import Console
+from tests.support.ports import free_port
 from tests.tools.console.browser import ALL_RULES, PHONE, Chromium
 from tests.tools.console.client import (
     JSON,
@@ -351,7 +352,7 @@ def test_trace_on_its_way_appears_by_itself(browser: Chromium, console: Console)
 
 
 def test_console_that_is_gone_and_back_is_reported(browser: Chromium) -> None:
-    console = Console(grpc_port=0, http_port=0, api_port=0)
+    console = Console(grpc_port=0, http_port=0, api_port=free_port())  # which no other process takes meanwhile
     with console:
         url = console.url
         with browser.page(url) as watched:

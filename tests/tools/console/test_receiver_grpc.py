@@ -1,5 +1,6 @@
 """OTLP over gRPC, call by call."""
 
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -97,11 +98,22 @@ def test_fault_with_partial_reject_says_so(console: Console, channel: grpc.Chann
     assert console.store.mode("collector").spans == 2
 
 
-def test_fault_with_a_delay_stores_what_the_sender_gave_up(console: Console, channel: grpc.Channel) -> None:
+def test_fault_with_a_delay_stores_what_the_sender_gave_up(
+    console: Console, channel: grpc.Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, over = threading.Event(), threading.Event()
+
+    def delay(_seconds: float) -> bool:
+        begun.set()
+        return not over.wait(60)
+
+    monkeypatch.setattr(console.receiver._stopping, "wait", delay)
     console.receiver.faults = Faults(delay=3)
     call: Any = channel.unary_unary(EXPORT, None, None).future(one_span().SerializeToString(), timeout=60)
-    wait_until(lambda: delayed(console))
+    assert begun.wait(60)
     assert call.cancel()
+    time.sleep(0.5)  # in which the receiver hears of it
+    over.set()
     assert console.store.wait_for(lambda store: store.mode("collector").spans == 1, 30)
 
 

@@ -13,7 +13,7 @@ from telemetry.exporting.transports import make_transport
 from telemetry.tools.console.receiving.faults import Faults
 from telemetry.tools.console.server import Console, PortError
 from tests.exporting.conftest import signal_config
-from tests.support.service import wait_until
+from tests.support.service import free_port, wait_until
 from tests.tools.console.client import SPAN_ID, delayed, logs, one_span, post, request, traces
 
 PORTS = ("grpc_port", "http_port", "api_port")
@@ -60,7 +60,7 @@ def test_stop_twice_does_no_harm() -> None:
 
 
 def test_console_starts_again_with_its_ports_and_store() -> None:
-    console = new_console()
+    console = new_console(**{name: free_port() for name in PORTS})  # which no other process takes meanwhile
     with console:
         ports = [getattr(console, name) for name in PORTS]
         post(console.http_endpoint + "/v1/traces", one_span())
@@ -199,10 +199,12 @@ def test_clients_that_do_not_read_keep_no_page_from_others(monkeypatch: pytest.M
             time.sleep(2)
             # Eight large answers are made meanwhile, by a machine that may have other work.
             assert request(console.url + "/healthz", timeout=120).status == 200
+            monkeypatch.undo()  # this client reads, but not always every second
             assert len(request(console.url + "/api/save", timeout=120).body) > 20_000_000
 
 
-def test_delayed_answers_reach_their_senders_at_stop() -> None:
+def test_delayed_answers_reach_their_senders_at_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("telemetry.tools.console.server._STOP_SECONDS", 30)
     statuses: list[int] = []
     with new_console() as console:
         console.receiver.faults = Faults(delay=60)
