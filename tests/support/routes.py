@@ -8,7 +8,7 @@ from time import sleep
 
 from telemetry.tools.compare.setups.route import Route as ComparedRoute
 from telemetry.tools.console.server import Console
-from tests.support.service import Service
+from tests.support.service import Service, wait_until
 
 # Long enough that nothing is sent before a stop, so that the flush is what is tested.
 LAZY = {"OTEL_BSP_SCHEDULE_DELAY": "60000", "OTEL_BLRP_SCHEDULE_DELAY": "60000", "OTEL_METRIC_EXPORT_INTERVAL": "60000"}
@@ -78,9 +78,18 @@ def send(service: Service, requests: int) -> None:
 
 
 def scraped_requests(service: Service, **headers: str) -> float:
-    """Return the number of requests that `/metrics` counts, over all routes and workers."""
-    status, _, body = service.get("/metrics", **headers)
-    assert status == 200, body
+    """Return the number of requests that `/metrics` counts, over all routes and workers.
+
+    Asked again where a busy exporter had no time to answer.
+    """
+
+    def answered() -> bytes | None:
+        status, _, body = service.get("/metrics", **headers)
+        assert status == 200 or b"cannot be read" in body, body
+        return body if status == 200 else None
+
+    body = wait_until(answered, 60, "the answer with the metrics")
+    assert body
     return sum(
         float(line.rpartition(" ")[2])
         for line in body.decode().splitlines()
