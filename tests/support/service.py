@@ -93,6 +93,7 @@ class Service:
             except subprocess.TimeoutExpired:
                 for process in [*self.workers(), psutil.Process(self.process.pid)]:
                     process.kill()
+                self.process.wait()
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
