@@ -135,8 +135,8 @@ def test_fates_flapping_backend(proxy: FaultProxy, start_line: StartLine) -> Non
     for _ in range(5):
         for fault in (Fault("refuse"), Fault()):
             proxy.fault = fault
-            line.send(10)
             requests = line.count_of_requests()
+            line.send(10)
             wait_until(lambda requests=requests: line.count_of_requests() > requests)  # type: ignore[misc]
     line.settle()
     line.check(accepted=100)
@@ -267,8 +267,8 @@ def test_fates_on_a_disk_that_is_away_for_a_while(
     wait_until(lambda: spool._unread_until)
     proxy.fault = Fault()
     line.send(5)
-    wait_until(lambda: line.delivery.accepted == 5)
-    assert (line.delivery.losses.total(), spool.undelivered_items) == (0, 20)
+    wait_until(lambda: (line.delivery.accepted, spool.undelivered_items) == (5, 20))
+    assert line.delivery.losses.total() == 0
     (tmp_path / "away").rename(disk.parent)
     line.settle()
     line.check(accepted=25)

@@ -45,8 +45,13 @@ def test_outage_is_logged_once_and_its_end_once(proxy: FaultProxy, start_line: S
 
 
 def test_outage_that_is_over_at_once_is_not_logged(
-    receiver_port: int, start_line: StartLine, refuse_first: Callable[[int, float | None], None], lines: Lines
+    receiver_port: int,
+    start_line: StartLine,
+    refuse_first: Callable[[int, float | None], None],
+    lines: Lines,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(delivery_module, "_TROUBLE_SECONDS", 60.0)
     refuse_first(2, 0.05)
     line = start_line(receiver_port)
     line.send(5)
@@ -88,10 +93,15 @@ def test_outage_of_rejections_is_logged_once(
     assert "rejects some spans: " in warning
 
 
-def test_outage_at_a_stop_is_left_to_its_line(start_line: StartLine, lines: Lines) -> None:
+def test_outage_at_a_stop_is_left_to_its_line(
+    start_line: StartLine, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery_module, "_TROUBLE_SECONDS", 60.0)
     line = start_line(free_port())
     line.send(5)
-    assert line.stop(3.0).dropped == 5
+    line.sender.hurry(monotonic() + 2.0)
+    monkeypatch.setattr(delivery_module, "_TROUBLE_SECONDS", 0.0)
+    assert line.stop(2.0).dropped == 5
     assert lines() == []
 
 
@@ -177,11 +187,12 @@ def test_outage_shows_no_credentials(destination: str, shown: str) -> None:
     assert without_credentials(destination) == shown
 
 
-def test_delivery_is_failing_while_a_request_takes_long() -> None:
+def test_delivery_is_failing_while_a_request_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
     delivery = Delivery("traces", "http://host:1", "grpc")
     delivery.begin(1)
+    monkeypatch.setattr(delivery_module, "_SUSPICIOUS_SECONDS", 60.0)
     assert not delivery.failing
-    delivery._started = monotonic() - 1.5
+    monkeypatch.setattr(delivery_module, "_SUSPICIOUS_SECONDS", -1.0)
     assert delivery.failing
 
 

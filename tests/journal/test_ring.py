@@ -12,7 +12,7 @@ from typing import Any
 from zlib import crc32
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from telemetry.journal import ring
@@ -67,7 +67,7 @@ def test_records_come_back_in_order(rings: Rings) -> None:
     assert read_all(reader) == []
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(sizes=st.lists(st.integers(0, 900), min_size=1, max_size=80), every=st.integers(1, 6))
 def test_records_survive_any_wrap_around(
     sizes: list[int], every: int, tmp_path_factory: pytest.TempPathFactory
@@ -131,7 +131,7 @@ def test_torn_frame_waits_for_a_living_writer_and_is_skipped_behind_a_dead_one(r
     assert reader.torn == 1
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     start=st.integers(0, CAPACITY - 1),
     noise=st.binary(min_size=1, max_size=300),
