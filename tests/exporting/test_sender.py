@@ -251,3 +251,12 @@ def test_sender_status(console: Console, receiver_port: int, start_line: StartLi
     assert (status["spool"]["bytes"], status["spool"]["limit"]) == (2 * 4096, 16 << 20)
     assert status["last_error"]["reason"] == "unavailable"
     assert status["destination"].startswith(f"http://127.0.0.1:{receiver_port}")
+
+
+@GRPC
+def test_sender_status_has_what_is_about_to_be_sent(idle: Line) -> None:
+    idle.stop(1.0)
+    idle.send(5)
+    idle.spool.take(9, 1000)
+    status = idle.sender.status()
+    assert (status["queue"], status["in_flight"]) == (0, 5)
