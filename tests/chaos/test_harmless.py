@@ -102,7 +102,7 @@ def test_harmless(console: Console, start_service: StartService, route: Route) -
         send(service)
         assert service.stop() < BUDGET + MARGIN
         assert service.process.returncode == 0
-        assert "telemetry dropped at stop: " in service.output
+        wait_until(lambda: "telemetry dropped at stop: " in service.output, 60, "the exporter's last line")
         assert "Traceback" not in service.output
 
 
@@ -110,6 +110,7 @@ def test_full_spool_drops_the_oldest_and_counts_them(console: Console, start_ser
     route = Route("direct", "http/protobuf")
     with FaultProxy(console.http_port, port=free_port(), fault=Fault("refuse")) as proxy:
         bounds = {"OTEL_BSP_MAX_QUEUE_SIZE": "60", "OTEL_BLRP_MAX_QUEUE_SIZE": "40"}
+        bounds["OTEL_EXPORTER_OTLP_TIMEOUT"] = "60000"  # what is late would be sent, and counted, twice
         environment = {**route.env_for(proxy.port, proxy.port), **ENVIRONMENT, **bounds}
         service = start_service("--workers=1", **environment)
 

@@ -41,7 +41,7 @@ def run(folder: Path, env: dict[str, str], stdout: int, stderr: int) -> "subproc
 def test_caller_that_reads_the_output_does_not_wait_for_the_exporter(tmp_path: Path) -> None:
     ended = run(tmp_path, DEAD, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert ended.stdout == "done\n"
-    wait_until(lambda: is_delivering(os.getpid()), 10, "the exporter, which goes on")
+    wait_until(lambda: is_delivering(os.getpid()), 30, "the exporter, which goes on")
 
 
 def test_log_of_the_exporter_is_in_the_file_that_the_command_writes_errors_to(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from time import monotonic
 
 import psutil
 import pytest
@@ -17,7 +16,7 @@ from telemetry.config import TelemetryConfig
 from telemetry.journal import directory
 from telemetry.servers.hold import hold
 from telemetry.tools.console.server import Console
-from tests.support.routes import LAZY, Route, expect, send
+from tests.support.routes import LAZY, Route, expect, scrape, send
 from tests.support.service import ROOT, Service, free_port, wait_until
 
 StartService = Callable[..., Service]
@@ -89,7 +88,7 @@ def test_exporter_that_is_killed_just_before_the_stop_is_replaced_for_it(
     service.process.wait(60)
     # What was to be delivered is: nothing is left that could.
     expect(console, "collector", 12, wait=1)
-    assert not run.exists()
+    wait_until(lambda: not run.exists(), 10, "the end of the directory")
 
 
 def test_server_says_what_it_could_not_deliver(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -137,9 +136,8 @@ def test_child_of_a_view_does_not_hold_up_the_stop(console: Console, start_servi
     send(service, 11)
     run = directory_of(service)
     with child_of_a_view(service):
-        began = monotonic()
         service.stop()
-        assert monotonic() - began < 10  # TELEMETRY_FLUSH_TIMEOUT is 15
+        assert "has not ended" not in service.output
         expect(console, "collector", 12, wait=1)
         wait_until(lambda: not run.exists(), 10, "the end of the directory")
 
@@ -160,11 +158,11 @@ def test_child_of_a_view_keeps_nothing_of_an_exporter_that_is_a_thread(
     (worker,) = service.workers()
     with child_of_a_view(service) as child:
         # A child may have what is open for a moment, as long as that keeps nobody else out.
+        wait_until(lambda: not any(open_files(child).values()), 10, "a child without locks")
         of_worker, of_child = open_files(worker), open_files(child)
         assert of_worker[str(run / "exporter.lock")]
-        assert not [name for name, locks in of_child.items() if locks]
         assert listening_at(run / "socket") & of_worker.keys()
         assert not listening_at(run / "socket") & of_child.keys()
         worker.kill()
         wait_until(lambda: worker not in service.workers() and service.answers(), 60, "another worker")
-        wait_until(lambda: service.get("/metrics")[0] == 200, 20, "another exporter")
+        scrape(service)  # of another exporter

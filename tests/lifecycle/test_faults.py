@@ -10,11 +10,12 @@ import pytest
 from telemetry.tools.console.receiving.faults import Faults
 from telemetry.tools.console.server import Console
 from tests.support.routes import LAZY, Route, arrived, black_hole, expect, scraped_requests, send
-from tests.support.service import Service, free_port
+from tests.support.service import Service, free_port, wait_until
 
 StartService = Callable[..., Service]
 
 BUDGET = 2.0
+DROPPED = "telemetry dropped at stop"
 QUICK = {"OTEL_BSP_SCHEDULE_DELAY": "200", "OTEL_BLRP_SCHEDULE_DELAY": "200", "OTEL_METRIC_EXPORT_INTERVAL": "500"}
 # A backend is awaited for longer than anything here takes.
 PATIENT = {"OTEL_EXPORTER_OTLP_TIMEOUT": "100000"}
@@ -23,12 +24,13 @@ PATIENT = {"OTEL_EXPORTER_OTLP_TIMEOUT": "100000"}
 def stop_within_budget(service: Service) -> str:
     """Stop the service, check how long it took, and return what it printed."""
     assert service.stop() < BUDGET + 10.0  # gunicorn and a busy machine take their time; without a budget it is 28 s
+    wait_until(lambda: DROPPED in service.output, 60, "the exporter's last line")
     return service.output
 
 
 def dropped(output: str, item: str) -> int:
     """Return how many of `item` the workers said they dropped."""
-    return sum(int(number) for number in re.findall(rf"telemetry dropped at stop: .*?(\d+) {item}", output))
+    return sum(int(number) for number in re.findall(rf"{DROPPED}: .*?(\d+) {item}", output))
 
 
 def assert_logged(output: str) -> None:
@@ -95,7 +97,7 @@ def test_backend_that_comes_back_gets_what_was_kept(start_service: StartService)
     sleep(1.5)
     with Console(grpc_port=grpc_port, http_port=http_port, api_port=0) as console:
         send(service, 20)
-        console.store.wait_for(lambda _: arrived(console, "collector").spans == 40, timeout=60)
+        assert console.store.wait_for(lambda _: arrived(console, "collector").spans == 40, timeout=60)
         service.stop()
         expect(console, "collector", 40)
 
@@ -104,10 +106,15 @@ def test_recycle_with_absent_backend_keeps_serving(start_service: StartService) 
     """A worker has nothing to deliver at its end, so it does not wait."""
     port = free_port()
     service = start_service(
-        "--workers=1", "--max-requests=5", **Route("collector", "grpc").env_for(port, port), **QUICK
+        "--workers=1",
+        "--max-requests=5",
+        **Route("collector", "grpc").env_for(port, port),
+        **QUICK,
+        TELEMETRY_FLUSH_TIMEOUT=str(BUDGET),
     )
     for _ in range(20):
         assert service.get("/users")[0] == 200
-    assert "dropped at stop" not in service.output
+    assert DROPPED not in service.output
     service.stop()
-    assert service.output.count("telemetry dropped at stop") == 1
+    wait_until(lambda: DROPPED in service.output, 60, "the exporter's last line")
+    assert service.output.count(DROPPED) == 1

@@ -48,13 +48,13 @@ def run(tmp_path: Path, env: dict[str, str], before: float) -> None:
 
 @pytest.mark.parametrize("before", [0, 2], ids=["its exporter just starting", "its exporter at work"])
 def test_first_process_delivers(console: Console, tmp_path: Path, before: float) -> None:
-    run(tmp_path, {**Route("collector", "http/protobuf").env(console)}, before)
+    run(tmp_path, {**Route("collector", "http/protobuf").env(console), "TELEMETRY_FLUSH_TIMEOUT": "15"}, before)
     # Nothing is left that could deliver: what has not come now never will.
     assert sorted(span.name for span in console.store.spans()) == [f"task {number}" for number in range(5)]
 
 
 def test_first_process_keeps_what_a_dead_backend_has_not_taken(tmp_path: Path) -> None:
     spool = tmp_path / "spool"
-    dead = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "TELEMETRY_FLUSH_TIMEOUT": "0.5"}
+    dead = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "TELEMETRY_FLUSH_TIMEOUT": "15"}
     run(tmp_path, {**dead, "TELEMETRY_MODE": "collector", "TELEMETRY_SPOOL_DIR": str(spool)}, 0)
     assert [batch.name.split("-")[2] for batch in spool.glob("*/run-0/traces-*")] == ["5"]

@@ -5,6 +5,7 @@ import random
 import signal
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
 from threading import Event, Thread
@@ -18,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from telemetry.journal import snapshot
 from telemetry.tools.console.server import Console
 from tests.lifecycle.conftest import Ordinary
-from tests.support.routes import LAZY, Route, expect, send
+from tests.support.routes import LAZY, Route, expect, scrape, scraped_requests, send
 from tests.support.service import NO_PRELOAD, Service, wait_until
 
 StartService = Callable[..., Service]
@@ -76,17 +77,16 @@ def kill(what: str, service: Service, chance: random.Random) -> None:
     elif what == "exporter":
         exporter(service).kill()
     else:
-        for process in [psutil.Process(service.process.pid), *service.workers(), exporter(service)]:
+        process = exporter(service)
+        service.kill()
+        with suppress(psutil.NoSuchProcess):  # it has delivered what was left
             process.kill()
-        service.process.wait(30)
         service.start()
 
 
 def counted(console: Console, service: Service, mode: str) -> float:
     if mode == "direct":
-        families = parse_text(service.get("/metrics")[2].decode())
-        samples = [s for f in families if f.name == "http_server_request_duration_seconds" for s in f.samples]
-        return sum(s.value for s in samples if s.name.endswith("_count"))
+        return scraped_requests(service)
     service.stop()
     series = console.store.series("http.server.request.duration", points=1)
     return float(sum(points[0].decode().data["count"] for _, points in series))
@@ -106,7 +106,7 @@ COUNTS = "http_server_request_duration_seconds_count", "otel_sdk_exporter_log_ex
 
 def scraped(service: Service) -> dict[str, float]:
     """Return each of COUNTS, summed up."""
-    samples = [s for f in parse_text(service.get("/metrics")[2].decode()) for s in f.samples]
+    samples = [s for f in parse_text(scrape(service)) for s in f.samples]
     return {name: sum(s.value for s in samples if s.name == name) for name in COUNTS}
 
 
@@ -128,7 +128,8 @@ def test_exporter_killed_while_idle_and_at_its_start_keeps_its_own_counts(start_
         for starts in (2, 3):
             for process in psutil.process_iter(["cmdline"]):
                 if str(run) in (process.info["cmdline"] or []):
-                    process.kill()
+                    with suppress(psutil.NoSuchProcess):  # one that has found another exporter at work
+                        process.kill()
             wait_until(lambda: service.answers() and _starts(run) == starts, 60, "another exporter")  # noqa: B023
         assert scraped(service) == before
 

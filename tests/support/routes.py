@@ -77,21 +77,21 @@ def send(service: Service, requests: int) -> None:
         assert status in {200, 400, 404}, status
 
 
-def scraped_requests(service: Service, **headers: str) -> float:
-    """Return the number of requests that `/metrics` counts, over all routes and workers.
+def scrape(service: Service, **headers: str) -> str:
+    """Return the answer of `/metrics`: not the 503 that there is while an exporter takes long to start."""
 
-    Asked again where a busy exporter had no time to answer.
-    """
-
-    def answered() -> bytes | None:
+    def answer() -> str:
         status, _, body = service.get("/metrics", **headers)
-        assert status == 200 or b"cannot be read" in body, body
-        return body if status == 200 else None
+        assert status in {200, 503}, body
+        return body.decode() if status == 200 else ""
 
-    body = wait_until(answered, 60, "the answer with the metrics")
-    assert body
+    return wait_until(answer, 60, "an answer to a scrape")
+
+
+def scraped_requests(service: Service, **headers: str) -> float:
+    """Return the number of requests that `/metrics` counts, over all routes and workers."""
     return sum(
         float(line.rpartition(" ")[2])
-        for line in body.decode().splitlines()
+        for line in scrape(service, **headers).splitlines()
         if line.startswith("http_server_request_duration_seconds_count")
     )

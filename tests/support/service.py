@@ -173,6 +173,15 @@ class Service:
     def send_signal(self, number: int) -> None:
         self.process.send_signal(number)
 
+    def kill(self) -> None:
+        """Kill the server and its workers."""
+        workers = self.workers()
+        self.process.kill()
+        for worker in workers:
+            with suppress(psutil.NoSuchProcess):  # it has noticed that its server is gone
+                worker.kill()
+        self.process.wait(30)
+
     def stop(self, number: int = signal.SIGTERM, timeout: float = 40) -> float:
         """Stop it and return how long that took, in seconds."""
         started = monotonic()
