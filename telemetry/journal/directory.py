@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-from telemetry.journal.locks import exclusive, is_held, open_lock, try_lock, unlock
+from telemetry.journal.locks import exclusive, is_held, open_lock, try_lock, try_take, unlock
 from telemetry.journal.ring import has_unread
 
 PREFIX = "telemetry-"
@@ -170,7 +170,7 @@ class RunDirectory:
     def take_slot(self) -> tuple[int, int]:
         """Return the lowest free slot and the descriptor that locks its file, which may be empty. Raises OSError."""
         for slot in range(_MOST_SLOTS):
-            descriptor = try_lock(ring_path(self.path, slot), fcntl.LOCK_EX)
+            descriptor = try_take(ring_path(self.path, slot))
             if descriptor is not None:
                 return slot, descriptor
         raise OSError(errno.EUSERS, f"{_MOST_SLOTS} processes record into {self.path}")

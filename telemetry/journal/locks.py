@@ -6,8 +6,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from time import sleep
 
 from telemetry.journal.forks import close_in_children, no_fork
+
+# `is_held` takes a shared lock for an instant.
+_LOOKS, _LOOK_SECONDS = 100, 0.01
 
 
 def open_lock(path: Path, owner: tuple[int, int] | None = None) -> int:
@@ -38,10 +42,20 @@ def try_lock(path: Path, mode: int) -> int | None:
     return descriptor
 
 
-def try_own(path: Path) -> int | None:
-    """Lock `path` exclusively, as `try_lock` does, but not for forked children. Raises OSError."""
-    with no_fork:
+def try_take(path: Path) -> int | None:
+    """Lock `path` exclusively, as `try_lock` does; wait up to a second for processes that only look. Raises OSError."""
+    for _ in range(_LOOKS):
         descriptor = try_lock(path, fcntl.LOCK_EX)
+        if descriptor is not None or is_held(path):
+            return descriptor
+        sleep(_LOOK_SECONDS)
+    return None
+
+
+def try_own(path: Path) -> int | None:
+    """Lock `path` exclusively, as `try_take` does, but not for forked children. Raises OSError."""
+    with no_fork:
+        descriptor = try_take(path)
         if descriptor is not None:
             close_in_children(descriptor)
         return descriptor

@@ -1,7 +1,6 @@
 """A server's hold on its run: meanwhile the exporter keeps running, and at its end the server waits for it."""
 
 import atexit
-import fcntl
 import logging
 import os
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from telemetry.config.fingerprint import environment_of
 from telemetry.journal import directory
 from telemetry.journal.asking import ask_to_look
 from telemetry.journal.directory import RunDirectory
-from telemetry.journal.locks import is_held, try_lock, unlock
+from telemetry.journal.locks import is_held, try_take, unlock
 from telemetry.journal.runs import run_of
 from telemetry.journal.starting import start_exporter
 
@@ -51,7 +50,7 @@ class Hold:
         self._config = config
         self._owner = owner
         self._is_over = False
-        self._lock = try_lock(directory.lock_of_server(run.path), fcntl.LOCK_EX)
+        self._lock = try_take(directory.lock_of_server(run.path))
         os.register_at_fork(after_in_child=self._forget)
         atexit.register(self._leave)  # a server whose address is taken, or whose application fails, has no `release`
 

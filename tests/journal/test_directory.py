@@ -190,6 +190,17 @@ def test_looking_at_a_lock_does_not_stand_in_its_way(tmp_path: Path) -> None:
     assert not locks.is_held(tmp_path / "none")
 
 
+def test_lock_that_somebody_only_looks_at_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "lock"
+    looking = locks.try_lock(path, fcntl.LOCK_SH)
+    assert looking is not None
+    monkeypatch.setattr(locks, "sleep", lambda _: os.close(looking))
+    held = locks.try_take(path)
+    assert held is not None
+    assert locks.try_take(path) is None
+    os.close(held)
+
+
 def test_service_is_described_for_the_exporter(tmp_path: Path) -> None:
     run = join(tmp_path)
     run.describe({"version": "1", "place": "x"})
