@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Event
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from axes.models import AccessAttempt
@@ -215,6 +216,15 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         names.append(str(username))
         freed.wait(60)
 
+    places = backends._threads
+    taken: list[bool] = []
+
+    def take(*, blocking: bool) -> bool:
+        has_taken = places.acquire(blocking=blocking)
+        taken.append(has_taken)
+        return has_taken
+
+    monkeypatch.setattr(backends, "_threads", Mock(acquire=take, release=places.release))
     monkeypatch.setattr(ModelBackend, "authenticate", hang)
     with ThreadPoolExecutor(2) as threads:
         checks = [
@@ -222,8 +232,7 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
             for n in range(2)
         ]
         wait_until(lambda: names, 60, "the first check")
-        # To take a place, only to see whether there is one, would take it from the second check.
-        wait_until(lambda: not backends._threads._value, 60, "the second one's place")
+        wait_until(lambda: taken == [True, True], 60, "the second one's place")
         yield names
         freed.set()
         assert [check.result(60) for check in checks] == [None, None]
