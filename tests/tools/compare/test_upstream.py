@@ -4,7 +4,9 @@ import importlib.util
 import json
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -13,7 +15,7 @@ from telemetry.tools.compare.scenarios.contradictions import verdict
 from telemetry.tools.compare.setups.route import VARIANTS
 from telemetry.tools.compare.upstream import project
 from telemetry.tools.compare.upstream.sentry_sink import SentrySink
-from tests.support.answering import Answering
+from tests.support.answering import Answering, Query
 from tests.support.service import ROOT
 from tests.tools.compare.conftest import Ended
 
@@ -131,6 +133,26 @@ def test_scrape_adds_the_series_that_count_requests() -> None:
         found = Scrapes(server.port, "/metrics", "a_count", 'view="metrics"').scrape()
     assert found is not None
     assert (found.counted, found.size) == (103, len(body))
+
+
+def test_last_scrape_is_the_one_that_began_last() -> None:
+    asked, later = Event(), Event()
+
+    def answer(_: Query) -> str:
+        if asked.is_set():
+            return "a_count 2\n"
+        asked.set()
+        later.wait(0.5)
+        return "a_count 1\n"
+
+    with Answering({"/metrics": answer}) as server, ThreadPoolExecutor(1) as threads:
+        scrapes = Scrapes(server.port, "/metrics", "a_count")
+        first = threads.submit(scrapes.scrape)
+        assert asked.wait(30)
+        scrapes.scrape()
+        later.set()
+        first.result(30)
+    assert [answer.counted for answer in scrapes.answers] == [1, 2]
 
 
 def test_scrapes_that_contradict_each_other_are_counted() -> None:

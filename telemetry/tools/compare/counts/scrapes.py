@@ -54,19 +54,19 @@ class Scrapes:
 
     def scrape(self) -> Answer | None:
         """Scrape once, now; return None if there was no answer."""
-        begin = time()
-        body = self._fetch()
-        if body is None:
-            return None
-        counted = sum(
-            float(value)
-            for labels, value in self._pattern.findall(body)
-            if not (self._ignored and self._ignored in labels)
-        )
-        answer = Answer(begin, time(), round(counted), len(body))
-        with self._lock:
+        with self._lock:  # so that the last answer is that of the scrape that began last
+            begin = time()
+            body = self._fetch()
+            if body is None:
+                return None
+            counted = sum(
+                float(value)
+                for labels, value in self._pattern.findall(body)
+                if not (self._ignored and self._ignored in labels)
+            )
+            answer = Answer(begin, time(), round(counted), len(body))
             self.answers.append(answer)
-        return answer
+            return answer
 
     def _fetch(self) -> str | None:
         client = HTTPConnection("127.0.0.1", self._port, timeout=_TIMEOUT)
