@@ -2,11 +2,14 @@
 
 import math
 import statistics
+from unittest.mock import Mock
 
 import pytest
 
 from telemetry.tools.compare.figures.intervals import paired_ratio, rounded
+from telemetry.tools.compare.scenarios.cost import Cost
 from telemetry.tools.compare.scenarios.turns import usual
+from telemetry.tools.compare.setups.route import CONTROL, OFF, Variant
 
 
 def test_ratio_of_pairs_that_agree_has_no_width() -> None:
@@ -48,6 +51,18 @@ def test_interval_covers_the_truth_as_often_as_it_says(rounds: int) -> None:
         assert ratio.high is not None
         covered += ratio.low <= 1.3 <= ratio.high
     assert covered / trials == pytest.approx(0.95, abs=0.015)
+
+
+def test_set_ups_are_compared_with_the_mean_of_both_runs_without_telemetry() -> None:
+    cost = Cost(Mock(options=Mock(rounds=2)), [OFF, Variant("x", "x", None)])
+    cost._rounds[0] = {OFF.key: Mock(cpu=1.0), CONTROL.key: Mock(cpu=4.0), "x": Mock(cpu=6.0)}
+    cost._rounds[1] = {OFF.key: Mock(cpu=3.0), "x": Mock(cpu=9.0)}  # the control has failed
+    x, control = cost.ratio("x", "cpu"), cost.ratio(CONTROL.key, "cpu")
+    assert x
+    assert [x.value, x.pairs] == pytest.approx([3, 2])
+    assert control
+    assert [control.value, control.pairs] == pytest.approx([4, 1])
+    assert cost.ratio("y", "cpu") is None
 
 
 def test_one_pair_has_no_interval_and_is_not_significant() -> None:

@@ -149,12 +149,17 @@ class Cost(Scenario):
         return [found[key] for found in self._rounds if key in found]
 
     def ratio(self, key: str, metric: str) -> Ratio | None:
-        """Return the ratio to `off` over the rounds that have both, None if there are none."""
-        pairs = [(found[key], found[OFF.key]) for found in self._rounds if found.keys() >= {key, OFF.key}]
-        if not pairs:
-            return None
-        values, baseline = ([getattr(figures, metric) for figures in side] for side in zip(*pairs, strict=True))
-        return paired_ratio(values, baseline)
+        """Return the ratio to `off` over the rounds that have both, None if there are none.
+
+        A round's `off` is the mean of its two runs, which have less noise than one; for the control, it is the first.
+        """
+        offs = [OFF.key] if key == CONTROL.key else [OFF.key, CONTROL.key]
+        pairs = [
+            (getattr(found[key], metric), statistics.geometric_mean(runs))
+            for found in self._rounds
+            if key in found and (runs := [getattr(found[off], metric) for off in offs if off in found])
+        ]
+        return paired_ratio(*zip(*pairs, strict=True)) if pairs else None
 
     def result(self) -> dict[str, Any]:
         return {
