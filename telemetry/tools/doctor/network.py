@@ -173,7 +173,7 @@ def protocol(receiver: Receiver, timeout: float) -> Finding:
         )
     if spoken == "nothing":
         return Finding(
-            f"no answer in gRPC or HTTP within {timeout:g} s",
+            f"no answer to {wanted} or TLS within {timeout:g} s",
             State.WARNING,
             f"check that an OTLP receiver listens at {receiver.address}",
         )

@@ -161,13 +161,11 @@ def test_protocol_plaintext_where_tls_is_wanted(request: pytest.FixtureRequest, 
     assert error.remedy.startswith(f"put https:// in front of the host in {ENDPOINT}")
 
 
-def test_protocol_of_a_silent_server() -> None:
+@pytest.mark.parametrize(("configured", "asked"), [("grpc", "gRPC"), ("http/protobuf", "HTTP")])
+def test_protocol_of_a_silent_server(configured: str, asked: str) -> None:
     with black_hole() as port:
-        found = protocol(receiver(f"http://127.0.0.1:{port}", "grpc"), 0.3)
-    assert (found.state, found.detail) == (
-        State.WARNING,
-        "no answer in gRPC or HTTP within 0.3 s",
-    )
+        found = protocol(receiver(f"http://127.0.0.1:{port}", configured), 0.3)
+    assert (found.state, found.detail) == (State.WARNING, f"no answer to {asked} or TLS within 0.3 s")
 
 
 @pytest.mark.parametrize("spoken", ["grpc", "http/protobuf"])
