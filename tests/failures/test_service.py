@@ -18,7 +18,7 @@ from telemetry.tools.compare.setups.faults_proxy import FaultProxy
 from telemetry.tools.compare.setups.faulty_connection import Fault
 from telemetry.tools.console.receiving.faults import Faults
 from telemetry.tools.console.server import Console
-from tests.support.routes import PAIRS, Route, send
+from tests.support.routes import PAIRS, Route, scrape, send
 from tests.support.service import ROOT, Service, free_port, wait_until
 
 StartService = Callable[..., Service]
@@ -53,7 +53,7 @@ def exported(service: Service, console: Console, mode: str, signal_: str) -> dic
     """Return the numbers of `otel.sdk.exporter.{signal}.exported` by error.type, from where the mode has them."""
     values: dict[str, float] = {}
     if mode == "direct":
-        text = service.get("/metrics")[2].decode()
+        text = scrape(service)
         pattern = rf"^otel_sdk_exporter_{signal_}_exported_total{{(.*)}} (\S+)$"
         for labels, value in re.findall(pattern, text, re.MULTILINE):
             kind = re.search(r'error_type="([^"]*)"', labels)

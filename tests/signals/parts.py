@@ -3,7 +3,7 @@
 from typing import Any
 
 from tests.signals.visit import Requests
-from tests.support.service import Service
+from tests.support.service import Service, wait_until
 
 USER = "00000000-0000-0000-0000-000000000000"
 
@@ -30,9 +30,13 @@ def kinds(service: Service) -> str:
     """Send one of each kind; return what a scrape says right after, in direct mode."""
     for method, path, headers, status, _, _ in REQUESTS:
         assert service.request(method, path, headers=headers)[0] == status, path
-    status, _, body = service.get("/metrics")
-    while status == 200 and b'"/static/{path}"' not in body:  # a file's answer is over after it has been sent
+
+    def complete() -> bytes | None:  # a file's answer is over after it has been sent
         status, _, body = service.get("/metrics")
+        return body if status == 404 or (status == 200 and b'"/static/{path}"' in body) else None
+
+    body = wait_until(complete, 60, "a scrape with all requests")
+    assert body
     return body.decode()
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from tests.signals.odd_requests import KINDS, OddRequest, OddRequests
+from tests.support.routes import scrape
 from tests.support.service import ROOT, Service
 
 
@@ -58,5 +59,5 @@ def send(service: Service, odd: Iterator[OddRequest]) -> None:
 
 
 def series(service: Service) -> set[str]:
-    families = parse_text(service.get("/metrics")[2].decode())
+    families = parse_text(scrape(service))
     return {f"{sample.name} {sorted(sample.labels.items())}" for family in families for sample in family.samples}

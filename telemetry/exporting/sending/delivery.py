@@ -167,7 +167,6 @@ class Delivery:
             return {
                 "destination": self._outage.destination,
                 "protocol": self.protocol,
-                "in_flight": self.in_flight,
                 "accepted": self.accepted,
                 "losses": {reason: items for reason, items in self.losses.items() if items},
                 "retries": self.retries,

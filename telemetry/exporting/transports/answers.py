@@ -31,7 +31,7 @@ _LONGEST_DETAIL = 200
 class Answer:
     """The outcome of one request: accepted without a `reason`, except for `rejected` items.
 
-    `detail` is a text for people, `hint` tells them what to check, `retryable` is whether the same request may succeed
+    `detail` is a text for people, `hint` is what to check, `retryable` is whether the same request may succeed
     later, `retry_after` is the backend's Retry-After in seconds, and `attributes` go with the duration of the request.
     """
 
