@@ -55,12 +55,17 @@ class Hold:
         atexit.register(self._leave)  # a server whose address is taken, or whose application fails, has no `release`
 
     def _forget(self) -> None:
+        self._let_go(os.close)
+
+    def _let_go(self, close: Callable[[int], None]) -> bool:
+        """Give up lock and directory; return False if they were given up before."""
         if self._is_over:
-            return
+            return False
         self._is_over = True
         if self._lock is not None:
-            os.close(self._lock)
+            close(self._lock)
         self._run.leave()
+        return True
 
     def release(self, wait: Callable[[float], None] = sleep) -> bool:
         """Let the exporter end, and wait up to TELEMETRY_FLUSH_TIMEOUT; return whether it has delivered and ended.
@@ -88,12 +93,8 @@ class Hold:
 
     def _leave(self) -> None:
         """Hold the directory no more, and remove it where no process has joined the run."""
-        if self._is_over:
+        if not self._let_go(unlock):
             return
-        self._is_over = True
-        if self._lock is not None:
-            unlock(self._lock)
-        self._run.leave()
         with suppress(OSError):
             if directory.is_unused(self._run.path):
                 directory.remove(self._run.path)
