@@ -41,6 +41,7 @@ class Auditor:
         prometheus: Prometheus | None = None,
         settled: float = 0.0,
     ) -> None:
+        self._service = service
         self._places = Places.read({"service": service.url, "console": "none", **places}, 30.0, env)
         self._env = env
         self._prometheus = prometheus
@@ -48,7 +49,11 @@ class Auditor:
         self._settled = settled
 
     def begin(self) -> None:
-        """Begin in the next second, since backends count whole ones, with two samples of the service at rest."""
+        """Begin in the next second, since backends count whole ones, with two samples of the service at rest.
+
+        What was sent before belongs to no window: it must not be counted within this one by a collector.
+        """
+        wait_until(lambda: self._service.has_delivered(everything=True), 60, "what was sent before")
         self._began = float(int(time()) + 1)
         self._sample_after(self._sample_after(self._began))
 
