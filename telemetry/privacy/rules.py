@@ -9,6 +9,7 @@ import re
 
 from telemetry.privacy.database_errors import DATABASE_RULES
 from telemetry.privacy.foreign_errors import FOREIGN_RULES
+from telemetry.privacy.names import SHORT_WORDS, WORDS
 from telemetry.privacy.opaque import without_tokens
 from telemetry.privacy.rule import MASK, Rule, rule
 from telemetry.privacy.secrets import without_secrets
@@ -70,7 +71,8 @@ _FIRST: tuple[Rule, ...] = (
     rule(
         "query string",
         ["?"],
-        r"(?<=[^\s?(,=])\?(?![\s),;:?\]'\"]|\Z)\S*+(?:\x20(?=[^\s&]{0,200}&[\w.%-]{1,80}=)\S*+)*+",
+        r"""(?: (?<=[^\s?(,=])\?(?![\s),;:?\]'"]|\Z) | (?<=[^\s?(,=])\?{2,}+(?![\s),;:?\]'"]|\Z)
+            | (?<!\?)\?++(?=['"]?[\w.%\[\]+-]{1,200}=) ) \S*+(?:\x20(?=[^\s&]{0,200}&[\w.%-]{1,80}=)\S*+)*+""",
         f"?{MASK}",
     ),
     rule("query string in a URL's query", ["3f"], r"%(?:25)*3F(?=[\w.%-]{0,80}%(?:25)*3D)\S*+", f"?{MASK}"),
@@ -94,6 +96,13 @@ _BY_NEEDLE: tuple[Rule, ...] = (
         rf"\1{MASK}",
     ),
     rule(
+        "digest credentials",
+        ["digest"],
+        r"""\b(digest\s{1,4})\w{2,20}=(?:\\{0,16}"[^"\n]*+"?|[^\s,"]*+)
+            (?:,\s{0,4}\w{2,20}=(?:\\{0,16}"[^"\n]*+"?|[^\s,"]*+))*+""",
+        rf"\1{MASK}",
+    ),
+    rule(
         "authorization scheme",
         ["bearer", "basic", "digest"],
         # After "basic" and "digest", a lower-case word is not taken for credentials.
@@ -101,6 +110,14 @@ _BY_NEEDLE: tuple[Rule, ...] = (
             | ((?:basic|digest)(?:\s{1,4}|(?:%(?:25)*20){1,4}|\+)["']?)
                 (?=(?-i:[a-z_.~:-]{0,1024}[A-Z0-9+/=]))(?!auth|realm|sha[0-9-]{1,8}\b|md5\b) )[\w+/=.~:-]{3,}+""",
         lambda found: f"{found[1] or found[2]}{MASK}",
+    ),
+    rule(
+        "value of an option",
+        ["--", " -"],
+        rf"""((?<!\S)--?[\w-]{{0,40}}(?:{WORDS}|{SHORT_WORDS})[\w-]{{0,40}}\s{{1,4}})
+            (?!-|\*\*\*|(?:option|flag|argument|and|or|to|is|was|for|from|with|must|cannot|can|has)\b)
+            ("[^"\n]*+"?|'[^'\n]*+'?|[^\s"']++)""",
+        rf"\1{MASK}",
     ),
     rule(
         "credentials of a command",

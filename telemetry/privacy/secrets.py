@@ -12,13 +12,15 @@ from telemetry.privacy.names import BEGINNINGS, SHORT_WORDS, WORDS, is_count
 _MASK = "***"
 
 # After a blank, only words that continue a name.
-_SUFFIX = r"""[\w-]{0,40}+ (?:\.(?:id|key|value|hash|code|number|data|name|token|secret)\b)*+
+_SUFFIX = r"""[\w-]{0,200}+ (?:\.(?:id|key|value|hash|code|number|data|name|token|secret)\b)*+
+    (?:\.(?!type\b)[\w-]{1,80}(?=[\w.-]{0,80}(?:\\{0,16}["']\s{0,4}[:=]|\s{0,4}=)))*+
     (?:\s(?:id|key|number|no|code|value|hash|token)\b)? (?<!Error)(?<!Exception)(?<!Warning)"""
 _BLANKS = r"\s{0,40}+"
 _ANY_QUOTE = r"""(?: \\{0,16}b?["'] | &(?:amp;)*(?:quot|apos|\#0?3[49]|\#x2[27]); | %(?:25)*2[27] )"""
 # A quote, a bracket, or white space, plain or escaped; `%` may itself be escaped, and backslashes double.
 _BEHIND_NAME = r"""(?: \\{0,16}["'\])] | &(?:amp;)*(?:quot|apos|\#0?3[49]|\#x2[27]); | %(?:25)*(?:2[27]|5D)
-    | %(?:25)*5B(?=%(?:25)*5D) | \[(?=\]) | \\{1,16}(?:u00|x)2[27] ){0,4}"""
+    | %(?:25)*5B[\w-]{0,80}(?=%(?:25)*5D) | \[ (?:\\{0,16}["'])? [\w.-]{0,80} (?:\\{0,16}["'])? (?=\])
+    | \\{1,16}(?:u00|x)2[27] ){0,4}"""
 # The last four: pairs, fields of HTML forms, an XML element without and with attributes.
 _SEPARATOR = rf"""(?: => | -> | := | == | = | : | \N{{FULLWIDTH EQUALS SIGN}} | \N{{FULLWIDTH COLON}} | %(?:25)*3[AD]
     | &(?:amp;)*\#(?:61|58|x3[ad]); | \\{{1,16}}(?:u00|x)3[ad]
@@ -46,8 +48,8 @@ _QUOTE = re.compile(
     r"""[bBrRuUfF]{0,2}(\\*)(["'])|(&(?:amp;)*(?:quot|apos|\#0?3[49]|\#x2[27]);|%(?:25)*2[27]|\\+(?:u00|x)2[27])""",
     re.IGNORECASE,
 )
-_PLAIN_REST = {'"': re.compile(r'(?:[^"\\]|\\.|"")*+(?:"|\Z)', re.DOTALL)}
-_PLAIN_REST["'"] = re.compile(r"(?:[^'\\]|\\.|'')*+(?:'|\Z)", re.DOTALL)
+_PLAIN_REST = {'"': re.compile(r'(?:[^"\\]|\\(?:.|\Z)|"")*+(?:"|\Z)', re.DOTALL)}
+_PLAIN_REST["'"] = re.compile(r"(?:[^'\\]|\\(?:.|\Z)|'')*+(?:'|\Z)", re.DOTALL)
 _BACKSLASH_AT_END = re.compile(r"(?:\\|%(?:25)*5C)\Z", re.IGNORECASE)
 _LONGEST_BACKSLASH = 32
 _BRACKET = re.compile(r"""[\[({]|[\])}]|\\*["']""")
@@ -57,6 +59,12 @@ _ELEMENT = re.compile(r"(?:[^<]++|<!\[CDATA\[.*?(?:\]\]>|\Z))*+", re.DOTALL)
 _LINE = re.compile(r"[^\n]*(?:\n[ \t]+[^\n]*)*+")
 # A block scalar of YAML.
 _BLOCK = re.compile(r"[|>][+-]?[0-9]?[ \t]*\r?\n(?:[ \t]+[^\n]*(?:\n|\Z)|[ \t]*\n)*+")
+# The rest of a card's, an account's or an insurance number, and of a one-time code, in groups.
+_IN_GROUPS = re.compile(r"card|ssn|social|iban|otp|mfa|factor|code|pin|cv[cv]|pan", re.IGNORECASE)
+_MORE_GROUPS = re.compile(r"(?:[ \t\xa0\u202f]+(?:[0-9]{1,8}|[0-9A-Z]{4})(?![\w-]))*+")
+# A key of YAML at the beginning of its line, and the list or mapping below it.
+_KEY_OF_YAML = re.compile(r"([ \t]*)(?:-[ \t]+)?[\"'\w.-]*")
+_BELOW = re.compile(r"\n([ \t]*)(?:(?P<item>-[ \t])[^\n]*(?:\n\1[ \t-][^\n]*)*+|[^\n]*(?:\n\1[^\n]+)*+)")
 _CALL = re.compile(r"[\w.]{0,80}(?=[\[({])")
 _KEY = re.compile(r"\s{0,4}:|%(?:25)*3A|(?:%(?:25)*20|\+)%(?:25)*3A", re.IGNORECASE)
 # Values that are not secret under any name.
@@ -118,6 +126,8 @@ def _is_harmless(text: str, name: re.Match[str]) -> bool:
 
 def _end_of_value(text: str, name: re.Match[str], limit: int) -> int:  # noqa: PLR0911  (one for each kind of value)
     start, found = name.end(), name[0].rstrip()
+    if found.endswith(":") and (end := _end_below(text, name, limit)) > start:
+        return end
     quote = _QUOTE.match(text, start)
     if quote:
         end = _end_of_quoted(text, quote, limit)
@@ -136,9 +146,20 @@ def _end_of_value(text: str, name: re.Match[str], limit: int) -> int:  # noqa: P
     while call := _CALL.match(text, end):  # a call may contain blanks
         end = _end_of_brackets(text, call.end(), limit)
     end = _end(_BARE, text, end)
+    if _IN_GROUPS.search(found):
+        end = _end(_MORE_GROUPS, text, end)
     if found.endswith(":") and _PASSPHRASE.search(found):
         return _end(_MORE_WORDS, text, end)
     return end
+
+
+def _end_below(text: str, name: re.Match[str], limit: int) -> int:
+    """Return the end of the list or mapping of YAML below a key, or the end of `name` without one."""
+    line = text.rfind("\n", 0, name.start()) + 1
+    key = _KEY_OF_YAML.fullmatch(text, line, name.start())
+    below = _BELOW.match(text, text.rfind("\n", name.start(), name.end()), limit) if key else None
+    deeper = key and below and len(below[1]) > len(key[1])
+    return below.end() if below and (below["item"] or deeper) else name.end()
 
 
 def _end_of_quoted(text: str, quote: re.Match[str], limit: int) -> int:

@@ -22,7 +22,13 @@ def _doubled(string: str) -> str:
 
 
 def _tokens(
-    string: str, name: str, *, ticked: str = _TICKED, comment: str = "--", brackets: str = _NEVER
+    string: str,
+    name: str,
+    *,
+    ticked: str = _TICKED,
+    comment: str = "--",
+    brackets: str = _NEVER,
+    mark: str = r"[^\s\w']",
 ) -> re.Pattern[str]:
     """Return an expression that finds the tokens in one pass, so that no quote within a token starts another."""
     return re.compile(
@@ -30,9 +36,10 @@ def _tokens(
         (?P<name>{name})                                        # an identifier, or a text where the database lets it
       | (?P<ticked>{ticked}) | (?P<bracket>{brackets})
       | (?P<line>(?:{comment})[^\n]*) | (?P<comment>/\*)         # sqlcommenter puts request values there
-      | (?P<string>[nN]?[qQ]'(?:\[.*?(?:\]'|\Z)|\{{.*?(?:\}}'|\Z)|\(.*?(?:\)'|\Z)|<.*?(?:>'|\Z))
+      | (?P<string>[nN]?[qQ]'(?:\[.*?(?:\]'|\Z)|\{{.*?(?:\}}'|\Z)|\(.*?(?:\)'|\Z)|<.*?(?:>'|\Z)
+            |(?P<mark>{mark}).*?(?:(?P=mark)'|\Z))
           | [eE]{_BACKSLASHES}(?:[ \t\r]*\n\s*{_BACKSLASHES})*+ | (?:[uU]&|[bBxXnN])?{string}
-          | \$(?P<tag>[A-Za-z_]\w{{0,62}})?\$.*?(?:\$(?(tag)(?P=tag))\$|\Z))
+          | \$(?P<tag>[^\W\d]\w{{0,62}})?\$.*?(?:\$(?(tag)(?P=tag))\$|\Z))
       | (?P<keep>%\([A-Za-z_]\w*\)[A-Za-z] | [%:@$]?[A-Za-z_]\w*+ | \$[0-9]{{1,5}}+(?![\w.]) | \?[0-9]{{0,5}}+)
       | (?P<number>[0-9][\w.]*+(?:(?<=[eE])[+-][0-9]+)?)
         """,
@@ -47,7 +54,7 @@ _TOKENS = {
     "sqlite": _tokens(_STRING, _doubled(_STRING)),
     "mysql": _tokens(_BACKSLASHES, _doubled(_BACKSLASHES), comment=r"--|\#"),
     "mariadb": _tokens(_BACKSLASHES, _doubled(_BACKSLASHES), comment=r"--|\#"),
-    "": _tokens(_EITHER, _doubled(_EITHER), brackets=r"[()]", comment=r"--|\#"),
+    "": _tokens(_EITHER, _doubled(_EITHER), brackets=r"[()]", comment=r"--|\#", mark=r"[^\s']"),
     _TEXT: _tokens(_IN_TEXT, _doubled(_IN_TEXT), brackets=r"[()]", comment=r"(?<!-)--(?!-)"),
 }
 _FLAT_COMMENTS = frozenset({"sqlite", "mysql", "mariadb"})

@@ -108,10 +108,54 @@ def test_named_secret(name: str, value: str, notation: str) -> None:
         f"pass&#119;ord={MARK}",
         f"%22name%22%3A%22password%22%2C%20%22value%22%3A%22{MARK}%22",
         f"https://hooks.slack.com/services/T000/B000/{MARK}",
+        f'{{"secrets.github": "{MARK}"}}',
+        f'{{"secrets.github.com": ["a {MARK}"]}}',
+        f"passwords.alice={MARK}",
+        f"password[0]={MARK}",
+        f"password%5B0%5D={MARK}",
+        f'tokens["alice"] = "{MARK}"',
+        f"password_of_the_integration_user_for_the_payment_provider={MARK}",
+        f"api_keys:\n  - {MARK}\n  - b",
+        f"passwords:\n  - a\n  - {MARK}\nhost: x",
+        f"passwords:\n- a\n- {MARK}\nhost: x",
+        f"a:\n  passwords:\n    alice: x\n    bob: {MARK}",
+        f'Digest username="{MARK}", realm="r", nonce="n"',
+        f'Digest realm="r", username="a", response="{MARK}"',
+        f'password="a b \\\n{MARK}',
+        f"https://h/users??search={MARK}",
+        f"https://h/users???{MARK}",
+        f"next: ?search={MARK}",
+        f"/find?'search={MARK}'",
     ],
 )
 def test_named_secret_elsewhere(text: str) -> None:
     assert MARK not in Redactor().text(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "rest"),
+    [
+        ("mysql --user root --password swordfish db", "swordfish"),
+        ("openssl -passphrase 'a swordfish' -in x", "swordfish"),
+        ('["mysql", "--password", "swordfish"]', "swordfish"),
+        ("Card number: 4111 1111 1111 1111", "1111"),
+        ("card_number=4111 111111 11111", "1111"),
+        ("SSN: 078 05 1120", "1120"),
+        ("otp: 123 456", "456"),
+        ("IBAN: DE89 3704 0044 0532 0130 00", "0532"),
+        ("iban=CH93 0076 2011 6238 5295 7 ok", "5295"),
+    ],
+)
+def test_named_secret_of_plain_words(text: str, rest: str) -> None:
+    """Nothing but the name says that it is one."""
+    assert rest not in Redactor().text(f"run {text}")
+
+
+def test_list_below_a_name_ends_with_its_indentation() -> None:
+    text = "a:\n  tokens:\n  - x\n  - y\n  host: db\nb: 1"
+    assert Redactor().text(text) == "a:\n  tokens:\n  ***\n  host: db\nb: 1"
+    text = "a:\n  tokens:\n    x: 1\n    y: 2\n  host: db"
+    assert Redactor().text(text) == "a:\n  tokens:\n    ***\n  host: db"
 
 
 @pytest.mark.parametrize(
@@ -396,6 +440,10 @@ def test_database_error_keeps_what_helps() -> None:
         ),
         ("", 'SELECT COUNT("a"."b"), max(a) FROM (SELECT "c" FROM "a") AS "d"', None),
         ("oracle", "SELECT q'[it's x]' FROM b", "SELECT ? FROM b"),
+        ("oracle", "SELECT q'!it's x!' FROM b", "SELECT ? FROM b"),
+        ("oracle", "SELECT nq'xit's yx' FROM b", "SELECT ? FROM b"),
+        ("", "SELECT q'|it's x|', Q'\"y\"' FROM b", "SELECT ?, ? FROM b"),
+        ("postgresql", "SELECT $é$it's x$é$, 1", "SELECT ?, ?"),
         ("", 'SELECT "a" FROM b WHERE c = "x" AND d LIKE "y%"', 'SELECT "a" FROM b WHERE c = ? AND d LIKE ?'),
     ],
 )
