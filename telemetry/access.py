@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from telemetry.answers import is_streamed, when_over
+from telemetry.log_failures import report
 from telemetry.logs import configured_loggers
 from telemetry.root_handler import let_pass
 from telemetry.routes import UNMATCHED, known_method, matched_route
@@ -58,28 +59,28 @@ class AccessLogMiddleware:
     def _answered(self, request: HttpRequest, response: HttpResponseBase, start: float) -> None:
         if request.path_info in self._untraced:
             return
+        status = response.status_code
         if is_streamed(response):
-            when_over(
-                response,
-                lambda error: self._record(request, response.status_code, perf_counter() - start, error),
-                nullcontext,
-            )
+            when_over(response, lambda error: self._record(request, status, perf_counter() - start, error), nullcontext)
         else:
-            self._record(request, response.status_code, perf_counter() - start)
+            self._record(request, status, perf_counter() - start)
 
     def _record(
         self, request: HttpRequest, status: int | None, duration: float, error: BaseException | None = None
     ) -> None:
-        """Write the record; `status` is None for a request cancelled before its response."""
-        method = known_method(request)
-        route = matched_route(request) or UNMATCHED
-        extra: dict[str, Any] = {"http.request.method": method, "http.route": route}
-        if status is not None:
-            extra["http.response.status_code"] = status
-        extra["http.server.request.duration"] = duration
-        if error is not None:
-            extra["error.type"] = type(error).__qualname__
-        if status is None:
-            self._logger.info("%s %s cancelled", method, route, extra=extra)
-        else:
-            self._logger.info("%s %s %d", method, route, status, extra=extra)
+        """Write the record; `status` is None for a request cancelled before its response. Never raises."""
+        try:
+            method = known_method(request)
+            route = matched_route(request) or UNMATCHED
+            extra: dict[str, Any] = {"http.request.method": method, "http.route": route}
+            if status is not None:
+                extra["http.response.status_code"] = status
+            extra["http.server.request.duration"] = duration
+            if error is not None:
+                extra["error.type"] = type(error).__qualname__
+            if status is None:
+                self._logger.info("%s %s cancelled", method, route, extra=extra)
+            else:
+                self._logger.info("%s %s %d", method, route, status, extra=extra)
+        except Exception:  # noqa: BLE001  (the response goes out as if there were no access record)
+            report()

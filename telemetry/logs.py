@@ -15,6 +15,7 @@ from weakref import ref
 
 from opentelemetry import trace
 
+from telemetry.journal.records import plain
 from telemetry.log_failures import report
 from telemetry.privacy import MASK, Constants, redactor
 from telemetry.privacy.constants import is_module
@@ -123,7 +124,9 @@ def attributes_of(record: logging.LogRecord) -> dict[str, Any]:
     string (https://github.com/open-telemetry/opentelemetry-python-contrib/issues/2808).
     """
     attributes: dict[str, Any] = {
-        key: value for key, value in vars(record).items() if key not in _OWN and isinstance(value, _PLAIN)
+        key: value if value.__class__ in _PLAIN else plain(value)
+        for key, value in vars(record).items()
+        if key not in _OWN and isinstance(value, _PLAIN)
     }
     if record.exc_info and record.exc_info[0] is not None:
         kind, error, _ = record.exc_info
@@ -250,6 +253,13 @@ class OTLPHandler(logging.Handler):
     def createLock(self) -> None:  # noqa: N802  (logging's interface)
         """Use no lock: a receiver takes records from several threads at once."""
         self.lock = None
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Emit a record that the filters let pass, without a lock: from Python 3.13 on, logging requires one here."""
+        passed: bool | logging.LogRecord = self.filter(record)
+        if passed:
+            self.emit(passed if isinstance(passed, logging.LogRecord) else record)
+        return bool(passed)
 
     def emit(self, record: logging.LogRecord) -> None:
         receiver = self._receiver

@@ -1,6 +1,10 @@
 """The log handler for a project whose logging configuration lists none of telemetry's."""
 
 import logging
+import logging.config
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
 
 from telemetry.logs import OTLPHandler
 from telemetry.routes import RouteInsteadOfPath
@@ -18,9 +22,13 @@ class RootHandler(OTLPHandler):
         fallback = logging.lastResort
         if fallback is not None and record.levelno >= fallback.level and not _is_handled(record.name):
             fallback.handle(record)
-        if hasattr(record, "request"):  # a path may contain anything, and only the project's own output shows it
-            record = logging.makeLogRecord(vars(record))
-            _route.filter(record)
+        try:
+            if hasattr(record, "request"):  # a path may contain anything, and only the project's own output shows it
+                record = logging.makeLogRecord(vars(record))
+                _route.filter(record)
+        except Exception:  # noqa: BLE001  (logging's own contract: a handler never raises)
+            self.handleError(record)
+            return
         super().emit(record)
 
 
@@ -36,6 +44,36 @@ def attach_to_root() -> None:
         logging.root.addHandler(RootHandler())
 
 
+def stay_attached() -> None:
+    """Keep the handler where the project configures logging later, as in a module that its first request imports.
+
+    `basicConfig` does nothing if the root logger has a handler, and the others remove it. The configurator of
+    OpenTelemetry's SDK wraps the same functions for the same reason.
+    """
+    for module, name in ((logging, "basicConfig"), (logging.config, "dictConfig"), (logging.config, "fileConfig")):
+        configure = getattr(module, name)
+        if not hasattr(configure, _WRAPPED):
+            setattr(module, name, _attaching(configure))
+
+
+def _attaching(configure: Callable[..., None]) -> Callable[..., None]:
+    @wraps(configure)
+    def configured(*args: Any, **options: Any) -> None:
+        root = logging.root
+        for handler in [each for each in root.handlers if isinstance(each, RootHandler)]:
+            root.removeHandler(handler)
+        try:
+            configure(*args, **options)
+        finally:
+            attach_to_root()
+            for name in _own:
+                logging.getLogger(name).disabled = False
+
+    setattr(configured, _WRAPPED, True)
+    return configured
+
+
+_WRAPPED = "attaches_telemetry"
 _own: set[str] = set()
 """Loggers to which telemetry has added a handler."""
 

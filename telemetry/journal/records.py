@@ -39,8 +39,9 @@ A span of user code or of another instrumentation
   instrument  (kind, name, unit, description, scope name, scope version, schema URL, bucket boundaries or None)
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPMethod
+from numbers import Integral, Real
 from typing import Any
 
 REQUEST, QUERY, LOG, SPAN, MEASUREMENT, OBSERVATIONS = range(6)
@@ -55,7 +56,13 @@ OTHER_METHOD = "_OTHER"
 METHODS = {method: level for level, method in enumerate([*sorted({*map(str, HTTPMethod), "QUERY"}), OTHER_METHOD])}
 """By method, the index of its count of active requests in a ring's header."""
 
-_NUMBERS = (bool, int, float)
+_PLAIN = frozenset({str, bytes, bool, int, float, type(None)})
+_BASES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
+    (str, str.__str__),
+    (bytes, bytes),
+    (Integral, int),
+    (Real, float),
+)
 
 
 def items_of(record: tuple[Any, ...]) -> tuple[int, int, int]:
@@ -73,16 +80,39 @@ def items_of(record: tuple[Any, ...]) -> tuple[int, int, int]:
     return 0, 0, len(record[2]) if kind == OBSERVATIONS else 1
 
 
+def parts_of(record: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    """Return a request with queries or log records as several records, one for each; none for any other record."""
+    if record[0] != REQUEST or not (record[10] or record[11]):
+        return []
+    *request, queries, logs = record
+    trace_id, span_id, _, flags, _ = record[1]
+    inside, at = (trace_id, b"", span_id, flags, False), (trace_id, span_id, flags)
+    return [
+        (*request, (), ()),
+        *[(QUERY, *query, inside if context is None else context, added) for *query, context, added in queries],
+        *[(LOG, *log, at if context is None else context) for *log, context in logs],
+    ]
+
+
 def plain(value: Any) -> Any:
     """Return `value` as `marshal` can write it: subclasses as their base types, unknown objects as text."""
-    kind = value.__class__
-    if value is None or kind in {str, bytes, bool, int, float}:
+    if value.__class__ in _PLAIN:
         return value
-    for base in (str, bytes, *_NUMBERS):
+    for base, as_plain in _BASES:
         if isinstance(value, base):
-            return base.__str__(value) if base is str else base(value)  # type: ignore[arg-type]
+            return as_plain(value)
     if isinstance(value, Mapping):
         return {plain(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, Iterable):
         return tuple(plain(inner) for inner in value)
     return str(value)
+
+
+def plain_attributes(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return a copy with plain values: `marshal` would write NumPy's numbers and texts as bytes, without an error."""
+    if not attributes:
+        return {}
+    return {
+        key if key.__class__ is str else plain(key): value if value.__class__ in _PLAIN else plain(value)
+        for key, value in attributes.items()
+    }

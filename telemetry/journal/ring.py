@@ -20,7 +20,7 @@ from threading import RLock
 from typing import Any, NamedTuple, Self
 from zlib import crc32
 
-from telemetry.journal.records import plain
+from telemetry.journal.records import parts_of, plain
 
 FORMAT = 3
 _MAGIC = 0x6C6E726A_00000000 | FORMAT  # "jrnl"
@@ -165,7 +165,7 @@ class RingWriter(_Mapped):
             # The reader's position is needed only now.
             self._room = self._words[_TAIL] + self._capacity
             if head + size > self._room or size > self._longest:
-                self._lose(data)
+                self._append_parts(data, too_long=size > self._longest)
                 return
         ring, at = self._bytes, head % self._capacity
         start = at + _FRAME
@@ -179,9 +179,15 @@ class RingWriter(_Mapped):
             ring[: size - first] = frame[first:]
         self._head = self._words[_HEAD] = head + size
 
-    def _lose(self, data: bytes) -> None:
-        for word, count in enumerate(self._items_of(loads(data)), _LOST):  # noqa: S302  (written by this process)
-            self._words[word] += count
+    def _append_parts(self, data: bytes, *, too_long: bool) -> None:
+        """Write a record's parts if it is too long for the ring as a whole; count what does not fit as lost."""
+        record = loads(data)  # noqa: S302  (written by this process)
+        parts = parts_of(record) if too_long else []
+        for part in parts:
+            self._append(dumps(part, MARSHAL))
+        if not parts:
+            for word, count in enumerate(self._items_of(record), _LOST):
+                self._words[word] += count
 
     def count_error(self) -> None:
         """Count one failed recording."""

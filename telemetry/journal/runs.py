@@ -1,15 +1,25 @@
 """The name of a run: its server's process id and start time, as a later process may have the same id."""
 
+import os
 from pathlib import Path
 
 # Fields of proc_pid_stat(5), counted from the one after the program's name; states Z (zombie) and X (dead) have ended.
 _STATE, _STARTED, _ENDED = 0, 19, "ZX"
 
 
+_own: dict[int, str] = {}
+"""This process's run by its id, for its forked children: with `hidepid`, they cannot read it."""
+
+
 def run_of(server: int) -> str:
     """Return the name of the run of the processes that `server` starts; a reused id has another start time."""
     status = _status_of(server)
-    return f"{server}-{status[_STARTED]}" if status else str(server)
+    if not status:
+        return _own.get(server, str(server))
+    run = f"{server}-{status[_STARTED]}"
+    if server == os.getpid():
+        _own[server] = run
+    return run
 
 
 def is_running(run: str) -> bool:

@@ -36,6 +36,14 @@ def _is_pipe_or_closed(descriptor: int) -> bool:
         return True
 
 
+def _python() -> str:
+    """Return the path of this Python; in a server that embeds it, `sys.executable` may be the server's."""
+    if Path(sys.executable or "").name.startswith("python"):
+        return sys.executable
+    installed = Path(sys.prefix) / "bin" / "python3"
+    return str(installed) if installed.exists() else sys.executable
+
+
 def start_exporter(
     path: Path, *, succeed: bool = False, output: Output = OURS, owner: tuple[int, int] | None = None
 ) -> "subprocess.Popen[bytes]":
@@ -51,7 +59,7 @@ def start_exporter(
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, IGNORED)
     try:
         return subprocess.Popen(  # noqa: S603  (this Python, this package)
-            [sys.executable, "-m", "telemetry.exporting", str(path), *(["succeed"] if succeed else [])],
+            [_python(), "-m", "telemetry.exporting", str(path), *(["succeed"] if succeed else [])],
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=stderr,

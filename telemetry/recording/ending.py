@@ -13,7 +13,7 @@ from telemetry.recording.journal import journal
 
 _FIRST = 1
 # Init programs, which run another process as their child and end with it; `docker run --init` uses the first.
-_INITS = {"docker-init", "tini", "dumb-init", "catatonit"}
+_INITS = {"docker-init", "podman-init", "tini", "dumb-init", "catatonit"}
 _POLL_SECONDS = 0.02
 # How long an exporter's start may take, and what an exporter needs beyond its senders' time: it waits for a possible
 # successor of a process that recorded alone.

@@ -6,6 +6,7 @@ Failures are counted and logged once; the caller goes on as if telemetry were of
 import errno
 import logging
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from threading import Lock
 from time import time_ns
@@ -29,6 +30,8 @@ class Journal:
         self.ring: RingWriter | None = None
         self.directory: RunDirectory | None = None
         self.errors = 0
+        self.after_write: Callable[[], None] | None = None
+        """Called after each record but a request's; must not raise."""
         self._slot: int | None = None  # the descriptor that holds the slot's lock
         self._reported: set[tuple[str, str]] = set()
         self._lock = Lock()
@@ -66,6 +69,8 @@ class Journal:
             writer.put(record)
         except Exception as error:  # noqa: BLE001  (no error of telemetry's own reaches a request)
             self.failed("write", error)
+        if self.after_write is not None:
+            self.after_write()
 
     def failed(self, part: str, error: BaseException) -> None:
         """Count an error in `part` of recording, and log the first of its kind; never raises."""

@@ -11,7 +11,7 @@ from telemetry.logs import content_of, translation_of
 from telemetry.privacy import redactor
 from telemetry.privacy.strict import STACKS
 from telemetry.recording.journal import journal
-from telemetry.recording.spans import REQUEST_KEY, RecordedSpan, RequestSpan
+from telemetry.recording.spans import MOST_WITHIN, REQUEST_KEY, RecordedSpan, RequestSpan
 
 # Log records just before a crash matter most, so these do not wait for the end of their request.
 _AT_ONCE = logging.WARNING
@@ -39,7 +39,7 @@ class LogRecorder:
                 name, template = record.name, record.msg if record.args and isinstance(record.msg, str) else None
             time, level = int(record.created * 1e9), record.levelno
             log = name, time, level, record.levelname, body, template, attributes or None
-            if level >= _AT_ONCE or request is None or request.over:
+            if level >= _AT_ONCE or request is None or request.over or len(request.logs) >= MOST_WITHIN:
                 journal.write((LOG, *log, _trace_of(trace.get_current_span())))
             elif current is request.context:
                 request.logs.append((*log, None))

@@ -5,7 +5,8 @@ scrape: no thread is needed, and an idle process has nothing new to report.
 """
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from math import isfinite
+from math import inf, isfinite
+from numbers import Integral
 from os import getpid
 from threading import Lock
 from time import time_ns
@@ -26,7 +27,7 @@ from opentelemetry.metrics import (
     UpDownCounter,
 )
 
-from telemetry.journal.records import MEASUREMENT, OBSERVATIONS, Instrument
+from telemetry.journal.records import MEASUREMENT, OBSERVATIONS, Instrument, plain_attributes
 from telemetry.recording.journal import journal
 
 Attributes = Mapping[str, Any] | None
@@ -38,21 +39,29 @@ Callbacks = (
 )
 
 
+def _number(value: Any) -> float:
+    """Return a measured value, such as a Decimal or one of NumPy's, as an int or a float."""
+    if value.__class__ is int or value.__class__ is float:
+        return value
+    return int(value) if isinstance(value, Integral) else float(value)
+
+
 class _Recording:
     """The base of the synchronous instruments."""
 
     def __init__(self, instrument: Instrument) -> None:
         self._instrument = instrument
 
-    def _record(self, value: float, attributes: Attributes, context: Context | None) -> None:
+    def _record(self, value: float, attributes: Attributes, context: Context | None, least: float = -inf) -> None:
         if journal.ring is None:
             return
         try:
-            if not isfinite(value):
+            if not isfinite(value) or value < least:
                 return
+            value = _number(value)
             span = trace.get_current_span(context).get_span_context()
             ids = (span.trace_id.to_bytes(16), span.span_id.to_bytes(8)) if span.is_valid else (None, None)
-            given = dict(attributes) if attributes else {}
+            given = plain_attributes(attributes)
             sampled = span.trace_flags.sampled
             journal.write((MEASUREMENT, self._instrument, value, given, time_ns(), *ids, sampled, getpid()))
         except Exception as error:  # noqa: BLE001  (the caller goes on as if telemetry were off)
@@ -61,8 +70,7 @@ class _Recording:
 
 class _Counter(_Recording, Counter):
     def add(self, amount: float, attributes: Attributes = None, context: Context | None = None) -> None:
-        if amount >= 0:
-            self._record(amount, attributes, context)
+        self._record(amount, attributes, context, least=0)
 
 
 class _UpDownCounter(_Recording, UpDownCounter):
@@ -72,8 +80,7 @@ class _UpDownCounter(_Recording, UpDownCounter):
 
 class _Histogram(_Recording, Histogram):
     def record(self, amount: float, attributes: Attributes = None, context: Context | None = None) -> None:
-        if amount >= 0:
-            self._record(amount, attributes, context)
+        self._record(amount, attributes, context, least=0)
 
 
 class _Gauge(_Recording):
@@ -100,7 +107,11 @@ class _Observable:
                     observations = callback.send(CallbackOptions())
                 else:
                     observations = callback(CallbackOptions())
-                values += [(each.value, dict(each.attributes or {})) for each in observations if isfinite(each.value)]
+                values += [
+                    (_number(each.value), plain_attributes(each.attributes))
+                    for each in observations
+                    if isfinite(each.value)
+                ]
             except Exception as error:  # noqa: BLE001
                 journal.failed(f"observation of {self.instrument[1]}", error)
         return tuple(values)

@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Protocol, cast
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.core import mail
 from django.core.signals import got_request_exception
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.log import log_response
 from opentelemetry import trace
@@ -87,11 +87,13 @@ class RequestMiddleware:
         try:
             response: Any = self._get_response(request)
         except Exception as error:  # DEBUG_PROPAGATE_EXCEPTIONS
-            self._end(span, request, None, error)
+            self._end(span, request, 0, error)
             raise
         except BaseException:  # an aborted worker: no record, just as no access record and no count
             self._drop(span)
             raise
+        if response.status_code >= _BAD_REQUEST:
+            _log(request, response)
         self._answered(span, request, response)
         return response
 
@@ -105,8 +107,10 @@ class RequestMiddleware:
         try:
             response = await get_response(request)
         except BaseException as error:  # also a cancelled request, whose client disconnected
-            self._end(span, request, None, error)
+            self._end(span, request, 0, error)
             raise
+        if response.status_code >= _BAD_REQUEST:  # in a thread, as Django does: a handler may send mail
+            await sync_to_async(_log, thread_sensitive=False)(request, response)
         self._answered(span, request, response)
         return response
 
@@ -161,34 +165,25 @@ class RequestMiddleware:
 
     def _answered(self, span: RequestSpan, request: HttpRequest, response: HttpResponseBase) -> None:
         """Finish a request whose response is ready; a streamed response finishes it at its end."""
+        status = response.status_code
         try:
-            if response.status_code >= _BAD_REQUEST:
-                # As Django's handler would do next, outside of the span; it does not log a response twice.
-                answer = cast("HttpResponse", response)
-                log_response("%s: %s", answer.reason_phrase, request.path, response=answer, request=request)
             if is_streamed(response):
-                when_over(
-                    response,
-                    lambda error: self._end(span, request, response, error),
-                    lambda: _within(span),
-                )
+                when_over(response, lambda error: self._end(span, request, status, error), lambda: _within(span))
                 detach(span.token)
                 span.token = None
                 return
         except Exception as problem:  # noqa: BLE001
             journal.failed("request", problem)
-        self._end(span, request, response, None)
+        self._end(span, request, status, None)
 
-    def _end(
-        self, span: RequestSpan, request: HttpRequest, response: HttpResponseBase | None, error: BaseException | None
-    ) -> None:
-        """Leave the request's context and write its record; never raises."""
+    def _end(self, span: RequestSpan, request: HttpRequest, status: int, error: BaseException | None) -> None:
+        """Leave the request's context and write its record; never raises. `status` is 0 without a response."""
         if span.token is not None:  # None: the chunks of a streamed response attach their own contexts
             detach(span.token)
             span.context = None  # breaks a reference cycle with the span, sparing the garbage collector
         try:
             now = perf_counter_ns()
-            if error is not None and response is not None:  # raised in the body; Django signals those of views
+            if error is not None and status:  # raised in the body; Django signals those of views
                 span.record_exception(error)
             span.over = span.ended = True
             ring = journal.ring
@@ -203,7 +198,7 @@ class RequestMiddleware:
                 now - span.started,
                 span.method,
                 matched_route(request),
-                0 if response is None else response.status_code,
+                status,
                 None if error is None else type(error).__qualname__,
                 environ_of(request) if span.flags & 1 else None,
                 None if span.changes is None else span.touched,
@@ -213,6 +208,14 @@ class RequestMiddleware:
             ring.put(record)
         except Exception as problem:  # noqa: BLE001
             journal.failed("request", problem)
+
+
+def _log(request: HttpRequest, response: Any) -> None:
+    """Log a response as Django's handler would do next, outside of the span; it logs none twice. Never raises."""
+    try:
+        log_response("%s: %s", response.reason_phrase, request.path, response=response, request=request)
+    except Exception as problem:  # noqa: BLE001
+        journal.failed("request", problem)
 
 
 @contextmanager

@@ -29,7 +29,7 @@ class OptionsMiddleware(RequestMiddleware):
     view_names: ClassVar[bool] = False
 
     def __call__(self, request: HttpRequest) -> Any:
-        if self.excluded is not None and self.excluded.search(_url(request)):
+        if self.excluded is not None and request.path_info not in self._answers and self.excluded.search(_url(request)):
             return self._get_response(request)
         return super().__call__(request)
 
@@ -52,15 +52,13 @@ class OptionsMiddleware(RequestMiddleware):
             journal.failed("request", problem)
         super()._answered(span, request, response)
 
-    def _end(
-        self, span: RequestSpan, request: HttpRequest, response: HttpResponseBase | None, error: BaseException | None
-    ) -> None:
+    def _end(self, span: RequestSpan, request: HttpRequest, status: int, error: BaseException | None) -> None:
         try:
             if self.view_names and (name := view_name(request)):
                 span.set_attribute("code.function.name", name)
         except Exception as problem:  # noqa: BLE001
             journal.failed("request", problem)
-        super()._end(span, request, response, error)
+        super()._end(span, request, status, error)
 
 
 def options_of(config: TelemetryConfig) -> type[RequestMiddleware]:

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from time import perf_counter_ns
 from typing import Any
 
@@ -39,7 +39,7 @@ from telemetry.recording.meters import RecordingMeterProvider
 from telemetry.recording.runtime import observe_runtime
 from telemetry.recording.sampling import build_sampler
 from telemetry.recording.spans import SpanRecorder, keep_within, span_limits
-from telemetry.root_handler import attach_to_root
+from telemetry.root_handler import attach_to_root, stay_attached
 from telemetry.status import PROJECT
 
 logger = logging.getLogger(__name__)
@@ -62,11 +62,12 @@ class Recording:
         self._meters: RecordingMeterProvider | None = None
         self._exporter: subprocess.Popen[bytes] | None = None
         self._next_look = self._next_observation = self._next_join = 0
-        self._lock, self._starting = Lock(), Lock()
+        # Reentrant: what they log may end a span, of a handler that sends records over HTTP, in the same thread.
+        self._lock, self._starting = RLock(), RLock()
         os.register_at_fork(after_in_child=self._forked)
 
     def _forked(self) -> None:
-        self._lock, self._starting = Lock(), Lock()
+        self._lock, self._starting = RLock(), RLock()
         self._exporter = None
         self._next_look = self._next_observation = self._next_join = 0
 
@@ -93,6 +94,7 @@ class Recording:
             try:
                 if self._meters is None:
                     self._set_providers()
+                journal.after_write = self.after_record
                 self.join()
                 wait_at_the_end(self.look_after, self._config.flush_timeout)
             except Exception:
@@ -124,6 +126,7 @@ class Recording:
         if config.logs.exporter == "otlp":
             OTLPHandler.connect(LogRecorder())
             attach_to_root()
+            stay_attached()
         observe_runtime()
 
     def join(self) -> None:
@@ -167,7 +170,10 @@ class Recording:
         starts may have different settings and backends at the same time.
         """
         one_after_another = self._place or _has_server() or "gunicorn.arbiter" in sys.modules
-        return _run() if one_after_another else f"{_run()}-{environment_of(os.environ)}"
+        if one_after_another:
+            return _run()
+        settings = {**os.environ, "OTEL_SERVICE_NAME": self._config.service_name}  # which may be named elsewhere
+        return f"{_run()}-{environment_of(settings)}"
 
     def describe(self) -> dict[str, Any]:
         """Return the service's description for the exporter."""
@@ -187,7 +193,7 @@ class Recording:
         }
 
     def after_record(self) -> None:
-        """Check the exporter, if that is due."""
+        """Check the exporter, if that is due: some processes serve no requests, but write records."""
         if perf_counter_ns() >= self._next_look:
             self.look_after()
 
@@ -241,23 +247,23 @@ class Recording:
             journal.failed("exporter's start", error)
 
     def _start_exporter(self, path: Path, *, succeed: bool) -> None:
-        if self._exporter is not None and self._exporter.poll() is None:
+        status = 0 if self._exporter is None else self._exporter.poll()
+        if status is None:
             return  # it is just detaching
         self._exporter = None
         if not succeed and is_held(directory.lock_of_exporter(path)):
             return
-        if self._config.exporter == "thread":
-            from telemetry.exporting.thread import start
-
-            start(path, succeed=succeed)
-            return
         try:
-            self._exporter = start_exporter(path, succeed=succeed, output=self._output())
+            if status > 0:  # the command cannot run here, as in an embedded Python
+                raise ChildProcessError(f"the exporter's command ended with status {status}")
+            if self._config.exporter != "thread":
+                self._exporter = start_exporter(path, succeed=succeed, output=self._output())
+                return
         except OSError as error:  # no second process can be started here
             journal.failed("exporter's start", error)
-            from telemetry.exporting.thread import start
+        from telemetry.exporting.thread import start
 
-            start(path, succeed=succeed)
+        start(path, succeed=succeed)
 
     def _output(self) -> Output:
         """Return the exporter's output: this process's, unless it is a command, whose caller may wait for its end."""
@@ -274,7 +280,11 @@ def set_propagators(names: tuple[str, ...]) -> None:
 
 
 def _command() -> str:
-    return "\0".join([str(Path.cwd()), *sys.argv])
+    try:
+        folder = str(Path.cwd())
+    except FileNotFoundError:  # removed, with an old release
+        folder = ""
+    return "\0".join([folder, *sys.argv])
 
 
 def _has_server() -> bool:

@@ -20,7 +20,15 @@ from telemetry.privacy import redactor
 from telemetry.privacy.strict import Vetted
 from telemetry.recording.journal import journal
 from telemetry.recording.middleware import RequestMiddleware
-from telemetry.recording.spans import REQUEST_KEY, QuerySpan, RecordedSpan, RequestSpan, decide, new_trace_id
+from telemetry.recording.spans import (
+    MOST_WITHIN,
+    REQUEST_KEY,
+    QuerySpan,
+    RecordedSpan,
+    RequestSpan,
+    decide,
+    new_trace_id,
+)
 
 _SYSTEMS = frozenset({"sqlite", "postgresql"})
 _LONGEST_STATEMENT = 16 * 1024  # characters
@@ -62,14 +70,15 @@ class QueryRecorder:
                 if not isinstance(rows, int):
                     rows = -1
                 problem = None if failed is None else _error(failed)
+                alone = request is None or request.over or len(request.queries) >= MOST_WITHIN
                 ids = touched = None  # a child of the request's span
                 if span is not None:
                     span.ended = True
                     ids, touched = span.ids, span.touched
-                elif request is None or request.over or not within:
+                elif alone or not within:
                     ids = _ids(trace.get_current_span())
                 query = self._database, text, start, duration, rows, problem, ids, touched
-                if request is None or request.over:
+                if request is None or alone:
                     journal.write((QUERY, *query))
                 else:
                     request.queries.append(query)

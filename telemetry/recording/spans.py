@@ -4,9 +4,9 @@ Telemetry's own span is a `Span` of the API with ids and a time. Changes by user
 on demand, so that all of the SDK's rules apply: valid attributes, limits, status, exceptions.
 """
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
-from random import getrandbits
 from threading import Lock
 from time import perf_counter_ns, time_ns
 from typing import Any, Protocol
@@ -17,16 +17,16 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Decision, Sampler
 from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
 from telemetry.config.limits import LimitsConfig
-from telemetry.journal.records import SPAN
+from telemetry.journal.records import SPAN, plain_attributes
 from telemetry.privacy import MASK, Constants, redactor
 from telemetry.privacy.constants import is_module
 from telemetry.privacy.strict import Vetted, stack_of
+from telemetry.recording.ids import RandomIds, getrandbits
 from telemetry.recording.journal import journal
 
 _SAMPLED, _RANDOM = TraceFlags.SAMPLED, TraceFlags.RANDOM_TRACE_ID
 # The prefix of tracer names that need not be modules of this process.
 _INSTRUMENTATIONS = "opentelemetry.instrumentation."
-_lock = Lock()
 _constants = Constants()
 
 # (name, status, attributes, events, links, dropped), as in `telemetry.journal.records`.
@@ -53,6 +53,15 @@ class _Touching:
 
     limits: SpanLimits | None = None
     tracer: Any = None
+    lock = Lock()
+
+    @classmethod
+    def renew(cls) -> None:
+        """Replace the lock, which another thread may have held at a fork."""
+        cls.lock = Lock()
+
+
+os.register_at_fork(after_in_child=_Touching.renew)
 
 
 def keep_within(limits: SpanLimits) -> None:
@@ -62,7 +71,9 @@ def keep_within(limits: SpanLimits) -> None:
 
 def _touching() -> Any:
     if _Touching.tracer is None:
-        provider = TracerProvider(sampler=ALWAYS_ON, shutdown_on_exit=False, span_limits=_Touching.limits)
+        provider = TracerProvider(
+            sampler=ALWAYS_ON, id_generator=RandomIds(), shutdown_on_exit=False, span_limits=_Touching.limits
+        )
         _Touching.tracer = provider.get_tracer(__name__)
     return _Touching.tracer
 
@@ -107,7 +118,7 @@ class RecordedSpan(Span):
         """Return `changes`, created on first use; None if the span is not recording."""
         if self.ended or not self.flags & _SAMPLED:
             return None
-        with _lock:
+        with _Touching.lock:
             if self.changes is None:
                 self.changes = _touching().start_span("", Context())
         return self.changes
@@ -160,6 +171,8 @@ class RecordedSpan(Span):
         return None if self.changes is None else _touched_of(self.changes, self.stacks)
 
 
+MOST_WITHIN = 128
+"""How many queries and log records each a request's record has; more, as of a long stream, are records of their own."""
 REQUEST_KEY = create_key("telemetry-request")
 """The context key of the current request's span."""
 
@@ -214,8 +227,8 @@ class Process(Protocol):
     def join(self) -> None:
         """Begin to record, unless this process already does."""
 
-    def after_record(self) -> None:
-        """Check the exporter after a record, if that is due."""
+    def observe(self) -> None:
+        """Collect from the observable instruments, if that is due."""
 
 
 class SpanRecorder(SpanProcessor):
@@ -232,8 +245,8 @@ class SpanRecorder(SpanProcessor):
                 if process is not None and journal.ring is None:
                     process.join()
                 journal.write(_record(span, context))
-                if process is not None:
-                    process.after_record()
+                if process is not None and (span.parent is None or span.parent.is_remote):
+                    process.observe()  # the end of a task, in a process without requests
         except Exception as error:  # noqa: BLE001  (user code ends its spans in its requests)
             journal.failed("span", error)
 
@@ -247,7 +260,9 @@ def _record(span: ReadableSpan, context: SpanContext) -> tuple[Any, ...]:
         int(context.trace_flags),
         bool(parent and parent.is_remote),
     )
-    named = (scope.name, scope.version or "", scope.schema_url or "", dict(scope.attributes or {})) if scope else None
+    named = (
+        (scope.name, scope.version or "", scope.schema_url or "", plain_attributes(scope.attributes)) if scope else None
+    )
     strict = redactor().strict
     name, status, attributes, events, *others = _touched_of(span, _escaping(span) if strict else None)
     if strict:  # constants of the code can be recognised only here
@@ -273,7 +288,7 @@ def _escaping(span: ReadableSpan) -> dict[int, Vetted] | None:
 
 
 def _attributes_of(event: Event, stacks: dict[int, Vetted]) -> dict[str, Any]:
-    attributes: dict[str, Any] = dict(event.attributes or {})
+    attributes = plain_attributes(event.attributes)
     if event.name == "exception" and event.timestamp in stacks:
         attributes["exception.stacktrace"] = stacks[event.timestamp]
     return attributes
@@ -284,7 +299,7 @@ def _touched_of(span: ReadableSpan, stacks: dict[int, Vetted] | None = None) -> 
     return (
         span.name,
         None if set_code is StatusCode.UNSET else (set_code.value, status.description),
-        dict(span.attributes or {}),
+        plain_attributes(span.attributes),
         tuple((e.timestamp, e.name, _attributes_of(e, stacks or {}), e.dropped_attributes) for e in span.events),
         tuple(_link(link) for link in span.links),
         (span.dropped_attributes, span.dropped_events, span.dropped_links),
@@ -294,4 +309,4 @@ def _touched_of(span: ReadableSpan, stacks: dict[int, Vetted] | None = None) -> 
 def _link(link: Link) -> tuple[Any, ...]:
     context = link.context
     ids = context.trace_id.to_bytes(16), context.span_id.to_bytes(8)
-    return (*ids, context.is_remote, dict(link.attributes or {}), link.dropped_attributes)
+    return (*ids, context.is_remote, plain_attributes(link.attributes), link.dropped_attributes)

@@ -239,3 +239,12 @@ def test_server_is_running_until_it_ends() -> None:
         os.waitid(os.P_PID, server.pid, os.WEXITED | os.WNOWAIT)  # its parent has not taken notice yet
         assert not runs.is_running(run)
     assert not runs.is_running(run)
+
+
+def test_run_of_a_server_that_its_workers_cannot_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `hidepid`, workers of another user inherit the name from their server."""
+    run = runs.run_of(os.getpid())
+    assert "-" in run
+    monkeypatch.setattr(runs, "_status_of", lambda _: [])
+    assert runs.run_of(os.getpid()) == run
+    assert runs.run_of(1) == "1"

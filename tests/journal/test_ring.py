@@ -5,18 +5,20 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from time import time_ns
 from types import FrameType
 from typing import Any
 from zlib import crc32
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from telemetry.journal import ring
-from telemetry.journal.records import LOG, REQUEST, SPAN, items_of, plain
+from telemetry.journal.records import LOG, QUERY, REQUEST, SPAN, items_of, plain
 from telemetry.journal.ring import Lost, RingFormatError, RingReader, RingWriter
 
 CAPACITY = 4096
@@ -100,6 +102,33 @@ def test_full_ring_counts_by_signal_and_goes_on(rings: Rings) -> None:
     assert len(read_all(reader)) > 1
     writer.put(record(1))
     assert read_all(reader) == [record(1)]
+
+
+def request(queries: int, logs: int, text: str) -> tuple[Any, ...]:
+    query = (("postgresql", "shop", "db", 5432), text, 5, 6, 1, None, None, None)
+    log = ("shop", 5, 20, "INFO", text, None, None, None)
+    context = (b"t" * 16, b"s" * 8, None, 1, False)
+    return (REQUEST, context, 1, 2, "GET", "/", 200, None, None, None, [query] * queries, [log] * logs)
+
+
+def test_request_too_long_for_a_ring_is_written_in_parts(rings: Rings) -> None:
+    writer, reader = rings.writer(), rings.reader()
+    whole = request(8, 3, "x" * 200)
+    writer.put(whole)
+    records = read_all(reader)
+    assert records[0] == (*whole[:10], (), ())
+    assert [record[0] for record in records[1:]] == [QUERY] * 8 + [LOG] * 3
+    assert {record[7] for record in records if record[0] == QUERY} == {(b"t" * 16, b"", b"s" * 8, 1, False)}
+    assert {record[8] for record in records if record[0] == LOG} == {(b"t" * 16, b"s" * 8, 1)}
+    assert [sum(each) for each in zip(*map(items_of, records), strict=True)] == list(items_of(whole))
+    assert reader.lost == Lost()
+
+
+def test_only_the_parts_too_long_for_a_ring_are_lost(rings: Rings) -> None:
+    writer, reader = rings.writer(), rings.reader()
+    writer.put(request(2, 1, "x" * CAPACITY))
+    assert [record[0] for record in read_all(reader)] == [REQUEST]
+    assert reader.lost == Lost(2, 1, 2)
 
 
 def test_successor_continues_the_ring(rings: Rings) -> None:
@@ -280,6 +309,9 @@ class Text(str):
         ({Text("k"): [Text("v")]}, {"k": ("v",)}),
         (Path("/tmp/x"), "/tmp/x"),  # noqa: S108
         (signal.SIGTERM, 15),
+        (Fraction(3, 2), 1.5),
+        (np.float64(1.5), 1.5),
+        ([np.int64(3), np.str_("x")], (3, "x")),
     ],
 )
 def test_plain_values_can_be_written(rings: Rings, value: Any, expected: Any) -> None:

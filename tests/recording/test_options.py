@@ -56,6 +56,16 @@ def test_excluded_urls(recorded: Recorded, pattern: str, path: str, recorded_req
     assert len(recorded()) == recorded_requests
 
 
+def test_excluded_urls_do_not_switch_off_what_is_answered_here(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RequestMiddleware, "untraced", frozenset({"/metrics"}))
+    middleware = options_of(TelemetryConfig.from_env({"OTEL_PYTHON_DJANGO_EXCLUDED_URLS": "metrics"}))
+    answers = {"/metrics": lambda _: HttpResponse("all series")}
+    assert middleware(lambda _: HttpResponse(status=404), answers)(RequestFactory().get("/metrics")).status_code == 200
+    assert recorded() == []
+
+
 def test_excluded_urls_of_all_instrumentations(recorded: Recorded) -> None:
     answer({"OTEL_PYTHON_EXCLUDED_URLS": "shop"})
     assert recorded() == []

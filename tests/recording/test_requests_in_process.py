@@ -4,11 +4,15 @@ import asyncio
 import gc
 import logging
 import os
+import random
 from collections.abc import AsyncIterator, Callable, Iterator
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 from weakref import ref
 
+import numpy as np
 import pytest
 from django.core import mail
 from django.db import connections
@@ -16,10 +20,13 @@ from django.db.backends.signals import connection_created
 from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import RequestFactory
 from django.test.client import AsyncRequestFactory
+from django.urls import ResolverMatch
 from opentelemetry import trace
 from opentelemetry.metrics import Observation
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
+from telemetry import access as access_module
+from telemetry.access import AccessLogMiddleware
 from telemetry.journal.records import LOG, MEASUREMENT, OBSERVATIONS, QUERY, REQUEST, items_of
 from telemetry.journal.ring import RingWriter
 from telemetry.logs import OTLPHandler
@@ -32,6 +39,7 @@ from telemetry.recording.logs import LogRecorder
 from telemetry.recording.meters import RecordingMeterProvider
 from telemetry.recording.middleware import RequestMiddleware
 from telemetry.recording.queries import QueryRecorders
+from telemetry.recording.spans import MOST_WITHIN
 from tests.recording.conftest import Recorded
 
 logger = logging.getLogger("tests.recording.shop")
@@ -122,6 +130,77 @@ def test_request_is_one_record(recorded: Recorded, query: Callable[..., Any]) ->
         None,
     )
     assert items_of(record) == (1 + len(record[QUERIES]), 1, 1 + len(record[QUERIES]))
+
+
+def test_request_of_many_queries_and_log_records_has_records_of_their_own(
+    recorded: Recorded, query: Callable[..., Any]
+) -> None:
+    def view(_: HttpRequest) -> HttpResponse:
+        for number in range(MOST_WITHIN + 2):
+            query("SELECT 7")
+            logger.info("number %d", number)
+        return HttpResponse()
+
+    answer(view)
+    *alone, request = recorded()
+    assert (len(request[QUERIES]), len(request[LOGS])) == (MOST_WITHIN, MOST_WITHIN)
+    assert [record[0] for record in alone] == [QUERY, LOG] * 2
+    trace_id, span_id = request[CONTEXT][:2]
+    assert {record[7] for record in alone[::2]} == {(trace_id, b"", span_id, request[CONTEXT][3], False)}
+    assert [record[5] for record in alone[1::2]] == [f"number {MOST_WITHIN}", f"number {MOST_WITHIN + 1}"]
+    assert {record[8] for record in alone[1::2]} == {(trace_id, span_id, request[CONTEXT][3])}
+
+
+def test_route_that_is_not_known_is_none(recorded: Recorded) -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        request.resolver_match = ResolverMatch(view, (), {})
+        return HttpResponse()
+
+    served = AccessLogMiddleware(view, "tests.recording.access", ())
+    assert answer(served).status_code == 200
+    (record,) = recorded()
+    assert (record[ROUTE], record[STATUS]) == (None, 200)
+
+
+def test_failure_of_an_access_record_costs_no_response(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access_module, "matched_route", break_it)
+    served = AccessLogMiddleware(lambda _: HttpResponse("ok"), "tests.recording.access", ())
+    assert served(RequestFactory().get("/")).content == b"ok"
+
+
+def test_seed_of_the_project_does_not_repeat_ids(recorded: Recorded) -> None:
+    def view(_: HttpRequest) -> HttpResponse:
+        random.seed(42)
+        return HttpResponse()
+
+    for _ in range(3):
+        answer(view)
+    assert len({record[CONTEXT][:2] for record in recorded()}) == 3
+
+
+def test_failed_response_is_logged_in_a_thread_under_asgi(recorded: Recorded) -> None:
+    """A handler may send mail, which would stop the event loop."""
+    running: list[bool] = []
+
+    class Slow(logging.Handler):
+        def emit(self, _: logging.LogRecord) -> None:
+            try:
+                running.append(asyncio.get_running_loop().is_running())
+            except RuntimeError:
+                running.append(False)
+
+    async def view(_: HttpRequest) -> HttpResponse:
+        return HttpResponse(status=503)
+
+    handler = Slow()
+    logging.getLogger("django.request").addHandler(handler)
+    try:
+        asyncio.run(RequestMiddleware(view)(AsyncRequestFactory().get("/")))
+    finally:
+        logging.getLogger("django.request").removeHandler(handler)
+    assert running == [False]
+    *_, record = recorded()
+    assert record[STATUS] == 503
 
 
 def test_warning_is_a_record_at_once(recorded: Recorded) -> None:
@@ -304,6 +383,28 @@ def test_streamed_answer_that_is_given_up_is_over_when_it_is_closed(recorded: Re
     assert (record[STATUS], record[ERROR]) == (200, None)
 
 
+def test_streamed_answer_that_is_abandoned_is_over(recorded: Recorded) -> None:
+    """A server that cannot send to a client that has disconnected neither reads on nor closes, as ASGI 2.4 allows."""
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"a"
+        yield b"b"
+
+    async def view(_: HttpRequest) -> StreamingHttpResponse:
+        return StreamingHttpResponse(body())
+
+    async def ask() -> None:
+        response: Any = await RequestMiddleware(view)(AsyncRequestFactory().get("/"))
+        assert await anext(aiter(response)) == b"a"
+        assert any(recorded.ring.levels)
+
+    asyncio.run(ask())
+    gc.collect()
+    (record,) = recorded()
+    assert (record[STATUS], record[ERROR]) == (200, None)
+    assert not any(recorded.ring.levels)
+
+
 @pytest.mark.usefixtures("query")
 def test_streamed_answer_that_fails_has_the_error(recorded: Recorded) -> None:
     def failing() -> Iterator[bytes]:
@@ -437,6 +538,28 @@ def test_instruments_record_what_they_are_given(recorded: Recorded) -> None:
     ]
     assert records[0][1] == ("counter", "orders", "{order}", "Orders.", "shop", "1", "", None)
     assert records[2][1][-1] == (1.0, 2.0)
+
+
+def test_instruments_take_numbers_of_any_kind(recorded: Recorded) -> None:
+    provider = RecordingMeterProvider()
+    meter = provider.get_meter("shop")
+    values: list[Any] = [Decimal("1.5"), Fraction(3, 2), np.float64(1.5), np.float32(1.5)]
+    for value in values:
+        meter.create_gauge("load").set(value)
+        meter.create_histogram("weight").record(value, {"size": np.float64(1.5), "kind": np.str_("x")})
+    meter.create_counter("orders").add(np.int64(3))  # type: ignore[arg-type]
+    meter.create_counter("orders").add("3")  # type: ignore[arg-type]
+    meter.create_observable_gauge("total", [lambda _: [Observation(value) for value in values]])
+    provider.observe()
+    *measured, orders, problem, (_, _, observed, _) = recorded()
+    assert [(record[2], record[3]) for record in measured] == [
+        (1.5, {}),
+        (1.5, {"size": 1.5, "kind": "x"}),
+    ] * 4
+    assert {type(record[2]) for record in measured} == {float}
+    assert (orders[2], type(orders[2])) == (3, int)
+    assert problem[0] == LOG  # a text is no number
+    assert observed[0][1] == ((1.5, {}),) * 4
 
 
 def test_observables_are_asked_together_and_one_may_fail(recorded: Recorded) -> None:

@@ -170,26 +170,27 @@ def trace_off() -> Any:
 class Process:
     def __init__(self, folder: Path) -> None:
         self.recorded: Recorded | None = None
-        self.looks = 0
+        self.observed = 0
         self._folder = folder
 
     def join(self) -> None:
         self.recorded = open_journal(self._folder)
 
-    def after_record(self) -> None:
-        self.looks += 1
+    def observe(self) -> None:
+        self.observed += 1
 
 
 def test_spans_outside_of_requests(tmp_path: Path) -> None:
-    """A worker of a queue serves no request: its spans make it join, and look after the exporter."""
+    """A worker of a queue serves no request: its spans make it join, and observe its instruments after each task."""
     process = Process(tmp_path)
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SpanRecorder(process))
     try:
-        with provider.get_tracer(__name__).start_as_current_span("a task"):
+        tracer = provider.get_tracer(__name__)
+        with tracer.start_as_current_span("a task"), tracer.start_as_current_span("a part"):
             pass
         assert process.recorded is not None
-        ((kind, _, _, name, *_),) = process.recorded()
-        assert (kind, name, process.looks) == (SPAN, "a task", 1)
+        assert [(record[0], record[3]) for record in process.recorded()] == [(SPAN, "a part"), (SPAN, "a task")]
+        assert process.observed == 1
     finally:
         close_journal()

@@ -1,0 +1,96 @@
+"""The log handlers of telemetry beside those of the project."""
+
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from django.test import RequestFactory
+from django.urls import ResolverMatch
+
+from telemetry.logs import OTLPHandler
+from telemetry.root_handler import RootHandler
+from tests.support.service import ROOT
+
+
+class Received:
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
+
+
+@pytest.fixture
+def received() -> Iterator[Received]:
+    """What the handlers pass on."""
+    found = Received()
+    OTLPHandler.connect(found)
+    yield found
+    OTLPHandler.connect(None)
+
+
+def test_handler_keeps_what_its_filters_let_pass(received: Received) -> None:
+    """Its own lock is none, which `Handler.handle` does not allow from Python 3.13 on."""
+    handler = OTLPHandler()
+    handler.addFilter(lambda record: record.levelno > logging.INFO)
+    for level, text in ((logging.WARNING, "kept"), (logging.INFO, "not kept")):
+        handler.handle(logging.makeLogRecord({"name": "shop", "levelno": level, "msg": text}))
+    assert received.messages == ["kept"]
+
+
+def test_record_of_a_request_without_a_route_is_kept(received: Received) -> None:
+    request = RequestFactory().get("/secret")
+    request.resolver_match = ResolverMatch(test_record_of_a_request_without_a_route_is_kept, (), {})
+    record = {"name": "shop", "levelno": logging.INFO, "msg": "Not Found: %s", "args": ("/secret",), "request": request}
+    RootHandler().handle(logging.makeLogRecord(record))
+    assert received.messages == ["Not Found: unmatched"]
+
+
+BEFORE = """
+import logging, logging.config
+from django.conf import settings
+settings.configure()
+from telemetry.logs import OTLPHandler
+from telemetry.root_handler import attach_to_root, let_pass, stay_attached
+class Received:
+    def emit(self, record): print("received:", record.getMessage(), flush=True)
+OTLPHandler.connect(Received())
+let_pass("shop.access")
+attach_to_root()
+stay_attached()
+stay_attached()  # once is enough
+"""
+
+
+def output_of(code: str) -> list[str]:
+    """Return the lines that a project with this code prints: its logging is configured after telemetry's start."""
+    ended = subprocess.run(
+        [sys.executable, "-c", BEFORE + code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True
+    )
+    return ended.stdout.decode().splitlines()
+
+
+def test_basic_configuration_after_the_start_is_the_projects() -> None:
+    """As in a module that the first request imports: the console output is that without telemetry."""
+    lines = output_of("""
+logging.basicConfig(level=logging.INFO, format="console: %(message)s")
+logging.getLogger("shop").info("an order")
+logging.basicConfig(level=logging.ERROR)  # does nothing, as without telemetry
+logging.getLogger("shop").info("another")
+""")
+    assert sorted(lines) == ["console: an order", "console: another", "received: an order", "received: another"]
+
+
+@pytest.mark.parametrize(
+    "configure",
+    ["logging.basicConfig(force=True)", 'logging.config.dictConfig({"version": 1, "root": {"handlers": []}})'],
+)
+def test_later_configuration_does_not_end_the_export(configure: str) -> None:
+    lines = output_of(f"""
+{configure}
+logging.getLogger("shop.orders").error("an order")
+logging.getLogger("shop.access").info("GET / 200")
+""")
+    assert [line for line in lines if "received" in line] == ["received: an order", "received: GET / 200"]
