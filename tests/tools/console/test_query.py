@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
-from telemetry.tools.console.asking.search import Query, QueryError, parse
+from telemetry.tools.console.asking.search import Query, QueryError, label_term, parse
 from telemetry.tools.console.pages.rendering import ENDPOINTS
 from telemetry.tools.console.receiving.ingest import SIGNALS
 from telemetry.tools.console.server import Console
@@ -14,6 +14,7 @@ from tests.tools.console.client import attributes, logs, one_span, post, request
 
 MS = 10**6
 OTHER = "34" * 16
+LARGE = 1234567890123456789  # more digits than a float has
 
 
 def attribute(key: str, **value: object) -> KeyValue:
@@ -29,6 +30,8 @@ def store() -> Store:
             *attributes({"http.route": "/users", "user.agent": 'say "hi" \\ bye'}),
             attribute("http.response.status_code", int_value=503),
             attribute("ratio", double_value=0.25),
+            attribute("order.id", int_value=LARGE),
+            attribute("unset"),
             attribute("cached", bool_value=False),
         ],
     )  # fmt: skip
@@ -62,6 +65,18 @@ TRACE_QUERIES = {
     "http.response.status_code>=500 http.response.status_code<600": FIRST,
     "http.response.status_code>503": [],
     "ratio<0.3": FIRST,
+    f"order.id={LARGE}": FIRST,
+    f"order.id={LARGE - 1}": [],
+    f"order.id!={LARGE}": SECOND,
+    f"order.id!={LARGE - 1}": BOTH,
+    f"order.id>{LARGE - 1} order.id<{LARGE + 1}": FIRST,
+    f"order.id>={LARGE} order.id<={LARGE}": FIRST,
+    f"order.id>{LARGE}": [],
+    f"order.id<{LARGE}": [],
+    "order.id<1e19": FIRST,
+    "order.id<" + "9" * 3000: FIRST,
+    "unset=None": [],
+    "unset!=None": BOTH,
     "cached=false": FIRST,
     "cached=true": [],
     "tags=blue": FIRST,
@@ -122,6 +137,41 @@ LOG_QUERIES = {
 @pytest.mark.parametrize(("query", "count"), LOG_QUERIES.items())
 def test_log_records_are_found(store: Store, query: str, count: int) -> None:
     assert len(Query(parse(query)).find_logs(store.stored_logs(), 10)) == count
+
+
+@pytest.mark.parametrize(
+    ("query", "matches"),
+    [
+        (f"id={LARGE}", True),
+        (f"id={LARGE - 1}", False),
+        (f"id!={LARGE - 1}", True),
+        (f"id>{LARGE - 1}", True),
+        ("port=80.0", True),
+        ("port>=80 port<81", True),
+        ("route=/users", True),
+        ("route>1", False),
+        ("route=None", False),
+        ("route!=None", True),
+        ("missing=None", False),
+        ("missing!=None", True),
+        ("missing>0", False),
+        ('missing=""', True),
+        ('route!=""', True),
+    ],
+)
+def test_series_are_chosen_by_their_labels(query: str, matches: bool) -> None:
+    labels = {"route": "/users", "port": "80", "id": str(LARGE)}
+    assert Query(parse(query, label_term)).matches_labels(labels) == matches
+
+
+@pytest.mark.parametrize(
+    "query", ["duration=1.001ms", "duration=1001us", "duration<=0.001001s", "duration<1001001ns", "duration>1.0009ms"]
+)
+def test_durations_are_compared_exactly(query: str) -> None:
+    found = Store()
+    message = one_span(start_time_unix_nano=1, end_time_unix_nano=1 + 1_001_000)
+    SIGNALS["traces"].ingest(found, message.SerializeToString(), 0)
+    assert Query(parse(query)).find_traces(found.stored_traces(), 1)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,10 @@ spans (not necessarily the same one). Each term becomes one check; records are d
 import operator
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from itertools import chain, filterfalse, islice
 from operator import attrgetter
 from typing import Any
@@ -93,7 +95,7 @@ def term(name: str, sign: str, value: str) -> Term:
         found = _DURATION.fullmatch(value)
         if found is None:
             raise QueryError("a duration such as 200ms, 1.5s, 300us or 2m")
-        number = float(found[1]) * _UNITS[found[2]]
+        number = int(Decimal(found[1]) * _UNITS[found[2]])
     elif name == "severity":
         if value.lower() not in SEVERITIES:
             raise QueryError(", ".join(SEVERITIES))
@@ -120,10 +122,12 @@ def label_term(name: str, sign: str, value: str) -> Term:
 
 
 def number_of(value: str) -> float | None:
-    try:
+    """Return the number in a text, None if there is none; integers are exact, whatever their size."""
+    with suppress(ValueError):
+        return int(value)
+    with suppress(ValueError):
         return float(value)
-    except ValueError:
-        return None
+    return None
 
 
 #: Only searches with at most this many results are remembered.
@@ -183,7 +187,9 @@ class Query:
 
 
 def _is(term: Term, value: PlainValue) -> bool:
-    """Return whether `value` satisfies the term's operator and value, ignoring the negation of `!=`."""
+    """Return whether `value` satisfies the term's operator and value, ignoring the negation of `!=`; None does not."""
+    if value is None:
+        return False
     if term.number is not None and isinstance(value, int | float) and not isinstance(value, bool):
         return OPERATORS[term.operator](value, term.number)
     if isinstance(value, list):
