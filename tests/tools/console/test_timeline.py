@@ -22,7 +22,7 @@ from telemetry.tools.console.storage.buckets import (
 )
 from telemetry.tools.console.storage.metrics import entries, entry_of
 from telemetry.tools.console.storage.store import Store
-from tests.tools.console.client import DELTA, requests_total
+from tests.tools.console.client import CUMULATIVE, DELTA, requests_total
 
 NAME = "http.server.request.duration"
 BEGIN = 1_700_000_000
@@ -162,17 +162,67 @@ def test_quantile_is_interpolated_as_prometheus_does(
 def test_buckets_of_different_bounds_add_up() -> None:
     both = added([Buckets((1.0, math.inf), (2.0, 1.0)), Buckets((2.0, math.inf), (3.0, 0.0))])
     assert both == Buckets((1.0, 2.0, math.inf), [2.0, 3.0, 1.0])
-    assert gain(Buckets((1.0,), (2.0,)), Buckets((1.0, 2.0), (3.0, 4.0))).counts == [1.0, 4.0]
     assert between(of_value(2), of_value(4), 0.5) == Buckets((math.inf,), [3.0])
     assert of_cumulative({math.inf: 5, 1.0: 3}).counts == [3, 2]
 
 
-def test_exponential_histogram_has_bounds_of_its_scale() -> None:
+@pytest.mark.parametrize(
+    ("before", "after", "gained"),
+    [
+        ({1: 2}, {1: 3, 2: 4}, [1, 4]),  # an exponential histogram's next bucket
+        ({1: 5, 2: 5, math.inf: 0}, {2: 11, math.inf: 0}, [1, 0]),  # coarser
+        ({1: 5, 3: 5, math.inf: 1}, {2: 6, math.inf: 7}, [1, 1]),  # others
+        ({2: 5, math.inf: 0}, {1: 3, 2: 3, math.inf: 0}, [1, 0, 0]),  # finer: where the 5 were is unknown
+        ({2: 5, math.inf: 0}, {1: 3, 2: 2, math.inf: 1}, [0, 0, 1]),
+        ({math.inf: 5}, {2: 4, 4: 3}, [2, 0]),  # a count alone
+        ({2: 4, 4: 3}, {math.inf: 9}, [2]),
+        ({1: 5, 8: 5}, {1: 2, 4: 2}, [2, 2]),  # a restart
+        ({1: 5, 2: 5, math.inf: 0}, {2: 3, math.inf: 1}, [3, 1]),
+        ({}, {1: 2}, [2]),
+        ({1: 2}, {}, []),
+    ],
+)
+def test_gain_with_other_bounds(before: dict[float, int], after: dict[float, int], gained: list[int]) -> None:
+    earlier, later = (Buckets(tuple(each), tuple(each.values())) for each in (before, after))
+    assert list(gain(earlier, later).counts) == gained
+    if later.total >= earlier.total:
+        assert between(earlier, later, 0).total == earlier.total
+        assert between(earlier, later, 1) == Buckets(later.bounds, list(later.counts))
+
+
+def exponential(scale: int, offset: int, *counts: int, seconds: int = 0) -> ExportMetricsServiceRequest:
     message = ExportMetricsServiceRequest()
     metric: Any = message.resource_metrics.add().scope_metrics.add().metrics.add(name="x")
-    point = metric.exponential_histogram.data_points.add(count=6, scale=0, zero_count=1)
-    point.positive.offset = 1
-    point.positive.bucket_counts.extend([2, 0, 3])
+    histogram = metric.exponential_histogram
+    histogram.aggregation_temporality = CUMULATIVE
+    point = histogram.data_points.add(count=sum(counts), scale=scale, time_unix_nano=(BEGIN + seconds) * NS)
+    point.positive.offset = offset
+    point.positive.bucket_counts.extend(counts)
+    return message
+
+
+def test_exponential_histogram_that_is_rescaled_has_no_peak() -> None:
+    # Whatever the scale, a bound has the same value: here powers of 2 ** (1 / 8), then of 2.
+    fine, coarse = [1] * 32, [8, 9, 8, 8]
+    store = Store()
+    for message in (
+        exponential(3, 0, *fine),
+        exponential(3, 0, *fine, seconds=10),
+        exponential(0, 0, *coarse, seconds=50),
+    ):
+        SIGNALS["metrics"].ingest(store, message.SerializeToString(), 0)
+    [track] = found(store, "x")
+    assert totals(track) == [0, 0.25, 0.25, 0.25, 0.25, None]
+    assert track.gains[4] is not None
+    assert dict(zip(*track.gains[4], strict=True)) == {0: 0, 1: 0, 2: 0, 4: 0.25, 8: 0, 16: 0}
+
+
+def test_exponential_histogram_has_bounds_of_its_scale() -> None:
+    [point] = (
+        exponential(0, 1, 2, 0, 3).resource_metrics[0].scope_metrics[0].metrics[0].exponential_histogram.data_points
+    )
+    point.zero_count = 1
+    point.count = 6
     buckets = of_message("exponential_histogram", point)
     assert buckets == Buckets((0.0, 2.0, 4.0, 8.0, 16.0), [1.0, 0.0, 2.0, 0.0, 3.0])
     assert quantile(buckets, 1.0) == 16

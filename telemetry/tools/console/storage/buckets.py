@@ -2,7 +2,9 @@
 
 import math
 import operator
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
 _ENDLESS = math.inf
@@ -40,11 +42,11 @@ def _of_exponential(message: Any) -> Buckets:
     """Convert an exponential histogram; negative values count as 0, since no measurement here is negative."""
     found = {0.0: float(message.zero_count + sum(message.negative.bucket_counts))}
     try:
-        base = 2.0 ** (2.0**-message.scale)
         for index, count in enumerate(message.positive.bucket_counts, message.positive.offset):
             if count:
-                found.setdefault(base**index, 0.0)
-                found[base ** (index + 1)] = float(count)
+                # Exact exponents: a bound that several scales have in common is the same number in all of them.
+                found.setdefault(2.0 ** math.ldexp(index, -message.scale), 0.0)
+                found[2.0 ** math.ldexp(index + 1, -message.scale)] = float(count)
     except OverflowError:
         return of_value(message.count)
     return _sorted(found)
@@ -68,11 +70,15 @@ def between(before: Buckets, after: Buckets, share: float) -> Buckets:
 
 
 def gain(before: Buckets, after: Buckets) -> Buckets:
-    """Return the increase of a cumulative series; a decrease means that it restarted at 0."""
+    """Return the increase of a cumulative series; a decrease of its total means that it restarted at 0."""
     gained = list(map(operator.sub, after.counts, _with_bounds(before, after.bounds).counts))
     if min(gained, default=0.0) >= 0:
         return Buckets(after.bounds, gained)
-    return after if after.total < before.total else Buckets(after.bounds, [max(each, 0.0) for each in gained])
+    if after.total < before.total:
+        return after
+    # Finer bounds: what is new up to one of them is at most what is new up to any higher one.
+    below = [*accumulate(reversed([*accumulate(gained)]), min)][::-1]
+    return Buckets(after.bounds, [high - low for low, high in pairwise([0.0, *(max(each, 0.0) for each in below)])])
 
 
 def added(several: Iterable[Buckets]) -> Buckets:
@@ -106,11 +112,13 @@ def quantile(buckets: Buckets, share: float) -> float | None:
 
 
 def _with_bounds(buckets: Buckets, bounds: tuple[float, ...]) -> Buckets:
-    """Return the same counts with other bounds, with a count of 0 for each bound that is new."""
+    """Return the same counts with other bounds: each at the first one not below its own, otherwise at the last."""
     if buckets.bounds == bounds:
         return buckets
-    known = dict(zip(*buckets, strict=True))
-    return Buckets(bounds, [known.get(bound, 0.0) for bound in bounds])
+    counts = [0.0] * len(bounds)
+    for bound, count in zip(*buckets, strict=True) if bounds else ():
+        counts[min(bisect_left(bounds, bound), len(bounds) - 1)] += count
+    return Buckets(bounds, counts)
 
 
 def _sorted(counts: Mapping[float, float]) -> Buckets:
