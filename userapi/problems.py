@@ -21,11 +21,14 @@ from rest_framework.renderers import BrowsableAPIRenderer
 from rest_framework.request import Request
 from rest_framework.views import exception_handler as rest_exception_handler
 
+from userapi.negotiation import ContentNegotiation
+
 MEDIA_TYPE = "application/problem+json"
 
 _ADMIN = "/admin/"
 _DATABASE_ERRORS = OperationalError, InterfaceError
 _HTML = "text/html"
+_negotiation = ContentNegotiation()
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +87,7 @@ def problem_response(
     It is a page for clients that prefer HTML to JSON, as browsers do.
     """
     document = problem(request, status, detail, errors)
-    if request.get_preferred_type([MEDIA_TYPE, "application/json", _HTML]) == _HTML:
+    if _negotiation.preferred_type(request, [MEDIA_TYPE, "application/json", _HTML]) == _HTML:
         response = HttpResponse(render_to_string("userapi/problem.html", document), status=status)
     else:
         response = HttpResponse(json.dumps(document), status=status, content_type=MEDIA_TYPE)

@@ -219,6 +219,7 @@ REST_FRAMEWORK: dict[str, Any] = {
         "userapi.renderers.JSONRenderer",
         "rest_framework.renderers.BrowsableAPIRenderer",
     ],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "userapi.negotiation.ContentNegotiation",
     # No forms: a page of another origin can post a form without a CORS preflight, but not JSON.
     "DEFAULT_PARSER_CLASSES": ["userapi.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "userapi.schema.ProblemAutoSchema",

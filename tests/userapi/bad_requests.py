@@ -119,6 +119,9 @@ BAD_REQUESTS = [
     # Negotiation and methods
     _get("picture wanted", "/users", 406, Accept="image/png"),
     _get("nonsense wanted", "/users", 406, Accept="/;;q=x"),
+    _get("a parameter in an unknown charset wanted", "/users", 406, Accept="text/html;x*=bogus'en'a"),
+    _get("the same at an unknown address", "/nothing", 404, Accept="text/html;x*=bogus'en'a"),
+    _get("JSON excluded", "/users", 406, Accept="*/*, application/*;q=0, text/*;q=0"),
     _get("charset zlib on a GET", "/users?search=x", 415, Content_Type="application/json; charset=zlib"),
     BadRequest("PUT on the list", 405, "PUT", body=_user()),
     BadRequest("POST on a user", 405, "POST", "/users/00000000-0000-0000-0000-000000000000", _user()),
