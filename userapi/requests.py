@@ -1,4 +1,6 @@
-"""Request classes that decode text as UTF-8, regardless of the client's charset."""
+"""Request classes that decode text as UTF-8, and that no Content-Type keeps from being made."""
+
+from typing import Any
 
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
@@ -20,12 +22,29 @@ class _UTF8:
         pass
 
 
+# A Content-Type's parameter in an unknown charset (RFC 2231) raises ValueError outside Django's error handling.
+
+
 class UTF8Request(_UTF8, WSGIRequest):  # type: ignore[misc]  # the property instead of Django's
-    """A WSGI server's request."""
+    """A WSGI server's request; a Content-Type that cannot be read counts as none."""
+
+    def __init__(self, environ: dict[str, Any]) -> None:
+        try:
+            super().__init__(environ)
+        except ValueError:
+            environ["CONTENT_TYPE"] = ""
+            super().__init__(environ)
 
 
 class UTF8AsyncRequest(_UTF8, ASGIRequest):  # type: ignore[misc]
-    """An ASGI server's request."""
+    """An ASGI server's request; a Content-Type that cannot be read counts as none."""
+
+    def __init__(self, scope: dict[str, Any], body_file: Any) -> None:
+        try:
+            super().__init__(scope, body_file)
+        except ValueError:
+            scope["headers"] = [header for header in scope["headers"] if header[0].lower() != b"content-type"]
+            super().__init__(scope, body_file)
 
 
 def install() -> None:

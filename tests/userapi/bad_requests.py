@@ -113,6 +113,7 @@ BAD_REQUESTS = [
             "application/json; charset=zlib",
             "application/json; charset=utf-16",
             "application/json; charset=undefined",
+            "application/json; x*=bogus'en'a",
         )
     ),
     BadRequest("no content type", 415, body=_user(), headers={}),
@@ -166,6 +167,7 @@ ODD_BUT_GOOD = [
     _get("search for a pattern", "/users?search=((((%25_[^a-z]*", 200),
     _get("search of many words", "/users?search=" + "+".join(["a"] * 99), 200),
     _get("search for an emoji", "/users?search=%F0%9F%A6%84", 200),
+    _get("content type with an unknown charset on a GET", "/users", 200, Content_Type="text/plain; x*=bogus'en'a"),
     _get("empty parameters", "/users?search=&cursor=&ordering=&page_size=", 200),
     _body("name in four-byte characters", _user('"🦄🜁"'.encode(), b'"unicorn@example.com"'), 201),
     _body("read-only members", b'{"name": "Test", "email": "odd@example.com", "id": true, "created_at": 1}', 201),
