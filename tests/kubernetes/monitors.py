@@ -27,7 +27,7 @@ _SELECTOR = {
     "minProperties": 1,
 }
 _RELABELING = _record(
-    ["sourceLabels", "regex"],
+    [],
     sourceLabels={"type": "array", "items": _LABEL, "minItems": 1},
     regex=_TEXT,
     targetLabel=_LABEL,
@@ -43,6 +43,7 @@ _ENDPOINT = _record(
     authorization=_record(
         ["credentials"], type={"const": "Bearer"}, credentials=_record(["name", "key"], name=_TEXT, key=_TEXT)
     ),
+    relabelings={"type": "array", "items": _RELABELING},
     metricRelabelings={"type": "array", "items": _RELABELING},
 )
 

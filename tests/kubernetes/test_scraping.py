@@ -1,11 +1,16 @@
 """The Prometheus Operator scrapes each pod of the service and each Alloy, as docs/signals.md says."""
 
+import re
+
 import pytest
+import yaml
 from django.urls import resolve
 
+from tests.dashboards.queries import all_queries
 from tests.kubernetes import workloads as of
-from tests.kubernetes.rendering import FOLDER, environment_file, load, overlay
+from tests.kubernetes.rendering import FOLDER, Document, environment_file, load, overlay
 from tests.support.prometheus import scrape_configuration
+from tests.support.service import ROOT
 
 
 def test_service_monitor_relabels_as_documented() -> None:
@@ -45,3 +50,36 @@ def test_pod_monitor_finds_every_alloy(name: str) -> None:
     for workload in alloys:
         assert of.selects(monitor["spec"]["selector"], of.labels(workload))
         assert endpoint["port"] in of.port_names(workload)
+        assert component(endpoint, of.labels(workload)) == workload["metadata"]["name"]
+
+
+def component(endpoint: Document, labels: dict[str, str]) -> str:
+    """Return the label `component` of the targets that a monitor makes of the pods with these labels."""
+    known = {"__meta_kubernetes_pod_label_" + re.sub(r"\W", "_", name): value for name, value in labels.items()}
+    found = ""
+    for rule in endpoint["relabelings"]:
+        assert rule["targetLabel"] == "component"
+        source = ";".join(known.get(name, "") for name in rule.get("sourceLabels", ()))
+        if re.fullmatch(rule.get("regex", ".*"), source):
+            found = rule["replacement"]
+    return found
+
+
+def test_components_are_the_documented_ones() -> None:
+    """What rules, dashboards and the audit choose by `component`, the stack's Prometheus and docs/scaling.md agree."""
+    text = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
+    (sentence,) = re.findall(r"by the label `component`: ([^.]+)\.", text)
+    documented = set(re.findall(r"`([a-z-]+)`", sentence))
+    prometheus = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text(encoding="utf-8"))
+    (pipeline,) = (job for job in prometheus["scrape_configs"] if job["job_name"] == "pipeline")
+    scraped = {entry["labels"]["component"] for entry in pipeline["static_configs"]}
+    scraped |= {entry["names"][0] for entry in pipeline["dns_sd_configs"]}
+    assert documented == scraped
+    asked = [query.text for query in all_queries()]
+    asked += [path.read_text(encoding="utf-8") for path in (ROOT / "telemetry" / "tools" / "audit").glob("*.py")]
+    matchers = re.findall(r'\bcomponent=~?"([^"]+)"', "\n".join(asked))
+    names = {name for matcher in matchers for name in matcher.split("|")}
+    assert {"alloy", "tempo", "loki"} <= names <= documented
+    # A target without it counts as a service in direct mode.
+    (endpoint,) = of.named(overlay("direct"), "ServiceMonitor", "user-api")["spec"]["endpoints"]
+    assert "relabelings" not in endpoint
