@@ -106,7 +106,8 @@ _COST = Row(
         ),
         by_mode(
             "How long do exports take?",
-            "95th percentile of an export's duration, retries included. No request waits for it.",
+            "95th percentile of the duration of a request to the backend or to Alloy, failed ones included; a retry "
+            "is a request of its own. No request of a user waits for it.",
             "s",
             each_mode(
                 "histogram_quantile(0.95, sum by (le, export_mode) "
@@ -116,7 +117,8 @@ _COST = Row(
         ),
         by_mode(
             "How many exports are made?",
-            "Batches per second that the workers send, all signals. In direct mode metrics are scraped, not sent.",
+            "Requests per second to the backend or to Alloy, all signals, failed ones included. In direct mode metrics "
+            "are scraped, not sent.",
             "ops",
             each_mode(
                 f"sum by (export_mode) (rate(otel_sdk_exporter_operation_duration_seconds_count{{{OF_BOTH}}}{RATE}))"

@@ -113,8 +113,8 @@ _SERVICE = Row(
         lines(
             "What does the service lose, and why?",
             "Per second, by reason (docs/failures.md explains each); no line is no loss. If red: queue_full needs a "
-            "larger spool (TELEMETRY_SPOOL_BYTES) or a faster receiver; for unavailable and timeout see the "
-            "receiver's log, for refused its limits and credentials.",
+            "larger spool (TELEMETRY_SPOOL_BYTES) or a faster receiver; for refused and rejected see the receiver's "
+            "log, its limits and credentials.",
             "cps",
             Query(_lost_by_reason("span"), "{{export_mode}} spans: {{error_type}} ({{where}})"),
             Query(_lost_by_reason("log"), "{{export_mode}} log records: {{error_type}} ({{where}})"),
@@ -125,23 +125,23 @@ _SERVICE = Row(
         ),
         by_mode(
             "How often do the workers retry, and fail?",
-            "Retries per second (line), and exports dropped after their time-out (dashes). If red: the "
-            "receiver is down or too slow; a batch is retried for OTEL_EXPORTER_OTLP_TIMEOUT, 10 s by default.",
+            "Requests per second that repeat a failed one (line), and that fail (dashes). If red: the receiver is "
+            "down, too slow, or refuses. What can be retried waits in the spool, the next panel, until that is full.",
             "cps",
             Query(
                 f"sum by (export_mode) (rate(telemetry_exporter_retries_total{{{OF_SERVICE}}}{RATE}))"
                 f" or sum by (export_mode) (telemetry_worker_count{{{OF_SERVICE}}}) * 0",
-                "{{export_mode}} repeated",
+                "{{export_mode}} retries",
             ),
             Query(
                 "sum by (export_mode) (rate(otel_sdk_exporter_operation_duration_seconds_count"
                 f'{{{OF_SERVICE}, error_type!=""}}{RATE}))'
                 f" or sum by (export_mode) (telemetry_worker_count{{{OF_SERVICE}}}) * 0",
-                "{{export_mode}} given up",
+                "{{export_mode}} failures",
             ),
             width=8,
             thresholds=bad_from(0.01),
-            overrides=[override("/given/", custom__lineStyle=DASHED)],
+            overrides=[override("/failures/", custom__lineStyle=DASHED)],
         ),
         by_mode(
             "How full is the spool?",
