@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import yaml
 
 from deploy.grafana.source import DASHBOARDS as SOURCE
 from deploy.grafana.source.__main__ import write
+from deploy.grafana.source.parts import mode_colors
 from tests.dashboards.queries import DASHBOARDS, GRAFANA, Found, load, of_dashboards, panels
 from tests.support.service import ROOT
 
@@ -20,6 +22,13 @@ VARIABLES = {
     "user-api-pipeline": ["service", "mode", "environment"],
     "user-api-explore": ["service", "mode", "environment", "route"],
 }
+# Values of labels in legends, and the columns of Tempo's tables in all versions of Grafana.
+VALUES = {
+    "export_mode": ["collector", "direct"],
+    "http_response_status_code": ["200", "201", "204", "301", "400", "404", "409", "500"],
+    "severity_text": ["INFO", "WARN", "ERROR"],
+}
+COLUMNS = ["traceID", "startTime", "traceService", "traceDuration", "Trace ID", "Start time", "Service", "Duration"]
 ALL = [pytest.param(dashboard, id=name) for name, dashboard in load().items()]
 
 
@@ -57,6 +66,41 @@ def test_panel_of_the_pipeline_says_what_to_do() -> None:
     for panel in panels(load()["user-api-pipeline.json"]):
         red = any(step["color"] == "red" for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"])
         assert ("If red" if red else "If ") in panel["description"], panel["title"]
+
+
+def fields(panel: dict[str, Any]) -> Iterator[str]:
+    """Yield the names of a panel's series or columns."""
+    for target in panel["targets"]:
+        legend = target.get("legendFormat", "")
+        labels = re.findall(r"\{\{(\w+)\}\}", legend)
+        for values in product(*(VALUES.get(label, [label]) for label in labels)):
+            known = dict(zip(labels, values, strict=True))
+            yield re.sub(r"\{\{(\w+)\}\}", lambda found, known=known: known[found[1]], legend)  # type: ignore[misc]
+        if target.get("tableType") == "traces":
+            yield from COLUMNS
+
+
+def matches(override: dict[str, Any], panel: dict[str, Any]) -> bool:
+    """Return whether an override changes anything in a panel."""
+    kind, wanted = override["matcher"]["id"], override["matcher"]["options"]
+    if kind == "byFrameRefID":
+        return wanted in {target["refId"] for target in panel["targets"]}
+    assert kind == "byRegexp"
+    return any(re.search(wanted.strip("/"), name) for name in fields(panel))
+
+
+@pytest.mark.parametrize("dashboard", ALL)
+def test_overrides_match_a_field(dashboard: dict[str, Any]) -> None:
+    for panel in panels(dashboard):
+        for override in panel["fieldConfig"]["overrides"]:
+            # The modes' colours are the same in every panel.
+            assert matches(override, panel) or override in mode_colors(), f"{panel['title']}: {override['matcher']}"
+
+
+def test_colours_of_modes_match_a_field() -> None:
+    everything = [panel for dashboard in load().values() for panel in panels(dashboard)]
+    for override in mode_colors():
+        assert any(matches(override, panel) for panel in everything if override in panel["fieldConfig"]["overrides"])
 
 
 @pytest.mark.parametrize("dashboard", ALL)

@@ -209,7 +209,7 @@ _PROCESSES = Row(
             ),
             width=8,
             defaults={"decimals": 0},
-            overrides=[override("/anew/", custom__drawStyle="bars", custom__fillOpacity=60)],
+            overrides=[override("/restarted/", custom__drawStyle="bars", custom__fillOpacity=60)],
         ),
     ],
 )
