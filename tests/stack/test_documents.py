@@ -1,6 +1,9 @@
 """docs/stack.md and .env.example agree with the files: ports, images, volumes, memory, variables, defaults."""
 
 import re
+from typing import Any
+
+import yaml
 
 from tests.stack.compose import Choice, everything, services, variables
 from tests.support.service import ROOT
@@ -101,3 +104,27 @@ def test_document_figures_of_alloy() -> None:
     alloy = (ROOT / "deploy" / "alloy" / "config.alloy").read_text(encoding="utf-8")
     assert "1 GiB, 3 h 20 min" in alloy
     assert "3 hours 20 minutes for traces" in DOCUMENT.replace("\n", " ")
+
+
+def loaded(name: str) -> Any:
+    return yaml.safe_load((ROOT / "deploy" / name).read_text(encoding="utf-8"))
+
+
+def test_document_limits_of_backends() -> None:
+    documented = {name: f"{time}: {limit}" for name, time, limit, _ in rows("What is kept, and how long")}
+    storage = loaded("prometheus/prometheus.yml")["storage"]
+    retention, exemplars = storage["tsdb"]["retention"], storage["exemplars"]["max_exemplars"]
+    wanted = f"{retention['time']}ays: {retention['size']}, {exemplars:,} exemplars"
+    assert documented["Prometheus"].replace(" ", "") == wanted.replace(" ", "")
+    tempo = loaded("tempo/tempo.yaml")["overrides"]["defaults"]
+    trace, rate = tempo["global"]["max_bytes_per_trace"], tempo["ingestion"]["rate_limit_bytes"]
+    time, series = days(tempo["compaction"]["block_retention"]), tempo["metrics_generator"]["max_active_series"]
+    wanted = f"{time}: {trace // 10**6} MB a trace, {rate // 10**6} MB/s, {series:,} series of span metrics"
+    assert documented["Tempo"] == wanted
+    loki = loaded("loki/loki.yaml")["limits_config"]
+    line = loki["max_line_size"].replace("KB", " KB")
+    assert documented["Loki"] == f"{days(loki['retention_period'])}: {loki['ingestion_rate_mb']} MB/s, {line} a line"
+
+
+def days(hours: str) -> str:
+    return f"{int(hours.removesuffix('h')) // 24} days"
