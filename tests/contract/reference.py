@@ -4,6 +4,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from telemetry.exporting.metrics.exporter_instruments import _RETRIES
+from telemetry.exporting.metrics.views import Views
+from tests.contract.translation import family_name
+
 # Views and values that only the round of the tests has.
 _OF_THE_TEST = ("contract/", "_OTHER", "HTTP")
 _HEADING = re.compile(r"^### `([^`]+)`$")
@@ -16,16 +20,17 @@ class Reference:
         spans = [span for request in contract["requests"].values() for span in _spans(request["spans"])]
         records = [record for request in contract["requests"].values() for record in request["logs"]]
         records += contract["logs outside of any trace"]
+        metrics = {**contract["metrics"], **_of_failures()}
         self.chapters = {
-            "Metrics": {name: _metric_table(metric) for name, metric in contract["metrics"].items()},
+            "Metrics": {name: _metric_table(metric) for name, metric in metrics.items()},
             "Spans": {scope: _span_table(of_scope) for scope, of_scope in _by(spans, "scope").items()},
             "Logs": {logger: _log_table(of_logger) for logger, of_logger in _by(records, "logger").items()},
         }
-        self.prometheus = {name: metric["in Prometheus"] for name, metric in contract["metrics"].items()}
+        self.prometheus = {name: metric["in Prometheus"] for name, metric in metrics.items()}
         self.resource = set(contract["resource"])
         keys = {key for found in (*spans, *records) for key in found["attributes"]}
         keys |= {key for span in spans for event in span.get("events", ()) for key in event["attributes"]}
-        keys |= {key for metric in contract["metrics"].values() for key in _metric_keys(metric)}
+        keys |= {key for metric in metrics.values() for key in _metric_keys(metric)}
         self.attributes = keys
 
     def renewed(self, text: str) -> str:
@@ -85,6 +90,13 @@ def _spans(tree: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 def _by(found: list[dict[str, Any]], key: str) -> dict[str, list[dict[str, Any]]]:
     return {name: [one for one in found if one[key] == name] for name in sorted({one[key] for one in found})}
+
+
+def _of_failures() -> dict[str, dict[str, Any]]:
+    """Return, as the contract has them, the metrics that its round does not make, because nothing fails in it."""
+    kind, name, unit, *_ = _RETRIES
+    series = " ".join(f"{key}=" for key in Views({}).attributes(name))
+    return {name: {"type": kind, "unit": unit, "in Prometheus": family_name(name, unit, kind), "series": [series]}}
 
 
 def _metric_keys(metric: Mapping[str, Any]) -> set[str]:
