@@ -41,7 +41,10 @@ def leaks(folder: Path, binaries: Binaries) -> list[str]:
     if not arrived:
         problems.append("spans and records did not arrive")
     everything = b"".join(texts)
-    kept = ("/users/{id}", "kept as it is", "https://example.com/x?***", "name=x&password=***", "sent Bearer *** along")
+    kept = (
+        *("/users/{id}", "kept as it is", "https://example.com/x?***", "name=x&password=***", "sent Bearer *** along"),
+        "1024 at most",
+    )
     problems += [f"{text} is not there" for text in kept if arrived and text.encode() not in everything]
     return problems + [f"came through: {what}" for what in canaries.found_in(*texts).values()]
 
@@ -73,6 +76,12 @@ def secrets_of(canaries: Canaries, place: str) -> dict[str, str]:
         "http.request.header.cookie": f"sessionid={canaries.mark('cookie header', place)}",
         "http.response.header.set-cookie": f"a={canaries.mark('set-cookie header', place)}",
         "http.request.header.x-api-key": canaries.mark("API key header", place),
+        "http.request.header.x_api_key": canaries.mark("API key header with underscores", place),
+        "http.response.header.set_cookie": f"a={canaries.mark('set-cookie header with underscores', place)}",
+        "password": canaries.mark("attribute password", place),
+        "app.client_secret": canaries.mark("attribute client_secret", place),
+        "accessToken": canaries.mark("attribute accessToken", place),
+        "max_tokens": "1024 at most",
         "url.query": f"q={canaries.mark('query', place)}",
         "url.full": f"https://example.com/x?q={canaries.mark('query of a URL', place)}",
         "http.target": f"/x?q={canaries.mark('query of a path', place)}",
@@ -98,6 +107,7 @@ def text_with_secrets(canaries: Canaries, place: str) -> str:
 def span_with_secrets(canaries: Canaries) -> ExportTraceServiceRequest:
     now = time.time_ns()
     event = {
+        **secrets_of(canaries, "event"),
         "exception.message": f"Key (email)=({canaries.email('event')}) exists",
         "exception.stacktrace": f"token: {canaries.mark('token', 'event')}, Bearer {canaries.mark('token', 'event')}",
     }

@@ -173,6 +173,53 @@ def test_alloy_queues_hold_more_than_an_hour() -> None:
         assert f"queue_size    = {size}\n" in ALLOY["config.alloy"]
 
 
+def redaction() -> dict[str, list[str]]:
+    """Return the statements of Alloy's second line of defence, by context."""
+    found = re.findall(r'context    = "(\w+)"\n\t+statements = \[\n(.*?)\n\t+\]\n', ALLOY["config.alloy"], re.DOTALL)
+    return {context: re.findall("`(.*)`", block) for context, block in found}
+
+
+def test_alloy_treats_attributes_everywhere_alike() -> None:
+    """tests.stack.redaction tries the statements themselves."""
+    of_attributes = {
+        context: [one for one in statements if re.search(r"\battributes\b", one)]
+        for context, statements in redaction().items()
+    }
+    assert set(of_attributes) == {"span", "spanevent", "log"}
+    assert of_attributes["span"] == of_attributes["spanevent"] == of_attributes["log"]
+
+
+def deleted(name: str) -> bool:
+    patterns = [re.match(r'delete_matching_keys\(attributes, "(.*)"\)', one) for one in redaction()["span"]]
+    return any(re.search(found[1], name) for found in patterns if found)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("http.request.header.authorization", "http.request.header.proxy_authorization", "http.request.header.cookie"),
+        *("http.response.header.set-cookie", "http.response.header.set_cookie", "http.request.header.X_Api_Key"),
+        *("password", "user.passwd", "client_secret", "accessToken", "app.api-key", "apikey", "session_id"),
+    ],
+)
+def test_alloy_deletes_attributes_of_secrets(name: str) -> None:
+    assert deleted(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["http.request.header.accept", "http.route", "max_tokens", "secret_count", "session.id", "password_changed"]
+)
+def test_alloy_keeps_other_attributes(name: str) -> None:
+    assert not deleted(name)
+
+
+def test_alloy_deletes_the_documented_names() -> None:
+    text = " ".join((ROOT / "docs" / "stack.md").read_text(encoding="utf-8").split())
+    (names,) = re.findall("attributes whose name ends in (.*?), and what follows", text)
+    assert {"password", "token", "api_key"} <= set(re.findall("`(.*?)`", names))
+    assert all(deleted(f"app.{name}") for name in re.findall("`(.*?)`", names))
+
+
 def test_backends_take_what_an_outage_held_back() -> None:
     assert prometheus()["storage"]["tsdb"]["out_of_order_time_window"] == "3h"
     assert loaded("loki/loki.yaml")["ingester"]["max_chunk_age"] == "6h"  # records may be half of it behind
