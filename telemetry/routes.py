@@ -30,8 +30,9 @@ def matched_route(request: HttpRequest) -> str | None:
     match = request.resolver_match
     if match is not None:
         return None if match.route is None else template_of(match.route)  # None: made without one by the project
-    if settings.STATIC_URL and request.path_info.startswith(settings.STATIC_URL):
-        return f"{settings.STATIC_URL}{{path}}"
+    static = settings.STATIC_URL  # with the script's name, as the path
+    if static and request.path.startswith(static):
+        return f"{static}{{path}}"
     return None
 
 

@@ -127,7 +127,7 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> HttpRespons
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler400."""
-    if request.path.startswith(_ADMIN):
+    if request.path_info.startswith(_ADMIN):
         return defaults.bad_request(request, exception)
     if isinstance(exception, RequestDataTooBig):
         return problem_response(request, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large.")
@@ -137,14 +137,14 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler403."""
-    if request.path.startswith(_ADMIN):
+    if request.path_info.startswith(_ADMIN):
         return defaults.permission_denied(request, exception)
     return problem_response(request, HTTPStatus.FORBIDDEN, "Access is not allowed.")
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler404; redirects with a 308 if the path exists without its trailing slash."""
-    if request.path.startswith(_ADMIN):
+    if request.path_info.startswith(_ADMIN):
         return defaults.page_not_found(request, exception)
     if request.path_info.endswith("/") and is_valid_path(request.path_info[:-1]):
         query = request.META.get("QUERY_STRING", "")
@@ -155,7 +155,7 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Django's CSRF_FAILURE_VIEW: answers a request with a browser's session but without its CSRF token."""
-    if request.path.startswith(_ADMIN):
+    if request.path_info.startswith(_ADMIN):
         return csrf.csrf_failure(request, reason)
     return problem_response(request, HTTPStatus.FORBIDDEN, "CSRF token missing or incorrect.")
 
@@ -166,7 +166,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
         answer = problem_response(request, HTTPStatus.SERVICE_UNAVAILABLE, ServiceUnavailable.default_detail)
         answer["Retry-After"] = str(ServiceUnavailable.wait)
         return answer
-    if request.path.startswith(_ADMIN):
+    if request.path_info.startswith(_ADMIN):
         return defaults.server_error(request)
     return problem_response(
         request, HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed; the trace id finds the reason."

@@ -1,6 +1,7 @@
 """gunicorn's threaded worker, whose threads never wait for a slow client's request."""
 
 import gc
+import os
 import re
 import selectors
 import socket
@@ -27,7 +28,8 @@ LINGER_BYTES = 4 * 1024 * 1024
 AWAITED_BYTES = 128 * 1024
 """How much of a request to await; a thread reads the rest of a larger one (USERAPI_MAX_BODY_BYTES)."""
 
-_PROBE = re.compile(rb"(?:GET|HEAD) /(?:livez|readyz)[ ?]")
+_PREFIX = re.escape(os.environ.get("SCRIPT_NAME", "").encode())
+_PROBE = re.compile(rb"(?:GET|HEAD) %s/(?:livez|readyz)[ ?]" % _PREFIX)
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
 _EXPECT = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE)

@@ -1,6 +1,7 @@
 """Django's settings, read once from the environment. docs/configuration.md lists all variables."""
 
 import os
+import re
 import sys
 from datetime import timedelta
 from importlib.util import find_spec
@@ -46,6 +47,9 @@ for _origin in CSRF_TRUSTED_ORIGINS:
 
 OPEN_ACCESS = env.boolean("USERAPI_OPEN_ACCESS", default=False)
 BEHIND_PROXY = env.boolean("DJANGO_BEHIND_PROXY", default=False)
+FORCE_SCRIPT_NAME = env.text("SCRIPT_NAME") or None  # gunicorn's variable
+if FORCE_SCRIPT_NAME and not re.fullmatch(r"(/[\w.~-]+)+", FORCE_SCRIPT_NAME, re.ASCII):
+    raise env.error("SCRIPT_NAME", FORCE_SCRIPT_NAME, "a path such as /api, without a slash at its end")
 
 HTTPS = env.boolean("DJANGO_HTTPS", default=not DEBUG)
 SECURE_SSL_REDIRECT = HTTPS
@@ -186,7 +190,7 @@ if GREETER_URL and not GREETER_URL.startswith(("http://", "https://")):
 
 # --- Static files ---------------------------------------------------------------------------------------------------
 
-STATIC_URL = "/static/"
+STATIC_URL = f"{FORCE_SCRIPT_NAME or ''}/static/"
 STATIC_ROOT = Path(env.text("DJANGO_STATIC_ROOT", str(BASE_DIR / "staticfiles")))
 
 # Without `manage.py collectstatic`, the packages' files are served unchanged; after it, the compressed ones with hashed
@@ -247,6 +251,7 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "userapi.schema.close_request_bodies",
     ],
+    "SERVERS": [{"url": FORCE_SCRIPT_NAME}] if FORCE_SCRIPT_NAME else [],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }

@@ -123,7 +123,7 @@ class Service:
     def answers(self) -> bool:
         """Return whether the port answers."""
         try:
-            return self.get("/livez")[0] == 200
+            return self.get(f"{self._env.get('SCRIPT_NAME', '')}/livez")[0] == 200
         except OSError:
             return False
 
