@@ -38,10 +38,6 @@ class _Body:
         self._close = response.close
         self._over: Over | None = over
 
-    def __del__(self) -> None:
-        # A server whose client has disconnected may fail to send, and then neither reads on nor closes the response.
-        self.end()
-
     def end(self, error: BaseException | None = None) -> None:
         """Report the end, once."""
         over, self._over = self._over, None

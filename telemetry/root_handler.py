@@ -66,8 +66,12 @@ def _attaching(configure: Callable[..., None]) -> Callable[..., None]:
             configure(*args, **options)
         finally:
             attach_to_root()
-            for name in _own:
-                logging.getLogger(name).disabled = False
+            for name in list(_own):
+                logger = logging.getLogger(name)
+                logger.disabled = False
+                if not any(isinstance(each, OTLPHandler) for each in logger.handlers):  # reset with its parent
+                    _own.discard(name)
+                    let_pass(name)
 
     setattr(configured, _WRAPPED, True)
     return configured

@@ -72,7 +72,7 @@ def items_of(record: tuple[Any, ...]) -> tuple[int, int, int]:
         queries, logs = len(record[10]), len(record[11])
         return (1 + queries if record[1][3] & 1 else 0), logs, 1 + queries
     if kind == QUERY:
-        return 1, 0, 1
+        return record[7][3] & 1, 0, 1
     if kind == LOG:
         return 0, 1, 0
     if kind == SPAN:

@@ -40,8 +40,9 @@ def _python() -> str:
     """Return the path of this Python; in a server that embeds it, `sys.executable` may be the server's."""
     if Path(sys.executable or "").name.startswith("python"):
         return sys.executable
-    installed = Path(sys.prefix) / "bin" / "python3"
-    return str(installed) if installed.exists() else sys.executable
+    names = f"python{sys.version_info.major}.{sys.version_info.minor}", "python3"
+    installed = (str(path) for name in names if (path := Path(sys.prefix) / "bin" / name).exists())
+    return next(installed, sys.executable)
 
 
 def start_exporter(

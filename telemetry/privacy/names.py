@@ -26,7 +26,7 @@ def _behind(words: str) -> str:
 
 WORDS = rf"""pass(?:word|wd|code|phrase|wort)s? | pwd | p(?:as)?swd | secrets? | tokens? | jwt | csrf | xsrf
     | session(?:id|key|data)? | sess{_BETWEEN}?id | credentials? | signature | social{_BETWEEN}?security | authorization
-    | cookies? | bearer(?!\s{0, 9}[\w*]) | verifier | {_behind(_OF_KEYS)} keys? | {_behind(_OF_CODES)} codes?
+    | cookies? | bearer(?!\s{{0,9}}[\w*]) | verifier | {_behind(_OF_KEYS)} keys? | {_behind(_OF_CODES)} codes?
     | (?:(?<=credit)|(?<=debit)|(?<=credit{_BETWEEN})|(?<=debit{_BETWEEN})) card
     | card{_BETWEEN}?(?:num(?:ber)? | n[or](?![a-z]) | cv[cv] | pin | pan)
     | (?<!by)(?<!com)(?<!over)(?<!under)(?<!sur)(?<!tres) pass(?![a-z])

@@ -9,7 +9,7 @@ import re
 
 from telemetry.privacy.database_errors import DATABASE_RULES
 from telemetry.privacy.foreign_errors import FOREIGN_RULES
-from telemetry.privacy.names import SHORT_WORDS, WORDS
+from telemetry.privacy.names import SHORT_WORDS, WORDS, is_count
 from telemetry.privacy.opaque import without_tokens
 from telemetry.privacy.rule import MASK, Rule, rule
 from telemetry.privacy.secrets import without_secrets
@@ -41,6 +41,14 @@ _LETTER = re.compile(
     re.IGNORECASE,
 )
 _ESCAPE = re.compile(r"%(?:25)*[4-7]|\\(?:u00|x)[4-7]|&#|&amp;")
+
+
+def _without_value(found: re.Match[str]) -> str:
+    """Return an option of a command with a mask for its value, unless that is a count."""
+    value = found["value"]
+    is_number = value.isascii() and value.isdigit() and is_count(found["name"], int(value[:9]))
+    return found[0] if is_number else f"{found[1]}{MASK}"
+
 
 _FIRST: tuple[Rule, ...] = (
     # The `repr()` of Django's objects contains their names, that of a WSGIRequest its query string.
@@ -98,7 +106,7 @@ _BY_NEEDLE: tuple[Rule, ...] = (
     rule(
         "digest credentials",
         ["digest"],
-        r"""\b(digest\s{1,4})\w{2,20}=(?:\\{0,16}"[^"\n]*+"?|[^\s,"]*+)
+        r"""\b(digest\s{1,4})(?:username|realm|nonce|uri|response|qop|nc|cnonce|opaque|algorithm|userhash|charset)=(?:\\{0,16}"[^"\n]*+"?|[^\s,"]*+)
             (?:,\s{0,4}\w{2,20}=(?:\\{0,16}"[^"\n]*+"?|[^\s,"]*+))*+""",
         rf"\1{MASK}",
     ),
@@ -114,10 +122,12 @@ _BY_NEEDLE: tuple[Rule, ...] = (
     rule(
         "value of an option",
         ["--", " -"],
-        rf"""((?<!\S)--?[\w-]{{0,40}}(?:{WORDS}|{SHORT_WORDS})[\w-]{{0,40}}\s{{1,4}})
-            (?!-|\*\*\*|(?:option|flag|argument|and|or|to|is|was|for|from|with|must|cannot|can|has)\b)
-            ("[^"\n]*+"?|'[^'\n]*+'?|[^\s"']++)""",
-        rf"\1{MASK}",
+        rf"""(-(?<!\S-)(?!-?(?:no|without)-)-?
+                (?P<name>[\w-]{{0,40}}(?:{WORDS}|{SHORT_WORDS})[\w-]{{0,40}}+)[ \t]{{1,4}})
+            (?!-|\*\*\*|(?:option|flag|argument|parameter|and|or|to|is|was|are|as|at|by|for|from|if|in|instead|of|on|via
+                |will|with|must|may|cannot|can|has|needs|requires)\b)
+            (?P<value>"[^"\n]*+"?|'[^'\n]*+'?|[^\s"']++)""",
+        _without_value,
     ),
     rule(
         "credentials of a command",

@@ -13,13 +13,15 @@ _MASK = "***"
 
 # After a blank, only words that continue a name.
 _SUFFIX = r"""[\w-]{0,200}+ (?:\.(?:id|key|value|hash|code|number|data|name|token|secret)\b)*+
-    (?:\.(?!type\b)[\w-]{1,80}(?=[\w.-]{0,80}(?:\\{0,16}["']\s{0,4}[:=]|\s{0,4}=)))*+
+    (?: (?:(?<=password)|(?<=passwords)|(?<=secret)|(?<=secrets)|(?<=credentials)) \.[\w.-]{1,80}+
+        (?=\\{0,16}["']\s{0,4}:|\s{0,4}=(?!=)) )?+
     (?:\s(?:id|key|number|no|code|value|hash|token)\b)? (?<!Error)(?<!Exception)(?<!Warning)"""
 _BLANKS = r"\s{0,40}+"
 _ANY_QUOTE = r"""(?: \\{0,16}b?["'] | &(?:amp;)*(?:quot|apos|\#0?3[49]|\#x2[27]); | %(?:25)*2[27] )"""
 # A quote, a bracket, or white space, plain or escaped; `%` may itself be escaped, and backslashes double.
 _BEHIND_NAME = r"""(?: \\{0,16}["'\])] | &(?:amp;)*(?:quot|apos|\#0?3[49]|\#x2[27]); | %(?:25)*(?:2[27]|5D)
-    | %(?:25)*5B[\w-]{0,80}(?=%(?:25)*5D) | \[ (?:\\{0,16}["'])? [\w.-]{0,80} (?:\\{0,16}["'])? (?=\])
+    | %(?:25)*5B[\w-]{0,80}(?=%(?:25)*5D) | \[(?=\])
+    | \[ (?:\\{0,16}["'])? [\w.-]{1,80}+ (?:\\{0,16}["'])? (?=\]\s{0,4}(?:=(?!=)|:\s{0,4}["'\[{]))
     | \\{1,16}(?:u00|x)2[27] ){0,4}"""
 # The last four: pairs, fields of HTML forms, an XML element without and with attributes.
 _SEPARATOR = rf"""(?: => | -> | := | == | = | : | \N{{FULLWIDTH EQUALS SIGN}} | \N{{FULLWIDTH COLON}} | %(?:25)*3[AD]
@@ -59,12 +61,16 @@ _ELEMENT = re.compile(r"(?:[^<]++|<!\[CDATA\[.*?(?:\]\]>|\Z))*+", re.DOTALL)
 _LINE = re.compile(r"[^\n]*(?:\n[ \t]+[^\n]*)*+")
 # A block scalar of YAML.
 _BLOCK = re.compile(r"[|>][+-]?[0-9]?[ \t]*\r?\n(?:[ \t]+[^\n]*(?:\n|\Z)|[ \t]*\n)*+")
-# The rest of a card's, an account's or an insurance number, and of a one-time code, in groups.
-_IN_GROUPS = re.compile(r"card|ssn|social|iban|otp|mfa|factor|code|pin|cv[cv]|pan", re.IGNORECASE)
-_MORE_GROUPS = re.compile(r"(?:[ \t\xa0\u202f]+(?:[0-9]{1,8}|[0-9A-Z]{4})(?![\w-]))*+")
-# A key of YAML at the beginning of its line, and the list or mapping below it.
-_KEY_OF_YAML = re.compile(r"([ \t]*)(?:-[ \t]+)?[\"'\w.-]*")
-_BELOW = re.compile(r"\n([ \t]*)(?:(?P<item>-[ \t])[^\n]*(?:\n\1[ \t-][^\n]*)*+|[^\n]*(?:\n\1[^\n]+)*+)")
+# The rest of a card's or an insurance number, a one-time code, and an IBAN, in groups.
+_IN_GROUPS = re.compile(r"card|ssn|social|(?:otp|mfa|code)[\w\s\"']*:\Z", re.IGNORECASE)
+_MORE_DIGITS = re.compile(r"(?:[ \t\xa0\u202f]+[0-9]{2,7}(?![\w.:/-]))*+")
+_IBAN, _IBAN_LENGTH = re.compile(r"[A-Z]{2}[0-9]{2}"), 4
+_MORE_OF_IBAN = re.compile(r"(?:[ \t\xa0\u202f]+[0-9A-Z]{1,4}(?![\w.:/-]))*+")
+# A key of YAML at the beginning of its line, the list or mapping below it, and a mapping of numbers.
+_KEY_OF_YAML = re.compile(r"([ \t]*+)(?:-[ \t]++)?[\"'\w.-]*+")
+_LONGEST_KEY = 200
+_BELOW = re.compile(r"\n([ \t]*+)(-[ \t])?")
+_NUMBERS = re.compile(r"(?:[\w\"'. \t-]{1,80}+:[ \t]*+[0-9]{1,9}\s*+)++")
 _CALL = re.compile(r"[\w.]{0,80}(?=[\[({])")
 _KEY = re.compile(r"\s{0,4}:|%(?:25)*3A|(?:%(?:25)*20|\+)%(?:25)*3A", re.IGNORECASE)
 # Values that are not secret under any name.
@@ -146,20 +152,38 @@ def _end_of_value(text: str, name: re.Match[str], limit: int) -> int:  # noqa: P
     while call := _CALL.match(text, end):  # a call may contain blanks
         end = _end_of_brackets(text, call.end(), limit)
     end = _end(_BARE, text, end)
-    if _IN_GROUPS.search(found):
-        end = _end(_MORE_GROUPS, text, end)
+    end = _end_of_groups(text, start, end, found)
     if found.endswith(":") and _PASSPHRASE.search(found):
         return _end(_MORE_WORDS, text, end)
     return end
 
 
+def _end_of_groups(text: str, start: int, end: int, name: str) -> int:
+    """Return the end of a number in groups whose first one ends at `end`."""
+    if _IBAN.match(text, start) and end - start == _IBAN_LENGTH:
+        return _end(_MORE_OF_IBAN, text, end)
+    return _end(_MORE_DIGITS, text, end) if _IN_GROUPS.search(name) and text[start:end].isdigit() else end
+
+
 def _end_below(text: str, name: re.Match[str], limit: int) -> int:
     """Return the end of the list or mapping of YAML below a key, or the end of `name` without one."""
-    line = text.rfind("\n", 0, name.start()) + 1
-    key = _KEY_OF_YAML.fullmatch(text, line, name.start())
-    below = _BELOW.match(text, text.rfind("\n", name.start(), name.end()), limit) if key else None
-    deeper = key and below and len(below[1]) > len(key[1])
-    return below.end() if below and (below["item"] or deeper) else name.end()
+    start, nothing = name.start(), name.end()
+    before = max(0, start - _LONGEST_KEY)
+    line = text.rfind("\n", before, start)
+    below = _BELOW.match(text, text.rfind("\n", start, nothing)) if "\n" in name[0] else None
+    key = _KEY_OF_YAML.fullmatch(text, line + 1, start) if line >= 0 or not before else None
+    if not key or not below or not (below[2] or len(below[1]) > len(key[1])):
+        return nothing
+    indent = below[1]
+    end = text.find("\n", nothing, limit)
+    while end >= 0 and text.startswith(indent, end + 1):
+        behind = text[end + 1 + len(indent) : end + 2 + len(indent)]
+        if behind in ("", "\n") or (below[2] and behind not in " \t-"):
+            break
+        end = text.find("\n", end + 1, limit)
+    end = limit if end < 0 else end
+    counts = not below[2] and is_count(name["word"], 0) and _NUMBERS.fullmatch(text, nothing, end)
+    return nothing if counts else end
 
 
 def _end_of_quoted(text: str, quote: re.Match[str], limit: int) -> int:

@@ -110,7 +110,11 @@ class RequestMiddleware:
             self._end(span, request, 0, error)
             raise
         if response.status_code >= _BAD_REQUEST:  # in a thread, as Django does: a handler may send mail
-            await sync_to_async(_log, thread_sensitive=False)(request, response)
+            try:
+                await sync_to_async(_log, thread_sensitive=False)(request, response)
+            except BaseException as error:
+                self._end(span, request, response.status_code, error)
+                raise
         self._answered(span, request, response)
         return response
 

@@ -32,6 +32,7 @@ from telemetry.logs import OTLPHandler, ReadableFormatter
 from telemetry.project import Project
 from telemetry.recording.announcement import announce
 from telemetry.recording.ending import is_first_process, wait_at_the_end
+from telemetry.recording.ids import RandomIds
 from telemetry.recording.incoming import BoundedBaggagePropagator
 from telemetry.recording.journal import journal
 from telemetry.recording.logs import LogRecorder
@@ -115,7 +116,9 @@ class Recording:
         metrics.set_meter_provider(self._meters)
         limits = span_limits(config.limits)
         keep_within(limits)
-        tracer_provider = TracerProvider(sampler=build_sampler(config), shutdown_on_exit=False, span_limits=limits)
+        tracer_provider = TracerProvider(
+            sampler=build_sampler(config), id_generator=RandomIds(), shutdown_on_exit=False, span_limits=limits
+        )
         tracer_provider.add_span_processor(SpanRecorder(self))
         trace.set_tracer_provider(tracer_provider)
         set_propagators(config.propagators)
@@ -206,6 +209,11 @@ class Recording:
         if now >= self._next_look:
             self.look_after()
         if now >= self._next_observation:
+            self.observe()
+
+    def after_task(self) -> None:
+        """Collect from the observable instruments, if that is due, in a process that serves no requests."""
+        if not self._serves:
             self.observe()
 
     def observe(self) -> None:

@@ -227,8 +227,8 @@ class Process(Protocol):
     def join(self) -> None:
         """Begin to record, unless this process already does."""
 
-    def observe(self) -> None:
-        """Collect from the observable instruments, if that is due."""
+    def after_task(self) -> None:
+        """Collect from the observable instruments, if that is due, where no requests are served."""
 
 
 class SpanRecorder(SpanProcessor):
@@ -246,7 +246,7 @@ class SpanRecorder(SpanProcessor):
                     process.join()
                 journal.write(_record(span, context))
                 if process is not None and (span.parent is None or span.parent.is_remote):
-                    process.observe()  # the end of a task, in a process without requests
+                    process.after_task()
         except Exception as error:  # noqa: BLE001  (user code ends its spans in its requests)
             journal.failed("span", error)
 

@@ -34,6 +34,8 @@ def received() -> Iterator[Received]:
 def test_handler_keeps_what_its_filters_let_pass(received: Received) -> None:
     """Its own lock is none, which `Handler.handle` does not allow from Python 3.13 on."""
     handler = OTLPHandler()
+    assert handler.lock is None
+    assert OTLPHandler.handle is not logging.Handler.handle
     handler.addFilter(lambda record: record.levelno > logging.INFO)
     for level, text in ((logging.WARNING, "kept"), (logging.INFO, "not kept")):
         handler.handle(logging.makeLogRecord({"name": "shop", "levelno": level, "msg": text}))
@@ -85,7 +87,11 @@ logging.getLogger("shop").info("another")
 
 @pytest.mark.parametrize(
     "configure",
-    ["logging.basicConfig(force=True)", 'logging.config.dictConfig({"version": 1, "root": {"handlers": []}})'],
+    [
+        "logging.basicConfig(force=True)",
+        'logging.config.dictConfig({"version": 1, "root": {"handlers": []}})',
+        'logging.config.dictConfig({"version": 1, "loggers": {"shop": {"level": "WARNING"}}})',
+    ],
 )
 def test_later_configuration_does_not_end_the_export(configure: str) -> None:
     lines = output_of(f"""

@@ -5,10 +5,12 @@ import gc
 import logging
 import os
 import random
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
+from time import sleep
 from typing import Any
 from weakref import ref
 
@@ -33,6 +35,7 @@ from telemetry.logs import OTLPHandler
 from telemetry.recording import logs as logs_module
 from telemetry.recording import middleware as middleware_module
 from telemetry.recording import queries as queries_module
+from telemetry.recording.ids import RandomIds
 from telemetry.recording.incoming import IncomingContextReader
 from telemetry.recording.journal import journal
 from telemetry.recording.logs import LogRecorder
@@ -176,6 +179,37 @@ def test_seed_of_the_project_does_not_repeat_ids(recorded: Recorded) -> None:
     for _ in range(3):
         answer(view)
     assert len({record[CONTEXT][:2] for record in recorded()}) == 3
+    ids = RandomIds()  # those of user code's spans
+    assert len({(random.seed(42), ids.generate_trace_id(), ids.generate_span_id()) for _ in range(3)}) == 3
+
+
+def test_request_cancelled_while_its_failure_is_logged_is_recorded(recorded: Recorded) -> None:
+    logging_began = threading.Event()
+
+    class Slow(logging.Handler):
+        def emit(self, _: logging.LogRecord) -> None:
+            logging_began.set()
+            sleep(0.2)
+
+    async def view(_: HttpRequest) -> HttpResponse:
+        return HttpResponse(status=503)
+
+    async def cancel() -> None:
+        task = asyncio.ensure_future(RequestMiddleware(view)(AsyncRequestFactory().get("/")))
+        assert await asyncio.to_thread(logging_began.wait, 30)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    handler = Slow()
+    logging.getLogger("django.request").addHandler(handler)
+    try:
+        asyncio.run(cancel())
+    finally:
+        logging.getLogger("django.request").removeHandler(handler)
+    (record,) = (each for each in recorded() if each[0] == REQUEST)
+    assert (record[STATUS], record[ERROR]) == (503, "CancelledError")
+    assert not any(recorded.ring.levels)
 
 
 def test_failed_response_is_logged_in_a_thread_under_asgi(recorded: Recorded) -> None:
@@ -381,28 +415,6 @@ def test_streamed_answer_that_is_given_up_is_over_when_it_is_closed(recorded: Re
     response.close()
     (record,) = recorded()
     assert (record[STATUS], record[ERROR]) == (200, None)
-
-
-def test_streamed_answer_that_is_abandoned_is_over(recorded: Recorded) -> None:
-    """A server that cannot send to a client that has disconnected neither reads on nor closes, as ASGI 2.4 allows."""
-
-    async def body() -> AsyncIterator[bytes]:
-        yield b"a"
-        yield b"b"
-
-    async def view(_: HttpRequest) -> StreamingHttpResponse:
-        return StreamingHttpResponse(body())
-
-    async def ask() -> None:
-        response: Any = await RequestMiddleware(view)(AsyncRequestFactory().get("/"))
-        assert await anext(aiter(response)) == b"a"
-        assert any(recorded.ring.levels)
-
-    asyncio.run(ask())
-    gc.collect()
-    (record,) = recorded()
-    assert (record[STATUS], record[ERROR]) == (200, None)
-    assert not any(recorded.ring.levels)
 
 
 @pytest.mark.usefixtures("query")

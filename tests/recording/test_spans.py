@@ -176,7 +176,7 @@ class Process:
     def join(self) -> None:
         self.recorded = open_journal(self._folder)
 
-    def observe(self) -> None:
+    def after_task(self) -> None:
         self.observed += 1
 
 

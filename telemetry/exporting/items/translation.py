@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from operator import itemgetter
-from random import getrandbits
+from random import Random
 from typing import Any
 
 from telemetry.config.limits import DEFAULT_LIMITS, LimitsConfig
@@ -32,6 +32,8 @@ from telemetry.privacy import Redactor
 
 logger = logging.getLogger(__name__)
 
+# Not the shared generator, which the project may seed: the exporter may be a thread of its process.
+_getrandbits = Random().getrandbits  # noqa: S311  (ids are no secrets)
 _SAMPLED = 1
 _ERROR = 2
 _SECOND = 1e-9
@@ -170,7 +172,7 @@ class Translator:
         database, text, start, duration, rows, error, ids, touched = query
         if ids is None and request is not None:
             ids = (request[0], b"", request[1], request[3], False)
-        span_id = ids[1] or getrandbits(64).to_bytes(8)
+        span_id = ids[1] or _getrandbits(64).to_bytes(8)
         sampled = bool(ids[3] & _SAMPLED)
         statement = self._statements.of(database, text)
         trace = start + duration, ids[0], span_id, sampled
