@@ -9,7 +9,7 @@ from typing import Literal
 import pytest
 
 from telemetry.tools.compare.load.generator import Done, Job, Load, percentile
-from telemetry.tools.compare.load.mix import PERIOD, Mix
+from telemetry.tools.compare.load.mix import PERIOD, Mix, Request
 from telemetry.tools.demo.processes import Processes
 
 STALL = 1.0
@@ -113,6 +113,34 @@ def test_turns_of_a_generator_are_counted_one_by_one(
         assert not load.running
     server.shutdown()
     server.server_close()
+
+
+class Redirecting(Handler):
+    """Sends everybody to another server."""
+
+    elsewhere = 0
+
+    def do_GET(self) -> None:
+        type(self).served += 1
+        self.send_response(302)
+        self.send_header("Location", f"http://127.0.0.1:{self.elsewhere}/")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+
+@pytest.mark.parametrize("kind", ["open", "closed"])
+def test_redirect_is_an_answer_and_not_followed(
+    tmp_path: Path, serve: type[Handler], kind: Literal["closed", "open"]
+) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), serve) as foreign:
+        threading.Thread(target=foreign.serve_forever, daemon=True).start()
+        Redirecting.served, Redirecting.elsewhere = 0, foreign.server_port
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Redirecting)
+        given = [Request("GET", "/", "", 302)]
+        done = run(server, tmp_path, kind, Job(server.server_port, [], 0.5, 4, 20.0, given))
+        foreign.shutdown()
+    assert done.answered == Redirecting.served >= 4
+    assert (done.failed, done.wrong, serve.served) == (0, {}, 0)
 
 
 def test_wrong_and_missing_answers_are_counted(tmp_path: Path, serve: type[Handler]) -> None:

@@ -45,7 +45,7 @@ def _user(tally: _Tally, port: int) -> type[FastHttpUser]:
             request = tally.mix.request(next(tally.numbers))
             began, begin = perf_counter(), time()
             with self.client.request(
-                request.method, request.path, data=request.body or None, catch_response=True
+                request.method, request.path, data=request.body or None, catch_response=True, allow_redirects=False
             ) as response:
                 response.success()  # statuses are counted here, against the expected ones
             tally.begins.append(begin)
