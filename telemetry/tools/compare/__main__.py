@@ -12,7 +12,7 @@ from pathlib import Path
 from telemetry.tools.compare.arguments import UsageError, add_arguments, options_of
 from telemetry.tools.compare.environment import isolate
 from telemetry.tools.compare.load.mix import Request
-from telemetry.tools.compare.load.requests_file import ACCEPTED, RequestsError, read_requests
+from telemetry.tools.compare.load.requests_file import ACCEPTED, RequestsError, quoted, read_requests
 from telemetry.tools.compare.program import ProgramError, check_packages, run
 from telemetry.tools.compare.setups.project import OwnProject
 
@@ -58,7 +58,7 @@ def main() -> int:
         requests,
         str(Path(given["gunicorn"]).absolute()) if given["gunicorn"] else "",
         given["gunicorn_options"].split(),
-        given["metrics_path"],
+        quoted(given["metrics_path"]),
         locustfile,
     )
     try:
@@ -85,7 +85,7 @@ def _asked(path: Path, probe: str | None) -> tuple[list[Request], str]:
     )
     if checked.returncode:
         raise RequestsError(checked.stderr.strip().rpartition("\n")[2])
-    return [Request("GET", probe, "", 0)], str(path)
+    return [Request("GET", quoted(probe), "", 0)], str(path)
 
 
 if __name__ == "__main__":

@@ -143,6 +143,28 @@ def test_redirect_is_an_answer_and_not_followed(
     assert (done.failed, done.wrong, serve.served) == (0, {}, 0)
 
 
+class Noting(Handler):
+    """Notes the bodies that it gets."""
+
+    bodies: set[bytes]
+
+    def do_POST(self) -> None:
+        self.bodies.add(self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+
+@pytest.mark.parametrize("kind", ["open", "closed"])
+def test_body_is_sent_in_utf_8(tmp_path: Path, kind: Literal["closed", "open"]) -> None:
+    Noting.bodies = set()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Noting)
+    given = [Request("POST", "/", body, 0) for body in ('{"name": "Zoë"}', '{"name": "Łukasz"}')]
+    done = run(server, tmp_path, kind, Job(server.server_port, [], 0.2, 4, 20.0, given))
+    assert done.answered >= 2
+    assert Noting.bodies == {request.body.encode() for request in given}
+
+
 def test_wrong_and_missing_answers_are_counted(tmp_path: Path, serve: type[Handler]) -> None:
     server = ThreadingHTTPServer(("127.0.0.1", 0), serve)
     # A path that the server does not know, where the mix expects a user.

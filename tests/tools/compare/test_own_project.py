@@ -129,9 +129,22 @@ def test_requests_are_read_with_their_bodies_and_statuses(tmp_path: Path) -> Non
     assert "{n}" not in first.path
 
 
+def test_paths_are_quoted_as_a_browser_would(tmp_path: Path) -> None:
+    path = tmp_path / "requests.txt"
+    path.write_text("GET /cafés/{n}?q=a%20b&x=ł -> 200\n", encoding="utf-8")
+    (request,) = read_requests(path)
+    assert request.path == "/caf%C3%A9s/{n}?q=a%20b&x=%C5%82"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("", "has no request"), ("GET a", "line 1 is 'GET a'"), ("POST /a {b}", "is no JSON"), ("get /a", "line 1")],
+    [
+        ("", "has no request"),
+        ("GET a", "line 1 is 'GET a'"),
+        ("POST /a {b}", "is no JSON: "),
+        ('GET /a\nPOST /a {"quantity": {n}}', "line 2: .* is no JSON with a text such as seed-0 in place of {n}: "),
+        ("get /a", "line 1"),
+    ],
 )
 def test_requests_that_cannot_be_are_named(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "requests.txt"

@@ -69,7 +69,7 @@ def _send(port: int, request: Request) -> int:
     client = HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT)
     headers = {"Connection": "close"} | ({"Content-Type": "application/json"} if request.body else {})
     try:
-        client.request(request.method, request.path, request.body or None, headers)
+        client.request(request.method, request.path, request.body.encode() or None, headers)
         response = client.getresponse()
         response.read()
     except (OSError, HTTPException):

@@ -2,7 +2,9 @@
 
 import json
 import re
+import string
 from pathlib import Path
+from urllib.parse import quote
 
 from telemetry.tools.compare.load.mix import Request
 
@@ -39,7 +41,13 @@ def _request(path: Path, number: int, line: str) -> Request:
         raise RequestsError(f"{path}, line {number} is {line!r}; expected {ACCEPTED}")
     body = match["body"] or ""
     try:
-        json.loads(body.replace("{n}", "0") or "null")
+        json.loads(body.replace("{n}", "seed-0") or "null")
     except ValueError as error:
-        raise RequestsError(f"{path}, line {number}: the body {body!r} is no JSON: {error}") from None
-    return Request(match["method"], match["path"], body, int(match["status"] or 0))
+        replaced = " with a text such as seed-0 in place of {n}" if "{n}" in body else ""
+        raise RequestsError(f"{path}, line {number}: the body {body!r} is no JSON{replaced}: {error}") from None
+    return Request(match["method"], quoted(match["path"]), body, int(match["status"] or 0))
+
+
+def quoted(path: str) -> str:
+    """Return a path whose characters outside of ASCII are quoted, as a browser sends them."""
+    return quote(path, safe=string.punctuation)
