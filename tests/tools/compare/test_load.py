@@ -4,12 +4,15 @@ import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 from time import sleep
-from typing import Literal
+from types import SimpleNamespace
+from typing import Any, Literal
 
 import pytest
 
 from telemetry.tools.compare.load.generator import Done, Job, Load, percentile
 from telemetry.tools.compare.load.mix import PERIOD, Mix, Request
+from telemetry.tools.compare.setups.route import OFF
+from telemetry.tools.compare.setups.run import Run
 from telemetry.tools.demo.processes import Processes
 
 STALL = 1.0
@@ -163,6 +166,21 @@ def test_body_is_sent_in_utf_8(tmp_path: Path, kind: Literal["closed", "open"]) 
     done = run(server, tmp_path, kind, Job(server.server_port, [], 0.2, 4, 20.0, given))
     assert done.answered >= 2
     assert Noting.bodies == {request.body.encode() for request in given}
+
+
+def test_single_requests_have_a_different_text_each_time() -> None:
+    Noting.bodies = set()
+    project = SimpleNamespace(requests=[Request("POST", "/", '{"name": "{n}"}', 200)])
+    context: Any = SimpleNamespace(project=project, options=SimpleNamespace(workers=1))
+    asking = Run(context, OFF)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Noting) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        asking.service = SimpleNamespace(port=server.server_port)  # type: ignore[assignment]
+        asking.seed(0)
+        for _ in range(3):
+            asking.ask_once()
+        server.shutdown()
+    assert len(Noting.bodies) == 4
 
 
 def test_wrong_and_missing_answers_are_counted(tmp_path: Path, serve: type[Handler]) -> None:

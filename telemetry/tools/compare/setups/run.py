@@ -47,7 +47,7 @@ class Run(Standing):
     def ask_once(self) -> None:
         """Send one request."""
         given = self.context.project.requests
-        self._ask(given[0].numbered("single") if given else Request("GET", self.users[0], "", _OK))
+        self._ask(given[0].numbered(f"single-{self._answered}") if given else Request("GET", self.users[0], "", _OK))
 
     def _ask(self, request: Request) -> None:
         body = json.loads(request.body) if request.body else None
