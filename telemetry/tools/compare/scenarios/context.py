@@ -1,7 +1,7 @@
 """The shared context of all scenarios: processes, folder, database, cores, and interruption."""
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -121,6 +121,15 @@ class Scenario:
     def steps(self) -> list[Step]:
         """Return the steps, in order."""
         raise NotImplementedError
+
+    @contextmanager
+    def watched(self, what: str) -> Iterator[None]:
+        """Record the failure of a set-up, and let the others continue without it."""
+        try:
+            yield
+        except TROUBLE as error:
+            self.problems.append(f"{what}: {error}")
+            self.context.progress.say(f"FAILED: {what}: {error}")
 
     def found_problems(self) -> list[str]:
         """Return everything that has not added up so far."""

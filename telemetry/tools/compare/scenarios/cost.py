@@ -115,12 +115,12 @@ class Cost(Scenario):
     @contextmanager
     def _watched(self, variant: Variant, measured: dict[str, InTurns]) -> Iterator[None]:
         """Record the failure of a set-up, and let the others of the round continue without it."""
-        try:
-            yield
-        except TROUBLE as error:
-            measured.pop(variant.key, None)
-            self.problems.append(f"{self._name}, {variant.title}: {error}")
-            self.context.progress.say(f"FAILED: {self._name}, {variant.title}: {error}")
+        with self.watched(f"{self._name}, {variant.title}"):
+            try:
+                yield
+            except TROUBLE:
+                measured.pop(variant.key, None)
+                raise
 
     def _keep(self, number: int, measured: InTurns) -> None:
         """Stop a set-up, and keep its results."""

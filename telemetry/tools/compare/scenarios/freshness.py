@@ -39,7 +39,7 @@ class Freshness(Scenario):
             list(threads.map(self._probe, self.context.exporting))
 
     def _probe(self, variant: Variant) -> None:
-        with Run(self.context, variant, workers=1) as run:
+        with self.watched(f"freshness, {variant.title}"), Run(self.context, variant, workers=1) as run:
             run.seed(0)
             watch = _Watch(run)
             self.context.wait_for(lambda: watch.look() or watch.seen_all(), 4 * self.context.options.interval + 10)

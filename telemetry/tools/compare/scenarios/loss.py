@@ -77,8 +77,18 @@ class Loss(Scenario):
 
     def _run(self, group: list[Kind]) -> None:
         runs = [(kind, variant) for kind in group for variant in self._variants(kind)]
-        with ThreadPoolExecutor(self.context.at_once) as threads:
-            self._found += threads.map(lambda run: self._play(*run), runs)
+        found: dict[int, dict[str, Any]] = {}
+
+        def play(number: int) -> None:
+            kind, variant = runs[number]
+            with self.watched(f"loss, {kind.title}, {variant.title}"):
+                found[number] = self._play(kind, variant)
+
+        try:
+            with ThreadPoolExecutor(self.context.at_once) as threads:
+                list(threads.map(play, range(len(runs))))
+        finally:  # after Ctrl-C, too
+            self._found += [found[number] for number in sorted(found)]
 
     def _play(self, kind: Kind, variant: Variant) -> dict[str, Any]:
         served = self._rate * min(_RECYCLE_SECONDS, kind.seconds) / self.context.options.workers

@@ -62,8 +62,13 @@ class Scale(Scenario):
 
     def _export_all(self, variants: list[Variant]) -> None:
         """Measure them at once: CPU time is counted by process, and the rates are low."""
+
+        def export(variant: Variant) -> None:
+            with self.watched(f"scale, {variant.title}"):
+                self._export(variant)
+
         with ThreadPoolExecutor(self.context.at_once) as threads:
-            list(threads.map(self._export, variants))
+            list(threads.map(export, variants))
 
     def _scrape(self, workers: int, series: int) -> None:
         arguments = [
