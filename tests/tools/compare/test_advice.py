@@ -6,6 +6,7 @@ import pytest
 
 from telemetry.tools.compare.figures.advice import advice, mark
 from telemetry.tools.compare.report import words
+from telemetry.tools.compare.report.summary import sentences
 from tests.tools.compare.conftest import cost_runs
 
 
@@ -75,6 +76,33 @@ def test_loss_decides_by_what_was_lost(direct: int, collector: int, choose: str)
 @pytest.mark.parametrize(("direct", "collector"), [(5, 5), (40, 45), (3, 0), (20, 90), (90, 20)])
 def test_losses_of_both_or_by_chance_give_no_line(direct: int, collector: int) -> None:
     assert [line["choose"] for line in advice(losses(direct, collector))] == ["either"]
+
+
+@pytest.mark.parametrize("left_out", ["direct", "collector-grpc", "fault"])
+def test_no_advice_about_faults_without_both_modes_and_a_fault(left_out: str) -> None:
+    report = losses(5, 5)
+    runs = report["loss"]["runs"]
+    if left_out == "fault":
+        report["loss"]["runs"] = [{**run, "fault": "calm"} for run in runs]
+    else:
+        report["loss"]["runs"] = [run for run in runs if run["key"] != left_out]
+    assert advice(report) == []
+
+
+def test_lost_in_all_faults_leaves_out_what_only_one_mode_has() -> None:
+    report = losses(5, 5)
+    report["loss"]["runs"] += [{**report["loss"]["runs"][1], "fault": fault} for fault in ("calm", "collector-restart")]
+    (line,) = advice(report)
+    assert line["figure"] == "lost in all faults: 10 of 200 items"
+
+
+@pytest.mark.parametrize("left_out", ["direct", "collector-grpc", ""])
+def test_summary_speaks_of_both_modes_only_where_both_ran(left_out: str) -> None:
+    report = losses(5, 5)
+    report["loss"]["runs"] = [run for run in report["loss"]["runs"] if run["key"] != left_out]
+    report["advice"] = [{"choose": "either", "when": "logs go to stdout: no measurable saving", "figure": "1.00"}]
+    said = "Neither mode is better by a measurable difference." in sentences(report)
+    assert said is (not left_out)
 
 
 def test_every_line_has_its_figure() -> None:

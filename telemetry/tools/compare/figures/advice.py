@@ -166,9 +166,17 @@ def _losses(report: Report) -> list[Line]:
                 figure = f"{name} lost: direct {shares[0]}, through {through} {shares[1]}"
                 better = COLLECTOR if direct[0] else DIRECT
                 lines.append(_line(better, f"{when} and its {name} must not be lost", figure))
-    if runs and not any(line["choose"] == COLLECTOR for line in lines):
-        lines.append(_line(EITHER, "faults matter: a collector saved nothing here", _total_lost(runs)))
+    both = [fault for fault in _FAULTS if has_both_modes(run["key"] for run in runs if run["fault"] == fault)]
+    if both and not any(line["choose"] == COLLECTOR for line in lines):
+        figure = _total_lost(run for run in runs if run["fault"] in both)
+        lines.append(_line(EITHER, "faults matter: a collector saved nothing here", figure))
     return lines
+
+
+def has_both_modes(keys: Iterable[str]) -> bool:
+    """Return whether set-ups of direct and of collector mode are among these keys."""
+    found = tuple(keys)
+    return all(any(key.startswith(mode) for key in found) for mode in (DIRECT, COLLECTOR))
 
 
 def _lost(runs: Iterable[Report], signal: str, wanted: Callable[[str], bool]) -> tuple[int, int] | None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from telemetry.tools.compare.figures.advice import has_both_modes
 from telemetry.tools.compare.report import words
 from telemetry.tools.compare.report.words import Report
 from telemetry.tools.compare.setups.route import CONTROL, OFF, VARIANTS
@@ -85,9 +86,14 @@ def sentences(report: Report) -> list[str]:
     for choice, when in chosen.items():
         if when:
             found.append(f"Choose {choice} when {'; when '.join(when)}.")
-    if report.get("advice") and not any(chosen.values()):
+    if report.get("advice") and not any(chosen.values()) and _compares_modes(report):
         found.append("Neither mode is better by a measurable difference.")
     return [*found, *of_others(report)]
+
+
+def _compares_modes(report: Report) -> bool:
+    parts = (("cost", "variants"), ("freshness", "variants"), ("loss", "runs"))
+    return any(has_both_modes(one["key"] for one in report.get(part, {}).get(name, ())) for part, name in parts)
 
 
 def of_others(report: Report) -> list[str]:
