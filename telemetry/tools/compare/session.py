@@ -177,7 +177,7 @@ class Session:
             "machine": facts,
             "setup": {
                 "database": context.database.description,
-                "collector": _collector_title(self._scenarios, options),
+                "collector": collector_title(context),
                 "backend": _backend_title(options),
                 "service_cores": len(context.cores),
                 "other_cores": facts["usable_cores"] - len(context.cores),
@@ -215,13 +215,11 @@ def _backend_title(options: Options) -> str:
     return f"real ones: {', '.join(names)}"
 
 
-def _collector_title(scenarios: list[Scenario], options: Options) -> str:
-    """Return the name of the collector that actually ran, as recorded by a run."""
-    for scenario in scenarios:
-        found = scenario.result()
-        for run in [*found.get("variants", ()), *found.get("runs", ())]:
-            if run.get("collector"):
-                return str(run["collector"])
+def collector_title(context: Context) -> str:
+    """Return the name of the collector that actually ran."""
+    options = context.options
+    if context.collector_name:
+        return context.collector_name
     if options.backends.given:
         return f"the one at {options.backends.otlp or 'localhost:4317'}"
     return "none" if options.collector == "none" else ""

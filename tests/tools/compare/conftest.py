@@ -7,10 +7,13 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from telemetry.tools.compare.options import Options
+from telemetry.tools.compare.scenarios.context import Context
 from tests.support.service import ROOT
 
 
@@ -43,6 +46,15 @@ def compare(tmp_path: Path) -> Callable[..., Ended]:
         return Ended(ended.returncode, ended.stdout + ended.stderr, report)
 
     return run
+
+
+@pytest.fixture
+def context() -> Context:
+    """A comparison of a collector and direct that runs one set-up after the other, without what runs them."""
+    options = Options(Path(), variants=("collector-grpc", "direct"), faults=("calm",), quick=True, service_port=1)
+    missing = dict.fromkeys(("processes", "folder", "interruption", "database", "project", "stack"))
+    progress: Any = SimpleNamespace(say=lambda _: None)
+    return Context(options, progress=progress, **missing)  # type: ignore[arg-type]
 
 
 def cost_runs(*values: float) -> list[dict[str, Any]]:

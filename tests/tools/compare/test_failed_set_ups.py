@@ -1,29 +1,15 @@
 """A set-up that fails leaves the results of the others."""
 
 import sys
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from telemetry.tools.compare.options import Options
 from telemetry.tools.compare.scenarios.context import Context, Scenario
 from telemetry.tools.compare.scenarios.freshness import Freshness
 from telemetry.tools.compare.scenarios.loss import Loss
 from telemetry.tools.compare.scenarios.scale import Scale
 from telemetry.tools.compare.setups.service import ServiceError
-
-VARIANTS = ("collector-grpc", "direct")
-
-
-@pytest.fixture
-def context() -> Context:
-    """A comparison that runs one set-up after the other."""
-    options = Options(Path(), variants=VARIANTS, faults=("calm",), quick=True, service_port=1)
-    known = dict.fromkeys(("processes", "folder", "interruption", "database", "project", "stack"), None)
-    said: Any = SimpleNamespace(say=lambda _: None)
-    return Context(options, progress=said, **known)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", [Freshness, Loss, Scale])
@@ -35,7 +21,7 @@ def test_every_set_up_is_tried(kind: type[Scenario], context: Context, monkeypat
     scenario = kind(context)
     scenario.steps()[-1].run()
     reasons = [problem.rpartition(": ")[2] for problem in scenario.found_problems()]
-    assert reasons == [f"{key} does not start" for key in VARIANTS]
+    assert reasons == [f"{key} does not start" for key in context.options.variants]
 
 
 def test_loss_keeps_what_was_played_beside_a_failure(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:

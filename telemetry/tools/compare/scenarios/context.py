@@ -31,7 +31,7 @@ class StoppedError(Exception):
 
 @dataclass
 class Context:
-    """One comparison of one project. `rate` is set by the calibration.
+    """One comparison of one project. `rate` is set by the calibration, `collector_name` by the first collector.
 
     `stack` ends with it. `cores` are those of the service, empty if it shares all cores with the rest.
     """
@@ -46,6 +46,7 @@ class Context:
     stack: ExitStack
     cores: Sequence[int] = ()
     rate: float = 0.0
+    collector_name: str = ""
     numbers: Any = field(default_factory=lambda: count(1))
 
     @property

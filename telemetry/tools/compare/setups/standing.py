@@ -150,6 +150,7 @@ class Standing:
         if self.collector is not None:
             self._stack.callback(self.collector.kill)
             self.collector.start()
+            self.context.collector_name = self.collector.name
             self.wire = self._stack.enter_context(FaultProxy(self.collector.port))
         return self.wire
 
