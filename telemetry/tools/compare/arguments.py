@@ -8,7 +8,7 @@ from typing import Any
 
 from telemetry.tools.compare.options import DEFAULT_SCENARIOS, LOSS_KINDS, SCENARIOS, Backends, Options, Scenario
 from telemetry.tools.compare.setups.collectors import alloy_binary
-from telemetry.tools.compare.setups.route import DEFAULT_VARIANTS, QUICK_VARIANTS, VARIANTS
+from telemetry.tools.compare.setups.route import CONDITIONS_VARIANTS, DEFAULT_VARIANTS, QUICK_VARIANTS, VARIANTS
 from telemetry.tools.compare.targets import TargetError, check_target
 
 _URLS = ("prometheus", "tempo", "loki", "jaeger")
@@ -110,11 +110,14 @@ def options_of(given: dict[str, Any], program: str) -> Options:
         raise UsageError("--publish and --scenarios exclude each other: all are published")
     if given["alloy"] and given["collector"] == "none":
         raise UsageError("--alloy and --collector none exclude each other")
-    _check_scenarios(given, SCENARIOS if publish else given["scenarios"])
+    scenarios = SCENARIOS if publish else given["scenarios"]
+    _check_scenarios(given, scenarios)
     if not given["allow_remote"]:
         _check_targets(given)
     backends = Backends(**{name: given.get(name, "") for name in Backends.__slots__})
     variants = _variants(given["variants"], quick=quick, backends=backends)
+    if "conditions" in scenarios and not set(variants) & set(CONDITIONS_VARIANTS):
+        raise UsageError(f"--scenarios conditions needs --variants with one of {', '.join(CONDITIONS_VARIANTS)}")
     _check_backends(backends, variants, given.get("service_port", 0))
     if backends.given and given["alloy"]:
         raise UsageError("--alloy and given backends exclude each other: what is before them, --otlp, is the collector")
@@ -124,7 +127,7 @@ def options_of(given: dict[str, Any], program: str) -> Options:
         raise UsageError(str(error)) from None
     return Options(
         output=given["output"],
-        scenarios=SCENARIOS if publish else given["scenarios"],
+        scenarios=scenarios,
         variants=variants,
         faults=given["faults"],
         rounds=given["rounds"] or (3 if quick else 6),

@@ -24,6 +24,7 @@ from tests.tools.compare.conftest import Ended
         (("--scenarios", "cost", "--faults", "calm"), "--faults needs --scenarios loss"),
         (("--scenarios", "cost", "--outage", "9"), "--outage needs --scenarios loss"),
         (("--postgres", "postgres://u@127.0.0.1/db"), "--postgres needs --scenarios conditions"),
+        (("--scenarios", "conditions", "--variants", "direct-stdout"), "conditions needs --variants with one of"),
         (("--scenarios", "scale", "--keep-data"), "--keep-data needs --scenarios cost or conditions"),
         (("--otlp", "127.0.0.1:4317"), "--otlp and --otlp-traces belong to the backends behind them"),
         (("--merge", "a.json", "--quick", "--rate", "9"), "measures nothing: leave out --output, --quick, --rate"),

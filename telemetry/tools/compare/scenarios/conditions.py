@@ -6,8 +6,7 @@ from telemetry.tools.compare.scenarios.condition import SAMPLED, SYNC, Condition
 from telemetry.tools.compare.scenarios.context import Context, Scenario, Step
 from telemetry.tools.compare.scenarios.cost import Cost
 from telemetry.tools.compare.setups.own_database import DatabaseError
-
-_SET_UPS = ("off", "collector-grpc", "direct", "contrib")
+from telemetry.tools.compare.setups.route import CONDITIONS_VARIANTS
 
 
 class Conditions(Scenario):
@@ -20,7 +19,7 @@ class Conditions(Scenario):
         found = [SAMPLED, SYNC]
         if context.options.postgres:
             found.append(_on_postgres(context))
-        variants = [variant for variant in context.variants if variant.key in _SET_UPS]
+        variants = [variant for variant in context.variants if variant.key in CONDITIONS_VARIANTS]
         self._costs = [(condition, Cost(context, variants, condition)) for condition in found]
 
     def steps(self) -> list[Step]:

@@ -112,3 +112,5 @@ VARIANTS: dict[str, Variant] = {
 }
 DEFAULT_VARIANTS = tuple(VARIANTS)
 QUICK_VARIANTS = ("off", "collector-grpc", "direct", "contrib")
+CONDITIONS_VARIANTS = QUICK_VARIANTS
+"""Those of the scenario conditions."""
