@@ -9,7 +9,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interruption:
-    """Handles the signals within its block."""
+    """Handles the signals within its block, except a SIGHUP that is ignored (`nohup`)."""
 
     def __init__(self) -> None:
         self._asked = threading.Event()
@@ -18,6 +18,8 @@ class Interruption:
 
     def __enter__(self) -> Self:
         for number in _SIGNALS:
+            if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                continue
             self._former[number] = signal.signal(number, self._note)
         return self
 
