@@ -28,8 +28,9 @@ def check_packages(given: dict[str, Any]) -> None:
 def run(options: Options, project: Project) -> int:
     """Compare, write the report, and return the exit code; raises ProgramError."""
     from telemetry.tools.compare.report import save, write
+    from telemetry.tools.compare.scenarios.context import StoppedError
     from telemetry.tools.compare.session import BusyError, Session
-    from telemetry.tools.compare.setups.own_database import DatabaseError
+    from telemetry.tools.compare.setups.database import DatabaseError
 
     try:
         options.output.mkdir(parents=True, exist_ok=True)
@@ -39,6 +40,9 @@ def run(options: Options, project: Project) -> int:
     session = Session(options, Progress(sys.stderr), project, lambda part: save(part, options.output))
     try:
         report = session.run()
+    except StoppedError:
+        sys.stderr.write("interrupted before anything was measured\n")
+        return _INTERRUPTED
     except (BusyError, DatabaseError) as error:
         raise ProgramError(str(error)) from None
     try:

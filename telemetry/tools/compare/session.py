@@ -4,8 +4,8 @@ import os
 import statistics
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from telemetry.tools.compare.scenarios.freshness import Freshness
 from telemetry.tools.compare.scenarios.loss import Loss
 from telemetry.tools.compare.scenarios.profile import Profile, ProfileError
 from telemetry.tools.compare.scenarios.scale import Scale, ScaleError
+from telemetry.tools.compare.setups.database import DatabaseError
 from telemetry.tools.compare.setups.project import Project
 from telemetry.tools.compare.setups.run import Run
 from telemetry.tools.demo.processes import Processes
@@ -57,6 +58,8 @@ _TROUBLE = (*TROUBLE, ScaleError, ProfileError)
 
 
 _BUSY_BETWEEN_SECONDS = 0.5
+# For a signal that has ended a child to be noted here, too.
+_SIGNAL_SECONDS = 0.2
 
 
 class BusyError(Exception):
@@ -86,7 +89,11 @@ class Session:
         self._busy: list[float] = []
 
     def run(self) -> dict[str, Any]:
-        """Return the report, partial after Ctrl-C; leave nothing running. Raises BusyError before anything runs."""
+        """Return the report, partial after Ctrl-C; leave nothing running.
+
+        Before anything is measured: raises BusyError, DatabaseError, or StoppedError where Ctrl-C has ended what makes
+        the database.
+        """
         facts = machine.facts()
         if self._options.publish and (reason := machine.unfit_to_publish(facts["busy"], facts["load_average"][0])):
             raise BusyError(reason)
@@ -100,6 +107,7 @@ class Session:
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="compare-")))
             interruption = stack.enter_context(Interruption())
+            stack.enter_context(_told_apart(interruption))
             processes = stack.enter_context(Processes(folder))
             place = stack.enter_context(self._project.database(self._options.database, folder))
             cores = self._divide(stack)
@@ -205,6 +213,17 @@ class Session:
         report["goals"] = goals(report)
         report["advice"] = advice(report)
         return report
+
+
+@contextmanager
+def _told_apart(interruption: Interruption) -> Iterator[None]:
+    """Raise StoppedError instead of DatabaseError after Ctrl-C, which ends the programs that make a database, too."""
+    try:
+        yield
+    except DatabaseError:
+        if interruption.wait(_SIGNAL_SECONDS):
+            raise StoppedError from None
+        raise
 
 
 def _backend_title(options: Options) -> str:

@@ -13,6 +13,8 @@ from tests.tools.compare.conftest import Ended
     ("arguments", "message"),
     [
         (("--database", "postgres://u:secret@203.0.113.9/db"), "'203.0.113.9' is neither this machine"),
+        (("--database", "postgres://u:secret@127.0.0.1:1/db"), "PostgreSQL cannot be used: "),
+        (("--database", "postgres://u:secret@127.0.0.1:first/db"), "PostgreSQL cannot be used: Port could not be cast"),
         (("--set", "OTEL_EXPORTER_OTLP_ENDPOINT=198.51.100.1:4317"), "'198.51.100.1' is neither this machine"),
         (("--prometheus", "http://127.0.0.1:9090"), "--prometheus, --loki and one of --tempo and --jaeger"),
         (("--alloy", "/nowhere/alloy", "--scenarios", "scale"), "/nowhere/alloy is no executable file"),

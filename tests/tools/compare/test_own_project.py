@@ -14,7 +14,8 @@ import pytest
 
 from telemetry.tools.compare.load.mix import Mix, Request
 from telemetry.tools.compare.load.requests_file import RequestsError, read_requests
-from telemetry.tools.compare.setups.own_database import DatabaseError, PostgresCopies, SqliteCopies
+from telemetry.tools.compare.setups.database import DatabaseError
+from telemetry.tools.compare.setups.own_database import PostgresCopies, SqliteCopies
 from tests.support.postgres import postgres_server, system_binaries
 from tests.support.service import ROOT
 

@@ -5,7 +5,7 @@ from typing import Any
 from telemetry.tools.compare.scenarios.condition import SAMPLED, SYNC, Condition
 from telemetry.tools.compare.scenarios.context import Context, Scenario, Step
 from telemetry.tools.compare.scenarios.cost import Cost
-from telemetry.tools.compare.setups.own_database import DatabaseError
+from telemetry.tools.compare.setups.database import DatabaseError
 from telemetry.tools.compare.setups.route import CONDITIONS_VARIANTS
 
 
@@ -35,10 +35,8 @@ class Conditions(Scenario):
 
 
 def _on_postgres(context: Context) -> Condition:
-    import psycopg
-
     try:
         place = context.stack.enter_context(context.project.database(context.options.postgres, context.folder))
-    except psycopg.Error as error:
-        raise DatabaseError(f"--postgres cannot be used: {' '.join(str(error).split())}") from None
+    except DatabaseError as error:
+        raise DatabaseError(f"--postgres: {error}") from None
     return Condition("postgresql", f"{place.description}, psycopg's pool", database=place)

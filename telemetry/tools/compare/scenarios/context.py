@@ -11,7 +11,7 @@ from telemetry.tools.compare.load.generator import LoadError
 from telemetry.tools.compare.options import Options
 from telemetry.tools.compare.progress import Progress
 from telemetry.tools.compare.setups.collectors import Alloy, BackendPorts, Collector, Rotel
-from telemetry.tools.compare.setups.database import Database
+from telemetry.tools.compare.setups.database import Database, DatabaseError
 from telemetry.tools.compare.setups.project import Project
 from telemetry.tools.compare.setups.route import VARIANTS, Variant
 from telemetry.tools.compare.setups.service import ServiceError
@@ -21,7 +21,7 @@ from telemetry.tools.traffic.interruption import Interruption
 _AT_ONCE = 4
 _AT_ONCE_QUICK = 6
 
-TROUBLE = (ServiceError, LoadError, ChildEndedError, OSError)
+TROUBLE = (ServiceError, LoadError, ChildEndedError, DatabaseError, OSError)
 """Errors that end one set-up but not the others."""
 
 

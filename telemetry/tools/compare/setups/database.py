@@ -2,11 +2,20 @@
 
 import secrets
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 from urllib.parse import unquote, urlsplit, urlunsplit
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+
+class DatabaseError(Exception):
+    """A database that cannot be used or copied; one line."""
 
 
 class Database(Protocol):
@@ -64,23 +73,27 @@ class Postgres:
     def __enter__(self) -> Self:
         import psycopg
 
-        self._connection = psycopg.connect(**self._parameters(), autocommit=True)
-        self.description = f"PostgreSQL {self._connection.info.server_version // 10000}"
-        self._template = self._create()
-        self._migrate(self._named(self._template))
+        with _told_in_one_line():
+            self._connection = psycopg.connect(**self._parameters(), autocommit=True)
+        try:
+            self.description = f"PostgreSQL {self._connection.info.server_version // 10000}"
+            self._template = self._create()
+            self._migrate(self._named(self._template))
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        for name in reversed(self._made):
-            self._connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'.encode())
-        self._connection.close()
+        drop(self._connection, self._made)
 
     def fresh(self) -> str:
         return self._named(self._create(f' TEMPLATE "{self._template}"'))
 
     def _create(self, how: str = "") -> str:
         name = f"compare_{secrets.token_hex(6)}"
-        self._connection.execute(f'CREATE DATABASE "{name}"{how}'.encode())
+        with _told_in_one_line():
+            self._connection.execute(f'CREATE DATABASE "{name}"{how}'.encode())
         self._made.append(name)
         return name
 
@@ -98,6 +111,31 @@ class Postgres:
     def _named(self, name: str) -> str:
         parts = urlsplit(self._url)
         return urlunsplit(parts._replace(path=f"{parts.path.rpartition('/')[0]}/{name}"))
+
+
+@contextmanager
+def _told_in_one_line() -> Iterator[None]:
+    import psycopg
+
+    try:
+        yield
+    except (psycopg.Error, ValueError) as error:  # ValueError: a port that is no number
+        raise DatabaseError(f"PostgreSQL cannot be used: {' '.join(str(error).split())}") from None
+
+
+def drop(connection: "Connection[Any]", names: Sequence[str]) -> None:
+    """Remove databases and close the connection; where that fails, print a line that names those left."""
+    import psycopg
+
+    left = list(names)
+    try:
+        while left:
+            connection.execute(f'DROP DATABASE IF EXISTS "{left[-1]}" WITH (FORCE)'.encode())
+            left.pop()
+    except psycopg.Error as error:
+        reason = " ".join(str(error).split())
+        print(f"compare: these databases are left on the server: {', '.join(left)}: {reason}", file=sys.stderr)  # noqa: T201
+    connection.close()
 
 
 def database(url: str, folder: Path, migrate: Callable[[str], None]) -> Database:

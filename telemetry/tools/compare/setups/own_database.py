@@ -12,7 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Self
 
-from telemetry.tools.compare.setups.database import Database
+from telemetry.tools.compare.setups.database import Database, DatabaseError, drop
 from telemetry.tools.compare.upstream import HERE
 from telemetry.tools.compare.upstream.project import APPLICATION, DATABASE_NAME, SETTINGS
 
@@ -27,10 +27,6 @@ _ASK_WSGI = (
     "from telemetry.tools.compare.upstream import project; project.application(); "
     "from django.conf import settings; print(settings.DATABASES.get('default', {}).get('NAME', ''))"
 )
-
-
-class DatabaseError(Exception):
-    """The project's database cannot be copied; one line."""
 
 
 class NoDatabase:
@@ -101,10 +97,7 @@ class PostgresCopies:
         try:
             self._template = self._create()
             self._fill()
-        except psycopg.Error as error:
-            self.__exit__()
-            raise self._error(str(error)) from None
-        except DatabaseError:
+        except BaseException:
             self.__exit__()
             raise
         return self
@@ -115,7 +108,6 @@ class PostgresCopies:
         )
 
     def _fill(self) -> None:
-
         given = self._given
         names = {"HOST": "PGHOST", "PORT": "PGPORT", "USER": "PGUSER", "PASSWORD": "PGPASSWORD"}
         env = os.environ | {variable: given[name] for name, variable in names.items() if given[name]}
@@ -131,17 +123,20 @@ class PostgresCopies:
             raise self._error(" | ".join(done.stderr.strip().splitlines()[-2:]))
 
     def __exit__(self, *_: object) -> None:
-        for name in reversed(self._made):
-            self._connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'.encode())
-        self._connection.close()
+        drop(self._connection, self._made)
 
     def fresh(self) -> str:
         return f"postgresql:{self._create(self._template)}"
 
     def _create(self, template: str = "") -> str:
+        import psycopg
+
         name = f"compare_{secrets.token_hex(6)}"
         how = f' TEMPLATE "{template}"' if template else ""
-        self._connection.execute(f'CREATE DATABASE "{name}"{how}'.encode())
+        try:
+            self._connection.execute(f'CREATE DATABASE "{name}"{how}'.encode())
+        except psycopg.Error as error:
+            raise self._error(str(error)) from None
         self._made.append(name)
         return name
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from telemetry.tools.compare.load.mix import DESCRIPTION, Request
-from telemetry.tools.compare.setups.database import Database, database
+from telemetry.tools.compare.setups.database import Database, DatabaseError, database
 from telemetry.tools.compare.setups.route import Variant
 from telemetry.tools.compare.upstream import HERE, Signal
 from telemetry.tools.compare.upstream.project import APPLICATION, GUNICORN, SETTINGS
@@ -135,10 +135,15 @@ class OwnProject(Project):
 
 
 def migrate(url: str) -> None:
-    """Create the service's tables in a database, in a separate process."""
-    subprocess.run(
+    """Create the service's tables in a database, in a separate process; raises DatabaseError."""
+    done = subprocess.run(
         [sys.executable, "manage.py", "migrate", "--verbosity=0", "--skip-checks"],
         cwd=ROOT,
         env={**os.environ, "DATABASE_URL": url},
-        check=True,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
     )
+    if done.returncode:
+        reason = done.stderr.strip().splitlines() or ["migrate has failed"]
+        raise DatabaseError(f"the service's tables cannot be created: {reason[-1]}")
