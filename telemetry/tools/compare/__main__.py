@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from telemetry.tools.compare.arguments import UsageError, add_arguments, options_of
+from telemetry.tools.compare.arguments import UsageError, add_arguments, options_of, split_options
 from telemetry.tools.compare.environment import isolate
 from telemetry.tools.compare.load.mix import Request
 from telemetry.tools.compare.load.requests_file import ACCEPTED, RequestsError, quoted, read_requests
@@ -36,7 +36,11 @@ def main() -> int:
     parser.add_argument("--probe", metavar="PATH", help="what shows that it is up, with a Locust file (/)")
     parser.add_argument("--gunicorn", default="", metavar="FILE", help="your gunicorn configuration")
     parser.add_argument(
-        "--gunicorn-options", default="", metavar="OPTIONS", help="such as '--worker-class gthread --threads 4'"
+        "--gunicorn-options",
+        type=split_options,
+        default=[],
+        metavar="OPTIONS",
+        help="such as '--worker-class gthread --threads 4'",
     )
     parser.add_argument("--metrics-path", default="/metrics", metavar="PATH", help="of direct mode (%(default)s)")
     add_arguments(parser)
@@ -57,7 +61,7 @@ def main() -> int:
         given["settings"],
         requests,
         str(Path(given["gunicorn"]).absolute()) if given["gunicorn"] else "",
-        given["gunicorn_options"].split(),
+        given["gunicorn_options"],
         quoted(given["metrics_path"]),
         locustfile,
     )

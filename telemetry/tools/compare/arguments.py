@@ -1,6 +1,7 @@
 """The command line of a comparison, for this service and for any other project. Imports no Django."""
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -220,6 +221,14 @@ def _check_targets(given: dict[str, Any]) -> None:
             check_target(option, url if "//" in url or not option.startswith("--set") else f"//{url}")
     except TargetError as error:
         raise UsageError(str(error)) from None
+
+
+def split_options(text: str) -> list[str]:
+    """Return the options in a text, as a shell would read them; raises ArgumentTypeError."""
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"invalid value {text!r}: {str(error).lower()}") from None
 
 
 def _seconds(text: str) -> float:

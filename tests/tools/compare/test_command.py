@@ -1,10 +1,12 @@
 """Command lines that are refused, before anything is started."""
 
+import argparse
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from telemetry.tools.compare.arguments import split_options
 from telemetry.tools.management.commands.compare import Command
 from tests.tools.compare.conftest import Ended
 
@@ -42,6 +44,12 @@ def test_command_line_that_cannot_be_is_refused(
     assert message in output
     assert "secret" not in output
     assert not (tmp_path / "report" / "report.json").exists()
+
+
+def test_options_of_gunicorn_are_read_as_a_shell_reads_them() -> None:
+    assert split_options("--env 'NAME=two words' --threads 4") == ["--env", "NAME=two words", "--threads", "4"]
+    with pytest.raises(argparse.ArgumentTypeError, match="no closing quotation"):
+        split_options("--env 'NAME")
 
 
 def test_command_line_is_refused_without_a_traceback(compare: Callable[..., Ended]) -> None:
