@@ -147,7 +147,7 @@ def options_of(given: dict[str, Any], program: str) -> Options:
         quick=quick,
         publish=publish,
         keep_data=given["keep_data"],
-        command=_shown_command(program),
+        command=_shown_command(program, given["set"]),
     )
 
 
@@ -198,10 +198,15 @@ def _check_backends(backends: Backends, variants: list[str], service_port: int) 
         raise UsageError("--service-port is missing: a Prometheus scrapes the service where its configuration says")
 
 
-def _shown_command(program: str) -> str:
-    """Return the command line without secrets and paths of this machine."""
+def _shown_command(program: str, variables: Sequence[tuple[str, str]]) -> str:
+    """Return the command line without secrets, paths of this machine, and the values of these variables (`--set`)."""
     shown = [program]
+    names = {f"{name}={value}": f"{name}=..." for name, value in variables}
     for argument in sys.argv[1:]:
+        option, _, value = argument.partition("=")
+        if argument in names or (option.startswith("--") and value in names):
+            shown.append(names.get(argument) or f"{option}={names[value]}")
+            continue
         scheme, separator, rest = argument.partition("://")
         host = rest.rpartition("@")[2]
         # In a URL without a host, the path of a socket takes its place.

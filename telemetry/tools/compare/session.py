@@ -197,7 +197,7 @@ class Session:
                 "outage": options.outage,
                 "metric_interval": options.interval,
                 "mix": self._project.mix,
-                "service_environment": dict(options.service_env),
+                "service_environment": sorted(options.service_env),
                 "sources": [
                     {"variant": variant.title, "sentence": source.sentence, "url": source.url}
                     for variant in context.variants

@@ -1,12 +1,13 @@
 """Command lines that are refused, before anything is started."""
 
 import argparse
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from telemetry.tools.compare.arguments import split_options
+from telemetry.tools.compare.arguments import add_arguments, options_of, split_options
 from telemetry.tools.management.commands.compare import Command
 from tests.tools.compare.conftest import Ended
 
@@ -44,6 +45,16 @@ def test_command_line_that_cannot_be_is_refused(
     assert message in output
     assert "secret" not in output
     assert not (tmp_path / "report" / "report.json").exists()
+
+
+def test_values_given_to_the_service_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = ["--quick", "--set", "SHOP_KEY=secret", "SHOP_URL=http://u:secret@127.0.0.1", "--set=A=secret", "--rate=9"]
+    monkeypatch.setattr(sys, "argv", ["manage.py", "compare", *given])
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    options = options_of(vars(parser.parse_args(given)), "manage.py")
+    assert options.command == "manage.py compare --quick --set SHOP_KEY=... SHOP_URL=... --set=A=... --rate=9"
+    assert options.service_env["SHOP_KEY"] == options.service_env["A"] == "secret"
 
 
 def test_options_of_gunicorn_are_read_as_a_shell_reads_them() -> None:

@@ -67,6 +67,9 @@ def test_cost_and_freshness_of_a_real_service(compare: Compare) -> None:
     assert all(0 < one["median"] <= one["p95"] and one["requests"] > 0 for one in signals.values())
     assert report["machine"]["packages"]["gunicorn"]
     assert report["setup"]["rate"] == 20
+    # Values given with --set may be secret, so only their names are shown.
+    assert report["setup"]["service_environment"] == ["OTEL_BLRP_SCHEDULE_DELAY", "OTEL_BSP_SCHEDULE_DELAY"]
+    assert "DELAY=300" not in report["command"]
 
 
 def test_set_up_that_does_not_start_leaves_the_others_measured(compare: Compare) -> None:
