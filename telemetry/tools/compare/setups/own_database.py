@@ -111,7 +111,7 @@ class PostgresCopies:
         given = self._given
         names = {"HOST": "PGHOST", "PORT": "PGPORT", "USER": "PGUSER", "PASSWORD": "PGPASSWORD"}
         env = os.environ | {variable: given[name] for name, variable in names.items() if given[name]}
-        command = 'set -o pipefail; pg_dump --no-owner "$1" | psql --quiet --set ON_ERROR_STOP=1 --dbname "$2"'
+        command = 'set -o pipefail; pg_dump --no-owner "$1" | psql -X --quiet --set ON_ERROR_STOP=1 --dbname "$2"'
         done = subprocess.run(  # noqa: S603  (the names are arguments, not part of the command)
             ["bash", "-c", command, "copy", given["NAME"], self._template],  # noqa: S607
             env=env,
