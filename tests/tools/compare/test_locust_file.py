@@ -45,8 +45,11 @@ pytestmark = pytest.mark.timeout(120)
 
 
 @contextmanager
-def server(pause: float = 0.0) -> Iterator[tuple[int, Counter[str]]]:
-    """Yield port and counts by path; from 0.5 to 0.5 + `pause` seconds after its first request it stalls."""
+def server(pause: float = 0.0, to: str = "/") -> Iterator[tuple[int, Counter[str]]]:
+    """Yield port and counts by path; from 0.5 to 0.5 + `pause` seconds after its first request it stalls.
+
+    `/moved` is a redirect to `to`.
+    """
     asked: Counter[str] = Counter()
     lock = Lock()
     began: list[float] = []
@@ -61,7 +64,7 @@ def server(pause: float = 0.0) -> Iterator[tuple[int, Counter[str]]]:
             status = {"/moved": 302, "/missing": 404}.get(self.path, 200)
             self.send_response(status)
             if status == 302:
-                self.send_header("Location", "/")
+                self.send_header("Location", to)
             self.send_header("Content-Length", "0")
             self.end_headers()
 
@@ -105,6 +108,17 @@ def test_each_request_is_counted_with_its_redirects(tmp_path: Path, rate: float)
     else:
         slow = asked["/missing"] - done.wrong.get("404", 0)
         assert slow > 4  # the minute between two tasks of one of the four users is left out
+
+
+def test_answer_of_another_host_after_a_redirect_is_not_counted(tmp_path: Path) -> None:
+    with server() as (foreign, elsewhere), server(to=f"http://127.0.0.1:{foreign}/") as (port, asked):
+        text = "from locust import FastHttpUser, HttpUser, task\n" + "".join(
+            f"class {kind[0]}({kind}):\n    @task\n    def one(self):\n        self.client.get('/moved')\n"
+            for kind in ("FastHttpUser", "HttpUser")
+        )
+        done = load(tmp_path, text, port, clients=4, rate=20.0, seconds=1.0)
+    assert done.responses == len(done.begins) == asked.total() > 4
+    assert elsewhere.total() > 4
 
 
 def test_users_do_the_tasks_of_their_own_class(tmp_path: Path) -> None:

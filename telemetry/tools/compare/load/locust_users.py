@@ -7,11 +7,13 @@ counts from the moment it was due (see telemetry.tools.compare.load.open_loop). 
 
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 from time import time
 from typing import Any
+from urllib.parse import urljoin
 
 import gevent
 from gevent.local import local
@@ -108,16 +110,18 @@ class _Tally:
     def note(
         self, *, response_time: float, response: Any, exception: object, start_time: float, url: str, **_more: object
     ) -> None:
-        """Count a request (an event of Locust's) and the redirects on its way."""
+        """Count a request (an event of Locust's) and the redirects on its way, but nothing of another host."""
         if not url.startswith(self._host):
             return
         seconds = response_time / _MILLISECONDS
         status = getattr(response, "status_code", 0)
-        redirects = len(getattr(response, "history", ()))
-        late = self._schedule.sent(redirects + 1, start_time)
+        redirects, ends_here = self._redirects(url, getattr(response, "history", ()))
+        late = self._schedule.sent(redirects + ends_here, start_time)
         for _ in range(redirects):
             self.answered += 1
             self._add(start_time, seconds, late)
+        if not ends_here:
+            return
         if not status:
             self.failed += 1
             self.unanswered.append(len(self.begins))
@@ -127,6 +131,12 @@ class _Tally:
         else:
             self.wrong[str(status)] += 1
         self._add(start_time, seconds, late)
+
+    def _redirects(self, url: str, history: Iterable[Any]) -> tuple[int, bool]:
+        """Return how many redirects of the service there were on the way from `url`, and whether it ended there."""
+        places = accumulate(history, lambda place, each: urljoin(place, each.headers["location"]), initial=url)
+        *passed, last = (place.startswith(self._host) for place in places)
+        return sum(passed), last
 
     def _add(self, begin: float, seconds: float, late: float) -> None:
         self.begins.append(begin)
