@@ -1,16 +1,17 @@
 """The effective configuration: the environment's, corrected by what the running service reports."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from telemetry.config import Mode, Signal, SignalConfig, TelemetryConfig
 from telemetry.config.reader import derived_from
 from telemetry.config.values import SIGNALS
 from telemetry.lifecycle import config_of_project, project
 from telemetry.status import ask_status
-from telemetry.tools.doctor.network import Receiver, proxy_between, receivers
+from telemetry.tools.doctor.network import Receiver, addresses_of, is_own, proxy_between, receivers
 from telemetry.tools.doctor.walk import Finding, HopError, State
 
 
@@ -90,22 +91,41 @@ def described(service: Mapping[str, Any]) -> str:
 
 
 def listening_at(services: list[dict[str, Any]], url: str) -> dict[str, Any] | None:
-    """Return the running service that listens on the port of `url`, None if none reports it."""
+    """Return the running service that listens at `url`, None if none reports it."""
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    return next((one for one in services if port in ports_of(one)), None)
+    on_port = [(at.hostname or "", one) for one in services for at in _listeners(one) if at.port == port]
+    wanted = addresses_of(parts.hostname or "") if on_port else set()
+    return next((one for host, one in on_port if _reaches(wanted, host)), None)
 
 
-def ports_of(service: dict[str, Any]) -> list[int]:
-    """Return the TCP ports that a running service listens on."""
-    return [port for address in service["address"].split(",") if (port := _port(address))]
+def urls_of(service: dict[str, Any]) -> list[str]:
+    """Return the URLs at which a running service listens on TCP; wildcard addresses are given as loopback ones."""
+    return [
+        f"{at.scheme}://{_WILDCARDS.get(at.hostname or '') or at.netloc.rpartition(':')[0]}:{at.port}"
+        for at in _listeners(service)
+    ]
 
 
-def _port(address: str) -> int | None:
-    try:
-        return urlsplit(address if "//" in address else f"//{address}").port
-    except ValueError:
-        return None
+_WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
+
+
+def _listeners(service: dict[str, Any]) -> list[SplitResult]:
+    """Return the TCP addresses that a running service listens at."""
+    found = []
+    for address in service["address"].split(","):
+        with suppress(ValueError):
+            parts = urlsplit(address if "//" in address else f"http://{address}")
+            if parts.port:
+                found.append(parts)
+    return found
+
+
+def _reaches(wanted: set[str], host: str) -> bool:
+    """Return whether one of the addresses is that of a listener at `host`."""
+    if host in _WILDCARDS:
+        return any(map(is_own, wanted))
+    return bool(wanted & addresses_of(host))
 
 
 def effective(config: TelemetryConfig, running: Running | None) -> tuple[TelemetryConfig, list[str]]:

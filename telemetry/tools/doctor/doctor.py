@@ -72,7 +72,7 @@ class Doctor:
         found, choice = None, ""
         if "service" not in self._places.given:
             # A service that does not listen takes no requests.
-            found, choice = configuration.chosen([one for one in services if configuration.ports_of(one)], config)
+            found, choice = configuration.chosen([one for one in services if configuration.urls_of(one)], config)
         self.service = self._places.service(_default_url(config, found))
         found = found or configuration.listening_at(services, self.service.base)
         self._running = configuration.running_service(found, self._places.timeout)
@@ -83,7 +83,7 @@ class Doctor:
 def _default_url(config: TelemetryConfig, found: dict[str, Any] | None) -> str:
     """Return the likely URL of the service: where it runs, else at the usual port of its mode."""
     if found:
-        return f"http://127.0.0.1:{configuration.ports_of(found)[0]}"
+        return configuration.urls_of(found)[0]
     return f"http://127.0.0.1:{_DIRECT_PORT}" if config.mode == "direct" else Service.default_url
 
 

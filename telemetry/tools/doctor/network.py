@@ -4,6 +4,7 @@ import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from threading import Thread
 from typing import Literal
 from urllib.parse import urlsplit
@@ -77,6 +78,26 @@ def proxy_between(receiver: Receiver) -> str | None:
     scheme = "http" if receiver.config.insecure else "https"
     proxies = requests.utils.get_environ_proxies(f"{scheme}://{receiver.address}")
     return next((f"{kind.upper()}_PROXY" for kind in (scheme, "all") if kind in proxies), None)
+
+
+def addresses_of(host: str) -> set[str]:
+    """Return the IP addresses of a host, one for all of loopback; none if the name does not resolve."""
+    try:
+        found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None)}
+    except (OSError, UnicodeError):
+        return set()
+    return {"127.0.0.1" if ip_address(one).is_loopback else one for one in found}
+
+
+def is_own(address: str) -> bool:
+    """Return whether an IP address is one of this machine's."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((address, 0))
+    except OSError:
+        return False
+    return True
 
 
 def resolve(receiver: Receiver, timeout: float) -> Finding:

@@ -6,7 +6,15 @@ import pytest
 
 from telemetry.config import Mode, TelemetryConfig
 from telemetry.project import Project
-from telemetry.tools.doctor.configuration import Running, assessed, chosen, effective, from_environment
+from telemetry.tools.doctor.configuration import (
+    Running,
+    assessed,
+    chosen,
+    effective,
+    from_environment,
+    listening_at,
+    urls_of,
+)
 from telemetry.tools.doctor.doctor import Doctor
 from telemetry.tools.doctor.places import Places
 from telemetry.tools.doctor.walk import Walk
@@ -108,6 +116,8 @@ def running(config: TelemetryConfig) -> Running:
         ([SECOND, *DEMO], {}, "http://127.0.0.1:8080", True),
         ([SECOND, *DEMO], {"service": "http://127.0.0.1:9080"}, "http://127.0.0.1:9080", False),
         ([WORKER], {}, "http://127.0.0.1:8080", False),  # it takes no request: the default
+        ([service("user-api", "collector", "https://[::1]:8443")], {}, "https://[::1]:8443", False),
+        ([service("user-api", "collector", "unix:/run/a.sock,http://10.0.0.5:80")], {}, "http://10.0.0.5:80", False),
     ],
 )
 def test_doctor_asks_the_chosen_one(
@@ -122,6 +132,41 @@ def test_doctor_asks_the_chosen_one(
     assert doctor.service
     assert doctor.service.base == url
     assert ("--service URL selects" in walk.results[0].remedy) is warned
+
+
+@pytest.mark.parametrize(
+    ("address", "urls"),
+    [
+        ("http://0.0.0.0:8080,https://[::]:8443", ["http://127.0.0.1:8080", "https://[::1]:8443"]),
+        ("https://[fd00::2]:8443", ["https://[fd00::2]:8443"]),
+        ("x:1", ["http://x:1"]),
+        ("unix:/run/a.sock", []),
+        ("http://[x:80", []),
+        ("", []),
+    ],
+)
+def test_urls_at_which_a_service_can_be_asked(address: str, urls: list[str]) -> None:
+    assert urls_of(service("user-api", "collector", address)) == urls
+
+
+@pytest.mark.parametrize(
+    ("address", "url", "listens"),
+    [
+        ("http://127.0.0.1:8080", "http://localhost:8080", True),
+        ("http://127.0.0.1:8080", "http://127.0.0.1:8081", False),
+        ("http://127.0.0.1:8080", "http://192.0.2.77:8080", False),
+        ("http://127.0.0.1:8080", "http://staging.invalid:8080", False),
+        ("http://0.0.0.0:8080", "http://127.0.0.1:8080", True),
+        ("http://0.0.0.0:8080", "http://192.0.2.77:8080", False),  # of no machine (RFC 5737)
+        ("https://[::]:443", "https://localhost", True),
+        ("http://10.0.0.5:8080", "http://10.0.0.5:8080", True),
+        ("http://10.0.0.5:8080", "http://127.0.0.1:8080", False),
+        ("unix:/run/a.sock,http://127.0.0.1:80", "http://127.0.0.1", True),
+    ],
+)
+def test_service_of_a_url_listens_there(address: str, url: str, *, listens: bool) -> None:
+    one = service("user-api", "collector", address)
+    assert listening_at([GREETER, one], url) == (one if listens else None)
 
 
 def test_place_of_the_metrics_is_the_project_s(monkeypatch: pytest.MonkeyPatch) -> None:
