@@ -5,6 +5,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 from unittest.mock import Mock
+from urllib.parse import quote, urlencode
+from uuid import UUID
 
 import pytest
 from django.conf import settings as process_settings
@@ -98,6 +100,32 @@ def test_traces_are_listed_latest_first(filled: Console) -> None:
 )
 def test_traces_are_filtered(filled: Console, query: str, count: int) -> None:
     assert len(get(filled, f"/api/traces?{query}")["traces"]) == count
+
+
+OF_A_USER, AS_UUID = "550e8400-e29b-41d4-a716-446655440000", str(UUID(TRACE_ID))
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (OF_A_USER, OF_A_USER.replace("-", "")),
+        (f" {TRACE_ID.upper()} ", TRACE_ID),
+        (f"00-{'12' * 16}-{SPAN_ID}-01", "12" * 16),
+        (f'{{"trace_id": "{"12" * 16}"}}', "12" * 16),
+        (f"order.id=1 trace_id={'12' * 16} GET /users", "12" * 16),
+        (f"http://127.0.0.1:3000/traces/{'12' * 16}", "12" * 16),
+        (f"order.id={AS_UUID}", TRACE_ID),  # such a trace is kept
+        (f"order.id={TRACE_ID}", TRACE_ID),
+        (f"order.id={OF_A_USER}", None),
+        (f"order.id={OF_A_USER.replace('-', '')}", None),
+        (f"/users/{OF_A_USER}", None),
+        (f"GET /users/{OF_A_USER} 404", None),
+    ],
+)
+def test_trace_id_is_told_from_other_ids(filled: Console, text: str, found: str | None) -> None:
+    answer = request(f"{filled.url}/find?q={quote(text)}")
+    where = f"/traces/{found}" if found else f"/traces?{urlencode({'q': text})}"
+    assert (answer.status, answer.headers["location"]) == (302, where)
 
 
 def test_trace_has_spans_and_log_records(filled: Console) -> None:

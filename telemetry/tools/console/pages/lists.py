@@ -25,7 +25,11 @@ from telemetry.tools.console.storage.traces import SORTS, TraceSummary, summariz
 _MOST_LISTED = 500
 _MOST_ROUTES = 200
 _STATUSES = {"ok": "no error", "error": "an error in any span", "failed": "a failed request"}
-_TRACE_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
+_ID, _UUID = "[0-9a-f]{32}", "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_TRACE_ID = re.compile(_ID)
+_ANY_ID = re.compile(rf"(?<![0-9a-f])(?:{_ID}|{_UUID})(?![0-9a-f])")
+#: An id in a traceparent, a log line or an address; not in the value of a filter's term, or in the path of a request.
+_NAMED_ID = re.compile(rf"""(?:^|trace[^\s=/]{{0,20}}[=/]["']?|[^0-9a-f=/])({_ID})(?![0-9a-f])""")
 
 
 def _list(name: str, store: Store, parameters: Parameters, place: tuple[int, int], *, more: bool) -> dict[str, Any]:
@@ -90,14 +94,29 @@ def _scatter(summaries: list[TraceSummary]) -> Chart:
 
 
 @require_safe
-def find(request: HttpRequest, _console: Console) -> HttpResponse:
-    """Redirect to the trace whose id is in the text, in any form, otherwise to the traces that match it as a filter."""
+def find(request: HttpRequest, console: Console) -> HttpResponse:
+    """Redirect to the trace whose id the text is, in any form, or contains, else to the traces that match as a filter.
+
+    A UUID, or an id in a filter or path, may be another thing's: it counts only if such a trace is kept.
+    """
     parameters = Parameters(request, "q", blank=True)
     text = (parameters.text("q") or "").strip()
-    found = _TRACE_ID.search(text.lower()) or _TRACE_ID.search(text.lower().replace("-", ""))
+    found = _trace_id_in(text.lower(), console.store)
     if found is None:
         parameters.query(TRACE_FIELDS)  # an invalid query is reported here, instead of being passed on in a URL
-    return HttpResponseRedirect(f"/traces/{found[0]}" if found else with_query("/traces", q=text))
+    return HttpResponseRedirect(f"/traces/{found}" if found else with_query("/traces", q=text))
+
+
+def _trace_id_in(text: str, store: Store) -> str | None:
+    whole = text.replace("-", "")
+    if _TRACE_ID.fullmatch(whole):
+        return whole
+    for each in _ANY_ID.findall(text):
+        found: str = each.replace("-", "")
+        if store.stored_traces(found) or store.stored_logs(found):
+            return found
+    named = _NAMED_ID.search(text)
+    return named[1] if named else None
 
 
 @page("logs", *LOGS)
