@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 
 from telemetry.tools.console.receiving.ingest import SIGNALS
 from telemetry.tools.console.server import Console
+from telemetry.tools.console.storage.retention import Limits, SignalLimits
 from telemetry.tools.console.storage.store import Store
 from telemetry.tools.console.storage.traces import calls_between
 from tests.tools.console.browser import Chromium
@@ -247,6 +248,8 @@ def test_metric_is_filtered_by_the_values_of_labels(browser: Chromium, found: Co
 
 
 def test_services_that_call_each_other_are_listed(browser: Chromium, console: Console) -> None:
+    an_hour_ago = traces([("ab" * 16, "01" * 8)], end_time_unix_nano=time.time_ns() - 3600 * 10**9)
+    assert post(f"{console.http_endpoint}/v1/traces", an_hour_ago).status == 200
     calls = [call(number, "shop", "user-api", 10 * number, failed=number == 1) for number in range(1, 21)]
     for message in (message for pair in [*calls, call(99, "user-api", "mail", 5)] for message in pair):
         assert post(f"{console.http_endpoint}/v1/traces", message).status == 200
@@ -273,6 +276,18 @@ def test_calls_are_those_of_the_time_that_is_asked_for() -> None:
     single = Store()
     SIGNALS["traces"].ingest(single, n_plus_one(3).SerializeToString(), 0)
     assert single.calls(60) == []
+
+
+def test_calls_are_per_second_of_the_known_time() -> None:
+    store = Store(Limits(spans=SignalLimits(21, 1 << 30)))
+    for number in range(11):
+        for message in call(1 + number, "shop", "user-api", 10):
+            SIGNALS["traces"].ingest(store, message.SerializeToString(), 0)
+    kept = store.stored_traces()
+    last_ns = max(trace.end_ns for trace in kept)
+    for later, window, rate in ((30, 60, 10 / 30), (1, 60, 10 / 2), (100, 300, 0.1)):
+        [found] = calls_between(kept, window, last_ns + later * 10**9)
+        assert found.calls_per_second == pytest.approx(rate, rel=0.05)
 
 
 def test_modes_are_compared_in_the_api(found: Console) -> None:

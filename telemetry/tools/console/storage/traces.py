@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import NamedTuple
 
+from telemetry.tools.console.storage.history import SLOT_SECONDS
 from telemetry.tools.console.storage.records import KIND_SERVER, STATUS_ERROR, StoredLog, StoredSpan
 from telemetry.tools.console.storage.retention import BoundedQueue, SignalLimits
 
@@ -186,8 +187,14 @@ class Calls(NamedTuple):
 
 
 def calls_between(traces: Iterable[Trace], seconds: int, now_ns: int) -> list[Calls]:
-    """The calls that ended in the last `seconds` and whose spans are kept, the most frequent first."""
+    """The calls that ended in the last `seconds` and whose spans are kept, the most frequent first.
+
+    If the oldest trace that is kept ended since then, they are per second of the time since its end.
+    """
+    traces = list(traces)
     begin_ns = now_ns - seconds * 10**9
+    first_ns = min((trace.end_ns for trace in traces if trace.end_ns), default=0)
+    known = max((now_ns - max(first_ns, begin_ns)) / 1e9, SLOT_SECONDS)
     found: dict[tuple[str, str], list[tuple[int, bool]]] = {}
     for trace in (trace for trace in traces if trace.end_ns >= begin_ns and len(trace) > 1):
         for span in trace.spans():
@@ -202,7 +209,7 @@ def calls_between(traces: Iterable[Trace], seconds: int, now_ns: int) -> list[Ca
     return [
         Calls(
             *edge,
-            len(calls) / seconds,
+            len(calls) / known,
             sum(failed for _, failed in calls) / len(calls),
             sorted(calls)[math.ceil(0.95 * len(calls)) - 1][0] / 1e9,
         )
