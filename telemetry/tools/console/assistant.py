@@ -1,7 +1,7 @@
 """A console's JSON API as tools for assistants, by the Model Context Protocol over standard input and output.
 
 Needs the package's extra `mcp`. Each answer is a JSON object of at most 40,000 characters; what its lists leave out is
-counted beside them.
+counted beside them, and `more` says whether other traces or log records match.
 """
 # ruff: noqa: A002, PLR0917 (names that assistants see, and give)
 

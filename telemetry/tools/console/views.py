@@ -142,8 +142,8 @@ def services(console: Console, _parameters: Parameters) -> Json:
 def traces(console: Console, parameters: Parameters) -> Json:
     limit, skip = parameters.listing(_LISTED, _MOST_LISTED)
     sort = parameters.choice("sort", SORTS) or "start"
-    found = parameters.query(TRACE_FIELDS).find_traces_of(console.store, limit, skip=skip, sort=sort)
-    return {"traces": [as_json(summarize(trace)) for trace in found]}
+    found = parameters.query(TRACE_FIELDS).find_traces_of(console.store, limit + 1, skip=skip, sort=sort)
+    return {"traces": [as_json(summarize(trace)) for trace in found[:limit]], "more": len(found) > limit}
 
 
 @endpoint("api/traces/<str:trace_id>", "the spans and log records of a trace")
@@ -192,8 +192,8 @@ def metric(console: Console, parameters: Parameters, name: str) -> Json:
 def logs(console: Console, parameters: Parameters) -> Json:
     limit, skip = parameters.listing(_LISTED, _MOST_LISTED)
     kept = console.store.stored_logs(parameters.trace_id())
-    found = parameters.query(LOG_FIELDS).find_logs(kept, limit, skip=skip)
-    return {"logs": [record_json(record.decode()) for record in found]}
+    found, more = parameters.query(LOG_FIELDS).find_logs(kept, limit, skip=skip)
+    return {"logs": [record_json(record.decode()) for record in found], "more": more}
 
 
 @endpoint("api/modes", "rate, failures, durations, losses and processes of each mode", ("window",))

@@ -267,7 +267,7 @@ def test_address_that_is_too_long_is_a_bad_request(console: Console, path: str, 
 @pytest.mark.parametrize("charset", ["utf-8", "utf-16", "hex", "idna", "punycode", "\xe9", "none"])
 def test_addresses_are_read_as_utf_8(console: Console, charset: str) -> None:
     headers = {"Content-Type": f"text/plain; charset={charset}"}
-    assert request(f"{console.url}/api/traces?q=%C3%A9%FF", headers=headers).json == {"traces": []}
+    assert request(f"{console.url}/api/traces?q=%C3%A9%FF", headers=headers).json == {"traces": [], "more": False}
 
 
 def test_settings_of_the_process_do_not_bound_addresses(console: Console, settings: Any) -> None:

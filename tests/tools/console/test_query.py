@@ -1,5 +1,7 @@
 """The filter of pages and API, term by term."""
 
+import html
+import re
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from telemetry.tools.console.pages.rendering import ENDPOINTS
 from telemetry.tools.console.receiving.ingest import SIGNALS
 from telemetry.tools.console.server import Console
 from telemetry.tools.console.storage.store import Store
-from tests.tools.console.client import attributes, logs, one_span, post, request, traces
+from tests.tools.console.client import attributes, logs, many_ids, one_span, post, request, traces
 
 MS = 10**6
 OTHER = "34" * 16
@@ -136,7 +138,8 @@ LOG_QUERIES = {
 
 @pytest.mark.parametrize(("query", "count"), LOG_QUERIES.items())
 def test_log_records_are_found(store: Store, query: str, count: int) -> None:
-    assert len(Query(parse(query)).find_logs(store.stored_logs(), 10)) == count
+    found, more = Query(parse(query)).find_logs(store.stored_logs(), 10)
+    assert (len(found), more) == (count, False)
 
 
 @pytest.mark.parametrize(
@@ -203,6 +206,28 @@ def test_pages_and_api_filter_alike(console: Console) -> None:
     for query in ("mode=direct", "logger=direct", "q=logger%3Ddirect", "severity=info&q=export.mode%3Ddirect"):
         assert [record["mode"] for record in request(f"{console.url}/api/logs?{query}").json["logs"]] == ["direct"]
         assert request(f"{console.url}/logs?{query}").body.count(b'class="level-info">') == 1
+
+
+def test_lists_say_whether_more_matches(console: Console) -> None:
+    post(f"{console.http_endpoint}/v1/traces", traces(many_ids(3)))
+    post(f"{console.http_endpoint}/v1/logs", logs(3))
+    for name in ("traces", "logs"):
+        for place, more in (("limit=2", True), ("limit=2&skip=1", False), ("limit=3", False)):
+            assert request(f"{console.url}/api/{name}?{place}").json["more"] is more
+
+
+def test_log_records_beyond_the_size_of_a_page_are_on_the_next(console: Console) -> None:
+    for _ in range(3):
+        post(f"{console.http_endpoint}/v1/logs", logs(10, body="x" * 200_000))
+    shown, address = [], "/logs?limit=40"
+    while address:
+        page = request(console.url + address).body.decode()
+        shown.append(page.count('id="log-'))
+        older = re.search(r'<a href="([^"]+)">older</a>', page)
+        address = html.unescape(older[1]) if older else ""
+    assert (len(shown), sum(shown)) == (2, 30)
+    first = request(f"{console.url}/api/logs?limit=40").json
+    assert (len(first["logs"]), first["more"]) == (shown[0], True)
 
 
 def test_document_describes_the_api(console: Console) -> None:

@@ -168,9 +168,11 @@ class Query:
             store.unmatched[self.terms] = changes, {trace.changed for trace, _ in found}
         return [spans for _, spans in found[skip:]]
 
-    def find_logs(self, records: Iterable[StoredLog], limit: int, *, skip: int = 0) -> list[StoredLog]:
-        """The `limit` log records that match after the first `skip`, or fewer if they are large."""
-        return list(affordable(islice(self.matching_logs(records), skip, None), limit))
+    def find_logs(self, records: Iterable[StoredLog], limit: int, *, skip: int = 0) -> tuple[list[StoredLog], bool]:
+        """The `limit` log records that match after the first `skip`, fewer if they are large, and whether more do."""
+        matching = list(islice(self.matching_logs(records), skip, skip + limit + 1))
+        found = list(affordable(matching, limit))
+        return found, len(found) < len(matching)
 
     def matching_logs(self, records: Iterable[StoredLog]) -> Iterator[StoredLog]:
         """The log records that each term matches."""

@@ -32,8 +32,8 @@ _ANY_ID = re.compile(rf"(?<![0-9a-f])(?:{_ID}|{_UUID})(?![0-9a-f])")
 _NAMED_ID = re.compile(rf"""(?:^|trace[^\s=/]{{0,20}}[=/]["']?|[^0-9a-f=/])({_ID})(?![0-9a-f])""")
 
 
-def _list(name: str, store: Store, parameters: Parameters, place: tuple[int, int], *, more: bool) -> dict[str, Any]:
-    """Return the context of both lists; `place` is limit and skip, `more` whether lines follow the last one."""
+def _list(name: str, store: Store, parameters: Parameters, place: tuple[int, int], after: int) -> dict[str, Any]:
+    """Return the context of both lists; `place` is limit and skip, `after` how many precede the next page, else 0."""
     (limit, skip), given = place, parameters.given
     # New records do not shift the previous and next pages.
     now = datetime.fromtimestamp(store.now_ns() / 1e9 + 1e-3, UTC)
@@ -48,7 +48,7 @@ def _list(name: str, store: Store, parameters: Parameters, place: tuple[int, int
         "wanted": given,
         "filtered": bool(kept),
         "newer": at(max(skip - limit, 0)) if skip else None,
-        "older": at(skip + limit) if more else None,
+        "older": at(after) if after else None,
         "save": with_query(f"/api/save/{name}", **kept),
         "services": sorted({sender.service for sender in store.senders() if sender.service}),
         "modes": shown_modes(store),
@@ -60,7 +60,7 @@ def traces(console: Console, parameters: Parameters) -> dict[str, Any]:
     store, (limit, skip) = console.store, parameters.listing(50, _MOST_LISTED)
     sort = parameters.choice("sort", SORTS) or "start"
     found = parameters.query(TRACE_FIELDS).find_traces_of(store, limit + 1, skip=skip, sort=sort)
-    listed = _list("traces", store, parameters, (limit, skip), more=len(found) > limit)
+    listed = _list("traces", store, parameters, (limit, skip), skip + limit if len(found) > limit else 0)
     summaries = list(map(summarize, found[:limit]))
     colours = Colours(listed["modes"])
     longest = max((each.duration_ns for each in summaries), default=0) or 1
@@ -123,10 +123,10 @@ def _trace_id_in(text: str, store: Store) -> str | None:
 def logs(console: Console, parameters: Parameters) -> dict[str, Any]:
     store, (limit, skip) = console.store, parameters.listing(100, _MOST_LISTED)
     kept = store.stored_logs(parameters.trace_id())
-    found = parameters.query(LOG_FIELDS).find_logs(kept, limit + 1, skip=skip)
-    listed = _list("logs", store, parameters, (limit, skip), more=len(found) > limit)
+    found, more = parameters.query(LOG_FIELDS).find_logs(kept, limit, skip=skip)
+    listed = _list("logs", store, parameters, (limit, skip), skip + len(found) if more else 0)
     # They arrive in batches of several workers, each in its own order.
-    latest_first = sorted(found[:limit], key=lambda record: record.time_ns, reverse=True)
+    latest_first = sorted(found, key=lambda record: record.time_ns, reverse=True)
     return {
         **listed,
         "rows": log_rows(latest_first, listed["modes"]),
