@@ -36,9 +36,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
         if options["window"] and not options["audit"]:
-            raise CommandError("--window needs --audit")
+            raise CommandError("--window needs --audit", returncode=2)
         if options["status"] and options["audit"]:
-            raise CommandError("--status and --audit exclude each other")
+            raise CommandError("--status and --audit exclude each other", returncode=2)
         if options["audit"]:
             self._audit(options)
             return
@@ -69,4 +69,8 @@ class Command(BaseCommand):
         if "audit" not in get_commands():
             raise CommandError('--audit needs "telemetry.tools" in INSTALLED_APPS')
         given = [f"--window={options['window']}"] if options["window"] else []
-        call_command("audit", *given, *(["--json"] if options["json"] else []))
+        try:
+            call_command("audit", *given, *(["--json"] if options["json"] else []))
+        except CommandError as error:
+            # It prints its results itself: this is about the arguments, as at its own command line.
+            raise CommandError(str(error).removeprefix("Error: "), returncode=2) from None

@@ -7,6 +7,7 @@ counted beside them, and `more` says whether other traces or log records match.
 
 import json
 import logging
+import os
 import subprocess
 import sys
 from typing import Annotated, Any, Literal
@@ -16,11 +17,11 @@ from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import Field
 
-from telemetry.tools.backends.console import Console
-from telemetry.tools.backends.http import BackendError
+from telemetry.tools.backends import Alloy, BackendError, Console, Grafana, Jaeger, Loki, Prometheus, Tempo
 
 _LONGEST_ANSWER = 40_000
 _DOCTOR_SECONDS = 300
+_SERVERS = (Alloy, Console, Grafana, Jaeger, Loki, Prometheus, Tempo)
 _INSTRUCTIONS = (
     "Telemetry of running services: traces, log records and metrics, as far as the console keeps them. Begin with "
     'list_services. A filter is a list of terms, all of which have to match: `http.route=/users status=error "text"`, '
@@ -115,13 +116,24 @@ class Tools:
         command = [sys.executable, sys.argv[0], "doctor", "--json"]
         try:
             ended = subprocess.run(  # noqa: S603 (our own command)
-                command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_DOCTOR_SECONDS, check=False
+                command,
+                stdin=subprocess.DEVNULL,
+                env=self._environment(),
+                capture_output=True,
+                text=True,
+                timeout=_DOCTOR_SECONDS,
+                check=False,
             )
             return bounded(json.loads(ended.stdout))
         except subprocess.TimeoutExpired:
             raise ToolError(f"the doctor has not ended within {_DOCTOR_SECONDS} seconds") from None
         except ValueError:
             raise ToolError(f"the doctor failed: {ended.stderr[-1000:]}") from None
+
+    def _environment(self) -> dict[str, str]:
+        """The doctor's environment: it asks this console, unless variables name servers."""
+        named = any(os.environ.get(kind.variable) for kind in _SERVERS)
+        return {**os.environ} if named else {**os.environ, Console.variable: self._console.url}
 
 
 def server(url: str) -> MCPServer:

@@ -197,9 +197,20 @@ def test_wrong_options_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err.startswith("audit: --tempo: invalid URL")
     with pytest.raises(CommandError, match=r"argument --alloy: invalid choice: 'http://127.0.0.1:12345'"):
         call_command("audit", "--alloy=http://127.0.0.1:12345")
-    with pytest.raises(CommandError, match=r"argument --window: invalid value '1y'; expected 10s to 7d"):
-        call_command("telemetry", "--audit", "--window=1y")
-    with pytest.raises(CommandError, match="--window needs --audit"):
-        call_command("telemetry", "--window=1h")
-    with pytest.raises(CommandError, match="--status and --audit exclude each other"):
-        call_command("telemetry", "--audit", "--status")
+    for seconds in ("0", "-1", "nan", "x"):
+        with pytest.raises(CommandError, match=rf"argument --timeout: invalid value '{seconds}'; expected seconds"):
+            call_command("audit", f"--timeout={seconds}")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--audit", "--window=1y"], "argument --window: invalid value '1y'; expected 10s to 7d, such as 15m, 1h, 2d"),
+        (["--window=1h"], "--window needs --audit"),
+        (["--audit", "--status"], "--status and --audit exclude each other"),
+    ],
+)
+def test_wrong_options_of_the_short_command_are_named(options: list[str], message: str) -> None:
+    with pytest.raises(CommandError) as error:
+        call_command("telemetry", *options)
+    assert (str(error.value), error.value.returncode) == (message, 2)

@@ -177,6 +177,25 @@ def test_doctor_says_where_a_request_stops(tmp_path: Path) -> None:
     converse(session, *ANY_PORT, errors=tmp_path / "errors", **given)
 
 
+@pytest.mark.parametrize("others", [{}, {"TELEMETRY_CONSOLE_URL": "http://a:1"}, {"TELEMETRY_TEMPO_URL": "http://b:1"}])
+def test_doctor_asks_the_assistant_s_console(monkeypatch: pytest.MonkeyPatch, others: dict[str, str]) -> None:
+    """Unless variables say where to look."""
+    from telemetry.tools.console.assistant import Tools
+
+    asked: dict[str, str] = {}
+
+    def run(command: list[str], *, env: dict[str, str], **_: object) -> subprocess.CompletedProcess[str]:
+        asked.update(env)
+        return subprocess.CompletedProcess(command, 0, "{}")
+
+    monkeypatch.setattr("telemetry.tools.console.assistant.subprocess.run", run)
+    for name, url in others.items():
+        monkeypatch.setenv(name, url)
+    Tools("http://127.0.0.1:3100").run_doctor()
+    named = {name: url for name, url in asked.items() if name.startswith("TELEMETRY_") and name.endswith("_URL")}
+    assert named == (others or {"TELEMETRY_CONSOLE_URL": "http://127.0.0.1:3100"})
+
+
 def test_busy_port_of_something_else_ends_the_command() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]

@@ -244,6 +244,7 @@ def test_command_exit_code_of_a_failure() -> None:
         (["--tempo=tempo:3200"], {}, "doctor: --tempo: invalid URL 'tempo:3200'"),
         ([], {"TELEMETRY_LOKI_URL": "http://u:hush@/"}, "doctor: TELEMETRY_LOKI_URL: invalid URL 'http:///'"),
         (["--wait=0"], {}, "invalid value '0'; expected seconds above 0"),
+        (["--path=users/1"], {}, "invalid value 'users/1'; expected a path that begins with /"),
     ],
 )
 def test_command_line_wrong(arguments: list[str], env: dict[str, str], message: str) -> None:

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from telemetry.tools.audit.audit import AuditError, audit
 from telemetry.tools.audit.report import report_data, report_text
+from telemetry.tools.doctor import arguments
 from telemetry.tools.doctor.places import NONE, Places, described
 
 _SERVERS = ("service", "prometheus", "tempo", "jaeger", "loki", "console")
@@ -45,7 +46,7 @@ class Command(BaseCommand):
         for name in _SERVERS:
             parser.add_argument(f"--{name}", metavar="URL", help=described(name))
         parser.add_argument(
-            "--timeout", type=float, default=30.0, metavar="SECONDS", help="for each request (%(default)s)"
+            "--timeout", type=arguments.seconds, default=30.0, metavar="SECONDS", help="for each request (%(default)s)"
         )
         parser.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
 

@@ -1,6 +1,5 @@
 """`manage.py doctor`: follow one request from the service to Grafana, and report where it stops."""
 
-import argparse
 import json
 import logging
 import os
@@ -10,6 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from telemetry.tools.doctor import arguments
 from telemetry.tools.doctor.doctor import Doctor
 from telemetry.tools.doctor.places import KINDS, Places, described
 from telemetry.tools.doctor.report import as_data, passed
@@ -17,7 +17,6 @@ from telemetry.tools.doctor.screen import Screen
 from telemetry.tools.doctor.service import PATH
 from telemetry.tools.doctor.walk import Walk
 
-_MOST_SECONDS = 3600
 _INTERRUPTED = 130
 
 
@@ -35,12 +34,17 @@ class Command(BaseCommand):
         """The command's options."""
         for name in KINDS:
             parser.add_argument(f"--{name}", metavar="URL", help=described(name))
-        parser.add_argument("--path", default=PATH, help="path to request; it should write nothing (%(default)s)")
         parser.add_argument(
-            "--wait", type=_seconds, metavar="SECONDS", help="time for telemetry to arrive (from the configuration)"
+            "--path", type=arguments.path, default=PATH, help="path to request; it should write nothing (%(default)s)"
         )
         parser.add_argument(
-            "--timeout", type=_seconds, default=10.0, metavar="SECONDS", help="for each request (%(default)s)"
+            "--wait",
+            type=arguments.seconds,
+            metavar="SECONDS",
+            help="time for telemetry to arrive (from the configuration)",
+        )
+        parser.add_argument(
+            "--timeout", type=arguments.seconds, default=10.0, metavar="SECONDS", help="for each request (%(default)s)"
         )
         parser.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
 
@@ -77,13 +81,3 @@ def _leave(*_: object) -> None:
     if sys.stderr.isatty():
         os.write(sys.stderr.fileno(), b"\n")  # the progress keeps its line
     os._exit(_INTERRUPTED)
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= _MOST_SECONDS:
-        raise argparse.ArgumentTypeError(f"invalid value {text!r}; expected seconds above 0, up to {_MOST_SECONDS}")
-    return value
