@@ -132,7 +132,7 @@ def requests_total(
     count: int,
     *,
     time_ns: int,
-    start_ns: int = 1,
+    start_ns: int = 0,
     instance: str = "instance-1",
     mode: str = "collector",
     route: str = "/users",

@@ -138,6 +138,7 @@ def test_totals_of_many_modes_stay_bounded() -> None:
 
 def requests_after(*messages: Any) -> int:
     store = Store()
+    store.started_ns = 0
     for message in messages:
         take(store, "metrics", message)
     return store.mode("collector").requests

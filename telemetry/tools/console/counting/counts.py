@@ -2,15 +2,17 @@
 
 import copy
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Collection, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from prometheus_client.samples import Sample
 
+from telemetry.tools.console.counting.senders import LARGEST
 from telemetry.tools.console.receiving.values import digest, whole
 from telemetry.tools.console.storage.metrics import IncomingPoint
 from telemetry.tools.console.storage.points import Series
+from telemetry.tools.console.storage.records import Resource, StoredLog, StoredSpan
 
 _OTHER = "(other)"
 _DISTINCT_NAMES = 64
@@ -21,7 +23,9 @@ class ModeTotals:
     """Totals of one mode since the start.
 
     `spans` and `server_spans` count distinct spans: one that arrives again while the first is kept adds to
-    `duplicate_spans` instead. `requests` is the number according to the metrics.
+    `duplicate_spans` instead. `requests` is the number according to the metrics. It leaves out what a sender older than
+    the console had counted before its first count arrived: `server_spans_before` and `access_records_before` are of
+    these requests, and `spans_at_the_edge` are so close to that count that they may be on either side.
     """
 
     spans: int = 0
@@ -33,12 +37,24 @@ class ModeTotals:
     scraped_samples: int = 0
     requests_otlp: int = 0
     requests_scraped: int = 0
+    server_spans_before: int = 0
+    access_records_before: int = 0
+    spans_at_the_edge: int = 0
     server_spans_by_service: dict[str, int] = field(default_factory=dict)
 
     @property
     def requests(self) -> int:
         """Requests; a service that exports over OTLP and is scraped as well reports the same ones twice."""
         return max(self.requests_otlp, self.requests_scraped)
+
+    @property
+    def comparable(self) -> dict[str, int]:
+        """The requests by each signal, which are equal unless something is lost or on its way."""
+        return {
+            "spans": self.server_spans - self.server_spans_before,
+            "access_records": self.access_records - self.access_records_before,
+            "metrics": self.requests,
+        }
 
     def count_server_span(self, service: str) -> None:
         self.server_spans += 1
@@ -162,6 +178,31 @@ OTLP_METRIC = "http.server.request.duration"
 SCRAPED_FAMILY = "http_server_request_duration_seconds"
 SCRAPED_SAMPLE = f"{SCRAPED_FAMILY}_count"
 
+#: Samples whose increase is counted.
+COUNTED_SAMPLES = frozenset({SCRAPED_SAMPLE, *FATE_METRICS})
+
+#: How a sender whose requests are counted is known: mode and instance, or of a scrape service.
+Name = tuple[str, Hashable]
+
+
+def _names_of(resource: Resource) -> tuple[Name, Name]:
+    return (resource.mode, resource.instance), (resource.mode, resource.service)
+
+
+def _counts_requests(point: IncomingPoint) -> bool:
+    return point.instrument.name == OTLP_METRIC and point.kind in {"histogram", "exponential_histogram"}
+
+
+def first_counts(points: Iterable[IncomingPoint], since_ns: int) -> dict[Name, int]:
+    """Return the times of the points by which senders older than `since_ns` count requests."""
+    older = (point for point in points if 0 < point.start_ns < since_ns and _counts_requests(point) and not point.delta)
+    return {_names_of(each.origin.resource)[0]: each.time_ns for each in older if each.origin.resource.size <= LARGEST}
+
+
+#: How far a request's end may be from a count that includes it: the exporter reads requests with a delay.
+_EDGE_NS = 2 * 10**9
+_MOST_OLDER = 256
+
 #: The number of most recently updated series whose last values are remembered: about 4 MB.
 _TRACKED_SERIES = 10_000
 
@@ -173,13 +214,43 @@ class Counters:
         self.totals = ByMode(ModeTotals)
         self.fates = ByMode(Fates)
         self._last: OrderedDict[Hashable, tuple[int, int]] = OrderedDict()
+        #: The times of the first counts of senders older than the console.
+        self._first: dict[Name, int] = {}
+
+    def begin(self, counts: Mapping[Name, int], kept: Callable[[], Iterable[StoredSpan | StoredLog]]) -> None:
+        """Leave out what these senders, older than the console, have counted until their first counts, at these times.
+
+        `kept` returns the server spans and access records that have arrived.
+        """
+        known = set(self._first)
+        new = [(name, time_ns) for name, time_ns in counts.items() if name not in known]
+        self._first |= dict(new[: _MOST_OLDER - len(known)])
+        for record in kept() if len(self._first) > len(known) else ():
+            if known.isdisjoint(_names_of(record.resource)):
+                self.place(record)
+
+    def first_count(self, resource: Resource) -> int:
+        """Return the time of a sender's first count if it is older than the console, else 0."""
+        if not self._first:
+            return 0
+        return max(self._first.get(name, 0) for name in _names_of(resource))
+
+    def place(self, record: StoredSpan | StoredLog) -> None:
+        """Count a server span or an access record if its request was before, or close to, its sender's first count."""
+        if first_ns := self.first_count(record.resource):
+            totals = self.totals[record.resource.mode]
+            if isinstance(record, StoredLog):
+                totals.access_records_before += record.time_ns <= first_ns
+            else:
+                totals.server_spans_before += record.end_ns <= first_ns
+                totals.spans_at_the_edge += abs(record.end_ns - first_ns) <= _EDGE_NS
 
     def count_point(self, point: IncomingPoint, attributes: Mapping[str, object], since_ns: int) -> None:
         """Count a data point, and the increase of its series since the console's start."""
         name, mode = point.instrument.name, point.origin.resource.mode
         totals = self.totals[mode]
         totals.data_points += 1
-        is_requests = name == OTLP_METRIC and point.kind in {"histogram", "exponential_histogram"}
+        is_requests = _counts_requests(point)
         if not is_requests and not (name in FATE_METRICS and point.kind == "sum"):
             return
         gain, is_first = whole(point.value), False
@@ -187,7 +258,8 @@ class Counters:
             key = digest(name, *point.identity, str(point.start_ns), point.attributes)
             gain, is_first = self._gain(key, point.time_ns, gain, resets=point.start_ns == 0)
         if is_requests:
-            totals.requests_otlp += gain
+            if not (is_first and point.time_ns <= self.first_count(point.origin.resource)):
+                totals.requests_otlp += gain
         else:
             self._add(mode, name, attributes, gain, is_older=is_first and 0 < point.start_ns < since_ns)
 
@@ -195,11 +267,13 @@ class Counters:
         """Count a scraped sample, and the increase of its series; `is_older`: the series is older than the console."""
         totals = self.totals[series.mode]
         totals.scraped_samples += 1
-        if sample.name != SCRAPED_SAMPLE and sample.name not in FATE_METRICS:
+        if sample.name not in COUNTED_SAMPLES:
             return
         gain, is_first = self._gain(series.key, time_ns, whole(sample.value), resets=True)
         if sample.name == SCRAPED_SAMPLE:
-            totals.requests_scraped += gain
+            first_ns = self._first.get((series.mode, series.service), 0)
+            if not (is_first and (is_older or time_ns <= first_ns)):
+                totals.requests_scraped += gain
         else:
             self._add(series.mode, sample.name, sample.labels, gain, is_older=is_first and is_older)
 

@@ -12,7 +12,7 @@ SERVER_LOGGER = "telemetry.server"
 _START = "Starting"
 _MOST_SENDERS = 256
 #: Larger resources and reports are not kept (bytes in memory).
-_LARGEST = 8 << 10
+LARGEST = 8 << 10
 _SILENT_NS = 30 * 10**9
 
 
@@ -52,15 +52,15 @@ class Senders:
     def hear(self, resources: Iterable[Resource], signal: str, now_ns: int) -> None:
         """Note that a signal arrived from these resources."""
         for resource in resources:
-            if resource.size <= _LARGEST:
+            if resource.size <= LARGEST:
                 self._sender(resource, now_ns).signals[signal] = now_ns
 
     def hear_start(self, record: StoredLog, now_ns: int) -> None:
         """Keep a worker's report if the record is a start record."""
-        if record.resource.size > _LARGEST:
+        if record.resource.size > LARGEST:
             return
         decoded = record.decode()
-        if str(decoded.body).startswith(_START) and size_of(decoded.attributes) <= _LARGEST:
+        if str(decoded.body).startswith(_START) and size_of(decoded.attributes) <= LARGEST:
             sender = self._sender(record.resource, now_ns)
             sender.report, sender.report_ns = decoded.attributes, decoded.time_ns
 

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
@@ -108,9 +108,7 @@ class MetricStore(BoundedQueue[StoredPoint]):
         key = digest(target, sample.name, *(text for item in sorted(labels.items()) for text in item))
         series = self._series.get(key)
         if series is None:
-            mode = (labels.get("export_mode") or UNKNOWN_MODE)[:LONGEST_NAME]
-            service = (labels.get("service_name") or target)[:LONGEST_NAME]
-            series = Series(key, instrument, mode, service, sample.name, dict(labels))
+            series = Series(key, instrument, *sender_of(target, labels), sample.name, dict(labels))
         return series
 
     def add(self, point: StoredPoint) -> None:
@@ -147,6 +145,12 @@ class MetricStore(BoundedQueue[StoredPoint]):
     def named(self, name: str) -> list[Series]:
         """The series of one metric, in order of appearance."""
         return list(self._by_name.get(name, {}).values())
+
+
+def sender_of(target: str, labels: Mapping[str, str]) -> tuple[str, str]:
+    """The mode and the service of a scraped sample."""
+    mode, service = labels.get("export_mode") or UNKNOWN_MODE, labels.get("service_name") or target
+    return mode[:LONGEST_NAME], service[:LONGEST_NAME]
 
 
 def entries(metrics: Iterable[Entry]) -> list[Entry]:

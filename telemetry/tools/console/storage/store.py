@@ -2,15 +2,22 @@
 
 import threading
 import time
-from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from itertools import chain, islice
 
 from prometheus_client import Metric
 
-from telemetry.tools.console.counting.counts import FATE_METRICS, Counters, Fates, ModeTotals
+from telemetry.tools.console.counting.counts import (
+    COUNTED_SAMPLES,
+    SCRAPED_FAMILY,
+    Counters,
+    Fates,
+    ModeTotals,
+    first_counts,
+)
 from telemetry.tools.console.counting.senders import SERVER_LOGGER, Sender, Senders
 from telemetry.tools.console.storage.history import SLOT_SECONDS, Figures, History
-from telemetry.tools.console.storage.metrics import Entry, IncomingPoint, MetricStore
+from telemetry.tools.console.storage.metrics import Entry, IncomingPoint, MetricStore, sender_of
 from telemetry.tools.console.storage.points import Instrument, OtlpPoint, SamplePoint, Series, SeriesPoints
 from telemetry.tools.console.storage.records import KIND_SERVER, LogRecord, OriginCache, Span, StoredLog, StoredSpan
 from telemetry.tools.console.storage.retention import Limits, Retained
@@ -76,6 +83,7 @@ class Store:
                 totals.spans += 1
                 if span.kind == KIND_SERVER:
                     totals.count_server_span(span.resource.service)
+                    self._counters.place(span)
                     self._history[span.resource.mode].add(span, span.end_ns if self._replays else now_ns)
             self._changed.notify_all()
 
@@ -88,6 +96,7 @@ class Store:
                 totals.log_records += 1
                 if record.scope.name in ACCESS_LOGGERS:
                     totals.access_records += 1
+                    self._counters.place(record)
                 elif record.scope.name == SERVER_LOGGER:
                     self._senders.hear_start(record, now_ns)
                 self._logs.add(record)
@@ -97,6 +106,7 @@ class Store:
         now_ns = self._arrival_ns(point.time_ns for point in points)
         with self._changed:
             self._senders.hear({point.origin.resource for point in points}, "metrics", now_ns)
+            self._counters.begin(first_counts(points, self.started_ns), self._requests)
             for point in points:
                 series = self._metrics.received(point)
                 self._counters.count_point(point, series.attributes, self.started_ns)
@@ -109,19 +119,28 @@ class Store:
         with self._changed:
             for family in families:
                 instrument = Instrument(family.name, "scrape", family.type, family.unit, family.documentation)
+                counted = family.name == SCRAPED_FAMILY or f"{family.name}_total" in COUNTED_SAMPLES
                 older = {
                     frozenset(each.labels.items())
-                    for each in (family.samples if f"{family.name}_total" in FATE_METRICS else ())
+                    for each in (family.samples if counted else ())
                     if each.name == f"{family.name}_created" and 0 < each.value * 1e9 < self.started_ns
                 }
+                if family.name == SCRAPED_FAMILY:
+                    senders = {sender_of(target, dict(labels)) for labels in older}
+                    self._counters.begin(dict.fromkeys(senders, time_ns), self._requests)
                 for sample in family.samples:
                     series = self._metrics.scraped(target, instrument, sample)
-                    is_older = bool(older) and frozenset(sample.labels.items()) in older
+                    is_older = sample.name in COUNTED_SAMPLES and frozenset(sample.labels.items()) in older
                     self._counters.count_sample(series, sample, time_ns, is_older=is_older)
                     self._metrics.add(SamplePoint(series, time_ns, sample.value, sample.exemplar))
                     added += 1
             self._changed.notify_all()
         return added
+
+    def _requests(self) -> Iterator[StoredSpan | StoredLog]:
+        """The server spans and access records that are kept."""
+        yield from (span for span in self._spans if span.kind == KIND_SERVER)
+        yield from (record for record in self._logs if record.scope.name in ACCESS_LOGGERS)
 
     def totals(self) -> dict[str, ModeTotals]:
         """What has arrived since the start, by mode."""
