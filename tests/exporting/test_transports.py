@@ -3,6 +3,7 @@
 import gzip
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -475,6 +476,24 @@ def test_grpc_exhausted_is_retried_where_the_backend_says_when(
 ) -> None:
     answer = failure(FailedCall(grpc.StatusCode.RESOURCE_EXHAUSTED, metadata))
     assert (answer.reason, answer.retryable, answer.retry_after) == ("refused", retryable, seconds)
+
+
+def test_grpc_failure_with_unreadable_details_keeps_its_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "google.rpc", None)
+    answer = failure(FailedCall(grpc.StatusCode.INVALID_ARGUMENT, (("grpc-status-details-bin", status_details(7)),)))
+    assert (answer.reason, answer.detail, answer.retry_after) == ("refused", "INVALID_ARGUMENT no", None)
+
+
+def test_grpc_failure_that_cannot_be_told_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    transport = make_transport(signal_config("grpc", 1), "traces")
+
+    def fail(*_: object, **__: object) -> None:
+        raise grpc.RpcError  # without a code
+
+    monkeypatch.setattr(transport, "_open", lambda: fail)
+    answer = transport.send(b"", monotonic() + 1)
+    transport.close()
+    assert (answer.reason, answer.retryable) == ("_OTHER", True)
 
 
 @pytest.mark.parametrize("code", grpc.StatusCode)

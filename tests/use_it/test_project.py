@@ -1,24 +1,42 @@
 """What the wheel holds and asks for, and when it does nothing in the project that has installed it."""
 
+import ast
 import json
 import subprocess
 import sys
+import tomllib
 import zipfile
+from collections.abc import Iterable
 from email import message_from_string
-from importlib.metadata import packages_distributions, requires
+from functools import cache
+from importlib.metadata import distributions, requires
 from pathlib import Path
 from time import sleep
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from telemetry.tools.console.server import Console
-from tests.support.service import wait_until
+from tests.support.service import ROOT, wait_until
 from tests.use_it.project import Server, make_project, running
 from tests.use_it.test_servers import SERVERS, environment, records, spans
 
 GUNICORN = SERVERS["gunicorn, `sync`"]
 WITHOUT_HOOKS = SERVERS["gunicorn, preloading, without our hooks"]
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+#: The extras of telemetry's modules, by the beginnings of their paths; the first counts. Others are used without any.
+EXTRAS = {
+    "exporting/transports/otlp_grpc.py": "grpc",
+    "config/yaml_file.py": "file",
+    "tools/console/assistant.py": "mcp",
+    "tools/management/commands/console.py": "mcp",
+    "tools/compare/upstream/contrib": "contrib",
+    "tools/compare/upstream/": "others",
+    "tools/compare/": "compare",
+    "tools/": "console",
+}
 
 TESTS = """
 from django.test import LiveServerTestCase, TestCase
@@ -55,19 +73,68 @@ def modules(project: Path, site: Path, env: dict[str, str], *arguments: str) -> 
     return set(json.loads(ended.stdout))
 
 
-def closure(names: set[str]) -> set[str]:
-    """Return distributions and all that they need, without extras."""
-    found: set[str] = set()
-    while names:
-        name = names.pop()
-        found.add(name)
-        for text in requires(name) or ():
-            requirement = Requirement(text)
-            if (requirement.marker is None or requirement.marker.evaluate({"extra": ""})) and (
-                (needed := requirement.name.lower()) not in found
-            ):
-                names.add(needed)
+def closure(needed: Iterable[Requirement]) -> set[str]:
+    """Return the distributions of requirements, and all that these need."""
+    found: set[tuple[str, str]] = set()
+    waiting: list[tuple[str, str]] = [
+        (canonicalize_name(one.name), extra) for one in needed for extra in ("", *one.extras)
+    ]
+    while waiting:
+        name, extra = waiting.pop()
+        if (name, extra) in found:
+            continue
+        found.add((name, extra))
+        for one in map(Requirement, requires(name) or ()):
+            if one.marker is None or one.marker.evaluate({"extra": extra}):
+                waiting += [(canonicalize_name(one.name), more) for more in ("", *one.extras)]
+    return {name for name, _ in found}
+
+
+def declared(extra: str) -> set[str]:
+    """Return what installing the package with an extra brings."""
+    project = PROJECT["project"]
+    extras, texts = project["optional-dependencies"], [*project["dependencies"]]
+    waiting = [extra] if extra else []
+    while waiting:
+        for text in extras[waiting.pop()]:
+            one = Requirement(text)
+            if one.name == project["name"]:
+                waiting += one.extras
+            else:
+                texts.append(text)
+    return closure(map(Requirement, texts))
+
+
+@cache
+def owners() -> dict[str, str]:
+    """Return the distributions of all installed modules; a namespace has none of its own."""
+    found = {}
+    for distribution in distributions():
+        for file in distribution.files or ():
+            if file.suffix in {".py", ".so"}:
+                name = str(file.with_name(file.name.partition(".")[0])).replace("/", ".").removesuffix(".__init__")
+                found[name] = str(canonicalize_name(distribution.name))
     return found
+
+
+def owner(module: str) -> str:
+    """Return the distribution of a module, or of one of its names; "" if it is of none."""
+    while module and module not in owners():
+        module = module.rpartition(".")[0]
+    return owners().get(module, "")
+
+
+def imported(source: str) -> set[str]:
+    """Return the distributions that a module imports, at any place in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {each.name for each in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {f"{node.module}.{each.name}" for each in node.names}
+    others = {name for name in names if name.partition(".")[0] not in {*sys.stdlib_module_names, "telemetry"}}
+    assert all(map(owner, others)), [name for name in others if not owner(name)]
+    return set(map(owner, others))
 
 
 def test_wheel_is_one_typed_package(wheel: Path) -> None:
@@ -80,19 +147,32 @@ def test_wheel_is_one_typed_package(wheel: Path) -> None:
     assert extras == {"grpc", "console", "compare", "contrib", "file", "mcp"}
 
 
-def test_what_runs_is_of_the_declared_dependencies(project: Path, site: Path, wheel: Path, console: Console) -> None:
-    with zipfile.ZipFile(wheel) as archive:
-        (metadata,) = [archive.read(name).decode() for name in archive.namelist() if name.endswith("/METADATA")]
-    declared = [Requirement(text) for text in message_from_string(metadata).get_all("Requires-Dist") or ()]
-    allowed = closure({one.name for one in declared if one.marker is None})
-    loaded = {name.partition(".")[0] for name in modules(project, site, environment(console, "collector"), "export")}
+def test_what_runs_is_of_the_declared_dependencies(project: Path, site: Path, console: Console) -> None:
+    loaded = modules(project, site, environment(console, "collector"), "export")
     assert "telemetry" in loaded
-    known = packages_distributions()
-    used = {each.lower() for name in loaded - {"google", "opentelemetry"} for each in known.get(name, ())}
-    assert "urllib3" in used
+    used = {owner(name) for name in loaded} - {""}
+    assert {"urllib3", "opentelemetry-sdk"} <= used
     # What urllib3 and others take where it happens to be installed is not needed.
-    assert used - allowed <= {"setuptools", "brotli", "typing_extensions"}
+    assert used - declared("") <= {"setuptools", "brotli", "typing-extensions"}
     assert "grpc" not in loaded
+
+
+@pytest.mark.parametrize("extra", ["", "grpc", "file", "console", "mcp", "compare", "contrib"])
+def test_what_an_extra_is_for_imports_what_it_declares(extra: str) -> None:
+    imports = {
+        path: imported(path.read_text(encoding="utf-8"))
+        for path in (ROOT / "telemetry").rglob("*.py")
+        if extra_of(path.relative_to(ROOT / "telemetry").as_posix()) == extra
+    }
+    assert any(imports.values())
+    found: set[str] = set().union(*imports.values())
+    # A server's own modules, and the project's database.
+    assert found - declared(extra) <= {"gunicorn", "psycopg"}, imports
+
+
+def extra_of(path: str) -> str:
+    """Return the extra without which a module of telemetry is not used."""
+    return next((extra for place, extra in EXTRAS.items() if path.startswith(place)), "")
 
 
 def test_telemetry_that_is_off_is_not_there(project: Path, site: Path, console: Console) -> None:

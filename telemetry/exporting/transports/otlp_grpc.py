@@ -76,6 +76,12 @@ class GrpcTransport:
     def send(self, data: bytes, deadline: float) -> Answer:
         """Send one export request; return its outcome by `deadline` (of `time.monotonic`). Never raises."""
         try:
+            return self._exchange(data, deadline)
+        except Exception as error:  # noqa: BLE001  (any error: the request did not arrive)
+            return Answer(OTHER, type(error).__name__, "OTEL_LOG_LEVEL=debug logs more", retryable=True)
+
+    def _exchange(self, data: bytes, deadline: float) -> Answer:
+        try:
             export = self._open()
             if export is None:
                 return Answer(UNAVAILABLE, "the connection was closed", retryable=True)
@@ -90,8 +96,6 @@ class GrpcTransport:
         except (OSError, ValueError) as error:  # bad certificates, or a channel closed by `close`
             detail = f"no connection can be made: {shorten(str(getattr(error, 'strerror', '') or type(error)))}"
             return Answer(UNAVAILABLE, detail, "check the certificates", retryable=True)
-        except Exception as error:  # noqa: BLE001  (any error: the request did not arrive)
-            return Answer(OTHER, type(error).__name__, "OTEL_LOG_LEVEL=debug logs more", retryable=True)
         try:
             rejected, message = partial_success(self._signal, PROTOBUF, response)
         except ValueError as error:
@@ -155,15 +159,14 @@ def _retry_info(metadata: Mapping[str, str | bytes]) -> Any:
     """Return the RetryInfo of a failed call, or None."""
     if _STATUS_DETAILS not in metadata:
         return None
-    # Imported late: only some failures have details, and protobuf takes a tenth of an exporter's start.
-    from google.protobuf.message import DecodeError
-    from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
-
     try:
+        # Imported late: only some failures have details, and protobuf takes a tenth of an exporter's start.
+        from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
+
         for detail in status_pb2.Status.FromString(metadata[_STATUS_DETAILS]).details:
             info = error_details_pb2.RetryInfo()
             if detail.Unpack(info):
                 return info
-    except (DecodeError, TypeError):
+    except Exception:  # noqa: BLE001  (without its details, a status still says what failed)
         return None
     return None
