@@ -37,12 +37,20 @@ def bases(service: str, place: str, run: str, user: int | None = None) -> list[P
 
     All processes of a run share one base, even if its file system has filled up since: one exporter serves them.
     """
-    temporary = Path(tempfile.gettempdir())
+    places = _places()
     free = _free_bytes(_MEMORY)  # before looking for the run, whose own rings may be what fills it
-    for base in (_MEMORY, temporary):
+    for base in places:
         if any(_holder(path / _LOCK) == run for path in service_directory(base, service, place, user).glob("run-*")):
             return [base]
-    return [_MEMORY, temporary] if free >= _LEAST_FREE_BYTES else [temporary]
+    return places if free >= _LEAST_FREE_BYTES else places[1:] or places
+
+
+def _places() -> list[Path]:
+    """Return shared memory and the temporary directory, which a container with a read-only root may not have."""
+    try:
+        return [_MEMORY, Path(tempfile.gettempdir())]
+    except FileNotFoundError:
+        return [_MEMORY]
 
 
 def _free_bytes(folder: Path) -> int:
@@ -70,7 +78,7 @@ def service_directory(base: Path, service: str, place: str, user: int | None = N
 
 def run_directories(user: int | None = None) -> Iterator[Path]:
     """Return the runs' directories of all services of a user on this host."""
-    for base in (_MEMORY, Path(tempfile.gettempdir())):
+    for base in _places():
         for parent in sorted(base.glob(f"{PREFIX}{os.geteuid() if user is None else user}-*")):
             with suppress(FileNotFoundError):  # an ending exporter removes it
                 yield from sorted(path for path in parent.iterdir() if path.name.startswith("run-"))

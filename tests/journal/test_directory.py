@@ -4,6 +4,7 @@ import fcntl
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -227,6 +228,21 @@ def test_server_that_ends_leaves_before_its_exporter_looks(tmp_path: Path, monke
     monkeypatch.setattr(hold, "ask_to_look", look)
     assert held.release()
     assert removed == [True]
+
+
+def test_shared_memory_is_enough_where_nothing_else_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(directory, "_MEMORY", tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", list)
+    assert directory.bases("shop", "127.0.0.1:1", "1") == [tmp_path]
+    monkeypatch.setattr(directory, "_LEAST_FREE_BYTES", 1 << 62)
+    held = hold.hold(TelemetryConfig.from_env({"OTEL_SERVICE_NAME": "shop"}), "127.0.0.1:1")
+    assert held
+    assert len(list(directory.run_directories())) == 1
+    assert directory.remove_forgotten(0.0) == []
+    held._leave()
 
 
 def test_server_is_running_until_it_ends() -> None:
