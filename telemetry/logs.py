@@ -124,7 +124,7 @@ def attributes_of(record: logging.LogRecord) -> dict[str, Any]:
     string (https://github.com/open-telemetry/opentelemetry-python-contrib/issues/2808).
     """
     attributes: dict[str, Any] = {
-        key: value if value.__class__ in _PLAIN else plain(value)
+        key: value if type(value) in _PLAIN else plain(value)
         for key, value in vars(record).items()
         if key not in _OWN and isinstance(value, _PLAIN)
     }

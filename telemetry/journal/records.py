@@ -58,11 +58,12 @@ METHODS = {method: level for level, method in enumerate([*sorted({*map(str, HTTP
 
 _PLAIN = frozenset({str, bytes, bool, int, float, type(None)})
 _BASES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
-    (str, str.__str__),
     (bytes, bytes),
     (Integral, int),
     (Real, float),
 )
+_LAZY = ("django.utils.functional", "Promise")
+_DEEPEST = 32
 
 
 def items_of(record: tuple[Any, ...]) -> tuple[int, int, int]:
@@ -95,17 +96,55 @@ def parts_of(record: tuple[Any, ...]) -> list[tuple[Any, ...]]:
 
 
 def plain(value: Any) -> Any:
-    """Return `value` as `marshal` can write it: subclasses as their base types, unknown objects as text."""
-    if value.__class__ in _PLAIN:
+    """Return `value` as `marshal` can write it: subclasses as their base types, unknown objects as text; never raises.
+
+    A container within itself, or too deep, is replaced by the name of its type.
+    """
+    # Not `value.__class__`, which Django's and wrapt's proxies take from the object that they stand for.
+    return value if type(value) in _PLAIN else _plain(value, ())
+
+
+def _plain(value: Any, around: tuple[int, ...]) -> Any:
+    """Return the plain form of a value within the containers with the ids `around`."""
+    if type(value) in _PLAIN:
         return value
-    for base, as_plain in _BASES:
-        if isinstance(value, base):
-            return as_plain(value)
+    try:
+        if not isinstance(value, str) and not _is_lazy(value):
+            for base, as_plain in _BASES:
+                if isinstance(value, base):
+                    return as_plain(value)
+            if isinstance(value, Iterable):
+                return _plain_container(value, around)
+    except Exception:  # noqa: BLE001, S110  (an object of the project, whose methods may raise anything)
+        pass
+    return _text(value)
+
+
+def _plain_container(value: Iterable[Any], around: tuple[int, ...]) -> Any:
+    if id(value) in around or len(around) >= _DEEPEST:
+        return f"<{type(value).__name__}>"
+    inside = (*around, id(value))
     if isinstance(value, Mapping):
-        return {plain(key): plain(inner) for key, inner in value.items()}
-    if isinstance(value, Iterable):
-        return tuple(plain(inner) for inner in value)
-    return str(value)
+        return {_plain_key(key): _plain(inner, inside) for key, inner in value.items()}
+    return tuple([_plain(inner, inside) for inner in value])
+
+
+def _plain_key(key: Any) -> Any:
+    key = plain(key)
+    return key if type(key) in _PLAIN else str(key)
+
+
+def _is_lazy(value: Any) -> bool:
+    """Return whether `value` is one of Django's lazy texts, which are iterable; without importing Django."""
+    return _LAZY in [(base.__module__, base.__name__) for base in type(value).__mro__]
+
+
+def _text(value: Any) -> str:
+    try:
+        # A text whose class has another `__str__`, as that of an enumeration, is the text that it contains.
+        return str.__str__(value if issubclass(type(value), str) else str(value))
+    except Exception:  # noqa: BLE001
+        return f"<{type(value).__name__}>"
 
 
 def plain_attributes(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -113,6 +152,6 @@ def plain_attributes(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
     if not attributes:
         return {}
     return {
-        key if key.__class__ is str else plain(key): value if value.__class__ in _PLAIN else plain(value)
+        key if type(key) is str else _plain_key(key): value if type(value) in _PLAIN else plain(value)
         for key, value in attributes.items()
     }

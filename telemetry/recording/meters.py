@@ -27,7 +27,7 @@ from opentelemetry.metrics import (
     UpDownCounter,
 )
 
-from telemetry.journal.records import MEASUREMENT, OBSERVATIONS, Instrument, plain_attributes
+from telemetry.journal.records import MEASUREMENT, OBSERVATIONS, Instrument, plain, plain_attributes
 from telemetry.recording.journal import journal
 
 Attributes = Mapping[str, Any] | None
@@ -41,9 +41,14 @@ Callbacks = (
 
 def _number(value: Any) -> float:
     """Return a measured value, such as a Decimal or one of NumPy's, as an int or a float."""
-    if value.__class__ is int or value.__class__ is float:
+    if type(value) is int or type(value) is float:
         return value
     return int(value) if isinstance(value, Integral) else float(value)
+
+
+def _text(value: Any) -> str:
+    """Return what describes an instrument or a meter, which may be a lazy text or a number, as a text."""
+    return "" if value is None else str(plain(value))
 
 
 class _Recording:
@@ -140,13 +145,14 @@ class RecordingMeter(Meter):
 
     def _make(self, kind: str, make: Callable[[Instrument], Any], *described: Any) -> Any:
         """Return the instrument of this name, created once."""
-        name, unit, description, boundaries = described
+        name, unit, description = map(_text, described[:3])
+        boundaries = described[3]
         with self._lock:
             made = self._made.get((kind, name.lower()))
             if made is None:
                 scope = self.name, self.version or "", self.schema_url or ""
                 buckets = None if boundaries is None else tuple(map(float, boundaries))
-                made = make((kind, name, unit or "", description or "", *scope, buckets))
+                made = make((kind, name, unit, description, *scope, buckets))
                 self._made[kind, name.lower()] = made
             return made
 
@@ -207,7 +213,7 @@ class RecordingMeterProvider(MeterProvider):
 
     def __init__(self) -> None:
         self._observables: list[_Observable] = []
-        self._meters: dict[tuple[str, str | None, str | None], RecordingMeter] = {}
+        self._meters: dict[tuple[str, str, str], RecordingMeter] = {}
         self._lock = Lock()
 
     def get_meter(
@@ -218,7 +224,7 @@ class RecordingMeterProvider(MeterProvider):
         attributes: Attributes = None,  # noqa: ARG002  (of the scope; no metric exporter here sends them)
     ) -> Meter:
         with self._lock:
-            key = name, version, schema_url
+            key = _text(name), _text(version), _text(schema_url)
             if key not in self._meters:
                 self._meters[key] = RecordingMeter(*key, self._observables)
             return self._meters[key]

@@ -14,11 +14,15 @@ from zlib import crc32
 
 import numpy as np
 import pytest
+import wrapt
+from django.utils.functional import SimpleLazyObject
+from django.utils.safestring import mark_safe
+from django.utils.translation import gettext_lazy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from telemetry.journal import ring
-from telemetry.journal.records import LOG, QUERY, REQUEST, SPAN, items_of, plain
+from telemetry.journal.records import LOG, QUERY, REQUEST, SPAN, items_of, plain, plain_attributes
 from telemetry.journal.ring import Lost, RingFormatError, RingReader, RingWriter
 
 CAPACITY = 4096
@@ -317,3 +321,66 @@ class Text(str):
 def test_plain_values_can_be_written(rings: Rings, value: Any, expected: Any) -> None:
     rings.writer().put(plain((SPAN, value)))
     assert read_all(rings.reader()) == [(SPAN, expected)]
+
+
+class Broken:
+    def __str__(self) -> str:
+        raise ValueError
+
+    def __iter__(self) -> Iterator[Any]:
+        raise ValueError
+
+
+def fail() -> str:
+    raise ValueError
+
+
+def within_itself() -> list[Any]:
+    found: list[Any] = ["a"]
+    found += [found, {"key": found}]
+    return found
+
+
+def nested(depth: int) -> list[Any]:
+    found: list[Any] = []
+    for _ in range(depth):
+        found = [found]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (gettext_lazy("Orders."), "Orders."),
+        (SimpleLazyObject(lambda: "ada"), "ada"),
+        (SimpleLazyObject(lambda: mark_safe("ada")), "ada"),
+        (SimpleLazyObject(lambda: 3), "3"),
+        (SimpleLazyObject(lambda: ["a", 1]), ("a", 1)),
+        (SimpleLazyObject(lambda: {"a": 1}), {"a": 1}),
+        (SimpleLazyObject(fail), "<SimpleLazyObject>"),
+        (wrapt.ObjectProxy("ada"), "ada"),
+        (wrapt.ObjectProxy(3), 3),
+        (Broken(), "<Broken>"),
+        ({(1, 2): gettext_lazy("a"), gettext_lazy("b"): 1}, {"(1, 2)": "a", "b": 1}),
+        (Fraction(10**400), str(10**400)),
+        (within_itself(), ("a", "<list>", {"key": "<list>"})),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_any_value_can_be_written(rings: Rings, value: Any, expected: Any) -> None:
+    writer, reader = rings.writer(), rings.reader()
+    assert plain(value) == expected
+    writer.put((SPAN, plain_attributes({"given": value, gettext_lazy("key"): 1})))  # type: ignore[dict-item]
+    assert read_all(reader) == [(SPAN, {"given": expected, "key": 1})]
+
+
+@pytest.mark.parametrize("value", [SimpleLazyObject(lambda: "ada"), nested(3000)], ids=["lazy", "deep"])
+def test_record_with_a_value_that_is_not_plain_is_not_lost(rings: Rings, value: Any) -> None:
+    rings.writer().put((SPAN, 1, value))
+    assert [each[:2] for each in read_all(rings.reader())] == [(SPAN, 1)]
+
+
+def test_values_at_any_depth_can_be_written(rings: Rings) -> None:
+    for depth in (40, 900, 1990, 3000):
+        rings.writer().put((SPAN, depth, plain(nested(depth))))
+    assert [each[1] for each in read_all(rings.reader())] == [40, 900, 1990, 3000]

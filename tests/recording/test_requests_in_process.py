@@ -16,6 +16,7 @@ from weakref import ref
 
 import numpy as np
 import pytest
+import wrapt
 from django.core import mail
 from django.db import connections
 from django.db.backends.signals import connection_created
@@ -23,6 +24,9 @@ from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpRe
 from django.test import RequestFactory
 from django.test.client import AsyncRequestFactory
 from django.urls import ResolverMatch
+from django.utils.functional import SimpleLazyObject
+from django.utils.safestring import mark_safe
+from django.utils.translation import gettext_lazy
 from opentelemetry import trace
 from opentelemetry.metrics import Observation
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
@@ -257,6 +261,16 @@ def test_log_record_outside_of_requests_is_a_record(recorded: Recorded) -> None:
     logger.info("outside")
     (log,) = recorded()
     assert (log[0], log[5], log[8]) == (LOG, "outside", ())
+
+
+def test_lazy_value_of_a_log_record_costs_no_request(recorded: Recorded) -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        logger.info("inside", extra={"user": SimpleLazyObject(lambda: "ada"), "orders": wrapt.ObjectProxy(3)})
+        return HttpResponse(request.method)
+
+    answer(view)
+    (request,) = recorded()
+    assert request[LOGS][0][6] == {"user": "ada", "orders": 3}
 
 
 def test_exceptions_and_stacks_are_kept(recorded: Recorded) -> None:
@@ -552,10 +566,23 @@ def test_instruments_record_what_they_are_given(recorded: Recorded) -> None:
     assert records[2][1][-1] == (1.0, 2.0)
 
 
+def test_instruments_are_described_in_texts(recorded: Recorded) -> None:
+    provider: Any = RecordingMeterProvider()
+    meter = provider.get_meter("shop", (5, 2), SimpleLazyObject(lambda: "https://example.com"))
+    meter.create_counter(gettext_lazy("orders"), 1, gettext_lazy("Orders.")).add(1)
+    meter.create_observable_gauge("total", [lambda _: [Observation(1)]], None, mark_safe("Total."))
+    provider.get_meter("shop", [5, 2], None)
+    provider.observe()
+    record, (_, _, observed, _) = recorded()
+    scope = "shop", "(5, 2)", "https://example.com"
+    assert record[1] == ("counter", "orders", "1", "Orders.", *scope, None)
+    assert observed[0][0] == ("observable_gauge", "total", "", "Total.", *scope, None)
+
+
 def test_instruments_take_numbers_of_any_kind(recorded: Recorded) -> None:
     provider = RecordingMeterProvider()
     meter = provider.get_meter("shop")
-    values: list[Any] = [Decimal("1.5"), Fraction(3, 2), np.float64(1.5), np.float32(1.5)]
+    values: list[Any] = [Decimal("1.5"), Fraction(3, 2), np.float64(1.5), np.float32(1.5), wrapt.ObjectProxy(1.5)]
     for value in values:
         meter.create_gauge("load").set(value)
         meter.create_histogram("weight").record(value, {"size": np.float64(1.5), "kind": np.str_("x")})
@@ -567,11 +594,11 @@ def test_instruments_take_numbers_of_any_kind(recorded: Recorded) -> None:
     assert [(record[2], record[3]) for record in measured] == [
         (1.5, {}),
         (1.5, {"size": 1.5, "kind": "x"}),
-    ] * 4
+    ] * 5
     assert {type(record[2]) for record in measured} == {float}
     assert (orders[2], type(orders[2])) == (3, int)
     assert problem[0] == LOG  # a text is no number
-    assert observed[0][1] == ((1.5, {}),) * 4
+    assert observed[0][1] == ((1.5, {}),) * 5
 
 
 def test_observables_are_asked_together_and_one_may_fail(recorded: Recorded) -> None:
