@@ -71,13 +71,11 @@ class Exposition:
         text = [f"# HELP {name} Target metadata\n# TYPE {name} {kind}\ntarget_info{{{self._target}}} 1.0\n"]
         families, names = self._collect()
         for family in sorted(families, key=lambda each: each.name):
-            text.append(_header(family, openmetrics=openmetrics))
             created = openmetrics and self._created and f"{family.name}_created" not in names
-            series = families[family]
-            for labels in sorted(series):
-                text += _lines(series[labels], exemplars=openmetrics and family.type != "gauge")
-                if created:
-                    text.append(min(series[labels], key=lambda each: each.start).shown.created)
+            try:
+                text += _family(family, families[family], openmetrics=openmetrics, created=created)
+            except Exception as error:  # noqa: BLE001  (one metric must not stop the others)
+                self._warn(family.name, f"it cannot be written ({type(error).__name__}: {error})")
         if openmetrics:
             text.append("# EOF\n")
         return "".join(text).encode(errors="replace"), format_.value
@@ -88,28 +86,29 @@ class Exposition:
         by_name: dict[str, Family] = {}
         taken = {"target", "target_info"}
         for instrument, all_series in self._aggregation.metrics():
-            family = self._families.get(instrument)
-            if family is None:
-                family = self._families[instrument] = self._translation.family(*instrument[:4])
-            first = by_name.get(family.name)
-            if first is None:
+            try:
+                family = self._families.get(instrument)
+                if family is None:
+                    family = self._families[instrument] = self._translation.family(*instrument[:4])
+                first = by_name.get(family.name, family)
                 names = family.sample_names()
-                if not names.isdisjoint(taken):
-                    self._warn(instrument[1])
+                if first.type != family.type or (first is family and not names.isdisjoint(taken)):
+                    self._warn(instrument[1], "another metric has its name in Prometheus")
                     continue
-                taken |= names
-                first = by_name[family.name] = family
-                families[first] = {}
-            elif first.type != family.type:
-                self._warn(instrument[1])
+                shown = [(series.shown or self._show(series, first)).labels for series in all_series]
+            except Exception as error:  # noqa: BLE001  (one metric must not stop the others)
+                self._warn(str(instrument[1]), f"it cannot be translated ({type(error).__name__}: {error})")
                 continue
+            if first.name not in by_name:
+                taken |= names
+                by_name[first.name] = first
+                families[first] = {}
             found = families[first]
-            for series in all_series:
-                shown = series.shown or self._show(series, first)
-                if shown.labels in found:
-                    found[shown.labels].append(series)
+            for series, labels in zip(all_series, shown, strict=True):
+                if labels in found:
+                    found[labels].append(series)
                 else:
-                    found[shown.labels] = [series]
+                    found[labels] = [series]
         return families, taken
 
     def _show(self, series: Series, family: Family) -> _Shown:
@@ -119,10 +118,20 @@ class Exposition:
         series.shown = shown
         return shown
 
-    def _warn(self, name: str) -> None:
+    def _warn(self, name: str, reason: str) -> None:
         if name not in self._warned:
             self._warned.add(name)
-            logger.warning("metric %s is not shown: another metric has its name in Prometheus", name)
+            logger.warning("metric %s is not shown: %s", name, reason)
+
+
+def _family(family: Family, series: Mapping[str, list[Series]], *, openmetrics: bool, created: bool) -> list[str]:
+    """Return a family's text."""
+    text = [_header(family, openmetrics=openmetrics)]
+    for labels in sorted(series):
+        text += _lines(series[labels], exemplars=openmetrics and family.type != "gauge")
+        if created:
+            text.append(min(series[labels], key=lambda each: each.start).shown.created)
+    return text
 
 
 def _header(family: Family, *, openmetrics: bool) -> str:

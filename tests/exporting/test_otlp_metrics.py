@@ -77,5 +77,34 @@ def test_number_that_otlp_has_no_room_for_stops_no_push(aggregation: Aggregation
     assert found["orders"].sum.data_points[0].as_int == 2**63 - 1
 
 
+@pytest.mark.parametrize(
+    ("place", "poison"),
+    [(2, 1), (3, ("O", "r")), (5, (5, 2)), (6, 1)],
+    ids=["unit", "description", "version", "schema"],
+)
+def test_metric_that_cannot_be_encoded_stops_no_other(
+    aggregation: Aggregation, caplog: pytest.LogCaptureFixture, place: int, poison: Any
+) -> None:
+    """As from the snapshot of a release that took any description."""
+    odd: Any = instrument("counter", f"odd-{place}")
+    aggregation.record((*odd[:place], poison, *odd[place + 1 :]), 1, {})
+    aggregation.record(SYNCHRONOUS[0], 2, {}, 1234, bytes(range(16)), bytes(range(8)), True)
+    for exemplars in (1, 0):  # each is pushed once
+        found, points = pushed(aggregation)
+        assert [*found] == ["orders"]
+        assert (points, len(found["orders"].sum.data_points[0].exemplars)) == (1, exemplars)
+    assert caplog.text.count(f"metric odd-{place} is not pushed") == 1
+
+
+def test_sum_beyond_any_float_stops_no_other(aggregation: Aggregation, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        aggregation.record(instrument("counter", "huge"), 10**308, {})
+    aggregation.record(SYNCHRONOUS[0], 2, {})
+    for _ in range(2):
+        found, points = pushed(aggregation)
+        assert ([*found], points) == (["orders"], 1)
+    assert caplog.text.count("metric huge is not pushed") == 1
+
+
 def test_nothing_measured_is_nothing_to_push(aggregation: Aggregation) -> None:
     assert encode(aggregation, RESOURCE)[1] == 0

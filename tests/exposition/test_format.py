@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from typing import Any
 
 import pytest
 
@@ -140,6 +141,24 @@ def test_metrics_that_collide_are_shown_once(
         list(samples(exposition, accept))
     assert "metric a_b is not shown" in caplog.text
     assert "metric h.sum is not shown" in caplog.text
+
+
+def test_metric_that_cannot_be_written_stops_no_other(
+    aggregation: Aggregation, exposition: Exposition, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As from the snapshot of a release that took any description, or a sum beyond any float."""
+    odd: Any
+    for odd in (("unit", 1, ""), ("description", "", ("O", "r"))):
+        aggregation.record(("counter", *odd, "", "", "", None), 1, {})
+    for _ in range(2):
+        aggregation.record(("counter", "huge", "", "", "", "", "", None), 10**308, {})
+    aggregation.record(("counter", "orders", "", "", "", "", "", None), 1, {})
+    for accept in ("", OPENMETRICS, ""):
+        assert {each.name.removesuffix("_created") for each in samples(exposition, accept)} == {
+            "target_info", "orders_total", *(["orders"] if accept else []),
+        }  # fmt: skip
+    for name in ("unit", "description", "huge"):
+        assert caplog.text.count(f"metric {name} is not shown") == 1
 
 
 def test_counter_named_created_is_no_creation_time(workers: list[Worker], exposition: Exposition) -> None:

@@ -1,6 +1,8 @@
 """The metrics as an OTLP export request, encoded by the public encoder of the SDK's exporters."""
 
+import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from time import time_ns
 from typing import Any
 
@@ -25,14 +27,48 @@ from telemetry.exporting.metrics.aggregation import Aggregation
 from telemetry.exporting.metrics.series import Buckets, Series
 from telemetry.journal.records import Instrument
 
+logger = logging.getLogger(__name__)
+
 _CUMULATIVE = AggregationTemporality.CUMULATIVE
 _WHOLE = 1 << 63
+_warned: set[Any] = set()
 
 
 def encode(aggregation: Aggregation, resource: Mapping[str, Any]) -> tuple[bytes, int]:
     """Return the export request with all metrics, and the number of its data points."""
     data, points = collect(aggregation, resource)
-    return encode_metrics(data).SerializeToString(), points
+    try:
+        return encode_metrics(data).SerializeToString(), points
+    except Exception:  # noqa: BLE001  (one metric must not stop the others)
+        data, points = _encodable_of(data)
+        return encode_metrics(data).SerializeToString(), points
+
+
+def _encodable_of(data: MetricsData) -> tuple[MetricsData, int]:
+    """Return the metrics of `data` that can be encoded, and the number of their points; log each other one once."""
+    (resource,) = data.resource_metrics
+    scopes: list[ScopeMetrics] = []
+    points = 0
+    for scope in resource.scope_metrics:
+        kept = [metric for metric in scope.metrics if _is_encodable(replace(scope, metrics=[metric]), metric.name)]
+        scopes += [replace(scope, metrics=kept)] if kept else []
+        points += sum(len(metric.data.data_points) for metric in kept)
+    return MetricsData([replace(resource, scope_metrics=scopes)]), points
+
+
+def _is_encodable(scope: ScopeMetrics, name: Any) -> bool:
+    try:
+        encode_metrics(MetricsData([ResourceMetrics(Resource({}), [scope], "")])).SerializeToString()
+    except Exception as error:  # noqa: BLE001
+        _warn(name, error)
+        return False
+    return True
+
+
+def _warn(name: Any, error: Exception) -> None:
+    if name not in _warned:
+        _warned.add(name)
+        logger.warning("metric %s is not pushed: it cannot be encoded (%s: %s)", name, type(error).__name__, error)
 
 
 def collect(aggregation: Aggregation, resource: Mapping[str, Any]) -> tuple[MetricsData, int]:
@@ -41,9 +77,13 @@ def collect(aggregation: Aggregation, resource: Mapping[str, Any]) -> tuple[Metr
     scopes: dict[tuple[str, str, str], list[Metric]] = {}
     points = 0
     for instrument, series in aggregation.metrics():
+        try:
+            metric = _metric(instrument, series, now)
+        except Exception as error:  # noqa: BLE001  (one metric must not stop the others)
+            _warn(instrument[1], error)
+            continue
         points += len(series)
-        scope = instrument[4], instrument[5], instrument[6]
-        scopes.setdefault(scope, []).append(_metric(instrument, series, now))
+        scopes.setdefault((instrument[4], instrument[5], instrument[6]), []).append(metric)
     scope_metrics = [
         ScopeMetrics(InstrumentationScope(name, version, schema or None), metrics, schema)
         for (name, version, schema), metrics in scopes.items()
