@@ -260,13 +260,14 @@ def _record(span: ReadableSpan, context: SpanContext) -> tuple[Any, ...]:
         int(context.trace_flags),
         bool(parent and parent.is_remote),
     )
-    named = (
-        (scope.name, scope.version or "", scope.schema_url or "", plain_attributes(scope.attributes)) if scope else None
-    )
+    named: tuple[Any, ...] | None = None
+    if scope:  # whose version may be anything, such as `django.VERSION`
+        texts = str(scope.name), str(scope.version or ""), str(scope.schema_url or "")
+        named = (*texts, plain_attributes(scope.attributes))
     strict = redactor().strict
     name, status, attributes, events, *others = _touched_of(span, _escaping(span) if strict else None)
     if strict:  # constants of the code can be recognised only here
-        module = scope.name if scope else ""
+        module = named[0] if named else ""
         name = name if _constants.in_module(name, module) else MASK
         events = tuple(
             (time, text if text == "exception" or _constants.in_module(text, module) else MASK, *rest)

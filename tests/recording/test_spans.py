@@ -5,13 +5,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.utils.translation import gettext_lazy
 from opentelemetry import trace
 from opentelemetry.context import Context
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.trace import SpanContext, Status, StatusCode, TraceFlags
 from opentelemetry.trace.span import TraceState
 
+from telemetry.exporting.items.batches import Batches
+from telemetry.exporting.items.translation import Translator
+from telemetry.exporting.metrics.aggregation import Aggregation
+from telemetry.exporting.metrics.views import Views
 from telemetry.journal.records import SPAN
+from telemetry.privacy import Redactor
 from telemetry.recording.spans import RecordedSpan, RequestSpan, SpanRecorder
 from tests.recording.conftest import Recorded, close_journal, open_journal
 
@@ -151,6 +158,29 @@ def test_spans_of_user_code_become_records(recorded: Recorded) -> None:
     assert events == ((99, "event", {"e": 3}, 0),)
     ids_of_link = OTHER.trace_id.to_bytes(16), OTHER.span_id.to_bytes(8)
     assert links == ((*ids_of_link, True, {"l": 2}, 0),)
+
+
+def test_scope_of_any_version_and_attributes_loses_no_span(recorded: Recorded) -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SpanRecorder())
+    versions: list[Any] = ["1.2", (5, 2), gettext_lazy("5.2")]
+    for version in versions:
+        attributes: dict[str, Any] = {"tags": ["a", "b"], "of": {"x": [1, {"y": 2}]}}
+        provider.get_tracer("shop", version, attributes=attributes).start_span("outer").end()
+    spans = Batches("traces", {}, 100)
+    translator = Translator(
+        redactor=Redactor(), aggregation=Aggregation(Views({})), spans=spans, logs=None, methods=set()
+    )
+    translator.translate(recorded(), None)
+    assert translator.errors == 0
+    ((request, items),) = spans.take()
+    (group,) = ExportTraceServiceRequest.FromString(request).resource_spans
+    scopes = [scope.scope for scope in group.scope_spans]
+    assert (items, [scope.version for scope in scopes]) == (3, ["1.2", "(5, 2)", "5.2"])
+    for scope in scopes:
+        of, tags = scope.attributes
+        assert [each.string_value for each in tags.value.array_value.values] == ["a", "b"]
+        assert of.value.kvlist_value.values[0].value.array_value.values[0].int_value == 1
 
 
 def test_unsampled_spans_of_user_code_leave_nothing(recorded: Recorded) -> None:

@@ -5,7 +5,7 @@ surrogates, invalid bodies and invalid times, where that one fails for the whole
 link, which it omits. `python -m tests.benchmarks.encoded_items` measures it.
 """
 
-from telemetry.exporting.encoding.builder import RequestBuilder
+from telemetry.exporting.encoding.builder import RequestBuilder, encode_scope_attributes
 from telemetry.exporting.encoding.common import attributes as encode_attributes
 from telemetry.exporting.encoding.forms import EventData, LinkData, LogData, ScopeData, SpanData
 from telemetry.exporting.encoding.logs import encode_body, encode_log, encode_plain_log
@@ -24,5 +24,6 @@ __all__ = [
     "encode_plain_log",
     "encode_plain_span",
     "encode_rest",
+    "encode_scope_attributes",
     "encode_span",
 ]

@@ -23,6 +23,11 @@ _ITEMS = tag(2, BYTES)
 _SCHEMA_URL = tag(3, BYTES)
 
 
+def encode_scope_attributes(given: Mapping[str, Any]) -> bytes:
+    """Return the attributes of a scope sorted by key, so that equal scopes form one group; values may be lists."""
+    return attributes(_SCOPE_ATTRIBUTE, {key: given[key] for key in sorted(given)})
+
+
 class RequestBuilder:
     """One export request of `signal`, traces or logs, with `items` added so far, of `size` bytes in total."""
 
@@ -52,6 +57,6 @@ class RequestBuilder:
 
 def _group(scope: ScopeData, items: list[bytes]) -> bytes:
     described = text(_SCOPE_NAME, scope.name) + text(_SCOPE_VERSION, scope.version)
-    described += attributes(_SCOPE_ATTRIBUTE, dict(scope.attributes))
+    described += scope.attributes
     encoded = [field(_ITEMS, item) for item in items]
     return b"".join((field(_SCOPE, described), *encoded, text(_SCHEMA_URL, scope.schema_url)))

@@ -67,9 +67,9 @@ class LogData(NamedTuple):
 
 
 class ScopeData(NamedTuple):
-    """An instrumentation scope. Its attributes are sorted by key, so that equal scopes form one group."""
+    """An instrumentation scope; its attributes are from `encode_scope_attributes`."""
 
     name: str
     version: str = ""
     schema_url: str = ""
-    attributes: tuple[tuple[str, Any], ...] = ()
+    attributes: bytes = b""

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from operator import itemgetter
 from random import Random
 from typing import Any
 
@@ -18,6 +17,7 @@ from telemetry.exporting.encoding import (
     encode_plain_log,
     encode_plain_span,
     encode_rest,
+    encode_scope_attributes,
     encode_span,
 )
 from telemetry.exporting.items import request_spans
@@ -209,7 +209,7 @@ class Translator:
         if self._spans is not None:
             name_, version, schema, attributes = scope or ("", "", "", {})
             scope_name = self._redactor.name(name_, constant=True)
-            kept = tuple(sorted(self._redactor.attributes(attributes).items(), key=itemgetter(0)))
+            kept = encode_scope_attributes(self._redactor.attributes(attributes))
             self._add_span(
                 ScopeData(scope_name, self._redactor.text(version), schema, kept), ids, name, *what, vetted=True
             )

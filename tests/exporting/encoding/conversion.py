@@ -1,7 +1,6 @@
 """The SDK's spans and log records as the encoder takes them."""
 
 from collections.abc import Mapping
-from operator import itemgetter
 from typing import Any
 
 from opentelemetry.sdk._logs import ReadableLogRecord
@@ -17,6 +16,7 @@ from telemetry.exporting.encoding import (
     ScopeData,
     SpanData,
     encode_log,
+    encode_scope_attributes,
     encode_span,
 )
 
@@ -76,7 +76,7 @@ def log_data(readable: ReadableLogRecord) -> LogData:
 
 def scope_data(scope: InstrumentationScope) -> ScopeData:
     """Return a scope in its plain form."""
-    attributes = tuple(sorted((scope.attributes or {}).items(), key=itemgetter(0)))
+    attributes = encode_scope_attributes(scope.attributes or {})
     return ScopeData(scope.name, scope.version or "", scope.schema_url or "", attributes)
 
 

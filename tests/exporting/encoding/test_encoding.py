@@ -32,6 +32,7 @@ from telemetry.exporting.encoding import (
     encode_plain_log,
     encode_plain_span,
     encode_rest,
+    encode_scope_attributes,
     encode_span,
 )
 from telemetry.exporting.encoding.logs import ATTRIBUTE as LOG_ATTRIBUTE
@@ -92,7 +93,7 @@ def test_values_that_are_equal_keep_their_types() -> None:
 def test_items_are_grouped_by_scope() -> None:
     builder = RequestBuilder("traces", {"service.name": "x"})
     for number in range(12):
-        scope = ScopeData("abc"[number % 3], "1", "https://example.com/scope", (("a", 1),))
+        scope = ScopeData("abc"[number % 3], "1", "https://example.com/scope", encode_scope_attributes({"a": 1}))
         builder.add(scope, encode_span(SPAN._replace(name=str(number))))
     (group,) = ExportTraceServiceRequest.FromString(builder.build()).resource_spans
     assert [[span.name for span in scope.spans] for scope in group.scope_spans] == [
