@@ -19,17 +19,19 @@ def service_instance_id(place: str, run: int) -> str:
 def build_resource(config: TelemetryConfig, place: str, run: int, service_version: str) -> dict[str, Any]:
     """Return the resource of a service that listens at `place`.
 
-    OTEL_RESOURCE_ATTRIBUTES takes precedence; a given instance id is combined with the run, to be unique.
+    OTEL_RESOURCE_ATTRIBUTES takes precedence; a given instance id is combined with the run, to be unique. What
+    identifies the service comes first: of too many attributes, the last ones are dropped.
     """
     given = dict(config.resource_attributes)
     named = given.get("service.instance.id", f"{socket.gethostname()}/{place}")
+    identity = {"service.name": config.service_name, "service.instance.id": service_instance_id(named, run)}
     return {
+        **identity,
         "telemetry.sdk.language": "python",
         "telemetry.sdk.name": "opentelemetry",
         "telemetry.sdk.version": version("opentelemetry-sdk"),
         "service.version": service_version,
         "export.mode": config.mode,
         **given,
-        "service.name": config.service_name,
-        "service.instance.id": service_instance_id(named, run),
+        **identity,
     }

@@ -1,13 +1,15 @@
-"""What the configuration makes of the signals' spools."""
+"""What the configuration makes of the signals' spools, and of the service's resource."""
 
 from pathlib import Path
 
 import pytest
 
 from telemetry.config import TelemetryConfig
-from telemetry.exporting import collector
+from telemetry.exporting import collector, direct
 from telemetry.exporting.outlets import Outlets
+from telemetry.exporting.resource import build_resource, service_instance_id
 from telemetry.exporting.state import State
+from telemetry.privacy import Redactor
 
 
 @pytest.mark.parametrize(
@@ -27,3 +29,15 @@ def test_items_that_wait_are_bounded_where_the_operator_says_so(
     resource = {"service.instance.id": "test"}
     outlets = Outlets(config, collector.ways(config), tmp_path, None, resource, {}, State([tmp_path]))
     assert [outlets.status()[signal]["capacity"] for signal in ("traces", "logs")] == bounds
+
+
+@pytest.mark.parametrize("length", [1, 2000])
+def test_service_is_identified_among_any_number_of_attributes(length: int, tmp_path: Path) -> None:
+    given = ",".join(f"k{number}={'x' * length}" for number in range(100))
+    environ = {"OTEL_RESOURCE_ATTRIBUTES": f"{given},service.name=shop,service.instance.id=a"}
+    config = TelemetryConfig.from_env({"TELEMETRY_MODE": "direct", **environ})
+    resource = Redactor().resource(build_resource(config, "127.0.0.1:1", 0, "1"))
+    assert len(resource) < 100
+    assert resource["service.name"] == "shop"
+    outlets = Outlets(config, direct.ways(config), tmp_path, None, resource, {}, State([tmp_path]))
+    assert outlets.instance == service_instance_id("a", 0)
