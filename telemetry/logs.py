@@ -6,6 +6,7 @@ The field names are those of the OpenTelemetry log data model
 
 import json
 import logging
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from inspect import currentframe
@@ -26,6 +27,9 @@ _SEVERITY = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 
 # Logging an export must not cause the next one.
 _EXPORTERS = ("opentelemetry.",)
+senders: set[int | None] = set()
+"""The ids of this process's threads that send telemetry. Libraries log each request there."""
+os.register_at_fork(after_in_child=senders.clear)
 _PLAIN = (str, bool, int, float)
 _encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
 _constants = Constants()
@@ -264,6 +268,8 @@ class OTLPHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         receiver = self._receiver
         if receiver is None or record.name.startswith(_EXPORTERS):
+            return
+        if record.thread in senders and not (record.name.startswith("telemetry.") and record.levelno >= logging.INFO):
             return
         try:
             receiver.emit(record)

@@ -1,5 +1,6 @@
 """When requests are sent, how large they are, and how long a backend is left alone."""
 
+import logging
 import threading
 from collections.abc import Callable
 from itertools import pairwise
@@ -16,6 +17,7 @@ from telemetry.exporting.encoding import RequestBuilder
 from telemetry.exporting.sending.delivery import Delivery
 from telemetry.exporting.sending.sender import Sender
 from telemetry.exporting.transports import Answer
+from telemetry.logs import OTLPHandler, senders
 from telemetry.tools.console.receiving.faults import Faults
 from telemetry.tools.console.server import Console
 from tests.exporting.conftest import SCOPE, Line, StartLine, encoded
@@ -260,3 +262,38 @@ def test_sender_status_has_what_is_about_to_be_sent(idle: Line) -> None:
     idle.spool.take(9, 1000)
     status = idle.sender.status()
     assert (status["queue"], status["in_flight"]) == (0, 5)
+
+
+class Received:
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.names.append(record.name)
+
+
+def test_what_is_logged_of_a_request_causes_no_next_one(
+    start_line: StartLine, receiver_port: int, protocol: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where the exporter is a thread of a service whose root logger is at DEBUG."""
+    received, handler = Received(), OTLPHandler()
+    caplog.set_level(logging.DEBUG)
+    OTLPHandler.connect(received)
+    logging.root.addHandler(handler)
+    try:
+        line = start_line(receiver_port, "logs")
+        line.send(3)
+        line.settle()
+        wait_until(lambda: "export logs: 3 items" in caplog.text)
+        if protocol != "grpc":
+            assert "POST /v1/logs" in caplog.text
+        assert not [name for name in received.names if name.startswith(("urllib3", "grpc", "telemetry.exporting"))]
+        outage = {"name": "telemetry.exporting.sending.outage", "levelno": logging.WARNING, "thread": line.sender.ident}
+        handler.handle(logging.makeLogRecord(outage))
+        logging.getLogger("urllib3.connectionpool").debug("of the service itself")
+        assert {outage["name"], "urllib3.connectionpool"} <= set(received.names)
+        line.stop(5.0)
+        assert line.sender.ident not in senders
+    finally:
+        logging.root.removeHandler(handler)
+        OTLPHandler.connect(None)

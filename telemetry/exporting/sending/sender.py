@@ -15,6 +15,7 @@ from opentelemetry.context import attach, set_value
 from telemetry.exporting.sending.delivery import Delivery
 from telemetry.exporting.transports import Answer, Transport
 from telemetry.journal.spool import Batch, Spool
+from telemetry.logs import senders
 
 logger = logging.getLogger(__name__)
 
@@ -74,8 +75,16 @@ class Sender(Thread):
 
     def run(self) -> None:
         """Send until a stop has finished."""
-        # In a serving process, its instrumentations would otherwise trace the delivery of traces.
+        # In a serving process, its instrumentations would otherwise trace the delivery of traces, and its log handlers
+        # would export what a library logs of each request.
         attach(set_value("suppress_instrumentation", True))
+        senders.add(self.ident)
+        try:
+            self._send_all()
+        finally:
+            senders.discard(self.ident)
+
+    def _send_all(self) -> None:
         while self._wait():
             batches: list[Batch] = []
             try:
