@@ -30,6 +30,7 @@ from telemetry.exporting.transports import Answer, make_transport
 from telemetry.exporting.transports.answers import shorten
 from telemetry.exporting.transports.otlp_grpc import failure
 from telemetry.exporting.transports.otlp_http import retry_after
+from telemetry.exporting.transports.standard_output import StandardOutput
 from telemetry.tools.console.server import Console
 from tests.exporting.conftest import batch, signal_config
 from tests.support.service import wait_until
@@ -494,6 +495,11 @@ def test_grpc_failure_that_cannot_be_told_is_an_answer(monkeypatch: pytest.Monke
     answer = transport.send(b"", monotonic() + 1)
     transport.close()
     assert (answer.reason, answer.retryable) == ("_OTHER", True)
+
+
+def test_damaged_request_is_refused_by_standard_output() -> None:
+    answer = StandardOutput("traces").send(b"\xff", monotonic() + 1)
+    assert (answer.reason, answer.retryable) == ("refused", False)
 
 
 @pytest.mark.parametrize("code", grpc.StatusCode)

@@ -20,12 +20,11 @@ class StandardOutput:
         self._request = _REQUESTS[signal]
 
     def send(self, data: bytes, deadline: float) -> Answer:  # noqa: ARG002  (a pipe's reader decides)
-        """Print one request; refused, and not retryable, if standard output cannot be written."""
-        line = json_line(self._request.FromString(data)).decode()
+        """Print one request; refused, and not retryable, if it or standard output cannot be used. Never raises."""
         try:
-            sys.stdout.write(line)
+            sys.stdout.write(json_line(self._request.FromString(data)).decode())
             sys.stdout.flush()
-        except (OSError, ValueError, AttributeError) as error:  # full, closed, or None
+        except Exception as error:  # noqa: BLE001  (full, closed, None, or a request that is damaged)
             return Answer(REFUSED, f"standard output: {error}")
         return Answer()
 
