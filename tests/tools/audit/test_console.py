@@ -155,6 +155,7 @@ def test_older_service_is_counted_from_the_console_on(start_service: StartServic
         found = auditor.until(lambda one: one["logs"].recorded.items >= 6, "counted")
         assert [account.completeness for account in found.values()] == [1, 1, 1], found
         assert found["logs"].recorded.items < 12
+        wait_until(lambda: set(second.store.mode("collector").comparable.values()) == {6}, what="equal counts")
 
 
 def test_backlog_of_an_older_service_is_on_its_way() -> None:
