@@ -119,22 +119,24 @@ class Loop:
                 self._answering.answer()
 
     def drain(self) -> int:
-        """Read and translate all records written so far; return their number."""
-        count = 0
+        """Read and translate all records written before this call; return their number.
+
+        Later ones wait for the next call: with many busy processes, there are always some.
+        """
+        count, unread = 0, self._rings.unread()
         while True:
-            read = 0
-            for writer, records in self._rings.read():
+            before = count
+            for writer, records in self._rings.read(unread):
                 self._translator.translate(records, writer)
-                read += len(records)
+                count += len(records)
                 sleep(_PAUSE_SECONDS)
-            while self._own_records:
+            for _ in range(len(self._own_records)):
                 self._translator.translate([self._own_records.popleft()], None)
-                read += 1
-            count += read
-            if not read:
-                break
-            if self._outlets.pending_bytes >= _PENDING_BYTES or self._rings.fullest >= _HALF:
+                count += 1
+            if count > before and (self._outlets.pending_bytes >= _PENDING_BYTES or self._rings.fullest >= _HALF):
                 self.commit(monotonic())
+            if not unread:
+                break
         self._changed = self._changed or bool(count)
         return count
 

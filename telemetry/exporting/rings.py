@@ -132,14 +132,22 @@ class Rings:
         if held is not None:
             unlock(held)
 
-    def read(self) -> Iterator[tuple[Writer, list[Any]]]:
-        """Yield records written since the last call, one piece of each ring."""
-        for source in self.sources.values():
-            before = source.reader.torn
-            records, source.position = source.reader.read(
-                source.position, most=_PIECE_BYTES, writer_is_dead=not source.is_alive
-            )
-            self.torn += source.reader.torn - before
+    def unread(self) -> dict[Source, int]:
+        """Return the rings with unread records, and the position after those."""
+        heads = {source: source.reader.head for source in self.sources.values()}
+        return {source: head for source, head in heads.items() if head != source.position}
+
+    def read(self, unread: dict[Source, int]) -> Iterator[tuple[Writer, list[Any]]]:
+        """Yield one piece of each ring in `unread`, and remove rings read up to their positions there.
+
+        A ring from which nothing can be read yet is removed, too.
+        """
+        for source, until in list(unread.items()):
+            before, torn = source.position, source.reader.torn
+            records, source.position = source.reader.read(before, most=_PIECE_BYTES, writer_is_dead=not source.is_alive)
+            self.torn += source.reader.torn - torn
+            if source.position >= until or source.position == before:
+                del unread[source]
             if records:
                 yield source.writer, records
 

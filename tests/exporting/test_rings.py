@@ -36,7 +36,7 @@ def begin(joined: RunDirectory) -> Any:
 
 def texts(rings: Rings) -> list[str]:
     rings.refresh()
-    return [record[1] for _, records in rings.read() for record in records]
+    return [record[1] for _, records in rings.read(rings.unread()) for record in records]
 
 
 def test_ring_in_place_of_one_that_cannot_be_read_is_read(joined: RunDirectory, begin: Callable[[], Record]) -> None:

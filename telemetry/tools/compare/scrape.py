@@ -134,8 +134,9 @@ class Scraped:
     def answer(self) -> bytes:
         """Return the answer to a scrape."""
         self._rings.refresh()
-        while pieces := list(self._rings.read()):
-            for writer, records in pieces:
+        unread = self._rings.unread()
+        while unread:
+            for writer, records in self._rings.read(unread):
                 self._translator.translate(records, writer)
         self._rings.gone.clear()
         self._rings.release()

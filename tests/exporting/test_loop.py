@@ -1,0 +1,99 @@
+"""The exporter's loop does not wait for its service to be quiet."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from telemetry.exporting import rings
+from telemetry.exporting.loop import Loop
+from telemetry.exporting.rings import Rings
+from telemetry.journal.directory import RunDirectory
+from telemetry.journal.records import LOG
+from telemetry.journal.ring import RingWriter
+from tests.support.rings import ring_in
+
+
+class Service:
+    """Two processes that record, and an exporter that keeps the texts of their records in `read`."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        run = RunDirectory.join(folder, "test", "here", "1")
+        self.writers: list[RingWriter] = [stack.enter_context(ring_in(run, made=made)) for made in (1, 2)]
+        self.own: deque[tuple[Any, ...]] = deque()
+        self.read: list[str] = []
+        self.meanwhile: Callable[[], object] = lambda: None
+        self.rings = Rings(run.path, {})
+        self.rings.refresh()
+        nothing: Any = SimpleNamespace(
+            pending_bytes=0, commit_seconds=1.0, append=int, publish=int, save=lambda *_: None
+        )
+        self.loop = Loop(
+            run.path,
+            rings=self.rings,
+            translator=cast("Any", self),
+            outlets=nothing,
+            state=nothing,
+            own_records=self.own,
+            is_current=lambda: True,
+            is_alone=lambda: True,
+            serves=lambda: True,
+            in_thread=False,
+        )
+        stack.callback(self.loop._answering.close)
+
+    def translate(self, records: list[tuple[Any, ...]], _: object) -> None:
+        assert len(self.read) < 1000, "it does not end"
+        self.read += [record[1] for record in records]
+        self.meanwhile()
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    with ExitStack() as stack:
+        yield Service(tmp_path, stack)
+
+
+def test_drain_ends_while_others_go_on_to_record(service: Service) -> None:
+    first, second = service.writers
+    first.put((LOG, "a"))
+    second.put((LOG, "b"))
+    service.own.append((LOG, "own"))
+
+    def record() -> None:
+        for each in (first, second):
+            each.put((LOG, "later"))
+        service.own.append((LOG, "later"))
+
+    service.meanwhile = record
+    service.loop.drain()
+    assert {"a", "b", "own"} <= {*service.read}
+    service.meanwhile = lambda: None
+    service.read.clear()
+    assert service.loop.drain() == len(service.read) > 0
+    assert service.loop.drain() == 0
+
+
+def test_drain_covers_all_records_before_it(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several pieces of a ring, whose space is given back in between."""
+    monkeypatch.setattr(rings, "_PIECE_BYTES", 500)
+    texts = [f"{number} {'x' * 90}" for number in range(30)]
+    for text in texts:
+        service.writers[0].put((LOG, text))
+    service.writers[1].put((LOG, "b"))
+    assert service.loop.drain() == len(texts) + 1
+    assert [text for text in service.read if text != "b"] == texts
+
+
+def test_record_that_cannot_be_read_yet_holds_up_no_other(service: Service) -> None:
+    first, second = service.writers
+    first.put((LOG, "a"))
+    second.put((LOG, "b"))
+    first._bytes[8] ^= 0xFF  # not visible to the reader's core
+    assert (service.loop.drain(), service.read) == (1, ["b"])
+    first._bytes[8] ^= 0xFF
+    assert (service.loop.drain(), service.read) == (1, ["b", "a"])
