@@ -303,6 +303,25 @@ def test_http_headers_are_the_configured_ones(tmp_path: Path, monkeypatch: pytes
     assert "authorization" not in without
 
 
+def test_http_headers_of_ours_are_replaced_by_configured_ones() -> None:
+    found: list[tuple[str, str]] = []
+
+    def reply(handler: Any) -> None:
+        found.extend((name.lower(), value) for name, value in handler.headers.items())
+        handler.answer(200)
+
+    given = "Content-Type=application/x-custom,user-agent=mine,content-encoding=br"
+    with backend(reply) as (port, _):
+        env = {"OTEL_EXPORTER_OTLP_HEADERS": given, "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip"}
+        assert send(port, env).reason is None
+    ours = {"content-type", "user-agent", "content-encoding"}
+    assert sorted(each for each in found if each[0] in ours) == [
+        ("content-encoding", "gzip"),
+        ("content-type", "application/x-custom"),
+        ("user-agent", "mine"),
+    ]
+
+
 def test_http_gzip() -> None:
     data = batch("traces", 50)
     with backend(lambda handler: handler.answer(200)) as (port, handler):

@@ -47,10 +47,11 @@ class HttpTransport:
     def __init__(self, config: SignalConfig, signal: Signal) -> None:
         self._config = config
         self._signal = signal
-        self._headers = {"User-Agent": "telemetry-exporter", "Content-Type": "application/x-protobuf"}
-        self._headers |= dict(config.headers)
+        # As with the SDK's exporter, configured headers replace these two.
+        self._headers = {"user-agent": "telemetry-exporter", "content-type": "application/x-protobuf"}
+        self._headers |= {name.lower(): value for name, value in config.headers}
         if config.compression == "gzip":
-            self._headers["Content-Encoding"] = "gzip"
+            self._headers["content-encoding"] = "gzip"
         self._connection: KeptConnection | None = None
         self._watchdog = Watchdog(self._cut)
         self._closed = False
