@@ -1,6 +1,7 @@
 """One batch as a file, `<signal>-<number>-<items>-<checksum>`: the bytes to send, created atomically."""
 
 import errno
+import mmap
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -10,8 +11,8 @@ from pathlib import Path
 from time import time
 from zlib import crc32
 
-# A file occupies whole pages, in memory and on disk.
-_PAGE = 4096
+# A file occupies whole pages in memory, of 64 KiB on some systems, and whole blocks on disk.
+_PAGE = max(4096, mmap.PAGESIZE)
 _UNFINISHED = ".new"
 _NAME = re.compile(r"(?P<number>[0-9]{12,})-(?P<items>[0-9]+)-(?P<checksum>[0-9a-f]{8})")
 

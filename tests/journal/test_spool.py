@@ -1,7 +1,9 @@
 """The spool keeps what was committed, in order, within its bounds, whatever happens to its process and its disk."""
 
 import logging
+import mmap
 import os
+import runpy
 import shutil
 import signal
 import subprocess
@@ -14,13 +16,14 @@ from time import monotonic, sleep
 
 import pytest
 
+from telemetry.journal import batch_file
 from telemetry.journal import spool as spool_module
-from telemetry.journal.spool import Batch, Evicted, Spool
+from telemetry.journal.spool import Evicted, Spool
 from tests.journal.conftest import SmallDisk
 from tests.journal.spool_writer import content
 from tests.support.service import ROOT, wait_until
 
-PAGE = 4096
+PAGE = max(4096, mmap.PAGESIZE)
 MIB = 1 << 20
 
 
@@ -497,7 +500,9 @@ def test_spool_sync_writes_what_waits_on_the_disk_once(
     assert len(synced) == 2
 
 
-def test_batch_space_is_whole_pages() -> None:
-    sizes = [0, 1, PAGE, PAGE + 1]
-    batches = [Batch(Path(), "traces", 0, 1, size, 0, 0.0) for size in sizes]
-    assert [batch.space for batch in batches] == [PAGE, PAGE, PAGE, 2 * PAGE]
+@pytest.mark.parametrize(("of_system", "page"), [(512, 4096), (4096, 4096), (65536, 65536)])
+def test_batch_space_is_whole_pages(of_system: int, page: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mmap, "PAGESIZE", of_system)
+    there = runpy.run_path(batch_file.__file__)["Batch"]
+    batches = [there(Path(), "traces", 0, 1, size, 0, 0.0) for size in (0, 1, page, page + 1)]
+    assert [batch.space for batch in batches] == [page, page, page, 2 * page]
