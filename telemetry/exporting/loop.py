@@ -5,7 +5,6 @@ batches to the senders, in this order: whenever this process is killed, its succ
 """
 
 import logging
-import select
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -84,7 +83,7 @@ class Loop:
             self.commit(monotonic())  # so that this start is counted in any case
             wait = _POLL_SECONDS
             while not stop():
-                self._answer_within(wait)
+                self._answering.answer_within(wait)
                 read = self.drain()
                 now = monotonic()
                 if self._outlets.is_push_due(now):
@@ -110,13 +109,6 @@ class Loop:
             return self._idle_wait
         self._idle_wait = _POLL_SECONDS
         return _POLL_SECONDS if self._filled > _FILLS_FAST else max(_POLL_SECONDS, self._next_commit - now)
-
-    def _answer_within(self, seconds: float) -> None:
-        """Wait for questions, and answer them; the first ends the wait."""
-        with suppress(InterruptedError):
-            ready, _, _ = select.select([self._answering.socket], [], [], seconds)
-            if ready:
-                self._answering.answer()
 
     def drain(self) -> int:
         """Read and translate all records written before this call; return their number.

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import select
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -44,6 +45,13 @@ class Answering:
         self.socket.listen(_BACKLOG)
         self._inode = self._address.stat().st_ino
         self.socket.setblocking(False)
+
+    def answer_within(self, seconds: float) -> None:
+        """Wait for questions, and answer them; the first ends the wait."""
+        waiting = select.poll()  # `select` takes no descriptor from 1024 on, as in a server with many connections
+        waiting.register(self.socket, select.POLLIN)
+        if waiting.poll(seconds * 1000):
+            self.answer()
 
     def answer(self) -> None:
         """Answer all waiting connections."""

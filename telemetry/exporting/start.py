@@ -4,7 +4,6 @@ Also the pause after an exporter's failure, as the next one begins with the same
 """
 
 import logging
-import select
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -83,11 +82,8 @@ def _wait(path: Path, problem: str, seconds: float, stop: Callable[[], bool]) ->
                 return False
             if answering is None:
                 sleep(min(left, _LOOK_SECONDS))
-                continue
-            with suppress(InterruptedError):
-                ready, _, _ = select.select([answering.socket], [], [], min(left, _LOOK_SECONDS))
-                if ready:
-                    answering.answer()
+            else:
+                answering.answer_within(min(left, _LOOK_SECONDS))
         return True
     finally:
         if answering is not None:

@@ -1,5 +1,7 @@
 """Questions to the exporter reach it wherever the run's directory is."""
 
+import fcntl
+import resource
 import socket
 from pathlib import Path
 from threading import Event, Thread
@@ -26,3 +28,24 @@ def test_address_may_be_longer_than_that_of_a_socket(tmp_path: Path) -> None:
     answering.close()
     thread.join(20)
     assert not socket_of(run).exists()
+
+
+def test_questions_are_answered_beside_thousands_of_connections(tmp_path: Path) -> None:
+    """In a thread of a server that has them."""
+    bounds = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, bounds[1]), bounds[1]))
+    looked = Event()
+    answering = Answering(tmp_path, lambda _: None, dict, looked.set)
+    try:
+        high = fcntl.fcntl(answering.socket, fcntl.F_DUPFD_CLOEXEC, 2000)
+        answering.socket.close()
+        answering.socket = socket.socket(fileno=high)
+        answering.answer_within(0.001)
+        thread = Thread(target=answering.answer_within, args=(10,))
+        thread.start()
+        assert ask_to_look(tmp_path)
+        thread.join(20)
+        assert looked.is_set()
+    finally:
+        answering.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, bounds)
