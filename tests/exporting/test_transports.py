@@ -344,6 +344,33 @@ def test_http_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(handler.requests) == 1
 
 
+@pytest.mark.parametrize(
+    ("host", "entry", "bypasses"),
+    [
+        ("backend.invalid:4318", "other, backend.invalid:4318", True),
+        ("backend.invalid:4318", "backend.invalid:4317", False),
+        ("backend.invalid:4318", ".invalid:4318", True),
+        ("127.0.0.1:1", "10.0.0.0/8, 127.0.0.0/8", True),
+        ("127.0.0.1:1", "127.0.0.5/8", True),
+        ("127.0.0.1:1", "127.0.0.1:1", True),
+        ("127.0.0.1:1", "10.0.0.0/8", False),
+        ("127.0.0.1:1", "::/0", False),
+        ("[::1]:1", "::1", True),
+        ("[::1]:1", "::/64", True),
+        ("[::1]:1", "[::1]", True),
+        ("backend.invalid:4318", "10.0.0.0/8", False),
+    ],
+)
+def test_http_proxy_is_bypassed_for_hosts_ports_and_networks(
+    monkeypatch: pytest.MonkeyPatch, host: str, entry: str, *, bypasses: bool
+) -> None:
+    with backend(lambda handler: handler.answer(200)) as (port, handler):
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
+        monkeypatch.setenv("no_proxy", entry)
+        answer = send(1, {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{host}"})
+        assert (answer.reason is not None, len(handler.requests)) == (bypasses, 1 - bypasses)
+
+
 # --- TLS ------------------------------------------------------------------------------------------------------------
 
 

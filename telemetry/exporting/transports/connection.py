@@ -9,8 +9,9 @@ import ssl
 from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
+from ipaddress import ip_address, ip_network
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
@@ -37,7 +38,7 @@ class KeptConnection:
             if config.client_certificate:
                 context.load_cert_chain(config.client_certificate, config.client_key)
             options["ssl_context"] = context
-        self._manager = _manager(parts.scheme, parts.hostname or "", options)
+        self._manager = _manager(parts, options)
         self._manager.pool_classes_by_scheme = self._pool_classes()
         self._client: Any = self._manager
         self._target = config.endpoint
@@ -133,13 +134,25 @@ class KeptConnection:
             self._client = self._manager.connection_from_url(self._url)
 
 
-def _manager(scheme: str, host: str, options: dict[str, Any]) -> urllib3.PoolManager:
+def _manager(endpoint: SplitResult, options: dict[str, Any]) -> urllib3.PoolManager:
     proxies = getproxies()
-    proxy = proxies.get(scheme) or proxies.get("all")
-    if not proxy or proxy_bypass(host):
+    proxy = proxies.get(endpoint.scheme) or proxies.get("all")
+    if not proxy or _bypasses(endpoint, proxies.get("no", "")):
         return urllib3.PoolManager(**options)
     parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
     address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     credentials = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
     headers = urllib3.make_headers(proxy_basic_auth=credentials) if parts.username else None
     return urllib3.ProxyManager(address, proxy_headers=headers, **options)
+
+
+def _bypasses(endpoint: SplitResult, no_proxy: str) -> bool:
+    """Return whether NO_PROXY names the endpoint: its host, with or without its port, or a network of its address."""
+    host, address = endpoint.hostname or "", endpoint.netloc.rpartition("@")[2]
+    if proxy_bypass(host) or proxy_bypass(address):
+        return True
+    for network in no_proxy.split(","):
+        with suppress(ValueError):  # a name
+            if ip_address(host) in ip_network(network.strip(), strict=False):
+                return True
+    return False
