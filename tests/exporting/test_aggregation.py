@@ -254,6 +254,22 @@ def test_upgraded_library_goes_on_with_its_metric(aggregation: Aggregation) -> N
     assert (series.value, series.min, series.max) == (14.5, 1, 9)
 
 
+def test_instruments_that_nothing_uses_any_more_come_last(aggregation: Aggregation) -> None:
+    changed = ("gauge", *COUNTER[1:])
+    aggregation.record(COUNTER, 1, {})
+    aggregation.record(GAUGE, 20, {}, source="worker")
+    following = restored(aggregation)
+    assert [found for found, _ in following.metrics()] == [COUNTER, GAUGE]
+    following.record(changed, 5, {}, source="worker")
+    assert [found for found, _ in following.metrics()] == [changed, COUNTER, GAUGE]
+    following = restored(following)
+    assert [found for found, _ in following.metrics()] == [changed, COUNTER, GAUGE]
+    following.record(GAUGE, 21, {}, source="worker")
+    following.record(COUNTER, 1, {})
+    assert [found for found, _ in following.metrics()] == [COUNTER, GAUGE, changed]
+    assert only_of(following, COUNTER, {}).value == 2
+
+
 def test_series_that_the_views_of_today_make_one_are_added_up(aggregation: Aggregation) -> None:
     for kind in ("a", "b", "c"):
         aggregation.record(COUNTER, 1, {"kind": kind})

@@ -161,6 +161,21 @@ def test_metric_that_cannot_be_written_stops_no_other(
         assert caplog.text.count(f"metric {name} is not shown") == 1
 
 
+def test_metric_of_another_kind_than_before_takes_the_name(
+    aggregation: Aggregation, workers: list[Worker], caplog: pytest.LogCaptureFixture
+) -> None:
+    workers[0].counter("jobs")(3)
+    following = Aggregation(AllAttributes())
+    following.restore(aggregation.state())
+    exposition = Exposition(following, RESOURCE)
+    assert value(exposition, "jobs_total") == 3
+    Worker(following, 0).gauge("jobs")(5)
+    for accept in ("", OPENMETRICS):
+        assert value(exposition, "jobs", accept=accept) == 5
+        assert value(exposition, "jobs_total", accept=accept) is None
+    assert "metric jobs is not shown" in caplog.text
+
+
 def test_counter_named_created_is_no_creation_time(workers: list[Worker], exposition: Exposition) -> None:
     for name in ("user", "user.created"):
         workers[0].counter(name)(1)

@@ -43,6 +43,7 @@ class _Metric:
     keys: frozenset[str]
     make: Callable[[Mapping[str, Any]], Series]
     is_restored: bool
+    """Whether nothing has used it since it was restored."""
     series: dict[Key, Series] = field(default_factory=dict)
 
 
@@ -72,7 +73,9 @@ class Aggregation:
             keys = self._views.attributes(name)
             metric = _Metric(instrument, keys, self._maker(instrument), is_restored)
             self._metrics[kind, name, unit, scope] = metric
-        elif metric.is_restored:
+        if is_restored:
+            return metric
+        if metric.is_restored:
             metric.instrument, metric.make, metric.is_restored = instrument, self._maker(instrument), False
             for series in metric.series.values():
                 if isinstance(series, Buckets):
@@ -168,9 +171,12 @@ class Aggregation:
         return self._has_settled or bool(self._emitted)
 
     def metrics(self) -> Iterator[tuple[Instrument, list[Series]]]:
-        """Yield each instrument with its series that have a value."""
+        """Yield each instrument with its series that have a value, those in use first.
+
+        A restored one may be no longer in use, as one that is now of another kind: its name belongs to that one.
+        """
         self.settle()
-        for metric in self._metrics.values():
+        for metric in self._in_use_first():
             if series := [each for each in metric.series.values() if each.is_current]:
                 yield metric.instrument, series
 
@@ -183,8 +189,11 @@ class Aggregation:
                 metric.instrument,
                 [(series.attributes, series.start, series.state()) for series in metric.series.values()],
             )
-            for metric in self._metrics.values()
+            for metric in self._in_use_first()
         ]
+
+    def _in_use_first(self) -> list[_Metric]:
+        return sorted(self._metrics.values(), key=lambda metric: metric.is_restored)
 
     def restore(self, state: Iterable[Any]) -> None:
         """Continue from the `state` of a former exporter.
