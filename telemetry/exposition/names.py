@@ -72,8 +72,13 @@ class Translation:
 
 
 def family_name(name: str, unit: str, kind: str) -> tuple[str, str]:
-    """Return the name of a metric's family, without ``_total``, and the unit in it."""
+    """Return the name of a metric's family, without ``_total``, and the unit in it.
+
+    The name is empty if the metric's has no character that Prometheus allows: its unit alone names nothing.
+    """
     base = _OTHER_THAN_METRIC.sub("_", name).strip("_")
+    if not base:
+        return "", ""
     if base[:1].isdigit():
         base = f"_{base}"
     suffix = "ratio" if kind.endswith("gauge") and unit == "1" else unit_suffix(unit)
@@ -97,7 +102,7 @@ def label_name(key: str) -> str:
     name = _OTHER_THAN_LABEL.sub("_", key)
     if name[:1].isdigit():
         return f"key_{name}"
-    return f"key{name}" if name.startswith("_") else name
+    return f"key{name or '_'}" if name[:1] in {"", "_"} else name
 
 
 def label_value(value: Any) -> str:

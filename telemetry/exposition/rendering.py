@@ -90,6 +90,9 @@ class Exposition:
                 family = self._families.get(instrument)
                 if family is None:
                     family = self._families[instrument] = self._translation.family(*instrument[:4])
+                if not family.name:
+                    self._warn(instrument[1], "its name has no character that Prometheus allows")
+                    continue
                 first = by_name.get(family.name, family)
                 names = family.sample_names()
                 if first.type != family.type or (first is family and not names.isdisjoint(taken)):

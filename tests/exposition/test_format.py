@@ -176,6 +176,22 @@ def test_metric_of_another_kind_than_before_takes_the_name(
     assert "metric jobs is not shown" in caplog.text
 
 
+def test_metric_without_a_name_in_prometheus_breaks_no_scrape(
+    workers: list[Worker], exposition: Exposition, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("温度", "", "-"):
+        workers[0].gauge(name)(1)
+        workers[0].counter(name, "s")(1)
+    workers[0].counter("jobs")(2, {"": "x", "温度": "y"})
+    for accept in ("", OPENMETRICS):
+        shown = [sample for sample in samples(exposition, accept) if not sample.name.endswith("_created")]
+        assert [sample.name for sample in shown] == ["target_info", "jobs_total"]
+        assert shown[1].labels["key_"] == "x;y"
+    assert [message for message in caplog.messages if "not shown" in message] == [
+        f"metric {name} is not shown: its name has no character that Prometheus allows" for name in ("温度", "", "-")
+    ]
+
+
 def test_counter_named_created_is_no_creation_time(workers: list[Worker], exposition: Exposition) -> None:
     for name in ("user", "user.created"):
         workers[0].counter(name)(1)

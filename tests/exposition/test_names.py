@@ -43,6 +43,8 @@ def test_units_are_those_of_the_prometheus_exporter(unit: str) -> None:
         ("4xx.answers", "", "counter", "_4xx_answers"),
         ("-odd  name-", "", "counter", "odd_name"),
         ("ns:metric", "", "counter", "ns:metric"),
+        ("_total", "", "counter", "total"),
+        ("温度", "Cel", "gauge", ""),
     ],
 )
 def test_names_of_families(name: str, unit: str, kind: str, expected: str) -> None:
@@ -51,7 +53,14 @@ def test_names_of_families(name: str, unit: str, kind: str, expected: str) -> No
 
 @pytest.mark.parametrize(
     ("key", "expected"),
-    [("http.route", "http_route"), ("4xx", "key_4xx"), ("_private", "key_private"), ("a..b", "a_b"), ("ü", "key_")],
+    [
+        ("", "key_"),
+        ("http.route", "http_route"),
+        ("4xx", "key_4xx"),
+        ("_private", "key_private"),
+        ("a..b", "a_b"),
+        ("ü", "key_"),
+    ],
 )
 def test_names_of_labels(key: str, expected: str) -> None:
     assert label_name(key) == expected
