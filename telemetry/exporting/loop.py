@@ -80,6 +80,9 @@ class Loop:
         try:
             with suppress(FileNotFoundError):  # the first look handles this
                 self._rings.refresh()  # so that the commit keeps their read positions
+                former = self._state.of("writers")
+                if former is not None:  # else it was an exporter of an earlier version
+                    self._outlets.aggregation.keep_current(self._rings.known_to(former))
             self.commit(monotonic())  # so that this start is counted in any case
             wait = _POLL_SECONDS
             while not stop():

@@ -2,7 +2,7 @@
 
 import fcntl
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
@@ -171,6 +171,18 @@ class Rings:
     def state(self) -> dict[int, tuple[int, tuple[int, ...], int]]:
         """Return each ring's read position and counts, by its creation time, for a successor."""
         return {s.reader.made: (s.position, tuple(s.counted), s.errors) for s in self.sources.values()}
+
+    def writers(self) -> list[tuple[int, int]]:
+        """Return the id of each ring's process, and when it joined, for a successor."""
+        return [(s.reader.pid, s.reader.joined) for s in self.sources.values()]
+
+    def known_to(self, former: Collection[tuple[int, int]]) -> set[int]:
+        """Return the ids of the living processes among the `writers` of a `former` exporter.
+
+        In a restarted container, processes have the same ids as before.
+        """
+        living = [s.writer for s in self.sources.values() if s.is_alive]
+        return {writer.pid for writer in living if (writer.pid, writer.joined) in former}
 
     def release(self) -> None:
         """Give the space of read records back to the writers."""

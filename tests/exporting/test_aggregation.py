@@ -191,6 +191,18 @@ def test_gauge_is_the_latest_of_the_living_processes(aggregation: Aggregation) -
         assert value(found, GAUGE) is value(found, OBSERVED_GAUGE) is None
 
 
+def test_current_values_are_those_of_the_processes_that_go_on(aggregation: Aggregation) -> None:
+    for source, present in (("a", 1), ("b", 2)):
+        aggregation.record(LEVEL, present, {}, source=source)
+        aggregation.record(GAUGE, present, {}, source=source)
+        aggregation.observe(OBSERVED_COUNTER, source, [(present, {})])
+    following = restored(aggregation)
+    following.keep_current(["a"])
+    assert value(following, LEVEL) == value(following, GAUGE) == 1
+    following.observe(OBSERVED_COUNTER, "b", [(2, {})])
+    assert value(following, OBSERVED_COUNTER) == 3
+
+
 def test_uptime_is_that_of_the_youngest(aggregation: Aggregation) -> None:
     uptime = instrument("observable_gauge", "process.uptime")
     aggregation.observe(uptime, 1, [(50.0, {})])

@@ -1,5 +1,6 @@
-"""The exporter's loop does not wait for its service to be quiet."""
+"""The exporter's loop with rings that a test writes."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -11,6 +12,8 @@ import pytest
 
 from telemetry.exporting import rings
 from telemetry.exporting.loop import Loop
+from telemetry.exporting.metrics.aggregation import Aggregation
+from telemetry.exporting.metrics.views import Views
 from telemetry.exporting.rings import Rings
 from telemetry.journal.directory import RunDirectory
 from telemetry.journal.records import LOG
@@ -29,8 +32,19 @@ class Service:
         self.meanwhile: Callable[[], object] = lambda: None
         self.rings = Rings(run.path, {})
         self.rings.refresh()
+        self.aggregation = Aggregation(Views({}))
+        self.former: list[tuple[int, int]] | None = None
         nothing: Any = SimpleNamespace(
-            pending_bytes=0, commit_seconds=1.0, append=int, publish=int, save=lambda *_: None
+            pending_bytes=0,
+            commit_seconds=1.0,
+            aggregation=self.aggregation,
+            of=lambda _: self.former,
+            start=int,
+            append=int,
+            publish=int,
+            observe=lambda _: None,
+            save=lambda *_: None,
+            hand_over=lambda **_: None,
         )
         self.loop = Loop(
             run.path,
@@ -97,3 +111,14 @@ def test_record_that_cannot_be_read_yet_holds_up_no_other(service: Service) -> N
     assert (service.loop.drain(), service.read) == (1, ["b"])
     first._bytes[8] ^= 0xFF
     assert (service.loop.drain(), service.read) == (1, ["b", "a"])
+
+
+@pytest.mark.parametrize(("former", "kept"), [([(os.getpid(), 2)], True), ([(os.getpid(), 1)], False), (None, True)])
+def test_process_does_not_continue_the_values_of_a_former_one_with_its_id(
+    service: Service, former: list[tuple[int, int]] | None, *, kept: bool
+) -> None:
+    for kind in ("updowncounter", "gauge"):
+        service.aggregation.record((kind, kind, "", "", "", "", "", None), 3, {}, source=os.getpid())
+    service.former = former
+    service.loop.run(lambda: True)
+    assert [series.value for _, [series] in service.aggregation.metrics()] == ([3, 3] if kept else [])

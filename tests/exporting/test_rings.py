@@ -1,5 +1,7 @@
 """The rings of a run, whatever happens to their files."""
 
+import marshal
+import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from itertools import count
@@ -70,3 +72,20 @@ def test_position_is_known_before_anything_is_read(joined: RunDirectory, begin: 
     following = Rings(joined.path, rings.state())
     following.refresh()
     assert following.state() == rings.state() != {}
+
+
+def test_process_with_the_id_of_a_former_one_is_another(joined: RunDirectory, tmp_path: Path) -> None:
+    rings = Rings(joined.path, {})
+    with ring_in(joined, joined=5):
+        rings.refresh()
+        former = marshal.loads(marshal.dumps(rings.writers(), 2))  # noqa: S302
+        following = Rings(joined.path, {})
+        following.refresh()
+        assert following.known_to(former) == {os.getpid()}
+    following.refresh()
+    assert following.known_to(former) == set()
+    after_a_restart = RunDirectory.join(tmp_path, "test", "here", "2")
+    with ring_in(after_a_restart, joined=7):
+        following = Rings(after_a_restart.path, {})
+        following.refresh()
+        assert following.known_to(former) == set()

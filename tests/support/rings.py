@@ -10,11 +10,14 @@ from telemetry.journal.ring import RingWriter, create
 
 
 @contextmanager
-def ring_in(run: RunDirectory, *, made: int = 1) -> Iterator[RingWriter]:
-    """Take a slot of `run` and give the writer of its new ring of 4 KiB; `made` is its time, which distinguishes it."""
+def ring_in(run: RunDirectory, *, made: int = 1, joined: int = 2) -> Iterator[RingWriter]:
+    """Take a slot of `run` and give the writer of its new ring of 4 KiB; `made` is its time, which distinguishes it.
+
+    `joined` is when its process joined.
+    """
     _slot, descriptor = run.take_slot()
     try:
         create(descriptor, 4096, made)
-        yield RingWriter(descriptor, 2, items_of)
+        yield RingWriter(descriptor, joined, items_of)
     finally:
         os.close(descriptor)

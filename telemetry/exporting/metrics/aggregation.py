@@ -151,6 +151,16 @@ class Aggregation:
                 for series in metric.series.values():
                     series.keep(living)
 
+    def keep_current(self, sources: Collection[Hashable]) -> None:
+        """Forget the current values of all processes except `sources`, but not the totals that they observed.
+
+        A total that is lower than the last one of its process id is known as another process's.
+        """
+        for metric in self._metrics.values():
+            for series in metric.series.values():
+                if isinstance(series, Current):
+                    series.keep(sources)
+
     def known(self, instrument: Instrument) -> list[Mapping[str, Any]]:
         """Return the attributes of an instrument's series, including those without a value."""
         return [series.attributes for series in self._metric(instrument).series.values()]
