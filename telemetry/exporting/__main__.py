@@ -33,7 +33,9 @@ if __name__ == "__main__":
     if lock is None:
         sys.exit()
 
-    from telemetry.exporting.service import export
+    from telemetry.exporting.service import export, yield_to_the_service
 
+    if "again" not in sys.argv:  # else this process has done so
+        yield_to_the_service()
     if export(path, lock):
-        os.execv(sys.executable, [sys.executable, "-m", "telemetry.exporting", str(path)])  # noqa: S606
+        os.execv(sys.executable, [sys.executable, "-m", "telemetry.exporting", str(path), "again"])  # noqa: S606

@@ -50,7 +50,6 @@ def export(path: Path, lock: int, stop: Callable[[], bool] | None = None) -> boo
     if forgotten := directory.remove_forgotten(time()):
         logger.info("removed the journals of %d former runs that no service has continued for a day", len(forgotten))
     if stop is None:
-        _yield_to_the_service()
         # Records are tuples without reference cycles, which the garbage collector would scan in vain.
         gc.freeze()
         gc.set_threshold(*_COLLECTIONS)
@@ -92,7 +91,7 @@ def _begin(path: Path, lock: int, *, in_thread: bool) -> tuple[Loop, dict[str, A
         raise
 
 
-def _yield_to_the_service() -> None:
+def yield_to_the_service() -> None:
     """Run with a lower priority than the serving processes, so that they wait less for a shared core.
 
     A separate session is a separate group in Linux's autogrouping, where a nice value counts only within the group

@@ -111,13 +111,15 @@ def test_exporter_that_cannot_start_says_so_once_and_starts_when_it_can(
     assert console.store.wait_for(lambda store: sum(s.kind == "server" for s in store.spans()) == sent, timeout=60)
 
 
-# An exporter that imports this fails while a file is there.
+# An exporter that imports this fails while a file is there, and writes its nice value to another.
 FAILING = """
-import pathlib, sys
+import os, pathlib, sys
 if "telemetry.exporting" in sys.orig_argv:
     from telemetry.exporting.loop import Loop
     drain = Loop.drain
     def failing(loop):
+        with open({file!r} + ".nice", "a") as nice:
+            nice.write(str(os.nice(0)) + " ")
         if pathlib.Path({file!r}).exists():
             raise RuntimeError("a fault of the test")
         return drain(loop)
@@ -155,3 +157,4 @@ def test_exporter_that_fails_again_and_again_costs_a_start_now_and_then(
     fault.unlink()
     expect(console, "direct", sent)
     assert 1 <= failures() <= most()
+    assert {*fault.with_suffix(".nice").read_text().split()} == {str(min(os.nice(0) + 5, 19))}
