@@ -21,6 +21,7 @@ from telemetry.journal import directory
 
 logger = logging.getLogger(__name__)
 
+_SHORTEST_POLL_SECONDS = 0.01
 _POLL_SECONDS = 0.1
 _LONGEST_POLL_SECONDS = 1.0
 _LOOK_SECONDS = 1.0
@@ -111,6 +112,8 @@ class Loop:
             self._idle_wait = min(2 * self._idle_wait, _LONGEST_POLL_SECONDS)
             return self._idle_wait
         self._idle_wait = _POLL_SECONDS
+        if self._rings.fullest_unread > _FILLS_FAST:  # it filled during the last read
+            return _SHORTEST_POLL_SECONDS
         return _POLL_SECONDS if self._filled > _FILLS_FAST else max(_POLL_SECONDS, self._next_commit - now)
 
     def drain(self) -> int:

@@ -159,6 +159,14 @@ class Rings:
             default=0.0,
         )
 
+    @property
+    def fullest_unread(self) -> float:
+        """The share of the ring with the most unread records, from 0 to 1."""
+        return max(
+            ((s.reader.head - s.position) / s.reader.capacity for s in self.sources.values()),
+            default=0.0,
+        )
+
     def levels(self) -> dict[int, int]:
         """Return the numbers of active requests by kind, summed over living writers."""
         sums: dict[int, int] = {}

@@ -42,6 +42,9 @@ class Service:
             start=int,
             append=int,
             publish=int,
+            has_appended=False,
+            has_counted=False,
+            is_push_due=lambda _: False,
             observe=lambda _: None,
             save=lambda *_: None,
             hand_over=lambda **_: None,
@@ -111,6 +114,22 @@ def test_record_that_cannot_be_read_yet_holds_up_no_other(service: Service) -> N
     assert (service.loop.drain(), service.read) == (1, ["b"])
     first._bytes[8] ^= 0xFF
     assert (service.loop.drain(), service.read) == (1, ["b", "a"])
+
+
+@pytest.mark.parametrize(("texts", "at_once"), [(0, False), (1, False), (10, True)])
+def test_ring_that_fills_while_others_are_read_is_read_at_once(service: Service, texts: int, *, at_once: bool) -> None:
+    waits: list[float] = []
+    service.loop._answering.answer_within = waits.append  # type: ignore[method-assign]
+
+    def record() -> None:
+        service.meanwhile = lambda: None
+        for _ in range(texts):
+            service.writers[0].put((LOG, "x" * 100))
+
+    service.meanwhile = record
+    service.writers[0].put((LOG, "a"))
+    service.loop.run(lambda: len(waits) == 2)
+    assert (waits[1] < 0.1) is at_once
 
 
 @pytest.mark.parametrize(("former", "kept"), [([(os.getpid(), 2)], True), ([(os.getpid(), 1)], False), (None, True)])
