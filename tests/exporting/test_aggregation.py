@@ -282,6 +282,17 @@ def test_instruments_that_nothing_uses_any_more_come_last(aggregation: Aggregati
     assert only_of(following, COUNTER, {}).value == 2
 
 
+def test_instrument_of_another_kind_comes_first_without_a_restart(aggregation: Aggregation) -> None:
+    """After a reload with the same settings, the exporter goes on."""
+    changed = ("observable_gauge", *COUNTER[1:])
+    aggregation.record(COUNTER, 1, {})
+    aggregation.observe(changed, "new", [(5, {})])
+    aggregation.record(COUNTER, 1, {})  # by a worker that is about to end
+    aggregation.observe(changed, "new", [(6, {})])
+    assert [found for found, _ in aggregation.metrics()] == [changed, COUNTER]
+    assert only_of(aggregation, COUNTER, {}).value == 2
+
+
 def test_series_that_the_views_of_today_make_one_are_added_up(aggregation: Aggregation) -> None:
     for kind in ("a", "b", "c"):
         aggregation.record(COUNTER, 1, {"kind": kind})

@@ -42,8 +42,8 @@ class _Metric:
     instrument: Instrument
     keys: frozenset[str]
     make: Callable[[Mapping[str, Any]], Series]
-    is_restored: bool
-    """Whether nothing has used it since it was restored."""
+    is_used: bool = False
+    """False until it is used after a restart, and since another of its name, as of a changed kind, was first used."""
     series: dict[Key, Series] = field(default_factory=dict)
 
 
@@ -71,12 +71,15 @@ class Aggregation:
         metric = self._metrics.get((kind, name, unit, scope))
         if metric is None:
             keys = self._views.attributes(name)
-            metric = _Metric(instrument, keys, self._maker(instrument), is_restored)
+            metric = _Metric(instrument, keys, self._maker(instrument))
             self._metrics[kind, name, unit, scope] = metric
         if is_restored:
             return metric
-        if metric.is_restored:
-            metric.instrument, metric.make, metric.is_restored = instrument, self._maker(instrument), False
+        if not metric.is_used:
+            for other in self._metrics.values():
+                if (other.instrument[1], other.instrument[4]) == (name, scope):
+                    other.is_used = False
+            metric.instrument, metric.make, metric.is_used = instrument, self._maker(instrument), True
             for series in metric.series.values():
                 if isinstance(series, Buckets):
                     series.rebucket(self._views.boundaries(instrument))
@@ -183,7 +186,7 @@ class Aggregation:
     def metrics(self) -> Iterator[tuple[Instrument, list[Series]]]:
         """Yield each instrument with its series that have a value, those in use first.
 
-        A restored one may be no longer in use, as one that is now of another kind: its name belongs to that one.
+        One whose kind has changed is no longer in use: its name belongs to the one of the present kind.
         """
         self.settle()
         for metric in self._in_use_first():
@@ -203,7 +206,7 @@ class Aggregation:
         ]
 
     def _in_use_first(self) -> list[_Metric]:
-        return sorted(self._metrics.values(), key=lambda metric: metric.is_restored)
+        return sorted(self._metrics.values(), key=lambda metric: not metric.is_used)
 
     def restore(self, state: Iterable[Any]) -> None:
         """Continue from the `state` of a former exporter.
