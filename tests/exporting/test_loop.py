@@ -117,9 +117,11 @@ def test_record_that_cannot_be_read_yet_holds_up_no_other(service: Service) -> N
 
 
 @pytest.mark.parametrize(("texts", "at_once"), [(0, False), (1, False), (10, True)])
-def test_ring_that_fills_while_others_are_read_is_read_at_once(service: Service, texts: int, *, at_once: bool) -> None:
+def test_ring_that_fills_while_others_are_read_is_read_at_once(
+    service: Service, monkeypatch: pytest.MonkeyPatch, texts: int, *, at_once: bool
+) -> None:
     waits: list[float] = []
-    service.loop._answering.answer_within = waits.append  # type: ignore[method-assign]
+    monkeypatch.setattr(service.loop._answering, "answer_within", waits.append)
 
     def record() -> None:
         service.meanwhile = lambda: None
