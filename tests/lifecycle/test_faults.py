@@ -92,10 +92,11 @@ def test_neither_start_nor_requests_wait_for_a_silent_backend(start_service: Sta
 def test_backend_that_comes_back_gets_what_was_kept(start_service: StartService) -> None:
     grpc_port, http_port = free_port(), free_port()
     env = Route("collector", "grpc").env_for(grpc_port, http_port)
+    backend = Console(grpc_port=grpc_port, http_port=http_port, api_port=0)  # as one that is down, and older
     service = start_service("--workers=2", **env, **QUICK, **PATIENT)
     send(service, 20)
     sleep(1.5)
-    with Console(grpc_port=grpc_port, http_port=http_port, api_port=0) as console:
+    with backend as console:
         send(service, 20)
         assert console.store.wait_for(lambda _: arrived(console, "collector").spans == 40, timeout=60)
         service.stop()

@@ -59,7 +59,7 @@ class Hop:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                status = hop._take(self.path, body, dict(self.headers))
+                status = hop._take(self.path, body, self.headers["Content-Type"])
                 self.send_response(status)
                 self.send_header("Content-Type", "application/x-protobuf")
                 self.send_header("Content-Length", "0")
@@ -87,15 +87,15 @@ class Hop:
             lines = [f"{name}{{{_labels(name)}}} {count}" for name, count in sorted(self.counts.items())]
         return "\n".join([*lines, "otelcol_exporter_queue_size 0", ""])
 
-    def _take(self, path: str, body: bytes, headers: dict[str, str]) -> int:
+    def _take(self, path: str, body: bytes, kind_of_body: str) -> int:
         kind, message, count = _KINDS[path]
         items = count(message.FromString(body))
         loss: Loss = self.loss if kind == "spans" else "none"
         status = 200
         for _ in range({"none": 1, "twice": 2}.get(loss, 0)):
-            kind_of_body = {"Content-Type": headers["Content-Type"]}
+            headers = {"Content-Type": kind_of_body}
             try:
-                status = requests.post(self._target + path, data=body, headers=kind_of_body, timeout=30).status_code
+                status = requests.post(self._target + path, data=body, headers=headers, timeout=30).status_code
             except requests.RequestException:
                 return 503
         if status == 200:
