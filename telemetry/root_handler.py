@@ -44,6 +44,11 @@ def attach_to_root() -> None:
         logging.root.addHandler(RootHandler())
 
 
+def _detach_from_root() -> None:
+    for handler in [each for each in logging.root.handlers if isinstance(each, RootHandler)]:
+        logging.root.removeHandler(handler)
+
+
 def stay_attached() -> None:
     """Keep the handler where the project configures logging later, as in a module that its first request imports.
 
@@ -59,12 +64,12 @@ def stay_attached() -> None:
 def _attaching(configure: Callable[..., None]) -> Callable[..., None]:
     @wraps(configure)
     def configured(*args: Any, **options: Any) -> None:
-        root = logging.root
-        for handler in [each for each in root.handlers if isinstance(each, RootHandler)]:
-            root.removeHandler(handler)
+        if configure.__name__ == "basicConfig":
+            _detach_from_root()
         try:
             configure(*args, **options)
         finally:
+            _detach_from_root()  # the new configuration may contain one of telemetry's
             attach_to_root()
             for name in list(_own):
                 logger = logging.getLogger(name)

@@ -133,7 +133,7 @@ class Rings:
             unlock(held)
 
     def unread(self) -> dict[Source, int]:
-        """Return the rings with unread records, and the position after those."""
+        """Return the rings with unread records, and the positions behind the last of them."""
         heads = {source: source.reader.head for source in self.sources.values()}
         return {source: head for source, head in heads.items() if head != source.position}
 

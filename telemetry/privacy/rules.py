@@ -122,9 +122,9 @@ _BY_NEEDLE: tuple[Rule, ...] = (
     rule(
         "value of an option",
         ["--", " -"],
-        rf"""(-(?<!\S-)(?!-?(?:no|without)-)-?
+        rf"""(-(?<![^\s"'=]-)(?!-?(?:no|without)-)-?
                 (?P<name>[\w-]{{0,40}}(?:{WORDS}|{SHORT_WORDS})[\w-]{{0,40}}+)[ \t]{{1,4}})
-            (?!-|\*\*\*|(?:option|flag|argument|parameter|and|or|to|is|was|are|as|at|by|for|from|if|in|instead|of|on|via
+            (?!-|\*\*\*|(?:option|flag|argument|parameter|not|given|set|missing|expired|reset|changed|required|and|or|to|is|was|are|as|at|by|for|from|if|in|instead|of|on|via
                 |will|with|must|may|cannot|can|has|needs|requires)\b)
             (?P<value>"[^"\n]*+"?|'[^'\n]*+'?|[^\s"']++)""",
         _without_value,

@@ -63,6 +63,7 @@ _LINE = re.compile(r"[^\n]*(?:\n[ \t]+[^\n]*)*+")
 _BLOCK = re.compile(r"[|>][+-]?[0-9]?[ \t]*\r?\n(?:[ \t]+[^\n]*(?:\n|\Z)|[ \t]*\n)*+")
 # The rest of a card's or an insurance number, a one-time code, and an IBAN, in groups.
 _IN_GROUPS = re.compile(r"card|ssn|social|(?:otp|mfa|code)[\w\s\"']*:\Z", re.IGNORECASE)
+_LONGEST_GROUP = 7
 _MORE_DIGITS = re.compile(r"(?:[ \t\xa0\u202f]+[0-9]{2,7}(?![\w.:/-]))*+")
 _IBAN, _IBAN_LENGTH = re.compile(r"[A-Z]{2}[0-9]{2}"), 4
 _MORE_OF_IBAN = re.compile(r"(?:[ \t\xa0\u202f]+[0-9A-Z]{1,4}(?![\w.:/-]))*+")
@@ -132,7 +133,7 @@ def _is_harmless(text: str, name: re.Match[str]) -> bool:
 
 def _end_of_value(text: str, name: re.Match[str], limit: int) -> int:  # noqa: PLR0911  (one for each kind of value)
     start, found = name.end(), name[0].rstrip()
-    if found.endswith(":") and (end := _end_below(text, name, limit)) > start:
+    if found.endswith(":") and (end := _end_below(text, name, limit)) != start:
         return end
     quote = _QUOTE.match(text, start)
     if quote:
@@ -160,13 +161,17 @@ def _end_of_value(text: str, name: re.Match[str], limit: int) -> int:  # noqa: P
 
 def _end_of_groups(text: str, start: int, end: int, name: str) -> int:
     """Return the end of a number in groups whose first one ends at `end`."""
-    if _IBAN.match(text, start) and end - start == _IBAN_LENGTH:
+    if "iban" in name.lower() and _IBAN.match(text, start) and end - start == _IBAN_LENGTH:
         return _end(_MORE_OF_IBAN, text, end)
-    return _end(_MORE_DIGITS, text, end) if _IN_GROUPS.search(name) and text[start:end].isdigit() else end
+    is_group = end - start <= _LONGEST_GROUP and text[start:end].isdigit()
+    return _end(_MORE_DIGITS, text, end) if is_group and _IN_GROUPS.search(name) else end
 
 
 def _end_below(text: str, name: re.Match[str], limit: int) -> int:
-    """Return the end of the list or mapping of YAML below a key, or the end of `name` without one."""
+    """Return the end of the list or mapping of YAML below a key, or the end of `name` without one.
+
+    For a mapping of counts it is the beginning of `name`.
+    """
     start, nothing = name.start(), name.end()
     before = max(0, start - _LONGEST_KEY)
     line = text.rfind("\n", before, start)
@@ -182,8 +187,8 @@ def _end_below(text: str, name: re.Match[str], limit: int) -> int:
             break
         end = text.find("\n", end + 1, limit)
     end = limit if end < 0 else end
-    counts = not below[2] and is_count(name["word"], 0) and _NUMBERS.fullmatch(text, nothing, end)
-    return nothing if counts else end
+    counts = not below[2] and name["word"].lower().endswith("tokens") and _NUMBERS.fullmatch(text, nothing, end)
+    return start if counts else end
 
 
 def _end_of_quoted(text: str, quote: re.Match[str], limit: int) -> int:

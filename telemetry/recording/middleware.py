@@ -93,7 +93,11 @@ class RequestMiddleware:
             self._drop(span)
             raise
         if response.status_code >= _BAD_REQUEST:
-            _log(request, response)
+            try:
+                _log(request, response)
+            except BaseException:
+                self._drop(span)
+                raise
         self._answered(span, request, response)
         return response
 

@@ -196,7 +196,7 @@ class Recording:
         }
 
     def after_record(self) -> None:
-        """Check the exporter, if that is due: some processes serve no requests, but write records."""
+        """Check the exporter, if that is due: a process may write records without serving requests."""
         if perf_counter_ns() >= self._next_look:
             self.look_after()
 

@@ -43,7 +43,10 @@ class _Metric:
     keys: frozenset[str]
     make: Callable[[Mapping[str, Any]], Series]
     is_used: bool = False
-    """False until it is used after a restart, and since another of its name, as of a changed kind, was first used."""
+    """Whether it was the last of its name and scope to be used for the first time since this exporter's start.
+
+    The kind of an instrument may have changed.
+    """
     series: dict[Key, Series] = field(default_factory=dict)
 
 
@@ -140,7 +143,8 @@ class Aggregation:
         for value, attributes in points:
             place = id(self.series(instrument, attributes))
             values[place] = values.get(place, 0) + value if adds else value
-        for series in self._metric(instrument).series.values():
+        metric = self._by_instrument.get(instrument) or self._metric(instrument)
+        for series in metric.series.values():
             if isinstance(series, Current | Grown) and id(series) in values:
                 series.observe(source, values[id(series)])
             elif isinstance(series, Current):
@@ -157,7 +161,7 @@ class Aggregation:
     def keep_current(self, sources: Collection[Hashable]) -> None:
         """Forget the current values of all processes except `sources`, but not the totals that they observed.
 
-        A total that is lower than the last one of its process id is known as another process's.
+        Totals need no such care: one that is lower than the last of the same process id is taken for a new process's.
         """
         for metric in self._metrics.values():
             for series in metric.series.values():

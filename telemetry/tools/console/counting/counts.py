@@ -23,9 +23,10 @@ class ModeTotals:
     """Totals of one mode since the start.
 
     `spans` and `server_spans` count distinct spans: one that arrives again while the first is kept adds to
-    `duplicate_spans` instead. `requests` is the number according to the metrics. It leaves out what a sender older than
-    the console had counted before its first count arrived: `server_spans_before` and `access_records_before` are of
-    these requests, and `spans_at_the_edge` are so close to that count that they may be on either side.
+    `duplicate_spans` instead. `requests` is the number according to the metrics, without those that a sender older than
+    the console had already counted when its first metrics arrived. `server_spans_before` and `access_records_before`
+    count the spans and records of those requests; `spans_at_the_edge` ended so close to that moment that they may be on
+    either side.
     """
 
     spans: int = 0
