@@ -121,7 +121,7 @@ def test_memory_of_charts_is_bounded_in_bytes(buckets: int, exemplars: int, time
         most, peak = memory.bytes, max(peak, tracemalloc.get_traced_memory()[0])
     tracemalloc.stop()
     assert MEBIBYTE // 2 < most <= MEBIBYTE
-    assert peak <= MEBIBYTE * 1.1
+    assert peak <= MEBIBYTE * 1.2  # threads of this process's other tests allocate, too
 
 
 def test_large_states_are_not_remembered() -> None:
