@@ -40,6 +40,7 @@ A span of user code or of another instrumentation
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from http import HTTPMethod
 from numbers import Integral, Real
 from typing import Any
@@ -108,15 +109,13 @@ def _plain(value: Any, around: tuple[int, ...]) -> Any:
     """Return the plain form of a value within the containers with the ids `around`."""
     if type(value) in _PLAIN:
         return value
-    try:
+    with suppress(Exception):  # an object of the project, whose methods may raise anything
         if not isinstance(value, str) and not _is_lazy(value):
             for base, as_plain in _BASES:
                 if isinstance(value, base):
                     return as_plain(value)
             if isinstance(value, Iterable):
                 return _plain_container(value, around)
-    except Exception:  # noqa: BLE001, S110  (an object of the project, whose methods may raise anything)
-        pass
     return _text(value)
 
 

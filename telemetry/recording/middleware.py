@@ -86,18 +86,14 @@ class RequestMiddleware:
             return self._get_response(request)
         try:
             response: Any = self._get_response(request)
+            if response.status_code >= _BAD_REQUEST:
+                _log(request, response)
         except Exception as error:  # DEBUG_PROPAGATE_EXCEPTIONS
             self._end(span, request, 0, error)
             raise
         except BaseException:  # an aborted worker: no record, just as no access record and no count
             self._drop(span)
             raise
-        if response.status_code >= _BAD_REQUEST:
-            try:
-                _log(request, response)
-            except BaseException:
-                self._drop(span)
-                raise
         self._answered(span, request, response)
         return response
 
@@ -108,17 +104,15 @@ class RequestMiddleware:
         span = None if request.path_info in self.untraced else self._begin(request)
         if span is None:
             return await get_response(request)
+        status = 0
         try:
             response = await get_response(request)
-        except BaseException as error:  # also a cancelled request, whose client disconnected
-            self._end(span, request, 0, error)
-            raise
-        if response.status_code >= _BAD_REQUEST:  # in a thread, as Django does: a handler may send mail
-            try:
+            status = response.status_code
+            if status >= _BAD_REQUEST:  # in a thread, as Django does: a handler may send mail
                 await sync_to_async(_log, thread_sensitive=False)(request, response)
-            except BaseException as error:
-                self._end(span, request, response.status_code, error)
-                raise
+        except BaseException as error:  # also a cancelled request, whose client disconnected
+            self._end(span, request, status, error)
+            raise
         self._answered(span, request, response)
         return response
 

@@ -65,19 +65,25 @@ class Aggregation:
 
     def series(self, instrument: Instrument, attributes: Mapping[str, Any]) -> Series:
         """Return the series of the instrument's allowed `attributes`; callers that record often should keep it."""
-        metric = self._by_instrument.get(instrument) or self._metric(instrument)
+        metric = self._metric(instrument)
         kept = _kept(attributes, metric.keys)
         return self._of(metric, kept, _key(kept))
 
-    def _metric(self, instrument: Instrument, *, is_restored: bool = False) -> _Metric:
+    def _metric(self, instrument: Instrument) -> _Metric:
+        """Return the metric of an instrument, whose first use gives it its name."""
+        return self._by_instrument.get(instrument) or self._first_use(instrument)
+
+    def _kept_metric(self, instrument: Instrument) -> _Metric:
+        """Return the metric of an instrument without using it."""
         kind, name, unit, _, scope, *_ = instrument
         metric = self._metrics.get((kind, name, unit, scope))
         if metric is None:
-            keys = self._views.attributes(name)
-            metric = _Metric(instrument, keys, self._maker(instrument))
+            metric = _Metric(instrument, self._views.attributes(name), self._maker(instrument))
             self._metrics[kind, name, unit, scope] = metric
-        if is_restored:
-            return metric
+        return metric
+
+    def _first_use(self, instrument: Instrument) -> _Metric:
+        metric, name, scope = self._kept_metric(instrument), instrument[1], instrument[4]
         if not metric.is_used:
             for other in self._metrics.values():
                 if (other.instrument[1], other.instrument[4]) == (name, scope):
@@ -143,8 +149,7 @@ class Aggregation:
         for value, attributes in points:
             place = id(self.series(instrument, attributes))
             values[place] = values.get(place, 0) + value if adds else value
-        metric = self._by_instrument.get(instrument) or self._metric(instrument)
-        for series in metric.series.values():
+        for series in self._metric(instrument).series.values():
             if isinstance(series, Current | Grown) and id(series) in values:
                 series.observe(source, values[id(series)])
             elif isinstance(series, Current):
@@ -219,7 +224,7 @@ class Aggregation:
         The former exporter's observations of itself are forgotten.
         """
         for instrument, all_series in state:
-            metric = self._metric(instrument, is_restored=True)
+            metric = self._kept_metric(instrument)
             for attributes, start, values in all_series:
                 kept = attributes if attributes == _OVERFLOW else _kept(attributes, metric.keys)
                 series = self._of(metric, kept, _key(kept))
