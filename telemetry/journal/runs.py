@@ -6,7 +6,6 @@ from pathlib import Path
 # Fields of proc_pid_stat(5), counted from the one after the program's name; states Z (zombie) and X (dead) have ended.
 _STATE, _STARTED, _ENDED = 0, 19, "ZX"
 
-
 _own: dict[int, str] = {}
 """This process's run by its id, for its forked children: with `hidepid`, they cannot read it."""
 

@@ -106,7 +106,9 @@ _BY_NEEDLE: tuple[Rule, ...] = (
     rule(
         "digest credentials",
         ["digest"],
-        r"""\b(digest\s{1,4})(?:username|realm|nonce|uri|response|qop|nc|cnonce|opaque|algorithm|userhash|charset)=(?:\\{0,16}"[^"\n]*+"?|[^\s,"]*+)
+        r"""\b(digest\s{1,4})
+            (?:username|realm|nonce|uri|response|qop|nc|cnonce|opaque|algorithm|userhash|charset)
+            =(?:\\{0,16}"[^"\n]*+"?|[^\s,"]*+)
             (?:,\s{0,4}\w{2,20}=(?:\\{0,16}"[^"\n]*+"?|[^\s,"]*+))*+""",
         rf"\1{MASK}",
     ),
@@ -124,8 +126,8 @@ _BY_NEEDLE: tuple[Rule, ...] = (
         ["--", " -"],
         rf"""(-(?<![^\s"'=]-)(?!-?(?:no|without)-)-?
                 (?P<name>[\w-]{{0,40}}(?:{WORDS}|{SHORT_WORDS})[\w-]{{0,40}}+)[ \t]{{1,4}})
-            (?!-|\*\*\*|(?:option|flag|argument|parameter|not|given|set|missing|expired|reset|changed|required|and|or|to|is|was|are|as|at|by|for|from|if|in|instead|of|on|via
-                |will|with|must|may|cannot|can|has|needs|requires)\b)
+            (?!-|\*\*\*|(?:option|flag|argument|parameter|not|given|set|missing|expired|reset|changed|required|and|or|to|is
+                |was|are|as|at|by|for|from|if|in|instead|of|on|via|will|with|must|may|cannot|can|has|needs|requires)\b)
             (?P<value>"[^"\n]*+"?|'[^'\n]*+'?|[^\s"']++)""",
         _without_value,
     ),

@@ -2,18 +2,14 @@
 
 import argparse
 
+from telemetry.tools.traffic.arguments import number
+
 _MOST_SECONDS = 3600
 
 
 def seconds(text: str) -> float:
     """Read how long something may take; raises ArgumentTypeError."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= _MOST_SECONDS:
-        raise argparse.ArgumentTypeError(f"invalid value {text!r}; expected seconds above 0, up to {_MOST_SECONDS}")
-    return value
+    return number(text, "seconds", _MOST_SECONDS)
 
 
 def path(text: str) -> str:

@@ -8,15 +8,16 @@ _MAX_SECONDS = 86_400
 
 def seconds(text: str) -> float:
     """Read the duration of traffic; raises ArgumentTypeError."""
-    return _number(text, "seconds", _MAX_SECONDS)
+    return number(text, "seconds", _MAX_SECONDS)
 
 
 def rate(text: str) -> float:
     """Read a number of requests per second; raises ArgumentTypeError."""
-    return _number(text, "requests per second", _MAX_RATE)
+    return number(text, "requests per second", _MAX_RATE)
 
 
-def _number(text: str, unit: str, most: int) -> float:
+def number(text: str, unit: str, most: int) -> float:
+    """Read a number of `unit` above 0; raises ArgumentTypeError."""
     try:
         value = float(text)
     except ValueError:
