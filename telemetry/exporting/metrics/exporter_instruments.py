@@ -33,7 +33,7 @@ _RETRIES: Instrument = (
     "counter",
     "telemetry.exporter.retries",
     "{retry}",
-    "Requests to a backend that repeat one that failed; error.type is why it failed.",
+    "Retries of failed requests to a backend; error.type is why the request failed.",
     *_SCOPE,
 )
 
