@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from telemetry.tools.compare.report import write
-from telemetry.tools.compare.report.markdown import BEGIN, END, as_markdown, between_markers, main, update
+from telemetry.tools.compare.report.markdown import BEGIN, END, as_markdown, between_markers, for_readme, main, update
 from telemetry.tools.compare.session import READABLE
 from tests.support.service import ROOT
 
@@ -54,13 +54,13 @@ class Links(HTMLParser):
 
 
 def test_readme_says_what_the_published_report_says(published: dict[str, Any], tmp_path: Path) -> None:
-    """Where the README has a place for the table, `make report` has filled it with this one."""
+    """Where the README has a place for the tables, `make report` has filled it with these."""
     readme = tmp_path / "README.md"
     shutil.copy(ROOT / "README.md", readme)
     if BEGIN not in readme.read_text():
         readme.write_text(f"{readme.read_text()}\n{BEGIN}\n{END}\n")
-        update(readme, as_markdown(published))
-    assert between_markers(readme) == as_markdown(published)
+        update(readme, for_readme(published))
+    assert between_markers(readme) == for_readme(published)
     assert (PUBLISHED / "report.md").read_text() == as_markdown(published)
 
 
@@ -108,6 +108,19 @@ def test_report_without_a_part_can_be_written(report: dict[str, Any], tmp_path: 
     assert len(write(report, tmp_path)) == 3
 
 
+def test_readme_has_cost_and_loss_but_not_the_long_tables(report: dict[str, Any]) -> None:
+    shown, left_out = ("| Set-up | CPU per request", "| Fault |", "Made by"), ("| Goal |", "| Set-up | scrapes |")
+    assert all(head in as_markdown(report) for head in (*shown, *left_out))
+    assert all(head in for_readme(report) for head in shown)
+    assert not any(head in for_readme(report) for head in left_out)
+
+
+def test_heading_of_goals_suits_minima_and_maxima(report: dict[str, Any], tmp_path: Path) -> None:
+    write(report, tmp_path)
+    assert "| found | limit | aim |" in (tmp_path / "report.md").read_text()
+    assert '<th scope="col">limit</th>' in (tmp_path / "report.html").read_text()
+
+
 def test_readme_is_renewed_between_its_markers(tmp_path: Path, report: dict[str, Any]) -> None:
     folder = tmp_path / "docs" / "comparison"
     folder.mkdir(parents=True)
@@ -115,7 +128,7 @@ def test_readme_is_renewed_between_its_markers(tmp_path: Path, report: dict[str,
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
     assert main(tmp_path) == 0
-    assert readme.read_text() == f"before\n{BEGIN}\n{as_markdown(report)}{END}\nafter\n"
+    assert readme.read_text() == f"before\n{BEGIN}\n{for_readme(report)}{END}\nafter\n"
     readme.write_text("no markers\n")
     assert main(tmp_path) == 1
     with pytest.raises(ValueError, match=r"README\.md lacks"):

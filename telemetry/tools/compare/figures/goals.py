@@ -20,7 +20,7 @@ _SIGNALS = ("spans", "log records", "counter")
 def goals(report: Report) -> list[Line]:
     """Return lines with `goal`, `variant`, `value`, `least`, `aim`, `met`, `certain` and `unit`.
 
-    `least` is the minimum, `aim` the target (equal if no more is aimed at), `met` whether `value` reaches `least`, and
+    `least` is the limit, `aim` the target (equal if no more is aimed at), `met` whether `value` reaches `least`, and
     `certain` whether the whole interval of a ratio agrees; a single round has no interval. For an incomplete report,
     the lines that its parts allow.
     """

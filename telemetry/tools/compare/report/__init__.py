@@ -1,4 +1,4 @@
-"""The report of a comparison in three forms: data, a table for the README, and a self-contained page."""
+"""The report of a comparison in three forms: data, tables in Markdown, and a self-contained page."""
 
 import json
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ def save(report: Mapping[str, Any], folder: Path) -> Path:
 
 
 def publish(report: Mapping[str, Any], root: Path) -> None:
-    """Write the report into docs/comparison below `root`, and its table into the README."""
+    """Write the report into docs/comparison below `root`, and its tables of cost and loss into the README."""
     from telemetry.tools.compare.report.markdown import main
 
     save(report, root / "docs" / "comparison")

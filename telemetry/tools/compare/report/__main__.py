@@ -1,6 +1,6 @@
 """`python -m telemetry.tools.compare.report [FOLDER]`: draw the report of FOLDER/report.json again.
 
-Without a folder (`make report`): that of docs/comparison, and renew the README's table from it.
+Without a folder (`make report`): that of docs/comparison, and renew the README's tables from it.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The table for the README, and its place there."""
+"""The report as tables, and the part of it that the README shows."""
 
 import sys
 from pathlib import Path
@@ -12,9 +12,18 @@ _COLUMNS = ("cpu", "throughput", "p50", "p99", "memory")
 
 
 def as_markdown(report: Report) -> str:
-    """Return tables of cost, loss and goals with the facts that they depend on."""
+    """Return all tables with the facts that they depend on."""
     parts = [_warning(report), _cost(report), _conditions(report), _loss(report), _scrapes(report)]
     parts += ["\n".join(f"- {sentence}" for sentence in of_others(report)), _goals(report), _facts(report)]
+    return _joined(parts)
+
+
+def for_readme(report: Report) -> str:
+    """Return the tables of cost and loss with the facts that they depend on."""
+    return _joined([_warning(report), _cost(report), _loss(report), _facts(report)])
+
+
+def _joined(parts: list[str]) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -95,7 +104,7 @@ def _goals(report: Report) -> str:
         f"{words.goal(line, 'aim')} | {words.verdict(line)} |"
         for line in lines
     ]
-    return "\n".join(["| Goal | Set-up | found | at least | aim | |", "|-" * 6 + "|", *rows])
+    return "\n".join(["| Goal | Set-up | found | limit | aim | |", "|-" * 6 + "|", *rows])
 
 
 def _facts(report: Report) -> str:
@@ -124,7 +133,7 @@ def between_markers(readme: Path) -> str:
 
 
 def main(root: Path) -> int:
-    """Put the published report into the README."""
+    """Draw the published report again, and put its part into the README."""
     import json
 
     from telemetry.tools.compare.report import write
@@ -133,7 +142,7 @@ def main(root: Path) -> int:
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     write(report, folder)
     try:
-        update(root / "README.md", as_markdown(report))
+        update(root / "README.md", for_readme(report))
     except ValueError as error:
         print(f"report: {error}", file=sys.stderr)  # noqa: T201
         return 1

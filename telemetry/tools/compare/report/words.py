@@ -62,7 +62,7 @@ def value(metric: str, number: float | None) -> str:
 
 
 def goal(line: Mapping[str, Any], name: str) -> str:
-    """Return one of a goal's figures with its unit: its `value`, `least` (the minimum) or `aim`, if any."""
+    """Return one of a goal's figures with its unit: its `value`, `least` (the limit) or `aim`, if any."""
     if name == "aim" and line["aim"] == line["least"]:
         return "-"
     digits = {"items": 0, "MiB": 1}.get(line["unit"], 2)
