@@ -157,12 +157,8 @@ class TelemetryConfig:
 
     def most_waiting(self, signal: Signal) -> int | None:
         """Return how many spans or log records may wait for their backend; None if only their bytes are limited."""
-        name = {"traces": "span_batch", "logs": "log_batch"}.get(signal)
-        source = DEFAULT if name is None else self.sources[f"{name}.max_queue_size"]
-        if name is None or source == DEFAULT or source.startswith(derived_from("")):
-            return None
-        batch: BatchConfig = getattr(self, name)
-        return batch.max_queue_size
+        batch: BatchConfig | None = {"traces": self.span_batch, "logs": self.log_batch}.get(signal)
+        return batch.max_queue_size if batch else None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ, *, outside: bool = True) -> Self:

@@ -13,7 +13,8 @@ class BatchConfig:
     """How spans or log records are collected into batches. Times are in seconds."""
 
     schedule_delay: float
-    max_queue_size: int
+    max_queue_size: int | None
+    """None if only the bytes of the spool are limited."""
     max_export_batch_size: int
     export_timeout: float
 
@@ -58,16 +59,14 @@ def batch(environment: Environment, prefix: str, names: variables.BatchVariables
     """Return the batch settings, with batches no larger than the queue; `prefix` is that of its fields."""
     queue = environment.value(f"{prefix}.max_queue_size", names.max_queue_size)
     size = environment.value(f"{prefix}.max_export_batch_size", names.max_export_batch_size)
-    if size > queue and environment.sources[f"{prefix}.max_export_batch_size"] == DEFAULT:
-        environment.sources[f"{prefix}.max_export_batch_size"] = derived_from(environment.named(names.max_queue_size))
-        size = queue
-    elif size > queue and environment.sources[f"{prefix}.max_queue_size"] == DEFAULT:
-        environment.sources[f"{prefix}.max_queue_size"] = derived_from(environment.named(names.max_export_batch_size))
-        queue = size
-    elif size > queue and not environment.has_error(names.max_queue_size):
-        environment.refuse(
-            names.max_export_batch_size, "is larger than the queue", f"1 to {queue} ({names.max_queue_size.name})"
-        )
+    if queue is not None and size > queue:
+        if environment.sources[f"{prefix}.max_export_batch_size"] == DEFAULT:
+            source = derived_from(environment.named(names.max_queue_size))
+            environment.sources[f"{prefix}.max_export_batch_size"] = source
+            size = queue
+        else:
+            accepted = f"1 to {queue} ({names.max_queue_size.name})"
+            environment.refuse(names.max_export_batch_size, "is larger than the queue", accepted)
     return BatchConfig(
         schedule_delay=environment.value(f"{prefix}.schedule_delay", names.schedule_delay),
         max_queue_size=queue,

@@ -192,7 +192,7 @@ class BatchVariables:
     """The four variables of a batch processor."""
 
     schedule_delay: Variable[float]
-    max_queue_size: Variable[int]
+    max_queue_size: Variable[int | None]
     max_export_batch_size: Variable[int]
     export_timeout: Variable[float]
 
@@ -218,9 +218,8 @@ def _batch_variables(prefix: str, field: str, what: str, specified: str) -> Batc
             queue,
             f"{field}.max_queue_size",
             size,
-            "2048",
+            None,
             f"How many {what} may wait; the oldest are dropped. If unset, only `TELEMETRY_SPOOL_BYTES` limits them.",
-            "-",
         ),
         Variable(
             f"{prefix}_MAX_EXPORT_BATCH_SIZE",

@@ -107,6 +107,15 @@ def test_command_default(capsys: pytest.CaptureFixture[str]) -> None:
     assert line(output(capsys), "OTEL_TRACES_SAMPLER") == ["OTEL_TRACES_SAMPLER", "parentbased_always_on", "default"]
 
 
+def test_command_shows_no_bound_where_there_is_none(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_BLRP_MAX_QUEUE_SIZE", "4096")
+    text = output(capsys)
+    assert line(text, "OTEL_BSP_MAX_QUEUE_SIZE") == ["OTEL_BSP_MAX_QUEUE_SIZE", "-", "default"]
+    assert line(text, "OTEL_BLRP_MAX_QUEUE_SIZE") == ["OTEL_BLRP_MAX_QUEUE_SIZE", "4096", "set"]
+
+
 def test_command_name_in_force(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The settings give it, unless a variable does; without either it is that of the settings' package."""
     assert line(output(capsys), "OTEL_SERVICE_NAME")[1:] == ["user-api", "TELEMETRY['SERVICE_NAME']"]

@@ -122,8 +122,8 @@ def test_incoming_context_refused() -> None:
 
 
 def test_batch_defaults() -> None:
-    """The specification's, but for the delay of spans."""
-    default = BatchConfig(schedule_delay=1.0, max_queue_size=2048, max_export_batch_size=512, export_timeout=30)
+    """The specification's, but for the delay of spans and the queues, which the spool bounds."""
+    default = BatchConfig(schedule_delay=1.0, max_queue_size=None, max_export_batch_size=512, export_timeout=30)
     assert (config().span_batch, config().log_batch) == (default, default)
 
 
