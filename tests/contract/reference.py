@@ -10,6 +10,8 @@ from tests.contract.translation import family_name
 
 # Views and values that only the round of the tests has.
 _OF_THE_TEST = ("contract/", "_OTHER", "HTTP")
+# Those of failures are in the views alone: in the round nothing fails.
+_OF_EXPORTS = ("otel.sdk.exporter.", "otel.sdk.processor.", _RETRIES[1])
 _HEADING = re.compile(r"^### `([^`]+)`$")
 
 
@@ -22,7 +24,7 @@ class Reference:
         records += contract["logs outside of any trace"]
         metrics = {**contract["metrics"], **_of_failures()}
         self.chapters = {
-            "Metrics": {name: _metric_table(metric) for name, metric in metrics.items()},
+            "Metrics": {name: _metric_table(name, metric) for name, metric in metrics.items()},
             "Spans": {scope: _span_table(of_scope) for scope, of_scope in _by(spans, "scope").items()},
             "Logs": {logger: _log_table(of_logger) for logger, of_logger in _by(records, "logger").items()},
         }
@@ -30,7 +32,7 @@ class Reference:
         self.resource = set(contract["resource"])
         keys = {key for found in (*spans, *records) for key in found["attributes"]}
         keys |= {key for span in spans for event in span.get("events", ()) for key in event["attributes"]}
-        keys |= {key for metric in metrics.values() for key in _metric_keys(metric)}
+        keys |= {key for name, metric in metrics.items() for key in _metric_keys(name, metric)}
         self.attributes = keys
 
     def renewed(self, text: str) -> str:
@@ -95,17 +97,17 @@ def _by(found: list[dict[str, Any]], key: str) -> dict[str, list[dict[str, Any]]
 def _of_failures() -> dict[str, dict[str, Any]]:
     """Return, as the contract has them, the metrics that its round does not make, because nothing fails in it."""
     kind, name, unit, *_ = _RETRIES
-    series = " ".join(f"{key}=" for key in Views({}).attributes(name))
-    return {name: {"type": kind, "unit": unit, "in Prometheus": family_name(name, unit, kind), "series": [series]}}
+    return {name: {"type": kind, "unit": unit, "in Prometheus": family_name(name, unit, kind), "series": []}}
 
 
-def _metric_keys(metric: Mapping[str, Any]) -> set[str]:
-    return {pair.partition("=")[0] for series in metric["series"] for pair in series.split(" ") if "=" in pair}
+def _metric_keys(name: str, metric: Mapping[str, Any]) -> set[str]:
+    keys = {pair.partition("=")[0] for series in metric["series"] for pair in series.split(" ") if "=" in pair}
+    return keys | Views({}).attributes(name) if name.startswith(_OF_EXPORTS) else keys
 
 
-def _metric_table(metric: Mapping[str, Any]) -> list[str]:
+def _metric_table(name: str, metric: Mapping[str, Any]) -> list[str]:
     unit = f"`{metric['unit']}`" if metric["unit"] else "-"
-    cells = [metric["type"], unit, f"`{metric['in Prometheus']}`", _code(_metric_keys(metric))]
+    cells = [metric["type"], unit, f"`{metric['in Prometheus']}`", _code(_metric_keys(name, metric))]
     return ["| Type | Unit | In Prometheus | Attributes |", "|-|-|-|-|", _row(cells)]
 
 
