@@ -98,6 +98,17 @@ def test_commands_and_options_exist(document: Document) -> None:
 
 
 @pytest.mark.parametrize("document", documents(), ids=str)
+def test_blocks_can_be_pasted(document: Document) -> None:
+    """manage.py is not executable, and the packages are in .venv."""
+    bare = [
+        f"{document}:{number}: {line.strip()}"
+        for number, line, is_code in document.lines()
+        if is_code and line.strip().startswith("manage.py ")
+    ]
+    assert not bare, "\n".join(bare)
+
+
+@pytest.mark.parametrize("document", documents(), ids=str)
 def test_modules_exist(document: Document) -> None:
     for number, code in document.code():
         for name in re.findall(r"python -m ((?:tests|telemetry|deploy)\.[\w.]+)", code):
