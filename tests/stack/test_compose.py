@@ -1,6 +1,9 @@
 """What Docker Compose makes of the files: which services run, and how each is kept in."""
 
 import re
+import subprocess
+import sys
+from secrets import token_urlsafe
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -252,6 +255,7 @@ def test_compose_modes_differ_in_telemetry_alone() -> None:
     environments = [both[name]["environment"] for name in ("user-api", "user-api-direct")]
     assert [one.pop("TELEMETRY_MODE") for one in environments] == ["collector", "direct"]
     assert environments[0].pop("OTEL_EXPORTER_OTLP_ENDPOINT") == "http://alloy:4317"
+    assert environments[0].pop("OTEL_EXPORTER_OTLP_HEADERS") == environments[1].pop("METRICS_TOKEN") == ""
     assert environments[1].pop("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "http://traces:4317"
     assert environments[1].pop("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT") == "http://loki:3100/otlp/v1/logs"
     assert environments[0] == environments[1]
@@ -307,3 +311,47 @@ def test_compose_secrets_reach_those_that_need_them() -> None:
     for variable, names in needed.items():
         having = {name for name, service in everything().items() if SECRETS[variable] in str(service)}
         assert having == names, variable
+
+
+# Why a variable of the production checklist is not read from .env.
+NOT_IN_ENV = {
+    "DATABASE_URL": "the stack has its own database",
+    "OTEL_RESOURCE_ATTRIBUTES": "made of DEPLOYMENT_ENVIRONMENT",
+    "TELEMETRY_SPOOL_DIR": "the volume's folder",
+    "TELEMETRY_FLUSH_TIMEOUT": "stop_grace_period depends on it",
+    "USERAPI_MAX_BODY_BYTES": "the proxy's limit is the same",
+    "SCRIPT_NAME": "scrapes and the load generator have no prefix",
+    "OTEL_EXPORTER_OTLP_CERTIFICATE": "a file, which has to be mounted",
+    "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": "likewise",
+    "OTEL_EXPORTER_OTLP_CLIENT_KEY": "likewise",
+}
+OF_ONE_CONTAINER = {
+    "ALLOY_METRICS": "alloy",
+    "ALLOY_TRACES": "alloy",
+    "METRICS_TOKEN": "user-api-direct",
+    "OTEL_EXPORTER_OTLP_HEADERS": "user-api",
+}
+
+
+def test_compose_production_checklist_in_env() -> None:
+    checklist = (ROOT / "docs" / "production.md").read_text(encoding="utf-8")
+    names = set(re.findall(r"`([A-Z]+_[A-Z_]+)(?:=[^`]*)?`", checklist))
+    assert names >= set(NOT_IN_ENV) | set(OF_ONE_CONTAINER)
+    found = services(Choice("docker-compose.yml", "compare"), **{name: f"value-of-{name}" for name in names})
+    for name in names:
+        containers = {OF_ONE_CONTAINER[name]} if name in OF_ONE_CONTAINER else {"user-api", "user-api-direct"}
+        having = {one for one in containers if f"value-of-{name}" in str(found[one]["environment"].get(name))}
+        assert having == (set() if name in NOT_IN_ENV else containers), name
+    for name in ("TELEMETRY_PRIVACY", "TELEMETRY_REDACT"):
+        assert {found[one]["environment"][name] for one in ("greeter", "worker")} == {f"value-of-{name}"}
+
+
+@pytest.mark.parametrize("name", ["user-api", "user-api-direct"])
+def test_compose_service_starts_with_what_env_leaves_empty(name: str) -> None:
+    both = services(Choice("docker-compose.yml", "compare"), DJANGO_SECRET_KEY=token_urlsafe(50))
+    environment = both[name]["environment"]
+    assert "" in environment.values()
+    answer = subprocess.run(
+        [sys.executable, "manage.py", "check"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert "no issues" in answer.stdout, answer.stderr
