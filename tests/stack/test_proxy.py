@@ -1,14 +1,19 @@
-"""The profile `proxy`: a real nginx with the stack's file before the real service."""
+"""The profile `proxy`: a real nginx with the stack's file before the real service, which it finds by its name."""
 
+import re
 import shutil
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from socketserver import BaseRequestHandler, UDPServer
+from threading import Thread
 from time import monotonic
+from typing import Any
 
 import pytest
 
+from tests.stack.compose import everything
 from tests.support.ports import free_port
 from tests.support.service import ROOT, Service, listens, wait_until
 
@@ -21,15 +26,40 @@ include {folder}/server.conf; }}
 """
 
 
+class Names(UDPServer):
+    """A name server that knows one address, which `address` changes."""
+
+    address = "127.0.0.1"
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Answer a question for an IPv4 address, all others with nothing."""
+        query, server = request
+        known = query[-4:] == b"\0\1\0\1"
+        record = b"\xc0\x0c\0\1\0\1\0\0\0\1\0\4" + socket.inet_aton(self.address) if known else b""
+        counts = bytes([0, 1, 0, known, 0, 0, 0, 0])
+        server.sendto(query[:2] + b"\x81\x80" + counts + query[12:] + record, client_address)
+
+
 @pytest.fixture
-def proxied(tmp_path: Path, start_service: Callable[..., Service]) -> Iterator[Service]:
+def names() -> Iterator[Names]:
+    with Names(("127.0.0.1", 0), BaseRequestHandler) as server:
+        thread = Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def proxied(tmp_path: Path, names: Names, start_service: Callable[..., Service]) -> Iterator[Service]:
     """The service as clients reach it through nginx, which gives slow ones a second instead of ten."""
     nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if nginx is None:
         pytest.skip("nginx is not installed (Debian: apt-get install nginx-light)")
     service = start_service("--workers=1", TELEMETRY_MODE="direct", OTEL_TRACES_EXPORTER="none")
     outside = Service(tmp_path, "", {})
-    text = TEMPLATE.read_text(encoding="utf-8").replace("${UPSTREAM}", f"127.0.0.1:{service.port}")
+    text = TEMPLATE.read_text(encoding="utf-8").replace("${UPSTREAM}", f"user-api:{service.port}")
+    text = text.replace("${NGINX_LOCAL_RESOLVERS} valid=5s", f"127.0.0.1:{names.server_address[1]} valid=1s")
     outside.port = free_port()
     text = text.replace("listen 8080", f"listen 127.0.0.1:{outside.port}").replace("_timeout 10s", "_timeout 1s")
     (tmp_path / "server.conf").write_text(text)
@@ -62,3 +92,19 @@ def test_proxy_ends_clients_that_stop_sending(proxied: Service, begun: bytes) ->
         answer = client.recv(1000)
     assert answer == b"" or b" 408 " in answer
     assert 0.5 < monotonic() - started < 20
+
+
+def test_proxy_follows_the_service_to_another_address(proxied: Service, names: Names) -> None:
+    assert proxied.get("/users")[0] == 200
+    names.address = "127.0.0.2"  # nobody listens there
+    wait_until(lambda: proxied.get("/users")[0] == 502, 30, "the other address")
+    names.address = "127.0.0.1"
+    wait_until(lambda: proxied.get("/users")[0] == 200, 30, "the service at its address")
+
+
+def test_proxy_is_given_what_its_file_names() -> None:
+    """nginx's image sets NGINX_LOCAL_RESOLVERS itself where it is told to."""
+    environment = everything()["proxy"]["environment"]
+    assert environment["NGINX_ENTRYPOINT_LOCAL_RESOLVERS"]
+    text = TEMPLATE.read_text(encoding="utf-8")
+    assert set(re.findall(r"\$\{(\w+)\}", text)) - {"NGINX_LOCAL_RESOLVERS"} <= set(environment)
