@@ -100,6 +100,15 @@ def test_document_commands_are_valid() -> None:
         assert services(choice)
 
 
+def test_document_upgrade_makes_containers_anew() -> None:
+    """Compose goes on with a container whose mounted files alone have changed."""
+    upgrade = (ROOT / "docs" / "upgrading.md").read_text(encoding="utf-8")
+    assert any(volume["type"] == "bind" for service in everything().values() for volume in service.get("volumes", ()))
+    assert re.findall(r"^    docker compose up .*$", upgrade, re.MULTILINE) == [
+        "    docker compose up -d --force-recreate --remove-orphans"
+    ]
+
+
 def test_document_figures_of_alloy() -> None:
     alloy = (ROOT / "deploy" / "alloy" / "config.alloy").read_text(encoding="utf-8")
     assert "1 GiB, 3 h 20 min" in alloy
