@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import stat
 import subprocess
 import sys
 import sysconfig
@@ -57,6 +58,21 @@ def test_image_final_stage() -> None:
         "FROM ${PYTHON_IMAGE} AS build",
         "FROM ${PYTHON_IMAGE}",
     }
+
+
+def test_image_readable_whatever_the_umask_of_the_checkout(tmp_path: Path) -> None:
+    """The last change of modes is tried here; what is compiled after it is made under the builder's umask."""
+    (line,) = [line for line in instructions() if "compileall" in line]
+    options = re.search(r"RUN chmod (-R \S+) /app && .* -m compileall ", line)
+    assert options
+    folder = tmp_path / "userapi"
+    folder.mkdir(0o700)
+    for name, mode in {"settings.py": 0o600, "manage.py": 0o700}.items():
+        (folder / name).touch()
+        (folder / name).chmod(mode)
+    subprocess.run(["chmod", *options[1].split(), folder], check=True)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (folder, *folder.iterdir())}
+    assert modes == {"userapi": 0o755, "settings.py": 0o644, "manage.py": 0o755}
 
 
 def test_image_packages_by_hash() -> None:
