@@ -69,6 +69,18 @@ def published(service: dict[str, Any]) -> set[int]:
 
 
 @each_choice
+def test_compose_own_names_need_no_proxy(choice: Choice) -> None:
+    """Docker gives each container the proxy of its configuration: HTTP_PROXY, NO_PROXY and the like."""
+    found = services(choice, NO_PROXY="example.com")
+    names = set(found) - ONE_SHOT - WORKERS
+    names.update(*((one["networks"]["default"] or {}).get("aliases", ()) for one in found.values()))
+    for name, service in found.items():
+        for variable in ("NO_PROXY", "no_proxy"):
+            listed = service["environment"][variable].split(",")
+            assert {"localhost", "127.0.0.1", "example.com"} | names <= set(listed), name
+
+
+@each_choice
 def test_compose_services_of_profiles(choice: Choice) -> None:
     mode, _, load = choice.profiles.partition(",")
     if choice.file == "docker-compose.direct.yml":
