@@ -10,7 +10,7 @@ from typing import Any
 
 from telemetry.servers.gunicorn import on_exit, on_starting, post_fork, post_worker_init
 
-bind = "127.0.0.1:8080"
+bind = os.environ.get("USERAPI_BIND") or "127.0.0.1:8080"
 workers = 2
 worker_class = "userapi.server.PatientThreadWorker"  # for `sync`, give `--threads 1` as well
 threads = 4

@@ -195,8 +195,8 @@ class Stack:
     def _alloy(self, env: Mapping[str, str]) -> Server:
         folder = self._folder / "alloy"
         replacements = {
-            "0.0.0.0:4317": f"127.0.0.1:{self.otlp_grpc}",
-            "0.0.0.0:4318": f"127.0.0.1:{self.otlp_http}",
+            '":4317"': f'"127.0.0.1:{self.otlp_grpc}"',
+            '":4318"': f'"127.0.0.1:{self.otlp_http}"',
             "/var/lib/alloy/data": f"{folder}/data",
         }
         for source in sorted((DEPLOY / "alloy").glob("*.alloy")):

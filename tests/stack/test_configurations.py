@@ -143,6 +143,11 @@ def test_alloy_ways_have_the_same_shape() -> None:
         assert all(shape == shapes[0] for shape in shapes)
 
 
+def test_alloy_listens_at_ipv6_too() -> None:
+    assert set(re.findall(r'endpoint = "([^"]*:43\d\d)"', ALLOY["config.alloy"])) == {":4317", ":4318"}
+    assert "--server.http.listen-addr=:12345" in everything()["alloy"]["command"]
+
+
 def queues() -> list[dict[str, str]]:
     """Return the settings of each queue that leads to a backend."""
     found = []

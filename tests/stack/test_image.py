@@ -1,5 +1,6 @@
 """The Dockerfile: hadolint's rules, and the promises that it has no rule for."""
 
+import json
 import re
 import shutil
 import stat
@@ -50,7 +51,7 @@ def test_image_final_stage() -> None:
     assert not [line for line in after if line.startswith(("RUN", "ADD", "WORKDIR")) or "--chown" in line]
     assert "WORKDIR /app" in final
     assert [line for line in final if line.startswith("CMD ")] == [
-        'CMD ["gunicorn", "-c", "deploy/gunicorn.conf.py", "--bind", "0.0.0.0:8080", "userapi.wsgi"]'
+        'CMD ["gunicorn", "-c", "deploy/gunicorn.conf.py", "userapi.wsgi"]'
     ]
     assert not [line for line in final if line.startswith("ENTRYPOINT")]
     assert "ARG PYTHON_IMAGE=python:3.13-slim-trixie" in lines
@@ -58,6 +59,29 @@ def test_image_final_stage() -> None:
         "FROM ${PYTHON_IMAGE} AS build",
         "FROM ${PYTHON_IMAGE}",
     }
+
+
+@pytest.mark.parametrize(
+    ("variables", "bind"),
+    [
+        ({}, "0.0.0.0:8080"),
+        ({"USERAPI_BIND": "[::]:8080"}, "[::]:8080"),
+        ({"GUNICORN_CMD_ARGS": "--workers=1"}, "0.0.0.0:8080"),
+        ({"GUNICORN_CMD_ARGS": "--bind=[::]:8080"}, "[::]:8080"),
+    ],
+)
+def test_image_listens_where_it_is_told_to(variables: dict[str, str], bind: str) -> None:
+    (command,) = [json.loads(line.removeprefix("CMD ")) for line in instructions() if line.startswith("CMD [")]
+    (default,) = re.findall(r"^ENV .*\bUSERAPI_BIND=(\S+)", "\n".join(instructions()), re.MULTILINE)
+    ended = subprocess.run(
+        [sys.executable, "-m", *command, "--print-config"],
+        cwd=ROOT,
+        env={"DJANGO_DEBUG": "true", "TELEMETRY_MODE": "off", "USERAPI_BIND": default, **variables},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert re.findall(r"^bind +\W+ (.*)$", ended.stdout, re.MULTILINE) == [f"['{bind}']"]
 
 
 def test_image_readable_whatever_the_umask_of_the_checkout(tmp_path: Path) -> None:

@@ -44,8 +44,9 @@ def test_table_written_twice_is_the_same() -> None:
 
 
 def variables_of_service() -> set[str]:
-    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "userapi").glob("*.py")]
-    read = r"env\.(?:text|boolean|integer|names)\(\s*\"([A-Z_]+)\""
+    files = [*(ROOT / "userapi").glob("*.py"), ROOT / "deploy" / "gunicorn.conf.py"]
+    sources = [path.read_text(encoding="utf-8") for path in files]
+    read = r"(?:env\.(?:text|boolean|integer|names)|environ\.get)\(\s*\"([A-Z_]+)\""
     return {name for source in sources for name in re.findall(read, source)}
 
 

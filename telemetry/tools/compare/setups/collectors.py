@@ -168,7 +168,7 @@ class Rotel(_Process):
 
 
 # Values in the deployment's configuration that a comparison replaces.
-_RECEIVERS = {"grpc": "0.0.0.0:4317", "http/protobuf": "0.0.0.0:4318"}
+_RECEIVERS = {"grpc": ":4317", "http/protobuf": ":4318"}
 _QUEUE = "/var/lib/alloy/data/otel-queue"
 _PROMETHEUS_PATH = "/api/v1/otlp"
 CONFIGURATION = ROOT / "deploy" / "alloy"
