@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Print a Compose override that pins every image by the digest of what was pulled.
 
-    docker compose --profile "*" pull --ignore-buildable && docker pull python:3.13-slim-trixie
-    deploy/pin_images.py > docker-compose.override.yml
+    docker compose -f docker-compose.yml --profile "*" pull --ignore-buildable && docker pull python:3.13-slim-trixie
+    deploy/pin_images.py > pinned.yml && mv pinned.yml docker-compose.override.yml
 
-Options go to Docker Compose: `deploy/pin_images.py -f docker-compose.direct.yml > digests.yml`. Exit code 1 where an
-image was not pulled or has no digest.
+Options go to Docker Compose: `deploy/pin_images.py -f docker-compose.direct.yml > digests.yml`. Without any it reads
+docker-compose.yml alone, never a former override. Exit code 1 where an image was not pulled or has no digest.
 """
 
 import json
@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 DOCKERFILE = Path(__file__).with_name("Dockerfile")
+BASE = Path(__file__).parents[1] / "docker-compose.yml"
 
 
 def output(*command: str) -> str:
@@ -36,6 +37,7 @@ def pinned(image: str) -> str:
 
 
 def main(arguments: list[str]) -> None:
+    arguments = arguments or ["-f", str(BASE)]
     config = output("docker", "compose", *arguments, "--profile", "*", "config", "--format", "json")
     services = json.loads(config)["services"]
     own = {service["image"] for service in services.values() if "build" in service}

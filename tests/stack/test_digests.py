@@ -71,6 +71,15 @@ def test_digests_pin_every_image(tmp_path: Path, file: str) -> None:
         assert service["image"] == built["image"] or service["image"].endswith(f"@{DIGEST}"), name
 
 
+def test_digests_are_of_the_stack_s_file_not_of_a_former_override(tmp_path: Path) -> None:
+    """Compose adds docker-compose.override.yml by itself, as it does what COMPOSE_FILE names."""
+    former = tmp_path / "former.yml"
+    former.write_text(json.dumps({"services": {"postgres": {"image": "postgres:1.0@sha256:1"}}}))
+    answer = pin(tmp_path, COMPOSE_FILE=f"docker-compose.yml:{former}")
+    assert answer.returncode == 0, answer.stderr
+    assert json.loads(answer.stdout)["services"]["postgres"]["image"] == f"postgres:18.6@{DIGEST}"
+
+
 @pytest.mark.parametrize("image", ["postgres:18.6", BASE])
 @pytest.mark.parametrize("fault", ["MISSING", "LOCAL"])
 def test_digests_need_pulled_images(tmp_path: Path, image: str, fault: str) -> None:
