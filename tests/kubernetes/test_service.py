@@ -125,6 +125,10 @@ def test_ingress_leads_to_the_service_and_keeps_slow_clients_off() -> None:
     assert ingress["spec"]["tls"][0]["hosts"] == [rule["host"]]
     assert rule["host"] == environment_file(FOLDER / "base" / "service.env")["DJANGO_ALLOWED_HOSTS"]
     annotations = ingress["metadata"]["annotations"]
+    assert all(name.startswith("nginx.org/") for name in annotations)  # F5's controller
+    policy = of.named(overlay("direct"), "NetworkPolicy", "user-api-from-ingress")
+    (peer,) = policy["spec"]["ingress"][0]["from"]
+    assert of.selects(peer["namespaceSelector"], {"kubernetes.io/metadata.name": "nginx-ingress"})
     assert annotations["nginx.org/client-max-body-size"] == f"{settings.DATA_UPLOAD_MAX_MEMORY_SIZE // 1024}k"
     for wanted in (
         "client_header_timeout",

@@ -100,6 +100,21 @@ def test_document_commands_are_valid() -> None:
         assert services(choice)
 
 
+def test_document_settings_of_backends_elsewhere() -> None:
+    """What the stack sets for its backends, and no backend has by default, is listed for those of a cluster."""
+    scaling = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
+    table = scaling.partition("\n### What each backend needs\n")[2]
+    enabled = {flag for flag in everything()["prometheus"]["command"] if "--web.enable-" in flag or "-feature=" in flag}
+    enabled.remove("--web.enable-lifecycle")  # for convenience
+    assert enabled == set(re.findall(r"`(--[a-z.=-]+)`", table))
+    files = "".join(
+        (ROOT / "deploy" / name).read_text(encoding="utf-8") for name in re.findall(r"\(\.\./deploy/(\S+)\)", table)
+    )
+    named = re.findall(r"`([a-z]+_[a-z_]+(?:: \w+)?)`", table)
+    assert {"otlp_config", "metrics_generator", "out_of_order_time_window: 3h"} <= set(named)
+    assert [name for name in named if name not in files and not name.startswith(("service_", "export_"))] == []
+
+
 def test_document_upgrade_makes_containers_anew() -> None:
     """Compose goes on with a container whose mounted files alone have changed."""
     upgrade = (ROOT / "docs" / "upgrading.md").read_text(encoding="utf-8")
