@@ -138,3 +138,14 @@ def test_ingress_leads_to_the_service_and_keeps_slow_clients_off() -> None:
     ):
         assert wanted in annotations["nginx.org/server-snippets"]
         assert wanted in (ROOT / "docs" / "production.md").read_text(encoding="utf-8")
+
+
+def test_spool_ends_with_the_pod_as_documented() -> None:
+    folder = environment_file(FOLDER / "base" / "service.env")["TELEMETRY_SPOOL_DIR"]
+    pod = of.pod(of.named(overlay("direct"), "Deployment", "user-api"))
+    (mount,) = [one for one in pod["containers"][0]["volumeMounts"] if one["mountPath"] == folder]
+    (volume,) = [one for one in pod["volumes"] if one["name"] == mount["name"]]
+    assert "emptyDir" in volume
+    for name in ("scaling.md", "failures.md"):
+        text = " ".join((ROOT / "docs" / name).read_text(encoding="utf-8").split())
+        assert re.search(r"`emptyDir`[^.]* survives a crash of the container", text), name
