@@ -1,6 +1,7 @@
 """Settings: safe by default, loud about mistakes, read from the environment alone."""
 
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -187,6 +188,16 @@ def test_pool_follows_the_threads(monkeypatch: pytest.MonkeyPatch, env: dict[str
     database = load(monkeypatch, {**PRODUCTION, **env})["DATABASES"]["default"]
     assert database["OPTIONS"]["pool"]["max_size"] == size
     assert database["CONN_HEALTH_CHECKS"] is True
+
+
+def test_documented_tls_of_the_database_names_its_authorities(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By default libpq looks for them in the home of the user, which the image's has not."""
+    production = (ROOT / "docs" / "production.md").read_text(encoding="utf-8")
+    (query,) = re.findall(r"`(\?sslmode=\S+)`", production)
+    environment = {**PRODUCTION, "DATABASE_URL": f"postgres://u:p@h/n{query}"}
+    options = load(monkeypatch, environment)["DATABASES"]["default"]["OPTIONS"]
+    authorities = "/etc/ssl/certs/ca-certificates.crt"  # of Debian, which the image is made of
+    assert (options["sslmode"], options["sslrootcert"]) == ("verify-full", authorities)
 
 
 def test_sqlite_is_the_default_with_wal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
