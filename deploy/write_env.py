@@ -31,7 +31,11 @@ def main(folder: Path) -> int:
     try:
         descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        print(f"secrets: {target} is there and stays as it is; remove it for a new one", file=sys.stderr)
+        print(
+            f"secrets: {target} stays as it is: the database was made with its password. For new secrets and an empty "
+            "database: docker compose --profile '*' down -v, then remove it",
+            file=sys.stderr,
+        )
         return 1
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)

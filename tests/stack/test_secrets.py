@@ -53,6 +53,8 @@ def test_secrets_never_overwritten(checkout: Path) -> None:
     answer = write(checkout)
     assert answer.returncode == 1
     assert "stays as it is" in answer.stderr
+    # With another password the database would refuse the service.
+    assert "down -v, then remove it" in answer.stderr
     assert (checkout / ".env").read_text() == "COMPOSE_PROFILES=direct\n"
 
 
