@@ -163,8 +163,9 @@ def _values(series: Sequence[Series]) -> tuple[Any, ...]:
     """Return the values of a series' lines; for a histogram, cumulative buckets, sum and count."""
     first = series[0]
     if not isinstance(first, Buckets):
-        merge = first.merge if isinstance(first, Current) else sum
-        return (_number(merge([each.value for each in series])),)
+        if isinstance(first, Current):
+            return (_number(first.merge([each.latest for each in series if isinstance(each, Current)])),)
+        return (_number(sum(each.value for each in series)),)
     counts, total = first.counts, first.value
     for each in series[1:]:
         if isinstance(each, Buckets):

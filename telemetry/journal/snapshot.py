@@ -10,7 +10,7 @@ from struct import Struct
 from typing import Any
 from zlib import crc32
 
-FORMAT = 1
+FORMAT = 2
 _HEADER = Struct("=4sHHII")  # magic, format, Python, length, checksum
 _MAGIC = b"snap"
 _PYTHON = sys.hexversion >> 16

@@ -191,6 +191,17 @@ def test_gauge_is_the_latest_of_the_living_processes(aggregation: Aggregation) -
         assert value(found, GAUGE) is value(found, OBSERVED_GAUGE) is None
 
 
+def test_gauge_that_was_set_last_counts_in_whatever_order_processes_are_read(aggregation: Aggregation) -> None:
+    for source, present, time in (("a", 2, 200), ("b", 1, 100)):
+        aggregation.record(GAUGE, present, {}, time, source=source)
+        aggregation.observe(OBSERVED_GAUGE, source, [(present, {})], time)
+    assert value(aggregation, GAUGE) == value(aggregation, OBSERVED_GAUGE) == 2
+    following = restored(aggregation)
+    following.record(GAUGE, 3, {}, 150, source="c")
+    following.observe(OBSERVED_GAUGE, "c", [(3, {})], 150)
+    assert value(following, GAUGE) == value(following, OBSERVED_GAUGE) == 2
+
+
 def test_current_values_are_those_of_the_processes_that_go_on(aggregation: Aggregation) -> None:
     for source, present in (("a", 1), ("b", 2)):
         aggregation.record(LEVEL, present, {}, source=source)

@@ -306,6 +306,8 @@ def test_levels_of_two_scopes_are_added_and_gauges_are_not(workers: list[Worker]
         worker.gauge("load")(present)
     assert value(exposition, "active") == 7
     assert value(exposition, "load") == 5
+    workers[0].gauge("load")(3)
+    assert value(exposition, "load") == 3
 
 
 def test_values_of_processes_that_have_ended_are_not_shown(

@@ -312,10 +312,10 @@ class Translator:
         self._aggregation.record(instrument, value, self._redactor.metric_attributes(attributes), *rest)
 
     def _observations(self, record: tuple[Any, ...], _: Any) -> None:
-        _kind, _time, observed, process = record
+        _kind, time, observed, process = record
         for instrument, points in observed:
             redacted = [(value, self._redactor.metric_attributes(attributes)) for value, attributes in points]
-            self._aggregation.observe(instrument, process, redacted)
+            self._aggregation.observe(instrument, process, redacted, time)
 
 
 def _severity(number: int) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from time import time_ns
 from typing import Any
 
-from telemetry.exporting.metrics.series import HERE, Buckets, Current, Grown, Merge, Series
+from telemetry.exporting.metrics.series import HERE, Buckets, Current, Grown, Merge, Series, latest, least, total
 from telemetry.exporting.metrics.views import Views
 from telemetry.journal.records import Instrument
 
@@ -27,12 +27,8 @@ Key = tuple[tuple[str, Any], ...]
 Point = tuple[float, Mapping[str, Any]]
 
 
-def _latest(values: Collection[float]) -> float:
-    return next(reversed(values))  # type: ignore[call-overload, no-any-return]
-
-
 # How the gauges of several processes are merged; up-down counters are added up.
-_MERGES: Mapping[str, Merge] = {"process.uptime": min}
+_MERGES: Mapping[str, Merge] = {"process.uptime": least}
 
 
 @dataclass(slots=True)
@@ -106,7 +102,7 @@ class Aggregation:
             return lambda attributes: Buckets(attributes, time_ns(), offers, bounds)
         if kind == "observable_counter":
             return lambda attributes: Grown(attributes, time_ns())
-        merge = sum if kind.endswith("updowncounter") else _MERGES.get(name, _latest)
+        merge = total if kind.endswith("updowncounter") else _MERGES.get(name, latest)
         return lambda attributes: Current(attributes, time_ns(), offers, merge)
 
     def _of(self, metric: _Metric, attributes: Mapping[str, Any], key: Key) -> Series:
@@ -134,12 +130,12 @@ class Aggregation:
         series = self.series(instrument, attributes)
         if isinstance(series, Current):
             take = series.add if instrument[0] == "updowncounter" else series.observe
-            take(source, value)
+            take(source, value, time)
             series.offer(value, time, trace_id, span_id, sampled)
         else:
             series.record(value, time, trace_id, span_id, sampled)
 
-    def observe(self, instrument: Instrument, source: Hashable, points: Iterable[Point]) -> None:
+    def observe(self, instrument: Instrument, source: Hashable, points: Iterable[Point], time: int = 0) -> None:
         """Take all values of an instrument that the process `source` observes; forget those it no longer observes.
 
         Sums whose filtered attributes are equal are added up.
@@ -150,10 +146,14 @@ class Aggregation:
             place = id(self.series(instrument, attributes))
             values[place] = values.get(place, 0) + value if adds else value
         for series in self._metric(instrument).series.values():
-            if isinstance(series, Current | Grown) and id(series) in values:
-                series.observe(source, values[id(series)])
-            elif isinstance(series, Current):
-                series.forget(source)
+            observed = values.get(id(series))
+            if isinstance(series, Current):
+                if observed is None:
+                    series.forget(source)
+                else:
+                    series.observe(source, observed, time)
+            elif isinstance(series, Grown) and observed is not None:
+                series.observe(source, observed)
 
     def keep(self, sources: Collection[Hashable]) -> None:
         """Forget the values of all processes except `sources` and this one."""

@@ -7,7 +7,9 @@ from typing import Any
 # (value, time, trace id, span id)
 Exemplar = tuple[float, int, bytes | None, bytes | None]
 Attributes = Mapping[str, Any]
-Merge = Callable[[Collection[float]], float]
+# A time in ns and a value.
+Timed = tuple[int, float]
+Merge = Callable[[Collection[Timed]], float]
 
 HERE = "exporter"
 """The exporter itself, as the source of observations."""
@@ -138,17 +140,17 @@ class Grown(Series):
 
 
 class Current(Series):
-    """The current values of the living processes, which `merge` combines; the last is the latest."""
+    """The current values of the living processes, which `merge` combines."""
 
     __slots__ = ("_last", "merge")
 
     def __init__(self, attributes: Attributes, start: int, offers: bool | None, merge: Merge) -> None:
         super().__init__(attributes, start, offers)
         self.merge = merge
-        self._last: dict[Hashable, float] = {}
+        self._last: dict[Hashable, Timed] = {}
 
     def record(self, value: float, time: int, trace_id: bytes | None, span_id: bytes | None, sampled: bool) -> None:
-        self.observe(HERE, value)
+        self.observe(HERE, value, time)
         self.offer(value, time, trace_id, span_id, sampled)
 
     def offer(self, value: float, time: int, trace_id: bytes | None, span_id: bytes | None, sampled: bool) -> None:
@@ -156,15 +158,19 @@ class Current(Series):
         if (sampled if self.offers is None else self.offers) and time:
             self.exemplars[0] = value, time, trace_id, span_id
 
-    def observe(self, source: Hashable, value: float) -> None:
+    @property
+    def latest(self) -> Timed:
+        """The time of the latest value, and the merged value."""
+        return max(self._last.values())[0], self.value
+
+    def observe(self, source: Hashable, value: float, time: int = 0) -> None:
         """Set the value of the process `source`."""
-        self._last.pop(source, None)
-        self._last[source] = value
+        self._last[source] = time, value
         self.value = self.merge(self._last.values())
 
-    def add(self, source: Hashable, value: float) -> None:
+    def add(self, source: Hashable, value: float, time: int = 0) -> None:
         """Add to the value of the process `source`."""
-        self.observe(source, self._last.get(source, 0) + value)
+        self.observe(source, self._last.get(source, (0, 0))[1] + value, time)
 
     def forget(self, source: Hashable) -> None:
         """Remove the value of the process `source`."""
@@ -185,8 +191,23 @@ class Current(Series):
     def restore(self, state: tuple[Any, ...]) -> None:
         exemplars, last = state
         self._take_exemplars(enumerate(exemplars))
-        for source, value in last:
-            self.observe(source, value)
+        for source, (time, value) in last:
+            self.observe(source, value, time)
+
+
+def latest(values: Collection[Timed]) -> float:
+    """Return the value that was set last."""
+    return max(values)[1]
+
+
+def total(values: Collection[Timed]) -> float:
+    """Return the sum of the values."""
+    return sum(value for _, value in values)
+
+
+def least(values: Collection[Timed]) -> float:
+    """Return the lowest value."""
+    return min(value for _, value in values)
 
 
 def newest(one: Exemplar | None, other: Exemplar | None) -> Exemplar | None:
