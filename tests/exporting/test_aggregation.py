@@ -245,6 +245,19 @@ def test_observed_counter_never_goes_back(aggregation: Aggregation) -> None:
     assert value(aggregation, OBSERVED_COUNTER) == 19
 
 
+def test_instruments_of_two_versions_of_a_library_are_observed_as_one_metric(aggregation: Aggregation) -> None:
+    def both(measured: Instrument) -> list[tuple[Instrument, Points]]:
+        other = (*measured[:5], "2.0", "", None)
+        return [(measured, [(10, {"kind": "a"}), (1, {})]), (other, [(5, {"kind": "b"}), (2, {})])]
+
+    for time in (1, 2):
+        observed = [each for measured in (OBSERVED_COUNTER, OBSERVED_LEVEL) for each in both(measured)]
+        aggregation.observe_all(observed, "worker", time)
+    for measured in (OBSERVED_COUNTER, OBSERVED_LEVEL):
+        values = [only_of(aggregation, measured, attributes).value for attributes in ({"kind": "a"}, {"kind": "b"}, {})]
+        assert values == [10, 5, 3]
+
+
 def test_what_is_not_observed_any_more_is_forgotten(aggregation: Aggregation) -> None:
     for measured in (OBSERVED_GAUGE, OBSERVED_LEVEL):
         aggregation.observe(measured, "a", [(1, {"kind": "x"}), (2, {"kind": "y"})])

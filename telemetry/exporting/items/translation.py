@@ -313,9 +313,12 @@ class Translator:
 
     def _observations(self, record: tuple[Any, ...], _: Any) -> None:
         _kind, time, observed, process = record
-        for instrument, points in observed:
-            redacted = [(value, self._redactor.metric_attributes(attributes)) for value, attributes in points]
-            self._aggregation.observe(instrument, process, redacted, time)
+        redact = self._redactor.metric_attributes
+        redacted = (
+            (instrument, [(value, redact(attributes)) for value, attributes in points])
+            for instrument, points in observed
+        )
+        self._aggregation.observe_all(redacted, process, time)
 
 
 def _severity(number: int) -> int:

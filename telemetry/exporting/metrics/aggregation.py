@@ -53,7 +53,6 @@ class Aggregation:
         self._views = views
         self._offers = _OFFERS[exemplars]
         self._limit = limit
-        # Instruments that differ only in their description or version (as after an upgrade) are one metric.
         self._metrics: dict[tuple[str, ...], _Metric] = {}
         self._by_instrument: dict[Instrument, _Metric] = {}
         self._emitted: deque[tuple[Instrument, float, Mapping[str, Any]]] = deque()
@@ -71,11 +70,11 @@ class Aggregation:
 
     def _kept_metric(self, instrument: Instrument) -> _Metric:
         """Return the metric of an instrument without using it."""
-        kind, name, unit, _, scope, *_ = instrument
-        metric = self._metrics.get((kind, name, unit, scope))
+        identity = _identity(instrument)
+        metric = self._metrics.get(identity)
         if metric is None:
-            metric = _Metric(instrument, self._views.attributes(name), self._maker(instrument))
-            self._metrics[kind, name, unit, scope] = metric
+            metric = _Metric(instrument, self._views.attributes(instrument[1]), self._maker(instrument))
+            self._metrics[identity] = metric
         return metric
 
     def _first_use(self, instrument: Instrument) -> _Metric:
@@ -155,6 +154,14 @@ class Aggregation:
             elif isinstance(series, Grown) and observed is not None:
                 series.observe(source, observed)
 
+    def observe_all(self, observed: Iterable[tuple[Instrument, Iterable[Point]]], source: Hashable, time: int) -> None:
+        """Take everything that the process `source` observes at a time; instruments of one metric are taken as one."""
+        joined: dict[tuple[str, ...], tuple[Instrument, list[Point]]] = {}
+        for instrument, points in observed:
+            joined.setdefault(_identity(instrument), (instrument, []))[1].extend(points)
+        for instrument, all_points in joined.values():
+            self.observe(instrument, source, all_points, time)
+
     def keep(self, sources: Collection[Hashable]) -> None:
         """Forget the values of all processes except `sources` and this one."""
         living = {HERE, *sources}
@@ -232,6 +239,12 @@ class Aggregation:
                 series.restore(values)
                 if isinstance(series, Current):
                     series.forget(HERE)
+
+
+def _identity(instrument: Instrument) -> tuple[str, ...]:
+    """Return what tells metrics apart; instruments that differ otherwise, as after an upgrade, are one metric."""
+    kind, name, unit, _, scope, *_ = instrument
+    return kind, name, unit, scope
 
 
 def _kept(attributes: Mapping[str, Any], keys: Collection[str]) -> dict[str, Any]:
