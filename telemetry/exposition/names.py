@@ -1,8 +1,7 @@
 """Translates OpenTelemetry's names, units and attributes to Prometheus.
 
-A scrape has the same names as Prometheus's OTLP receiver and Alloy produce for the same metric. The units are those of
-opentelemetry-exporter-prometheus; its other rules differ from theirs for gauges of unit 1 (``_ratio``), for names that
-begin with a digit or end with other characters, and for attributes whose names become equal (their values are joined).
+A scrape has the same names as Prometheus's OTLP receiver and Alloy produce for the same metric, by the rules of
+github.com/prometheus/otlptranslator. Those of opentelemetry-exporter-prometheus differ.
 """
 
 import base64
@@ -11,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
-from telemetry.exposition.units import unit_suffix
+from telemetry.exposition.units import unit_suffixes
 
 # Several such characters in a row become one underscore.
 _OTHER_THAN_METRIC = re.compile(r"[^a-zA-Z0-9:]+")
@@ -76,17 +75,18 @@ def family_name(name: str, unit: str, kind: str) -> tuple[str, str]:
 
     The name is empty if the metric's has no character that Prometheus allows: its unit alone names nothing.
     """
-    base = _OTHER_THAN_METRIC.sub("_", name).strip("_")
-    if not base:
+    words = [word for word in _OTHER_THAN_METRIC.split(name) if word]
+    if not words:
         return "", ""
-    if base[:1].isdigit():
-        base = f"_{base}"
-    suffix = "ratio" if kind.endswith("gauge") and unit == "1" else unit_suffix(unit)
+    units = unit_suffixes(unit)
+    words += [each for each in units if each not in words]
+    if kind.endswith("gauge") and unit == "1":
+        units = ["ratio"]
+        words = [*(word for word in words if word != "ratio"), "ratio"]
     if kind.endswith("counter") and not kind.endswith("updowncounter"):
-        base = base.removesuffix("_total")
-    if suffix and not base.endswith(f"_{suffix}"):
-        base = f"{base}_{suffix}"
-    return base, suffix
+        words = [word for word in words if word != "total"] or words
+    base = "_".join(words)
+    return f"_{base}" if base[:1].isdigit() else base, "_".join(units)
 
 
 def _sanitized(attributes: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -1,11 +1,8 @@
-"""OpenTelemetry's units in Prometheus's metric names.
-
-https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/#metric-metadata-1
-"""
+"""OpenTelemetry's units in Prometheus's metric names, as github.com/prometheus/otlptranslator writes them."""
 
 import re
 
-_ANNOTATION = re.compile(r"{.*}")
+_ANNOTATION = re.compile(r"[{}]")
 _OTHER_THAN_NAME = re.compile(r"[^a-zA-Z0-9:]+")
 _UNITS = {
     "d": "days",
@@ -38,18 +35,14 @@ _UNITS = {
 _PER = {"s": "second", "m": "minute", "h": "hour", "d": "day", "w": "week", "mo": "month", "y": "year"}
 
 
-def unit_suffix(unit: str) -> str:
-    """Return the suffix of a metric's name for its unit: `seconds`, `meters_per_second`, or ""."""
-    unit = _ANNOTATION.sub("", unit)
-    if unit in _UNITS:
-        return _UNITS[unit]
-    top, slash, bottom = unit.partition("/")
-    if slash and (bottom := _sanitized(bottom)):
-        top = _sanitized(top)
-        top, bottom = _UNITS.get(top, top), _PER.get(bottom, bottom)
-        return f"{top}_per_{bottom}" if top else f"per_{bottom}"
-    return _sanitized(unit).strip("_")
+def unit_suffixes(unit: str) -> list[str]:
+    """Return what a metric's name ends with for its unit: `seconds`, `meters` and `per_second`, or nothing."""
+    main, _, per = (("" if _ANNOTATION.search(part) else part.strip()) for part in unit.partition("/"))
+    main = _sanitized(_UNITS.get(main, main))
+    per = _sanitized(f"per_{_PER.get(per, per)}").rstrip("_")
+    suffixes = [main] if per == "per" else [main.rstrip("_"), per]
+    return [suffix for suffix in suffixes if suffix]
 
 
 def _sanitized(text: str) -> str:
-    return _OTHER_THAN_NAME.sub("_", text)
+    return _OTHER_THAN_NAME.sub("_", text).removeprefix("_")
