@@ -4,6 +4,7 @@
 scrape: no thread is needed, and an idle process has nothing new to report.
 """
 
+import logging
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from math import inf, isfinite
 from numbers import Integral
@@ -29,6 +30,8 @@ from opentelemetry.metrics import (
 
 from telemetry.journal.records import MEASUREMENT, OBSERVATIONS, Instrument, plain, plain_attributes
 from telemetry.recording.journal import journal
+
+logger = logging.getLogger(__name__)
 
 Attributes = Mapping[str, Any] | None
 Callbacks = (
@@ -96,17 +99,22 @@ class _Gauge(_Recording):
 
 
 class _Observable:
-    def __init__(self, instrument: Instrument, callbacks: Callbacks) -> None:
+    def __init__(self, instrument: Instrument) -> None:
         self.instrument = instrument
-        self._callbacks = tuple(callbacks or ())
-        for callback in self._callbacks:
-            if isinstance(callback, Generator):
-                next(callback)  # to its first `yield`, which takes the options
+        self._callbacks: list[Any] = []
+
+    def add(self, callbacks: Callbacks) -> None:
+        """Call these, too, each once."""
+        for callback in callbacks or ():
+            if callback not in self._callbacks:
+                if isinstance(callback, Generator):
+                    next(callback)  # to its first `yield`, which takes the options
+                self._callbacks.append(callback)
 
     def observed(self) -> tuple[tuple[float, dict[str, Any]], ...]:
         """Return the callbacks' observations; an exception in one of them loses only its own values."""
         values: list[tuple[float, dict[str, Any]]] = []
-        for callback in self._callbacks:
+        for callback in tuple(self._callbacks):
             try:
                 if isinstance(callback, Generator):
                     observations = callback.send(CallbackOptions())
@@ -140,24 +148,30 @@ class RecordingMeter(Meter):
     def __init__(self, name: str, version: str | None, schema_url: str | None, observables: list[_Observable]) -> None:
         super().__init__(name, version, schema_url)
         self._observables = observables
-        self._made: dict[tuple[str, str], Any] = {}
+        self._made: dict[tuple[str, str, str], Any] = {}
         self._lock = Lock()
 
     def _make(self, kind: str, make: Callable[[Instrument], Any], *described: Any) -> Any:
-        """Return the instrument of this name, created once."""
+        """Return the instrument of this name and unit, created once."""
         name, unit, description = map(_text, described[:3])
         boundaries = described[3]
+        identity = name.lower(), kind, unit
         with self._lock:
-            made = self._made.get((kind, name.lower()))
-            if made is None:
-                scope = self.name, self.version or "", self.schema_url or ""
-                buckets = None if boundaries is None else tuple(map(float, boundaries))
-                made = make((kind, name, unit, description, *scope, buckets))
-                self._made[kind, name.lower()] = made
-            return made
+            made = self._made.get(identity)
+            if made is not None:
+                return made
+            others = [other for other in self._made if other[0] == identity[0]]
+            scope = self.name, self.version or "", self.schema_url or ""
+            buckets = None if boundaries is None else tuple(map(float, boundaries))
+            made = self._made[identity] = make((kind, name, unit, description, *scope, buckets))
+        if others:
+            text = "metric %s of %s exists with another kind or unit: it is exported as a metric of its own"
+            logger.warning(text, name, self.name)
+        return made
 
-    def _observe(self, kind: str, make: Callable[..., Any], callbacks: Callbacks, *described: Any) -> Any:
-        observable = self._make(kind, lambda instrument: make(instrument, callbacks), *described, None)
+    def _observe(self, kind: str, make: Callable[[Instrument], Any], callbacks: Callbacks, *described: Any) -> Any:
+        observable = self._make(kind, make, *described, None)
+        observable.add(callbacks)
         if observable not in self._observables:
             self._observables.append(observable)
         return observable

@@ -28,7 +28,7 @@ from django.utils.functional import SimpleLazyObject
 from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy
 from opentelemetry import trace
-from opentelemetry.metrics import Observation
+from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from telemetry import access as access_module
@@ -552,10 +552,10 @@ def test_what_breaks_costs_no_request(
 def test_instruments_record_what_they_are_given(recorded: Recorded) -> None:
     meter = RecordingMeterProvider().get_meter("shop", "1")
     meter.create_counter("orders", "{order}", "Orders.").add(2, {"kind": "book"})
-    meter.create_counter("orders").add(-1)
+    meter.create_counter("orders", "{order}").add(-1)
     meter.create_up_down_counter("stock").add(-3)
     meter.create_histogram("weight", "kg", explicit_bucket_boundaries_advisory=[1, 2]).record(1.5)
-    meter.create_histogram("weight").record(float("nan"))
+    meter.create_histogram("weight", "kg").record(float("nan"))
     records = recorded()
     assert [(record[0], record[1][0], record[1][1], record[2], record[3]) for record in records] == [
         (MEASUREMENT, "counter", "orders", 2, {"kind": "book"}),
@@ -599,6 +599,34 @@ def test_instruments_take_numbers_of_any_kind(recorded: Recorded) -> None:
     assert (orders[2], type(orders[2])) == (3, int)
     assert problem[0] == LOG  # a text is no number
     assert observed[0][1] == ((1.5, {}),) * 5
+
+
+def test_instruments_that_differ_in_kind_or_unit_are_two(recorded: Recorded, caplog: pytest.LogCaptureFixture) -> None:
+    meter = RecordingMeterProvider().get_meter("shop")
+    for _ in range(2):
+        meter.create_counter("lag", "s").add(1)
+        meter.create_counter("lag", "ms").add(1000)
+        meter.create_up_down_counter("lag", "s").add(2)
+    measured = [record for record in recorded() if record[0] == MEASUREMENT]
+    assert [(record[1][0], record[1][2], record[2]) for record in measured] == [
+        ("counter", "s", 1),
+        ("counter", "ms", 1000),
+        ("updowncounter", "s", 2),
+    ] * 2
+    conflict = "metric lag of shop exists with another kind or unit: it is exported as a metric of its own"
+    assert caplog.messages == [conflict] * 2
+
+
+def test_equal_observables_are_one_with_all_their_callbacks(recorded: Recorded) -> None:
+    def first(_: CallbackOptions) -> list[Observation]:
+        return [Observation(1, {"queue": "a"})]
+
+    provider = RecordingMeterProvider()
+    for callback in (first, lambda _: [Observation(2, {"queue": "b"})], first):
+        provider.get_meter("shop").create_observable_gauge("depth", [callback])
+    provider.observe()
+    [(_, _, observed, _)] = recorded()
+    assert [points for _, points in observed] == [((1, {"queue": "a"}), (2, {"queue": "b"}))]
 
 
 def test_observables_are_asked_together_and_one_may_fail(recorded: Recorded) -> None:
