@@ -54,6 +54,17 @@ def _text(value: Any) -> str:
     return "" if value is None else str(plain(value))
 
 
+def _limits(boundaries: Any, name: str) -> tuple[float, ...] | None:
+    """Return the upper limits of a histogram's buckets, ascending; None for the default ones."""
+    if boundaries is None:
+        return None
+    try:
+        return tuple(sorted({limit for limit in map(float, boundaries) if isfinite(limit)}))
+    except Exception as error:  # noqa: BLE001  (user code creates its instruments in its requests)
+        logger.warning("histogram %s gets the default buckets: its limits are no numbers (%s)", name, error)
+        return None
+
+
 class _Recording:
     """The base of the synchronous instruments."""
 
@@ -154,20 +165,18 @@ class RecordingMeter(Meter):
     def _make(self, kind: str, make: Callable[[Instrument], Any], *described: Any) -> Any:
         """Return the instrument of this name and unit, created once."""
         name, unit, description = map(_text, described[:3])
-        boundaries = described[3]
         identity = name.lower(), kind, unit
+        if (found := self._made.get(identity)) is not None:
+            return found
+        scope = self.name, self.version or "", self.schema_url or ""
+        made = make((kind, name, unit, description, *scope, _limits(described[3], name)))
         with self._lock:
-            made = self._made.get(identity)
-            if made is not None:
-                return made
-            others = [other for other in self._made if other[0] == identity[0]]
-            scope = self.name, self.version or "", self.schema_url or ""
-            buckets = None if boundaries is None else tuple(map(float, boundaries))
-            made = self._made[identity] = make((kind, name, unit, description, *scope, buckets))
-        if others:
+            has_others = any(other[0] == identity[0] for other in self._made)
+            found = self._made.setdefault(identity, made)
+        if has_others and found is made:
             text = "metric %s of %s exists with another kind or unit: it is exported as a metric of its own"
             logger.warning(text, name, self.name)
-        return made
+        return found
 
     def _observe(self, kind: str, make: Callable[[Instrument], Any], callbacks: Callbacks, *described: Any) -> Any:
         observable = self._make(kind, make, *described, None)

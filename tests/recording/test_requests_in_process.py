@@ -601,6 +601,28 @@ def test_instruments_take_numbers_of_any_kind(recorded: Recorded) -> None:
     assert observed[0][1] == ((1.5, {}),) * 5
 
 
+@pytest.mark.parametrize(
+    ("given", "limits"),
+    [
+        ([10, 5, 1], (1.0, 5.0, 10.0)),
+        ([1, 1.0, 5], (1.0, 5.0)),
+        ([1, float("nan"), 5, float("inf")], (1.0, 5.0)),
+        ([Decimal("0.5"), np.int64(2)], (0.5, 2.0)),
+        ([], ()),
+        (["a"], None),
+        (7, None),
+    ],
+)
+def test_limits_of_buckets_ascend_and_are_finite(
+    recorded: Recorded, caplog: pytest.LogCaptureFixture, given: Any, limits: tuple[float, ...] | None
+) -> None:
+    meter = RecordingMeterProvider().get_meter("shop")
+    meter.create_histogram("weight", explicit_bucket_boundaries_advisory=given).record(1)
+    assert recorded()[-1][1][-1] == limits
+    expected = [] if limits is not None else ["histogram weight gets the default buckets"]
+    assert [message.partition(":")[0] for message in caplog.messages] == expected
+
+
 def test_instruments_that_differ_in_kind_or_unit_are_two(recorded: Recorded, caplog: pytest.LogCaptureFixture) -> None:
     meter = RecordingMeterProvider().get_meter("shop")
     for _ in range(2):
