@@ -60,7 +60,7 @@ class Outlets:
             self.aggregation = Aggregation(Views(metric_attributes), exemplars=config.exemplar_filter)
         self._exposition = Exposition(self.aggregation, resource) if isinstance(ways.metrics, Answer) else None
         self.own = OwnMetrics(self.aggregation, state.starts)
-        self._processes = ProcessMetrics(self.aggregation)
+        self._processes = ProcessMetrics(self.aggregation, state.of("writers") or ())
         self._senders: dict[Signal, Sender] = {}
         self._batches: dict[Signal, Batches] = {}
         committed, delivered = state.of("spools") or {}, state.of("deliveries") or {}
@@ -177,8 +177,9 @@ class Outlets:
     def observe(self, rings: Rings, *, fresh: bool = False) -> None:
         """Update observed metrics: of rings, spools and in-flight items; of processes at intervals, or if `fresh`."""
         self.own.observe_rings(rings)
-        living = [source.writer for source in rings.sources.values() if source.is_alive]
-        self._processes.observe(living, fresh=fresh)
+        sources = rings.sources.values()
+        self._processes.count(source.writer for source in sources)
+        self._processes.observe([source.writer for source in sources if source.is_alive], fresh=fresh)
         self.own.observe_spools({signal: sender.spool for signal, sender in self._senders.items()})
         for sender in self._senders.values():
             for instrument, points in sender.delivery.observations():

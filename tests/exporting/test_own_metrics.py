@@ -30,6 +30,7 @@ OURS = {
     "telemetry.recording.errors",
     "telemetry.spool.limit",
     "telemetry.spool.usage",
+    "telemetry.worker.starts",
 }
 
 

@@ -91,6 +91,19 @@ def test_time_of_a_process_that_has_ended_is_kept(start: Start) -> None:
     assert "process.uptime" not in gone
 
 
+def test_each_start_of_a_process_is_counted_once() -> None:
+    aggregation = Aggregation(Views({}))
+    processes = ProcessMetrics(aggregation, [(10, 1)])
+    for writers, starts in (
+        ([Writer(0, 10, 1)], None),  # the former exporter has counted it
+        ([Writer(0, 10, 1), Writer(1, 11, 2)], 1),
+        ([Writer(0, 10, 3), Writer(1, 12, 4)], 3),  # a process id is used again
+        ([Writer(1, 12, 4)], 3),
+    ):
+        processes.count(writers)
+        assert values(aggregation).get("telemetry.worker.starts") == starts
+
+
 def test_processes_are_looked_at_seldom_unless_they_are_asked_for(start: Start) -> None:
     aggregation = Aggregation(Views({}))
     processes = ProcessMetrics(aggregation)

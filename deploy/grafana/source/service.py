@@ -200,11 +200,11 @@ _PROCESSES = Row(
         by_mode(
             "How many workers are running, how many restarted?",
             "Running workers, and starts of workers within five minutes. A recycled worker is a start too; more than "
-            "three of one worker in 15 minutes fire an alert.",
+            "three for each worker in 15 minutes fire an alert.",
             "none",
             Query(f"sum by (export_mode) (telemetry_worker_count{{{OF_SERVICE}}})", "{{export_mode}} workers"),
             Query(
-                f"sum by (export_mode) (resets(process_uptime_seconds{{{OF_SERVICE}}}[5m]))",
+                f"sum by (export_mode) (increase(telemetry_worker_starts_total{{{OF_SERVICE}}}[5m]))",
                 "{{export_mode}} restarted",
             ),
             width=8,

@@ -1,6 +1,6 @@
 """CPU, memory and age of the serving processes, measured from outside at no cost to them."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from time import monotonic, time
 
@@ -33,6 +33,9 @@ _UPTIME = _instrument("observable_gauge", "process.uptime", "s", "The time the p
 _WORKERS = _instrument(
     "observable_updowncounter", "telemetry.worker.count", "{worker}", "Processes that serve requests."
 )
+_STARTS = _instrument(
+    "counter", "telemetry.worker.starts", "{start}", "How often a process that serves requests has started."
+)
 
 
 # Measuring costs about 0.1 ms per process.
@@ -40,12 +43,20 @@ _LOOK_SECONDS = 5.0
 
 
 class ProcessMetrics:
-    """Updates the metrics of processes."""
+    """Updates the metrics of processes; `former` are the process ids and starts that a former exporter has counted."""
 
-    def __init__(self, aggregation: Aggregation) -> None:
+    def __init__(self, aggregation: Aggregation, former: Collection[tuple[int, int]] = ()) -> None:
         self._aggregation = aggregation
+        self._counted = {*former}
         self._processes: dict[Writer, psutil.Process] = {}
         self._next_look = 0.0
+
+    def count(self, writers: Iterable[Writer]) -> None:
+        """Count those of `writers`, living or ended, that have joined since the last call."""
+        joined = {(writer.pid, writer.joined) for writer in writers}
+        if new := len(joined - self._counted):
+            self._aggregation.record(_STARTS, new, {})
+        self._counted = joined
 
     def observe(self, writers: Iterable[Writer], *, fresh: bool) -> None:
         """Measure the living `writers` every few seconds, when they change, or if `fresh`."""

@@ -93,6 +93,7 @@ _ATTRIBUTES: Attributes = {
     },
     "telemetry.exporter.retries": {*_EXPORTER, "error.type"},
     "telemetry.exporter.starts": (),
+    "telemetry.worker.starts": (),
     "telemetry.journal.dropped": {"telemetry.signal"},
     "telemetry.recording.errors": (),
     "telemetry.spool.usage": {"telemetry.signal"},
