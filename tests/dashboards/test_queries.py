@@ -47,6 +47,29 @@ def test_queries_are_promql(tmp_path: Path, choice: str) -> None:
     assert f"{len(found)} rules found" in promtool("check", "rules", file)
 
 
+@pytest.mark.parametrize(("signal", "title"), [("span", "spans"), ("log", "log records")])
+def test_losses_are_shown_even_if_all_is_lost(tmp_path: Path, signal: str, title: str) -> None:
+    [query] = [query for query in of("prometheus") if query.where == f"How many {title} does the service lose?"]
+    series = {
+        'telemetry_worker_count{service_name="user-api", export_mode="collector"}': "2x20",
+        'telemetry_worker_count{service_name="user-api", export_mode="direct"}': "2x20",
+        f'otel_sdk_processor_{signal}_processed_total{{service_name="user-api", export_mode="direct", '
+        'error_type="queue_full", otel_component_type="processor"}': "0+60x20",
+        f'otel_sdk_exporter_{signal}_exported_total{{service_name="user-api", export_mode="direct", '
+        'error_type="refused", otel_component_type="exporter"}': "0+30x20",
+    }
+    samples = [
+        {"labels": f'{{export_mode="{mode}"}}', "value": value} for mode, value in (("direct", 6), ("collector", 0))
+    ]
+    shown = {"expr": query.substituted(), "eval_time": "4m", "exp_samples": samples}
+    inputs = [{"series": name, "values": values} for name, values in series.items()]
+    file = tmp_path / "test.yml"
+    file.write_text(
+        yaml.safe_dump({"tests": [{"interval": "15s", "input_series": inputs, "promql_expr_test": [shown]}]})
+    )
+    promtool("test", "rules", file)
+
+
 def test_queries_name_only_what_there_is() -> None:
     wrong = [problem for query in of("prometheus") for problem in problems(query)]
     assert not wrong, "\n".join(wrong)

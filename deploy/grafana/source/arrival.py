@@ -26,13 +26,10 @@ _LINES = '{service_name="$service", deployment_environment_name=~"$environment"}
 
 
 def _lost(signal: str) -> str:
-    """Return items lost a second by mode: 0 where something was sent and nothing lost."""
-    parts = []
-    for metric in (f"otel_sdk_processor_{signal}_processed_total", f"otel_sdk_exporter_{signal}_exported_total"):
-        lost = f'sum by (export_mode) (rate({metric}{{{OF_BOTH}, error_type!=""}}{RATE}))'
-        sent = f'sum by (export_mode) (rate({metric}{{{OF_BOTH}, error_type=""}}{RATE}))'
-        parts.append(f"({lost} or {sent} * 0)")
-    return " + ".join(parts)
+    """Return items lost a second by mode: 0 where workers run and nothing is lost."""
+    metrics = (f"otel_sdk_processor_{signal}_processed_total", f"otel_sdk_exporter_{signal}_exported_total")
+    lost = " or ".join(f'rate({metric}{{{OF_BOTH}, error_type!=""}}{RATE})' for metric in metrics)
+    return f"sum by (export_mode) ({lost}) or sum by (export_mode) (telemetry_worker_count{{{OF_BOTH}}}) * 0"
 
 
 def _stored(mode: str) -> list[Query]:
