@@ -1,7 +1,8 @@
 """User code's instruments: those of the API, whose measurements become records.
 
 `observe` calls the callbacks of observable instruments. It runs after a request when an interval is over, and before a
-scrape: no thread is needed, and an idle process has nothing new to report.
+scrape: no thread is needed, and an idle process has nothing new to report. In a process that serves no requests it runs
+after a task, at the end, and otherwise in a thread when an interval is over.
 """
 
 import logging

@@ -5,12 +5,14 @@ server, the same settings. While it records, it checks the exporter's lock at mo
 if the lock is free.
 """
 
+import atexit
 import logging
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
-from threading import RLock
+from threading import RLock, Thread
 from time import perf_counter_ns
 from typing import Any
 
@@ -63,6 +65,8 @@ class Recording:
         self._meters: RecordingMeterProvider | None = None
         self._exporter: subprocess.Popen[bytes] | None = None
         self._next_look = self._next_observation = self._next_join = 0
+        self._interval = int(config.metric_export_interval * 1e9)
+        self._observation_is_late = perf_counter_ns() + self._interval
         # Reentrant: what they log may end a span, of a handler that sends records over HTTP, in the same thread.
         self._lock, self._starting = RLock(), RLock()
         os.register_at_fork(after_in_child=self._forked)
@@ -71,6 +75,7 @@ class Recording:
         self._lock, self._starting = RLock(), RLock()
         self._exporter = None
         self._next_look = self._next_observation = self._next_join = 0
+        self._observation_is_late = perf_counter_ns() + self._interval
 
     def patch(self) -> None:
         """Install the recorders in Django while its application is built.
@@ -98,6 +103,7 @@ class Recording:
                 journal.after_write = self.after_record
                 self.join()
                 wait_at_the_end(self.look_after, self._config.flush_timeout)
+                atexit.register(self._observe_at_the_end, os.getpid())  # which is called before that
             except Exception:
                 # A server would take an error in one process for one in all, and halt.
                 logger.exception("telemetry did not start; this process serves without it")
@@ -196,9 +202,15 @@ class Recording:
         }
 
     def after_record(self) -> None:
-        """Check the exporter, if that is due: a process may write records without serving requests."""
-        if perf_counter_ns() >= self._next_look:
+        """Check exporter and instruments, if that is due: a process may write records without serving requests."""
+        now = perf_counter_ns()
+        if now >= self._next_look:
             self.look_after()
+            if now >= self._observation_is_late and not self._serves and self._meters is not None:
+                self._observation_is_late = now + self._interval
+                # What writes a record may hold a lock that a callback needs.
+                with suppress(RuntimeError):  # at the interpreter's end
+                    Thread(target=self._meters.observe, name="telemetry-observe", daemon=True).start()
 
     def after_answer(self, **_: object) -> None:
         """Check the exporter and observe instruments, if due, after a response, when no client waits.
@@ -221,8 +233,14 @@ class Recording:
         now = perf_counter_ns()
         if now < self._next_observation or self._meters is None:
             return
-        self._next_observation = now + int(self._config.metric_export_interval * 1e9 / 2)
+        self._next_observation = now + self._interval // 2
+        self._observation_is_late = now + self._interval
         self._meters.observe()
+
+    def _observe_at_the_end(self, process: int) -> None:
+        """Collect from the observable instruments at the end of a process that serves no requests."""
+        if os.getpid() == process and not self._serves and self._meters is not None:
+            self._meters.observe()
 
     def scrape(self, accept: str, timeout: float) -> tuple[bytes, str]:
         """Return the answer to a scrape and its content type. Raises NoAnswerError after `timeout` seconds."""

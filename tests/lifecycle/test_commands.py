@@ -5,8 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from telemetry.status import is_delivering
+from telemetry.tools.console.server import Console
 from tests.support.bare import environment
+from tests.support.routes import Route
 from tests.support.service import wait_until
 
 COMMAND = """
@@ -24,6 +28,34 @@ DEAD = {
     "TELEMETRY_MODE": "collector",
     "TELEMETRY_FLUSH_TIMEOUT": "15",
 }
+
+
+OBSERVED = """
+import os, sys, threading, time
+import django
+django.setup()
+from opentelemetry import metrics, trace
+from opentelemetry.metrics import Observation
+from telemetry import lifecycle
+lifecycle.start()
+lock, observed = threading.Lock(), []
+
+def done(options):
+    with lock:
+        observed.append(options)
+        yield Observation(3)
+
+meter = metrics.get_meter("shop")
+meter.create_observable_counter("jobs.done", [done])
+begun = meter.create_counter("jobs.begun")
+while "wait" in sys.argv and len(observed) < 2:
+    with trace.get_tracer("shop").start_as_current_span("a job"), lock:
+        begun.add(1)
+    time.sleep(0.01)
+print(len(observed), flush=True)
+if "wait" in sys.argv:
+    os._exit(0)
+"""
 
 
 def run(folder: Path, env: dict[str, str], stdout: int, stderr: int) -> "subprocess.CompletedProcess[str]":
@@ -58,3 +90,20 @@ def test_exporter_that_prints_has_the_standard_output_of_the_command(tmp_path: P
     assert ended.stdout.startswith("done\n")
     assert '"resourceSpans"' in ended.stdout
     assert "dropped at stop" in ended.stdout  # the data points
+
+
+@pytest.mark.parametrize(("words", "interval", "times"), [(["wait"], "1000", 2), ([], "60000", 0)])
+def test_observable_instruments_are_read_without_a_trace(
+    tmp_path: Path, console: Console, words: list[str], interval: str, times: int
+) -> None:
+    """While the command measures, holding a lock that the callback needs, or at its end."""
+    env = {**Route("collector", "grpc").env(console), "OTEL_TRACES_SAMPLER": "always_off"}
+    env = environment(tmp_path, {**env, "OTEL_METRIC_EXPORT_INTERVAL": interval})
+    command = [sys.executable, "-c", OBSERVED, *words]
+    ended = subprocess.run(command, cwd=tmp_path, env=env, check=True, text=True, capture_output=True, timeout=60)
+    assert ended.stdout == f"{times}\n"
+
+    def arrived() -> list[float]:
+        return [points[-1].decode().data["value"] for _, points in console.store.series("jobs.done", points=1)]
+
+    assert wait_until(arrived, 30, "the observed counter") == [3]
