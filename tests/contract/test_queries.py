@@ -61,6 +61,13 @@ def test_promql_asks_for_what_is_sent(reference: Reference, path: Path, document
         assert not unknown, f"{path.name}:{number}: {query} asks for {unknown}"
 
 
+def test_promql_asks_for_the_requests_of_one_service(path: Path, document: str) -> None:
+    """Alloy and Tempo have metrics of these names, too."""
+    for number, _, query in blocks(document, "promql"):
+        for metric in re.findall(r"\bhttp_server_\w+(?:\{[^}]*\})?", query):
+            assert 'service_name="' in metric, f"{path.name}:{number}: {metric} has no service_name"
+
+
 def test_traceql_asks_for_what_is_sent(reference: Reference, path: Path, document: str) -> None:
     for number, _, query in blocks(document, "traceql"):
         assert query.startswith("{"), f"{path.name}:{number}: {query}"
