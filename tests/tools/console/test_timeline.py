@@ -9,6 +9,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from prometheus_client.parser import text_string_to_metric_families
 
 from telemetry.tools.console.asking.timeline import Grid, Track, groups, tracks
+from telemetry.tools.console.pages.charts import charts_of
 from telemetry.tools.console.receiving.ingest import SIGNALS
 from telemetry.tools.console.storage.buckets import (
     Buckets,
@@ -56,6 +57,17 @@ def test_gain_is_spread_over_the_steps_between_two_points() -> None:
     [track] = found(store)
     assert totals(track) == [10, 5, 0, 5, 10, None]
     assert track.pending == 5
+
+
+@pytest.mark.parametrize(("seconds", "pending"), [(59.5, 5), (61, 6)])
+def test_new_series_does_not_hide_what_others_counted(seconds: float, pending: int) -> None:
+    store = Store()
+    counted(store, *((second, second + 10) for second in range(-10, 62)))
+    counted(store, (seconds, 1), route="/new")
+    every = found(store)
+    assert [track.pending for track in every] == [6, pending]
+    [chart] = charts_of(entries(store.metrics())[0], every, GRID, "mode").charts[:1]
+    assert [line.values for line in chart.lines] == [[1.0] * pending + [None] * (6 - pending)]
 
 
 def test_points_around_the_steps_are_enough() -> None:

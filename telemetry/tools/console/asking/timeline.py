@@ -100,7 +100,7 @@ def _track(group: Group, grid: Grid, names: Mapping[str, str], first_ns: int) ->
             for step, (before, after) in enumerate(pairwise(states))
         ]
         if counted.last_ns > (grid.times[-1] - _STALE) * 1e9:
-            track.pending = max((step for step, state in enumerate(states) if state is not None), default=0)
+            track.pending = bisect_right(grid.edges_ns[1:], counted.last_ns)
     known = [*filter(None, states), counted.latest()]
     unique = {(each.trace_id, each.span_id, each.value): each for state in known for each in state.exemplars}
     track.exemplars = [each for each in unique.values() if each.trace_id and each.time_ns >= grid.start * 1e9]
