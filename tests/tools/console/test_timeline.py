@@ -110,6 +110,23 @@ def test_restart_counts_from_nothing() -> None:
     assert totals(track) == [5, 5, 4, 0, 0, 0]
 
 
+def test_restart_that_has_counted_more_meanwhile_counts_from_nothing() -> None:
+    store = Store()
+    counted(store, (0, 100), (15, 110), start_ns=(BEGIN - 600) * NS)
+    counted(store, (30, 500), (60, 530), start_ns=(BEGIN + 16) * NS)
+    [track] = found(store)
+    assert totals(track) == [pytest.approx(20 / 3), pytest.approx(10 / 3), 500, 10, 10, 10]
+
+
+@pytest.mark.parametrize("start", [BEGIN - 604, BEGIN - 598, 0])
+def test_start_time_that_is_corrected_is_no_restart(start: int) -> None:
+    store = Store()
+    counted(store, (0, 100), start_ns=(BEGIN - 600) * NS)
+    counted(store, (60, 106), start_ns=start * NS)
+    [track] = found(store)
+    assert totals(track) == [1] * 6
+
+
 def test_deltas_are_added_up_by_step() -> None:
     store = Store()
     counted(store, (3, 2), (7, 3), (21, 4), temporality=DELTA)

@@ -134,13 +134,18 @@ class _State(NamedTuple):
     since_ns: int = 0
     exemplars: Sequence[Exemplar] = ()
 
+    def continues(self, before: "_State") -> bool:
+        """Whether the sender has counted on since `before`; otherwise it restarted at 0."""
+        is_newer = 0 < before.since_ns < self.since_ns - _APPEARS * 1e9
+        return not is_newer and self.counts.total >= before.counts.total
+
 
 def _gain(before: _State | None, after: _State | None, start: float, first_ns: int) -> Buckets | None:
     """Return a track's increase in a step; for a new track, everything counted since the step began."""
     if after is None:
         return None
     if before is not None:
-        return buckets.gain(before.counts, after.counts)
+        return buckets.gain(before.counts, after.counts) if after.continues(before) else after.counts
     began_now = after.since_ns >= (start - _APPEARS) * 1e9 if after.since_ns else first_ns <= start * 1e9
     return after.counts if began_now else None
 
@@ -205,9 +210,9 @@ class _CountedSeries:
             return left
         right, end_ns = self._state(after), self._longest[after].time_ns
         counts = left.counts
-        if right.counts.total >= counts.total:
+        if right.continues(left):
             counts = buckets.between(counts, right.counts, (time_ns - begin_ns) / (end_ns - begin_ns))
-        state = _State(counts, right.since_ns, [*left.exemplars, *right.exemplars])
+        state = _State(counts, left.since_ns, [*left.exemplars, *right.exemplars])
         _memory.put(self._series, time_ns, state)
         return state
 
