@@ -38,9 +38,9 @@ def counted(store: Store, *points: tuple[float, int], **values: Any) -> None:
         SIGNALS["metrics"].ingest(store, message.SerializeToString(), 0)
 
 
-def scraped(store: Store, seconds: float, *lines: str) -> None:
+def scraped(store: Store, seconds: float, *lines: str, target: str = "direct") -> None:
     text = "\n".join([*lines, ""])
-    store.add_samples("direct", text_string_to_metric_families(text), BEGIN * NS + int(seconds * NS))
+    store.add_samples(target, text_string_to_metric_families(text), BEGIN * NS + int(seconds * NS))
 
 
 def found(store: Store, name: str = NAME) -> list[Track]:
@@ -151,6 +151,15 @@ def test_scraped_buckets_are_one_histogram() -> None:
     assert track.labels == {"export_mode": "direct", "mode": "direct"}
     assert totals(track) == [3] * 6
     assert track.gains[0] == Buckets((0.1, math.inf), [2.0, 1.0])
+
+
+def test_scraped_histograms_of_two_targets_are_two() -> None:
+    store = Store()
+    for seconds, share in ((0, 0), (60, 1)):
+        for target, count, delay in (("shop", 60, 0), ("cart", 6000, 0.003)):
+            buckets = (f'wait_seconds_bucket{{le="{le}"}} {share * count}' for le in ("0.1", "+Inf"))
+            scraped(store, seconds + delay, "# TYPE wait_seconds histogram", *buckets, target=target)
+    assert [totals(track)[1] for track in found(store, "wait_seconds")] == [10, 1000]
 
 
 def test_scraped_counter_and_gauge_are_drawn() -> None:

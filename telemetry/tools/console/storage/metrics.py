@@ -108,7 +108,8 @@ class MetricStore(BoundedQueue[StoredPoint]):
         key = digest(target, sample.name, *(text for item in sorted(labels.items()) for text in item))
         series = self._series.get(key)
         if series is None:
-            series = Series(key, instrument, *sender_of(target, labels), sample.name, dict(labels))
+            sender = sender_of(target, labels)
+            series = Series(key, instrument, *sender, sample.name, dict(labels), target=target)
         return series
 
     def add(self, point: StoredPoint) -> None:

@@ -57,10 +57,11 @@ class Instrument:
 class Series:
     """The points of one metric with the same attributes and origin (None of a scrape).
 
-    `sample` is the sample's name where the series was scraped (`..._bucket`), else empty; `service` is the service's or
-    the scrape target's name; `instance` the process's id, empty where one series covers all. `delta` says that points
-    hold what came since the one before. `size` is what it takes in memory without its points. Series of the same
-    `track` are drawn as one (the buckets of a scraped histogram); without one it is not drawn.
+    `sample` is the sample's name where the series was scraped (`..._bucket`), and `target` the scrape target's, else
+    empty; `service` is the service's or the scrape target's name; `instance` the process's id, empty where one series
+    covers all. `delta` says that points hold what came since the one before. `size` is what it takes in memory without
+    its points. Series of the same `track` are drawn as one (the buckets of a scraped histogram); without one it is not
+    drawn.
     """
 
     key: Hashable
@@ -72,6 +73,7 @@ class Series:
     instance: str = ""
     delta: bool = False
     origin: Origin | None = None
+    target: str = ""
     points: "deque[StoredPoint]" = field(default_factory=deque)
     track: Hashable | None = field(init=False)
     size: int = field(init=False)
@@ -83,7 +85,7 @@ class Series:
         self.track = self.key
         if instrument.shape == "histogram" and sample.endswith("_bucket"):
             labels = sorted(item for item in self.attributes.items() if item[0] != "le")
-            self.track = digest(self.mode, *(text for item in labels for text in item))
+            self.track = digest(self.target, self.mode, *(text for item in labels for text in item))
         elif sample.endswith("_created") or (sample and instrument.shape == "histogram"):
             self.track = None
 
