@@ -167,6 +167,10 @@ def test_series_are_chosen_by_their_labels(query: str, matches: bool) -> None:
     assert Query(parse(query, label_term)).matches_labels(labels) == matches
 
 
+def test_series_without_labels_matches_a_filter_without_terms() -> None:
+    assert Query().matches_labels({})
+
+
 @pytest.mark.parametrize(
     "query", ["duration=1.001ms", "duration=1001us", "duration<=0.001001s", "duration<1001001ns", "duration>1.0009ms"]
 )

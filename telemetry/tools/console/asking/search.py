@@ -180,7 +180,7 @@ class Query:
 
     def matches_labels(self, labels: Mapping[str, str]) -> bool:
         """Whether each term matches a label of a metric's series."""
-        return any(self._matching(_check_of_labels, [labels]))
+        return bool(list(self._matching(_check_of_labels, [labels])))
 
     def _matching(self, check_of: Callable[[Term], Check], items: Iterable[Any]) -> Iterator[Any]:
         for term in self.terms:
