@@ -131,10 +131,16 @@ class Console(Backend):
         parameters: dict[str, object] = {"limit": limit} | ({"trace_id": trace_id} if trace_id else {})
         return [_log(one) for one in self._get("/api/logs", parameters)["logs"]]
 
-    def series(self, metric: str, points: int = 100) -> list[KeptSeries]:
-        """Return the series of a metric such as `http.server.request.duration` (scraped: `http_server_..._seconds`)."""
-        answer = self._get(f"/api/metrics/{quote(metric)}", {"points": points}, accepted=(_NOT_FOUND,))
-        return [] if answer is None else [_series(one) for one in answer["series"] if one["points"]]
+    def series(self, metric: str, mode: str, sample: str = "", points: int = 100) -> tuple[list[KeptSeries], int]:
+        """Return a mode's series of a metric such as `http.server.request.duration`, and how many are left out.
+
+        Of a scraped one (`http_server_..._seconds`), `sample` selects those of one sample (`..._count`).
+        """
+        parameters = {"mode": mode, "points": points} | ({"sample": sample} if sample else {})
+        answer = self._get(f"/api/metrics/{quote(metric)}", parameters, accepted=(_NOT_FOUND,))
+        if answer is None:
+            return [], 0
+        return [_series(one) for one in answer["series"] if one["points"]], answer["series_left_out"]
 
     def targets(self) -> list[ScrapeTarget]:
         """Return the targets that it scrapes."""

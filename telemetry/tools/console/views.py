@@ -170,18 +170,22 @@ def metrics(console: Console, parameters: Parameters) -> Json:
     return {"metrics": list(map(metric_json, found[:limit])), "metrics_left_out": max(len(found) - limit, 0)}
 
 
-@endpoint("api/metrics/<any:name>", "the series of a metric with their latest points", ("mode", "q", "limit", "points"))
+_OF_METRIC = ("mode", "sample", "q", "limit", "points")
+
+
+@endpoint("api/metrics/<any:name>", "the series of a metric with their latest points", _OF_METRIC)
 def metric(console: Console, parameters: Parameters, name: str) -> Json:
     limit = parameters.integer("limit", _MOST_LISTED, _MOST_LISTED)
     points = parameters.integer("points", _POINTS, _MOST_POINTS)
     described = [metric_json(item) for item in console.store.metrics() if item.first.name == name]
     if not described:
         raise Http404(f"no points of metric {name} are kept; /api/metrics has the names")
-    query = parameters.labels()
+    query, sample = parameters.labels(), parameters.text("sample")
     every = [
         (series, kept)
         for series, kept in console.store.series(name, parameters.text("mode"), points)
-        if query.matches_labels({key: label_value(value) for key, value in series.attributes.items()})
+        if sample in {None, series.sample}
+        and query.matches_labels({key: label_value(value) for key, value in series.attributes.items()})
     ]
     sized = affordable(every, limit, lambda each: each[0].size + sum(point.size for point in each[1]))
     shown = [series_json(*each) for each in sized]

@@ -116,6 +116,8 @@ def sample(store: MetricStore, before: Series, followed: Followed, config: Telem
     if walk.until(changed):
         total = sum(latest.values())
         return Finding(f"{total:.0f} requests counted, {len(latest)} series{_after(followed)}")
+    if store.left_out:
+        return _cannot_tell(store)
     if latest:
         what, remedy = (
             "its request counts did not change",
@@ -144,6 +146,8 @@ def exemplar(store: MetricStore, followed: Followed, config: TelemetryConfig, wa
         return bool(found)
 
     if not walk.until(ours):
+        if store.left_out:
+            return _cannot_tell(store)
         pushed = config.metrics.exporter == "otlp"
         needed = store.advice.pushed_exemplar if pushed else store.advice.scraped_exemplar
         raise HopError(
@@ -153,6 +157,11 @@ def exemplar(store: MetricStore, followed: Followed, config: TelemetryConfig, wa
     if followed.trace_id in others:
         return Finding("one links to the trace of the request")
     return Finding("one links to the trace of a later request, which replaced it")
+
+
+def _cannot_tell(store: MetricStore) -> Finding:
+    detail = f"cannot tell: {store.label} left {store.left_out} of its series out"
+    return Finding(detail, State.WARNING, "see the console's page /metrics")
 
 
 def _tail(store: TraceStore, config: TelemetryConfig) -> str:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from telemetry.config import TelemetryConfig
 from telemetry.tools.backends import BackendError, Console, Jaeger, Loki, Prometheus, Tempo
+from telemetry.tools.backends.console import KeptSeries
 from telemetry.tools.doctor.collector import FILE as ALLOY_FILE
 from telemetry.tools.doctor.places import Places
 from telemetry.tools.doctor.walk import HopError
@@ -136,6 +137,10 @@ class Scraped:
 class MetricStore(Store, Protocol):
     """Keeps metrics."""
 
+    @property
+    def left_out(self) -> int:
+        """How many series its last answer left out."""
+
     def requests(self) -> Series:
         """Return the counts of requests of the service, by series."""
 
@@ -195,6 +200,7 @@ class PrometheusMetrics:
     """Prometheus."""
 
     advice = _SERVERS
+    left_out = 0
 
     def __init__(self, prometheus: Prometheus, service: str, mode: str) -> None:
         self._prometheus = prometheus
@@ -248,8 +254,8 @@ class ConsoleStores:
         self._console = console
         self._service = service
         self._mode = mode
-        self._metric = _HISTOGRAM if scraped else _OTLP_HISTOGRAM
-        self._sample = f"{_HISTOGRAM}_count" if scraped else ""
+        self._scraped = scraped
+        self.left_out = 0
         self.label = "the console"
         self.base = console.base
 
@@ -267,20 +273,26 @@ class ConsoleStores:
 
     def requests(self) -> Series:
         counts: Counter[tuple[tuple[str, str], ...]] = Counter()
-        for one in self._console.series(self._metric, points=1):
-            if one.mode == self._mode and one.sample == self._sample:
-                # Those of several workers have the same attributes.
-                counts[tuple(sorted((key, str(value)) for key, value in one.attributes.items()))] += round(one.value)
+        for one in self._series("_count", points=1):
+            # Those of several workers have the same attributes.
+            counts[tuple(sorted((key, str(value)) for key, value in one.attributes.items()))] += round(one.value)
         return counts
 
     def exemplars(self, moment: float) -> set[str]:
+        # Each scrape repeats the exemplars, each push has only new ones.
+        points = 1 if self._scraped else 100
         return {
             exemplar.trace_id
-            for one in self._console.series(self._metric)
-            if one.mode == self._mode
+            for one in self._series("_bucket", points)
             for exemplar in one.exemplars
             if exemplar.trace_id and exemplar.time >= moment - 1
         }
+
+    def _series(self, suffix: str, points: int) -> list[KeptSeries]:
+        """Return the series of the requests' histogram, of a scraped one those of one sample."""
+        metric, sample = (_HISTOGRAM, f"{_HISTOGRAM}{suffix}") if self._scraped else (_OTLP_HISTOGRAM, "")
+        found, self.left_out = self._console.series(metric, self._mode, sample, points)
+        return found
 
     def targets(self) -> list[Scraped]:
         return [Scraped(one.url, one.ok, one.error) for one in self._console.targets()]

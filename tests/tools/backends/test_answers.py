@@ -176,4 +176,4 @@ def test_console_empty() -> None:
         console.check_ready()
         assert console.totals() == {}
         assert console.trace("1" * 32).spans == []
-        assert (console.logs(), console.series("a.b"), console.targets()) == ([], [], [])
+        assert (console.logs(), console.series("a.b", "direct"), console.targets()) == ([], ([], 0), [])

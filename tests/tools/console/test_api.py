@@ -13,6 +13,7 @@ from django.conf import settings as process_settings
 from django.core.exceptions import DisallowedRedirect, RequestDataTooBig, TooManyFieldsSent
 from django.http import UnreadablePostError
 from django.urls import get_urlconf
+from prometheus_client.parser import text_string_to_metric_families
 
 from telemetry.tools.console.receiving.faults import Faults
 from telemetry.tools.console.server import Console
@@ -164,6 +165,13 @@ def test_metric_has_series_with_points_over_time(filled: Console) -> None:
     assert series["points"][1]["time"] == "2023-11-14T22:13:20+00:00"
     assert get(filled, "/api/metrics/http.server.request.duration?points=1")["series"][0]["points"][0]["count"] == 8
     assert get(filled, "/api/metrics/http.server.request.duration?mode=direct")["series"] == []
+
+
+def test_scraped_metric_has_the_series_of_one_sample(console: Console) -> None:
+    text = '# TYPE x histogram\nx_bucket{le="+Inf"} 2\nx_count 2\nx_sum 1\n'
+    console.store.add_samples("direct", text_string_to_metric_families(text), 1)
+    assert [series["sample"] for series in get(console, "/api/metrics/x?sample=x_count")["series"]] == ["x_count"]
+    assert len(get(console, "/api/metrics/x")["series"]) == 3
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Callable, Iterator
-from time import time
+from time import time, time_ns
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from telemetry.project import Project
 from telemetry.tools.backends import Console
@@ -15,7 +16,7 @@ from telemetry.tools.doctor.configuration import from_environment
 from telemetry.tools.doctor.places import Places
 from telemetry.tools.doctor.service import Followed, Service, exposition
 from telemetry.tools.doctor.stores import Stores
-from telemetry.tools.doctor.walk import HopError, Walk
+from telemetry.tools.doctor.walk import HopError, State, Walk
 from tests.support.answering import Answering, Reply
 from tests.tools.console.client import logs, post
 from tests.tools.doctor.conftest import Quiet
@@ -88,6 +89,44 @@ def test_no_remedy_of_the_console_names_a_server(console: ConsoleServer) -> None
     remedies.append(remedy(lambda: arrival.log(records, followed, DIRECT, walk)))
     assert len(set(remedies)) == len(remedies)
     assert [text for text in remedies if SERVERS.search(text)] == []
+
+
+def scraped(console: ConsoleServer, count: int, label_sets: int) -> None:
+    """A scrape of a service with so many series of its histogram, the last of which has this count."""
+    name = "http_server_request_duration_seconds"
+    lines = [f"# TYPE {name} histogram"]
+    for route in range(label_sets):
+        labels = f'export_mode="direct",http_route="/{route}"'
+        value = count if route == label_sets - 1 else 1
+        lines += [f'{name}_bucket{{{labels},le="{le}"}} {value}' for le in (*range(16), "+Inf")]
+        lines += [f"{name}_count{{{labels}}} {value}", f"{name}_sum{{{labels}}} 1"]
+    text = "\n".join([*lines, ""])
+    console.store.add_samples("direct", text_string_to_metric_families(text), time_ns())
+
+
+def test_request_is_found_among_many_series_of_the_console(console: ConsoleServer) -> None:
+    store, walk = stores(console).metrics, Walk(Quiet(), 0.0)
+    followed = Followed("0" * 31 + "1", 200, time(), ours=True, recorded=True)
+    assert store
+    scraped(console, 1, 100)
+    before = store.requests()
+    scraped(console, 2, 100)
+    assert arrival.sample(store, before, followed, DIRECT, walk).state == State.OK
+
+
+def test_series_that_the_console_leaves_out_are_no_failure(console: ConsoleServer) -> None:
+    store, walk = stores(console).metrics, Walk(Quiet(), 0.0)
+    followed = Followed("0" * 31 + "1", 200, time(), ours=True, recorded=True)
+    assert store
+    scraped(console, 1, 1001)
+    before = store.requests()
+    scraped(console, 2, 1001)
+    counted = arrival.sample(store, before, followed, DIRECT, walk)
+    assert (counted.state, counted.detail) == (
+        State.WARNING,
+        "cannot tell: the console left 1 of its series out",
+    )
+    assert arrival.exemplar(store, followed, DIRECT, walk).state == State.WARNING
 
 
 def test_tail_sampling_is_no_reason_without_a_collector() -> None:

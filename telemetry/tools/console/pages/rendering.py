@@ -86,6 +86,7 @@ _DESCRIBED: dict[str, tuple[str, dict[str, Any]]] = {
     "route": ("`http.route` of a span", _TEXT),
     "logger": ("the name of the logger", _TEXT),
     "name": ("the name of a metric, in OpenTelemetry or Prometheus", _TEXT),
+    "sample": ("the name of a scraped sample, such as `http_server_request_duration_seconds_count`", _TEXT),
     "status": ("of the trace, or of the answer to its request", {"type": "string", "enum": list(STATUSES)}),
     "severity": ("the lowest severity", {"type": "string", "enum": list(SEVERITIES)}),
     "min_ms": ("the shortest duration of a trace, in milliseconds", {"type": "number", "minimum": 0}),
