@@ -255,6 +255,21 @@ def test_exponential_histogram_that_is_rescaled_has_no_peak() -> None:
     assert dict(zip(*track.gains[4], strict=True)) == {0: 0, 1: 0, 2: 0, 4: 0.25, 8: 0, 16: 0}
 
 
+def test_heat_map_of_many_buckets_has_all_measurements() -> None:
+    store = Store()
+    for seconds, counts in ((0, [0] * 40), (60, [6000, *[60] * 39])):
+        SIGNALS["metrics"].ingest(store, exponential(0, 0, *counts, seconds=seconds).SerializeToString(), 0)
+    [entry] = entries(store.metrics())
+    heat = charts_of(entry, found(store, "x"), GRID, "mode").heat
+    assert heat
+    # Each row has three neighbouring buckets, the last one a single one, which has the most measurements.
+    assert [name for _, name in heat["rows"]][-2:] == ["\u2264 16", "\u2264 2"]
+    assert len(heat["rows"]) == 14
+    assert heat["label"] == "Heat map of 14 buckets over time; most measurements are \u2264 2"
+    titles = [title for *_, title in heat["cells"]]
+    assert sum(float(title.split(": ")[1].replace(",", "")) for title in titles) == 6000 + 39 * 60
+
+
 def test_exponential_histogram_has_bounds_of_its_scale() -> None:
     [point] = (
         exponential(0, 1, 2, 0, 3).resource_metrics[0].scope_metrics[0].metrics[0].exponential_histogram.data_points

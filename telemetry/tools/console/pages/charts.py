@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from telemetry.tools.console.asking.timeline import Grid, Track
 from telemetry.tools.console.pages.formats import BYTES, in_unit, number, time_of_day
-from telemetry.tools.console.storage.buckets import Buckets, added, quantile
+from telemetry.tools.console.storage.buckets import Buckets, added, quantile, with_bounds
 from telemetry.tools.console.storage.metrics import Entry
 from telemetry.tools.console.storage.points import Exemplar
 
@@ -254,25 +254,26 @@ _TIMES = 5
 def _heat_map(steps: Sequence[Buckets], grid: Grid, unit: str) -> dict[str, Any] | None:
     """Return the parts of the drawing, in its units; None if nothing was measured.
 
-    A cell is one bucket in one step: x, y, its shade from 0 to 1, and its title. `label` is the text alternative.
+    A cell is one bucket, or several neighbours, in one step: x, y, its shade from 0 to 1, and its title. `label` is the
+    text alternative.
     """
     bounds = _bounds(steps)
     if not bounds:
         return None
-    counts = [dict(zip(*step, strict=True)) for step in steps]
-    most = max(count for step in counts for count in step.values())
+    counts = [with_bounds(step, tuple(reversed(bounds))).counts[::-1] for step in steps]
+    most = max(map(max, counts))
     column_width = (_WIDTH - _MARGIN_LEFT) / grid.steps
     columns = [
         (round(_MARGIN_LEFT + step * column_width, 2), time_of_day(time)) for step, time in enumerate(grid.times)
     ]
     rows = [(index * _ROW, _row_name(bounds, index, unit)) for index in range(len(bounds))]
-    busiest = max(range(len(bounds)), key=lambda index: sum(step.get(bounds[index], 0.0) for step in counts))
+    busiest = max(range(len(bounds)), key=lambda index: sum(step[index] for step in counts))
     return {
         "cells": [
             (x, y, round(max(math.sqrt(count / most), _FAINTEST), 2), f"{time}, {name}: {number(count)}")
             for (x, time), step in zip(columns, counts, strict=True)
-            for (y, name), bound in zip(rows, bounds, strict=True)
-            if 0 < (count := step.get(bound, 0.0)) <= most < math.inf
+            for (y, name), count in zip(rows, step, strict=True)
+            if 0 < count <= most < math.inf
         ],
         "rows": rows,
         "times": columns[:: max(grid.steps // _TIMES, 1)],
@@ -285,14 +286,16 @@ def _heat_map(steps: Sequence[Buckets], grid: Grid, unit: str) -> dict[str, Any]
 
 
 def _bounds(steps: Sequence[Buckets]) -> list[float]:
-    """Return the upper bounds from the highest to the lowest non-empty bucket, at most 16."""
+    """Return the upper bounds of at most 16 rows, from the highest to the lowest bucket that is not empty."""
     every = sorted({bound for step in steps for bound in step.bounds}, reverse=True)
     filled = {bound for step in steps for bound, count in zip(*step, strict=True) if count > 0}
     used = [index for index, bound in enumerate(every) if bound in filled]
     if not used or every == [math.inf]:
         return []
     shown = every[used[0] : used[-1] + 1]
-    return shown if len(shown) <= _MOST_ROWS else [every[index] for index in used][:_MOST_ROWS]
+    if len(shown) > _MOST_ROWS:
+        shown = [every[index] for index in used]
+    return shown[:: math.ceil(len(shown) / _MOST_ROWS)]
 
 
 def _row_name(bounds: Sequence[float], index: int, unit: str) -> str:

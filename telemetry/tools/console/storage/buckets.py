@@ -64,14 +64,14 @@ def of_cumulative(counts: Mapping[float, float]) -> Buckets:
 
 def between(before: Buckets, after: Buckets, share: float) -> Buckets:
     """Return the counts interpolated at `share` (0 to 1) of the time from one to the other."""
-    before = _with_bounds(before, after.bounds)
+    before = with_bounds(before, after.bounds)
     pairs = zip(before.counts, after.counts, strict=True)
     return Buckets(after.bounds, [earlier + share * (later - earlier) for earlier, later in pairs])
 
 
 def gain(before: Buckets, after: Buckets) -> Buckets:
     """Return the increase of a cumulative series; a decrease of its total means that it restarted at 0."""
-    gained = list(map(operator.sub, after.counts, _with_bounds(before, after.bounds).counts))
+    gained = list(map(operator.sub, after.counts, with_bounds(before, after.bounds).counts))
     if min(gained, default=0.0) >= 0:
         return Buckets(after.bounds, gained)
     if after.total < before.total:
@@ -111,7 +111,7 @@ def quantile(buckets: Buckets, share: float) -> float | None:
     return lower
 
 
-def _with_bounds(buckets: Buckets, bounds: tuple[float, ...]) -> Buckets:
+def with_bounds(buckets: Buckets, bounds: tuple[float, ...]) -> Buckets:
     """Return the same counts with other bounds: each at the first one not below its own, otherwise at the last."""
     if buckets.bounds == bounds:
         return buckets
