@@ -58,7 +58,8 @@ def context() -> Context:
 
 
 def cost_runs(*values: float) -> list[dict[str, Any]]:
-    """Runs of the scenario cost whose every metric has these values."""
+    """Runs of the scenario cost, one in each round, whose every metric has these values."""
     names = ["cpu", "throughput", "p50", "p95", "p99", "memory", "start", "stop", "sent_bytes"]
     names += ["total_cpu", "total_memory", "total_bytes"]
-    return [{**dict.fromkeys(names, value), "collector_cpu": 0.0002, "requests": 100, "late": 0.0} for value in values]
+    others = {"collector_cpu": 0.0002, "requests": 100, "late": 0.0}
+    return [{"round": number, **dict.fromkeys(names, value), **others} for number, value in enumerate(values, 1)]

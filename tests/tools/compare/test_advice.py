@@ -64,6 +64,13 @@ def test_cost_decides_only_above_what_the_control_shows(noise: float, choose: st
     assert chosen(report, "CPU time matters") == choose
 
 
+def test_only_runs_of_the_same_round_are_compared() -> None:
+    report = costs([1.0, 2.0, 4.0], [9.0, 3.0, 6.0])
+    del report["cost"]["variants"][1]["runs"][0]  # the collector has failed in the first round
+    (line,) = [line for line in advice(report) if line["when"].startswith("CPU time matters")]
+    assert line["figure"].endswith(": 0.67 [0.67-0.67]")
+
+
 def test_more_throughput_is_better() -> None:
     assert chosen(costs([1.0, 1.01, 0.99], [1.5, 1.52, 1.49]), "one worker must serve") == "collector"
 

@@ -51,6 +51,13 @@ def test_memory_is_that_above_off_and_the_exporter_is_listed_separately() -> Non
     assert not found["p99, set-up ÷ off"]["met"]
 
 
+def test_memory_above_off_is_that_in_the_same_round() -> None:
+    report = cost()
+    off, direct = report["cost"]["variants"]
+    off["runs"], direct["runs"] = cost_runs(90.0 * MIB, 100.0 * MIB), cost_runs(0, 104.0 * MIB)[1:]
+    assert by_goal(report)["memory of a worker above off"]["value"] == 4
+
+
 def run(fault: str, key: str, lost: int) -> dict[str, Any]:
     accounts = [{"signal": "spans", "lost": lost}, {"signal": "all spans", "lost": 9}]
     return {"fault": fault, "title": fault, "key": key, "variant": key, "accounts": accounts}

@@ -8,7 +8,7 @@ import pytest
 
 from telemetry.tools.compare.figures.intervals import paired_ratio, rounded
 from telemetry.tools.compare.scenarios.cost import Cost
-from telemetry.tools.compare.scenarios.turns import usual
+from telemetry.tools.compare.scenarios.turns import CostFigures, usual
 from telemetry.tools.compare.setups.route import CONTROL, OFF, Variant
 
 
@@ -63,6 +63,13 @@ def test_set_ups_are_compared_with_the_mean_of_both_runs_without_telemetry() -> 
     assert control
     assert [control.value, control.pairs] == pytest.approx([4, 1])
     assert cost.ratio("y", "cpu") is None
+
+
+def test_runs_have_the_number_of_their_round() -> None:
+    cost = Cost(Mock(options=Mock(rounds=2, duration=1)), [Variant("x", "x", None)])
+    cost._rounds[1] = {"x": CostFigures(*range(18))}
+    [variant] = cost.result()["variants"]
+    assert [(run["round"], run["cpu"]) for run in variant["runs"]] == [(2, 0)]
 
 
 def test_one_pair_has_no_interval_and_is_not_significant() -> None:

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from telemetry.tools.compare.figures.intervals import Ratio, paired_ratio
+from telemetry.tools.compare.figures.intervals import Ratio, paired_ratio, same_rounds
 from telemetry.tools.compare.setups.route import CONTROL
 
 DIRECT, COLLECTOR, EITHER = "direct", "collector", "either"
@@ -67,8 +67,7 @@ def _cost(report: Report) -> list[Line]:
 
 
 def _between(one: Report, other: Report, metric: str) -> Ratio | None:
-    pairs = list(zip(one["runs"], other["runs"], strict=False))
-    values = [(a[metric], b[metric]) for a, b in pairs if a.get(metric) and b.get(metric)]
+    values = [(a[metric], b[metric]) for a, b in same_rounds(one, other) if a.get(metric) and b.get(metric)]
     return paired_ratio([a for a, _ in values], [b for _, b in values]) if values else None
 
 

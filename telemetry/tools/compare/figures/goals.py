@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from telemetry.tools.compare.figures.intervals import same_rounds
 from telemetry.tools.compare.setups.route import VARIANTS
 
 Report = Mapping[str, Any]
@@ -72,7 +73,7 @@ def _cost(report: Report) -> Iterator[Line]:
             yield _line("CPU per request, off ÷ set-up", title, 1 / cpu["value"], 0.95, 0.97, "", ends)
         if p99 := one["ratio"].get("p99"):
             yield _line("p99, set-up ÷ off", title, p99["value"], 1.10, 1.05, "", (p99["low"], p99["high"]))
-        if off and one is not off and (pairs := list(zip(one["runs"], off["runs"], strict=False))):
+        if off and one is not off and (pairs := same_rounds(one, off)):
             above = statistics.median(run["memory"] - base["memory"] for run, base in pairs) / _MEBIBYTE
             yield _line("memory of a worker above off", title, above, 8.0, 5.0, "MiB")
         if "grpc" not in one["key"] and (exporter := one["median"].get("exporter_memory")):

@@ -8,7 +8,7 @@ lacks.
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -56,6 +56,12 @@ def paired_ratio(values: Sequence[float], baseline: Sequence[float]) -> Ratio:
         return Ratio(math.exp(mean), None, None, len(logs))
     half = _t_quantile(len(logs) - 1) * statistics.stdev(logs) / math.sqrt(len(logs))
     return Ratio(math.exp(mean), math.exp(mean - half), math.exp(mean + half), len(logs))
+
+
+def same_rounds(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """Return the runs of two set-ups in a report in pairs, from the rounds in which neither has failed."""
+    others = {run["round"]: run for run in other["runs"]}
+    return [(run, others[run["round"]]) for run in one["runs"] if run["round"] in others]
 
 
 def _t_quantile(degrees: int) -> float:

@@ -171,7 +171,6 @@ class Cost(Scenario):
 
     def _described(self, variant: Variant) -> dict[str, Any]:
         runs = self._runs(variant.key)
-        found = self._accounts.get(variant.key, [])
         medians = {
             name: rounded(statistics.median(values))
             for name in CostFigures.__slots__
@@ -186,8 +185,12 @@ class Cost(Scenario):
             "collector": self._collectors.get(variant.key, ""),
             "median": medians,
             "ratio": ratios,
-            "runs": [{name: rounded(value) for name, value in asdict(run).items()} for run in runs],
-            "counts": totals(found),
+            "runs": [
+                {"round": number, **{name: rounded(value) for name, value in asdict(found[variant.key]).items()}}
+                for number, found in enumerate(self._rounds, 1)
+                if variant.key in found
+            ],
+            "counts": totals(self._accounts.get(variant.key, [])),
         }
 
 
