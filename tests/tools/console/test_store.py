@@ -167,6 +167,21 @@ def test_requests_of_series_and_instances_add_up() -> None:
     )
 
 
+@pytest.mark.parametrize("start_ns", [0, 1])
+def test_point_without_a_recorded_value_is_no_value(start_ns: int) -> None:
+    store = Store()
+    store.started_ns = 5
+    ended = requests_total(0, time_ns=20, start_ns=start_ns)
+    ended.resource_metrics[0].scope_metrics[0].metrics[0].histogram.data_points[0].flags = 1
+    for message in (ended, requests_total(8, time_ns=10, start_ns=start_ns), ended):
+        take(store, "metrics", message)
+    take(store, "metrics", requests_total(9, time_ns=30, start_ns=start_ns))
+    totals = store.mode("collector")
+    assert (totals.data_points, totals.requests) == (4, 1 if start_ns else 9)
+    [(_, points)] = store.series("http.server.request.duration")
+    assert [point.time_ns for point in points] == [10, 30]
+
+
 def test_requests_of_a_new_start_time_add_up() -> None:
     # A worker took its predecessor's slot over: same instance, later start, lower count; then the old one's last word.
     assert (

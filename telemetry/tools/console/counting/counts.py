@@ -191,7 +191,11 @@ def _names_of(resource: Resource) -> tuple[Name, Name]:
 
 
 def _counts_requests(point: IncomingPoint) -> bool:
-    return point.instrument.name == OTLP_METRIC and point.kind in {"histogram", "exponential_histogram"}
+    return (
+        point.has_value
+        and point.instrument.name == OTLP_METRIC
+        and point.kind in {"histogram", "exponential_histogram"}
+    )
 
 
 def first_counts(points: Iterable[IncomingPoint], since_ns: int) -> dict[Name, int]:
@@ -252,7 +256,7 @@ class Counters:
         totals = self.totals[mode]
         totals.data_points += 1
         is_requests = _counts_requests(point)
-        if not is_requests and not (name in FATE_METRICS and point.kind == "sum"):
+        if not is_requests and not (point.has_value and name in FATE_METRICS and point.kind == "sum"):
             return
         gain, is_first = whole(point.value), False
         if not point.delta:

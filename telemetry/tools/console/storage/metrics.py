@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
+from opentelemetry.proto.metrics.v1 import metrics_pb2
 from prometheus_client.samples import Sample
 
 from telemetry.exposition.names import family_name
@@ -54,13 +55,17 @@ class Entry:
 
 
 class IncomingPoint(NamedTuple):
-    """A data point on its way into the store; `kind` is a key of `points.POINT_CLASSES`."""
+    """A data point on its way into the store; `kind` is a key of `points.POINT_CLASSES`.
+
+    One without a value ends a series: its sender measures it no longer.
+    """
 
     instrument: Instrument
     origin: Origin
     kind: str
     raw: bytes
     delta: bool
+    has_value: bool
     time_ns: int
     start_ns: int
     #: The number of measurements, or the value of a sum or gauge.
@@ -73,8 +78,9 @@ class IncomingPoint(NamedTuple):
         message: Any = POINT_CLASSES[kind].FromString(raw)
         value = (message.as_int or message.as_double) if kind in {"gauge", "sum"} else message.count
         attributes = digest(*sorted(item.SerializeToString() for item in message.attributes))
+        has_value = not message.flags & metrics_pb2.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK
         times = message.time_unix_nano, message.start_time_unix_nano
-        return cls(instrument, origin, kind, raw, delta, *times, value, attributes)
+        return cls(instrument, origin, kind, raw, delta, has_value, *times, value, attributes)
 
     @property
     def identity(self) -> tuple[str, ...]:

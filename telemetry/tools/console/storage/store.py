@@ -110,7 +110,8 @@ class Store:
             for point in points:
                 series = self._metrics.received(point)
                 self._counters.count_point(point, series.attributes, self.started_ns)
-                self._metrics.add(OtlpPoint(series, point.kind, point.time_ns, point.raw))
+                if point.has_value:
+                    self._metrics.add(OtlpPoint(series, point.kind, point.time_ns, point.raw))
             self._changed.notify_all()
 
     def add_samples(self, target: str, families: Iterable[Metric], time_ns: int) -> int:
