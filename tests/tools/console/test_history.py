@@ -2,23 +2,27 @@
 
 import time
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
+from telemetry.tools.console.pages.formats import time_of_day
 from telemetry.tools.console.receiving.ingest import SIGNALS
+from telemetry.tools.console.server import Console
 from telemetry.tools.console.storage.history import (
     BUCKETS,
     SLOT_SECONDS,
     SLOTS,
     Figures,
+    History,
     added_up,
     bucket_of,
     new_counts,
 )
 from telemetry.tools.console.storage.store import Store
 from tests.support.service import wait_until
-from tests.tools.console.client import attributes, logs, many_ids, resource, traces
+from tests.tools.console.client import attributes, logs, many_ids, request, resource, traces
 
 MILLISECOND = 10**6
 SECOND = 10**9
@@ -77,6 +81,27 @@ def test_history_leaves_out_what_is_older_than_the_ring() -> None:
     requests(store, 2, ago=2 * SLOTS * SLOT_SECONDS, first=1)
     assert store.mode("direct").server_spans == 3
     assert sum(part.requests for part in store.history(SLOTS * SLOT_SECONDS, 75)["direct"]) <= 1
+
+
+def test_half_an_hour_is_whole_however_late_spans_arrive() -> None:
+    history = History()
+    for number in range(1000):
+        now_ns = (number * SLOT_SECONDS + 1) * SECOND
+        for late in (0, 12):
+            end_ns = max(now_ns - late * SECOND, 0)
+            history["direct"].add(Mock(start_ns=0, end_ns=end_ns, status=0), now_ns)
+        if number > 950:
+            parts = history.figures(1800, 75, now_ns / 1e9)["direct"]
+            assert {part.requests for part in parts} == {2 * 12}
+            assert history.recent(1800, now_ns / 1e9)["direct"].requests == 2 * 900
+
+
+def test_overview_has_requests_in_the_row_of_their_time(console: Console) -> None:
+    console.store.started_ns -= 60 * SECOND  # anything before the start is unknown
+    requests(console.store, 1, ago=20)
+    [part] = [part for part in console.store.history(60, 75)["direct"] if part.requests]
+    row = f'<th scope="row">{time_of_day(part.start + part.seconds)}</th><td class="number">0.5</td>'
+    assert row in request(f"{console.url}/?window=1").body.decode()
 
 
 def test_history_counts_a_clock_that_is_ahead_as_now() -> None:

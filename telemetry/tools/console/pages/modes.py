@@ -138,7 +138,7 @@ def _charts(history: Mapping[str, list[Figures]], modes: Sequence[str], began: f
     shown = [(mode, history[mode]) for mode in modes if mode in history]
     if not shown:
         return []
-    times, colours = [figures.start for figures in shown[0][1]], Colours(modes)
+    times, colours = [part.start + part.seconds for part in shown[0][1]], Colours(modes)
 
     def chart(title: str, read: Callable[[Figures], float | None], write: Callable[[Any], str], note: str) -> Chart:
         # Anything before the console's start is unknown, not 0.

@@ -34,7 +34,8 @@ def added_up(distributions: "Iterable[array[int]]") -> "array[int]":
 
 
 SLOT_SECONDS = 2
-SLOTS = 900
+#: Those of 30 minutes, and the latest, which are not shown yet.
+SLOTS = 900 + 32
 _SLOT_NS = SLOT_SECONDS * 10**9
 _MOST_MODES = 8
 #: Spans arrive in batches with some delay, so the most recent rates are incomplete.
