@@ -1,6 +1,7 @@
 """The store: bounded, with totals that eviction does not change."""
 
 import random
+import sys
 import threading
 from typing import Any
 
@@ -117,6 +118,14 @@ def test_totals_are_kept_by_mode_and_service() -> None:
     assert totals["collector"].server_spans_by_service == {"a": 3}
     assert (totals["direct"].spans, totals["direct"].server_spans_by_service) == (2, {"b": 1})
     assert (totals["direct"].log_records, totals["direct"].access_records) == (6, 2)
+
+
+def test_name_of_a_span_is_not_interned() -> None:
+    # Python 3.12 keeps interned texts for ever.
+    store = Store()
+    take(store, "traces", one_span(name="GET /not-interned"))
+    [span] = store.stored_trace(TRACE_ID)
+    assert sys.intern("GET /not-interned") is not span.name
 
 
 def test_record_without_a_mode_is_of_mode_unknown() -> None:

@@ -190,7 +190,7 @@ class StoredSpan(_Stored):
         self.trace_id = message.trace_id
         self.span_id = message.span_id
         self.parent_id = message.parent_span_id
-        self.name = sys.intern(message.name)
+        self.name = message.name
         self.kind = message.kind
         self.start_ns = message.start_time_unix_nano
         self.end_ns = message.end_time_unix_nano
