@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import BrowserContext, Locator, Page, expect, sync_playwright
 
 # A busy machine draws slowly.
 expect.set_options(timeout=20_000)
@@ -104,6 +104,12 @@ class WatchedPage:
             for violation in found.response["violations"]
             for node in violation["nodes"]
         ]
+
+
+def choose(field: Locator, value: str) -> None:
+    """Choose in a list with the pointer."""
+    field.dispatch_event("pointerdown")
+    field.select_option(value)
 
 
 @contextmanager

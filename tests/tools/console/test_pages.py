@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.tools.console.browser import Chromium
+from tests.tools.console.browser import Chromium, choose
 from tests.tools.console.client import summaries
 from tests.tools.console.conftest import VISITS, BothModes
 
@@ -110,7 +110,7 @@ def test_traces_are_filtered_by_their_address(browser: Chromium, url: str) -> No
 def test_filter_form_makes_an_address_with_what_was_chosen(browser: Chromium, url: str) -> None:
     with browser.page(url) as watched:
         page = watched.go("/traces")
-        page.get_by_label("Mode").select_option("direct")
+        choose(page.get_by_label("Mode"), "direct")
         expect(page).to_have_url(f"{url}/traces?mode=direct")
         page.wait_for_load_state()  # the script leaves out of an address what was not chosen
         page.get_by_label("Route").fill("/users/{id}")
@@ -218,7 +218,7 @@ def test_metric_is_drawn_by_label_as_quantiles_and_heat_map(browser: Chromium, u
         titles = ["Measurements per second", "Quantiles, collector", "Quantiles, direct", "Heat map"]
         expect(page.locator("figure h3")).to_have_text(titles)  # each as soon as its step of time is over
         expect(page.locator("svg.heat rect").first).to_be_visible()
-        page.get_by_label("By label").select_option("http.response.status_code")
+        choose(page.get_by_label("By label"), "http.response.status_code")
         expect(page).to_have_url(re.compile("by=http.response.status_code"))
         legends = page.locator("figure").first.locator(".legend li")
         expect(legends).to_have_text(["200", "201", "204", "404", "409"])

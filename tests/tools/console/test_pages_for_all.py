@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 from telemetry.tools.console.server import Console
 from tests.support.ports import free_port
-from tests.tools.console.browser import ALL_RULES, PHONE, Chromium
+from tests.tools.console.browser import ALL_RULES, PHONE, Chromium, choose
 from tests.tools.console.client import (
     JSON,
     SPAN_ID,
@@ -272,6 +272,23 @@ def test_keyboard_reaches_everything(browser: Chromium, filled: Console) -> None
         page.locator(".waterfall summary").first.focus()
         page.keyboard.press("Space")
         expect(page.locator(".waterfall details[open]")).to_have_count(1)
+
+
+def test_choice_by_keyboard_waits_for_the_button(browser: Chromium, filled: Console) -> None:
+    with browser.page(filled.url) as watched:
+        page = watched.go("/traces")
+        mode, sent = page.get_by_label("Mode"), "() => globalThis.sent ?? 0"
+        page.evaluate("() => addEventListener('submit', (e) => { sent = 1; e.preventDefault(); }, {once: true})")
+        mode.focus()
+        page.keyboard.press("ArrowDown")
+        expect(mode).to_have_value("direct")
+        assert page.evaluate(sent) == 0
+        choose(mode, "any")
+        assert page.evaluate(sent) == 1
+        mode.focus()
+        page.keyboard.press("ArrowDown")
+        page.get_by_role("button", name="Filter").press("Enter")
+        expect(page).to_have_url(f"{filled.url}/traces?mode=direct")
 
 
 IDS = (

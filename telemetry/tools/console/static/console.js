@@ -123,13 +123,18 @@ document.addEventListener("keydown", (event) => {
   document.getElementById("find")?.focus();
 });
 
+// The arrow keys change a closed list with every press, so only what a pointer chose is submitted at once.
+let pointedAt = null;
+document.addEventListener("pointerdown", ({ target }) => (pointedAt = target));
+document.addEventListener("keydown", () => (pointedAt = null));
+
 for (const form of document.forms) {
   // An address holds what was chosen and nothing else.
   form.addEventListener("formdata", ({ formData }) => {
     for (const [name, value] of [...formData]) if (value === "") formData.delete(name);
   });
   form.addEventListener("change", (event) => {
-    if (event.target.matches("[data-submit]")) form.requestSubmit();
+    if (event.target === pointedAt && event.target.matches("[data-submit]")) form.requestSubmit();
   });
 }
 
