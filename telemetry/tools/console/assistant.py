@@ -1,7 +1,7 @@
 """A console's JSON API as tools for assistants, by the Model Context Protocol over standard input and output.
 
-Needs the package's extra `mcp`. Each answer is a JSON object of at most 40,000 characters; what its lists leave out is
-counted beside them, and `more` says whether other traces or log records match.
+Needs the package's extra `mcp`. Each answer is a JSON object of at most 40,000 characters; what its lists, objects and
+texts leave out is counted beside them, and `more` says whether other traces or log records match.
 """
 # ruff: noqa: A002, PLR0917 (names that assistants see, and give)
 
@@ -10,6 +10,7 @@ import logging
 import os
 import subprocess
 import sys
+from itertools import islice
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
@@ -36,19 +37,35 @@ Time = Annotated[str, Field(description="ISO 8601 in UTC; empty: any")]
 
 
 def bounded(answer: dict[str, Any]) -> str:
-    """Return the answer as JSON, with its longest lists cut until it is short enough."""
+    """Return the answer as JSON, with its largest parts cut until it is short enough."""
     text = json.dumps(answer, ensure_ascii=False)
     while len(text) > _LONGEST_ANSWER:
-        lists = [name for name, value in answer.items() if isinstance(value, list) and value]
-        if not lists:
-            return text[:_LONGEST_ANSWER]
-        name = max(lists, key=lambda name: len(json.dumps(answer[name])))
-        items = answer[name]
-        kept = min(len(items) * _LONGEST_ANSWER // len(text), len(items) - 1)
-        left_out = answer.get(f"{name}_left_out", 0) + len(items) - kept
-        answer = {**answer, name: items[:kept], f"{name}_left_out": left_out}
+        answer = _cut(answer, _LONGEST_ANSWER / len(text))
         text = json.dumps(answer, ensure_ascii=False)
     return text
+
+
+def _cut(whole: dict[str, Any], share: float, *, is_answer: bool = True) -> dict[str, Any]:
+    """Return the object with its largest list, object or text cut to about this share, and what is left out counted.
+
+    The last object in a list of the answer is cut itself, as long as there is anything to cut.
+    """
+    parts = {name: value for name, value in whole.items() if isinstance(value, list | dict | str) and value}
+    if not parts:
+        return {}
+    name = max(parts, key=lambda name: len(json.dumps(parts[name])))
+    part = parts[name]
+    last = part[0] if is_answer and isinstance(part, list) and len(part) == 1 else None
+    if isinstance(last, dict) and (less := _cut(last, share, is_answer=False)):
+        return {**whole, name: [less]}
+    kept = min(max(int(len(part) * share), 1), len(part) - 1)
+    left_out = whole.get(f"{name}_left_out", 0) + len(part) - kept
+    if isinstance(part, dict):
+        part = dict(islice(part.items(), kept))
+    else:
+        # The latest points are the last ones.
+        part = part[len(part) - kept :] if name == "points" else part[:kept]
+    return {**whole, name: part, f"{name}_left_out": left_out}
 
 
 class Tools:

@@ -143,14 +143,49 @@ def test_answers_are_bounded(console: Console, tmp_path: Path) -> None:
     converse(session, *ports(console), errors=tmp_path / "errors")
 
 
-@pytest.mark.parametrize("answer", [{"a": ["x" * LONGEST] * 3, "b": 1}, {"a": ["x" * 30_000], "b": ["y" * 30_000]}])
-def test_single_large_item_is_left_out(answer: dict[str, Any]) -> None:
+def cut(answer: dict[str, Any]) -> dict[str, Any]:
+    """The answer as an assistant gets it."""
     from telemetry.tools.console.assistant import bounded
 
     text = bounded(answer)
     assert len(text) <= LONGEST
-    assert json.loads(text)["a_left_out"] == len(answer["a"])
-    assert len(bounded({"a": "x" * (2 * LONGEST)})) == LONGEST
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+@pytest.mark.parametrize("answer", [{"a": ["x" * LONGEST] * 3, "b": 1}, {"a": ["x" * 30_000], "b": ["y" * 30_000]}])
+def test_single_large_text_is_left_out(answer: dict[str, Any]) -> None:
+    assert cut(answer)["a_left_out"] == len(answer["a"])
+
+
+def test_single_large_series_has_its_latest_points() -> None:
+    every = [{"time": f"{number:060}"} for number in range(1000)]
+    [series] = cut({"series": [{"mode": "direct", "points": every}] * 3, "series_left_out": 2})["series"]
+    assert series["mode"] == "direct"
+    assert series["points"] == every[-len(series["points"]) :]
+    assert 400 < len(series["points"]) == 1000 - series["points_left_out"]
+
+
+def test_single_large_span_is_cut_within() -> None:
+    events = [{"name": "e" * 100}] * 300
+    attributes = {"a": "b", "large": "x" * 50_000}
+    found = cut({"spans": [{"name": "n" * 50_000, "attributes": attributes, "events": events}], "spans_left_out": 7})
+    [span] = found["spans"]
+    assert found["spans_left_out"] == 7
+    assert span["attributes"] == {"a": "b"}
+    assert len(span["name"]) + span["name_left_out"] == 50_000
+    assert len(span["events"]) + span.get("events_left_out", 0) == 300
+
+
+@pytest.mark.parametrize("value", ["x" * (2 * LONGEST), {str(number): "x" for number in range(LONGEST)}])
+def test_large_answer_without_lists_is_cut(value: Any) -> None:
+    answer = cut({"a": value})
+    assert len(answer["a"]) + answer["a_left_out"] == len(value)
+    assert len(json.dumps(answer)) > LONGEST / 2
+
+
+def test_answer_with_nothing_to_cut_is_empty() -> None:
+    assert cut({str(number): number for number in range(LONGEST)}) == {}
 
 
 def test_assistant_opens_files_with_a_console_of_its_own(tmp_path: Path) -> None:
