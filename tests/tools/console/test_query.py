@@ -35,6 +35,7 @@ def store() -> Store:
             attribute("order.id", int_value=LARGE),
             attribute("unset"),
             attribute("cached", bool_value=False),
+            *attributes({"note": "Ärger in der Straße"}),
         ],
     )  # fmt: skip
     [span] = message.resource_spans[0].scope_spans[0].spans
@@ -107,6 +108,15 @@ TRACE_QUERIES = {
     "time>=1970-01-01T00:00:00+01:00 time<2000-01-01": FIRST,
     "valueerror": FIRST,
     "valueerror status=ok": [],
+    "50": FIRST,
+    "504": [],
+    "0.25": FIRST,
+    "1234567890123456789": FIRST,
+    "FALSE": FIRST,
+    "rue": [],
+    "ärger": FIRST,
+    "STRAßE": FIRST,
+    "ärgerlich": [],
     '"say \\"hi\\" \\\\ bye"': FIRST,
     'user.agent="say \\"hi\\" \\\\ bye"': FIRST,
     'a"b': [],

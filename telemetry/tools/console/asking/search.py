@@ -282,13 +282,26 @@ def _has_no_text(raw: bytes, name: bytes) -> bool:
     return False
 
 
+#: Texts that may be part of a number, and the other values that are no texts in a record's bytes.
+_OF_NUMBER, _OTHER_VALUES = re.compile(r"[-+.\de]+"), ("true", "false", "inf", "nan")
+
+
 def _holds_text(text: str) -> Check:
-    """Return the check whether a name, message or attribute of a record contains the text; ASCII case is ignored."""
-    wanted = text.encode().lower()
+    """Return the check whether a name, message or attribute of a record contains the text, ignoring case."""
+    wanted, may_hold = text.casefold(), _may_hold(text)
     # The bytes include lengths and ids, in which the text may occur by chance.
-    return lambda record: (
-        wanted in record.raw.lower() and any(wanted in words.encode().lower() for words in _words(record.decode()))
-    )
+    return lambda record: may_hold(record.raw) and any(wanted in words.casefold() for words in _words(record.decode()))
+
+
+def _may_hold(text: str) -> Callable[[bytes], bool]:
+    """Return the check whether a record's bytes can contain the text, ignoring case; only then is it decoded."""
+    wanted = text.casefold()
+    if _OF_NUMBER.fullmatch(wanted) or any(wanted in value for value in _OTHER_VALUES):
+        return lambda _: True
+    if text.isascii():
+        in_bytes = wanted.encode()
+        return lambda raw: in_bytes in raw.lower()
+    return lambda raw: wanted in raw.decode(errors="ignore").casefold()
 
 
 _TEXTS_OF_ORIGIN: dict[str, Value] = {
