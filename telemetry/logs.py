@@ -16,7 +16,7 @@ from weakref import ref
 
 from opentelemetry import trace
 
-from telemetry.journal.records import plain
+from telemetry.journal.records import plain, text_of
 from telemetry.log_failures import report
 from telemetry.privacy import MASK, Constants, redactor
 from telemetry.privacy.constants import is_module
@@ -135,10 +135,7 @@ def attributes_of(record: logging.LogRecord) -> dict[str, Any]:
     if record.exc_info and record.exc_info[0] is not None:
         kind, error, _ = record.exc_info
         attributes["exception.type"] = kind.__qualname__
-        try:
-            attributes["exception.message"] = str(error)
-        except Exception:  # noqa: BLE001  (an exception's `__str__` may raise anything)
-            attributes["exception.message"] = "(no text)"
+        attributes["exception.message"] = text_of(error)
         if error is not None:
             attributes["exception.stacktrace"] = redactor().stack_of(error)
         if code := _database_code(error):

@@ -116,7 +116,7 @@ def _plain(value: Any, around: tuple[int, ...]) -> Any:
                     return as_plain(value)
             if isinstance(value, Iterable):
                 return _plain_container(value, around)
-    return _text(value)
+    return text_of(value)
 
 
 def _plain_container(value: Iterable[Any], around: tuple[int, ...]) -> Any:
@@ -138,7 +138,8 @@ def _is_lazy(value: Any) -> bool:
     return _LAZY in [(base.__module__, base.__name__) for base in type(value).__mro__]
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """Return `value` as a plain text, or the name of its type if it has none; never raises."""
     try:
         # A text whose class has another `__str__`, as that of an enumeration, is the text that it contains.
         return str.__str__(value if issubclass(type(value), str) else str(value))

@@ -74,7 +74,7 @@ class RequestMiddleware:
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
-        got_request_exception.connect(_record_exception, dispatch_uid=__name__)
+        got_request_exception.connect(_record_failure, dispatch_uid=__name__)
 
     def __call__(self, request: HttpRequest) -> Any:
         if self._is_async:
@@ -186,7 +186,7 @@ class RequestMiddleware:
         try:
             now = perf_counter_ns()
             if error is not None and status:  # raised in the body; Django signals those of views
-                span.record_exception(error)
+                _record_exception(span, error)
             span.over = span.ended = True
             ring = journal.ring
             if ring is None:
@@ -243,8 +243,15 @@ def _span_name(method: str) -> str:
     return "HTTP" if method == OTHER_METHOD else method
 
 
-def _record_exception(**_: object) -> None:
-    """Add the exception that Django is about to answer with a 500 to the request's span."""
+def _record_failure(**_: object) -> None:
+    """Add the exception that Django is about to answer with a 500 to the request's span; never raises."""
     error = sys.exc_info()[1]
     if error is not None:
-        trace.get_current_span().record_exception(error)
+        _record_exception(trace.get_current_span(), error)
+
+
+def _record_exception(span: trace.Span, error: BaseException) -> None:
+    try:
+        span.record_exception(error)
+    except Exception as problem:  # noqa: BLE001  (its own methods may raise anything)
+        journal.failed("exception", problem)

@@ -16,7 +16,6 @@ from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.trace import SpanKind
 
 from telemetry.journal.records import QUERY
-from telemetry.privacy import redactor
 from telemetry.privacy.strict import Vetted
 from telemetry.recording.journal import journal
 from telemetry.recording.middleware import RequestMiddleware
@@ -27,6 +26,7 @@ from telemetry.recording.spans import (
     RecordedSpan,
     RequestSpan,
     decide,
+    described,
     new_trace_id,
 )
 
@@ -110,9 +110,7 @@ def _error(error: BaseException) -> tuple[str, str, str, str | Vetted]:
     """Return the driver's error behind Django's: its name, type, message and stack trace."""
     if isinstance(error, Error) and error.__cause__ is not None:
         error = error.__cause__
-    kind = type(error)
-    module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
-    return kind.__qualname__, f"{module}{kind.__qualname__}", str(error), redactor().stack_of(error)
+    return described(error)
 
 
 def _text(sql: Any, context: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Decision, Sampler
 from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
 from telemetry.config.limits import LimitsConfig
-from telemetry.journal.records import SPAN, plain_attributes
+from telemetry.journal.records import SPAN, plain_attributes, text_of
 from telemetry.privacy import MASK, Constants, redactor
 from telemetry.privacy.constants import is_module
 from telemetry.privacy.strict import Vetted, stack_of
@@ -151,10 +151,18 @@ class RecordedSpan(Span):
         self, exception: BaseException, attributes: Any = None, timestamp: int | None = None, escaped: bool = False
     ) -> None:
         if span := self._touch():
-            if redactor().strict:  # the event contains only a text, which may be forged
+            _, kind, text, stack = described(exception)
+            if not isinstance(stack, str):  # the event contains only texts, which may be forged
                 timestamp = timestamp or time_ns()
-                self.stacks = {**(self.stacks or {}), timestamp: stack_of(exception)}
-            span.record_exception(exception, attributes, timestamp, escaped)
+                self.stacks = {**(self.stacks or {}), timestamp: stack}
+                stack = ""
+            event = {
+                "exception.type": kind,
+                "exception.message": text,
+                "exception.stacktrace": stack,
+                "exception.escaped": str(escaped),
+            }
+            span.add_event("exception", {**event, **(attributes or {})}, timestamp)
 
     def end(self, end_time: int | None = None) -> None:  # noqa: ARG002  (its record contains the real duration)
         """Accept no more changes. The record is written when the request or the query is over."""
@@ -205,6 +213,13 @@ class QuerySpan(RecordedSpan):
     def __init__(self, trace_id: bytes, parent_id: bytes | None, flags: int, state: TraceState | None) -> None:
         self.trace_id, self.span_id = trace_id, getrandbits(64).to_bytes(8)
         self.parent_id, self.flags, self.trace_state = parent_id, flags, state
+
+
+def described(error: BaseException) -> tuple[str, str, str, str | Vetted]:
+    """Return the name of an exception's type, without and with its module, its message and its stack trace."""
+    name, module = type(error).__qualname__, type(error).__module__
+    full = f"{module}.{name}" if module and module != "builtins" else name
+    return name, full, text_of(error), redactor().stack_of(error)
 
 
 def new_trace_id() -> bytes:

@@ -5,6 +5,7 @@ import gc
 import logging
 import os
 import random
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from decimal import Decimal
@@ -18,6 +19,8 @@ import numpy as np
 import pytest
 import wrapt
 from django.core import mail
+from django.core.handlers.exception import convert_exception_to_response
+from django.core.signals import got_request_exception
 from django.db import connections
 from django.db.backends.signals import connection_created
 from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
@@ -46,7 +49,7 @@ from telemetry.recording.logs import LogRecorder
 from telemetry.recording.meters import RecordingMeterProvider
 from telemetry.recording.middleware import RequestMiddleware
 from telemetry.recording.queries import QueryRecorders
-from telemetry.recording.spans import MOST_WITHIN
+from telemetry.recording.spans import MOST_WITHIN, RecordedSpan
 from tests.recording.conftest import Recorded
 
 logger = logging.getLogger("tests.recording.shop")
@@ -431,19 +434,54 @@ def test_streamed_answer_that_is_given_up_is_over_when_it_is_closed(recorded: Re
     assert (record[STATUS], record[ERROR]) == (200, None)
 
 
+class BrokenError(Exception):
+    pass
+
+
+class MuteError(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+ERRORS = [(BrokenError("on purpose"), "on purpose"), (MuteError(), "<MuteError>")]
+
+
 @pytest.mark.usefixtures("query")
-def test_streamed_answer_that_fails_has_the_error(recorded: Recorded) -> None:
+@pytest.mark.parametrize(("error", "message"), ERRORS)
+def test_streamed_answer_that_fails_has_the_error(recorded: Recorded, error: Exception, message: str) -> None:
     def failing() -> Iterator[bytes]:
         yield b"a"
-        raise BrokenError("on purpose")
+        raise error
 
     response: Any = answer(lambda _: StreamingHttpResponse(failing()))  # type: ignore[arg-type,return-value]
-    with pytest.raises(BrokenError):
+    with pytest.raises(type(error)):
         b"".join(response)
     response.close()
     (record,) = recorded()
-    assert (record[STATUS], record[ERROR]) == (200, "BrokenError")
-    assert record[TOUCHED][3][0][2]["exception.message"] == "on purpose"
+    assert (record[STATUS], record[ERROR]) == (200, type(error).__name__)
+    assert record[TOUCHED][3][0][2]["exception.message"] == message
+    assert not any(recorded.ring.levels)
+
+
+@pytest.mark.parametrize(("error", "message"), ERRORS)
+def test_exception_of_a_view_reaches_other_receivers(recorded: Recorded, error: Exception, message: str) -> None:
+    seen: list[BaseException | None] = []
+
+    def view(_: HttpRequest) -> HttpResponse:
+        raise error
+
+    def report(**_: object) -> None:
+        seen.append(sys.exception())
+
+    middleware = RequestMiddleware(convert_exception_to_response(view))
+    got_request_exception.connect(report)
+    try:
+        middleware(RequestFactory(SERVER_NAME="shop.example").get("/shop"))
+    finally:
+        got_request_exception.disconnect(report)
+    assert seen == [error]
+    *_, record = recorded()
+    assert (record[STATUS], record[TOUCHED][3][0][2]["exception.message"]) == (500, message)
 
 
 @pytest.mark.usefixtures("query")
@@ -498,10 +536,6 @@ class Process:
         pass
 
 
-class BrokenError(Exception):
-    pass
-
-
 def break_it(*_: Any, **__: Any) -> Any:
     raise BrokenError("on purpose")
 
@@ -515,6 +549,7 @@ BREAKS = {
     "route": (middleware_module, "matched_route"),
     "environment": (middleware_module, "environ_of"),
     "write": (RingWriter, "put"),
+    "exception": (RecordedSpan, "record_exception"),
     "query": (queries_module, "_LONGEST_STATEMENT"),
     "log record": (logs_module, "_AT_ONCE"),
     "content": (logs_module, "content_of"),
@@ -532,6 +567,10 @@ def test_what_breaks_costs_no_request(
 ) -> None:
     def view(_: HttpRequest) -> HttpResponse:
         logger.info("in the request")
+        try:
+            break_it()
+        except BrokenError:  # as Django does
+            got_request_exception.send(None)
         return HttpResponse(str(query("SELECT 7")))
 
     place, name = BREAKS[part]
