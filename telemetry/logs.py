@@ -8,6 +8,7 @@ import json
 import logging
 import os
 from collections.abc import Callable
+from copy import copy
 from datetime import UTC, datetime
 from inspect import currentframe
 from threading import local
@@ -22,7 +23,8 @@ from telemetry.privacy import MASK, Constants, redactor
 from telemetry.privacy.constants import is_module
 from telemetry.privacy.strict import STACKS, stack_at
 
-_OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+# Not of `makeLogRecord`, which calls a factory of the project.
+_OWN = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {"message", "asctime", "taskName"}
 _SEVERITY = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 
 # Logging an export must not cause the next one.
@@ -225,9 +227,10 @@ class RedactingFormatter(logging.Formatter):
         if not redactor().strict:
             return redactor().stack(self._formatter.format(record))
         body, attributes, name, _ = translation_of(record)
-        replaced = {"name": name, "msg": body, "args": None, "exc_info": None, "stack_info": None}
-        stack = attributes.get("exception.stacktrace") or attributes.get("exception.type")
-        return self._formatter.format(logging.makeLogRecord({**vars(record), **replaced, "exc_text": stack}))
+        shown = copy(record)
+        shown.name, shown.msg, shown.args, shown.exc_info, shown.stack_info = name, body, None, None, None
+        shown.exc_text = attributes.get("exception.stacktrace") or attributes.get("exception.type")
+        return self._formatter.format(shown)
 
 
 class Receiver(Protocol):

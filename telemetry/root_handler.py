@@ -3,6 +3,7 @@
 import logging
 import logging.config
 from collections.abc import Callable
+from copy import copy
 from functools import wraps
 from typing import Any
 
@@ -24,7 +25,7 @@ class RootHandler(OTLPHandler):
             fallback.handle(record)
         try:
             if hasattr(record, "request"):  # a path may contain anything, and only the project's own output shows it
-                record = logging.makeLogRecord(vars(record))
+                record = copy(record)
                 _route.filter(record)
         except Exception:  # noqa: BLE001  (logging's own contract: a handler never raises)
             self.handleError(record)

@@ -66,11 +66,22 @@ stay_attached()  # once is enough
 """
 
 
-def output_of(code: str) -> list[str]:
+# As in the settings, which are imported first. `makeLogRecord` calls it, too, without a name.
+FACTORY = """
+import logging
+plain = logging.getLogRecordFactory()
+def component_of(name, *rest, **options):
+    record = plain(name, *rest, **options)
+    record.component = name.split(".")[0]
+    return record
+logging.setLogRecordFactory(component_of)
+"""
+
+
+def output_of(code: str, before: str = "") -> list[str]:
     """Return the lines that a project with this code prints: its logging is configured after telemetry's start."""
-    ended = subprocess.run(
-        [sys.executable, "-c", BEFORE + code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True
-    )
+    command = [sys.executable, "-c", before + BEFORE + code]
+    ended = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True)
     return ended.stdout.decode().splitlines()
 
 
@@ -83,6 +94,35 @@ logging.basicConfig(level=logging.ERROR)  # does nothing, as without telemetry
 logging.getLogger("shop").info("another")
 """)
     assert sorted(lines) == ["console: an order", "console: another", "received: an order", "received: another"]
+
+
+def test_factory_of_the_project_adds_attributes() -> None:
+    lines = output_of(
+        """
+from django.http import HttpRequest
+from telemetry import privacy
+from telemetry.logs import RedactingFormatter, attributes_of
+class Attributes:
+    def emit(self, record): print(record.getMessage(), attributes_of(record), flush=True)
+OTLPHandler.connect(Attributes())
+logging.getLogger("shop.orders").error("an order", extra={"number": 5})
+request = HttpRequest()
+request.path = "/nowhere"
+logging.getLogger("django.request").error("Not Found: %s", request.path, extra={"request": request})
+privacy.configure((), strict=True)
+logging.lastResort.setFormatter(RedactingFormatter(None))
+logging.getLogger("shop.orders").error("an order")
+""",
+        before=FACTORY,
+    )
+    assert lines == [
+        "an order",
+        "an order {'component': 'shop', 'number': 5}",
+        "Not Found: /nowhere",
+        "Not Found: unmatched {'component': 'django'}",
+        "an order",
+        "an order {'component': 'shop'}",
+    ]
 
 
 @pytest.mark.parametrize(
