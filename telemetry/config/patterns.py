@@ -50,11 +50,20 @@ class Patterns(Parser[tuple[str, ...]]):
 
 
 class UrlPatterns(Patterns):
-    """Comma-separated expressions, as contrib's instrumentations read them."""
+    """Comma-separated expressions, as contrib's instrumentations read them: joined to a single one."""
 
     accepted = (
-        "Python regular expressions separated by commas, none with a repetition or an alternative inside a repetition"
+        "Python regular expressions separated by commas, also valid as alternatives of one, none with a repetition "
+        "or an alternative inside a repetition"
     )
+
+    def __call__(self, text: str) -> tuple[str, ...]:
+        patterns = super().__call__(text)
+        try:
+            re.compile("|".join(patterns))
+        except re.error as error:  # flags for all of it, as (?i), in another place than its beginning
+            raise RefusalError(f"has regular expressions that are invalid together ({error})") from None
+        return patterns
 
     def _split(self, text: str) -> tuple[str, ...]:
         return tuple(part.strip() for part in text.split(",") if part.strip())

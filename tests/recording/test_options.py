@@ -12,7 +12,7 @@ from django.views.generic import View
 from rest_framework.request import Request
 from rest_framework.viewsets import ViewSet
 
-from telemetry.config import TelemetryConfig
+from telemetry.config import ConfigError, TelemetryConfig
 from telemetry.recording import options
 from telemetry.recording.incoming import IncomingContextReader
 from telemetry.recording.middleware import RequestMiddleware
@@ -64,6 +64,14 @@ def test_excluded_urls_do_not_switch_off_what_is_answered_here(
     answers = {"/metrics": lambda _: HttpResponse("all series")}
     assert middleware(lambda _: HttpResponse(status=404), answers)(RequestFactory().get("/metrics")).status_code == 200
     assert recorded() == []
+
+
+@pytest.mark.parametrize("name", ["OTEL_PYTHON_EXCLUDED_URLS", "OTEL_PYTHON_DJANGO_EXCLUDED_URLS"])
+def test_excluded_urls_that_cannot_be_joined_are_refused(name: str) -> None:
+    """Contrib's instrumentations join them, too, and would stop the start with a traceback."""
+    with pytest.raises(ConfigError, match="invalid together"):
+        TelemetryConfig.from_env({name: "healthz,(?i)/internal"})
+    assert TelemetryConfig.from_env({name: "healthz,(?i:/internal)"}).excluded_urls == ("healthz", "(?i:/internal)")
 
 
 def test_excluded_urls_of_all_instrumentations(recorded: Recorded) -> None:
