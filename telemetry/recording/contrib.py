@@ -6,6 +6,7 @@ since the logs API has no public names yet. tests/signals/test_contrib.py lists 
 
 import re
 from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
@@ -27,6 +28,7 @@ from opentelemetry.propagators.textmap import (
 from telemetry.config import TelemetryConfig
 from telemetry.config.instrumentations import DRIVERS, find
 from telemetry.recording.journal import journal
+from telemetry.recording.middleware import is_tested
 from telemetry.recording.process import Recording
 
 _ANY_HOST = "^[a-z]+://[^/]*"
@@ -68,7 +70,7 @@ def install(config: TelemetryConfig, recording: Recording, untraced: Collection[
     for vendor in sorted({connections[alias].vendor for alias in settings.DATABASES}):
         if driver := DRIVERS.get(vendor):
             _run(driver)
-    request_started.connect(lambda **_: _begin(recording), weak=False, dispatch_uid=__name__)
+    request_started.connect(partial(_begin, recording), weak=False, dispatch_uid=__name__)
 
 
 def answering(get_response: Any, answers: Mapping[str, Any]) -> Any:
@@ -96,6 +98,8 @@ def _run(name: str, **options: object) -> None:
     found.load()().instrument(**options)
 
 
-def _begin(recording: Recording) -> None:
+def _begin(recording: Recording, environ: Any = None, scope: Any = None, **_: object) -> None:
     if journal.ring is None:
-        recording.begin()
+        server = environ.get("SERVER_NAME") if environ else ((scope or {}).get("server") or [None])[0]
+        if not is_tested(server):
+            recording.begin()

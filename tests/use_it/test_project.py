@@ -47,6 +47,9 @@ class Here(TestCase):
     def test_here(self):
         self.assertEqual(self.client.get("/plain/1").status_code, 200)
 
+    async def test_here_in_a_loop(self):
+        self.assertEqual((await self.async_client.get("/waiting")).status_code, 200)
+
 
 class Live(LiveServerTestCase):
     def test_live(self):
@@ -185,13 +188,15 @@ def test_telemetry_that_is_off_is_not_there(project: Path, site: Path, console: 
     assert console.store.totals() == {}
 
 
-def test_commands_and_tests_send_nothing(project: Path, site: Path, console: Console) -> None:
+@pytest.mark.parametrize("instrumentation", ["native", "contrib"])
+def test_commands_and_tests_send_nothing(project: Path, site: Path, console: Console, instrumentation: str) -> None:
     (project / "mysite" / "tests.py").write_text(TESTS)
-    server = Server(project, site, "", environment(console, "collector"))
+    env = environment(console, "collector") | {"TELEMETRY_INSTRUMENTATION": instrumentation}
+    server = Server(project, site, "", env)
     for arguments in (["migrate"], ["test", "mysite"], ["check"]):
         ended = server.run(sys.executable, "manage.py", *arguments)
         assert ended.returncode == 0, ended.stderr
-    assert "Ran 2 tests" in server.run(sys.executable, "manage.py", "test", "mysite").stderr
+    assert "Ran 3 tests" in server.run(sys.executable, "manage.py", "test", "mysite").stderr
     sleep(0.5)
     assert console.store.totals() == {}
 
