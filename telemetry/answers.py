@@ -1,5 +1,6 @@
 """The end of a response: a streamed response ends with its body, not when its view returns."""
 
+from asyncio import CancelledError
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
@@ -93,7 +94,7 @@ class _AsyncParts:
         try:
             with self._body.within():
                 part: bytes = await anext(self._content)
-        except StopAsyncIteration:
+        except (StopAsyncIteration, CancelledError, GeneratorExit):  # complete, or its client has left
             self._body.end()
             raise
         except BaseException as error:

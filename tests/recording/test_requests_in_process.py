@@ -518,6 +518,31 @@ def test_asynchronous_body_belongs_to_its_request(recorded: Recorded) -> None:
     assert first[CONTEXT][0] != second[CONTEXT][0]
 
 
+def test_asynchronous_body_whose_client_leaves_has_no_error(recorded: Recorded) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        yield b"."
+        await asyncio.sleep(60)
+
+    async def view(_: HttpRequest) -> StreamingHttpResponse:
+        return StreamingHttpResponse(body())
+
+    async def leave() -> None:
+        response: Any = await RequestMiddleware(view)(AsyncRequestFactory().get("/"))
+        parts = aiter(response)
+        assert await anext(parts) == b"."
+        task = asyncio.ensure_future(anext(parts))
+        await asyncio.sleep(0)
+        task.cancel()  # as Django does
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        response.close()
+
+    asyncio.run(leave())
+    (record,) = recorded()
+    assert (record[STATUS], record[ERROR], record[TOUCHED]) == (200, None, None)
+    assert not any(recorded.ring.levels)
+
+
 def test_child_of_a_fork_records_nothing_into_its_parents_ring(recorded: Recorded) -> None:
     child = os.fork()
     if child == 0:
