@@ -88,11 +88,11 @@ class RequestMiddleware:
             response: Any = self._get_response(request)
             if response.status_code >= _BAD_REQUEST:
                 _log(request, response)
-        except Exception as error:  # DEBUG_PROPAGATE_EXCEPTIONS
-            self._end(span, request, 0, error)
-            raise
-        except BaseException:  # an aborted worker: no record, just as no access record and no count
+        except (SystemExit, KeyboardInterrupt):  # an aborted worker: no record, just as no access record and no count
             self._drop(span)
+            raise
+        except BaseException as error:  # DEBUG_PROPAGATE_EXCEPTIONS, and what Django does not answer: gevent.Timeout
+            self._end(span, request, 0, error)
             raise
         self._answered(span, request, response)
         return response

@@ -57,7 +57,7 @@ class QueryRecorder:
         start, began = time_ns(), perf_counter_ns()
         try:
             return execute(sql, params, many, context)
-        except Exception as error:
+        except BaseException as error:
             failed = error
             raise
         finally:

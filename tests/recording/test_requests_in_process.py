@@ -23,6 +23,7 @@ from django.core.handlers.exception import convert_exception_to_response
 from django.core.signals import got_request_exception
 from django.db import connections
 from django.db.backends.signals import connection_created
+from django.db.backends.utils import CursorWrapper
 from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import RequestFactory
 from django.test.client import AsyncRequestFactory
@@ -30,6 +31,7 @@ from django.urls import ResolverMatch
 from django.utils.functional import SimpleLazyObject
 from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy
+from gevent import Timeout
 from opentelemetry import trace
 from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
@@ -347,6 +349,23 @@ def test_aborted_request_leaves_no_record(recorded: Recorded) -> None:
     with pytest.raises(SystemExit):
         answer(view)
     assert recorded() == []
+    assert not any(recorded.ring.levels)
+
+
+def test_request_and_query_that_gevent_times_out_are_recorded(
+    recorded: Recorded, query: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def time_out(*_: Any) -> None:
+        raise Timeout
+
+    def view(_: HttpRequest) -> HttpResponse:
+        monkeypatch.setattr(CursorWrapper, "_execute", time_out)
+        return HttpResponse(query("SELECT 1"))
+
+    with pytest.raises(Timeout):
+        answer(view)
+    (record,) = recorded()
+    assert (record[STATUS], record[ERROR], record[QUERIES][-1][5][0]) == (0, "Timeout", "Timeout")
     assert not any(recorded.ring.levels)
 
 
