@@ -30,7 +30,9 @@ from telemetry.recording.spans import (
     new_trace_id,
 )
 
-_SYSTEMS = frozenset({"sqlite", "postgresql"})
+# https://opentelemetry.io/docs/specs/semconv/registry/attributes/db/#db-system-name
+_SYSTEMS = {"oracle": "oracle.db", "microsoft": "microsoft.sql_server"}
+"""By Django's vendor of a database, its name where they differ."""
 _LONGEST_STATEMENT = 16 * 1024  # characters
 
 Execute = Callable[[str, Any, bool, dict[str, Any]], Any]
@@ -137,9 +139,11 @@ class QueryRecorders:
                 self._record(connection)
 
     def _record(self, connection: BaseDatabaseWrapper, **_: object) -> None:
-        if connection.vendor not in _SYSTEMS:
+        try:
+            database = _database(connection)
+        except Exception as error:  # noqa: BLE001  (a driver of any vendor; the connection works as without telemetry)
+            journal.failed("connection", error)
             return
-        database = _database(connection)
         recorder = self._recorders.setdefault(database, QueryRecorder(database))
         wrappers = connection.execute_wrappers
         if wrappers and wrappers[0] is recorder:
@@ -150,7 +154,17 @@ class QueryRecorders:
 
 
 def _database(connection: BaseDatabaseWrapper) -> Database:
-    """Return a database's vendor, and its name, host and port as the driver reports them."""
+    """Return a database's system, and its name, host and port: as psycopg reports them, else as configured."""
+    system, settings = connection.vendor, connection.settings_dict
+    if system == "mysql":  # not `mysql_is_mariadb`, which sends a query
+        of_server = str(getattr(connection.connection, "get_server_info", str)())
+        system = "mariadb" if "mariadb" in of_server.lower() else system
     info = getattr(connection.connection, "info", None)
-    name, host, port = (getattr(info, key, None) or None for key in ("dbname", "host", "port"))
-    return connection.vendor, name, host, port
+    if info is not None:
+        name, host, port = (getattr(info, key, None) or None for key in ("dbname", "host", "port"))
+    elif settings.get("HOST"):  # else the name may be a file's, or contain all of the address
+        name, host = str(settings["NAME"]), str(settings["HOST"])
+        port = int(settings.get("PORT") or 0) or None
+    else:
+        name = host = port = None
+    return _SYSTEMS.get(system, system), name, host, port

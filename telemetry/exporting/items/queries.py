@@ -11,7 +11,7 @@ from opentelemetry.trace import SpanKind
 
 from telemetry.exporting.encoding import ScopeData, encode_rest
 from telemetry.exporting.items.redaction import Limited
-from telemetry.exporting.items.scopes import QUERY_DURATION, RETURNED_ROWS, query_scope
+from telemetry.exporting.items.scopes import query_duration, query_scope, returned_rows
 from telemetry.exporting.metrics.aggregation import Aggregation, Series
 from telemetry.privacy import Redactor
 
@@ -60,11 +60,11 @@ class Statements:
 
     def failed(self, statement: Statement, system: str, error: str) -> Series:
         """Return the series of the durations of a statement that failed with `error`."""
-        return self._aggregation.series(QUERY_DURATION[system], {**statement.measured, "error.type": error})
+        return self._aggregation.series(query_duration(system), {**statement.measured, "error.type": error})
 
     def rows(self, statement: Statement, system: str) -> Series:
         """Return the series of a statement's numbers of returned rows."""
-        return self._aggregation.series(RETURNED_ROWS[system], statement.measured)
+        return self._aggregation.series(returned_rows(system), statement.measured)
 
     def _describe(self, database: Database, text: str) -> Statement:
         system, namespace, host, port = database
@@ -82,6 +82,6 @@ class Statements:
             encode_rest(name, CLIENT, encoded, None),
             dropped,
             query_scope(system),
-            self._aggregation.series(QUERY_DURATION[system], measured),
+            self._aggregation.series(query_duration(system), measured),
             measured,
         )

@@ -3,6 +3,8 @@
 Names and attributes are those of contrib's instrumentations; the scopes name telemetry as their source.
 """
 
+from functools import cache
+
 from opentelemetry.semconv.schemas import Schemas
 
 from telemetry import __version__
@@ -25,7 +27,7 @@ def _instrument(  # noqa: PLR0917
 
 REQUESTS = _scope("django", Schemas.V1_21_0.value)
 _DRIVERS = {"sqlite": "sqlite3", "postgresql": "psycopg"}
-_QUERIES = {system: _scope(driver, Schemas.V1_25_0.value) for system, driver in _DRIVERS.items()}
+_OTHER_DRIVER = "database"
 
 REQUEST_DURATION = _instrument(
     REQUESTS, "histogram", "http.server.request.duration", "s", "Duration of HTTP server requests.", _SECONDS
@@ -37,24 +39,23 @@ ACTIVE_REQUESTS = _instrument(
     "{request}",
     "Number of active HTTP server requests.",
 )
-QUERY_DURATION = {
-    system: _instrument(
-        scope, "histogram", "db.client.operation.duration", "s", "Duration of database client operations."
-    )
-    for system, scope in _QUERIES.items()
-}
-RETURNED_ROWS = {
-    system: _instrument(
-        scope,
-        "histogram",
-        "db.client.response.returned_rows",
-        "{row}",
-        "The actual number of records returned by the database operation.",
-    )
-    for system, scope in _QUERIES.items()
-}
 
 
+@cache
 def query_scope(system: str) -> ScopeData:
     """Return the scope of the spans of a database's queries."""
-    return _QUERIES[system]
+    return _scope(_DRIVERS.get(system, _OTHER_DRIVER), Schemas.V1_25_0.value)
+
+
+@cache
+def query_duration(system: str) -> Instrument:
+    """Return the instrument of the durations of a database's queries."""
+    description = "Duration of database client operations."
+    return _instrument(query_scope(system), "histogram", "db.client.operation.duration", "s", description)
+
+
+@cache
+def returned_rows(system: str) -> Instrument:
+    """Return the instrument of the numbers of rows that a database's queries return."""
+    description = "The actual number of records returned by the database operation."
+    return _instrument(query_scope(system), "histogram", "db.client.response.returned_rows", "{row}", description)
