@@ -35,14 +35,17 @@ class RootHandler(OTLPHandler):
 
 def attach_to_root() -> None:
     """Add the handler, unless the logging configuration contains one of telemetry's."""
-    names = list(logging.root.manager.loggerDict)
-    if not any(isinstance(handler, OTLPHandler) for handler in logging.root.handlers) and not any(
-        isinstance(handler, OTLPHandler)
-        for name in names
-        if name not in _own
-        for handler in logging.getLogger(name).handlers
-    ):
+    names = [name for name in logging.root.manager.loggerDict if name not in _own]
+    handlers = [*logging.root.handlers, *(handler for name in names for handler in logging.getLogger(name).handlers)]
+    if not any(map(_passes_to_ours, handlers)):
         logging.root.addHandler(RootHandler())
+
+
+def _passes_to_ours(handler: logging.Handler) -> bool:
+    """Return whether `handler` is one of telemetry's, or passes its records to one, as a queue or a buffer does."""
+    listener, target = getattr(handler, "listener", None), getattr(handler, "target", None)
+    behind = [*getattr(listener, "handlers", ()), *([] if target is None else [target])]
+    return isinstance(handler, OTLPHandler) or any(map(_passes_to_ours, behind))
 
 
 def _detach_from_root() -> None:

@@ -125,6 +125,32 @@ logging.getLogger("shop.orders").error("an order")
     ]
 
 
+BEHIND = {
+    "buffer": "MemoryHandler(1, target=OTLPHandler())",
+    "queue": "queue_handler(OTLPHandler())",
+    "buffer behind a queue": "queue_handler(MemoryHandler(1, target=OTLPHandler()))",
+}
+
+
+@pytest.mark.parametrize("behind", BEHIND)
+def test_handler_behind_another_one_sends_each_record_once(behind: str) -> None:
+    lines = output_of(f"""
+from logging.handlers import MemoryHandler, QueueHandler, QueueListener
+from queue import Queue
+def queue_handler(handler):
+    made = QueueHandler(Queue())
+    made.listener = QueueListener(made.queue, handler)  # as `dictConfig` does from Python 3.12 on
+    made.listener.start()
+    return made
+handler = {BEHIND[behind]}
+logging.basicConfig(handlers=[handler], format="%(message)s")
+logging.getLogger("shop").warning("an order")
+if isinstance(handler, QueueHandler):
+    handler.listener.stop()
+""")
+    assert lines == ["received: an order"]
+
+
 @pytest.mark.parametrize(
     "configure",
     [
