@@ -11,6 +11,7 @@ from opentelemetry.propagators.textmap import Getter, TextMapPropagator
 from opentelemetry.trace import Link
 
 from telemetry.config import IncomingContext
+from telemetry.recording.spans import REQUEST_KEY
 
 # They log whatever a client sends, as often as it sends it; an invalid header is not worth a log record here.
 _QUOTING_LOGGERS = (
@@ -64,20 +65,39 @@ class IncomingContextReader:
         for name in _QUOTING_LOGGERS:
             logging.getLogger(name).setLevel(logging.ERROR)
 
-    def read(self, environ: dict[str, Any]) -> tuple[Context, Sequence[Link]] | None:
-        """Return the context in which the request's span starts, and its links; None without such headers."""
+    def read(self, environ: dict[str, Any], outer: Context) -> tuple[Context, Sequence[Link]] | None:
+        """Return the context in which the request's span starts, and its links; None for an empty one.
+
+        It is `outer` with what the headers add. They count for nothing if `outer` has a span, as of an application that
+        serves this one.
+        """
+        around: tuple[Context, Sequence[Link]] | None = None
+        if outer and not _is_left_over(outer):
+            around = outer, ()
+            if trace.get_current_span(outer).get_span_context().is_valid:
+                return around
         if self._policy == "ignore":
-            return None
+            return around
         propagator = propagate.get_global_textmap()
         if propagator is not self._propagator:
             self._headers = [_variable(field) for field in propagator.fields]
             self._propagator = propagator
         if environ.keys().isdisjoint(self._headers):  # most requests have no header for a propagator
-            return None
-        context = propagator.extract(environ, Context(), _HEADERS)
+            return around
+        context = propagator.extract(environ, around[0] if around else Context(), _HEADERS)
         if self._policy == "trust":
             return context, ()
         theirs = trace.get_current_span(context).get_span_context()
         if not theirs.is_valid:
             return context, ()
         return trace.set_span_in_context(trace.INVALID_SPAN, context), (Link(theirs),)
+
+
+def _is_left_over(context: Context) -> bool:
+    """Return whether `context` is that of a request or a span that has ended, which nothing has detached."""
+    request: Any = context.get(REQUEST_KEY)
+    if request is not None and request.over:
+        return True
+    span = trace.get_current_span(context)
+    known = span.get_span_context()
+    return known.trace_flags.sampled and not known.is_remote and not span.is_recording()

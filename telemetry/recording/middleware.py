@@ -26,7 +26,8 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.log import log_response
 from opentelemetry import trace
-from opentelemetry.context import Context, attach, detach
+from opentelemetry.context import Context, attach, detach, get_current
+from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.sdk.trace.sampling import Sampler
 from opentelemetry.trace import SpanKind
 
@@ -122,7 +123,10 @@ class RequestMiddleware:
             if journal.ring is None and not is_tested(request.META.get("SERVER_NAME")):
                 self.process.begin()
             span = RequestSpan(known_method(request))
-            around = self.incoming.read(request.META)
+            outer = get_current()
+            if outer and not is_instrumentation_enabled():
+                return None
+            around = self.incoming.read(request.META, outer)
             if around is None and self.sampler is None:
                 context = Context({_CURRENT_SPAN: span, REQUEST_KEY: span})
             else:

@@ -26,7 +26,7 @@ def _baggage_too() -> Iterator[None]:
 
 
 def read(policy: IncomingContext, headers: dict[str, str]) -> tuple[Context, Sequence[Link]]:
-    return IncomingContextReader(policy).read(headers) or (Context(), ())
+    return IncomingContextReader(policy).read(headers, Context()) or (Context(), ())
 
 
 def test_baggage_is_read_up_to_64_entries() -> None:
@@ -47,7 +47,8 @@ def test_baggage_is_not_read_unless_asked_for() -> None:
 
 
 def test_ignore_reads_neither_context_nor_baggage() -> None:
-    assert IncomingContextReader("ignore").read({"HTTP_BAGGAGE": "key=value", "HTTP_TRACEPARENT": PARENT}) is None
+    headers = {"HTTP_BAGGAGE": "key=value", "HTTP_TRACEPARENT": PARENT}
+    assert IncomingContextReader("ignore").read(headers, Context()) is None
 
 
 def test_link_keeps_the_tracestate() -> None:

@@ -8,6 +8,7 @@ import random
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -32,12 +33,16 @@ from django.utils.functional import SimpleLazyObject
 from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy
 from gevent import Timeout
-from opentelemetry import trace
+from opentelemetry import baggage, trace
+from opentelemetry.context import Context, attach, detach
+from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.metrics import CallbackOptions, Observation
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Sampler
 
 from telemetry import access as access_module
 from telemetry.access import AccessLogMiddleware
+from telemetry.config import IncomingContext
 from telemetry.journal.records import LOG, MEASUREMENT, OBSERVATIONS, QUERY, REQUEST, items_of
 from telemetry.journal.ring import RingWriter
 from telemetry.logs import OTLPHandler
@@ -51,7 +56,7 @@ from telemetry.recording.logs import LogRecorder
 from telemetry.recording.meters import RecordingMeterProvider
 from telemetry.recording.middleware import RequestMiddleware
 from telemetry.recording.queries import QueryRecorders
-from telemetry.recording.spans import MOST_WITHIN, RecordedSpan
+from telemetry.recording.spans import MOST_WITHIN, RecordedSpan, RequestSpan
 from tests.recording.conftest import Recorded
 
 logger = logging.getLogger("tests.recording.shop")
@@ -330,6 +335,97 @@ def test_trusted_parent_is_continued(recorded: Recorded) -> None:
     assert record[CONTEXT][0].hex() == trace_id
     assert record[CONTEXT][2].hex() == parent
     assert record[CONTEXT][4] is True
+
+
+@contextmanager
+def current(context: Context) -> Iterator[None]:
+    token = attach(context)
+    try:
+        yield
+    finally:
+        detach(token)
+
+
+def test_request_within_another_application_belongs_to_its_trace(recorded: Recorded) -> None:
+    """As of Starlette that mounts Django: its span is the parent, whatever a client's headers say."""
+    seen: list[Any] = []
+
+    def view(_: HttpRequest) -> HttpResponse:
+        seen.append(baggage.get_all())
+        return HttpResponse("ok")
+
+    outer = TracerProvider(shutdown_on_exit=False).get_tracer("outer").start_span("outer")
+    with current(baggage.set_baggage("tenant", "a", trace.set_span_in_context(outer))):
+        answer(view, traceparent=f"00-{'a' * 32}-{'b' * 16}-01")
+        assert trace.get_current_span() is outer
+    ids = outer.get_span_context()
+    (record,) = recorded()
+    trace_id, _, parent_id, _, is_remote = record[CONTEXT]
+    assert (int.from_bytes(trace_id), int.from_bytes(parent_id), is_remote) == (ids.trace_id, ids.span_id, False)
+    assert seen == [{"tenant": "a"}]
+
+
+@pytest.mark.parametrize("policy", ["trust", "ignore"])
+def test_context_without_a_span_around_a_request_is_kept(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch, policy: IncomingContext
+) -> None:
+    monkeypatch.setattr(RequestMiddleware, "incoming", IncomingContextReader(policy))
+    with current(baggage.set_baggage("tenant", "a", Context())):
+        for headers in ({}, {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01"}):
+            response = answer(lambda _: HttpResponse(str(baggage.get_all())), **headers)
+            assert response.content == b"{'tenant': 'a'}"
+    first, second = recorded()
+    assert first[CONTEXT][2] is None
+    assert second[CONTEXT][2] == (None if policy == "ignore" else bytes.fromhex("b" * 16))
+
+
+def test_instrumentation_that_is_suppressed_around_a_request_records_none(recorded: Recorded) -> None:
+    with suppress_instrumentation():
+        assert answer(lambda _: HttpResponse("ok")).content == b"ok"
+    assert recorded() == []
+
+
+def left_of_a_request(sampler: Sampler | None, monkeypatch: pytest.MonkeyPatch) -> Context:
+    monkeypatch.setattr(RequestMiddleware, "sampler", sampler)
+    found: list[Context] = []
+
+    def view(_: HttpRequest) -> HttpResponse:
+        found.append(baggage.set_baggage("tenant", "a"))
+        return HttpResponse("ok")
+
+    answer(view)
+    return found[0]
+
+
+def left_of_a_span(_: Sampler | None, __: pytest.MonkeyPatch) -> Context:
+    span = TracerProvider(shutdown_on_exit=False).get_tracer("outer").start_span("outer")
+    span.end()
+    return baggage.set_baggage("tenant", "a", trace.set_span_in_context(span))
+
+
+@pytest.mark.parametrize(
+    ("left", "sampler"), [(left_of_a_request, None), (left_of_a_request, ALWAYS_OFF), (left_of_a_span, None)]
+)
+def test_context_left_over_in_a_thread_is_no_parent(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch, left: Callable[..., Context], sampler: Sampler | None
+) -> None:
+    """As by a generator that is collected with a span of its own in it."""
+    seen: list[Any] = []
+
+    def view(_: HttpRequest) -> HttpResponse:
+        seen.append(baggage.get_all())
+        return HttpResponse("ok")
+
+    context = left(sampler, monkeypatch)
+    monkeypatch.setattr(RequestMiddleware, "sampler", None)
+    recorded()
+    with current(context):
+        answer(view)
+    (record,) = recorded()
+    left_behind = trace.get_current_span(context).get_span_context()
+    assert record[CONTEXT][2:] == (None, RequestSpan.flags, False)
+    assert int.from_bytes(record[CONTEXT][0]) != left_behind.trace_id
+    assert seen == [{}]
 
 
 def test_unsampled_request_is_counted_without_its_environment(
