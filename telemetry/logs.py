@@ -31,7 +31,8 @@ _SEVERITY = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 _EXPORTERS = ("opentelemetry.",)
 senders: set[int | None] = set()
 """The ids of this process's threads that send telemetry. Libraries log each request there."""
-os.register_at_fork(after_in_child=senders.clear)
+if hasattr(os, "register_at_fork"):  # not on Windows, where this module is imported, too
+    os.register_at_fork(after_in_child=senders.clear)
 _PLAIN = (str, bool, int, float)
 _encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
 _constants = Constants()

@@ -35,6 +35,8 @@ from telemetry.config.values import (
     Signal,
 )
 
+_IS_POSIX = hasattr(os, "fork")
+_NOT_HERE = "nothing is recorded: that needs a POSIX system, such as Linux or macOS"
 _OF_PROJECT = "TELEMETRY['SERVICE_NAME']", "the settings' package"
 """The sources of a service name from a project's settings, or from the settings' package."""
 
@@ -127,7 +129,7 @@ class TelemetryConfig:
     @property
     def records(self) -> bool:
         """Whether anything is recorded at all."""
-        return any(each.exporter != "none" for each in (self.traces, self.metrics, self.logs))
+        return _IS_POSIX and any(each.exporter != "none" for each in (self.traces, self.metrics, self.logs))
 
     @property
     def named(self) -> str:
@@ -234,7 +236,7 @@ class TelemetryConfig:
             privacy=value("privacy", variables.PRIVACY),
             redact=value("redact", variables.REDACT),
             sources=MappingProxyType(environment.sources),
-            warnings=(*environment.warnings, *void, *idle),
+            warnings=(*environment.warnings, *void, *idle, *([] if _IS_POSIX or mode == "off" else [_NOT_HERE])),
         )
 
 

@@ -69,6 +69,14 @@ json.dump(sorted(sys.modules), sys.stdout)
 """
 
 
+# What Windows lacks; modules of Python that find it here are imported before.
+WINDOWS = """
+import asyncio, os, random, subprocess, sys
+del os.fork, os.register_at_fork, os.getppid
+sys.modules["fcntl"] = sys.modules["resource"] = None
+"""
+
+
 def modules(project: Path, site: Path, env: dict[str, str], *arguments: str) -> set[str]:
     server = Server(project, site, "", {**env, "DJANGO_SETTINGS_MODULE": "mysite.settings"})
     ended = server.run(sys.executable, "-c", ONE_REQUEST, *arguments)
@@ -185,6 +193,18 @@ def test_telemetry_that_is_off_is_not_there(project: Path, site: Path, console: 
         name for name in loaded if name.startswith(("telemetry.recording", "telemetry.exporting", "opentelemetry.sdk"))
     }
     assert ours == set()
+    assert console.store.totals() == {}
+
+
+@pytest.mark.parametrize(("mode", "warnings"), [("off", 0), ("collector", 1)])
+def test_telemetry_is_off_on_windows(project: Path, site: Path, console: Console, mode: str, warnings: int) -> None:
+    settings = {"TELEMETRY_MODE": mode, "DJANGO_SETTINGS_MODULE": "mysite.settings"}
+    server = Server(project, site, "", {**environment(console, "collector"), **settings})
+    ended = server.run(
+        sys.executable, "-c", WINDOWS + ONE_REQUEST + "from telemetry import lifecycle; lifecycle.start()"
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr.count("telemetry: nothing is recorded: that needs a POSIX system") == warnings
     assert console.store.totals() == {}
 
 
