@@ -61,7 +61,7 @@ class AccessLogMiddleware:
             return
         status = response.status_code
         if is_streamed(response):
-            when_over(response, lambda error: self._record(request, status, perf_counter() - start, error), nullcontext)
+            when_over(response, lambda error, end: self._record(request, status, end / 1e9 - start, error), nullcontext)
         else:
             self._record(request, status, perf_counter() - start)
 

@@ -3,12 +3,14 @@
 from asyncio import CancelledError
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager
+from contextvars import copy_context
+from time import perf_counter_ns
 from typing import Any
 
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-Over = Callable[[BaseException | None], None]
+Over = Callable[[BaseException | None, int], None]
 Within = Callable[[], AbstractContextManager[Any]]
 
 
@@ -20,8 +22,9 @@ def is_streamed(response: HttpResponseBase) -> bool:
 def when_over(response: HttpResponseBase, over: Over, within: Within) -> None:
     """Call `over` once, when the body of a streamed response has been sent or abandoned.
 
-    Its argument is the error that ended the body, or None. Each chunk of the body is produced within `within()`. A file
-    that the server sends itself (`wsgi.file_wrapper`) is left as it is.
+    Its arguments are the error that ended the body, or None, and the time of the end by `perf_counter_ns`; it must not
+    raise. Each chunk of the body is produced within `within()`. A file that the server sends itself
+    (`wsgi.file_wrapper`) is left as it is.
     """
     body = _Body(response, over, within)
     if isinstance(response, StreamingHttpResponse) and getattr(response, "file_to_stream", None) is None:
@@ -38,12 +41,19 @@ class _Body:
         self.within = within
         self._close = response.close
         self._over: Over | None = over
+        self._began, self._context = perf_counter_ns(), copy_context()
 
     def end(self, error: BaseException | None = None) -> None:
         """Report the end, once."""
         over, self._over = self._over, None
         if over is not None:
-            over(error)
+            over(error, perf_counter_ns())
+
+    def __del__(self) -> None:
+        """Report the end of a body that nothing closes: another middleware has answered instead, at the beginning."""
+        over, self._over = self._over, None
+        if over is not None:
+            self._context.run(over, None, self._began)
 
     def close(self) -> None:
         """Close the response within its context, then report the end."""

@@ -14,6 +14,7 @@ middleware, this one:
 import sys
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from http import HTTPStatus
 from time import perf_counter_ns
 from types import MappingProxyType
@@ -174,7 +175,8 @@ class RequestMiddleware:
         status = response.status_code
         try:
             if is_streamed(response):
-                when_over(response, lambda error: self._end(span, request, status, error), lambda: _within(span))
+                over = partial(self._end, span, request, status)
+                when_over(response, over, lambda: _within(span))
                 detach(span.token)
                 span.token = None
                 return
@@ -182,13 +184,18 @@ class RequestMiddleware:
             journal.failed("request", problem)
         self._end(span, request, status, None)
 
-    def _end(self, span: RequestSpan, request: HttpRequest, status: int, error: BaseException | None) -> None:
-        """Leave the request's context and write its record; never raises. `status` is 0 without a response."""
+    def _end(
+        self, span: RequestSpan, request: HttpRequest, status: int, error: BaseException | None, now: int = 0
+    ) -> None:
+        """Leave the request's context and write its record; never raises. `status` is 0 without a response.
+
+        `now` is the time of its end if it is over already.
+        """
         if span.token is not None:  # None: the chunks of a streamed response attach their own contexts
             detach(span.token)
             span.context = None  # breaks a reference cycle with the span, sparing the garbage collector
         try:
-            now = perf_counter_ns()
+            now = now or perf_counter_ns()
             if error is not None and status:  # raised in the body; Django signals those of views
                 _record_exception(span, error)
             span.over = span.ended = True

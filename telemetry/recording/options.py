@@ -52,13 +52,15 @@ class OptionsMiddleware(RequestMiddleware):
             journal.failed("request", problem)
         super()._answered(span, request, response)
 
-    def _end(self, span: RequestSpan, request: HttpRequest, status: int, error: BaseException | None) -> None:
+    def _end(
+        self, span: RequestSpan, request: HttpRequest, status: int, error: BaseException | None, now: int = 0
+    ) -> None:
         try:
             if self.view_names and (name := view_name(request)):
                 span.set_attribute("code.function.name", name)
         except Exception as problem:  # noqa: BLE001
             journal.failed("request", problem)
-        super()._end(span, request, status, error)
+        super()._end(span, request, status, error, now)
 
 
 def options_of(config: TelemetryConfig) -> type[RequestMiddleware]:
