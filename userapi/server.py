@@ -5,6 +5,7 @@ import os
 import re
 import selectors
 import socket
+import sys
 import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,15 +26,19 @@ LINGER_SECONDS = 2.0
 LINGER_BYTES = 4 * 1024 * 1024
 """How long and how much is read after a connection's last response, so that the client can read that response."""
 
+HEAD_BYTES = 64 * 1024
+"""How long a request's head may be."""
+
 AWAITED_BYTES = 128 * 1024
 """How much of a request to await; a thread reads the rest of a larger one (USERAPI_MAX_BODY_BYTES)."""
 
 _PREFIX = re.escape(os.environ.get("SCRIPT_NAME", "").encode())
 _PROBE = re.compile(rb"(?:GET|HEAD) %s/(?:livez|readyz)[ ?]" % _PREFIX)
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n", re.IGNORECASE)
+_LENGTH = re.compile(rb"\r\ncontent-length:(?:[ \t]*0*(\d{1,18})[ \t]*\r\n)?", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
 _EXPECT = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE)
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_HEAD_TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _SWEEP_SECONDS = 0.5
 _FIRST_LOOK = 8 * 1024
@@ -75,6 +80,11 @@ class PatientThreadWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has n
             return
         seen = _peek(conn.sock)
         request = (conn.parser.unreader.buf.getvalue() if conn.parser else b"") + (seen or b"")
+        if len(request) >= HEAD_BYTES and b"\r\n\r\n" not in request[:HEAD_BYTES]:
+            with suppress(OSError):
+                conn.sock.send(_HEAD_TOO_LONG)
+            self._linger(conn)
+            return
         missing, refused = _missing(request)
         # A wake-up without new bytes: the client has closed the connection, so a thread will not wait.
         ended = seen == b"" or len(request) == getattr(conn, "length", None)
@@ -113,7 +123,11 @@ class PatientThreadWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has n
         """Keep the connection, or end it without waiting for the client to end it, as gunicorn's own worker does."""
         if self.cfg.is_ssl or (not fs.cancelled() and fs.exception() is None and fs.result()):
             super().finish_request(conn, fs)
-            return
+        else:
+            self._linger(conn)
+
+    def _linger(self, conn: Any) -> None:
+        """End a connection once its client has had time to read the response."""
         conn.timeout = time.monotonic() + LINGER_SECONDS
         conn.drained = 0
         try:
@@ -179,11 +193,12 @@ def _missing(request: bytes) -> tuple[int, bool]:
     """Return how many bytes to wait for, and whether the service refuses the request regardless of its body."""
     end = request.find(b"\r\n\r\n")
     if end < 0:
-        return (1 if len(request) < AWAITED_BYTES else 0), False
+        return 1, False
     if _CHUNKED.search(request, 0, end + 2):
         return 0, True
     found = _LENGTH.search(request, 0, end + 2)
-    length = int(found[1]) if found else 0
+    # gunicorn or the service refuses whatever else stands there.
+    length = int(found[1] or sys.maxsize) if found else 0
     if length > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
         return 0, True
     return max(0, min(end + 4 + length, AWAITED_BYTES) - len(request)), False

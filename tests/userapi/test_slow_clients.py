@@ -18,6 +18,7 @@ from userapi.server import ANSWER_SECONDS, LINGER_SECONDS, REQUEST_SECONDS
 THREADS = 2
 SLOW = 8
 HEAD = b"Host: localhost\r\nContent-Type: application/json\r\n"
+LONG_FIELDS = (b"X: " + b"x" * 1019 + b"\r\n") * 80
 USERS = (b'{"name": "Test User", "email": "test%d@example.com"}' % number for number in count(1))
 
 
@@ -52,6 +53,8 @@ BEGUN = {
     "head": b"GET /users HTTP/1.1\r\nHost: loc",
     "probe": b"GET /livez HTTP/1.1\r\n",
     "body": b"POST /users HTTP/1.1\r\n" + HEAD + b"Content-Length: 50\r\n\r\n{",
+    "body after zeros": b"POST /users HTTP/1.1\r\n" + HEAD + b"Content-Length: 00000000000000000000050\r\n\r\n{",
+    "body in other case": b"POST /users HTTP/1.1\r\n" + HEAD + b"content-LENGTH:\t50 \t\r\n\r\n{",
     "expected": b"POST /users HTTP/1.1\r\n" + HEAD + b"Content-Length: 50\r\nExpect: 100-continue\r\n\r\n",
     "large": b"POST /users HTTP/1.1\r\n" + HEAD + b"Content-Length: 65536\r\n\r\n" + b"x" * 65000,
     "pipelined": b"GET /users HTTP/1.1\r\nHost: localhost\r\n\r\nGET /users HTTP/1.1\r\n",
@@ -140,7 +143,15 @@ def test_expected_continue_comes_before_the_body(service: Service) -> None:
 
 @pytest.mark.parametrize(
     ("body", "status"),
-    [(b"Content-Length: 65537\r\n\r\n", b"413"), (b"Transfer-Encoding: chunked\r\n\r\n", b"411")],
+    [
+        (b"Content-Length: 65537\r\n\r\n", b"413"),
+        (b"Content-Length: 1000000000000000000000\r\n\r\n", b"413"),
+        (b"Content-Length: 50\r\nContent-Length: 50\r\n\r\n" + b"x" * 50, b"400"),
+        (b"Content-Length: 5 0\r\n\r\n", b"400"),
+        (b"Transfer-Encoding: chunked\r\n\r\n", b"411"),
+        (LONG_FIELDS, b"431"),
+        (LONG_FIELDS + b"Content-Length: 65536\r\n\r\n" + b"x" * 1000, b"431"),
+    ],
 )
 def test_refused_body_is_not_waited_for(service: Service, body: bytes, status: bytes) -> None:
     with ExitStack() as stack:
