@@ -1,17 +1,23 @@
-"""`userapi.asgi` under a real uvicorn with two workers: requests = spans = access records = counts."""
+"""`userapi.asgi` under a real uvicorn with two workers: requests = spans = access records = counts; bodies end."""
 
+import asyncio
+import socket
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import copy
+from typing import Any
 from urllib.parse import urlsplit
+
+from django.conf import settings
 
 from telemetry.tools.console.server import Console
 from tests.support.routes import Route, expect, scraped_requests, send
 from tests.support.service import Service
 from tests.userapi.test_health import answer as probed
+from userapi import asgi
 
 REQUESTS = 12
 
@@ -59,3 +65,35 @@ def test_asgi_counts_are_those_of_the_requests(tmp_path: Path, migrated_sqlite: 
         assert {*reads} <= {span.parent_span_id for span in queries}
         access = [record for record in console.store.logs() if record.scope.name == "userapi.access"]
         assert {record.span_id for record in access} == servers.keys()
+
+
+def test_refused_body_is_not_waited_for(tmp_path: Path, migrated_sqlite: Path) -> None:
+    database = f"sqlite:///{copy(migrated_sqlite, tmp_path / 'db.sqlite3')}"
+    with Uvicorn(tmp_path, database, {"USERAPI_OPEN_ACCESS": "true"}) as service:
+        for framing, status in ((b"Content-Length: 65537", b"413"), (b"Transfer-Encoding: chunked", b"411")):
+            with socket.create_connection(("127.0.0.1", service.port), timeout=60) as client:
+                client.sendall(b"POST /users HTTP/1.1\r\nHost: localhost\r\n" + framing + b"\r\n\r\n")
+                assert client.recv(65536).startswith(b"HTTP/1.1 " + status)
+
+
+def test_body_without_a_length_is_read_up_to_the_limit() -> None:
+    """As a server for HTTP/2 passes it on."""
+    received = 0
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        nonlocal received
+        await asyncio.sleep(0)
+        if sent:
+            return {"type": "http.disconnect"}
+        received += 1
+        return {"type": "http.request", "body": bytes(settings.DATA_UPLOAD_MAX_MEMORY_SIZE), "more_body": received < 9}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"host", b"localhost")]
+    scope = {"type": "http", "method": "POST", "path": "/users", "query_string": b"", "headers": headers}
+    asyncio.run(asgi.application(scope, receive, send))
+    assert sent[0]["status"] == 413
+    assert (b"Content-Type", b"application/problem+json") in sent[0]["headers"]
