@@ -75,7 +75,8 @@ def _sqlite(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _postgresql(config: dict[str, Any], env: Environment) -> dict[str, Any]:
-    size = env.integer("DATABASE_POOL_SIZE", threads(env), minimum=1, maximum=1000)
+    # One for each thread, and one for /readyz.
+    size = env.integer("DATABASE_POOL_SIZE", threads(env) + 1, minimum=1, maximum=1000)
     options = {
         "connect_timeout": CONNECT_TIMEOUT,
         # Milliseconds until a host that vanished without closing its connections counts as down (Linux only).

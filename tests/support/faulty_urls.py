@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from time import sleep
 
+from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
@@ -20,7 +21,8 @@ def hang(_request: HttpRequest, seconds: int) -> HttpResponse:
 
 
 def wait(_request: HttpRequest, file: str) -> HttpResponse:
-    """Hang until the file is there."""
+    """Hang with a connection to the database until the file is there."""
+    connection.ensure_connection()
     os.write(2, b"hanging\n")
     while not Path("/", file).exists():
         sleep(0.05)

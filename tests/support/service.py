@@ -72,7 +72,7 @@ class Service:
         module = [sys.executable, "-m", "gunicorn"]
         self._command = [str(Path(sys.executable).with_name("gunicorn"))] if script else module
         self._command += ["-c", "deploy/gunicorn.conf.py"]
-        # Before the fork the settings know no number of threads, which is the size of PostgreSQL's pool.
+        # Before the fork the settings know no number of threads, which decides the size of PostgreSQL's pool.
         own = script or "--preload" in args or NO_PRELOAD in args or database.startswith("postgres")
         preload = [] if own else ["--preload"]
         options = [*preload, *(argument for argument in args if argument != NO_PRELOAD)]

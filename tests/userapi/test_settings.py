@@ -182,7 +182,7 @@ def test_bad_database_url_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize(
     ("env", "size"),
-    [({}, 4), ({"USERAPI_THREADS": "7"}, 7), ({"USERAPI_THREADS": "7", "DATABASE_POOL_SIZE": "2"}, 2)],
+    [({}, 5), ({"USERAPI_THREADS": "7"}, 8), ({"USERAPI_THREADS": "7", "DATABASE_POOL_SIZE": "2"}, 2)],
 )
 def test_pool_follows_the_threads(monkeypatch: pytest.MonkeyPatch, env: dict[str, str], size: int) -> None:
     database = load(monkeypatch, {**PRODUCTION, **env})["DATABASES"]["default"]

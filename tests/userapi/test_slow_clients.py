@@ -167,7 +167,14 @@ def test_requests_sent_together_are_all_answered(service: Service) -> None:
         assert answer(client).count(b"HTTP/1.1 200 ") == 4
 
 
-def test_probes_are_answered_while_every_thread_is_busy(service: Service, tmp_path: Path) -> None:
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_probes_are_answered_while_every_thread_is_busy(
+    request: pytest.FixtureRequest, start_service: Callable[..., Service], tmp_path: Path, database: str
+) -> None:
+    if database == "sqlite":
+        service: Service = request.getfixturevalue("service")
+    else:
+        service = start_service(*OPTIONS, **SETTINGS, DATABASE_URL=request.getfixturevalue("migrated_postgres"))
     before, end = service.output.count("hanging"), tmp_path / "end"
     with ThreadPoolExecutor(THREADS + 2) as clients:
         busy = [clients.submit(service.get, f"/faults/until{end}") for _ in range(THREADS + 1)]
