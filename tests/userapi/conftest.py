@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from django.contrib.auth.models import User as Account
@@ -78,3 +79,10 @@ def empty_service(open_services: Callable[[str], Service]) -> Callable[[str], Se
         return service
 
     return emptied
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A folder whose path leaves room for a socket's name (107 characters in all)."""
+    with TemporaryDirectory(prefix="pg-") as folder:
+        yield Path(folder)

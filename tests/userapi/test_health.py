@@ -2,10 +2,9 @@
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from threading import Event
 from time import monotonic
 
@@ -126,13 +125,6 @@ def test_readyz_asks_for_migrations_until_there_are_none(monkeypatch: pytest.Mon
     request = RequestFactory().get("/readyz")
     assert [health.readyz(request).status_code for _ in range(3)] == [503, 200, 200]
     assert asked == [True, True, False]
-
-
-@pytest.fixture
-def short_path() -> Iterator[Path]:
-    """A folder whose path leaves room for a socket's name (107 characters in all)."""
-    with TemporaryDirectory(prefix="pg-") as folder:
-        yield Path(folder)
 
 
 def test_service_finds_the_database_again(

@@ -4,7 +4,7 @@ import logging
 from uuid import UUID
 
 from django.db import transaction
-from opentelemetry import propagate, trace
+from opentelemetry import context, propagate, trace
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.trace import SpanKind
 
@@ -31,33 +31,36 @@ def enqueue(user_id: UUID) -> None:
 def work() -> bool:
     """Take the oldest task and deliver its greeting; return whether there was one.
 
-    A task is removed when it is taken: one that fails, or whose worker is killed, is not retried.
+    A task is removed when it is taken: one that fails, or whose worker is killed, is not retried. Only if the database
+    fails does it stay there; all queries come first for that.
     """
-    task = _take()
-    if task is None:
-        return False
-    attributes = {**_ATTRIBUTES, "messaging.operation.name": "process", "messaging.operation.type": "process"}
-    context = propagate.extract(task.trace_context)
-    with tracer.start_as_current_span(f"process {_QUEUE}", context, kind=SpanKind.CONSUMER, attributes=attributes):
+    outside = context.get_current()
+    with suppress_instrumentation(), transaction.atomic():  # looking for work belongs to no trace
+        task = Task.objects.select_for_update(skip_locked=True).first()
+        if task is None:
+            return False
+        task.delete()
+        attributes = {**_ATTRIBUTES, "messaging.operation.name": "process", "messaging.operation.type": "process"}
+        sender = propagate.extract(task.trace_context, outside)
+        span = tracer.start_span(f"process {_QUEUE}", sender, kind=SpanKind.CONSUMER, attributes=attributes)
+        token = context.attach(trace.set_span_in_context(span, outside))
         try:
-            _deliver(task.user_id)
-        except client.GreeterError:
-            logger.exception("a greeting was not delivered")
+            known = User.objects.filter(id=task.user_id).exists()
+        finally:
+            context.detach(token)
+    with trace.use_span(span, end_on_exit=True):
+        _deliver(known=known)
     return True
 
 
-def _take() -> Task | None:
-    with suppress_instrumentation(), transaction.atomic():  # looking for work belongs to no trace
-        task = Task.objects.select_for_update(skip_locked=True).first()
-        if task is not None:
-            task.delete()
-    return task
-
-
-def _deliver(user_id: UUID) -> None:
-    """Deliver a greeting: in this example, a log record. Raises GreeterError."""
-    client.greeting()
-    if User.objects.filter(id=user_id).exists():
+def _deliver(*, known: bool) -> None:
+    """Deliver a greeting: in this example, a log record."""
+    try:
+        client.greeting()
+    except client.GreeterError:
+        logger.exception("a greeting was not delivered")
+        return
+    if known:
         logger.info("delivered a greeting")
     else:
         logger.warning("the user to greet no longer exists")

@@ -1,5 +1,6 @@
 """`manage.py deliver_greetings`: the worker of the greetings' task queue."""
 
+import logging
 import signal
 import sys
 from threading import Event
@@ -7,11 +8,15 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
+from django.db import InterfaceError, OperationalError, close_old_connections
 
 from telemetry import lifecycle
 from userapi.greetings.tasks import work
 
 _IDLE_SECONDS = 0.5
+_RETRY_SECONDS = 5.0
+
+logger = logging.getLogger(__name__)
 
 
 class Command(BaseCommand):
@@ -33,7 +38,16 @@ class Command(BaseCommand):
         lifecycle.start()
         while True:
             last = once or stopping.is_set()  # checked before the work, so that tasks queued by then are done
-            if not work():
+            close_old_connections()  # as between requests: the database may have been restarted or replaced
+            try:
+                worked = work()
+            except (OperationalError, InterfaceError) as error:
+                if last:
+                    raise
+                logger.warning("the database does not answer; trying again", exc_info=error)
+                stopping.wait(_RETRY_SECONDS)
+                continue
+            if not worked:
                 if last:
                     return
                 stopping.wait(_IDLE_SECONDS)
