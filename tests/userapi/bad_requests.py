@@ -95,6 +95,10 @@ BAD_REQUESTS = [
         _body(f"email with {character} before the @", _user(email=f'"{character}ay@example.com"'.encode()))
         for character in ("\u212a", "\u0130", "\u017f", "\u0131", "ü", "\U0001f984")
     ),
+    *(
+        _body(f"email with {character!a} in the domain", _user(email=f'"a@exa{character}mple.com"'.encode()))
+        for character in ("\u200b", "\u00ad", "\ufeff", "\u202e", "\u3000", "\ufe0f", "\u3164", "\U000e0100")
+    ),
     _body("email with markup", _user(email=b'"<script>@example.com"')),
     _body("email with line break", _user(email=b'"a@example.com\\nBcc: b"')),
     # Bodies that are too large, of another type, or in another charset

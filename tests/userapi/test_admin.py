@@ -81,6 +81,11 @@ def test_add_of_known_email_shows_error(admin: Client, make_users: MakeUsers) ->
     assert b"A user with this email exists." in response.content
 
 
+def test_add_of_email_with_invisible_character_shows_error(admin: Client) -> None:
+    response = admin.post(f"{LIST}add/", {"name": "Test", "email": "test@exa\u200bmple.com"})
+    assert b"The domain has an invisible character." in response.content
+
+
 def test_change_page_shows_user(admin: Client, make_users: MakeUsers) -> None:
     (user,) = make_users(1)
     assert user.email in admin.get(f"{LIST}{user.id}/change/").content.decode()

@@ -49,6 +49,8 @@ def test_post_lowers_domain_of_email_only(api: Client) -> None:
         ("test@example.com", "test@example.com"),
         ("test@example.com", "TEST@Example.COM"),
         ("a@bücher.example", "A@BÜCHER.example"),
+        ("a@bücher.example", "a@bu\u0308cher.example"),
+        ("a@bücher.example", "a@\uff42ücher\uff0eexample"),
     ],
 )
 def test_post_same_email_conflicts(api: Client, first: str, second: str) -> None:
@@ -57,6 +59,7 @@ def test_post_same_email_conflicts(api: Client, first: str, second: str) -> None
     assert response.status_code == 409
     assert response.json()["errors"] == {"email": ["A user with this email exists."]}  # type: ignore[attr-defined]
     assert User.objects.count() == 1
+    assert len(api.get("/users", {"email": second}).json()["results"]) == 1
 
 
 def test_conflict_never_quotes_email(api: Client) -> None:

@@ -1,5 +1,7 @@
 """The equality of email addresses."""
 
+import re
+import unicodedata
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
@@ -12,6 +14,10 @@ else:  # Django's own class takes no parameters
     _EmailField = models.EmailField
 
 
+# Letters and marks among Unicode's Default_Ignorable_Code_Points; the others are not printable.
+_INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+
+
 def validate_local_part(email: str) -> None:
     """Raise ValidationError unless the local part is ASCII.
 
@@ -22,20 +28,27 @@ def validate_local_part(email: str) -> None:
         raise ValidationError("The part before the @ must be ASCII.", code="invalid")
 
 
+def validate_domain(email: str) -> None:
+    """Raise ValidationError if the domain has invisible characters, which would make it look like another."""
+    domain = email.rpartition("@")[2]
+    if not domain.isprintable() or _INVISIBLE.search(domain):
+        raise ValidationError("The domain has an invisible character.", code="invalid")
+
+
 def normalize_email(email: str) -> str:
-    """Return the address with its domain in lower case; the local part keeps its case.
+    """Return the address with its domain in Unicode's form NFKC and in lower case; the local part stays as it is.
 
     A database's LOWER() may handle ASCII only (SQLite, PostgreSQL's C collation). A valid local part is ASCII, but a
     domain need not be, so the domain is converted here and the constraint does the rest.
     """
     local, at, domain = email.rpartition("@")
-    return f"{local}{at}{domain.lower()}"
+    return f"{local}{at}{unicodedata.normalize('NFKC', domain).lower()}"
 
 
 class EmailAddressField(_EmailField):
     """A column of addresses, which are always normalized by `normalize_email`."""
 
-    default_validators = [validate_email, validate_local_part]  # noqa: RUF012  (Django's attribute)
+    default_validators = [validate_email, validate_local_part, validate_domain]  # noqa: RUF012  (Django's attribute)
 
     def to_python(self, value: Any) -> Any:
         value = super().to_python(value)

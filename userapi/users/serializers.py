@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from userapi.users.emails import normalize_email, validate_local_part
+from userapi.users.emails import normalize_email, validate_domain, validate_local_part
 from userapi.users.models import User
 from userapi.views import refuse_unknown
 
@@ -22,7 +22,7 @@ class _TextField(serializers.CharField):
 
 class _EmailField(serializers.EmailField, _TextField):
     def to_internal_value(self, data: Any) -> str:
-        # Before the validators: lowering a domain can make it longer.
+        # Before the validators: it can make a domain longer.
         return normalize_email(super().to_internal_value(data))
 
 
@@ -36,7 +36,9 @@ class UserSerializer(serializers.ModelSerializer[User]):
 
     name = _NameField(max_length=200, help_text="Not blank; white space around it is removed.")
     email = _EmailField(
-        max_length=254, validators=[validate_local_part], help_text="Unique whatever its case; ASCII before the @."
+        max_length=254,
+        validators=[validate_local_part, validate_domain],
+        help_text="Unique whatever its case; ASCII before the @.",
     )
 
     class Meta:
