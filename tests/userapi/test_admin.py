@@ -1,13 +1,16 @@
 """The admin: it finds, filters and changes records, and its list costs the same for 10 rows as for 50."""
 
+import re
 from collections.abc import Callable
 
 import pytest
+from django.contrib.admin import site
 from django.contrib.auth.models import User as Account
 from django.db import connection
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 
+from userapi.users.admin import UserAdmin
 from userapi.users.models import User
 
 pytestmark = pytest.mark.django_db
@@ -89,6 +92,36 @@ def test_add_of_email_with_invisible_character_shows_error(admin: Client) -> Non
 def test_change_page_shows_user(admin: Client, make_users: MakeUsers) -> None:
     (user,) = make_users(1)
     assert user.email in admin.get(f"{LIST}{user.id}/change/").content.decode()
+
+
+def inputs(page: str) -> dict[str, str]:
+    """Return the names and values of a form, with those that it hides."""
+    found = (dict(re.findall(r'(name|value)="([^"]*)"', tag)) for tag in re.findall(r"<input[^>]*>", page))
+    return {
+        each["name"]: each["value"] for each in found if re.fullmatch("(initial-)?(name|email)", each.get("name", ""))
+    }
+
+
+def test_form_changes_what_was_changed_in_it(admin: Client, make_users: MakeUsers) -> None:
+    (user,) = make_users(1)
+    path = f"{LIST}{user.id}/change/"
+    form = inputs(admin.get(path).content.decode())
+    assert admin.post(path, form).status_code == 302
+    unchanged = User.objects.get()
+    assert (unchanged.version, unchanged.updated_at) == (user.version, user.updated_at)
+    user.name = "Changed Elsewhere"
+    user.save()
+    assert admin.post(path, {**form, "email": "new@example.com"}).status_code == 302
+    changed = User.objects.get()
+    assert (changed.name, changed.email) == ("Changed Elsewhere", "new@example.com")
+    assert changed.version != user.version
+    assert changed.updated_at > user.updated_at
+
+
+def test_record_is_locked_while_its_form_is_saved(rf: RequestFactory) -> None:
+    records = UserAdmin(User, site)
+    assert records.get_queryset(rf.post("/")).query.select_for_update
+    assert not records.get_queryset(rf.get("/")).query.select_for_update
 
 
 def test_admin_needs_an_account(client: Client) -> None:

@@ -1,7 +1,10 @@
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db import transaction
+from django.db.models import Field, QuerySet
+from django.forms import Field as FormField
+from django.forms import ModelForm
 from django.http import HttpRequest
 
 from userapi.users.models import User
@@ -14,7 +17,10 @@ else:  # Django's own class takes no parameter
 
 @admin.register(User)
 class UserAdmin(UserModelAdmin):
-    """User records; the search is the API's, so that it uses the same index."""
+    """User records; the search is the API's, so that it uses the same index.
+
+    A form writes the fields that were changed in it alone, as the others may have been changed elsewhere meanwhile.
+    """
 
     list_display = ("name", "email", "created_at", "updated_at")
     list_filter = ("created_at", "updated_at")
@@ -25,6 +31,23 @@ class UserAdmin(UserModelAdmin):
     readonly_fields = ("id", "created_at", "updated_at")
     list_per_page = 50
     show_full_result_count = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        # Locked, as in the API.
+        queryset = super().get_queryset(request)
+        changes = request.method == "POST" and transaction.get_connection().in_atomic_block
+        return queryset.select_for_update() if changes else queryset
+
+    def formfield_for_dbfield(
+        self, db_field: "Field[Any, Any]", request: HttpRequest, **kwargs: Any
+    ) -> FormField | None:
+        return super().formfield_for_dbfield(db_field, request, show_hidden_initial=True, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: User, form: "ModelForm[User]", change: bool) -> None:
+        if not change:
+            super().save_model(request, obj, form, change)
+        elif form.changed_data:
+            obj.save(update_fields=[*form.changed_data, "updated_at"])
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[User], search_term: str
