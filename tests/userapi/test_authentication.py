@@ -11,6 +11,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 from knox.models import AuthToken
+from pytest_django import Settings
 
 from tests.support.service import Service
 
@@ -52,6 +53,29 @@ def test_expired_token_is_refused(api: Client) -> None:
 def test_token_of_inactive_account_is_refused(api: Client, account: Account) -> None:
     Account.objects.filter(id=account.id).update(is_active=False)
     assert api.get("/users").status_code == 401
+
+
+def test_new_password_ends_the_tokens(api: Client, account: Account) -> None:
+    other = Account.objects.create_user("bob")
+    AuthToken.objects.create(other)
+    account.email = "alice@example.com"
+    account.save()
+    assert api.get("/users").status_code == 200
+    account.set_password("another password of alice")
+    account.save()
+    assert api.get("/users").status_code == 401
+    assert AuthToken.objects.get().user == other
+
+
+def test_renewed_hash_keeps_the_tokens(api: Client, account: Account, settings: Settings) -> None:
+    settings.PASSWORD_HASHERS = [
+        "django.contrib.auth.hashers.ScryptPasswordHasher",
+        "django.contrib.auth.hashers.MD5PasswordHasher",
+    ]
+    before = account.password
+    assert account.check_password("a password of alice")
+    assert Account.objects.get().password != before
+    assert api.get("/users").status_code == 200
 
 
 def test_logout_ends_the_token(api: Client) -> None:
