@@ -8,7 +8,7 @@ from rest_framework.filters import BaseFilterBackend
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from userapi.users.queries import UserQuerySet
+from userapi.users.queries import MAX_WORDS, UserQuerySet, words_of
 
 MAX_SEARCH_LENGTH = 200
 MAX_EMAIL_LENGTH = 254
@@ -22,11 +22,15 @@ class UserSearch(BaseFilterBackend):
         text = request.query_params.get("search", "").strip()
         if len(text) > MAX_SEARCH_LENGTH:
             raise ValidationError({"search": [f"At most {MAX_SEARCH_LENGTH} characters."]})
+        if len(words_of(text)) > MAX_WORDS:
+            raise ValidationError({"search": [f"At most {MAX_WORDS} words."]})
         return queryset.search(text) if text and isinstance(queryset, UserQuerySet) else queryset
 
     def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
         del view
-        description = "Each word of it must begin a word of the name or of the email, whatever the case."
+        description = (
+            f"Each word of it, {MAX_WORDS} at most, must begin a word of the name or of the email, whatever the case."
+        )
         return [_parameter("search", description, {"type": "string", "maxLength": MAX_SEARCH_LENGTH})]
 
 

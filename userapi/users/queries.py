@@ -29,8 +29,8 @@ SEARCH_VECTOR = (
 
 
 def words_of(text: str) -> list[str]:
-    """Return the distinct words of `text`, at most MAX_WORDS."""
-    return list(dict.fromkeys(word for word in re.split(_SEPARATORS, text) if word))[:MAX_WORDS]
+    """Return the distinct words of `text`."""
+    return list(dict.fromkeys(word for word in re.split(_SEPARATORS, text) if word))
 
 
 class UserQuerySet(models.QuerySet["User"]):
@@ -48,9 +48,12 @@ class UserQuerySet(models.QuerySet["User"]):
         return self.alias(caseless_email=Lower("email")).filter(caseless_email=wanted)
 
     def search(self, text: str) -> Self:
-        """Keep the records where each word of `text` is a prefix, in any case, of a word in the name or the email."""
+        """Keep the records where each word of `text` is a prefix, in any case, of a word in the name or the email.
+
+        More than MAX_WORDS find none.
+        """
         words = words_of(text)
-        if not words or max(map(len, words)) > _LONGEST_WORD:
+        if not 1 <= len(words) <= MAX_WORDS or max(map(len, words)) > _LONGEST_WORD:
             return self.none()
         if connections[self.db].vendor == "postgresql":
             query = " & ".join(f"'{word}':*" for word in words)
