@@ -33,6 +33,10 @@ def test_redirects_keep_the_prefix(service: Service) -> None:
         assert service.get(path)[1]["location"] == target
 
 
+def test_cookies_are_for_the_prefix(service: Service) -> None:
+    assert "; Path=/api;" in service.get("/api/admin/login/")[1]["set-cookie"]
+
+
 def test_schema_names_the_prefix(service: Service) -> None:
     document = json.loads(service.get("/api/schema", Accept="application/json")[2])
     assert document["servers"] == [{"url": "/api"}]

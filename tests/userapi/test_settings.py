@@ -180,6 +180,12 @@ def test_bad_database_url_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPat
     assert "secret" not in str(error.value)
 
 
+@pytest.mark.parametrize(("env", "path"), [({}, "/"), ({"SCRIPT_NAME": "/api"}, "/api")])
+def test_cookies_have_the_path_prefix(monkeypatch: pytest.MonkeyPatch, env: dict[str, str], path: str) -> None:
+    settings = load(monkeypatch, {**PRODUCTION, **env})
+    assert (settings["SESSION_COOKIE_PATH"], settings["CSRF_COOKIE_PATH"]) == (path, path)
+
+
 @pytest.mark.parametrize(
     ("env", "size"),
     [({}, 5), ({"USERAPI_THREADS": "7"}, 8), ({"USERAPI_THREADS": "7", "DATABASE_POOL_SIZE": "2"}, 2)],
