@@ -140,6 +140,13 @@ def test_create_token_of_nobody_says_so() -> None:
         call_command("create_token", "nobody")
 
 
+def test_create_token_of_inactive_account_says_so(account: Account) -> None:
+    account.is_active = False
+    account.save()
+    with pytest.raises(CommandError, match="The account 'alice' is inactive"):
+        call_command("create_token", account.username)
+
+
 def test_open_access_needs_no_credentials(empty_service: Callable[[str], Service]) -> None:
     service = empty_service("sqlite")
     assert service.request("POST", "/users", USER)[0] == 201

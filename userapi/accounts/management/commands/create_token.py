@@ -27,5 +27,7 @@ class Command(BaseCommand):
             account = model.objects.get_by_natural_key(username)
         except model.DoesNotExist as error:
             raise CommandError(f"No account has the name {username!r}.") from error
+        if not account.is_active:
+            raise CommandError(f"The account {username!r} is inactive.")
         _, token = AuthToken.objects.create(account, expiry=timedelta(hours=hours) if hours else None)
         self.stdout.write(token)
