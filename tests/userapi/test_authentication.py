@@ -123,9 +123,11 @@ def test_page_without_csrf_token_is_refused_as_the_client_reads(path: str, conte
     assert response["Content-Type"].startswith("text/html" if path.startswith("/admin") else "application/problem+json")
 
 
-def test_create_token_prints_working_token(client: Client, account: Account) -> None:
+@pytest.mark.parametrize("form", ["jürgen", "ju\u0308rgen"])
+def test_create_token_prints_working_token(client: Client, form: str) -> None:
+    Account.objects.create_user("jürgen")
     output = StringIO()
-    call_command("create_token", account.username, stdout=output)
+    call_command("create_token", form, stdout=output)
     assert client.get("/users", headers={"authorization": f"Bearer {output.getvalue().strip()}"}).status_code == 200
 
 

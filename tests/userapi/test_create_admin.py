@@ -3,6 +3,7 @@
 import pytest
 from django.contrib.auth import authenticate, get_user_model
 from django.core.management import call_command
+from django.db.models import QuerySet
 from django.test import RequestFactory
 
 pytestmark = pytest.mark.django_db
@@ -35,6 +36,25 @@ def test_create_admin_existing_account_unchanged(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", "another one")
     call_command("create_admin")
     assert authenticate(RequestFactory().get("/"), username="admin", password=PASSWORD)
+
+
+def test_create_admin_twice_makes_one_whatever_the_form_of_its_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DJANGO_SUPERUSER_USERNAME", "ju\u0308rgen")
+    call_command("create_admin")
+    call_command("create_admin")
+    assert "exists already" in capsys.readouterr().out
+    assert get_user_model().objects.get().username == "jürgen"
+
+
+def test_create_admin_beside_another_says_that_it_exists(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call_command("create_admin")
+    monkeypatch.setattr(QuerySet, "exists", lambda _: False)  # as before the other one made it
+    call_command("create_admin")
+    assert "exists already" in capsys.readouterr().out
 
 
 def test_create_admin_without_password_makes_none(

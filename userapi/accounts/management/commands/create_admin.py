@@ -5,6 +5,7 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand
+from django.db import IntegrityError, transaction
 
 # The variables of Django's own `createsuperuser --noinput`, which fails if the account already exists.
 _NAME = "DJANGO_SUPERUSER_USERNAME"
@@ -20,13 +21,18 @@ class Command(BaseCommand):
     help = f"Make the account that {_NAME} and {_PASSWORD} name, unless it exists."
 
     def handle(self, *_args: Any, **_options: Any) -> None:
-        name = os.environ.get(_NAME, "").strip() or "admin"
+        model = get_user_model()
+        name = model.normalize_username(os.environ.get(_NAME, "").strip() or "admin")
         password = os.environ.get(_PASSWORD, "").strip()
-        accounts = get_user_model().objects
-        if accounts.filter(username=name).exists():
-            self.stdout.write(f"The account {name} exists already: nothing was changed.")
-        elif not password:
+        exists = model.objects.filter(username=name).exists()
+        if not exists and not password:
             self.stdout.write(f"No account was made: {_PASSWORD} is empty.")
-        else:
-            accounts.create_superuser(username=name, password=password)
-            self.stdout.write(f"The account {name} was made, with the password in {_PASSWORD}.")
+            return
+        if not exists:
+            try:
+                with transaction.atomic():
+                    model.objects.create_superuser(username=name, password=password)
+            except IntegrityError:  # another process was quicker
+                exists = True
+        done = "exists already: nothing was changed" if exists else f"was made, with the password in {_PASSWORD}"
+        self.stdout.write(f"The account {name} {done}.")

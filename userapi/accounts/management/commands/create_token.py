@@ -24,7 +24,7 @@ class Command(BaseCommand):
             raise CommandError(f"--hours has the value {hours}; expected 0 to {_MOST_HOURS} (ten years).")
         model = get_user_model()
         try:
-            account = model.objects.get_by_natural_key(username)
+            account = model.objects.get_by_natural_key(model.normalize_username(username))
         except model.DoesNotExist as error:
             raise CommandError(f"No account has the name {username!r}.") from error
         if not account.is_active:
