@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
+from django.utils.encoding import iri_to_uri
 
 
 class _UTF8:
@@ -26,9 +27,16 @@ class _UTF8:
 
 
 class UTF8Request(_UTF8, WSGIRequest):  # type: ignore[misc]  # the property instead of Django's
-    """A WSGI server's request; a Content-Type that cannot be read counts as none."""
+    """A WSGI server's request; a Content-Type that cannot be read counts as none.
+
+    The bytes of a query that is not ASCII, which runserver and waitress pass on, are percent-encoded: Django takes them
+    for UTF-8 where it reads parameters, but for ISO-8859-1 in links and redirects.
+    """
 
     def __init__(self, environ: dict[str, Any]) -> None:
+        query = environ.get("QUERY_STRING", "")
+        if not query.isascii():
+            environ["QUERY_STRING"] = iri_to_uri(query.encode("iso-8859-1"))
         try:
             super().__init__(environ)
         except ValueError:
