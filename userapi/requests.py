@@ -34,7 +34,7 @@ class UTF8Request(_UTF8, WSGIRequest):  # type: ignore[misc]  # the property ins
     """
 
     def __init__(self, environ: dict[str, Any]) -> None:
-        query = environ.get("QUERY_STRING", "")
+        query = environ.setdefault("QUERY_STRING", "")
         if not query.isascii():
             environ["QUERY_STRING"] = iri_to_uri(query.encode("iso-8859-1"))
         try:
