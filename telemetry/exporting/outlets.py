@@ -9,6 +9,7 @@ from typing import Any
 
 from telemetry.config import Signal, TelemetryConfig
 from telemetry.config.values import SIGNALS
+from telemetry.config.variables import MEMORY_SPOOL_BYTES
 from telemetry.exporting.items.batches import Batches
 from telemetry.exporting.metrics.aggregation import HERE, Aggregation
 from telemetry.exporting.metrics.own_metrics import COLLECTION_DURATION, OwnMetrics
@@ -88,10 +89,11 @@ class Outlets:
 
     def _spool(self, signal: Signal, folder: Path, disk: Path | None) -> Spool:
         config = self._config
+        lacks_disk = config.spool_dir and not disk
         return Spool(
             disk or folder,
             signal,
-            max_bytes=config.spool_bytes,
+            max_bytes=min(config.spool_bytes, MEMORY_SPOOL_BYTES) if lacks_disk else config.spool_bytes,
             max_items=config.most_waiting(signal),
             fallback=folder if disk else None,
         )

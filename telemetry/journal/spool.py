@@ -103,6 +103,13 @@ class Spool:
         return self._fallback if self.degraded and self._fallback else self._folder
 
     @property
+    def limit(self) -> int:
+        """The space that the batches may take now: without a writable disk, the fallback's and what is on the disk."""
+        if not self.degraded:
+            return self.max_bytes
+        return min(self.max_bytes, self._space[self._folder] + self._fallback_bytes)
+
+    @property
     def waiting_items(self) -> int:
         """The number of published items, excluding those being sent."""
         with self._condition:

@@ -31,6 +31,28 @@ def test_items_that_wait_are_bounded_where_the_operator_says_so(
     assert [outlets.status()[signal]["capacity"] for signal in ("traces", "logs")] == bounds
 
 
+@pytest.mark.parametrize(
+    ("environ", "has_disk", "limit"),
+    [
+        ({}, True, 512 << 20),
+        ({}, False, 16 << 20),
+        ({"TELEMETRY_SPOOL_BYTES": "8MiB"}, False, 8 << 20),
+        ({"TELEMETRY_SPOOL_DIR": "", "TELEMETRY_SPOOL_BYTES": "64MiB"}, False, 64 << 20),
+    ],
+)
+def test_memory_that_replaces_an_unusable_disk_has_the_limit_of_memory(
+    environ: dict[str, str], limit: int, tmp_path: Path, *, has_disk: bool
+) -> None:
+    environ = {"TELEMETRY_MODE": "collector", "TELEMETRY_SPOOL_DIR": str(tmp_path), **environ}
+    config = TelemetryConfig.from_env(environ)
+    memory, disk = tmp_path / "memory", tmp_path / "disk"
+    resource = {"service.instance.id": "test"}
+    outlets = Outlets(
+        config, collector.ways(config), memory, disk if has_disk else None, resource, {}, State([tmp_path])
+    )
+    assert {status["spool"]["limit"] for status in outlets.status().values()} == {limit}
+
+
 @pytest.mark.parametrize("length", [1, 2000])
 def test_service_is_identified_among_any_number_of_attributes(length: int, tmp_path: Path) -> None:
     given = ",".join(f"k{number}={'x' * length}" for number in range(100))

@@ -348,8 +348,23 @@ def test_spool_in_memory_is_bounded_apart_from_the_disk(tmp_path: Path, memory: 
     disk = tmp_path / "file"
     disk.write_bytes(b"no folder")
     spool = make(disk, max_bytes=100 * PAGE, fallback=memory, fallback_bytes=3 * PAGE)
+    assert spool.limit == 100 * PAGE
     assert len(add(spool, *[b"x"] * 10)) == 7
     assert len(list(memory.iterdir())) == 3
+    assert spool.limit == spool.waiting_bytes == 3 * PAGE
+
+
+def test_spool_limit_includes_what_is_on_the_disk(tmp_path: Path, memory: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    spool = make(disk, max_bytes=6 * PAGE, fallback=memory, fallback_bytes=3 * PAGE)
+    add(spool, b"a", b"b")
+    disk.rename(tmp_path / "away")
+    disk.write_bytes(b"no folder")
+    add(spool, b"c")
+    assert (spool.limit, spool.waiting_bytes) == (5 * PAGE, 3 * PAGE)
+    add(spool, b"d", b"e", b"f")
+    assert (spool.limit, spool.waiting_bytes) == (5 * PAGE, 5 * PAGE)
 
 
 def test_spool_recovers_from_disk_and_memory_in_order(tmp_path: Path, memory: Path) -> None:

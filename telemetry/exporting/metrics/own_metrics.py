@@ -107,7 +107,7 @@ class OwnMetrics:
         """Observe the usage of the signals' spools."""
         observe = self._aggregation.observe
         observe(_USAGE, HERE, [(spool.waiting_bytes, {_SIGNAL: signal}) for signal, spool in spools.items()])
-        observe(_LIMIT, HERE, [(spool.max_bytes, {_SIGNAL: signal}) for signal, spool in spools.items()])
+        observe(_LIMIT, HERE, [(spool.limit, {_SIGNAL: signal}) for signal, spool in spools.items()])
         for signal, spool in spools.items():
             if signal in _QUEUE:
                 size, capacity = _QUEUE[signal]

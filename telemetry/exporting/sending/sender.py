@@ -219,7 +219,7 @@ class Sender(Thread):
             "capacity": spool.max_items,
             "spool": {
                 "bytes": spool.waiting_bytes,
-                "limit": spool.max_bytes,
+                "limit": spool.limit,
                 "folder": str(spool.location),
                 "degraded": spool.degraded,
                 "oldest": spool.oldest,
