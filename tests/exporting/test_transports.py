@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -283,6 +283,21 @@ def test_http_close_ends_what_is_sent() -> None:
         stopped.set()
         assert (answer.reason, answer.detail) == ("unavailable", "the connection was closed")
         assert transport.send(b"x", monotonic() + 60).detail == "the connection was closed"
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_SYNCNT"), reason="Linux only")
+def test_http_address_that_is_dead_leaves_time_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ExitStack() as stack:
+        port, handler = stack.enter_context(backend(lambda handler: handler.answer(200)))
+        dead = stack.enter_context(socket.create_server(("127.0.0.2", port), backlog=0))
+        for _ in range(4):  # more than it holds until it accepts one
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(dead.getsockname())
+        addresses = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)) for host in ("127.0.0.2", "127.0.0.1")]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses)
+        assert send(port, seconds=10.0).reason is None
+        assert len(handler.requests) == 1
 
 
 # --- What is sent over HTTP -----------------------------------------------------------------------------------------

@@ -21,6 +21,9 @@ from telemetry.config import SignalConfig
 from telemetry.journal.forks import close_in_children
 
 _LONGEST_BODY = 64 * 1024
+# urllib3 gives each address of a host the whole timeout, so a dead one would leave no time for the next. With a single
+# retry, Linux gives it up after 3 s. This does not limit what follows: a proxy's CONNECT, TLS and the request.
+_TRIES = [(socket.IPPROTO_TCP, socket.TCP_SYNCNT, 1)] if hasattr(socket, "TCP_SYNCNT") else []
 
 
 class KeptConnection:
@@ -33,6 +36,7 @@ class KeptConnection:
         self._fresh = False
         parts = urlsplit(config.endpoint)
         options: dict[str, Any] = {"maxsize": 1, "retries": False}
+        options["socket_options"] = [*HTTPConnection.default_socket_options, *_TRIES]
         if parts.scheme == "https":
             context = ssl.create_default_context(cafile=config.certificate)
             if config.client_certificate:
