@@ -31,6 +31,8 @@ from telemetry.exporting.transports.answers import shorten
 from telemetry.exporting.transports.otlp_grpc import failure
 from telemetry.exporting.transports.otlp_http import retry_after
 from telemetry.exporting.transports.standard_output import StandardOutput
+from telemetry.tools.compare.setups.faults_proxy import FaultProxy
+from telemetry.tools.compare.setups.faulty_connection import Fault
 from telemetry.tools.console.server import Console
 from tests.exporting.conftest import batch, signal_config
 from tests.support.service import wait_until
@@ -626,6 +628,19 @@ def test_grpc_time_out_is_for_the_whole_call() -> None:
         assert transport.send(batch("traces", 1), monotonic() + 20).reason is None
         transport.close()
         assert transport.send(b"", monotonic() + 20).detail == "the connection was closed"
+
+
+def test_grpc_silent_connection_is_replaced_while_another_signal_has_one(console: Console) -> None:
+    with FaultProxy(console.grpc_port) as proxy, ExitStack() as stack:
+        transports = {}
+        for signal in ("traces", "logs"):
+            transports[signal] = transport = make_transport(signal_config("grpc", proxy.port, signal=signal), signal)
+            stack.callback(transport.close)
+            assert transport.send(batch(signal, 1), monotonic() + 20).reason is None
+        proxy.next_connections(Fault("pass"))
+        proxy.fault = Fault("black_hole")
+        assert transports["traces"].send(batch("traces", 1), monotonic() + 1).reason == "timeout"
+        assert transports["traces"].send(batch("traces", 1), monotonic() + 5).reason is None
 
 
 @contextmanager

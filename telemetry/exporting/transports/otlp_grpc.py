@@ -32,6 +32,8 @@ _OPTIONS = (
     ("grpc.primary_user_agent", "telemetry-exporter"),
     # gRPC's own retries are immediate: a backend that sends GOAWAY on each connection would cost a whole core.
     ("grpc.enable_retries", 0),
+    # Otherwise channels to one address share a connection, which stays while any signal's channel is open.
+    ("grpc.use_local_subchannel_pool", 1),
 )
 _STATUS_CODE = "rpc.response.status_code"
 # The trailing metadata with google.rpc.Status.
