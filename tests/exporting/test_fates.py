@@ -58,9 +58,10 @@ def test_fates_refused(console: Console, receiver_port: int, start_line: StartLi
     """The specification: not to be sent again."""
     console.receiver.faults = Faults(status=status)
     line = start_line(receiver_port)
-    line.send(20)
-    line.settle()
-    line.check(refused=20)
+    for _ in range(2):
+        line.send(20)
+        line.settle()
+    line.check(refused=40)
     assert line.delivery.retries == 0
     assert line.delivery.failing
 

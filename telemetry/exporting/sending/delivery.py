@@ -46,6 +46,7 @@ class Delivery:
         self._started: float | None = None
         self._failing_since: float | None = None
         self._failure: str | None = None
+        self._retried: str | None = None  # why the last request is sent again
         self._last_success: float | None = None
         self._last_error: dict[str, Any] | None = None
         self._stopping = False
@@ -68,9 +69,9 @@ class Delivery:
         with self._lock:
             self.in_flight = items
             self._started = monotonic()
-            if self._failure:
+            if self._retried:
                 self.retries += 1
-                self._instruments.retried(self._failure)
+                self._instruments.retried(self._retried)
 
     def answered(self, items: int, size: int, answer: Answer) -> None:
         """Count the outcome of the current request, and of its `items` unless they will be sent again."""
@@ -94,7 +95,7 @@ class Delivery:
             logger.debug(message, self.signal, items, size, self._outage.destination, outcome, seconds * 1e3)
 
     def _taken(self, items: int, rejected: int, answer: Answer, started: float, lost_before: int) -> None:
-        self._failure = self._failing_since = None
+        self._failure = self._retried = self._failing_since = None
         self._last_success = time()
         self.accepted += items - rejected
         self.losses[REJECTED] += rejected
@@ -108,6 +109,7 @@ class Delivery:
 
     def _failed(self, items: int, answer: Answer, started: float, lost_before: int) -> None:
         self._failure = answer.reason or OTHER
+        self._retried = self._failure if answer.retryable else None
         if self._failing_since is None:
             self._failing_since = started
         self._note_error(self._failure, answer.detail)
