@@ -198,9 +198,20 @@ def test_http_refusal_is_one_though_its_text_breaks_off(status: int, end: str, *
     assert (answer.retryable, answer.attributes) == (retryable, {"http.response.status_code": status})
 
 
-def test_http_interim_answer_is_no_redirect() -> None:
-    with backend(lambda handler: handler.wfile.write(b"HTTP/1.1 103 Early Hints\r\n\r\n")) as (port, _):
-        assert send(port).detail == "HTTP 103, which is no answer"
+def test_http_interim_answers_are_skipped() -> None:
+    interim = b"HTTP/1.1 103 Early Hints\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+    def reply(handler: Any) -> None:
+        handler.wfile.write(b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" + interim)
+        handler.answer(200 if len(handler.requests) == 1 else 503, PROTOBUF, REJECTED.SerializeToString())
+
+    with backend(reply) as (port, handler):
+        transport = make_transport(signal_config("http/protobuf", port), "traces")
+        answers = [transport.send(batch("traces", 5), monotonic() + 20) for _ in range(2)]
+        transport.close()
+        assert len(handler.requests) == 2
+    statuses = [answer.attributes["http.response.status_code"] for answer in answers]
+    assert (statuses, answers[0].rejected) == ([200, 503], 2)
 
 
 @pytest.mark.parametrize("where", ["status line", "headers", "body", "chunks", "body without a length"])

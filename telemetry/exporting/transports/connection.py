@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
+from http.client import HTTPResponse
 from ipaddress import ip_address, ip_network
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -55,6 +56,7 @@ class KeptConnection:
         kept = self
 
         class Noted:
+            response_class: type[HTTPResponse] = _FinalResponse
             sock: Any
 
             def connect(self) -> None:
@@ -136,6 +138,16 @@ class KeptConnection:
         self._manager.clear()
         if self._client is not self._manager:
             self._client = self._manager.connection_from_url(self._url)
+
+
+class _FinalResponse(HTTPResponse):
+    """A response without the interim ones before it (RFC 9110, 15.2), of which `http.client` skips only 100."""
+
+    def begin(self) -> None:
+        super().begin()
+        while self.status < HTTPStatus.OK:
+            self.headers = None  # type: ignore[assignment]  # as before the first
+            super().begin()
 
 
 def _manager(endpoint: SplitResult, options: dict[str, Any]) -> urllib3.PoolManager:

@@ -115,9 +115,6 @@ def judge(signal: str, status: int, headers: Mapping[str, str], body: bytes | No
             detail = f"HTTP {status}, but {error}"
             return Answer(REFUSED, detail, "check that the endpoint is an OTLP receiver", attributes=attributes)
         return Answer(None, message, "see the backend's own log", rejected, attributes=attributes)
-    if status < HTTPStatus.OK:
-        detail, hint = f"HTTP {status}, which is no answer", "check that the endpoint is an OTLP receiver"
-        return Answer(REFUSED, detail, hint, attributes=attributes)
     if status < HTTPStatus.BAD_REQUEST:
         detail, hint = f"HTTP {status}, a redirect, which is not followed", "set the endpoint to where it leads"
         return Answer(REFUSED, detail, hint, attributes=attributes)
