@@ -1,6 +1,5 @@
 """An exporter's life: assembles its parts for a run, and removes the run's directory when the run is over."""
 
-import fcntl
 import gc
 import logging
 import os
@@ -24,8 +23,9 @@ from telemetry.exporting.rings import Rings
 from telemetry.exporting.start import FAILED, begin_at_last, rest, serves
 from telemetry.exporting.state import State
 from telemetry.exporting.ways import Ways
-from telemetry.journal import directory, forks
-from telemetry.journal.locks import unlock
+from telemetry.journal import directory
+from telemetry.journal.disk import take_folder
+from telemetry.journal.locks import release
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ def export(path: Path, lock: int, stop: Callable[[], bool] | None = None) -> boo
     ends = stop or (lambda: False)
     begun = begin_at_last(path, lambda: _begin(path, lock, in_thread=stop is not None), ends)
     if begun is None:
-        _release(lock)
+        release(lock)
         return False
     loop, service, held = begun
     try:
@@ -65,7 +65,7 @@ def export(path: Path, lock: int, stop: Callable[[], bool] | None = None) -> boo
         logger.exception(FAILED)
         return rest(path, ends) and stop is None
     finally:
-        _release(held, lock)
+        release(held, lock)  # this one last, as a successor waits for it
     # A directory that a new run has taken meanwhile is held, and stays.
     with suppress(OSError, ValueError):
         if not directory.remove(path) and stop is None:
@@ -87,7 +87,7 @@ def _begin(path: Path, lock: int, *, in_thread: bool) -> tuple[Loop, dict[str, A
     try:
         return _loop(path, config, service, own_records, disk, lock=lock, in_thread=in_thread), service, held
     except BaseException:
-        _release(held)
+        release(held)
         raise
 
 
@@ -147,27 +147,13 @@ def _loop(
     )
 
 
-def _release(*descriptors: int | None) -> None:
-    """Unlock and close `descriptors` in this order: the exporter's lock last, for which a successor waits."""
-    for descriptor in descriptors:
-        if descriptor is not None:
-            forks.forget(descriptor)
-            unlock(descriptor)
-
-
 def _spool_folder(path: Path, config: TelemetryConfig) -> tuple[Path | None, int | None]:
     """Return the run's folder in TELEMETRY_SPOOL_DIR and the descriptor that locks it; None if unset or unusable."""
     if not config.spool_dir:
         return None, None
-    folder = Path(config.spool_dir) / path.parent.name / path.name
-    held: int | None = None
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        forks.close_in_children(held)
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)  # no other host or container may share it
+        return take_folder(Path(config.spool_dir), path)
     except OSError as error:
-        _release(held)
-        logger.warning("TELEMETRY_SPOOL_DIR: %s cannot be used (%s); batches wait in memory", folder, error.strerror)
+        text = "TELEMETRY_SPOOL_DIR: %s cannot be used (%s); batches wait in memory"
+        logger.warning(text, error.filename or config.spool_dir, error.strerror)
         return None, None
-    return folder, held

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import sleep
 
-from telemetry.journal.forks import close_in_children, no_fork
+from telemetry.journal.forks import close_in_children, forget, no_fork
 
 # `is_held` takes a shared lock for an instant.
 _LOOKS, _LOOK_SECONDS = 100, 0.01
@@ -66,6 +66,14 @@ def unlock(descriptor: int) -> None:
     with suppress(OSError):
         fcntl.flock(descriptor, fcntl.LOCK_UN)
     os.close(descriptor)
+
+
+def release(*descriptors: int | None) -> None:
+    """Unlock and close descriptors that are closed in children, in this order."""
+    for descriptor in descriptors:
+        if descriptor is not None:
+            forget(descriptor)
+            unlock(descriptor)
 
 
 def is_held(path: Path) -> bool:

@@ -25,7 +25,7 @@ def encode(state: Any) -> bytes:
 def write(path: Path, data: bytes) -> None:
     """Replace the snapshot at `path` with `data` from `encode`. Raises OSError, as without space."""
     new = path.with_suffix(".new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         if os.write(descriptor, data) != len(data):
             raise OSError(errno.ENOSPC, "it was not written whole", str(new))  # noqa: TRY301

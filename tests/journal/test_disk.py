@@ -1,0 +1,74 @@
+"""The folder on a disk that others may write to: this user's alone, and one exporter's at a time."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from telemetry.journal import snapshot
+from telemetry.journal.disk import take_folder
+from telemetry.journal.locks import release
+
+RUN = Path("telemetry-1000-0123456789ab") / "run-0"
+
+
+def modes(folder: Path) -> list[int]:
+    return [each.stat().st_mode & 0o777 for each in (folder.parent, folder)]
+
+
+def test_folder_is_this_users_alone_below_one_that_others_may_write_to(tmp_path: Path) -> None:
+    base = tmp_path / "volume"
+    base.mkdir()
+    base.chmod(0o2777)  # as Kubernetes makes a volume with `fsGroup`
+    folder, held = take_folder(base, RUN)
+    release(held)
+    assert folder == base / "telemetry-1000-0123456789ab" / "run-0"
+    assert modes(folder) == [0o700, 0o700]
+    folder.parent.chmod(0o775)
+    folder.chmod(0o2770)
+    again, held = take_folder(base, RUN)
+    release(held)
+    assert (again, modes(folder)) == (folder, [0o700, 0o700])
+
+
+def test_folder_that_is_missing_is_created_with_those_above(tmp_path: Path) -> None:
+    folder, held = take_folder(tmp_path / "not" / "there", RUN)
+    release(held)
+    assert folder.is_dir()
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_link_in_place_of_a_folder_is_not_followed(tmp_path: Path, which: int) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    link = (tmp_path / RUN.parent.name, tmp_path / RUN.parent.name / RUN.name)[which]
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(elsewhere)
+    with pytest.raises(OSError, match=str(link)):
+        take_folder(tmp_path, RUN)
+    assert list(elsewhere.iterdir()) == []
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: int) -> None:
+    folder, held = take_folder(tmp_path, RUN)
+    release(held)
+    other = (folder.parent, folder)[which]
+    inode, fstat = other.stat().st_ino, os.fstat
+
+    def of_another(descriptor: int) -> os.stat_result:
+        found = fstat(descriptor)
+        return os.stat_result((*found[:4], 4711, *found[5:])) if found.st_ino == inode else found
+
+    monkeypatch.setattr(os, "fstat", of_another)
+    with pytest.raises(PermissionError, match=f"belongs to the user 4711.*{other}'"):
+        take_folder(tmp_path, RUN)
+
+
+def test_snapshot_is_not_written_through_a_link(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("kept")
+    (tmp_path / "snapshot.new").symlink_to(victim)
+    with pytest.raises(OSError, match=r"snapshot\.new"):
+        snapshot.write(tmp_path / "snapshot", snapshot.encode({}))
+    assert victim.read_text() == "kept"
