@@ -87,7 +87,7 @@ class TelemetryConfig:
     span_batch: BatchConfig
     log_batch: BatchConfig
     metric_export_interval: float
-    metric_export_timeout: float
+    metric_export_timeout: float | None
     sampler: str
     sampler_arg: float | None
     """A ratio from 0 to 1; None for samplers without one."""

@@ -16,7 +16,8 @@ class BatchConfig:
     max_queue_size: int | None
     """None if only the bytes of the spool are limited."""
     max_export_batch_size: int
-    export_timeout: float
+    export_timeout: float | None
+    """None if only the exporter's own timeout limits a request."""
 
 
 def mode(environment: Environment) -> Mode:
@@ -75,17 +76,16 @@ def batch(environment: Environment, prefix: str, names: variables.BatchVariables
     )
 
 
-def metric_times(environment: Environment) -> tuple[float, float]:
-    """Return the interval of pushes and their timeout, at most the interval."""
+def metric_times(environment: Environment) -> tuple[float, float | None]:
+    """Return the interval of pushes and their timeout, at most the interval; None if it is unset."""
     interval = environment.value("metric_export_interval", variables.METRIC_EXPORT_INTERVAL)
     timeout = environment.value("metric_export_timeout", variables.METRIC_EXPORT_TIMEOUT)
-    if timeout <= interval:
+    if timeout is None or timeout <= interval:
         return interval, timeout
-    if environment.text(variables.METRIC_EXPORT_TIMEOUT):
-        environment.warn(
-            variables.METRIC_EXPORT_TIMEOUT,
-            f"is longer than {variables.METRIC_EXPORT_INTERVAL.name}, which is used instead: {interval * 1000:.0f} ms",
-        )
+    environment.warn(
+        variables.METRIC_EXPORT_TIMEOUT,
+        f"is longer than {variables.METRIC_EXPORT_INTERVAL.name}, which is used instead: {interval * 1000:.0f} ms",
+    )
     environment.sources["metric_export_timeout"] = derived_from(environment.sources["metric_export_interval"])
     return interval, interval
 

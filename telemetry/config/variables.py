@@ -194,7 +194,7 @@ class BatchVariables:
     schedule_delay: Variable[float]
     max_queue_size: Variable[int | None]
     max_export_batch_size: Variable[int]
-    export_timeout: Variable[float]
+    export_timeout: Variable[float | None]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -233,8 +233,8 @@ def _batch_variables(prefix: str, field: str, what: str, specified: str) -> Batc
             f"{prefix}_EXPORT_TIMEOUT",
             f"{field}.export_timeout",
             _DURATION,
-            "30000",
-            f"How long the export of a batch of {what} may take.",
+            None,
+            f"How long one request with {what} may take, if that is less than `OTEL_EXPORTER_OTLP_TIMEOUT`.",
         ),
     )
 
@@ -249,13 +249,12 @@ METRIC_EXPORT_INTERVAL = Variable(
     "15000",
     "How often metrics are pushed. Our default: with the specification's 60000 Prometheus can miss a worker's restart.",
 )
-METRIC_EXPORT_TIMEOUT = Variable(
+METRIC_EXPORT_TIMEOUT: Variable[float | None] = Variable(
     "OTEL_METRIC_EXPORT_TIMEOUT",
     "metric_export_timeout",
     _DURATION,
-    "30000",
-    "How long a push of metrics may take; no longer than the interval.",
-    "`30000`, or the interval if that is less",
+    None,
+    "The same for a push of metrics; no longer than the interval.",
 )
 EXEMPLAR_FILTER: Variable[ExemplarFilter] = Variable(
     "OTEL_METRICS_EXEMPLAR_FILTER",

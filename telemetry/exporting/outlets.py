@@ -104,7 +104,7 @@ class Outlets:
             spool,
             make_transport(config, signal),
             Delivery(signal, config.endpoint, config.protocol, self.aggregation.emit),
-            timeout=config.timeout,
+            timeout=way.timeout,
             schedule_delay=way.batch.schedule_delay,
             max_items=way.batch.max_export_batch_size,
         )

@@ -2,10 +2,7 @@
 
 from typing import NamedTuple
 
-from telemetry.config import BatchConfig, SignalConfig
-
-# For data points, which have no batch settings: each push is a batch.
-_NO_DELAY = BatchConfig(schedule_delay=0.0, max_queue_size=0, max_export_batch_size=1, export_timeout=30.0)
+from telemetry.config import BatchConfig, SignalConfig, TelemetryConfig
 
 
 class Push(NamedTuple):
@@ -13,6 +10,11 @@ class Push(NamedTuple):
 
     config: SignalConfig
     batch: BatchConfig
+
+    @property
+    def timeout(self) -> float:
+        """How long a request may take, in seconds."""
+        return min(self.config.timeout, self.batch.export_timeout or self.config.timeout)
 
 
 class Answer(NamedTuple):
@@ -27,9 +29,14 @@ class Ways(NamedTuple):
     logs: Push | None
 
 
-def push(config: SignalConfig, batch: BatchConfig = _NO_DELAY) -> Push | None:
+def push(config: SignalConfig, batch: BatchConfig) -> Push | None:
     """Push a signal as configured; None if it is not exported."""
     return Push(config, batch) if config.exporter in {"otlp", "console"} else None
+
+
+def push_metrics(config: TelemetryConfig) -> Push | None:
+    """Push data points, which have no batch settings: each push is a batch."""
+    return push(config.metrics, BatchConfig(0.0, None, 1, config.metric_export_timeout))
 
 
 def push_logs(config: SignalConfig, batch: BatchConfig) -> Push | None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from telemetry.config import TelemetryConfig
+from telemetry.config.values import SIGNALS
 from telemetry.exporting import collector, direct
 from telemetry.exporting.outlets import Outlets
 from telemetry.exporting.resource import build_resource, service_instance_id
@@ -51,6 +52,26 @@ def test_memory_that_replaces_an_unusable_disk_has_the_limit_of_memory(
         config, collector.ways(config), memory, disk if has_disk else None, resource, {}, State([tmp_path])
     )
     assert {status["spool"]["limit"] for status in outlets.status().values()} == {limit}
+
+
+@pytest.mark.parametrize(
+    ("environ", "timeouts"),
+    [
+        ({}, (10, 10, 10)),
+        ({"OTEL_BSP_EXPORT_TIMEOUT": "2000"}, (2, 10, 10)),
+        ({"OTEL_BLRP_EXPORT_TIMEOUT": "3000", "OTEL_EXPORTER_OTLP_TIMEOUT": "60000"}, (60, 60, 3)),
+        ({"OTEL_METRIC_EXPORT_TIMEOUT": "4000", "OTEL_BSP_EXPORT_TIMEOUT": "30000"}, (10, 4, 10)),
+        ({"OTEL_METRIC_EXPORT_TIMEOUT": "8000", "OTEL_METRIC_EXPORT_INTERVAL": "5000"}, (10, 5, 10)),
+    ],
+    ids=str,
+)
+def test_request_may_take_the_shorter_of_two_timeouts(
+    environ: dict[str, str], timeouts: tuple[float, ...], tmp_path: Path
+) -> None:
+    config = TelemetryConfig.from_env({"TELEMETRY_MODE": "collector", **environ})
+    resource = {"service.instance.id": "test"}
+    outlets = Outlets(config, collector.ways(config), tmp_path, None, resource, {}, State([tmp_path]))
+    assert tuple(outlets._senders[signal]._timeout for signal in SIGNALS) == timeouts
 
 
 @pytest.mark.parametrize("length", [1, 2000])

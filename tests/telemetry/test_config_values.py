@@ -122,8 +122,8 @@ def test_incoming_context_refused() -> None:
 
 
 def test_batch_defaults() -> None:
-    """The specification's, but for the delay of spans and the queues, which the spool bounds."""
-    default = BatchConfig(schedule_delay=1.0, max_queue_size=None, max_export_batch_size=512, export_timeout=30)
+    """The specification's, except for the delay of spans, the queues and the timeout, which are limited elsewhere."""
+    default = BatchConfig(schedule_delay=1.0, max_queue_size=None, max_export_batch_size=512, export_timeout=None)
     assert (config().span_batch, config().log_batch) == (default, default)
 
 
@@ -166,14 +166,14 @@ def test_batch_size_without_a_queue() -> None:
 @pytest.mark.parametrize(
     ("interval", "timeout", "expected"),
     [
-        ("", "", (15.0, 15.0)),
-        ("60000", "", (60.0, 30.0)),
+        ("", "", (15.0, None)),
+        ("60000", "", (60.0, None)),
         ("60000", "5000", (60.0, 5.0)),
         ("", "30000", (15.0, 15.0)),
         ("1000", "2000", (1.0, 1.0)),
     ],
 )
-def test_metric_times(interval: str, timeout: str, expected: tuple[float, float]) -> None:
+def test_metric_times(interval: str, timeout: str, expected: tuple[float, float | None]) -> None:
     """The time-out is never above the interval; the specification's default, written out, is no error."""
     read = config(OTEL_METRIC_EXPORT_INTERVAL=interval, OTEL_METRIC_EXPORT_TIMEOUT=timeout)
     assert (read.metric_export_interval, read.metric_export_timeout) == expected
