@@ -65,7 +65,7 @@ def export(path: Path, lock: int, stop: Callable[[], bool] | None = None) -> boo
         logger.exception(FAILED)
         return rest(path, ends) and stop is None
     finally:
-        release(held, lock)  # this one last, as a successor waits for it
+        release(*held, lock)  # this one last, as a successor waits for it
     # A directory that a new run has taken meanwhile is held, and stays.
     with suppress(OSError, ValueError):
         if not directory.remove(path) and stop is None:
@@ -73,8 +73,8 @@ def export(path: Path, lock: int, stop: Callable[[], bool] | None = None) -> boo
     return False
 
 
-def _begin(path: Path, lock: int, *, in_thread: bool) -> tuple[Loop, dict[str, Any], int | None]:
-    """Return the loop, the service's description, and the descriptor that locks its spool folder; raises any failure.
+def _begin(path: Path, lock: int, *, in_thread: bool) -> tuple[Loop, dict[str, Any], list[int]]:
+    """Return the loop, the service's description, and the descriptors that lock its spool folder; raises any failure.
 
     A missing folder or certificate that existed when the service started is an outage here.
     """
@@ -87,7 +87,7 @@ def _begin(path: Path, lock: int, *, in_thread: bool) -> tuple[Loop, dict[str, A
     try:
         return _loop(path, config, service, own_records, disk, lock=lock, in_thread=in_thread), service, held
     except BaseException:
-        release(held)
+        release(*held)
         raise
 
 
@@ -147,13 +147,13 @@ def _loop(
     )
 
 
-def _spool_folder(path: Path, config: TelemetryConfig) -> tuple[Path | None, int | None]:
-    """Return the run's folder in TELEMETRY_SPOOL_DIR and the descriptor that locks it; None if unset or unusable."""
+def _spool_folder(path: Path, config: TelemetryConfig) -> tuple[Path | None, list[int]]:
+    """Return the run's folder in TELEMETRY_SPOOL_DIR, None if unset or unusable, and the descriptors that lock it."""
     if not config.spool_dir:
-        return None, None
+        return None, []
     try:
         return take_folder(Path(config.spool_dir), path)
     except OSError as error:
         text = "TELEMETRY_SPOOL_DIR: %s cannot be used (%s); batches wait in memory"
         logger.warning(text, error.filename or config.spool_dir, error.strerror)
-        return None, None
+        return None, []

@@ -10,11 +10,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from telemetry.journal.forks import close_in_children, no_fork
-from telemetry.journal.locks import release
+from telemetry.journal.locks import open_lock, release
+
+_LOCK = "lock"
 
 
-def take_folder(base: Path, run: Path) -> tuple[Path, int]:
-    """Return the folder in `base` of the run at `run`, created if necessary, and the descriptor that locks it.
+def take_folder(base: Path, run: Path) -> tuple[Path, list[int]]:
+    """Return the folder in `base` of the run at `run`, created if necessary, and the descriptors that lock it.
 
     Raises OSError if it cannot be used: another user's, or locked by the exporter of another host or container.
     """
@@ -22,13 +24,19 @@ def take_folder(base: Path, run: Path) -> tuple[Path, int]:
     base.mkdir(parents=True, exist_ok=True)
     _make_own(folder.parent)
     _make_own(folder)
-    with no_fork:
-        held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        close_in_children(held)
+    held: list[int] = []
     try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with no_fork:
+            held.append(open_lock(folder / _LOCK))  # NFS keeps the lock of a directory on one host
+            held.append(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC))  # as version 0.1
+            close_in_children(*held)
+        for descriptor in held:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        release(*held)
+        raise BlockingIOError(errno.EWOULDBLOCK, "another exporter uses it", str(folder)) from None
     except OSError:
-        release(held)
+        release(*held)
         raise
     return folder, held
 

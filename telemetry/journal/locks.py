@@ -68,12 +68,11 @@ def unlock(descriptor: int) -> None:
     os.close(descriptor)
 
 
-def release(*descriptors: int | None) -> None:
+def release(*descriptors: int) -> None:
     """Unlock and close descriptors that are closed in children, in this order."""
     for descriptor in descriptors:
-        if descriptor is not None:
-            forget(descriptor)
-            unlock(descriptor)
+        forget(descriptor)
+        unlock(descriptor)
 
 
 def is_held(path: Path) -> bool:

@@ -1,5 +1,6 @@
 """The folder on a disk that others may write to: this user's alone, and one exporter's at a time."""
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -21,19 +22,34 @@ def test_folder_is_this_users_alone_below_one_that_others_may_write_to(tmp_path:
     base.mkdir()
     base.chmod(0o2777)  # as Kubernetes makes a volume with `fsGroup`
     folder, held = take_folder(base, RUN)
-    release(held)
+    release(*held)
     assert folder == base / "telemetry-1000-0123456789ab" / "run-0"
     assert modes(folder) == [0o700, 0o700]
     folder.parent.chmod(0o775)
     folder.chmod(0o2770)
     again, held = take_folder(base, RUN)
-    release(held)
+    release(*held)
     assert (again, modes(folder)) == (folder, [0o700, 0o700])
+
+
+@pytest.mark.parametrize("of_former_version", [False, True])
+def test_folder_is_one_exporters_at_a_time(tmp_path: Path, *, of_former_version: bool) -> None:
+    """A file in it is locked, also for other hosts on NFS, and the folder itself, as by former versions."""
+    folder, held = take_folder(tmp_path, RUN)
+    release(*held)
+    locked = os.open(folder if of_former_version else folder / "lock", os.O_RDONLY)
+    fcntl.flock(locked, fcntl.LOCK_EX)
+    with pytest.raises(BlockingIOError, match=f"another exporter uses it: '{folder}'"):
+        take_folder(tmp_path, RUN)
+    os.close(locked)
+    _, held = take_folder(tmp_path, RUN)
+    assert fcntl.fcntl(held[0], fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDWR  # without which NFS grants no lock
+    release(*held)
 
 
 def test_folder_that_is_missing_is_created_with_those_above(tmp_path: Path) -> None:
     folder, held = take_folder(tmp_path / "not" / "there", RUN)
-    release(held)
+    release(*held)
     assert folder.is_dir()
 
 
@@ -52,7 +68,7 @@ def test_link_in_place_of_a_folder_is_not_followed(tmp_path: Path, which: int) -
 @pytest.mark.parametrize("which", [0, 1])
 def test_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: int) -> None:
     folder, held = take_folder(tmp_path, RUN)
-    release(held)
+    release(*held)
     other = (folder.parent, folder)[which]
     inode, fstat = other.stat().st_ino, os.fstat
 
