@@ -24,7 +24,7 @@ from telemetry.exporting.start import FAILED, begin_at_last, rest, serves
 from telemetry.exporting.state import State
 from telemetry.exporting.ways import Ways
 from telemetry.journal import directory
-from telemetry.journal.disk import take_folder
+from telemetry.journal.disk import left_behind, take_folder
 from telemetry.journal.locks import release
 
 logger = logging.getLogger(__name__)
@@ -151,9 +151,17 @@ def _spool_folder(path: Path, config: TelemetryConfig) -> tuple[Path | None, lis
     """Return the run's folder in TELEMETRY_SPOOL_DIR, None if unset or unusable, and the descriptors that lock it."""
     if not config.spool_dir:
         return None, []
+    base = Path(config.spool_dir)
     try:
-        return take_folder(Path(config.spool_dir), path)
+        taken = take_folder(base, path)
     except OSError as error:
         text = "TELEMETRY_SPOOL_DIR: %s cannot be used (%s); batches wait in memory"
         logger.warning(text, error.filename or config.spool_dir, error.strerror)
         return None, []
+    if left := left_behind(base, path):
+        text = (
+            "TELEMETRY_SPOOL_DIR: no exporter sends what waits in %s; one does when the service is started as before "
+            "(name, address, command, working directory)"
+        )
+        logger.warning(text, ", ".join(f"{folder} ({size} bytes)" for folder, size in left.items()))
+    return taken

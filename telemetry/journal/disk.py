@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from telemetry.journal.forks import close_in_children, no_fork
-from telemetry.journal.locks import open_lock, release
+from telemetry.journal.locks import is_held, release, try_own
 
 _LOCK = "lock"
 
@@ -24,21 +24,32 @@ def take_folder(base: Path, run: Path) -> tuple[Path, list[int]]:
     base.mkdir(parents=True, exist_ok=True)
     _make_own(folder.parent)
     _make_own(folder)
-    held: list[int] = []
+    lock = try_own(folder / _LOCK)  # a file, as NFS keeps the lock of a directory on one host
+    if lock is None:
+        raise BlockingIOError(errno.EWOULDBLOCK, "another exporter uses it", str(folder))
+    with no_fork:
+        former = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        close_in_children(former)
     try:
-        with no_fork:
-            held.append(open_lock(folder / _LOCK))  # NFS keeps the lock of a directory on one host
-            held.append(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC))  # as version 0.1
-            close_in_children(*held)
-        for descriptor in held:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        release(*held)
-        raise BlockingIOError(errno.EWOULDBLOCK, "another exporter uses it", str(folder)) from None
+        fcntl.flock(former, fcntl.LOCK_EX | fcntl.LOCK_NB)  # which version 0.1 locks
     except OSError:
-        release(*held)
+        release(former, lock)
         raise
-    return folder, held
+    return folder, [former, lock]
+
+
+def left_behind(base: Path, run: Path) -> dict[Path, int]:
+    """Return the folders of this user's other services in `base` that no exporter uses, and the bytes of their batches.
+
+    They may be former folders of this service, which has another one when its command or working directory changes.
+    """
+    found = {}
+    for folder in sorted(base.glob(f"{run.parent.name.rpartition('-')[0]}-*/run-*")):
+        with suppress(OSError):
+            size = sum(batch.stat().st_size for batch in folder.glob("*-*"))
+            if size and folder.parent.name != run.parent.name and not is_held(folder / _LOCK):
+                found[folder] = size
+    return found
 
 
 def _make_own(path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from telemetry.journal import snapshot
-from telemetry.journal.disk import take_folder
+from telemetry.journal.disk import left_behind, take_folder
 from telemetry.journal.locks import release
 
 RUN = Path("telemetry-1000-0123456789ab") / "run-0"
@@ -39,12 +39,26 @@ def test_folder_is_one_exporters_at_a_time(tmp_path: Path, *, of_former_version:
     release(*held)
     locked = os.open(folder if of_former_version else folder / "lock", os.O_RDONLY)
     fcntl.flock(locked, fcntl.LOCK_EX)
-    with pytest.raises(BlockingIOError, match=f"another exporter uses it: '{folder}'"):
+    with pytest.raises(BlockingIOError):
         take_folder(tmp_path, RUN)
     os.close(locked)
     _, held = take_folder(tmp_path, RUN)
-    assert fcntl.fcntl(held[0], fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDWR  # without which NFS grants no lock
+    assert fcntl.fcntl(held[-1], fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDWR  # without which NFS grants no lock
     release(*held)
+
+
+def test_folders_left_behind_are_those_of_other_services_with_batches_and_no_exporter(tmp_path: Path) -> None:
+    own, running, left = RUN, Path("telemetry-1000-running") / "run-0", Path("telemetry-1000-left") / "run-1"
+    empty, others = Path("telemetry-1000-empty") / "run-0", Path("telemetry-10001-others") / "run-0"
+    held = [take_folder(tmp_path, each)[1] for each in (own, running, left, empty, others)]
+    for each in (own, own.with_name("run-1"), running, left, others):
+        (tmp_path / each).mkdir(exist_ok=True)
+        (tmp_path / each / "traces-000000000001-1-00000000").write_bytes(b"12345")
+    for descriptors in held[2:]:
+        release(*descriptors)
+    assert left_behind(tmp_path, own) == {tmp_path / left: 5}
+    for descriptors in held[:2]:
+        release(*descriptors)
 
 
 def test_folder_that_is_missing_is_created_with_those_above(tmp_path: Path) -> None:
