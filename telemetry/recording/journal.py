@@ -24,7 +24,7 @@ _LEAST_BYTES = 64 << 10
 
 
 class Journal:
-    """This process's part of the journal; before `open`, and in a forked child, records are discarded."""
+    """This process's part of the journal; before `open`, and in a child of a serving process, records are discarded."""
 
     def __init__(self) -> None:
         self.ring: RingWriter | None = None
@@ -32,6 +32,8 @@ class Journal:
         self.errors = 0
         self.after_write: Callable[[], None] | None = None
         """Called after each record but a request's; must not raise."""
+        self.join: Callable[[], None] | None = None
+        """Called before the first record of a child that joins by itself; must not raise."""
         self._slot: int | None = None  # the descriptor that holds the slot's lock
         self._reported: set[tuple[str, str]] = set()
         self._lock = Lock()
@@ -59,6 +61,12 @@ class Journal:
                 break
         self.directory, self._slot, self.ring = directory, descriptor, writer
         return slot
+
+    def records(self) -> bool:
+        """Return whether this process has a ring; a child of a process that serves no requests joins now."""
+        if self.ring is None and self.join is not None:
+            self.join()
+        return self.ring is not None
 
     def write(self, record: tuple[Any, ...]) -> None:
         """Write a record of `telemetry.journal.records`; never raises."""

@@ -25,7 +25,7 @@ class LogRecorder:
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record; never raises."""
-        if journal.ring is None:
+        if journal.ring is None and not journal.records():
             return
         try:
             current = get_current()

@@ -73,7 +73,7 @@ class _Recording:
         self._instrument = instrument
 
     def _record(self, value: float, attributes: Attributes, context: Context | None, least: float = -inf) -> None:
-        if journal.ring is None:
+        if journal.ring is None and not journal.records():
             return
         try:
             if not isfinite(value) or value < least:

@@ -76,6 +76,8 @@ class Recording:
         self._exporter = None
         self._next_look = self._next_observation = self._next_join = 0
         self._observation_is_late = perf_counter_ns() + self._interval
+        # As in a worker of a task queue that forks for each task. Those that a view forks take no part.
+        journal.join = self.join if self._meters is not None and not self._serves else None
 
     def patch(self) -> None:
         """Install the recorders in Django while its application is built.

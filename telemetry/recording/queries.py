@@ -49,7 +49,7 @@ class QueryRecorder:
         current = get_current()
         request: RequestSpan | None = current.get(REQUEST_KEY)  # type: ignore[assignment]
         within = request is not None and current is request.context  # whose context suppresses no instrumentation
-        if journal.ring is None or not (within or is_instrumentation_enabled()):
+        if (journal.ring is None and not journal.records()) or not (within or is_instrumentation_enabled()):
             return execute(sql, params, many, context)
         span = token = None
         if len(context["connection"].execute_wrappers) > 1:

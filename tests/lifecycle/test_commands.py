@@ -58,6 +58,40 @@ if "wait" in sys.argv:
 """
 
 
+FORKED = """
+import logging, os, sys
+import django
+django.setup()
+from django.db import connection
+from opentelemetry import metrics, trace
+from telemetry import lifecycle
+lifecycle.start()
+begun, tracer = metrics.get_meter("shop").create_counter("jobs.begun"), trace.get_tracer("shop")
+
+def log():
+    logging.getLogger("shop").warning("a job")
+
+def measure():
+    begun.add(1)
+
+def query():
+    connection.cursor().execute("SELECT 1")
+
+def trace_it():
+    with tracer.start_as_current_span("a job"):
+        log()
+        measure()
+        query()
+
+for job in (log, measure, query, trace_it):
+    child = os.fork()
+    if child == 0:
+        job()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+"""
+
+
 def run(folder: Path, env: dict[str, str], stdout: int, stderr: int) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-c", COMMAND],
@@ -107,3 +141,19 @@ def test_observable_instruments_are_read_without_a_trace(
         return [points[-1].decode().data["value"] for _, points in console.store.series("jobs.done", points=1)]
 
     assert wait_until(arrived, 30, "the observed counter") == [3]
+
+
+def test_children_that_a_command_forks_record_from_the_first(tmp_path: Path, console: Console) -> None:
+    """As a worker of a task queue that forks for each task."""
+    env = environment(tmp_path, {**Route("collector", "grpc").env(console), "OTEL_METRIC_EXPORT_INTERVAL": "1000"})
+    with (tmp_path / "settings.py").open("a") as settings:
+        settings.write('DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}\n')
+    subprocess.run([sys.executable, "-c", FORKED], cwd=tmp_path, env=env, check=True, timeout=60)
+
+    def arrived() -> tuple[int, int, float]:
+        logs = [record.body for record in console.store.logs()]
+        spans = [span.name for span in console.store.spans()]
+        counted = [points[-1].decode().data["value"] for _, points in console.store.series("jobs.begun", points=1)]
+        return logs.count("a job"), spans.count("SELECT"), sum(counted)
+
+    assert wait_until(lambda: arrived() == (2, 2, 2), 30, "what the children recorded")
