@@ -3,12 +3,14 @@
 A template such as "user %s" is a constant of the module that logs it; the result of an f-string with data is not.
 """
 
+import re
 import sys
 from functools import lru_cache
 from importlib.abc import InspectLoader
 from importlib.machinery import SourceFileLoader
 from types import CodeType, FrameType
 
+_FROZEN = re.compile(r"<frozen ([\w.]{1,255})>", re.ASCII)
 _MOST_FRAMES = 64
 _MOST_TEXTS = 4096
 
@@ -27,7 +29,7 @@ class Constants:
         for _ in range(_MOST_FRAMES):
             if frame is None:
                 return False
-            if text in frame.f_code.co_consts or text in constants_of(frame.f_globals.get("__name__", "")):
+            if (is_of_module(frame) and text in frame.f_code.co_consts) or text in constants_of(_module_of(frame)):
                 _remember(self._found, text)
                 return True
             frame = frame.f_back
@@ -46,6 +48,18 @@ class Constants:
 def is_module(name: str) -> bool:
     """Return whether `name` is a module that this process has loaded."""
     return name in sys.modules
+
+
+def is_of_module(frame: FrameType) -> bool:
+    """Return whether the code in `frame` is that of a module's file: code made from a text may have any file name."""
+    file, values = frame.f_code.co_filename, frame.f_globals
+    frozen = _FROZEN.fullmatch(file)
+    module = sys.modules.get(frozen[1] if frozen else _module_of(frame))
+    return getattr(module, "__dict__", None) is values and (frozen is not None or file == values.get("__file__"))
+
+
+def _module_of(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", ""))
 
 
 @lru_cache(maxsize=1024)

@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any
 
 from telemetry.privacy.bounds import STACK_BYTES, cut_middle
+from telemetry.privacy.constants import is_of_module
 from telemetry.privacy.rule import MASK
 from telemetry.privacy.sql import summary
 
@@ -138,7 +139,6 @@ class _Sentences:
 _HEADER = "Traceback (most recent call last):\n"
 _STACK_HEADER = "Stack (most recent call last):\n"
 _FUNCTION = re.compile(r"[\w<>.]{1,255}")
-_FROZEN = re.compile(r"<frozen [\w.]{1,255}>", re.ASCII)
 _MOST_EXCEPTIONS = 32
 _MOST_FRAMES = 256
 
@@ -198,8 +198,6 @@ def _frames(frames: Iterable[tuple[FrameType, int]]) -> str:
 
 def _line(frame: FrameType, number: int) -> str:
     file, function = frame.f_code.co_filename, frame.f_code.co_name
-    # Code compiled from a text may have any name.
-    known = file == frame.f_globals.get("__file__") or _FROZEN.fullmatch(file)
-    if not known or not _FUNCTION.fullmatch(function):
+    if not is_of_module(frame) or not _FUNCTION.fullmatch(function):
         file = function = MASK
     return f'  File "{file}", line {number}, in {function}\n'

@@ -1,12 +1,15 @@
 """The strict level: what leaves comes from the code, whatever the data is. No rule is involved."""
 
 import contextlib
+import importlib
 import logging
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -164,8 +167,8 @@ def test_exception_of_an_odd_kind(error: BaseException) -> None:
     assert MARK not in _stack_of(error)
 
 
-def test_exception_of_code_made_of_a_text() -> None:
-    scope: dict[str, object] = {}
+@pytest.mark.parametrize("scope", [{}, {"__file__": f"<{MARK}>"}, {"__file__": f"<{MARK}>", "__name__": "json"}])
+def test_exception_of_code_made_of_a_text(scope: dict[str, object]) -> None:
     exec(compile(f"def {MARK}():\n    raise KeyError", f"<{MARK}>", "exec"), scope)  # noqa: S102
     function: Any = scope[MARK]
     with pytest.raises(KeyError) as caught:
@@ -173,6 +176,29 @@ def test_exception_of_code_made_of_a_text() -> None:
     stack = _stack_of(caught.value)
     assert MARK not in stack
     assert 'File "***", line 2, in ***' in stack
+
+
+def test_exception_of_a_template() -> None:
+    """Jinja2 takes the file's name from the loader, and the functions' names from the template."""
+    text = f"{{% macro {MARK}() %}}{{{{ x.y.z }}}}{{% endmacro %}}{{{{ {MARK}() }}}}"
+    loader = jinja2.FunctionLoader(lambda name: (text, f"/tenants/{MARK}/{name}", None))
+    with pytest.raises(jinja2.UndefinedError) as caught:
+        jinja2.Environment(loader=loader, autoescape=True).get_template("a.html").render()
+    stack = _stack_of(caught.value)
+    assert MARK not in stack
+    assert "jinja2/environment.py" in stack
+
+
+def test_exception_of_modules_of_each_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with zipfile.ZipFile(tmp_path / "of.zip", "w") as archive:
+        archive.writestr("zipped_module.py", "def fail():\n    raise KeyError\n")
+    monkeypatch.syspath_prepend(tmp_path / "of.zip")
+    with pytest.raises(KeyError) as caught:
+        importlib.import_module("zipped_module").fail()
+    assert 'of.zip/zipped_module.py", line 2, in fail' in _stack_of(caught.value)
+    with pytest.raises(ModuleNotFoundError) as missing:
+        importlib.import_module("no.such.module")
+    assert 'File "<frozen importlib._bootstrap>", line' in _stack_of(missing.value)
 
 
 def test_exception_shows_what_it_came_from() -> None:
@@ -322,6 +348,14 @@ def test_constants_are_those_of_the_running_code() -> None:
     assert constants.in_module("Expecting value", "json.decoder")
     assert not constants.in_module(f"{MARK}", "no.such.module")
     assert constants.on_the_stack("those of %s", None)  # remembered
+
+
+@pytest.mark.parametrize("scope", [{}, globals(), {"__name__": __name__, "__file__": __file__}])
+def test_constants_of_code_made_of_a_text_are_not_known(scope: dict[str, object]) -> None:
+    constants = Constants()
+    values = {"found": constants.on_the_stack, "frame": sys._getframe}
+    assert not eval(f"found('{MARK}', frame())", scope, values)  # noqa: S307
+    assert not constants.on_the_stack(MARK, None)
 
 
 @pytest.fixture
