@@ -58,7 +58,7 @@ _TOKENS = {
     _TEXT: _tokens(_IN_TEXT, _doubled(_IN_TEXT), brackets=r"[()]", comment=r"(?<!-)--(?!-)"),
 }
 _FLAT_COMMENTS = frozenset({"sqlite", "mysql", "mariadb"})
-_COMMENT_MARK = re.compile(r"/\*|\*/")
+_COMMENT_MARK, _COMMENT_END = re.compile(r"/\*|\*/"), re.compile(r"\*/")
 _CACHED_LENGTH = 4096
 
 _IDENTIFIER = re.compile(r'\\*"[\w$. -]{1,63}\\*"')
@@ -95,7 +95,9 @@ _LOOK_BACK_FOR_NUMBERS = 20
 
 _VERB = re.compile(
     r"""[\s(]*+(select|insert|update|delete|with|merge|replace|begin|commit|rollback|savepoint|release|set|show|pragma
-        |create|alter|drop|truncate|explain|analyze|vacuum|call|copy|lock|declare|fetch|close|values)\b""",
+        |create|alter|drop|truncate|explain|analyze|vacuum|call|copy|lock|declare|fetch|close|values|exec|execute|do|grant
+        |revoke|comment|reindex|refresh|prepare|deallocate|listen|unlisten|notify|attach|detach|reset|discard|start|end
+        |abort|use|describe|optimize)\b""",
     re.IGNORECASE | re.VERBOSE,
 )
 _TABLE = re.compile(
@@ -118,17 +120,22 @@ def without_literals(statement: str, dialect: str = "") -> str:
     return _without_literals(statement, dialect)
 
 
+def operation(statement: str, dialect: str = "") -> str:
+    """Return the operation of `statement`, such as SELECT, or "" if unknown; `dialect` as in `without_literals`."""
+    verb = _VERB.match(without_literals(statement[:_CACHED_LENGTH], dialect))
+    return verb[1] if verb else ""
+
+
 def summary(statement: str) -> str:
     """Return only the operation and the tables of `statement`, "" for an unknown operation.
 
     https://opentelemetry.io/docs/specs/semconv/database/database-spans/#generating-a-summary-of-the-query
     """
-    verb = _VERB.match(statement)
-    if verb is None:
+    if not (verb := operation(statement)):
         return ""
     sure = _SURE.match(statement[:_CACHED_LENGTH])
     tables = dict.fromkeys(quoted or plain for quoted, plain in _TABLE.findall(sure[0] if sure else ""))
-    return " ".join([verb[1].upper(), *list(tables)[:_MOST_TABLES]])
+    return " ".join([verb.upper(), *list(tables)[:_MOST_TABLES]])
 
 
 def without_literals_in_text(text: str) -> str:
@@ -192,14 +199,11 @@ _cached = lru_cache(maxsize=512)(_without_literals)
 def _end_of_comment(statement: str, position: int, *, nested: bool) -> int:
     depth = 1
     while depth:
-        mark = _COMMENT_MARK.search(statement, position)
+        mark = (_COMMENT_MARK if nested else _COMMENT_END).search(statement, position)
         if mark is None:
             return len(statement)
         position = mark.end()
-        if mark[0] == "*/":
-            depth -= 1
-        elif nested:
-            depth += 1
+        depth += 1 if mark[0] == "/*" else -1
     return position
 
 

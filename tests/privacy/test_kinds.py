@@ -428,6 +428,7 @@ def test_database_error_keeps_what_helps() -> None:
     [
         ("postgresql", "SELECT /* a /* 'b' */ c */ d", "SELECT  d"),
         ("sqlite", "SELECT /* a /* b */ 'c' */ d", "SELECT  ? */ d"),
+        ("sqlite", "SELECT /* a /*/ b, 'c' /* d */", "SELECT  b, ? "),
         ("postgresql", "SELECT a %5, b % 7, @-3, @4, c[1:2], :5", "SELECT a %?, b % ?, @-?, @?, c[?:?], :?"),
         ("postgresql", "SELECT %s, %(name)s, $1, a::int, a->>'b'", "SELECT %s, %(name)s, $1, a::int, a->>?"),
         ("postgresql", 'SELECT "a"."b" FROM "a" WHERE "c" = 1.5e-3', 'SELECT "a"."b" FROM "a" WHERE "c" = ?'),

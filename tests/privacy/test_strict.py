@@ -90,6 +90,7 @@ def test_statement_with_several_tables() -> None:
     )
     assert STRICT.statement(text) == "SELECT a b c"
     assert STRICT.statement(f"FROB {MARK}") == ""
+    assert STRICT.statement(f"/* {MARK} */ SELECT 1") == "SELECT"
 
 
 # What a message or a note may hold to look like Python's own lines.

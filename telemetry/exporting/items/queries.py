@@ -3,7 +3,6 @@
 https://opentelemetry.io/docs/specs/semconv/database/database-spans/
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -14,11 +13,10 @@ from telemetry.exporting.items.redaction import Limited
 from telemetry.exporting.items.scopes import query_duration, query_scope, returned_rows
 from telemetry.exporting.metrics.aggregation import Aggregation, Series
 from telemetry.privacy import Redactor
+from telemetry.privacy.sql import operation as operation_of
 
 CLIENT = SpanKind.CLIENT.value
 
-# The first keyword only: a literal may follow it without a blank, and metrics are not redacted.
-_OPERATION = re.compile(r"(?:[\s(]++|/\*.*?\*/|--[^\n]*+)*+([A-Za-z]*)", re.DOTALL)
 # Most texts recur from request to request; those that do not must not accumulate.
 _MOST_STATEMENTS = 1024
 
@@ -70,12 +68,11 @@ class Statements:
         system, namespace, host, port = database
         named = {"db.namespace": namespace, "server.address": host, "server.port": port}
         server: dict[str, Any] = {"db.system.name": system, **{key: value for key, value in named.items() if value}}
-        found = _OPERATION.match(text)
-        operation = found[1] if found else ""
+        operation = operation_of(text, system)
         attributes = self._redactor.attributes({**server, "db.query.text": text})
         encoded, dropped = self._limited.of_span(attributes)
         measured = {**server, "db.operation.name": operation} if operation else server
-        name = operation or namespace or system
+        name = self._redactor.span_name(operation or namespace or system, measured)
         return Statement(
             name,
             attributes,
