@@ -103,6 +103,14 @@ class Redactor:
             return self._by_patterns(text) if constant else MASK
         return self.text(text)
 
+    def version(self, text: str) -> str:
+        """Return the version of a scope; a strict one only if it is a number."""
+        return self.text(safe.version(text) if self.strict else text)
+
+    def schema_url(self, text: str) -> str:
+        """Return the schema URL of a scope; a strict one only if it has nothing but a host and a path."""
+        return self.text(safe.url(text) if self.strict else text)
+
     def span_name(self, name: str, attributes: Mapping[str, Any], *, constant: bool = False) -> str:
         """Return the name of a span with `attributes`; a strict one is built from them unless it is a `constant`."""
         if self.strict:

@@ -26,6 +26,12 @@ _CODE = re.compile(r"[0-9A-Z]{5}|[0-9]{1,6}|SQLITE_[A-Z_]{1,40}", re.ASCII)
 _SUMMARY = re.compile(r"[A-Z]{2,12}(?: [A-Za-z_][\w$]{0,62}){0,8}", re.ASCII)
 _VERSION = re.compile(r"[0-9]{1,2}(?:\.[0-9]{1,2})?", re.ASCII)
 _HOST = re.compile(r"[\w.:/-]{1,255}", re.ASCII)
+_RELEASE = re.compile(
+    r"v?[0-9]{1,9}(?:\.[0-9]{1,9}){0,4}(?:[.-]?(?:a|alpha|b|beta|c|rc|pre|post|dev|final)[.-]?[0-9]{0,9}){0,3}",
+    re.ASCII,
+)
+_URL = re.compile(r"https?://[\w.-]{1,253}(?::[0-9]{1,5})?(?:/[\w.-]{0,64}){0,8}", re.ASCII)
+"""One without user, password, query and fragment."""
 METHODS = frozenset((*HTTPMethod, "HTTP"))
 """The possible first words of a request span's name."""
 _LONGEST_ROUTE = 1024
@@ -115,6 +121,16 @@ def span_name(name: str, attributes: Mapping[str, Any], *, constant: bool) -> st
         words = (known.get("db.query.summary") or known.get("db.operation.name") or known["db.system.name"]).split()
         return str(words[0])
     return name if constant else ""
+
+
+def version(text: str) -> str:
+    """Return `text` if it is a version's number, else ""."""
+    return text if _RELEASE.fullmatch(text) else ""
+
+
+def url(text: str) -> str:
+    """Return `text` if it is a URL of nothing but a host and a path, else ""."""
+    return text if _URL.fullmatch(text) else ""
 
 
 @lru_cache(maxsize=512)

@@ -10,7 +10,7 @@ from telemetry.exporting.items.batches import Batches
 from telemetry.exporting.items.translation import Translator
 from telemetry.exporting.metrics.aggregation import Aggregation
 from telemetry.exporting.metrics.views import Views
-from telemetry.journal.records import QUERY
+from telemetry.journal.records import MEASUREMENT, OBSERVATIONS, QUERY, SPAN
 from telemetry.privacy import Redactor
 
 IDS = (b"1" * 16, b"2" * 8, None, 1, False)
@@ -52,3 +52,37 @@ def test_operation_of_a_query_is_a_known_one(
         for series in all_series
     }
     assert operations == {name}
+
+
+@pytest.mark.parametrize("redactor", LEVELS)
+def test_scope_of_a_span_is_redacted(redactor: Redactor) -> None:
+    scope: tuple[Any, ...] = "shop", "v alice@example.com", "https://me:swordfish@h/?token=swordfish", {}
+    (sent,), _ = translated(redactor, (SPAN, scope, IDS, "x", 1, 1, 2, {}, None, (), (), (0, 0, 0)))
+    assert "alice" not in str(sent)
+    assert "swordfish" not in str(sent)
+
+
+@pytest.mark.parametrize("redactor", LEVELS)
+def test_instrument_is_redacted(redactor: Redactor) -> None:
+    email, url = "alice@example.com", "https://me:swordfish@h/?token=swordfish"
+    texts = f"logins.{email}", email, f"by {email}", f"shop.{email}", f"v {email}", url
+    counter, gauge = ("counter", *texts, None), ("observable_gauge", *texts, None)
+    _, aggregation = translated(
+        redactor,
+        (MEASUREMENT, counter, 1, {}, 1, None, None, False, 1),
+        (OBSERVATIONS, 1, ((gauge, ((1, {}),)),), 1),
+    )
+    sent = [str(instrument) for instrument, _ in aggregation.metrics()]
+    assert len(sent) == 3  # with the number of log records
+    assert not [each for each in sent if "alice" in each or "swordfish" in each]
+
+
+def test_strict_scope_has_a_number_and_an_address() -> None:
+    strict = LEVELS[1]
+    for version in ("1.2", "v2.0.0-rc.1", "0.57b0", "5.2.dev0", "1.2.3.post1"):
+        assert strict.version(version) == version
+    for version in ("alice", "1.2 alice", "1.alice", "(5, 2, 0, 'final', 0)"):
+        assert strict.version(version) == ""
+    assert strict.schema_url("https://opentelemetry.io/schemas/1.21.0") == "https://opentelemetry.io/schemas/1.21.0"
+    for url in ("alice smith", "https://me:swordfish@h/", "https://h/?a=swordfish", "https://h/#swordfish"):
+        assert strict.schema_url(url) == ""

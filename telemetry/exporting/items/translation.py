@@ -27,7 +27,7 @@ from telemetry.exporting.items.redaction import Limited
 from telemetry.exporting.items.scopes import REQUEST_DURATION, REQUESTS
 from telemetry.exporting.metrics.aggregation import Aggregation, Series
 from telemetry.exporting.metrics.own_metrics import LOG_CREATED, SPAN_STARTED
-from telemetry.journal.records import LOG, MEASUREMENT, OBSERVATIONS, QUERY, REQUEST, SPAN
+from telemetry.journal.records import LOG, MEASUREMENT, OBSERVATIONS, QUERY, REQUEST, SPAN, Instrument
 from telemetry.privacy import Redactor
 
 logger = logging.getLogger(__name__)
@@ -72,6 +72,7 @@ class Translator:
         self._started: dict[tuple[str, bool], Series] = {}
         self._created = aggregation.series(LOG_CREATED, {})
         self._scopes: dict[str, ScopeData] = {}
+        self._instruments: dict[Instrument, Instrument] = {}
         self._bodies: dict[tuple[str, str | None, int, str], bytes] = {}
         self._reported: set[str] = set()
         self._by_kind: dict[int, Callable[[tuple[Any, ...], Any], None]] = {
@@ -208,11 +209,10 @@ class Translator:
         self._count(ids, True)
         if self._spans is not None:
             name_, version, schema, attributes = scope or ("", "", "", {})
-            scope_name = self._redactor.name(name_, constant=True)
-            kept = encode_scope_attributes(self._redactor.attributes(attributes))
-            self._add_span(
-                ScopeData(scope_name, self._redactor.text(version), schema, kept), ids, name, *what, vetted=True
-            )
+            redactor = self._redactor
+            kept = encode_scope_attributes(redactor.attributes(attributes))
+            texts = redactor.name(name_, constant=True), redactor.version(version), redactor.schema_url(schema)
+            self._add_span(ScopeData(*texts, kept), ids, name, *what, vetted=True)
 
     def _add_span(  # noqa: PLR0917
         self,
@@ -309,16 +309,30 @@ class Translator:
 
     def _measurement(self, record: tuple[Any, ...], _: Any) -> None:
         _kind, instrument, value, attributes, *rest = record
-        self._aggregation.record(instrument, value, self._redactor.metric_attributes(attributes), *rest)
+        redacted = self._redactor.metric_attributes(attributes)
+        self._aggregation.record(self._instrument(instrument), value, redacted, *rest)
 
     def _observations(self, record: tuple[Any, ...], _: Any) -> None:
         _kind, time, observed, process = record
         redact = self._redactor.metric_attributes
         redacted = (
-            (instrument, [(value, redact(attributes)) for value, attributes in points])
+            (self._instrument(instrument), [(value, redact(attributes)) for value, attributes in points])
             for instrument, points in observed
         )
         self._aggregation.observe_all(redacted, process, time)
+
+    def _instrument(self, instrument: Instrument) -> Instrument:
+        """Return an instrument of user code with its texts redacted."""
+        if (known := self._instruments.get(instrument)) is not None:
+            return known
+        redactor = self._redactor
+        kind, *texts, version, schema, bounds = instrument
+        name, unit, description, scope = map(redactor.text, texts)
+        version, schema = redactor.version(version), redactor.schema_url(schema)
+        if len(self._instruments) >= _MOST_SERIES:
+            self._instruments.clear()
+        known = self._instruments[instrument] = kind, name, unit, description, scope, version, schema, bounds
+        return known
 
 
 def _severity(number: int) -> int:
