@@ -8,7 +8,6 @@ import json
 import logging
 import os
 from collections.abc import Callable
-from copy import copy
 from datetime import UTC, datetime
 from inspect import currentframe
 from threading import local
@@ -25,6 +24,7 @@ from telemetry.privacy.strict import STACKS, stack_at
 
 # Not of `makeLogRecord`, which calls a factory of the project.
 _OWN = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {"message", "asctime", "taskName"}
+_NUMBERS = ("levelno", "lineno", "created", "msecs", "relativeCreated", "process", "thread")
 _SEVERITY = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 
 # Logging an export must not cause the next one.
@@ -160,9 +160,17 @@ def _database_code(error: BaseException | None) -> str | None:
     return None
 
 
+def level_of(record: logging.LogRecord) -> str:
+    """Return the name of the record's level; at the strict level, only one that is registered."""
+    if redactor().strict and record.levelname not in logging.getLevelNamesMapping():
+        return str(logging.getLevelName(int(record.levelno)))
+    return record.levelname
+
+
 def severity_of(record: logging.LogRecord) -> str:
     """Return OpenTelemetry's name of the record's level: WARN for WARNING, FATAL for CRITICAL."""
-    return _SEVERITY.get(record.levelname, record.levelname)
+    name = level_of(record)
+    return _SEVERITY.get(name, name)
 
 
 def _ids_of(span: trace.Span) -> tuple[str, str] | None:
@@ -227,11 +235,19 @@ class RedactingFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         if not redactor().strict:
             return redactor().stack(self._formatter.format(record))
-        body, attributes, name, _ = translation_of(record)
-        shown = copy(record)
-        shown.name, shown.msg, shown.args, shown.exc_info, shown.stack_info = name, body, None, None, None
-        shown.exc_text = attributes.get("exception.stacktrace") or attributes.get("exception.type")
-        return self._formatter.format(shown)
+        return self._formatter.format(_strict_copy(record))
+
+
+def _strict_copy(record: logging.LogRecord) -> logging.LogRecord:
+    """Return a copy of `record` with nothing but what may leave at the strict level; all else is masked."""
+    body, attributes, name, _ = translation_of(record)
+    copy = logging.LogRecord(name, 0, "", 0, body, None, None)
+    stack = attributes.get("exception.stacktrace") or attributes.get("exception.type")
+    known: dict[str, Any] = {"name": name, "msg": body, "args": None, "levelname": level_of(record)}
+    known |= {"exc_info": None, "exc_text": stack, "stack_info": None}
+    known |= {key: value for key in _NUMBERS if isinstance(value := getattr(record, key, None), int | float)}
+    vars(copy).update(dict.fromkeys((*vars(copy), *vars(record)), MASK) | known)
+    return copy
 
 
 class Receiver(Protocol):

@@ -7,7 +7,16 @@ from typing import Any, Self
 
 from telemetry.config import TelemetryConfig
 from telemetry.journal.records import LOG
-from telemetry.logs import JsonFormatter, ReadableFormatter, attributes_of, guard_failures, message_of
+from telemetry.logs import (
+    JsonFormatter,
+    ReadableFormatter,
+    attributes_of,
+    guard_failures,
+    level_of,
+    message_of,
+    translation_of,
+)
+from telemetry.privacy import redactor
 
 
 class OwnLog(logging.Handler):
@@ -36,6 +45,6 @@ class OwnLog(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno < logging.INFO:  # logging an export must not cause the next one
             return
-        template = record.msg if isinstance(record.msg, str) else None
-        named = record.name, int(record.created * 1e9), record.levelno, record.levelname
+        name, template = translation_of(record)[2:] if redactor().strict else (record.name, None)
+        named = name, int(record.created * 1e9), record.levelno, level_of(record)
         self._records.append((LOG, *named, message_of(record), template, attributes_of(record), ()))

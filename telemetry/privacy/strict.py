@@ -25,13 +25,14 @@ _TYPE = re.compile(r"[A-Za-z_][\w.<>]{0,254}", re.ASCII)
 _CODE = re.compile(r"[0-9A-Z]{5}|[0-9]{1,6}|SQLITE_[A-Z_]{1,40}", re.ASCII)
 _SUMMARY = re.compile(r"[A-Z]{2,12}(?: [A-Za-z_][\w$]{0,62}){0,8}", re.ASCII)
 _VERSION = re.compile(r"[0-9]{1,2}(?:\.[0-9]{1,2})?", re.ASCII)
-_HOST = re.compile(r"[\w.:/-]{1,255}", re.ASCII)
 _RELEASE = re.compile(
     r"v?[0-9]{1,9}(?:\.[0-9]{1,9}){0,4}(?:[.-]?(?:a|alpha|b|beta|c|rc|pre|post|dev|final)[.-]?[0-9]{0,9}){0,3}",
     re.ASCII,
 )
+_HOST = re.compile(r"[\w.:/-]{1,255}", re.ASCII)
 _URL = re.compile(r"https?://[\w.-]{1,253}(?::[0-9]{1,5})?(?:/[\w.-]{0,64}){0,8}", re.ASCII)
 """One without user, password, query and fragment."""
+_DESTINATION = re.compile(rf"console|none|prometheus|(?:grpc|http/protobuf)\s{_URL.pattern}", re.ASCII)
 METHODS = frozenset((*HTTPMethod, "HTTP"))
 """The possible first words of a request span's name."""
 _LONGEST_ROUTE = 1024
@@ -80,9 +81,7 @@ _ALLOWED: dict[str, Check] = {
     "db.query.summary": _form(_SUMMARY),
     "db.response.status_code": _form(_CODE),
     "user_agent.synthetic.type": _one_of("bot", "test"),
-    "telemetry.traces": lambda value: isinstance(value, str),
-    "telemetry.metrics": lambda value: isinstance(value, str),
-    "telemetry.logs": lambda value: isinstance(value, str),
+    **dict.fromkeys(("telemetry.traces", "telemetry.metrics", "telemetry.logs"), _form(_DESTINATION)),
 }
 _STATEMENTS = frozenset({"db.query.text", "db.statement"})
 STACKS = ("exception.stacktrace", "code.stacktrace")
@@ -102,14 +101,16 @@ def allowed(attributes: Mapping[str, Any]) -> dict[str, Any]:
         elif key in STACKS:
             if isinstance(value, frozenset):
                 (result[key],) = value
-        elif (
-            key == "server.address"
-            and "db.system.name" in attributes
-            and isinstance(value, str)
-            and _HOST.fullmatch(value)
-        ):
-            result[key] = value  # that of a request comes from the client
+        elif key == "server.address" and _is_of_database(value, attributes):
+            result[key] = value
     return result
+
+
+def _is_of_database(address: Any, beside: Mapping[str, Any]) -> bool:
+    """Return whether the address of a server is that of a database; that of a request comes from the client."""
+    is_request = "http.request.method" in beside or "http.method" in beside
+    is_database = not is_request and _ALLOWED["db.system.name"](beside.get("db.system.name"))
+    return is_database and isinstance(address, str) and _HOST.fullmatch(address) is not None
 
 
 def span_name(name: str, attributes: Mapping[str, Any], *, constant: bool) -> str:

@@ -7,7 +7,7 @@ from opentelemetry import trace
 from opentelemetry.context import get_current
 
 from telemetry.journal.records import LOG
-from telemetry.logs import content_of, translation_of
+from telemetry.logs import content_of, level_of, translation_of
 from telemetry.privacy import redactor
 from telemetry.privacy.strict import STACKS
 from telemetry.recording.journal import journal
@@ -38,7 +38,7 @@ class LogRecorder:
                 body, attributes = content_of(record)
                 name, template = record.name, record.msg if record.args and isinstance(record.msg, str) else None
             time, level = int(record.created * 1e9), record.levelno
-            log = name, time, level, record.levelname, body, template, attributes or None
+            log = name, time, level, level_of(record), body, template, attributes or None
             if level >= _AT_ONCE or request is None or request.over or len(request.logs) >= MOST_WITHIN:
                 journal.write((LOG, *log, _trace_of(trace.get_current_span())))
             elif current is request.context:

@@ -5,6 +5,7 @@ import logging
 import os
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from telemetry import log_failures, privacy
+from telemetry.exporting.own_log import OwnLog
 from telemetry.logs import (
     ConsoleHandler,
     JsonFormatter,
@@ -305,3 +307,40 @@ def test_strict_record_of_gunicorn() -> None:
     text = formatter.format(record)
     assert MARK not in text
     assert text.startswith("[INFO] Error handling request %s\nTraceback")
+
+
+@pytest.mark.usefixtures("strict")
+def test_strict_record_in_another_format() -> None:
+    names = "levelname name threadName taskName processName pathname filename module funcName message user"
+    record = record_with(
+        "hello",
+        levelno=30,
+        user=MARK,
+        **dict.fromkeys(("levelname", "threadName", "taskName", "processName"), MARK),
+        **dict.fromkeys(("pathname", "filename", "module", "funcName"), MARK),
+    )
+    text = RedactingFormatter(logging.Formatter(" ".join(f"%({name})s" for name in names.split()))).format(record)
+    assert text == f"WARNING tests{' ***' * 7} hello ***"
+    assert RedactingFormatter(logging.Formatter("%(asctime)s %(levelno)d")).format(record).endswith(" 30")
+
+
+@pytest.mark.usefixtures("strict")
+def test_strict_level_is_a_registered_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(vars(logging)["_nameToLevel"], "NOTICE", 25)
+    levels = [("NOTICE", 25), ("CRITICAL", 50), (MARK, 40), (MARK, 17)]
+    lines = [JsonFormatter().format(record_with(levelname=name, levelno=number)) for name, number in levels]
+    assert [json.loads(line)["severity"] for line in lines] == ["NOTICE", "FATAL", "ERROR", "Level 17"]
+
+
+@pytest.mark.usefixtures("strict")
+def test_strict_record_of_the_exporter() -> None:
+    """Its own log takes names and templates from the code, too."""
+    records: deque[tuple[Any, ...]] = deque()
+    logger = logger_of(f"{__name__}.{MARK}")
+    logger.addHandler(OwnLog(records))
+    logger.warning("a batch of %s", MARK)
+    logger.warning(f"a batch {MARK}")  # noqa: G004
+    assert [(record[1], record[6]) for record in records] == [
+        (f"{__name__}.***", "a batch of %s"),
+        (f"{__name__}.***", None),
+    ]

@@ -44,6 +44,13 @@ MANY = settings(
         ({"client.address": "10.0.0.1", "user_agent.original": "curl/8", "network.peer.address": "10.0.0.1"}, {}),
         ({"server.address": f"{MARK}.example.com"}, {}),
         ({"db.system.name": "postgresql", "server.address": "db.internal", "server.port": 5432}, None),
+        ({"db.system.name": "x y", "server.address": f"{MARK}.example.com"}, {}),
+        (
+            {"db.system.name": "sqlite", "http.request.method": "GET", "server.address": f"{MARK}.example.com"},
+            {"db.system.name": "sqlite", "http.request.method": "GET"},
+        ),
+        ({"telemetry.traces": "grpc http://127.0.0.1:4317", "telemetry.metrics": "none"}, None),
+        ({"telemetry.traces": f"otlp {MARK}", "telemetry.logs": f"grpc http://me:{MARK}@h"}, {}),
         ({"error.type": "django.db.utils.IntegrityError", "db.response.status_code": "23505"}, None),
         ({"error.type": f"a {MARK}"}, {}),
         ({"exception.message": MARK, "exception.type": "ValueError"}, {"exception.type": "ValueError"}),
