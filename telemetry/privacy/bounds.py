@@ -5,7 +5,7 @@ metadata, as which it stores a record's attributes, or with more than 128 entrie
 (https://grafana.com/docs/loki/latest/configure/#limits_config).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 TEXT_BYTES = 4 * 1024
@@ -85,14 +85,26 @@ def fits(count: int, characters: int) -> bool:
 
 
 def length_of(value: Any) -> int:
-    """Return the number of characters in the value of an attribute."""
-    if isinstance(value, str):
-        return len(value)
+    """Return the number of characters in the value of an attribute; of a text, only what may be exported counts."""
+    if isinstance(value, str | bytes):
+        return min(len(value), STACK_BYTES)
     if isinstance(value, Mapping):
-        return sum(len(key) + length_of(inner) for key, inner in value.items())
-    if isinstance(value, list):
+        return sum(map(length_of, value.items()))
+    if isinstance(value, list | tuple):
         return sum(map(length_of, value))
     return 8
+
+
+def beginning(values: Iterable[Any]) -> list[Any]:
+    """Return as many of the first `values` of an attribute, not yet redacted, as the limits of all attributes allow."""
+    result: list[Any] = []
+    length = 0
+    for value in values:
+        if len(result) == ATTRIBUTE_COUNT or length > TOTAL_BYTES:
+            break
+        result.append(value)
+        length += length_of(value)
+    return result
 
 
 def bounded(attributes: Mapping[str, Any]) -> dict[str, Any]:

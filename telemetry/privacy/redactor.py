@@ -7,12 +7,13 @@ from typing import Any, TypeVar
 
 from telemetry.privacy import strict as safe
 from telemetry.privacy.bounds import (
-    ATTRIBUTE_COUNT,
     BODY_BYTES,
+    DROPPED,
     LONGEST_KEY,
     STACK_BYTES,
     STACK_CHARACTERS,
     TEXT_BYTES,
+    beginning,
     bounded,
     cut,
     cut_middle,
@@ -191,7 +192,10 @@ class Redactor:
             return self._by_policy(policy_of(key), value.decode(errors="replace"), beside)
         if isinstance(value, Mapping):
             named = any(key in _NAMING and _names_secret(inner) for key, inner in value.items())
-            return self._free.attributes({k: v if k in _NAMING else MASK for k, v in value.items()} if named else value)
+            items = beginning(value.items())
+            shown = {key: inner if key in _NAMING or not named else MASK for key, inner in items}
+            dropped = {DROPPED: len(value) - len(items)} if len(items) < len(value) else {}
+            return self._free.attributes(shown | dropped)
         if isinstance(value, Sequence):
             return self._list(key, value, beside)
         return self.text(text_of(value))
@@ -201,7 +205,7 @@ class Redactor:
         if len(values) == 2 and isinstance(values[0], str | bytes) and policy_of(text_of(values[0])) is Policy.HIDE:  # noqa: PLR2004
             return [self.text(text_of(values[0])), MASK]
         result, hidden = [], False
-        for value in values[:ATTRIBUTE_COUNT]:
+        for value in beginning(values):
             result.append(MASK if hidden else self.value(key, value, beside))
             scheme = isinstance(value, str | bytes) and text_of(value).lower() in _SCHEMES
             hidden = scheme or (not hidden and isinstance(value, str | bytes) and _names_secret(value))

@@ -124,7 +124,7 @@ _BY_NEEDLE: tuple[Rule, ...] = (
     rule(
         "value of an option",
         ["--", " -"],
-        rf"""(-(?<![^\s"'=]-)(?!-?(?:no|without)-)-?
+        rf"""(-(?<![^\s"'=]-)-?(?=[a-z][\w-]{{0,120}}+[ \t])(?!(?:no|without)-)
                 (?P<name>[\w-]{{0,40}}(?:{WORDS}|{SHORT_WORDS})[\w-]{{0,40}}+)[ \t]{{1,4}})
             (?!-|\*\*\*|(?:option|flag|argument|parameter|not|given|set|missing|expired|reset|changed|required|and|or|to|is
                 |was|are|as|at|by|for|from|if|in|instead|of|on|via|will|with|must|may|cannot|can|has|needs|requires)\b)

@@ -219,12 +219,18 @@ def _is_identifier(token: re.Match[str], dialect: str, *, within_values: bool) -
     before = _before(token)
     if dialect != "sqlite":
         return before.endswith(".") or not (within_values or _BEFORE_VALUE.search(before))
-    columns = _COLUMNS.search(statement)
     return bool(
         _BEFORE_IDENTIFIER.search(before)
         or (_DEFINITION.match(statement) and not _BEFORE_VALUE.search(before))
         or (
             _BEFORE_ASSIGNMENT.search(before) and _ASSIGNMENT.match(statement, token.end()) and _UPDATE.match(statement)
         )
-        or (columns and columns.start() < token.start() < columns.end())
+        or token.start() in _columns(statement)
     )
+
+
+@lru_cache(maxsize=1)
+def _columns(statement: str) -> range:
+    """Return where the columns of an INSERT are; once for all tokens of a statement."""
+    found = _COLUMNS.search(statement)
+    return range(*found.span()) if found else range(0)

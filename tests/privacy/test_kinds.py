@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from telemetry.privacy import Redactor
 from telemetry.privacy.names import BEGINNINGS, is_secret
 from telemetry.privacy.rules import RULES
+from telemetry.privacy.sql import without_literals
 
 MARK = "zq1canary"
 MANY = settings(
@@ -720,6 +721,24 @@ def test_hostile_statement_in_a_text_is_quick(piece: str) -> None:
     started = thread_time()
     redactor.stack(text)
     assert thread_time() - started < 1.0
+
+
+@pytest.mark.parametrize("piece", ['"a",', '"a" ', 'into "a" ', 'into "', 'into a."a" "b"', "/* ", "/*/", "--\n"])
+@pytest.mark.parametrize("dialect", ["sqlite", "postgresql", "mysql", ""])
+def test_hostile_statement_is_quick(piece: str, dialect: str) -> None:
+    text = f"select {piece * (65_536 // len(piece))}"
+    started = thread_time()
+    without_literals(text, dialect)
+    assert thread_time() - started < 1.0
+
+
+def test_many_dashes_are_no_options() -> None:
+    redactor, durations = Redactor(), []
+    for length in (100, 65_536, 65_536, 65_536):
+        started = thread_time()
+        redactor.stack(("-----BEGIN " * 6000)[:length])
+        durations.append(thread_time() - started)
+    assert min(durations[1:]) < 0.1
 
 
 @pytest.mark.parametrize("piece", PIECES)

@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from collections.abc import Callable
 from time import thread_time
 
 import pytest
@@ -218,6 +219,27 @@ def test_bounds_of_attributes_together() -> None:
     redacted = REDACTOR.attributes({f"key{number}": "€" * 5000 for number in range(50)})
     assert sum(len(f"{key}{value}".encode()) for key, value in redacted.items()) <= TOTAL_BYTES
     assert redacted[DROPPED] == 50 - len(redacted) + 1
+
+
+def test_bounds_of_a_value_with_many_values() -> None:
+    """What does not fit is not redacted, whatever it is: that would take as long as for all of it."""
+    mapping = {f"key{number}": f"{number} {'x ' * 1000}" for number in range(2000)}
+    for value in (mapping, list(mapping.values()), tuple(mapping.items()), {"a": {"b": [mapping] * 3}}):
+        redactor, lengths = Redactor(), []
+        whole = redactor.text
+
+        def text(seen: str, limit: int = TEXT_BYTES, whole: Callable[..., str] = whole) -> str:
+            lengths.append(len(seen))  # noqa: B023
+            return whole(seen, limit)
+
+        redactor.text = text  # type: ignore[method-assign, assignment]
+        redactor.attributes({"a": value})
+        assert sum(lengths) < 2 * TOTAL_BYTES
+    many = {f"key{number}": number for number in range(200)}
+    kept = REDACTOR.attributes({"a": many})["a"]
+    assert (len(kept), kept[DROPPED], kept["key0"]) == (ATTRIBUTE_COUNT, 200 - ATTRIBUTE_COUNT + 1, 0)
+    page = {"body": "x " * 100_000, "status": 200}
+    assert REDACTOR.attributes({"a": page})["a"]["status"] == 200
 
 
 def test_bounds_in_log_lines() -> None:
