@@ -98,6 +98,8 @@ DATABASE_RULES: tuple[Rule, ...] = (
         r"(\[parameters:\s|\bparameters:\s(?=\$1\s=))(?!\*\*\*)[^\n]+",
         rf"\1{MASK}",
     ),
+)
+SQL_RULES: tuple[Rule, ...] = (
     rule(
         "SQL",
         [
@@ -114,7 +116,7 @@ DATABASE_RULES: tuple[Rule, ...] = (
         lambda found: without_literals_in_text(found[0]),
         re.DOTALL,
     ),
-    # A separate rule, as every stack trace contains the words "most recent call".
+    # A rule of its own, as every stack trace contains the words "most recent call".
     rule(
         "SQL that calls a procedure",
         ["call "],

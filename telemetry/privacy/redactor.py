@@ -25,7 +25,7 @@ from telemetry.privacy.keys import Policy, policy_of
 from telemetry.privacy.names import is_count, is_secret
 from telemetry.privacy.rule import MASK
 from telemetry.privacy.rules import redact_text
-from telemetry.privacy.sql import without_literals
+from telemetry.privacy.sql import is_known, without_literals
 from telemetry.privacy.values import number_of, shown_path, text_of
 
 # Characters redacted beyond a limit, so that a secret across the cut is recognised as a whole.
@@ -56,6 +56,7 @@ class Redactor:
         # A cache of texts without secrets: names, messages and statements recur from request to request.
         self._clean: set[str] = set()
         self._clean_attributes: set[tuple[str, str]] = set()
+        self._clean_statements: set[tuple[str, str]] = set()
         # A redactor that uses only the rules, at both levels.
         self._free = Redactor(patterns) if strict else self
 
@@ -133,7 +134,15 @@ class Redactor:
         """
         if self.strict:
             return safe.statement(text)
-        return self.text(without_literals(text[: TEXT_BYTES + _SLACK], dialect))
+        if (dialect, text) in self._clean_statements:
+            return text
+        bare = without_literals(text[: TEXT_BYTES + _SLACK], dialect)
+        if not is_known(dialect):
+            return self.text(bare)
+        redacted = self._settled(encodable(bare), TEXT_BYTES, None, statement=True)
+        if redacted == text:
+            _remember(self._clean_statements, (dialect, text), len(text))
+        return redacted
 
     def stack_of(self, error: BaseException) -> str | safe.Vetted:
         """Return the stack trace of `error` for `attributes`; to be called in the process that has the exception.
@@ -151,7 +160,7 @@ class Redactor:
         seen, length = encodable(text), None
         if len(text) > limit + _SLACK:
             seen, length = encodable(text[: limit + _SLACK]), len(text)
-        redacted = self._settled(seen, limit, length, stack=False)
+        redacted = self._settled(seen, limit, length)
         if redacted == text:
             _remember(self._clean, text, len(text))
         return redacted
@@ -163,7 +172,7 @@ class Redactor:
         """
         if len(text) > STACK_CHARACTERS:
             seen = encodable(text[: STACK_BYTES + _SLACK])
-            return self._settled(seen, STACK_BYTES, len(text), stack=False)
+            return self._settled(seen, STACK_BYTES, len(text))
         return self._settled(encodable(text), STACK_BYTES, None, stack=True)
 
     def value(self, key: str, value: Any, beside: Mapping[str, Any]) -> Any:
@@ -225,8 +234,10 @@ class Redactor:
         bare, mark, _ = _USERINFO.sub(f"{MASK}@", value[: TEXT_BYTES + _SLACK]).partition("?")
         return self.text(f"{bare}?{MASK}" if mark else bare)
 
-    def _settled(self, text: str, limit: int, length: int | None, *, stack: bool) -> str:
-        redacted = self._redacted(text)
+    def _settled(
+        self, text: str, limit: int, length: int | None, *, stack: bool = False, statement: bool = False
+    ) -> str:
+        redacted = self._redacted(text, statement)
         if length is not None:
             redacted = redacted[: max(0, len(redacted) - _SLACK)]
         shorten = cut_middle if stack else cut
@@ -235,11 +246,11 @@ class Redactor:
         for _ in range(_ROUNDS):
             if result == text:
                 break
-            text, result = result, shorten(self._redacted(result), limit)
+            text, result = result, shorten(self._redacted(result, statement), limit)
         return result
 
-    def _redacted(self, text: str) -> str:
-        text = redact_text(text)
+    def _redacted(self, text: str, statement: bool) -> str:
+        text = redact_text(text, statement=statement)
         if not self._patterns:
             return text
         if len(text) <= _PATTERN_LENGTH:

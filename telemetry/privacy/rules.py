@@ -7,7 +7,7 @@ lookbehind lets it start only at the run's beginning.
 
 import re
 
-from telemetry.privacy.database_errors import DATABASE_RULES
+from telemetry.privacy.database_errors import DATABASE_RULES, SQL_RULES
 from telemetry.privacy.foreign_errors import FOREIGN_RULES
 from telemetry.privacy.names import SHORT_WORDS, WORDS, is_count
 from telemetry.privacy.opaque import without_tokens
@@ -165,6 +165,7 @@ _BY_NEEDLE: tuple[Rule, ...] = (
         rf"\1{MASK}",
     ),
     *DATABASE_RULES,
+    *SQL_RULES,
     *FOREIGN_RULES,
     # Django's admin and its log entries quote the names of objects so.
     rule("name of an object", ["\N{LEFT DOUBLE QUOTATION MARK}"], "“[^”]*+(?:”|\\Z)", f"“{MASK}”"),
@@ -188,7 +189,7 @@ _BY_NEEDLE: tuple[Rule, ...] = (
         ["@", "\N{FULLWIDTH COMMERCIAL AT}", "\N{SMALL COMMERCIAL AT}"],
         # Every character that may belong to the local part is taken as such, even an apostrophe within words.
         r"""(?!/{0,2}\*\*\*@)(?P<local> "(?:[^"\n@\\]|\\.){1,64}" | (?<![^\s"'<>()\[\],;:\\@\uff20\ufe6b])
-                (?:[^\s"'<>()\[\],;:\\@\uff20\ufe6b]|(?<=\w)'(?=[\w.]))++ ) [@\uff20\ufe6b]
+                (?:[^\s"'<>()\[\],;:\\@\uff20\ufe6b]|(?<=\w)'(?=[\w.]))++ ) (?<!=)[@\uff20\ufe6b]
             (?![0-9]{1,9}(?:\.[0-9]{1,9}){0,2}(?![\w.-])) (?: \[[^\]\s]{1,64}\]? | [^\s"'<>()\[\]{},;:=|&?/\\@]++ )""",
         lambda found: f"{_LABEL.match(found['local'])[0]}{MASK}",  # type: ignore[index]
     ),
@@ -208,17 +209,18 @@ _BY_NEEDLE: tuple[Rule, ...] = (
 
 
 RULES = (*_FIRST, *_BY_NEEDLE)
+_OF_STATEMENTS = tuple(known for known in _BY_NEEDLE if known not in SQL_RULES)
 
 
-def redact_text(text: str) -> str:
-    """Return `text` without the matches of all rules."""
+def redact_text(text: str, *, statement: bool = False) -> str:
+    """Return `text` without the matches of all rules; a `statement` has already lost its literals."""
     lowered = text.lower()
     if _ESCAPE.search(lowered):
         text = _LETTER.sub(_letter, text)
         lowered = text.lower()
     text = _apply(_FIRST, text, lowered)
     text = without_secrets(text, text.lower() if len(text) != len(lowered) else lowered)
-    return without_tokens(_apply(_BY_NEEDLE, text, lowered))
+    return without_tokens(_apply(_OF_STATEMENTS if statement else _BY_NEEDLE, text, lowered))
 
 
 def _letter(found: re.Match[str]) -> str:

@@ -64,7 +64,7 @@ _CACHED_LENGTH = 4096
 _IDENTIFIER = re.compile(r'\\*"[\w$. -]{1,63}\\*"')
 _BEFORE_IDENTIFIER = re.compile(
     r"""(?:\.|\b(?:from|join|into|update|table|as|index|view|savepoint|to|release|only|constraint|column|references|exists
-        |by|add|on)\s*)\Z""",
+        |by|add|on)\s*|\bconflict\s*\((?:[^()]*,)?\s*)\Z""",
     re.IGNORECASE | re.VERBOSE,
 )
 _BEFORE_VALUE = re.compile(
@@ -86,7 +86,7 @@ _BEFORE_NUMBER = re.compile(
 )
 _BEHIND_IDENTIFIER = re.compile(r"\s*\.")
 _COLUMNS = re.compile(r"""\binto\s+(?:"[^"]+"|[\w.]+)(?:\."[^"]+")?\s*\([^()]*\)""", re.IGNORECASE)
-_UPDATE = re.compile(r"\s*update\b", re.IGNORECASE)
+_UPDATE = re.compile(r"(?:\A\s*|\bdo\s+)update\b", re.IGNORECASE)
 _BEFORE_ASSIGNMENT = re.compile(r"(?:\bset|,)\s*\Z", re.IGNORECASE)
 _ASSIGNMENT = re.compile(r"\s*=(?!=)")
 _DEFINITION = re.compile(r"\s*(?:create|alter|drop)\b", re.IGNORECASE)
@@ -107,6 +107,11 @@ _TABLE = re.compile(
 # Up to where a literal may begin, whose text could be taken for SQL if the dialect is wrong.
 _SURE = re.compile(r"""(?:[^"'$`\[#/-]|"[\w$]{1,63}"|-(?!-)|/(?!\*))*+""")
 _MOST_TABLES = 8
+
+
+def is_known(dialect: str) -> bool:
+    """Return whether the literals of a database are known."""
+    return dialect in _TOKENS and dialect not in ("", _TEXT)
 
 
 def without_literals(statement: str, dialect: str = "") -> str:
@@ -223,14 +228,24 @@ def _is_identifier(token: re.Match[str], dialect: str, *, within_values: bool) -
         _BEFORE_IDENTIFIER.search(before)
         or (_DEFINITION.match(statement) and not _BEFORE_VALUE.search(before))
         or (
-            _BEFORE_ASSIGNMENT.search(before) and _ASSIGNMENT.match(statement, token.end()) and _UPDATE.match(statement)
+            _BEFORE_ASSIGNMENT.search(before)
+            and _ASSIGNMENT.match(statement, token.end())
+            and token.start() in _update(statement)
         )
         or token.start() in _columns(statement)
     )
 
 
+# Once for all tokens of a statement.
 @lru_cache(maxsize=1)
 def _columns(statement: str) -> range:
-    """Return where the columns of an INSERT are; once for all tokens of a statement."""
+    """Return where the columns of an INSERT are."""
     found = _COLUMNS.search(statement)
     return range(*found.span()) if found else range(0)
+
+
+@lru_cache(maxsize=1)
+def _update(statement: str) -> range:
+    """Return where the assignments of an UPDATE may be, or those after ON CONFLICT."""
+    found = _UPDATE.search(statement)
+    return range(found.end(), len(statement)) if found else range(0)

@@ -8,7 +8,7 @@ from tests.privacy.settings_with_leaks import *  # noqa: F403
 _redactor = import_module("telemetry.privacy.redactor")  # not the function of the same name
 
 
-def _same(text: str, *_: str) -> str:
+def _same(text: str, *_: str, **__: bool) -> str:
     return text
 
 
