@@ -4,6 +4,7 @@ https://opentelemetry.io/docs/specs/semconv/database/database-spans/#sanitizatio
 """
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 
 _STRING = r"'(?:[^']|'')*+(?:'|\Z)"
@@ -95,14 +96,21 @@ _LOOK_BACK_FOR_NUMBERS = 20
 
 _VERB = re.compile(
     r"""[\s(]*+(select|insert|update|delete|with|merge|replace|begin|commit|rollback|savepoint|release|set|show|pragma
-        |create|alter|drop|truncate|explain|analyze|vacuum|call|copy|lock|declare|fetch|close|values|exec|execute|do|grant
-        |revoke|comment|reindex|refresh|prepare|deallocate|listen|unlisten|notify|attach|detach|reset|discard|start|end
+        |create|alter|drop|truncate|explain|analyze|vacuum|call|copy|lock|declare|fetch|close|values|exec|execute|do
+        |comment|reindex|refresh|prepare|deallocate|listen|unlisten|notify|attach|detach|reset|discard|start|end
         |abort|use|describe|optimize)\b""",
     re.IGNORECASE | re.VERBOSE,
 )
+_NAME_OF_TABLE = r"""(?!(?:select|lateral|stdin)\b)(?:(?:"[\w$]{1,63}"|[A-Za-z_]\w{0,62})\.){0,2}
+    (?:"(?P<quoted>[\w$]{1,63})"|(?P<plain>[A-Za-z_]\w{0,62}))(?![\w"(.])"""
+# The first line: words that are followed by something else, as in "EXTRACT(YEAR FROM a)" and "FOR UPDATE".
 _TABLE = re.compile(
-    r"""\b(?:from|join|into|update|table)\s+(?:only\s+)?(?:"([\w$]{1,63})"|([A-Za-z_]\w{0,62}))(?![\w"(])""",
-    re.IGNORECASE,
+    rf"""\(\s*(?!(?:select|delete)\b)[\w."]{{1,80}}\s+from\b | \bdistinct\s+from\b | \b(?:do|for|key)\s+update\b
+      | \b(?:from|join|into|update|table)\s+(?:only\s+|or\s+\w{{1,9}}\s+|if\s+(?:not\s+)?exists\s+)?{_NAME_OF_TABLE}""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_NEXT_TABLE = re.compile(
+    rf"""(?:\s+(?:as\s+)?(?:"[\w$]{{1,63}}"|\w{{1,63}}))?\s*,\s*{_NAME_OF_TABLE}""", re.IGNORECASE | re.VERBOSE
 )
 # Up to where a literal may begin, whose text could be taken for SQL if the dialect is wrong.
 _SURE = re.compile(r"""(?:[^"'$`\[#/-]|"[\w$]{1,63}"|-(?!-)|/(?!\*))*+""")
@@ -139,8 +147,18 @@ def summary(statement: str) -> str:
     if not (verb := operation(statement)):
         return ""
     sure = _SURE.match(statement[:_CACHED_LENGTH])
-    tables = dict.fromkeys(quoted or plain for quoted, plain in _TABLE.findall(sure[0] if sure else ""))
+    tables = dict.fromkeys(_tables(sure[0] if sure else ""))
     return " ".join([verb.upper(), *list(tables)[:_MOST_TABLES]])
+
+
+def _tables(statement: str) -> Iterator[str]:
+    position = 0
+    while found := _TABLE.search(statement, position):
+        position = found.end()
+        while found and (name := found["quoted"] or found["plain"]):
+            yield name
+            position = found.end()
+            found = _NEXT_TABLE.match(statement, position)
 
 
 def without_literals_in_text(text: str) -> str:

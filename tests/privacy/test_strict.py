@@ -91,6 +91,29 @@ def test_statement_is_its_operation_and_tables(before: str, opening: str, inside
     assert text == f"{before.split(maxsplit=1)[0]} t"
 
 
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ('INSERT INTO "t" ("a") VALUES (%s) ON CONFLICT("id") DO UPDATE SET "a" = EXCLUDED."a"', "INSERT t"),
+        ('SELECT "t"."a" FROM "t" WHERE "t"."id" = %s FOR UPDATE OF "t" SKIP LOCKED', "SELECT t"),
+        ('SELECT "a" FROM "t" FOR NO KEY UPDATE SKIP LOCKED', "SELECT t"),
+        ('SELECT "a" FROM "t" WHERE "x" IS DISTINCT FROM NULL', "SELECT t"),
+        ('SELECT EXTRACT(YEAR FROM "t"."created"), TRIM(a FROM b) FROM "t"', "SELECT t"),
+        ('SELECT (SELECT U0."id" FROM "u" U0) FROM "t"', "SELECT u t"),
+        ("WITH d AS (DELETE FROM a RETURNING b) SELECT * FROM d", "WITH a d"),
+        ('CREATE TABLE IF NOT EXISTS "x" ("a" integer)', "CREATE x"),
+        ("ALTER TABLE IF EXISTS x ADD y int", "ALTER x"),
+        ("DROP TABLE x, y", "DROP x y"),
+        ("UPDATE OR REPLACE x SET a = b, c = d", "UPDATE x"),
+        ('SELECT a FROM public.users, "other"."t" AS "u", v w, x', "SELECT users t v x"),
+        ("SELECT a FROM t, LATERAL (SELECT b FROM u) v ORDER BY c, d", "SELECT t u"),
+        ("COPY t (a) FROM STDIN", "COPY"),
+    ],
+)
+def test_tables_of_a_statement(statement: str, expected: str) -> None:
+    assert STRICT.statement(statement) == expected
+
+
 def test_statement_with_several_tables() -> None:
     text = (
         'SELECT "a"."x" FROM "a" INNER JOIN "b" ON ("a"."id" = "b"."a_id") WHERE "a"."x" IN (SELECT y FROM c) LIMIT 21'
