@@ -47,9 +47,10 @@ DATABASE_RULES: tuple[Rule, ...] = (
     ),
     rule(
         "process of a deadlock",
-        ["process "],
-        r"((?:^|(?<=\n)|(?<=\\n))Process\s[0-9]{1,9}:)\s(?!\*\*\*)[^\n]+",
+        ["blocked by process"],
+        rf"(blocked\sby\sprocess\s[0-9]{{1,9}}\.(?:\n|\\n)\s{{0,9}}Process\s[0-9]{{1,9}}:)\s(?!\*\*\*).*?{END_OF_FIELD}",
         rf"\1 {MASK}",
+        re.DOTALL,
     ),
     rule(
         "row of a database error",

@@ -24,9 +24,10 @@ def _behind(words: str) -> str:
     return "(?:" + "|".join(rf"(?<={word})|(?<={word}{_BETWEEN})" for word in words.split()) + ")"
 
 
-WORDS = rf"""pass(?:word|wd|code|phrase|wort)s? | pwd | p(?:as)?swd | secrets? | tokens? | jwt | csrf | xsrf
-    | session(?:id|key|data)? | sess{_BETWEEN}?id | credentials? | signature | social{_BETWEEN}?security | authorization
-    | cookies? | bearer(?!\s{{0,9}}[\w*]) | verifier | {_behind(_OF_KEYS)} keys? | {_behind(_OF_CODES)} codes?
+WORDS = rf"""pass(?:word|wd|code|phrase|wort)s? | pwd | p(?:as)?swd | secrets?(?!ar[iy]) | token(?!i[sz](?:e|in|at))s?
+    | jwt | csrf | xsrf | session(?:id|key|data)?(?!_(?:engine|serializer)\b) | sess{_BETWEEN}?id | credentials?
+    | signature | social{_BETWEEN}?security | authorization | cookies? | bearer(?!\s{{0,9}}[\w*]) | verifier
+    | {_behind(_OF_KEYS)} keys? | {_behind(_OF_CODES)} codes?
     | (?:(?<=credit)|(?<=debit)|(?<=credit{_BETWEEN})|(?<=debit{_BETWEEN})) card
     | card{_BETWEEN}?(?:num(?:ber)? | n[or](?![a-z]) | cv[cv] | pin | pan)
     | (?<!by)(?<!com)(?<!over)(?<!under)(?<!sur)(?<!tres) pass(?![a-z])
@@ -46,6 +47,7 @@ BEGINNINGS = (
 _SECRET = re.compile(f"{WORDS} | {SHORT_WORDS}", re.IGNORECASE | re.VERBOSE)
 _COUNTED = re.compile(
     r"""(?:tokens|sessions|cookies|secrets|credentials|passwords|keys|codes
+        |validators|hashers|version|expires?_?in|lifetime
         |count|total|length|len|size|limit|ttl|age|timeout|seconds|rounds|retries|attempts)\Z""",
     re.IGNORECASE | re.VERBOSE,
 )

@@ -27,7 +27,9 @@ _MIXED = re.compile(r"(?=[A-Za-z]*[0-9])[0-9]*[A-Za-z]")
 _KEPT = re.compile(
     r"""[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}   # a UUID
       | [0-9a-f]{32}                                           # a trace id, or a UUID without hyphens
-      | [0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}      # a trace parent""",
+      | [0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}      # a trace parent
+      | (?:[a-z]{1,30}[0-9]{0,3}-){1,8}                        # a pod of Kubernetes
+        [bcdfghjklmnpqrstvwxz2456789]{8,10}-[bcdfghjklmnpqrstvwxz2456789]{5}""",
     re.VERBOSE,
 )
 _DIGIT = re.compile(r"[0-9]")

@@ -75,7 +75,10 @@ _NUMBERS = re.compile(r"(?:[\w\"'. \t-]{1,80}+:[ \t]*+[0-9]{1,9}\s*+)++")
 _CALL = re.compile(r"[\w.]{0,80}(?=[\[({])")
 _KEY = re.compile(r"\s{0,4}:|%(?:25)*3A|(?:%(?:25)*20|\+)%(?:25)*3A", re.IGNORECASE)
 # Values that are not secret under any name.
-_HARMLESS = re.compile(r"(?:true|false|none|null)(?=[ \t]*(?:[,;)\]}&\n]|\Z))", re.IGNORECASE)
+_HARMLESS = re.compile(
+    r"""(?:true|false|none|null)(?=[ \t]*(?:[,;)\]}&\n]|\Z)) | (["'`])[^\w\s"'`\\]{1,3}\1(?![^\s,;.)\]}])""",
+    re.IGNORECASE | re.VERBOSE,
+)
 _NUMBER = re.compile(r"[0-9]{1,9}(?![\w-]|\.[0-9])")
 # The rest of a value that contains blanks, up to the end of its line or the next name with a value.
 _MORE_WORDS = re.compile(r"""(?:[ \t]+(?![\w.-]{1,40}["']?\s?[=:])[^\s&]+)*+""")

@@ -203,6 +203,10 @@ def test_list_below_a_name_ends_with_its_indentation() -> None:
         "--password given twice, --password not given, -token expired, -password reset sent",
         "tokens:\n  prompt: 12\n  completion: 30",
         "why?? not=that (see ?) 'is it?'",
+        "Unexpected token: '}' at line 3",
+        "SESSION_ENGINE=django.contrib.sessions.backends.db",
+        "tokenizer: cl100k_base, secretary: Jane",
+        "Process 12: heartbeat ok, 5 jobs done",
     ],
 )
 def test_named_secret_harmless(text: str) -> None:
@@ -326,6 +330,7 @@ def test_token(kind: str, around: str) -> None:
         "k8s.node.allocatable.cpu self.m2m_target_field_name test_named_secret_leaves_the_rest",
         "Sha256Md5Base64Utf8Encoder IPv4Address2IPv6AddressMapper AbstractBaseSessionManagerFactoryBean2",
         "ReverseGenericManyToOneDescriptor ECDHE-RSA-AES128-GCM-SHA256",
+        "my-app-7d9f8b6c5d-x2x9z api-v2-worker-5d4b8c9f7x-zq8wl",
         "2026-11-28T04:38:23.123456+00:00",
         "Mozilla/5.0 AppleWebKit/537.36 Chrome/126.0.0.0 python-requests/2.31.0",
     ],
@@ -364,6 +369,7 @@ def test_token_harmless(text: str) -> None:
         f"Fehlgeschlagene Zeile enthält (1, {MARK})",
         f"La ligne en échec contient (1, {MARK}).",
         f"DETAIL:  Process 1 waits for ShareLock on x; blocked by process 2.\nProcess 1: update x set y={MARK}",  # noqa: S608
+        f"DETAIL:  Process 1 waits; blocked by process 2.\nProcess 1: UPDATE x\n  SET y=1\nProcess 2: COPY {MARK}",  # noqa: S608
     ],
 )
 def test_database_error(text: str) -> None:

@@ -29,6 +29,7 @@ primary_key foreign_key sort_key cache_key public_key partition_key key status_c
 postcode card cards discard scorecard business_card inside reside aside option mapping shopping_cart expanding opinion
 Pinned class side http.request.method http.route http.response.status_code url.scheme server.port db.system.name
 db.operation.name code.function.name error.type exception.type network.protocol.version telemetry.sdk.name
+tokenizer tokenized secretary secretariat SESSION_ENGINE session_serializer
 messaging.rabbitmq.destination.routing_key feature_flag.key gen_ai.request.model gen_ai.token.type
 """
 
@@ -78,6 +79,7 @@ def test_name_of_something_else(name: str) -> None:
         "session count=3",
         "skipped=3, pass=10, fail=0",
         "password_length: 8",
+        "password_validators=4 token_expires_in: 3600 secret_version: 3",
         "session_cookie_age=1209600",
         "password=None, token=null, csrf: false",
     ],
