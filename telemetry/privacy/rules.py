@@ -20,6 +20,7 @@ _NO_ACCOUNT = r"""(?:in|is|was|has|and|with|from|at|to|on|name|records?|requests
     |settings|accounts?|code|pages?|input|data|ids?|agents?|interface|groups?|roles?|profiles?|sessions?|lookup|activity
     |registration|update|events?|models?|tables?|services?|types?|lists?|preferences|permissions?|only|validation|import|export
     |authentication|count|queries|query|objects?|fields?|details|tokens?|login|space|experience)\b"""
+_BLANK = r"[^\S\n]{1,4}"
 _QUOTED_VALUE = r"""b?"(?:[^"\\]|\\.|"")*+(?:"|\Z) | b?'(?:[^'\\]|\\.|'')*+(?:'|\Z)"""
 _VALUE = rf"""(?: \\{{0,16}} (?: {_QUOTED_VALUE} ) | [^\s,;&"'<>(){{}}\[\]]++ )"""
 _QUOTE = r"""(?:\\{0,16}["'\])]){0,2}"""
@@ -164,6 +165,13 @@ _BY_NEEDLE: tuple[Rule, ...] = (
         r"((?:hooks\.slack\.com|/webhooks|webhook\.office\.com)/)[\w/@-]++",
         rf"\1{MASK}",
     ),
+    # An error of pydantic, https://docs.pydantic.dev/latest/errors/errors/
+    rule(
+        "input of a validation",
+        ["input_value="],
+        r"\b(input_value=)(?:[^\n]*(?=,\sinput_type=)|[^\n]*)",
+        rf"\1{MASK}",
+    ),
     *DATABASE_RULES,
     *SQL_RULES,
     *FOREIGN_RULES,
@@ -175,12 +183,12 @@ _BY_NEEDLE: tuple[Rule, ...] = (
         rf"""\b({_ACCOUNT_WORDS}{_QUOTE}\s{{0,4}}(?:=>|==|=|:)\s{{0,4}}){_VALUE}
             | \b({_ACCOUNT_WORDS}{_QUOTE},\s{{0,4}})(?={_QUOTED_VALUE}){_VALUE}
             | \b({_ACCOUNT_WORDS}\s{{1,4}})("[^"\n]*+"?|'[^'\n]*+'?)
-            | \b((?:for|by|of|from|as|logged\sin\sas)\s{{1,4}}(?:the\s{{1,4}})?(?:user|account|superuser|login|admin)
-                \s{{1,4}})(?!{_NO_ACCOUNT}|\*)[^\s,;:'"()<>]++
-            | \b(logged\sin\sas\s{{1,4}}
-                |(?:login|authentication|log-?in|sign-?in)\s(?:failed|attempt|denied|refused)\s(?:for|by|of)\s{{1,4}}["']?
+            | \b((?:for|by|of|from|as|logged\sin\sas){_BLANK}(?:the{_BLANK})?(?:user|account|superuser|login|admin)
+                {_BLANK})(?!{_NO_ACCOUNT}|\*)[^\s,;:'"()<>]++
+            | \b(logged\sin\sas{_BLANK}
+                |(?:login|authentication|log-?in|sign-?in)\s(?:failed|attempt|denied|refused)\s(?:for|by|of){_BLANK}["']?
                     (?!user\b|this\b|unknown\b|the\b|an?\b))[^\s,;:'"()<>]++
-            | \b((?:user|account)\s{{1,4}})(?!{_NO_ACCOUNT})[^\s,;:'"()<>]++
+            | \b((?:user|account){_BLANK})(?!{_NO_ACCOUNT})[^\s,;:'"()<>]++
                 (?=\s(?:logged|signed|failed|authenticated|is\slocked))""",
         lambda found: f"{found[1] or found[2] or found[3] or found[5] or found[6] or found[7]}{MASK}",
     ),

@@ -223,6 +223,19 @@ def test_named_secret_leaves_the_rest_of_a_stack_trace() -> None:
         assert redacted.endswith("ZeroDivisionError: division by zero\n")
 
 
+def test_errors_of_pydantic_keep_the_fields() -> None:
+    head = "2 validation errors for Login\npassword\n  String should have at least 12 characters "
+    text = (
+        f"{head}[type=string_too_short, input_value='{MARK}', input_type=str]\nname\n  Input should be a valid string "
+        f"[type=string_type, input_value={{'a': ', input_type={MARK}'}}, input_type=dict]\n    For further information"
+    )
+    assert Redactor().text(text) == (
+        f"{head}[type=string_too_short, input_value=***, input_type=str]\nname\n  Input should be a valid string "
+        "[type=string_type, input_value=***, input_type=dict]\n    For further information"
+    )
+    assert MARK not in Redactor().text(f"input_value='a {MARK}")
+
+
 # --- Emails ---------------------------------------------------------------------------------------------------------
 
 
