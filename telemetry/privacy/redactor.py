@@ -200,9 +200,9 @@ class Redactor:
         if isinstance(value, bytes):
             return self._by_policy(policy_of(key), value.decode(errors="replace"), beside)
         if isinstance(value, Mapping):
-            named = any(key in _NAMING and _names_secret(inner) for key, inner in value.items())
+            named = any(_is_naming(key) and _names_secret(inner) for key, inner in value.items())
             items = beginning(value.items())
-            shown = {key: inner if key in _NAMING or not named else MASK for key, inner in items}
+            shown = {key: inner if not named or _is_naming(key) else MASK for key, inner in items}
             dropped = {DROPPED: len(value) - len(items)} if len(items) < len(value) else {}
             return self._free.attributes(shown | dropped)
         if isinstance(value, Sequence):
@@ -266,6 +266,10 @@ class Redactor:
         for pattern in self._patterns:
             text = pattern.sub(MASK, text)
         return text
+
+
+def _is_naming(key: Any) -> bool:
+    return isinstance(key, str) and key.lower() in _NAMING
 
 
 def _names_secret(value: Any) -> bool:

@@ -23,6 +23,7 @@ _NO_ACCOUNT = r"""(?:in|is|was|has|and|with|from|at|to|on|name|records?|requests
 _BLANK = r"[^\S\n]{1,4}"
 _QUOTED_VALUE = r"""b?"(?:[^"\\]|\\.|"")*+(?:"|\Z) | b?'(?:[^'\\]|\\.|'')*+(?:'|\Z)"""
 _VALUE = rf"""(?: \\{{0,16}} (?: {_QUOTED_VALUE} ) | [^\s,;&"'<>(){{}}\[\]]++ )"""
+_MARK = r"""\\{0,16}["']"""
 _QUOTE = r"""(?:\\{0,16}["'\])]){0,2}"""
 # Text directly before an email address that is not a part of it.
 _LABEL = re.compile(
@@ -94,6 +95,17 @@ _FIRST: tuple[Rule, ...] = (
     ),
 )
 _BY_NEEDLE: tuple[Rule, ...] = (
+    rule(
+        "value before its name",
+        ["value", "content"],
+        rf"""(\b(?:value|content)(?:{_MARK})?\s{{0,4}}[:=]\s{{0,4}})(?P<quote>{_MARK})
+            (?:(?!(?P=quote))(?:\\.|.)){{0,2048}}+(?P=quote)
+            (?P<rest>(?:[\s,]{{1,4}}(?:{_MARK})?[\w-]{{1,30}}(?:{_MARK})?\s?[:=]\s?(?:{_MARK})?[\w\x20.-]{{0,80}}(?:{_MARK})?){{0,3}}?
+                [\s,]{{1,4}}(?:{_MARK})?(?:name|key|field|header|option|id|type)(?:{_MARK})?\s{{0,4}}[:=]\s{{0,4}}{_MARK}
+                [\w\x20.-]{{0,40}}(?:{WORDS}|{SHORT_WORDS})(?:[\w\x20-]|\.(?:id|key|value|token|secret)\b){{0,80}}+["'\\])""",
+        rf"\1{MASK}\g<rest>",
+        re.DOTALL,
+    ),
     rule(
         "secret in words",
         ["pass", "pwd", "secret", "token", "csrf", "session", "key", "knox"],

@@ -23,13 +23,15 @@ _BEHIND_NAME = r"""(?: \\{0,16}["'\])] | &(?:amp;)*(?:quot|apos|\#0?3[49]|\#x2[2
     | %(?:25)*5B[\w-]{0,80}(?=%(?:25)*5D) | \[(?=\])
     | \[ (?:\\{0,16}["'])? [\w.-]{1,80}+ (?:\\{0,16}["'])? (?=\]\s{0,4}(?:=(?!=)|:\s{0,4}["'\[{]))
     | \\{1,16}(?:u00|x)2[27] ){0,4}"""
-# The last four: pairs, fields of HTML forms, an XML element without and with attributes.
+# The last five: pairs, arguments and fields of HTML forms, an XML element without and with attributes, and a next one.
 _SEPARATOR = rf"""(?: => | -> | := | == | = | : | \N{{FULLWIDTH EQUALS SIGN}} | \N{{FULLWIDTH COLON}} | %(?:25)*3[AD]
     | &(?:amp;)*\#(?:61|58|x3[ad]); | \\{{1,16}}(?:u00|x)3[ad]
     | (?: , | %(?:25)*2C ) (?= (?:\s|\+|%(?:25)*20){{0,4}} {_ANY_QUOTE} ) (?:\+|%(?:25)*20){{0,4}}
-    | (?<=\s) (?: (?!value\b) [\w-]{{1,30}}=(?:"[^"<>\n]{{0,80}}"|'[^'<>\n]{{0,80}}'|[\w-]{{0,40}})\s{{1,4}} ){{0,4}}
-        value\s?[=:]
-    | (?<=[\w"'-]) > | (?<=\s) [\w:-]{{1,40}}=["'][^<>]{{0,200}}> )"""
+    | (?: , \s{{0,4}} | (?<=\s) )
+        (?: (?!value\b) [\w-]{{1,30}}=(?:"[^"<>\n]{{0,80}}"|'[^'<>\n]{{0,80}}'|[\w-]{{0,40}})[\s,]\s{{0,4}} ){{0,4}}
+        (?:value|content)\s?[=:]
+    | (?<=[\w"'-]) > | (?<=\s) [\w:-]{{1,40}}=["'][^<>]{{0,200}}>
+    | </[\w:-]{{1,40}}> \s{{0,40}} <(?:value|string|data|content)\b[^<>]{{0,80}}> )"""
 
 _NAME = re.compile(
     rf"""(?P<word> (?: (?: {WORDS} ) | {SHORT_WORDS} ) {_SUFFIX} )

@@ -51,10 +51,18 @@ def test_name_of_a_secret(name: str) -> None:
         json.dumps(json.dumps({"key": name, "value": MARK})),
         f'<input name="{name}" type="text" value="{MARK}">',
         f"name={name} value={MARK}",
+        f"Field(version=0, name='{name}', value='{MARK}', port=None)",
+        f"Field(name='{name}', required=True, value='{MARK}')",
+        json.dumps({"value": f'a"{MARK}', "type": "text", "name": name}),
+        f'<input value="{MARK}" name="{name}">',
+        f'<meta name="{name}" content="{MARK}">',
+        f"<name>{name}</name>\n<value>{MARK}</value>",
+        f"<key>{name}</key><string>{MARK}</string>",
     ):
         assert MARK not in REDACTOR.text(text), text
     for value in (
         {"name": name, "value": MARK},
+        {"Name": name, "Value": MARK},
         {"field": name, "input": [MARK]},
         {"loc": ("body", name), "msg": "x", "input": MARK},
         ["run", f"--{name}", MARK],
@@ -66,7 +74,10 @@ def test_name_of_a_secret(name: str) -> None:
 @pytest.mark.parametrize("name", OTHERS.split())
 def test_name_of_something_else(name: str) -> None:
     assert REDACTOR.attributes({name: "x"}) == {name: "x"}
-    for text in (f"{name}=x", f"{name}: x", json.dumps({name: "x"}), json.dumps({"name": name, "value": "x"})):
+    for text in (
+        *(f"{name}=x", f"{name}: x", json.dumps({name: "x"})),
+        *(json.dumps({"name": name, "value": "x"}), json.dumps({"value": "x", "name": name})),
+    ):
         assert REDACTOR.text(text) == text
 
 
