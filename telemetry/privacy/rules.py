@@ -192,17 +192,19 @@ _BY_NEEDLE: tuple[Rule, ...] = (
     rule(
         "account",
         ["user", "account", "login", "role", "staff", "admin", "logged", "authentication", "sign"],
-        rf"""\b({_ACCOUNT_WORDS}{_QUOTE}\s{{0,4}}(?:=>|==|=|:)\s{{0,4}}){_VALUE}
-            | \b({_ACCOUNT_WORDS}{_QUOTE},\s{{0,4}})(?={_QUOTED_VALUE}){_VALUE}
-            | \b({_ACCOUNT_WORDS}\s{{1,4}})("[^"\n]*+"?|'[^'\n]*+'?)
-            | \b((?:for|by|of|from|as|logged\sin\sas){_BLANK}(?:the{_BLANK})?(?:user|account|superuser|login|admin)
+        rf"""(?<![^\W_])(?: (?:(?<!_)|(?=user))({_ACCOUNT_WORDS}{_QUOTE}\s{{0,4}}(?:=>|==|=|:)\s{{0,4}}[\[(]?){_VALUE}
+            | ({_ACCOUNT_WORDS}{_QUOTE},\s{{0,4}}(?:(?:{_MARK})?value(?:{_MARK})?\s{{0,4}}[:=]\s{{0,4}})?)
+                (?={_QUOTED_VALUE}){_VALUE}(?!\s{{0,4}}:)
+            | (?<=<)({_ACCOUNT_WORDS}>)[^<\n]++
+            | ({_ACCOUNT_WORDS}\s{{1,4}})("[^"\n]*+"?|'[^'\n]*+'?)
+            | ((?:for|by|of|from|as|logged\sin\sas){_BLANK}(?:the{_BLANK})?(?:user|account|superuser|login|admin)
                 {_BLANK})(?!{_NO_ACCOUNT}|\*)[^\s,;:'"()<>]++
-            | \b(logged\sin\sas{_BLANK}
+            | (logged\sin\sas{_BLANK}
                 |(?:login|authentication|log-?in|sign-?in)\s(?:failed|attempt|denied|refused)\s(?:for|by|of){_BLANK}["']?
                     (?!user\b|this\b|unknown\b|the\b|an?\b))[^\s,;:'"()<>]++
-            | \b((?:user|account){_BLANK})(?!{_NO_ACCOUNT})[^\s,;:'"()<>]++
-                (?=\s(?:logged|signed|failed|authenticated|is\slocked))""",
-        lambda found: f"{found[1] or found[2] or found[3] or found[5] or found[6] or found[7]}{MASK}",
+            | ((?:user|account){_BLANK})(?!{_NO_ACCOUNT})[^\s,;:'"()<>]++
+                (?=\s(?:logged|signed|failed|authenticated|is\slocked)) )""",
+        lambda found: f"{next(filter(None, found.groups()))}{MASK}",
     ),
     rule(
         "email",

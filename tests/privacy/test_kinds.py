@@ -202,6 +202,7 @@ def test_list_below_a_name_ends_with_its_indentation() -> None:
         "sent digest: sent=118, failed=2, skipped=0",
         "--password given twice, --password not given, -token expired, -password reset sent",
         "tokens:\n  prompt: 12\n  completion: 30",
+        "last_login=2026-01-01 is_staff=True is_admin: yes max_users=3 <user><name>x</name></user>",
         "why?? not=that (see ?) 'is it?'",
         "Unexpected token: '}' at line 3",
         "SESSION_ENGINE=django.contrib.sessions.backends.db",
@@ -234,6 +235,22 @@ def test_errors_of_pydantic_keep_the_fields() -> None:
         "[type=string_type, input_value=***, input_type=dict]\n    For further information"
     )
     assert MARK not in Redactor().text(f"input_value='a {MARK}")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"name": "username", "value": "alice"}', '{"name": "username", "value": ***}'),
+        ("name='username', value='alice'", "name='username', value=***"),
+        ("('username', 'alice')", "('username', ***)"),
+        ('["user", "id", "x"], ["user", "x": 1]', '["user", ***, "x"], ["user", "x": 1]'),
+        ("{'username': ['alice'], 'user': ('alice',)}", "{'username': [***], 'user': (***,)}"),
+        ("db_username=alice DB_USER=alice remote_user: alice", "db_username=*** DB_USER=*** remote_user: ***"),
+        ("<username>alice smith</username>", "<username>***</username>"),
+    ],
+)
+def test_account(text: str, expected: str) -> None:
+    assert Redactor().text(text) == expected
 
 
 # --- Emails ---------------------------------------------------------------------------------------------------------
