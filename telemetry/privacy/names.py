@@ -29,7 +29,7 @@ WORDS = rf"""pass(?:word|wd|code|phrase|wort)s? | pwd | p(?:as)?swd | secrets?(?
     | signature | social{_BETWEEN}?security | authorization | cookies? | bearer(?!\s{{0,9}}[\w*]) | verifier
     | {_behind(_OF_KEYS)} keys? | {_behind(_OF_CODES)} codes?
     | (?:(?<=credit)|(?<=debit)|(?<=credit{_BETWEEN})|(?<=debit{_BETWEEN})) card
-    | card{_BETWEEN}?(?:num(?:ber)? | n[or](?![a-z]) | cv[cv] | pin | pan)
+    | (?<![a-z]) cc[_-]?num(?:ber)? | card{_BETWEEN}?(?:num(?:ber)? | n[or](?![a-z]) | cv[cv] | pin | pan)
     | (?<!by)(?<!com)(?<!over)(?<!under)(?<!sur)(?<!tres) pass(?![a-z])
     | (?:(?<=x[_-])|(?<=basic[_-])) auth(?![a-z]) | auth(?=\s?=\s?\() | auth[_-]?(?:header|string)"""
 """Words that occur in no other word."""
@@ -40,7 +40,7 @@ SHORT_WORDS = rf"{_LEFT} (?: {'|'.join(_ALONE.split())} ) {_RIGHT}"
 """Words that count only on their own."""
 BEGINNINGS = (
     *("pass", "pwd", "pswd", "secret", "token", "jwt", "csrf", "xsrf", "sess", "credential", "signature", "social"),
-    *("cookie", "bearer", "verifier", "key", "code", "card", "auth", *_ALONE.split()[1:]),
+    *("cookie", "bearer", "verifier", "key", "code", "card", "ccnum", "cc_num", "cc-num", "auth", *_ALONE.split()[1:]),
 )
 """The beginnings of all these words, in lower case."""
 

@@ -24,6 +24,7 @@ _BLANK = r"[^\S\n]{1,4}"
 _QUOTED_VALUE = r"""b?"(?:[^"\\]|\\.|"")*+(?:"|\Z) | b?'(?:[^'\\]|\\.|'')*+(?:'|\Z)"""
 _VALUE = rf"""(?: \\{{0,16}} (?: {_QUOTED_VALUE} ) | [^\s,;&"'<>(){{}}\[\]]++ )"""
 _MARK = r"""\\{0,16}["']"""
+_SPACE = r"[\x20\xa0+-]?"
 _QUOTE = r"""(?:\\{0,16}["'\])]){0,2}"""
 # Text directly before an email address that is not a part of it.
 _LABEL = re.compile(
@@ -50,6 +51,13 @@ def _without_value(found: re.Match[str]) -> str:
     value = found["value"]
     is_number = value.isascii() and value.isdigit() and is_count(found["name"], int(value[:9]))
     return found[0] if is_number else f"{found[1]}{MASK}"
+
+
+def _without_card(found: re.Match[str]) -> str:
+    """Return a mask for a number whose check digit is that of a card (https://en.wikipedia.org/wiki/Luhn_algorithm)."""
+    *others, check = (int(character) for character in found[0] if character.isdigit())
+    doubled = [sum(divmod(2 * digit, 10)) for digit in others[::-2]]
+    return found[0] if (sum(doubled) + sum(others[-2::-2]) + check) % 10 else MASK
 
 
 _FIRST: tuple[Rule, ...] = (
@@ -154,6 +162,25 @@ _BY_NEEDLE: tuple[Rule, ...] = (
         "credentials of a call",
         ["auth("],
         r"""((?:basic|digest|ntlm|proxy|kerberos|oauth)[\w]{0,20}(?<=auth)\()[^()]*+""",
+        rf"\1{MASK}",
+    ),
+    # By the beginnings and the lengths of the issuers (https://en.wikipedia.org/wiki/Payment_card_number).
+    rule(
+        "number of a card",
+        "23456",
+        rf"""[2-6](?<![\w.+-].)(?:
+            (?:(?<=4)\d{{3}} | (?<=5)[1-5]\d{{2}} | (?<=2)[2-7]\d{{2}} | (?<=3)5\d{{2}} | (?<=6)(?:011|[245]\d{{2}}))
+                (?:{_SPACE}\d{{4}}){{3}}(?:{_SPACE}\d{{3}})?
+            | (?<=3)[47]\d{{2}}{_SPACE}\d{{6}}{_SPACE}\d{{5}} | (?<=3)(?:0[0-5]|[68]\d)\d{_SPACE}\d{{6}}{_SPACE}\d{{4}}
+            )(?!\w|[.+-]\d)""",
+        _without_card,
+        re.ASCII,
+    ),
+    rule(
+        "social security number",
+        ["ssn", "social"],
+        r"""(\b(?:ssn|social[\s_-]security)(?:[\s_-](?:no|number))?[\s.:\#]{0,6}(?:is|was)?\s{0,4})
+            [0-9]{3}[\s-]?[0-9]{2}[\s-]?[0-9]{4}(?![0-9])""",
         rf"\1{MASK}",
     ),
     rule("JSON web token", ["eyj"], r"\beyJ[\w-]{8,}+(?:\.[\w-]*+)*+", MASK),

@@ -64,7 +64,7 @@ _LINE = re.compile(r"[^\n]*(?:\n[ \t]+[^\n]*)*+")
 # A block scalar of YAML.
 _BLOCK = re.compile(r"[|>][+-]?[0-9]?[ \t]*\r?\n(?:[ \t]+[^\n]*(?:\n|\Z)|[ \t]*\n)*+")
 # The rest of a card's or an insurance number, a one-time code, and an IBAN, in groups.
-_IN_GROUPS = re.compile(r"card|ssn|social|(?:otp|mfa|code)[\w\s\"']*:\Z", re.IGNORECASE)
+_IN_GROUPS = re.compile(r"card|cc[_-]?num|ssn|social|(?:otp|mfa|code)[\w\s\"']*:\Z", re.IGNORECASE)
 _LONGEST_GROUP = 7
 _MORE_DIGITS = re.compile(r"(?:[ \t\xa0\u202f]+[0-9]{2,7}(?![\w.:/-]))*+")
 _IBAN, _IBAN_LENGTH = re.compile(r"[A-Z]{2}[0-9]{2}"), 4

@@ -253,6 +253,51 @@ def test_account(text: str, expected: str) -> None:
     assert Redactor().text(text) == expected
 
 
+@pytest.mark.parametrize("number", ["4242424242424242", "5555555555554444", "2223003122003222", "3566002020360505"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("card[number]={}&card[cvc]=314", "payment_method_data[card][number]={}", "{{'card': {{'number': '{}'}}}}"),
+        *("cc_number={}", "ccnum={}", "card={}", "Card: {}", "PAN: {}", "Card No. {}", "paid with {}.", "[{}, 2]"),
+        *('{{"number": {}}}', "{} was declined"),
+    ],
+)
+def test_card(number: str, text: str) -> None:
+    for separator in ("", " ", "-", "+"):
+        written = separator.join(number[start : start + 4] for start in range(0, 16, 4))
+        redacted = Redactor().text(text.format(written))
+        assert number[-4:] not in redacted
+        assert number[:4] not in redacted
+
+
+def test_card_of_another_length() -> None:
+    text = "378282246310005, 3782 822463 10005, 30569309025904, 3056 930902 5904, 6011111111111117, 4917610000000000003"
+    assert Redactor().text(text) == "***, ***, ***, ***, ***, ***"
+    attributes = {"c": {"card": {"number": "4242424242424242"}}, "cc_number": 4242424242424242}
+    assert "4242" not in str(Redactor().attributes(attributes))
+
+
+@pytest.mark.parametrize("text", ["SSN# 078-05-1120", "SSN is 078-05-1120", "Social Security #: 078 05 1120"])
+def test_social_security_number(text: str) -> None:
+    assert "1120" not in Redactor().text(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "4242424242424241 is no card",
+        "at 1714567890123456789 ns, 1714567890123456 us, 1714567890123 ms",
+        "id 424242424242424242424242, 4242424242424242a, x4242424242424242, 0.4242424242424242, 4242424242424242.5",
+        "call +4242424242424242",
+        "on 2026-11-28 04:38:23.123456 after 4242 4242 ms",
+        "the id 7242424242424242 and 1242424242424242",
+        "ssn lookup took 078 ms",
+    ],
+)
+def test_number_that_is_no_card(text: str) -> None:
+    assert Redactor().text(text) == text
+
+
 # --- Emails ---------------------------------------------------------------------------------------------------------
 
 
@@ -670,6 +715,8 @@ PIECES = [
         "--password ",
         "card: 1 ",
         "digest nonce=",
+        "4242 ",
+        "4242-424242 ",
         "input_value=",
         "value='x', name='",
         'value="x" a="b" a=\\',

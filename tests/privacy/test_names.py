@@ -21,7 +21,7 @@ mfaToken totp pin pin_code pinCode userPin user_pin user.pin PIN two_factor_code
 recovery_code authCode ssn user_ssn userSsn ssn_number social_security_number socialSecurityNumber iban customer_iban
 user.iban ibanNumber cvv card_cvv cvc cvv2 cvcCode card_number cardNumber card-number card_no cardnum card_num
 creditcard credit_card creditCardNumber signature credentials cookie authorization Set-Cookie HTTP_COOKIE bearer
-code_verifier x-auth auth_header
+code_verifier x-auth auth_header cc_number ccnum cc-num
 """
 OTHERS = """
 ping spinner spinning passenger passed bypass compass surpassed author authority authors assign keyboard monkey hotkey
