@@ -43,6 +43,8 @@ _LETTER = re.compile(
     r"\\{1,16}(?:u00|x)([4-7][0-9a-f])|%(?:25)*([4-7][0-9a-f])|&(?:amp;)*#(?:x0*([4-7][0-9a-f])|0*([0-9]{2,3}));",
     re.IGNORECASE,
 )
+# What colours a text in a terminal may be within a name and its value.
+_COLOUR = re.compile(r"\x1b\[[0-9;]*+m")
 _ESCAPE = re.compile(r"%(?:25)*[4-7]|\\(?:u00|x)[4-7]|&#|&amp;")
 
 
@@ -263,6 +265,8 @@ _OF_STATEMENTS = tuple(known for known in _BY_NEEDLE if known not in SQL_RULES)
 
 def redact_text(text: str, *, statement: bool = False) -> str:
     """Return `text` without the matches of all rules; a `statement` has already lost its literals."""
+    if "\x1b" in text:
+        text = _COLOUR.sub("", text)
     lowered = text.lower()
     if _ESCAPE.search(lowered):
         text = _LETTER.sub(_letter, text)

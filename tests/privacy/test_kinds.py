@@ -127,6 +127,7 @@ def test_named_secret(name: str, value: str, notation: str) -> None:
         f"https://h/users???{MARK}",
         f"next: ?search={MARK}",
         f"/find?'search={MARK}'",
+        f"\x1b[36mpassword\x1b[0m=\x1b[1;35m{MARK}\x1b[0m",
     ],
 )
 def test_named_secret_elsewhere(text: str) -> None:
