@@ -95,8 +95,9 @@ DATABASE_RULES: tuple[Rule, ...] = (
     ),
     rule(
         "parameters of a statement",
-        ["parameters:"],
-        r"(\[parameters:\s|\bparameters:\s(?=\$1\s=))(?!\*\*\*)[^\n]+",
+        ["parameters:", "[generated in", "[cached since", "[raw sql]", "[no key", "[caching disabled"],
+        r"""(\[parameters:\s|\bparameters:\s(?=\$1\s=)
+            |\[(?:generated\sin|cached\ssince|raw\ssql|no\skey|caching\sdisabled)[^\]\n]{0,60}\]\s)(?!\*\*\*|\(\)|\{\}|\[\])[^\n]+""",
         rf"\1{MASK}",
     ),
 )
@@ -105,11 +106,11 @@ SQL_RULES: tuple[Rule, ...] = (
         "SQL",
         [
             *("select", "insert", "update", "delete", "where", "values", "with ", "merge into", "replace into"),
-            *("exec ", "execute ", "pragma", "copy ", "set ", "alter ", "create ", "identified by"),
+            *("exec ", "execute ", "pragma", "copy ", "set ", "alter ", "create ", "identified by", "do $"),
         ],
         r"""(?: select\s.{1,1000}?\sfrom\s | (?:insert|merge|replace)\s+into\s | update\s+\S{1,200}\s+set\s
             | delete\s+from\s | \bvalues\s*\( | \bwhere\s[^\n]{1,400}?(?:[=<>]|\slike\s|\sin\s)
-            | \b(?-i:SELECT|EXEC|EXECUTE|PRAGMA|COPY|SET(?=\s+\S{1,80}?\s?(?:=|TO\s))
+            | \b(?-i:SELECT|EXEC|EXECUTE|PRAGMA|COPY|DO(?=\s\$)|SET(?=\s+(?:\S{1,80}?\s?(?:=|TO\s)|PASSWORD\s))
                 |(?:ALTER|CREATE)\s+(?:ROLE|USER)|IDENTIFIED\s+BY)\s
             | (?:^|(?<=[)"'`:;(]\s)|(?<=[)"'`:;(]))
               (?:select|exec(?:ute)?)\s+(?:[\w.]{1,63}\(|'|[-+]?\s?\.?[0-9]|\$)

@@ -24,7 +24,8 @@ _BEHIND_NAME = r"""(?: \\{0,16}["'\])] | &(?:amp;)*(?:quot|apos|\#0?3[49]|\#x2[2
     | \[ (?:\\{0,16}["'])? [\w.-]{1,80}+ (?:\\{0,16}["'])? (?=\]\s{0,4}(?:=(?!=)|:\s{0,4}["'\[{]))
     | \\{1,16}(?:u00|x)2[27] ){0,4}"""
 # The last five: pairs, arguments and fields of HTML forms, an XML element without and with attributes, and a next one.
-_SEPARATOR = rf"""(?: => | -> | := | == | = | : | \N{{FULLWIDTH EQUALS SIGN}} | \N{{FULLWIDTH COLON}} | %(?:25)*3[AD]
+_SEPARATOR = rf"""(?: => | -> | := | == | = | : | <> | !==?(?=\s{{0,4}}["'])
+    | \N{{FULLWIDTH EQUALS SIGN}} | \N{{FULLWIDTH COLON}} | %(?:25)*3[AD]
     | &(?:amp;)*\#(?:61|58|x3[ad]); | \\{{1,16}}(?:u00|x)3[ad]
     | (?: , | %(?:25)*2C ) (?= (?:\s|\+|%(?:25)*20){{0,4}} {_ANY_QUOTE} ) (?:\+|%(?:25)*20){{0,4}}
     | (?: , \s{{0,4}} | (?<=\s) )
@@ -47,7 +48,8 @@ _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 _HEADER = re.compile(r"authorization|cookie", re.IGNORECASE)
 _PASSPHRASE = re.compile(r"pass(?:word|wd|code|phrase)|pwd|secret", re.IGNORECASE)
-_SCHEME = re.compile(r"(?:bearer|basic|digest|token|negotiate)\s+(?=\S)", re.IGNORECASE)
+# An authentication scheme, or an anchor of YAML.
+_SCHEME = re.compile(r"(?:bearer|basic|digest|token|negotiate|&[\w-]{1,80})\s+(?=\S)", re.IGNORECASE)
 _QUOTE = re.compile(
     r"""[bBrRuUfF]{0,2}(\\*)(["'])|(&(?:amp;)*(?:quot|apos|\#0?3[49]|\#x2[27]);|%(?:25)*2[27]|\\+(?:u00|x)2[27])""",
     re.IGNORECASE,
@@ -63,6 +65,8 @@ _ELEMENT = re.compile(r"(?:[^<]++|<!\[CDATA\[.*?(?:\]\]>|\Z))*+", re.DOTALL)
 _LINE = re.compile(r"[^\n]*(?:\n[ \t]+[^\n]*)*+")
 # A block scalar of YAML.
 _BLOCK = re.compile(r"[|>][+-]?[0-9]?[ \t]*\r?\n(?:[ \t]+[^\n]*(?:\n|\Z)|[ \t]*\n)*+")
+# A comment of YAML, and the value on the next line.
+_COMMENT = re.compile(r"#[^\n]*(?:\n[ \t]+[^\n]*)?")
 # The rest of a card's or an insurance number, a one-time code, and an IBAN, in groups.
 _IN_GROUPS = re.compile(r"card|cc[_-]?num|ssn|social|(?:otp|mfa|code)[\w\s\"']*:\Z", re.IGNORECASE)
 _LONGEST_GROUP = 7
@@ -153,6 +157,8 @@ def _end_of_value(text: str, name: re.Match[str], limit: int) -> int:  # noqa: P
         return _end(_BLOCK, text, start, limit)
     if name[0].endswith("\n") or (_HEADER.search(found) and not found.endswith(",")):
         return _end(_LINE, text, start, limit)
+    if found.endswith(":") and text[start] == "#":
+        return _end(_COMMENT, text, start, limit)
     scheme = _SCHEME.match(text, start)
     end = scheme.end() if scheme else start
     while call := _CALL.match(text, end):  # a call may contain blanks
