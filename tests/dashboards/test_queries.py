@@ -61,7 +61,8 @@ def test_losses_are_shown_even_if_all_is_lost(tmp_path: Path, signal: str, title
     samples = [
         {"labels": f'{{export_mode="{mode}"}}', "value": value} for mode, value in (("direct", 6), ("collector", 0))
     ]
-    shown = {"expr": query.substituted(), "eval_time": "4m", "exp_samples": samples}
+    expr = f"round({query.substituted()}, 0.001)"
+    shown = {"expr": expr, "eval_time": "4m", "exp_samples": samples}
     inputs = [{"series": name, "values": values} for name, values in series.items()]
     file = tmp_path / "test.yml"
     file.write_text(
