@@ -7,7 +7,7 @@ on demand, so that all of the SDK's rules apply: valid attributes, limits, statu
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from threading import Lock
+from threading import RLock
 from time import perf_counter_ns, time_ns
 from typing import Any, Protocol
 
@@ -53,12 +53,12 @@ class _Touching:
 
     limits: SpanLimits | None = None
     tracer: Any = None
-    lock = Lock()
+    lock = RLock()  # reentrant: a finalizer that runs meanwhile may change a span, too
 
     @classmethod
     def renew(cls) -> None:
         """Replace the lock, which another thread may have held at a fork."""
-        cls.lock = Lock()
+        cls.lock = RLock()
 
 
 os.register_at_fork(after_in_child=_Touching.renew)

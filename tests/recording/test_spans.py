@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from telemetry.exporting.metrics.aggregation import Aggregation
 from telemetry.exporting.metrics.views import Views
 from telemetry.journal.records import SPAN
 from telemetry.privacy import Redactor
+from telemetry.recording.ids import RandomIds
 from telemetry.recording.spans import RecordedSpan, RequestSpan, SpanRecorder
 from tests.recording.conftest import Recorded, close_journal, open_journal
 
@@ -224,3 +226,21 @@ def test_spans_outside_of_requests(tmp_path: Path) -> None:
         assert process.observed == 1
     finally:
         close_journal()
+
+
+def test_finalizer_may_change_a_span_while_another_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The garbage collector may run it within any allocation."""
+    outer, inner = RequestSpan("GET"), RequestSpan("GET")
+    left, generate = [inner], RandomIds.generate_span_id
+
+    def collect(ids: RandomIds) -> int:
+        while left:
+            left.pop().set_attribute("of", "a finalizer")
+        return generate(ids)
+
+    monkeypatch.setattr(RandomIds, "generate_span_id", collect)
+    changing = Thread(target=outer.set_attribute, args=("of", "a request"), daemon=True)
+    changing.start()
+    changing.join(30)
+    changed = [span.touched[2]["of"] for span in (outer, inner) if span.touched]
+    assert changed == ["a request", "a finalizer"]
