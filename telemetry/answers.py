@@ -1,17 +1,30 @@
 """The end of a response: a streamed response ends with its body, not when its view returns."""
 
+import os
 from asyncio import CancelledError
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from contextvars import copy_context
+from functools import partial
 from time import perf_counter_ns
 from typing import Any
 
+from django.core.signals import request_finished
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
 Over = Callable[[BaseException | None, int], None]
 Within = Callable[[], AbstractContextManager[Any]]
+
+
+_abandoned: deque[Callable[[], None]] = deque()
+"""Reports of bodies that nothing closes: another middleware has answered instead.
+
+Such a body ends within any code, which may hold locks, so its end is reported when the next answer is finished.
+"""
+if hasattr(os, "register_at_fork"):  # not on Windows, where this module is imported, too
+    os.register_at_fork(after_in_child=_abandoned.clear)
 
 
 def is_streamed(response: HttpResponseBase) -> bool:
@@ -34,6 +47,15 @@ def when_over(response: HttpResponseBase, over: Over, within: Within) -> None:
     response.close = body.close  # type: ignore[method-assign]  # the server calls it in any case
 
 
+def _report_abandoned(**_: object) -> None:
+    while _abandoned:
+        with suppress(IndexError):  # another thread has taken the last one
+            _abandoned.popleft()()
+
+
+request_finished.connect(_report_abandoned, dispatch_uid=__name__)
+
+
 class _Body:
     """The body of one response."""
 
@@ -50,10 +72,9 @@ class _Body:
             over(error, perf_counter_ns())
 
     def __del__(self) -> None:
-        """Report the end of a body that nothing closes: another middleware has answered instead, at the beginning."""
-        over, self._over = self._over, None
-        if over is not None:
-            self._context.run(over, None, self._began)
+        """Leave the report of a body that nothing closes, which ended when it began, to ordinary code."""
+        if self._over is not None:
+            _abandoned.append(partial(self._context.run, self._over, None, self._began))
 
     def close(self) -> None:
         """Close the response within its context, then report the end."""
