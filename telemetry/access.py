@@ -60,10 +60,15 @@ class AccessLogMiddleware:
         if request.path_info in self._untraced:
             return
         status = response.status_code
-        if is_streamed(response):
-            when_over(response, lambda error, end: self._record(request, status, end / 1e9 - start, error), nullcontext)
-        else:
-            self._record(request, status, perf_counter() - start)
+        try:
+            if is_streamed(response):
+                when_over(
+                    response, lambda error, end: self._record(request, status, end / 1e9 - start, error), nullcontext
+                )
+                return
+        except Exception:  # noqa: BLE001  (a response of any class)
+            report()
+        self._record(request, status, perf_counter() - start)
 
     def _record(
         self, request: HttpRequest, status: int | None, duration: float, error: BaseException | None = None

@@ -4,7 +4,7 @@ import os
 from asyncio import CancelledError
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from contextvars import copy_context
 from functools import partial
 from time import perf_counter_ns
@@ -16,7 +16,6 @@ from django.http.response import HttpResponseBase
 
 Over = Callable[[BaseException | None, int], None]
 Within = Callable[[], AbstractContextManager[Any]]
-
 
 _abandoned: deque[Callable[[], None]] = deque()
 """Reports of bodies that nothing closes: another middleware has answered instead.
@@ -37,14 +36,15 @@ def when_over(response: HttpResponseBase, over: Over, within: Within) -> None:
 
     Its arguments are the error that ended the body, or None, and the time of the end by `perf_counter_ns`; it must not
     raise. Each chunk of the body is produced within `within()`. A file that the server sends itself
-    (`wsgi.file_wrapper`) is left as it is.
+    (`wsgi.file_wrapper`) is left as it is. If this raises, `over` is never called.
     """
-    body = _Body(response, over, within)
+    body = _Body(response)
     if isinstance(response, StreamingHttpResponse) and getattr(response, "file_to_stream", None) is None:
         content: Any = response.streaming_content
         kind = _AsyncParts if response.is_async else _Parts
         response.streaming_content = kind(content, body)
     response.close = body.close  # type: ignore[method-assign]  # the server calls it in any case
+    body.expect(over, within)
 
 
 def _report_abandoned(**_: object) -> None:
@@ -59,31 +59,35 @@ request_finished.connect(_report_abandoned, dispatch_uid=__name__)
 class _Body:
     """The body of one response."""
 
-    def __init__(self, response: HttpResponseBase, over: Over, within: Within) -> None:
-        self.within = within
-        self._close = response.close
-        self._over: Over | None = over
-        self._began, self._context = perf_counter_ns(), copy_context()
+    within: Within = nullcontext
+    _over: Over | None = None
+
+    def __init__(self, response: HttpResponseBase) -> None:
+        self._close: Callable[[], object] = response.close
+
+    def expect(self, over: Over, within: Within) -> None:
+        """Report the end to `over`."""
+        self._if_abandoned = partial(copy_context().run, over, None, perf_counter_ns())
+        self._over, self.within = over, within
 
     def end(self, error: BaseException | None = None) -> None:
         """Report the end, once."""
         over, self._over = self._over, None
         if over is not None:
+            del self.within, self._if_abandoned
             over(error, perf_counter_ns())
 
     def __del__(self) -> None:
         """Leave the report of a body that nothing closes, which ended when it began, to ordinary code."""
         if self._over is not None:
-            _abandoned.append(partial(self._context.run, self._over, None, self._began))
+            _abandoned.append(self._if_abandoned)
 
     def close(self) -> None:
-        """Close the response within its context, then report the end."""
-        if self._over is None:
-            self._close()
-            return
+        """Close the response within its context, once, then report the end."""
+        close, self._close = self._close, lambda: None  # breaks a reference cycle with the response
         try:
             with self.within():
-                self._close()
+                close()
         finally:
             self.end()
 

@@ -176,7 +176,7 @@ class RequestMiddleware:
         try:
             if is_streamed(response):
                 over = partial(self._end, span, request, status)
-                when_over(response, over, lambda: _within(span))
+                when_over(response, over, partial(_within, cast("Context", span.context)))
                 detach(span.token)
                 span.token = None
                 return
@@ -193,7 +193,7 @@ class RequestMiddleware:
         """
         if span.token is not None:  # None: the chunks of a streamed response attach their own contexts
             detach(span.token)
-            span.context = None  # breaks a reference cycle with the span, sparing the garbage collector
+        span.context = None  # breaks a reference cycle with the span, sparing the garbage collector
         try:
             now = now or perf_counter_ns()
             if error is not None and status:  # raised in the body; Django signals those of views
@@ -232,9 +232,9 @@ def _log(request: HttpRequest, response: Any) -> None:
 
 
 @contextmanager
-def _within(span: RequestSpan) -> Iterator[None]:
+def _within(context: Context) -> Iterator[None]:
     """Attach the request's context again, for code that runs after its view has returned."""
-    token = attach(cast("Context", span.context))
+    token = attach(context)
     try:
         yield
     finally:

@@ -101,7 +101,7 @@ def answer(view: Callable[[HttpRequest], HttpResponse], path: str = "/shop", **h
 
 
 @pytest.mark.usefixtures("query")
-@pytest.mark.parametrize("kind", [HttpResponse])
+@pytest.mark.parametrize("kind", [HttpResponse, StreamingHttpResponse])
 def test_request_leaves_no_garbage(recorded: Recorded, kind: Any) -> None:
     """Django's do; telemetry adds none that only a collection frees."""
     spans: list[ref[trace.Span]] = []
@@ -643,6 +643,27 @@ def test_body_abandoned_before_a_fork_is_reported_by_the_parent() -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     request_finished.send(None)
     assert len(reported) == 1
+
+
+@pytest.mark.usefixtures("query")
+def test_streamed_answer_that_cannot_be_followed_is_recorded_once(recorded: Recorded) -> None:
+    class Sealed(StreamingHttpResponse):
+        def __setattr__(self, name: str, value: object) -> None:
+            if name == "close":
+                raise BrokenError
+            super().__setattr__(name, value)
+
+    served: Any = AccessLogMiddleware(lambda _: Sealed([b"content"]), "tests.recording.access", ())
+    response = answer(served)
+    assert b"".join(response) == b"content"
+    response.close()
+    del response
+    gc.collect()
+    request_finished.send(None)
+    _, request = recorded()  # the first is the log record of the failure
+    assert ([log[5] for log in request[LOGS]], request[STATUS]) == (["%s %s %d"], 200)
+    assert not any(recorded.ring.levels)
+    assert trace.get_current_span() is trace.INVALID_SPAN
 
 
 @pytest.mark.usefixtures("query")
