@@ -72,7 +72,7 @@ class IncomingContextReader:
         serves this one.
         """
         around: tuple[Context, Sequence[Link]] | None = None
-        if outer and not _is_left_over(outer):
+        if outer:
             around = outer, ()
             if trace.get_current_span(outer).get_span_context().is_valid:
                 return around
@@ -93,11 +93,13 @@ class IncomingContextReader:
         return trace.set_span_in_context(trace.INVALID_SPAN, context), (Link(theirs),)
 
 
-def _is_left_over(context: Context) -> bool:
-    """Return whether `context` is that of a request or a span that has ended, which nothing has detached."""
+def is_left_over(context: Context) -> bool:
+    """Return whether `context` is that of a request or a span that has ended, which nothing has detached.
+
+    Outside of our requests, each span that does not record counts as ended: one that is not sampled looks the same.
+    """
     request: Any = context.get(REQUEST_KEY)
-    if request is not None and request.over:
-        return True
+    if request is not None:
+        return bool(request.over)
     span = trace.get_current_span(context)
-    known = span.get_span_context()
-    return known.trace_flags.sampled and not known.is_remote and not span.is_recording()
+    return span.get_span_context().is_valid and not span.is_recording()

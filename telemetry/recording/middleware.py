@@ -35,7 +35,7 @@ from opentelemetry.trace import SpanKind
 from telemetry.answers import is_streamed, when_over
 from telemetry.journal.records import METHODS, OTHER_METHOD, REQUEST
 from telemetry.recording.environ import environ_of
-from telemetry.recording.incoming import IncomingContextReader
+from telemetry.recording.incoming import IncomingContextReader, is_left_over
 from telemetry.recording.journal import journal
 from telemetry.recording.spans import REQUEST_KEY, RequestSpan, decide
 from telemetry.routes import known_method, matched_route
@@ -125,8 +125,11 @@ class RequestMiddleware:
                 self.process.begin()
             span = RequestSpan(known_method(request))
             outer = get_current()
-            if outer and not is_instrumentation_enabled():
-                return None
+            if outer:
+                if is_left_over(outer):
+                    outer = Context()
+                elif not is_instrumentation_enabled():
+                    return None
             around = self.incoming.read(request.META, outer)
             if around is None and self.sampler is None:
                 context = Context({_CURRENT_SPAN: span, REQUEST_KEY: span})

@@ -35,11 +35,12 @@ from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy
 from gevent import Timeout
 from opentelemetry import baggage, trace
-from opentelemetry.context import Context, attach, detach
+from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Sampler
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 from telemetry import access as access_module
 from telemetry.access import AccessLogMiddleware
@@ -404,14 +405,32 @@ def left_of_a_request(sampler: Sampler | None, monkeypatch: pytest.MonkeyPatch) 
     return found[0]
 
 
-def left_of_a_span(_: Sampler | None, __: pytest.MonkeyPatch) -> Context:
-    span = TracerProvider(shutdown_on_exit=False).get_tracer("outer").start_span("outer")
+def left_of_its_export(sampler: Sampler | None, monkeypatch: pytest.MonkeyPatch) -> Context:
+    with current(left_of_a_request(sampler, monkeypatch)), suppress_instrumentation():
+        return get_current()
+
+
+def left_of_a_span(sampler: Sampler | None, _: pytest.MonkeyPatch) -> Context:
+    span = TracerProvider(sampler, shutdown_on_exit=False).get_tracer("outer").start_span("outer")
     span.end()
     return baggage.set_baggage("tenant", "a", trace.set_span_in_context(span))
 
 
+def left_of_a_client(_: Sampler | None, __: pytest.MonkeyPatch) -> Context:
+    theirs = NonRecordingSpan(SpanContext(5, 6, is_remote=True, trace_flags=TraceFlags(1)))
+    return baggage.set_baggage("tenant", "a", trace.set_span_in_context(theirs))
+
+
 @pytest.mark.parametrize(
-    ("left", "sampler"), [(left_of_a_request, None), (left_of_a_request, ALWAYS_OFF), (left_of_a_span, None)]
+    ("left", "sampler"),
+    [
+        (left_of_a_request, None),
+        (left_of_a_request, ALWAYS_OFF),
+        (left_of_its_export, None),
+        (left_of_a_span, None),
+        (left_of_a_span, ALWAYS_OFF),
+        (left_of_a_client, None),
+    ],
 )
 def test_context_left_over_in_a_thread_is_no_parent(
     recorded: Recorded, monkeypatch: pytest.MonkeyPatch, left: Callable[..., Context], sampler: Sampler | None
