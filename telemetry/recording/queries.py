@@ -160,7 +160,7 @@ def _database(connection: BaseDatabaseWrapper) -> Database:
         of_server = str(getattr(connection.connection, "get_server_info", str)())
         system = "mariadb" if "mariadb" in of_server.lower() else system
     info = getattr(connection.connection, "info", None)
-    if info is not None:
+    if hasattr(info, "dbname"):
         name, host, port = (getattr(info, key, None) or None for key in ("dbname", "host", "port"))
     elif settings.get("HOST"):  # else the name may be a file's, or contain all of the address
         name, host = str(settings["NAME"]), str(settings["HOST"])

@@ -15,8 +15,8 @@ from telemetry.recording.journal import journal
 from telemetry.recording.queries import QueryRecorders
 from tests.recording.conftest import Recorded
 
-MARIADB = SimpleNamespace(get_server_info=lambda: "5.5.5-10.11.6-MariaDB-0+deb12u1")
-MYSQL = SimpleNamespace(get_server_info=lambda: "8.4.0")
+MARIADB = SimpleNamespace(get_server_info=lambda: "5.5.5-10.11.6-MariaDB-0+deb12u1", info=lambda: None)
+MYSQL = SimpleNamespace(get_server_info=lambda: "8.4.0", info=lambda: None)  # mysqlclient's is a method
 PSYCOPG = SimpleNamespace(info=SimpleNamespace(dbname="shop", host="db.internal", port=5433))
 GIVEN = {"NAME": "shop", "HOST": "db", "PORT": "3306"}
 
