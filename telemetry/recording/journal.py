@@ -33,7 +33,7 @@ class Journal:
         self.after_write: Callable[[], None] | None = None
         """Called after each record but a request's; must not raise."""
         self.join: Callable[[], None] | None = None
-        """Called before the first record of a child that joins by itself; must not raise."""
+        """Called before the first record of a child that joins by itself."""
         self._slot: int | None = None  # the descriptor that holds the slot's lock
         self._reported: set[tuple[str, str]] = set()
         self._lock = Lock()
@@ -63,9 +63,15 @@ class Journal:
         return slot
 
     def records(self) -> bool:
-        """Return whether this process has a ring; a child of a process that serves no requests joins now."""
+        """Return whether this process has a ring; never raises.
+
+        A child of a process that serves no requests joins now.
+        """
         if self.ring is None and self.join is not None:
-            self.join()
+            try:
+                self.join()
+            except Exception as error:  # noqa: BLE001  (user code queries, logs and measures)
+                self.failed("join", error)
         return self.ring is not None
 
     def write(self, record: tuple[Any, ...]) -> None:

@@ -814,6 +814,16 @@ def test_what_breaks_costs_no_request(
     assert trace.get_current_span() is trace.INVALID_SPAN
 
 
+@pytest.mark.usefixtures("recorded")
+def test_failure_to_join_costs_no_query(query: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a child of a process that serves no requests, which joins by itself."""
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "join", break_it)
+        patch.setattr(journal, "ring", None)
+        assert query("SELECT 7") == [(7,)]
+    assert journal.errors > 0
+
+
 def test_instruments_record_what_they_are_given(recorded: Recorded) -> None:
     meter = RecordingMeterProvider().get_meter("shop", "1")
     meter.create_counter("orders", "{order}", "Orders.").add(2, {"kind": "book"})
