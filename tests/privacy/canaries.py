@@ -55,7 +55,8 @@ class Canaries:
         return {
             "Authorization": f"Bearer {self.mark('bearer token', place)}",
             "Proxy-Authorization": self.basic(place),
-            "Cookie": f"sessionid={self.mark('session id', place)}; csrftoken={self.mark('CSRF token', place)}",
+            "Cookie": f"userapi_sessionid={self.mark('session id', place)}; "
+            f"userapi_csrftoken={self.mark('CSRF token', place)}",
             "X-CSRFToken": self.mark("CSRF token", place),
             "X-API-Key": self.mark("API key", place),
             "Referer": f"http://me:{self.mark('password', place)}@127.0.0.1/x?q={self.mark('query', 'Referer')}",

@@ -113,13 +113,13 @@ def use_api(client: Client, canaries: Canaries) -> None:
 def use_admin(client: Client, canaries: Canaries, account: str, password: str) -> None:
     """Log in to the admin, wrongly and rightly, and work with its forms; get a token."""
     page = "/admin/login/?next=/admin/"
-    cookie = client.send("GET", page).cookies["csrftoken"]
+    cookie = client.send("GET", page).cookies["userapi_csrftoken"]
     canaries.known(cookie, "CSRF token", "the admin's cookie")
     wrong = {
         "username": canaries.mark("account", "a failed login"),
         "password": canaries.mark("password", "a failed login"),
     }
-    headers = {"Cookie": f"csrftoken={cookie}"}
+    headers = {"Cookie": f"userapi_csrftoken={cookie}"}
     client.form(page, {**wrong, "csrfmiddlewaretoken": cookie}, headers)
     client.form(
         page, {**wrong, "csrfmiddlewaretoken": canaries.opaque("CSRF token", "a wrong CSRF token", 64)}, headers
@@ -130,10 +130,10 @@ def use_admin(client: Client, canaries: Canaries, account: str, password: str) -
     client.form(page, wrong, {"Referer": referer, "Origin": "http://elsewhere"})
     entered = client.form(page, {"username": account, "password": password, "csrfmiddlewaretoken": cookie}, headers)
     assert entered.status == 302, entered.body
-    cookie, session = entered.cookies["csrftoken"], entered.cookies["sessionid"]
+    cookie, session = entered.cookies["userapi_csrftoken"], entered.cookies["userapi_sessionid"]
     canaries.known(cookie, "CSRF token", "the admin's cookie")
     canaries.known(session, "session id", "the admin's cookie")
-    headers = {"Cookie": f"csrftoken={cookie}; sessionid={session}"}
+    headers = {"Cookie": f"userapi_csrftoken={cookie}; userapi_sessionid={session}"}
 
     def add(path: str, fields: Mapping[str, str]) -> Answer:
         return client.form(path, {**fields, "csrfmiddlewaretoken": cookie}, headers)

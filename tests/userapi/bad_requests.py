@@ -150,7 +150,7 @@ BAD_REQUESTS = [
     _get("id with invalid UTF-8", "/users/%ff", 404),
     _get("trailing slash of an unknown address", "/nothing/", 404),
     _get("unknown address", "/nothing", 404),
-    _get("NUL in an escaped cookie", "/users", 400, Cookie=r'sessionid="abcdefgh\000ijkl"'),
+    _get("NUL in an escaped cookie", "/users", 400, Cookie=r'userapi_sessionid="abcdefgh\000ijkl"'),
     _get("unknown host", "/users", 400, Host="evil.example"),
     _get("host is nonsense", "/users", 400, Host="a b"),
     _get("token with bytes", "/users", 401, Authorization="Bearer \xff\xfe"),

@@ -4,8 +4,10 @@ from base64 import b64encode
 from collections.abc import Callable
 from datetime import timedelta
 from io import StringIO
+from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import User as Account
 from django.core.management import CommandError, call_command
 from django.test import Client
@@ -105,6 +107,21 @@ def test_nonsense_credentials_are_refused(client: Client, path: str, header: str
 def test_session_opens_the_api(client: Client, account: Account) -> None:
     client.force_login(account)
     assert client.get("/users").status_code == 200
+
+
+def test_cookies_of_another_application_on_the_host_hide_none(account: Account) -> None:
+    """Below a path prefix browsers send them last."""
+    client = Client(enforce_csrf_checks=True)
+    others = {"sessionid": "a" * 32, "csrftoken": "b" * 32}
+
+    def post(path: str, data: dict[str, str], **options: Any) -> int:
+        token = client.cookies[settings.CSRF_COOKIE_NAME].value
+        client.cookies.load(others)
+        return client.post(path, data, headers={"x-csrftoken": token}, **options).status_code
+
+    client.get("/session/login")
+    assert post("/session/login", {"username": account.username, "password": "a password of alice"}) == 302
+    assert post("/users", USER, content_type=JSON) == 201
 
 
 def test_session_without_csrf_token_changes_nothing(account: Account) -> None:

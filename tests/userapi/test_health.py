@@ -74,7 +74,7 @@ def test_api_with_unreachable_database_is_503(without_database: Service) -> None
 @pytest.mark.parametrize("path", ["/users", "/admin/"])
 def test_page_with_unreachable_database_is_503(without_database: Service, path: str) -> None:
     """Who is logged in is in the database, too, and asked for in places outside of the API's views."""
-    status, headers, body = without_database.get(path, Accept="text/html", Cookie=f"sessionid={'a' * 32}")
+    status, headers, body = without_database.get(path, Accept="text/html", Cookie=f"userapi_sessionid={'a' * 32}")
     assert (status, headers["content-type"], headers["retry-after"]) == (503, "text/html; charset=utf-8", "1")
     assert b"The database does not answer; try again." in body
 
