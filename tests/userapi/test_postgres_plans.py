@@ -11,11 +11,9 @@ from django.db.models import QuerySet
 from pytest_django import DjangoDbBlocker
 
 from tests.conftest import create_database
+from tests.support.databases import connected
 from userapi.cursors import Cursor
-from userapi.databases import database
-from userapi.environment import Environment
 from userapi.pagination import Keyset
-from userapi.settings import BASE_DIR
 from userapi.users.models import User
 from userapi.users.views import UserList
 
@@ -35,23 +33,14 @@ FROM generate_series(1, %s) AS n
 @pytest.fixture(scope="module")
 def users(postgres_socket_url: str, django_db_blocker: DjangoDbBlocker) -> Iterator[QuerySet[User]]:
     url = create_database(postgres_socket_url)
-    with django_db_blocker.unblock():
-        config = database(Environment({"DATABASE_URL": url}), BASE_DIR)
-        defaults: dict[str, Any] = {"ATOMIC_REQUESTS": False, "AUTOCOMMIT": True, "TIME_ZONE": None, "TEST": {}}
-        connections.databases[ALIAS] = {**defaults, **config}
-        try:
-            # The search index is quicker to build at once than row by row.
-            call_command("migrate", "users", "0001", database=ALIAS, verbosity=0)
-            with connections[ALIAS].cursor() as cursor:
-                cursor.execute(_FILL, [ROWS])
-                call_command("migrate", database=ALIAS, verbosity=0)
-                cursor.execute("VACUUM ANALYZE users_user")
-            yield User.objects.using(ALIAS)
-        finally:
-            connections[ALIAS].close()
-            connections[ALIAS].close_pool()  # type: ignore[attr-defined]
-            del connections.databases[ALIAS]
-            del connections[ALIAS]
+    with django_db_blocker.unblock(), connected(ALIAS, url):
+        # The search index is quicker to build at once than row by row.
+        call_command("migrate", "users", "0001", database=ALIAS, verbosity=0)
+        with connections[ALIAS].cursor() as cursor:
+            cursor.execute(_FILL, [ROWS])
+            call_command("migrate", database=ALIAS, verbosity=0)
+            cursor.execute("VACUUM ANALYZE users_user")
+        yield User.objects.using(ALIAS)
 
 
 class Explained:
