@@ -89,6 +89,10 @@ BAD_REQUESTS = [
     _body("lone surrogate in local part", _user(email=b'"\\ud800@example.com"')),
     _body("lone surrogate in domain", _user(email=b'"a@\\udfff.com"')),
     _body("email without at", _user(email=b'"test.example.com"')),
+    *(
+        _body(f"email with {at!a} for its at", _user(email=f'"\u017fay{at}example.com"'.encode()))
+        for at in ("\uff20", "\ufe6b")
+    ),
     _body("email of 300 characters", _user(email=b'"' + b"x" * 288 + b'@example.com"')),
     _body("email that grows in lower case", _user(email='"a@{}.com"'.format("İ" * 60 + "." + "İ" * 60).encode())),
     *(

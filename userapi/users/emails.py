@@ -42,6 +42,8 @@ def normalize_email(email: str) -> str:
     domain need not be, so the domain is converted here and the constraint does the rest.
     """
     local, at, domain = email.rpartition("@")
+    if not at:  # NFKC would make one from U+FF20 or U+FE6B
+        return email
     return f"{local}{at}{unicodedata.normalize('NFKC', domain).lower()}"
 
 
