@@ -69,6 +69,16 @@ def test_new_password_ends_the_tokens(api: Client, account: Account) -> None:
     assert AuthToken.objects.get().user == other
 
 
+@pytest.mark.parametrize("password", ["another password of alice", "", None])
+def test_new_password_saved_alone_ends_the_tokens(api: Client, account: Account, password: str | None) -> None:
+    if password is None:
+        account.set_unusable_password()
+    else:
+        account.set_password(password)
+    account.save(update_fields=["password"])
+    assert api.get("/users").status_code == 401
+
+
 def test_renewed_hash_keeps_the_tokens(api: Client, account: Account, settings: Settings) -> None:
     settings.PASSWORD_HASHERS = [
         "django.contrib.auth.hashers.ScryptPasswordHasher",
@@ -78,6 +88,15 @@ def test_renewed_hash_keeps_the_tokens(api: Client, account: Account, settings: 
     assert account.check_password("a password of alice")
     assert Account.objects.get().password != before
     assert api.get("/users").status_code == 200
+
+
+def test_login_without_a_password_keeps_the_tokens(account: Account, client: Client) -> None:
+    """As of an account that logs in elsewhere."""
+    account.set_unusable_password()
+    account.save()
+    AuthToken.objects.create(account)
+    client.force_login(account)
+    assert AuthToken.objects.exists()
 
 
 def test_logout_ends_the_token(api: Client) -> None:

@@ -9,9 +9,14 @@ from knox.models import AuthToken
 
 
 def end_tokens(instance: User, *, raw: bool, update_fields: Collection[str] | None, **_: Any) -> None:
-    """Delete the tokens of an account whose password is about to change; a fixture (`raw`) keeps them."""
-    # A log-in saves its time, or a new hash of the same password, which Django itself tells in this way.
-    log_in = update_fields is not None and not getattr(instance, "_password", None)
+    """Delete the tokens of an account whose password is about to change; a fixture (`raw`) keeps them.
+
+    A hash that is assigned by hand and saved by `update_fields` keeps them, too: it looks like a log-in's.
+    """
+    # A log-in saves its time, or a new hash of the same password; Django tells these apart in the same way.
+    log_in = (
+        update_fields is not None and getattr(instance, "_password", None) is None and instance.has_usable_password()
+    )
     if not raw and not log_in:
         AuthToken.objects.filter(user_id=instance.pk).exclude(user__password=instance.password).delete()
 
