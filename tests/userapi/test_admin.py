@@ -98,7 +98,9 @@ def inputs(page: str) -> dict[str, str]:
     """Return the names and values of a form, with those that it hides."""
     found = (dict(re.findall(r'(name|value)="([^"]*)"', tag)) for tag in re.findall(r"<input[^>]*>", page))
     return {
-        each["name"]: each["value"] for each in found if re.fullmatch("(initial-)?(name|email)", each.get("name", ""))
+        each["name"]: each.get("value", "")
+        for each in found
+        if re.fullmatch("(initial-)?(name|email)", each.get("name", ""))
     }
 
 
@@ -116,6 +118,24 @@ def test_form_changes_what_was_changed_in_it(admin: Client, make_users: MakeUser
     assert (changed.name, changed.email) == ("Changed Elsewhere", "new@example.com")
     assert changed.version != user.version
     assert changed.updated_at > user.updated_at
+
+
+def test_form_accepts_what_was_not_changed_in_it(admin: Client, make_users: MakeUsers) -> None:
+    """An address that now belongs to another record."""
+    (user,) = make_users(1)
+    path = f"{LIST}{user.id}/change/"
+    form = inputs(admin.get(path).content.decode())
+    User.objects.update(email="new@example.com")
+    User.objects.create(name="Successor", email=user.email)
+    assert admin.post(path, {**form, "name": "New Name"}).status_code == 302
+    changed = User.objects.get(id=user.id)
+    assert (changed.name, changed.email) == ("New Name", "new@example.com")
+
+
+def test_form_keeps_what_a_link_filled_in(admin: Client) -> None:
+    form = inputs(admin.get(f"{LIST}add/?name=Test").content.decode())
+    admin.post(f"{LIST}add/", {**form, "email": "test@example.com"})
+    assert User.objects.get().name == "Test"
 
 
 def test_record_is_locked_while_its_form_is_saved(rf: RequestFactory) -> None:

@@ -11,17 +11,27 @@ from userapi.users.models import User
 
 if TYPE_CHECKING:
     UserModelAdmin = admin.ModelAdmin[User]
-else:  # Django's own class takes no parameter
+    UserModelForm = ModelForm[User]
+else:  # Django's own classes take no parameter
     UserModelAdmin = admin.ModelAdmin
+    UserModelForm = ModelForm
+
+
+class UserForm(UserModelForm):
+    """Leaves fields that were not changed in it as they are in the record, which may have been changed meanwhile."""
+
+    def clean(self) -> dict[str, Any] | None:
+        if self.instance.created_at:  # else it is a new record
+            for name in self.cleaned_data.keys() - set(self.changed_data):
+                self.cleaned_data[name] = getattr(self.instance, name)
+        return super().clean()
 
 
 @admin.register(User)
 class UserAdmin(UserModelAdmin):
-    """User records; the search is the API's, so that it uses the same index.
+    """User records; the search is the API's, so that it uses the same index."""
 
-    A form writes the fields that were changed in it alone, as the others may have been changed elsewhere meanwhile.
-    """
-
+    form = UserForm
     list_display = ("name", "email", "created_at", "updated_at")
     list_filter = ("created_at", "updated_at")
     search_fields = ("name", "email")
@@ -44,10 +54,8 @@ class UserAdmin(UserModelAdmin):
         return super().formfield_for_dbfield(db_field, request, show_hidden_initial=True, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: User, form: "ModelForm[User]", change: bool) -> None:
-        if not change:
+        if not change or form.changed_data:
             super().save_model(request, obj, form, change)
-        elif form.changed_data:
-            obj.save(update_fields=[*form.changed_data, "updated_at"])
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[User], search_term: str
