@@ -68,10 +68,15 @@ def test_worker_outlives_an_outage(tmp_path: Path, short_path: Path, migrated_po
         door.unlink()
         others = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s AND pid != %s"
         database.execute(others, [name, database.info.backend_pid])
-        wait_until(lambda: "trying again" in output(), 60, "the outage")
+        wait_until(lambda: "its tasks wait" in output(), 60, "the outage")
         database.execute(ADD)
         door.symlink_to(folder)
         wait_until(lambda: output().count("was not delivered") == 2, 60, "the second task")
+
+
+def test_worker_ends_during_an_outage(tmp_path: Path) -> None:
+    with worker(tmp_path, f"postgres://postgres@/{tmp_path}/nothing") as output:
+        wait_until(lambda: "its tasks wait" in output(), 60, "the outage")
 
 
 @pytest.mark.django_db

@@ -42,9 +42,11 @@ class Command(BaseCommand):
             try:
                 worked = work()
             except (OperationalError, InterfaceError) as error:
-                if last:
+                if once:
                     raise
-                logger.warning("the database does not answer; trying again", exc_info=error)
+                logger.warning("the database does not answer; its tasks wait", exc_info=error)
+                if last:
+                    return
                 stopping.wait(_RETRY_SECONDS)
                 continue
             if not worked:
