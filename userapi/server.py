@@ -128,6 +128,7 @@ class PatientThreadWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has n
 
     def _linger(self, conn: Any) -> None:
         """End a connection once its client has had time to read the response."""
+        _wake_at(conn.sock, 1)
         conn.timeout = time.monotonic() + LINGER_SECONDS
         conn.drained = 0
         try:

@@ -161,6 +161,19 @@ def test_refused_body_is_not_waited_for(service: Service, body: bytes, status: b
         assert [answer(client)[:12] for client in slow] == [b"HTTP/1.1 " + status] * SLOW
 
 
+def test_rest_of_a_refused_head_is_read(service: Service) -> None:
+    (worker,) = service.workers()
+    with connected(service, b"GET /users HTTP/1.1\r\n" + LONG_FIELDS[:60_000]) as client:
+        service.get("/livez")  # so that the pieces arrive one by one
+        client.sendall(LONG_FIELDS[:10_000])
+        assert answer(client).startswith(b"HTTP/1.1 431 ")
+        client.sendall(LONG_FIELDS[:1_000])
+        port = client.getsockname()[1]
+        wait_until(lambda: all(port not in each.raddr for each in worker.net_connections()), 60, "the close")
+        # Unread bytes would have turned it into a reset.
+        assert client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+
+
 def test_requests_sent_together_are_all_answered(service: Service) -> None:
     one = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with connected(service, one * 3 + one.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")) as client:
