@@ -28,15 +28,18 @@ def _limited(scope: Scope, receive: Receive) -> Receive:
     Before any middleware sees the request, Django stores its body, a large one on the disk.
     """
     headers = dict(scope["headers"])
-    length = headers.get(b"content-length", b"")
+    length = headers.get(b"content-length", b"").lstrip(b"0")
     limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    refused = int(length) > limit if length.isdigit() else b"transfer-encoding" in headers
+    if length.isdigit():  # Python reads no number of thousands of digits
+        refused = len(length) > len(str(limit)) or int(length) > limit
+    else:
+        refused = b"transfer-encoding" in headers
     size = 0
     ended = False
 
     async def limited() -> Message:
         nonlocal ended, size
-        if ended:  # Django waits for the client to leave
+        if ended:  # Django waits for the client to disconnect
             while (message := await receive())["type"] == "http.request":
                 pass
             return message

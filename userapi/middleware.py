@@ -95,10 +95,11 @@ class RequestGuardMiddleware:
     @staticmethod
     def _refusal(request: HttpRequest) -> HttpResponse | None:
         # REST framework's parsers read the stream and ignore DATA_UPLOAD_MAX_MEMORY_SIZE.
-        length = request.META.get("CONTENT_LENGTH") or "0"
+        length = (request.META.get("CONTENT_LENGTH") or "").lstrip("0")
         limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-        if length.isdigit() and int(length) > limit:
-            detail = f"The body has {length} bytes; expected at most {limit}."
+        # Python reads no number of thousands of digits.
+        if length.isdecimal() and (len(length) > len(str(limit)) or int(length) > limit):
+            detail = f"The body is too large; expected at most {limit} bytes."
             return problem_response(request, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
         # Django does not read a body of unknown length, so all fields would seem to be missing.
         if "HTTP_TRANSFER_ENCODING" in request.META and not request.META.get("CONTENT_LENGTH"):

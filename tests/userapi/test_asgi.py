@@ -1,6 +1,7 @@
 """`userapi.asgi` under a real uvicorn with two workers: requests = spans = access records = counts; bodies end."""
 
 import asyncio
+import json
 import socket
 import sys
 from collections import Counter
@@ -11,6 +12,7 @@ from shutil import copy
 from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
 from django.conf import settings
 
 from telemetry.tools.console.server import Console
@@ -76,8 +78,9 @@ def test_refused_body_is_not_waited_for(tmp_path: Path, migrated_sqlite: Path) -
                 assert client.recv(65536).startswith(b"HTTP/1.1 " + status)
 
 
-def test_body_without_a_length_is_read_up_to_the_limit() -> None:
-    """As a server for HTTP/2 passes it on."""
+@pytest.mark.parametrize("length", [[], [(b"content-length", b"9" * 5000)]], ids=["none", "5000 digits"])
+def test_body_of_odd_length_is_read_up_to_the_limit(length: list[tuple[bytes, bytes]]) -> None:
+    """HTTP/2 needs no length."""
     received = 0
     sent: list[Any] = []
 
@@ -92,8 +95,9 @@ def test_body_without_a_length_is_read_up_to_the_limit() -> None:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    headers = [(b"host", b"localhost")]
+    headers = [(b"host", b"localhost"), *length]
     scope = {"type": "http", "method": "POST", "path": "/users", "query_string": b"", "headers": headers}
     asyncio.run(asgi.application(scope, receive, send))
     assert sent[0]["status"] == 413
+    assert json.loads(sent[1]["body"])["detail"] == "The body is too large; expected at most 65536 bytes."
     assert (b"Content-Type", b"application/problem+json") in sent[0]["headers"]

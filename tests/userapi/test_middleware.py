@@ -86,6 +86,11 @@ def test_body_up_to_the_limit_is_read(api: Client, settings: Any) -> None:
     assert User.objects.count() == 1
 
 
+@pytest.mark.parametrize(("length", "status"), [("9" * 5000, 413), ("0" * 5000 + "9", 400), ("\u00b2", 400)])
+def test_body_of_odd_length_is_refused(api: Client, length: str, status: int) -> None:
+    assert api.post("/users", {}, "application/json", CONTENT_LENGTH=length).status_code == status
+
+
 def test_body_of_unknown_length_is_refused(api: Client) -> None:
     response = api.generic("POST", "/users", headers={"transfer-encoding": "chunked"})
     assert (response.status_code, response["Content-Type"]) == (411, "application/problem+json")
