@@ -198,7 +198,7 @@ def _missing(request: bytes) -> tuple[int, bool]:
     if _CHUNKED.search(request, 0, end + 2):
         return 0, True
     found = _LENGTH.search(request, 0, end + 2)
-    # gunicorn or the service refuses whatever else stands there.
+    # gunicorn or the service refuses any other value.
     length = int(found[1] or sys.maxsize) if found else 0
     if length > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
         return 0, True
