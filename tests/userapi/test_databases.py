@@ -75,7 +75,7 @@ def test_file_that_was_replaced_is_opened_again(
     backup = tmp_path / "backup.sqlite3"
     shutil.copy(migrated_sqlite, backup)
     for journal in database.parent.glob("service.sqlite3-*"):
-        journal.unlink()
+        journal.unlink(missing_ok=True)
     backup.replace(database)
     # It is new in the file that was put there, and every thread says so.
     assert service.request("POST", "/users", user)[0] == 201

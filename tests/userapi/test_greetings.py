@@ -51,7 +51,7 @@ def test_worker_notices_that_the_file_was_replaced(tmp_path: Path, migrated_sqli
                 database.execute(ADD)
             wait_until(lambda: output().count("was not delivered") == number, 60, "the task")  # noqa: B023
             for journal in tmp_path.glob("tasks.sqlite3-*"):
-                journal.unlink()
+                journal.unlink(missing_ok=True)
             Path(copy(migrated_sqlite, tmp_path / "backup.sqlite3")).replace(path)
 
 
