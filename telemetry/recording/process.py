@@ -1,8 +1,8 @@
 """Sets up recording in a serving process: providers, Django's hooks, a slot in the run's directory, and an exporter.
 
 A process joins the run of its server: all processes with the same parent, command line and service, and, without a
-server, the same settings. While it records, it checks the exporter's lock at most once a second, and starts an exporter
-if the lock is free.
+server, the same settings. Children that a process without requests forks join its own. While a process records, it
+checks the exporter's lock at most once a second, and starts an exporter if the lock is free.
 """
 
 import atexit
@@ -60,6 +60,8 @@ class Recording:
         self._project = project
         self._patched = False
         self._place = self._address = ""
+        self._run = "", "", ""  # the service's name, its place and the run's name
+        self._service: dict[str, Any] = {}
         self._serves = False
         self._started = 0  # the process id at the last start, which differs in a forked child
         self._meters: RecordingMeterProvider | None = None
@@ -76,7 +78,7 @@ class Recording:
         self._exporter = None
         self._next_look = self._next_observation = self._next_join = 0
         self._observation_is_late = perf_counter_ns() + self._interval
-        # As in a worker of a task queue that forks for each task. Those that a view forks take no part.
+        # As in a worker of a task queue that forks for each task: they join its run. Those of a view take no part.
         journal.join = self.join if self._meters is not None and not self._serves else None
 
     def patch(self) -> None:
@@ -102,6 +104,9 @@ class Recording:
             try:
                 if self._meters is None:
                     self._set_providers()
+                if self._serves or not self._service:  # else it is a forked child, in its parent's run
+                    self._run = self._config.named, self._place or _command(), self._name_of_run()
+                    self._service = self.describe()
                 journal.after_write = self.after_record
                 self.join()
                 wait_at_the_end(self.look_after, self._config.flush_timeout)
@@ -160,12 +165,11 @@ class Recording:
     def _open(self) -> tuple[int, bool]:
         """Return the slot, and whether the service has changed, so that its exporter ends and needs a successor."""
         problem: OSError | None = None
-        run_of_service = self._config.named, self._place or _command(), self._name_of_run()
-        for base in directory.bases(*run_of_service):
+        for base in directory.bases(*self._run):
             try:
-                run = RunDirectory.join(base, *run_of_service, disk=self._config.spool_dir)
+                run = RunDirectory.join(base, *self._run, disk=self._config.spool_dir)
                 try:
-                    changed = run.describe(self.describe())
+                    changed = run.describe(self._service)
                     return journal.open(run, self._config.journal_bytes), changed
                 except BaseException:
                     run.leave()

@@ -59,12 +59,13 @@ if "wait" in sys.argv:
 
 
 FORKED = """
-import logging, os, sys
+import logging, multiprocessing, os, sys
 import django
 django.setup()
 from django.db import connection
 from opentelemetry import metrics, trace
 from telemetry import lifecycle
+from telemetry.recording.journal import journal
 lifecycle.start()
 begun, tracer = metrics.get_meter("shop").create_counter("jobs.begun"), trace.get_tracer("shop")
 
@@ -83,12 +84,22 @@ def trace_it():
         measure()
         query()
 
-for job in (log, measure, query, trace_it):
+def do(job):
+    job()
+    print(journal.directory.path, flush=True)
+
+print(journal.directory.path, flush=True)
+for job in (log, measure, query):
     child = os.fork()
     if child == 0:
-        job()
+        do(job)
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
+os.environ["OTEL_LOG_LEVEL"] = "of a task"
+child = multiprocessing.get_context("fork").Process(target=do, args=[trace_it])
+child.start()
+child.join()
+assert child.exitcode == 0
 """
 
 
@@ -144,16 +155,19 @@ def test_observable_instruments_are_read_without_a_trace(
 
 
 def test_children_that_a_command_forks_record_from_the_first(tmp_path: Path, console: Console) -> None:
-    """As a worker of a task queue that forks for each task."""
+    """As a worker of a task queue that forks for each task. Its exporter serves them all."""
     env = environment(tmp_path, {**Route("collector", "grpc").env(console), "OTEL_METRIC_EXPORT_INTERVAL": "1000"})
     with (tmp_path / "settings.py").open("a") as settings:
         settings.write('DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}\n')
-    subprocess.run([sys.executable, "-c", FORKED], cwd=tmp_path, env=env, check=True, timeout=60)
+    command = [sys.executable, "-c", FORKED]
+    ended = subprocess.run(command, cwd=tmp_path, env=env, check=True, text=True, stdout=subprocess.PIPE, timeout=60)
+    runs = ended.stdout.split()
+    assert (len(runs), len({*runs})) == (5, 1)
 
-    def arrived() -> tuple[int, int, float]:
+    def arrived() -> tuple[int, int, list[float]]:
         logs = [record.body for record in console.store.logs()]
         spans = [span.name for span in console.store.spans()]
         counted = [points[-1].decode().data["value"] for _, points in console.store.series("jobs.begun", points=1)]
-        return logs.count("a job"), spans.count("SELECT"), sum(counted)
+        return logs.count("a job"), spans.count("SELECT"), counted
 
-    assert wait_until(lambda: arrived() == (2, 2, 2), 30, "what the children recorded")
+    assert wait_until(lambda: arrived() == (2, 2, [2]), 30, "what the children recorded")
