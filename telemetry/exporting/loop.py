@@ -149,6 +149,7 @@ class Loop:
         self._changed = False
         self._filled = self._rings.fullest
         self._outlets.append()
+        self._outlets.count(self._rings)  # so that a successor knows the processes whose values it takes over
         self._state.save(self._rings, self._outlets)
         self._rings.release()
         self._outlets.publish()

@@ -121,7 +121,7 @@ class Outlets:
 
     @property
     def has_counted(self) -> bool:
-        """Whether the senders have counted something since the last commit."""
+        """Whether something beside the records, such as deliveries and starts, was counted since the last commit."""
         return self.aggregation.has_emitted
 
     def append(self) -> None:
@@ -142,6 +142,7 @@ class Outlets:
             for sender in self._senders.values():
                 held.enter_context(sender.lock)
             return {
+                "writers": sorted(self._processes.counted),
                 "aggregation": self.aggregation.state(),
                 "spools": {signal: sender.spool.state() for signal, sender in self._senders.items()},
                 "deliveries": {signal: sender.delivery.state() for signal, sender in self._senders.items()},
@@ -176,11 +177,15 @@ class Outlets:
         self._collected("prometheus_http_text_metric_exporter", seconds)
         return self._exposition.render(accept)
 
+    def count(self, rings: Rings) -> None:
+        """Count the processes that have joined since the last call."""
+        self._processes.count(rings.writers())
+
     def observe(self, rings: Rings, *, fresh: bool = False) -> None:
         """Update observed metrics: of rings, spools and in-flight items; of processes at intervals, or if `fresh`."""
         self.own.observe_rings(rings)
         sources = rings.sources.values()
-        self._processes.count(source.writer for source in sources)
+        self.count(rings)
         self._processes.observe([source.writer for source in sources if source.is_alive], fresh=fresh)
         self.own.observe_spools({signal: sender.spool for signal, sender in self._senders.items()})
         for sender in self._senders.values():

@@ -181,7 +181,7 @@ class Rings:
         return {s.reader.made: (s.position, tuple(s.counted), s.errors) for s in self.sources.values()}
 
     def writers(self) -> list[tuple[int, int]]:
-        """Return the id of each ring's process, and when it joined, for a successor."""
+        """Return the id of each ring's process, and when it joined."""
         return [(s.reader.pid, s.reader.joined) for s in self.sources.values()]
 
     def known_to(self, former: Collection[tuple[int, int]]) -> set[int]:

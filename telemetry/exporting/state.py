@@ -46,7 +46,7 @@ class State:
         """Write the snapshot. A failure is logged once: if the exporter is then killed, counts are lost."""
         self._commit += 1
         state = {"generation": self.generation, "commit": self._commit, "starts": self.starts}
-        data = snapshot.encode({**state, "rings": rings.state(), "writers": rings.writers(), **outlets.state()})
+        data = snapshot.encode({**state, "rings": rings.state(), **outlets.state()})
         problem: OSError | None = None
         for path in reversed(self._paths):  # memory first: available whenever the next exporter has these rings
             try:

@@ -5,16 +5,20 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from time import monotonic
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from telemetry.exporting import rings
+from telemetry.config import TelemetryConfig
+from telemetry.exporting import direct, rings
 from telemetry.exporting.loop import Loop
 from telemetry.exporting.metrics.aggregation import Aggregation
 from telemetry.exporting.metrics.views import Views
+from telemetry.exporting.outlets import Outlets
 from telemetry.exporting.rings import Rings
+from telemetry.exporting.state import State
 from telemetry.journal.directory import RunDirectory
 from telemetry.journal.records import LOG
 from telemetry.journal.ring import RingWriter
@@ -46,6 +50,7 @@ class Service:
             has_counted=False,
             is_push_due=lambda _: False,
             observe=lambda _: None,
+            count=lambda _: None,
             save=lambda *_: None,
             hand_over=lambda **_: None,
         )
@@ -143,3 +148,61 @@ def test_process_does_not_continue_the_values_of_a_former_one_with_its_id(
     service.former = former
     service.loop.run(lambda: True)
     assert [series.value for _, [series] in service.aggregation.metrics()] == ([3, 3] if kept else [])
+
+
+class Exporter:
+    """An exporter in direct mode that may be killed: what it keeps is in the directory of the run."""
+
+    def __init__(self, run: RunDirectory) -> None:
+        config = TelemetryConfig.from_env({"TELEMETRY_MODE": "direct"})
+        state = State([run.path])
+        resource = {"service.instance.id": "test"}
+        self.outlets = Outlets(config, direct.ways(config), run.path, None, resource, {}, state)
+        self.loop = Loop(
+            run.path,
+            rings=Rings(run.path, state.of("rings") or {}),
+            translator=cast("Any", SimpleNamespace(errors=0)),
+            outlets=self.outlets,
+            state=state,
+            own_records=deque(),
+            is_current=lambda: True,
+            is_alone=lambda: True,
+            serves=lambda: True,
+            in_thread=False,
+        )
+
+    @property
+    def starts(self) -> list[float]:
+        found = [(each[1], series.value) for each, [series, *_] in self.outlets.aggregation.metrics()]
+        return [value for name, value in found if name == "telemetry.worker.starts"]
+
+    def is_scraped(self) -> None:
+        assert self.loop.metrics("")
+
+    def looks(self) -> None:
+        now = monotonic()
+        assert self.loop._look(now)
+        assert self.loop._is_due(now)
+        self.loop.commit(now)
+
+    def begins(self) -> None:
+        self.loop._rings.refresh()
+        self.loop.commit(monotonic())
+
+    def kill(self) -> None:
+        self.loop._answering.close()
+
+
+@pytest.mark.parametrize(
+    "step", [Exporter.begins, Exporter.is_scraped, Exporter.looks, lambda each: each.loop.status()]
+)
+def test_starts_of_processes_are_counted_whenever_an_exporter_is_killed(
+    tmp_path: Path, step: Callable[[Exporter], object]
+) -> None:
+    run = RunDirectory.join(tmp_path, "test", "here", "1")
+    for number in (1, 2, 3):
+        with ring_in(run, made=number, joined=number):
+            exporter = Exporter(run)
+            step(exporter)
+            assert exporter.starts == [number]
+            exporter.kill()

@@ -95,10 +95,10 @@ def test_each_start_of_a_process_is_counted_once() -> None:
     aggregation = Aggregation(Views({}))
     processes = ProcessMetrics(aggregation, [(10, 1)])
     for writers, starts in (
-        ([Writer(0, 10, 1)], None),  # the former exporter has counted it
-        ([Writer(0, 10, 1), Writer(1, 11, 2)], 1),
-        ([Writer(0, 10, 3), Writer(1, 12, 4)], 3),  # a process id is used again
-        ([Writer(1, 12, 4)], 3),
+        ([(10, 1)], None),  # the former exporter has counted it
+        ([(10, 1), (11, 2)], 1),
+        ([(10, 3), (12, 4)], 3),  # a process id is used again
+        ([(12, 4)], 3),
     ):
         processes.count(writers)
         assert values(aggregation).get("telemetry.worker.starts") == starts

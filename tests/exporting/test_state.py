@@ -122,9 +122,6 @@ class _State:
     def state(self) -> Any:
         return self._it
 
-    def writers(self) -> Any:
-        return []
-
 
 @contextmanager
 def anything_between(run: Run, random: Random, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:

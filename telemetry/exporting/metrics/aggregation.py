@@ -185,7 +185,7 @@ class Aggregation:
         return [series.attributes for series in self._metric(instrument).series.values()]
 
     def emit(self, instrument: Instrument, value: float, attributes: Mapping[str, Any]) -> None:
-        """Take a measurement from another thread."""
+        """Take a measurement, from any thread, that must not wait for a record to be committed."""
         self._emitted.append((instrument, value, attributes))
 
     def settle(self) -> None:

@@ -1,6 +1,6 @@
 """CPU, memory and age of the serving processes, measured from outside at no cost to them."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from time import monotonic, time
 
@@ -43,20 +43,21 @@ _LOOK_SECONDS = 5.0
 
 
 class ProcessMetrics:
-    """Updates the metrics of processes; `former` are the process ids and starts that a former exporter has counted."""
+    """Updates the metrics of processes; `former` is what a former exporter has `counted`."""
 
-    def __init__(self, aggregation: Aggregation, former: Collection[tuple[int, int]] = ()) -> None:
+    def __init__(self, aggregation: Aggregation, former: Iterable[tuple[int, int]] = ()) -> None:
         self._aggregation = aggregation
-        self._counted = {*former}
+        self.counted = {*former}
+        """The ids of the rings' processes, and when they joined, as of the last `count`."""
         self._processes: dict[Writer, psutil.Process] = {}
         self._next_look = 0.0
 
-    def count(self, writers: Iterable[Writer]) -> None:
+    def count(self, writers: Iterable[tuple[int, int]]) -> None:
         """Count those of `writers`, living or ended, that have joined since the last call."""
-        joined = {(writer.pid, writer.joined) for writer in writers}
-        if new := len(joined - self._counted):
-            self._aggregation.record(_STARTS, new, {})
-        self._counted = joined
+        joined = {*writers}
+        if new := len(joined - self.counted):
+            self._aggregation.emit(_STARTS, new, {})
+        self.counted = joined
 
     def observe(self, writers: Iterable[Writer], *, fresh: bool) -> None:
         """Measure the living `writers` every few seconds, when they change, or if `fresh`."""
