@@ -48,6 +48,7 @@ def _wait(process: int, see_to_exporter: Callable[[], None], flush_timeout: floa
     if journal.directory is None:
         return
     path = journal.directory.path
+    journal.join = None
     journal.close()
     with suppress(OSError):
         if directory.is_alive(path):  # other processes record there; the last of them waits

@@ -33,7 +33,7 @@ class Journal:
         self.after_write: Callable[[], None] | None = None
         """Called after each record but a request's; must not raise."""
         self.join: Callable[[], None] | None = None
-        """Called before the first record of a child that joins by itself."""
+        """Called before a record without a ring, as the first of a child that joins by itself."""
         self._slot: int | None = None  # the descriptor that holds the slot's lock
         self._reported: set[tuple[str, str]] = set()
         self._lock = Lock()
@@ -63,10 +63,7 @@ class Journal:
         return slot
 
     def records(self) -> bool:
-        """Return whether this process has a ring; never raises.
-
-        A child of a process that serves no requests joins now.
-        """
+        """Return whether this process has a ring, and join now if it may; never raises."""
         if self.ring is None and self.join is not None:
             try:
                 self.join()

@@ -107,7 +107,7 @@ class Recording:
                 if self._serves or not self._service:  # else it is a forked child, in its parent's run
                     self._run = self._config.named, self._place or _command(), self._name_of_run()
                     self._service = self.describe()
-                journal.after_write = self.after_record
+                journal.after_write, journal.join = self.after_record, self.join
                 self.join()
                 wait_at_the_end(self.look_after, self._config.flush_timeout)
                 atexit.register(self._observe_at_the_end, os.getpid())  # which is called before that

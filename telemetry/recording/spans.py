@@ -239,9 +239,6 @@ def decide(  # noqa: PLR0917
 class Process(Protocol):
     """The recording of this process, as spans need it without requests: in a worker of a task queue."""
 
-    def join(self) -> None:
-        """Begin to record, unless this process already does."""
-
     def after_task(self) -> None:
         """Collect from the observable instruments, if that is due, where no requests are served."""
 
@@ -255,13 +252,12 @@ class SpanRecorder(SpanProcessor):
     def on_end(self, span: ReadableSpan) -> None:
         try:
             context = span.context
-            if context is not None and context.trace_flags.sampled:
-                process = self._process
-                if process is not None and journal.ring is None:
-                    process.join()
-                journal.write(_record(span, context))
-                if process is not None and (span.parent is None or span.parent.is_remote):
-                    process.after_task()
+            if context is None or not context.trace_flags.sampled or (journal.ring is None and not journal.records()):
+                return
+            journal.write(_record(span, context))
+            process = self._process
+            if process is not None and (span.parent is None or span.parent.is_remote):
+                process.after_task()
         except Exception as error:  # noqa: BLE001  (user code ends its spans in its requests)
             journal.failed("span", error)
 

@@ -88,6 +88,36 @@ print("started", flush=True)
         assert line_of(process) == "started"
 
 
+def test_process_joins_by_a_log_record_once_there_is_a_place(tmp_path: Path) -> None:
+    code = """
+bases = directory.bases
+directory.bases = lambda *_: [Path("/proc/none")]
+lifecycle.start()
+directory.bases = bases
+from time import monotonic, sleep
+deadline = monotonic() + 30
+while journal.directory is None and monotonic() < deadline:
+    logging.getLogger("worker").warning("a task")
+    sleep(0.1)
+print(journal.directory, flush=True)
+"""
+    with running(tmp_path, code) as process:
+        assert line_of(process) != "None"
+
+
+def test_child_of_a_serving_process_records_nothing(tmp_path: Path) -> None:
+    code = """
+import os
+lifecycle.start("127.0.0.1:8000")
+if not os.fork():
+    with trace.get_tracer("child").start_as_current_span("a span"):
+        logging.getLogger("child").warning("a record")
+    print(journal.directory, flush=True)
+"""
+    with running(tmp_path, code) as process:
+        assert line_of(process) == "None"
+
+
 def test_thread_exports_where_the_exporters_command_fails(tmp_path: Path) -> None:
     """As in a server that embeds Python: `sys.executable` starts, and is none."""
     broken = tmp_path / "python-of-another-kind"

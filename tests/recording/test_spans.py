@@ -21,6 +21,7 @@ from telemetry.exporting.metrics.views import Views
 from telemetry.journal.records import SPAN
 from telemetry.privacy import Redactor
 from telemetry.recording.ids import RandomIds
+from telemetry.recording.journal import journal
 from telemetry.recording.spans import RecordedSpan, RequestSpan, SpanRecorder
 from tests.recording.conftest import Recorded, close_journal, open_journal
 
@@ -215,6 +216,7 @@ class Process:
 def test_spans_outside_of_requests(tmp_path: Path) -> None:
     """A worker of a queue serves no request: its spans make it join, and observe its instruments after each task."""
     process = Process(tmp_path)
+    journal.join = process.join
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SpanRecorder(process))
     try:
