@@ -62,6 +62,7 @@ class Recording:
         self._place = self._address = ""
         self._run = "", "", ""  # the service's name, its place and the run's name
         self._service: dict[str, Any] = {}
+        self._is_command = False
         self._serves = False
         self._started = 0  # the process id at the last start, which differs in a forked child
         self._meters: RecordingMeterProvider | None = None
@@ -107,6 +108,7 @@ class Recording:
                 if self._serves or not self._service:  # else it is a forked child, in its parent's run
                     self._run = self._config.named, self._place or _command(), self._name_of_run()
                     self._service = self.describe()
+                    self._is_command = not (_has_server() or is_first_process())
                 journal.after_write, journal.join = self.after_record, self.join
                 self.join()
                 wait_at_the_end(self.look_after, self._config.flush_timeout)
@@ -299,7 +301,7 @@ class Recording:
 
     def _output(self) -> Output:
         """Return the exporter's output: this process's, unless it is a command, whose caller may wait for its end."""
-        if self._serves or _has_server() or is_first_process():
+        if self._serves or not self._is_command:
             return OURS
         signals = self._config.traces, self._config.metrics, self._config.logs
         return output_of_command(prints=any(each.exporter == "console" for each in signals))

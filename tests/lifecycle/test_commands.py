@@ -23,6 +23,28 @@ with trace.get_tracer("command").start_as_current_span("the span"):
     pass
 print("done")
 """
+# Its exporter ends at once; the child starts the next one.
+FORKING = """
+import multiprocessing, os
+import django
+django.setup()
+from opentelemetry import trace
+from telemetry import lifecycle
+from telemetry.recording import process
+start_exporter = process.start_exporter
+process.start_exporter = lambda *_, **__: start_exporter("/proc/none")
+lifecycle.start()
+process.start_exporter = start_exporter
+
+def do():
+    with trace.get_tracer("command").start_as_current_span("the span"):
+        pass
+
+child = multiprocessing.get_context("fork").Process(target=do)
+child.start()
+child.join()
+print("done")
+"""
 DEAD = {
     "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",
     "TELEMETRY_MODE": "collector",
@@ -103,9 +125,11 @@ assert child.exitcode == 0
 """
 
 
-def run(folder: Path, env: dict[str, str], stdout: int, stderr: int) -> "subprocess.CompletedProcess[str]":
+def run(
+    folder: Path, env: dict[str, str], stdout: int, stderr: int, command: str = COMMAND
+) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-c", COMMAND],
+        [sys.executable, "-c", command],
         cwd=folder,
         env=environment(folder, env),
         check=True,
@@ -115,8 +139,9 @@ def run(folder: Path, env: dict[str, str], stdout: int, stderr: int) -> "subproc
     )
 
 
-def test_caller_that_reads_the_output_does_not_wait_for_the_exporter(tmp_path: Path) -> None:
-    ended = run(tmp_path, DEAD, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+@pytest.mark.parametrize("command", [COMMAND, FORKING])
+def test_caller_that_reads_the_output_does_not_wait_for_the_exporter(tmp_path: Path, command: str) -> None:
+    ended = run(tmp_path, DEAD, stdout=subprocess.PIPE, stderr=subprocess.PIPE, command=command)
     assert ended.stdout == "done\n"
     wait_until(lambda: is_delivering(os.getpid()), 30, "the exporter, which goes on")
 
