@@ -1,4 +1,4 @@
-"""CPU, memory and age of the serving processes, measured from outside at no cost to them."""
+"""CPU, memory and age of the recording processes, measured from outside at no cost to them."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -31,11 +31,9 @@ _FILES = _instrument(
 )
 _UPTIME = _instrument("observable_gauge", "process.uptime", "s", "The time the process has been running.")
 _WORKERS = _instrument(
-    "observable_updowncounter", "telemetry.worker.count", "{worker}", "Processes that serve requests."
+    "observable_updowncounter", "telemetry.worker.count", "{worker}", "Processes that record, such as workers."
 )
-_STARTS = _instrument(
-    "counter", "telemetry.worker.starts", "{start}", "How often a process that serves requests has started."
-)
+_STARTS = _instrument("counter", "telemetry.worker.starts", "{start}", "How often a process has begun to record.")
 
 
 # Measuring costs about 0.1 ms per process.
