@@ -27,15 +27,17 @@ def take_folder(base: Path, run: Path) -> tuple[Path, list[int]]:
     lock = try_own(folder / _LOCK)  # a file, as NFS keeps the lock of a directory on one host
     if lock is None:
         raise BlockingIOError(errno.EWOULDBLOCK, "another exporter uses it", str(folder))
-    with no_fork:
-        former = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        close_in_children(former)
+    held = [lock]
     try:
+        with no_fork:
+            former = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            close_in_children(former)
+        held.insert(0, former)
         fcntl.flock(former, fcntl.LOCK_EX | fcntl.LOCK_NB)  # which version 0.1 locks
     except OSError:
-        release(former, lock)
+        release(*held)
         raise
-    return folder, [former, lock]
+    return folder, held
 
 
 def left_behind(base: Path, run: Path) -> dict[Path, int]:
@@ -46,8 +48,9 @@ def left_behind(base: Path, run: Path) -> dict[Path, int]:
     found = {}
     for folder in sorted(base.glob(f"{run.parent.name.rpartition('-')[0]}-*/run-*")):
         with suppress(OSError):
-            size = sum(batch.stat().st_size for batch in folder.glob("*-*"))
-            if size and folder.parent.name != run.parent.name and not is_held(folder / _LOCK):
+            if folder.parent.name == run.parent.name or is_held(folder / _LOCK):
+                continue
+            if size := sum(batch.stat().st_size for batch in folder.glob("*-*")):
                 found[folder] = size
     return found
 

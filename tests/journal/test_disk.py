@@ -1,14 +1,16 @@
 """The folder on a disk that others may write to: this user's alone, and one exporter's at a time."""
 
+import errno
 import fcntl
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from telemetry.journal import snapshot
 from telemetry.journal.disk import left_behind, take_folder
-from telemetry.journal.locks import release
+from telemetry.journal.locks import is_held, release
 
 RUN = Path("telemetry-1000-0123456789ab") / "run-0"
 
@@ -47,7 +49,29 @@ def test_folder_is_one_exporters_at_a_time(tmp_path: Path, *, of_former_version:
     release(*held)
 
 
-def test_folders_left_behind_are_those_of_other_services_with_batches_and_no_exporter(tmp_path: Path) -> None:
+def test_folder_that_cannot_be_opened_is_not_kept_from_the_next_exporter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, held = take_folder(tmp_path, RUN)
+    release(*held)
+    opened = os.open
+
+    def fail_once_locked(path: Any, *args: Any) -> int:
+        if path == folder and is_held(folder / "lock"):
+            raise OSError(errno.EMFILE, "too many open files", str(path))
+        return opened(path, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", fail_once_locked)
+        with pytest.raises(OSError, match="too many"):
+            take_folder(tmp_path, RUN)
+    release(*take_folder(tmp_path, RUN)[1])
+
+
+def test_folders_left_behind_are_those_of_other_services_with_batches_and_no_exporter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The batches of others, of which there may be thousands, are not even looked at."""
     own, running, left = RUN, Path("telemetry-1000-running") / "run-0", Path("telemetry-1000-left") / "run-1"
     empty, others = Path("telemetry-1000-empty") / "run-0", Path("telemetry-10001-others") / "run-0"
     held = [take_folder(tmp_path, each)[1] for each in (own, running, left, empty, others)]
@@ -56,7 +80,15 @@ def test_folders_left_behind_are_those_of_other_services_with_batches_and_no_exp
         (tmp_path / each / "traces-000000000001-1-00000000").write_bytes(b"12345")
     for descriptors in held[2:]:
         release(*descriptors)
+    stat, looked = Path.stat, set[Path]()
+
+    def looking(path: Path, **options: Any) -> os.stat_result:
+        looked.add(path)
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", looking)
     assert left_behind(tmp_path, own) == {tmp_path / left: 5}
+    assert {path.parent.parent.name for path in looked if path.name.startswith("traces-")} == {left.parent.name}
     for descriptors in held[:2]:
         release(*descriptors)
 
