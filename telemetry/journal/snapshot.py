@@ -11,6 +11,7 @@ from typing import Any
 from zlib import crc32
 
 FORMAT = 2
+_READ = {1, FORMAT}  # 1 lacks the times of current values
 _HEADER = Struct("=4sHHII")  # magic, format, Python, length, checksum
 _MAGIC = b"snap"
 _PYTHON = sys.hexversion >> 16
@@ -44,7 +45,7 @@ def read(path: Path) -> Any:
     if len(data) < _HEADER.size:
         raise ValueError("it is not whole")
     magic, version, python, length, checksum = _HEADER.unpack_from(data)
-    if (magic, version, python) != (_MAGIC, FORMAT, _PYTHON):
+    if (magic, python) != (_MAGIC, _PYTHON) or version not in _READ:
         raise ValueError(f"it has format {version} of Python {python:#x}; expected {FORMAT} of {_PYTHON:#x}")
     body = data[_HEADER.size :]
     if len(body) != length or crc32(body) != checksum:

@@ -202,6 +202,14 @@ def test_gauge_that_was_set_last_counts_in_whatever_order_processes_are_read(agg
     assert value(following, GAUGE) == value(following, OBSERVED_GAUGE) == 2
 
 
+def test_values_of_a_former_format_have_no_times(aggregation: Aggregation) -> None:
+    for measured in (LEVEL, GAUGE):
+        aggregation.restore([(measured, [({}, 1, ([None], [("a", 3), ("b", 1)]))])])
+    assert (value(aggregation, LEVEL), value(aggregation, GAUGE)) == (4, 3)
+    aggregation.record(GAUGE, 2, {}, 100, source="b")
+    assert value(aggregation, GAUGE) == 2
+
+
 def test_current_values_are_those_of_the_processes_that_go_on(aggregation: Aggregation) -> None:
     for source, present in (("a", 1), ("b", 2)):
         aggregation.record(LEVEL, present, {}, source=source)

@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -134,3 +135,15 @@ def test_snapshot_is_not_written_through_a_link(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"snapshot\.new"):
         snapshot.write(tmp_path / "snapshot", snapshot.encode({}))
     assert victim.read_text() == "kept"
+
+
+@pytest.mark.parametrize(("version", "is_read"), [(0, False), (1, True), (snapshot.FORMAT, True), (3, False)])
+def test_snapshot_of_the_former_format_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int, *, is_read: bool
+) -> None:
+    """As at an upgrade: counters go on, and no batch is sent again."""
+    with monkeypatch.context() as patch:
+        patch.setattr(snapshot, "FORMAT", version)
+        snapshot.write(tmp_path / "snapshot", snapshot.encode({"commit": 1}))
+    with nullcontext() if is_read else pytest.raises(ValueError, match=f"it has format {version} "):
+        assert snapshot.read(tmp_path / "snapshot") == {"commit": 1}

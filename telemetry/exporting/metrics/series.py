@@ -191,7 +191,8 @@ class Current(Series):
     def restore(self, state: tuple[Any, ...]) -> None:
         exemplars, last = state
         self._take_exemplars(enumerate(exemplars))
-        for source, (time, value) in last:
+        for source, each in last:
+            time, value = each if isinstance(each, tuple) else (0, each)  # as in snapshots of format 1
             self.observe(source, value, time)
 
 
