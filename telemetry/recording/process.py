@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from threading import RLock, Thread
 from time import perf_counter_ns
@@ -246,7 +247,8 @@ class Recording:
         self._meters.observe()
 
     def _observe_at_the_end(self, process: int) -> None:
-        """Collect from the observable instruments at the end of a process that serves no requests."""
+        """Collect from the observable instruments, once, at the end of a process that serves no requests."""
+        atexit.unregister(self._observe_at_the_end)
         if os.getpid() == process and not self._serves and self._meters is not None:
             self._meters.observe()
 
@@ -297,7 +299,7 @@ class Recording:
             journal.failed("exporter's start", error)
         from telemetry.exporting.thread import start
 
-        start(path, succeed=succeed)
+        start(path, succeed=succeed, at_the_end=partial(self._observe_at_the_end, os.getpid()))
 
     def _output(self) -> Output:
         """Return the exporter's output: this process's, unless it is a command, whose caller may wait for its end."""

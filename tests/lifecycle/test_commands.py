@@ -162,12 +162,16 @@ def test_exporter_that_prints_has_the_standard_output_of_the_command(tmp_path: P
     assert "dropped at stop" in ended.stdout  # the data points
 
 
-@pytest.mark.parametrize(("words", "interval", "times"), [(["wait"], "1000", 2), ([], "60000", 0)])
-def test_observable_instruments_are_read_without_a_trace(
-    tmp_path: Path, console: Console, words: list[str], interval: str, times: int
+@pytest.mark.parametrize(
+    ("words", "interval", "times", "exporter"),
+    [(["wait"], "1000", 2, "process"), ([], "60000", 0, "process"), ([], "60000", 0, "thread")],
+)
+def test_observable_instruments_are_read_without_a_trace(  # noqa: PLR0917
+    tmp_path: Path, console: Console, words: list[str], interval: str, times: int, exporter: str
 ) -> None:
     """While the command measures, holding a lock that the callback needs, or at its end."""
     env = {**Route("collector", "grpc").env(console), "OTEL_TRACES_SAMPLER": "always_off"}
+    env |= {"TELEMETRY_EXPORTER": exporter}
     env = environment(tmp_path, {**env, "OTEL_METRIC_EXPORT_INTERVAL": interval})
     command = [sys.executable, "-c", OBSERVED, *words]
     ended = subprocess.run(command, cwd=tmp_path, env=env, check=True, text=True, capture_output=True, timeout=60)
