@@ -104,12 +104,12 @@ class Recording:
             self._place, self._address = place, address
             self._serves = self._serves or bool(place)
             try:
-                if self._meters is None:
-                    self._set_providers()
                 if self._serves or not self._service:  # else it is a forked child, in its parent's run
                     self._run = self._config.named, self._place or _command(), self._name_of_run()
                     self._service = self.describe()
                     self._is_command = not (_has_server() or is_first_process())
+                if self._meters is None:
+                    self._set_providers()
                 journal.after_write, journal.join = self.after_record, self.join
                 self.join()
                 wait_at_the_end(self.look_after, self._config.flush_timeout)
