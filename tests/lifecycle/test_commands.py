@@ -1,6 +1,7 @@
 """A command that records ends for its caller when it ends itself, whoever reads what it prints."""
 
 import os
+import secrets
 import subprocess
 import sys
 from pathlib import Path
@@ -171,7 +172,8 @@ def test_observable_instruments_are_read_without_a_trace(  # noqa: PLR0917
 ) -> None:
     """While the command measures, holding a lock that the callback needs, or at its end."""
     env = {**Route("collector", "grpc").env(console), "OTEL_TRACES_SAMPLER": "always_off"}
-    env |= {"TELEMETRY_EXPORTER": exporter}
+    # A service of its own: with an exporter in a thread, what a former test left continues.
+    env |= {"TELEMETRY_EXPORTER": exporter, "OTEL_SERVICE_NAME": f"shop-{secrets.token_hex(4)}"}
     env = environment(tmp_path, {**env, "OTEL_METRIC_EXPORT_INTERVAL": interval})
     command = [sys.executable, "-c", OBSERVED, *words]
     ended = subprocess.run(command, cwd=tmp_path, env=env, check=True, text=True, capture_output=True, timeout=60)
