@@ -12,7 +12,8 @@ from telemetry.privacy.sql import without_literals_in_text
 # In the `repr()` of an exception, line breaks are escaped.
 _START = r"(?:\b|(?<=\\n))"
 _NEXT_FIELD = r"LINE\s[0-9]|[A-Z][A-Z\s]{3,20}:|\^|File\s\"|The\sabove|During\shandling|Traceback"
-END_OF_FIELD = rf"(?=\s*\n\s*(?:{_NEXT_FIELD})|\\n[A-Z]{{4}}|\Z)"
+# White space is examined only from its beginning, or from the label on.
+END_OF_FIELD = rf"(?=(?:(?<!\s)|(?<=:\s))[^\S\n]*+\n\s*+(?:{_NEXT_FIELD})|\\n[A-Z]{{4}}|\Z)"
 
 DATABASE_RULES: tuple[Rule, ...] = (
     rule(
@@ -48,7 +49,7 @@ DATABASE_RULES: tuple[Rule, ...] = (
     rule(
         "process of a deadlock",
         ["blocked by process"],
-        rf"(blocked\sby\sprocess\s[0-9]{{1,9}}\.(?:\n|\\n)\s{{0,9}}Process\s[0-9]{{1,9}}:)\s(?!\*\*\*).*?{END_OF_FIELD}",
+        rf"((?:^|(?<=\n)|(?<=\\n))Process\s[0-9]{{1,9}}:)\s(?!\*\*\*)[^\n]+.*?{END_OF_FIELD}",
         rf"\1 {MASK}",
         re.DOTALL,
     ),

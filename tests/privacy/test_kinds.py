@@ -451,6 +451,10 @@ def test_token_harmless(text: str) -> None:
         f"La ligne en échec contient (1, {MARK}).",
         f"DETAIL:  Process 1 waits for ShareLock on x; blocked by process 2.\nProcess 1: update x set y={MARK}",  # noqa: S608
         f"DETAIL:  Process 1 waits; blocked by process 2.\nProcess 1: UPDATE x\n  SET y=1\nProcess 2: COPY {MARK}",  # noqa: S608
+        f"Process 1 waits for x; blocked by process 2.\r\nProcess 1: update a set b={MARK}",  # noqa: S608
+        f"Process 1 waits; blocked by process 2.\nProcess 1: INSERT x 'Hi\nDear John: x'\nProcess 2: NOTIFY {MARK}",
+        f"Process 1 waits; blocked by process 2.\nProcess 1: UPDATE x\n  SET y={MARK}",  # noqa: S608
+        json.dumps(json.dumps(f"Process 1 waits; blocked by process 2.\nProcess 1: update a set b={MARK}")),  # noqa: S608
     ],
 )
 def test_database_error(text: str) -> None:
@@ -846,6 +850,23 @@ def test_hostile_statement_is_quick(piece: str, dialect: str) -> None:
     started = thread_time()
     without_literals(text, dialect)
     assert thread_time() - started < 1.0
+
+
+FIELDS = [
+    *("CONTEXT: ", "CONTEXT:  a", "DETAIL:  a", "QUERY:  a", "LINE 1: a", "DÉTAIL : a", "詳細:"),
+    *("1 waits; blocked by process 2.\nProcess 1: a", "Key (a)=(b", "Failing row contains (a", "[generated in 1s] (a"),
+]
+
+
+@pytest.mark.parametrize("field", FIELDS)
+@pytest.mark.parametrize("blank", ["\n", "\n ", " \n"])
+def test_white_space_in_a_database_error_is_quick(field: str, blank: str) -> None:
+    redactor = Redactor()
+    for length in (1024, 8192, 65_536):
+        for text in (field + blank * (length // 2) + "x", (field + blank * 16) * (length // 48)):
+            started = thread_time()
+            redactor.stack(text)
+            assert thread_time() - started < 0.5
 
 
 def test_many_dashes_are_no_options() -> None:
