@@ -24,7 +24,7 @@ _BEHIND_NAME = r"""(?: \\{0,16}["'\])] | &(?:amp;)*(?:quot|apos|\#0?3[49]|\#x2[2
     | \[ (?:\\{0,16}["'])? [\w.-]{1,80}+ (?:\\{0,16}["'])? (?=\]\s{0,4}(?:=(?!=)|:\s{0,4}["'\[{]))
     | \\{1,16}(?:u00|x)2[27] ){0,4}"""
 # The last five: pairs, arguments and fields of HTML forms, an XML element without and with attributes, and a next one.
-_SEPARATOR = rf"""(?: => | -> | := | == | = | : | <> | !==?(?=\s{{0,4}}["'])
+_SEPARATOR = rf"""(?: => | -> | := | == | = | : | (?: <> | !==? ) (?= \s{{0,4}} (?: "(?!") | '(?!') ) )
     | \N{{FULLWIDTH EQUALS SIGN}} | \N{{FULLWIDTH COLON}} | %(?:25)*3[AD]
     | &(?:amp;)*\#(?:61|58|x3[ad]); | \\{{1,16}}(?:u00|x)3[ad]
     | (?: , | %(?:25)*2C ) (?= (?:\s|\+|%(?:25)*20){{0,4}} {_ANY_QUOTE} ) (?:\+|%(?:25)*20){{0,4}}
@@ -151,7 +151,7 @@ def _end_of_value(text: str, name: re.Match[str], limit: int) -> int:  # noqa: P
         return _end_of_brackets(text, end, limit, 1) if _PAIR.search(found) and _KEY.match(text, end) else end
     if text[start] in "[({":
         return _end_of_brackets(text, start, limit)
-    if found.endswith(">") and not found.endswith(("=>", "->")):
+    if found.endswith(">") and not found.endswith(("=>", "->", "<>")):
         return _end(_ELEMENT, text, start)
     if found.endswith(":") and _BLOCK.match(text, start):
         return _end(_BLOCK, text, start, limit)

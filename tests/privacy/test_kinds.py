@@ -128,7 +128,7 @@ def test_named_secret(name: str, value: str, notation: str) -> None:
         f"next: ?search={MARK}",
         f"/find?'search={MARK}'",
         f"if password != '{MARK}':",
-        f"password<>{MARK}",
+        f"password <> '{MARK}' AND",
         f"password:   # a comment\n  {MARK}",
         f"password: #{MARK}\nuser: x",
         f"password: &anchor {MARK}",
@@ -214,6 +214,8 @@ def test_list_below_a_name_ends_with_its_indentation() -> None:
         "SESSION_ENGINE=django.contrib.sessions.backends.db",
         "tokenizer: cl100k_base, secretary: Jane",
         "Process 12: heartbeat ok, 5 jobs done",
+        "SELECT a.id FROM a JOIN b ON a.token <> b.token WHERE a.x = b.y\nFile x.py line 5\nValueError: boom",
+        "password <> '', token != '', password != \"\"",
     ],
 )
 def test_named_secret_harmless(text: str) -> None:
@@ -541,6 +543,11 @@ def test_database_error_keeps_what_helps() -> None:
         ),
         ("postgresql", 'SELECT SUM("__col1"), COALESCE("a", %s) FROM (SELECT "x" AS "__col1" FROM "t") AS "s"', None),
         ("postgresql", "CALL p(a, b) WHERE a=@p1 AND b = @p2", None),
+        (
+            "postgresql",
+            'SELECT "s"."id" FROM "s" WHERE "s"."session_key" <> %s AND "s"."b" > %s ORDER BY "s"."id"',
+            None,
+        ),
         ("mysql", "SELECT `a` FROM b WHERE c = 'it\\'s' AND d = \"x\" # y", "SELECT `a` FROM b WHERE c = ? AND d = ? "),
         ("mysql", 'SELECT "a\\" , x", b', "SELECT ?, b"),
         ("postgresql", "SELECT E'a'\n  '\\'x', b", "SELECT ?, b"),
