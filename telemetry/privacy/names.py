@@ -27,7 +27,7 @@ def _behind(words: str) -> str:
 WORDS = rf"""pass(?:word|wd|code|phrase|wort)s? | pwd | p(?:as)?swd | secrets?(?!ar[iy]) | token(?!i[sz](?:e|in|at))s?
     | jwt | csrf | xsrf | session(?:id|key|data)?(?!_(?:engine|serializer)\b) | sess{_BETWEEN}?id | credentials?
     | signature | social{_BETWEEN}?security | authorization | cookies? | bearer(?!\s{{0,9}}[\w*]) | verifier
-    | {_behind(_OF_KEYS)} keys? | {_behind(_OF_CODES)} codes?
+    | (?=key) {_behind(_OF_KEYS)} keys? | (?=code) {_behind(_OF_CODES)} codes?
     | (?:(?<=credit)|(?<=debit)|(?<=credit{_BETWEEN})|(?<=debit{_BETWEEN})) card
     | (?<![a-z]) cc[_-]?num(?:ber)? | card{_BETWEEN}?(?:num(?:ber)? | n[or](?![a-z]) | cv[cv] | pin | pan)
     | (?<!by)(?<!com)(?<!over)(?<!under)(?<!sur)(?<!tres) pass(?![a-z])

@@ -110,9 +110,11 @@ _BY_NEEDLE: tuple[Rule, ...] = (
         ["value", "content"],
         rf"""(\b(?:value|content)(?:{_MARK})?\s{{0,4}}[:=]\s{{0,4}})(?P<quote>{_MARK})
             (?:(?!(?P=quote))(?:\\.|.)){{0,2048}}+(?P=quote)
-            (?P<rest>(?:[\s,]{{1,4}}(?:{_MARK})?[\w-]{{1,30}}(?:{_MARK})?\s?[:=]\s?(?:{_MARK})?[\w\x20.-]{{0,80}}(?:{_MARK})?){{0,3}}?
-                [\s,]{{1,4}}(?:{_MARK})?(?:name|key|field|header|option|id|type)(?:{_MARK})?\s{{0,4}}[:=]\s{{0,4}}{_MARK}
-                [\w\x20.-]{{0,40}}(?:{WORDS}|{SHORT_WORDS})(?:[\w\x20-]|\.(?:id|key|value|token|secret)\b){{0,80}}+["'\\])""",
+            (?P<rest>(?:[\s,]{{1,4}}+(?:{_MARK})?(?!(?:value|content)\b)[\w-]{{1,30}}+(?:{_MARK})?\s?[:=]\s?
+                (?:{_MARK}[\w\x20.-]{{0,80}}+{_MARK}|[\w.-]{{0,80}}+)){{0,3}}?
+                [\s,]{{1,4}}+(?:{_MARK})?(?:name|key|field|header|option|id|type)(?:{_MARK})?\s{{0,4}}[:=]\s{{0,4}}{_MARK}
+                [\w\x20.-]{{0,40}}(?=[a-z])(?:{WORDS}|{SHORT_WORDS})
+                (?:[\w\x20-]|\.(?:id|key|value|token|secret)\b){{0,80}}+["'\\])""",
         rf"\1{MASK}\g<rest>",
         re.DOTALL,
     ),
