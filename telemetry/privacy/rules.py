@@ -240,10 +240,12 @@ _BY_NEEDLE: tuple[Rule, ...] = (
     rule(
         "email",
         ["@", "\N{FULLWIDTH COMMERCIAL AT}", "\N{SMALL COMMERCIAL AT}"],
-        # Every character that may belong to the local part is taken as such, even an apostrophe within words.
+        # Every character that may belong to the local part is taken as such, even an apostrophe within words. Neither a
+        # parameter of a statement ("a=@p1") nor a version is an address.
         r"""(?!/{0,2}\*\*\*@)(?P<local> "(?:[^"\n@\\]|\\.){1,64}" | (?<![^\s"'<>()\[\],;:\\@\uff20\ufe6b])
-                (?:[^\s"'<>()\[\],;:\\@\uff20\ufe6b]|(?<=\w)'(?=[\w.]))++ ) (?<!=)[@\uff20\ufe6b]
-            (?![0-9]{1,9}(?:\.[0-9]{1,9}){0,2}(?![\w.-])) (?: \[[^\]\s]{1,64}\]? | [^\s"'<>()\[\]{},;:=|&?/\\@]++ )""",
+                (?:[^\s"'<>()\[\],;:\\@\uff20\ufe6b]|(?<=\w)'(?=[\w.]))++ ) [@\uff20\ufe6b]
+            (?!(?:(?<=\w=@)p[0-9]{1,3}|[0-9]{1,9}(?:\.[0-9]{1,9}){0,2})(?![\w.-]))
+            (?: \[[^\]\s]{1,64}\]? | [^\s"'<>()\[\]{},;:=|&?/\\@]++ )""",
         lambda found: f"{_LABEL.match(found['local'])[0]}{MASK}",  # type: ignore[index]
     ),
     rule(

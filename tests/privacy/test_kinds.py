@@ -358,11 +358,19 @@ def test_email(local: str, encoding: str, around: str) -> None:
         f"{MARK}/x",
         f"x?{MARK}",
         f"{MARK}=x",
+        f"default:{MARK}==",
+        f"{MARK}=",
+        f"to={MARK}=",
     ],
 )
 @pytest.mark.parametrize("around", ["{}", "to {} failed", "<{}>", '"{}"'])
 def test_email_with_any_character(local: str, around: str) -> None:
     assert MARK not in Redactor().text(around.format(f"{local}@example.com"))
+
+
+@pytest.mark.parametrize("text", ["twitter=@{}", "to=@{}.example.com", "email==@{}.com", "x=@{}p1", "x=@p1{}"])
+def test_email_without_a_local_part(text: str) -> None:
+    assert MARK not in Redactor().text(text.format(MARK))
 
 
 # --- Tokens ---------------------------------------------------------------------------------------------------------
