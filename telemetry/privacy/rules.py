@@ -226,7 +226,7 @@ _BY_NEEDLE: tuple[Rule, ...] = (
         rf"""(?<![^\W_])(?: (?:(?<!_)|(?=user))({_ACCOUNT_WORDS}{_QUOTE}\s{{0,4}}(?:=>|==|=|:)\s{{0,4}}[\[(]?){_VALUE}
             | ({_ACCOUNT_WORDS}{_QUOTE},\s{{0,4}}(?:(?:{_MARK})?value(?:{_MARK})?\s{{0,4}}[:=]\s{{0,4}})?)
                 (?={_QUOTED_VALUE}){_VALUE}(?!\s{{0,4}}:)
-            | (?<=<)({_ACCOUNT_WORDS}>)[^<\n]++
+            | (?<![\w?]<)(?<=<)({_ACCOUNT_WORDS}>)[^<\n]++(?=\s*+</)
             | ({_ACCOUNT_WORDS}\s{{1,4}})("[^"\n]*+"?|'[^'\n]*+'?)
             | ((?:for|by|of|from|as|logged\sin\sas){_BLANK}(?:the{_BLANK})?(?:user|account|superuser|login|admin)
                 {_BLANK})(?!{_NO_ACCOUNT}|\*)[^\s,;:'"()<>]++

@@ -217,6 +217,10 @@ def test_list_below_a_name_ends_with_its_indentation() -> None:
         "tokenizer: cl100k_base, secretary: Jane",
         "Process 12: heartbeat ok, 5 jobs done",
         "SELECT a.id FROM a JOIN b ON a.token <> b.token WHERE a.x = b.y\nFile x.py line 5\nValueError: boom",
+        "GET ^users/(?P<username>[^/.]+)/posts/$",
+        "1 pattern(s) tried: ['users/(?P<username>[^/]+)/</\\Z']",
+        "usage: manage.py changepassword [-h] [--database DB] <username> [--verbosity {0,1,2,3}]",
+        "QuerySet<User> has 5 rows, Promise<User> rejected: timeout, <account> not found",
         "password <> '', token != '', password != \"\"",
     ],
 )
@@ -256,7 +260,7 @@ def test_errors_of_pydantic_keep_the_fields() -> None:
         ('["user", "id", "x"], ["user", "x": 1]', '["user", ***, "x"], ["user", "x": 1]'),
         ("{'username': ['alice'], 'user': ('alice',)}", "{'username': [***], 'user': (***,)}"),
         ("db_username=alice DB_USER=alice remote_user: alice", "db_username=*** DB_USER=*** remote_user: ***"),
-        ("<username>alice smith</username>", "<username>***</username>"),
+        ("<username>alice smith</username>\n<user>bob\n</user>", "<username>***</username>\n<user>***\n</user>"),
     ],
 )
 def test_account(text: str, expected: str) -> None:
