@@ -7,8 +7,10 @@ import re
 import sys
 from functools import lru_cache
 from importlib.abc import InspectLoader
-from importlib.machinery import SourceFileLoader
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from types import CodeType, FrameType
+from typing import Any
+from zipimport import zipimporter
 
 _FROZEN = re.compile(r"<frozen ([\w.]{1,255})>", re.ASCII)
 _MOST_FRAMES = 64
@@ -55,7 +57,14 @@ def is_of_module(frame: FrameType) -> bool:
     file, values = frame.f_code.co_filename, frame.f_globals
     frozen = _FROZEN.fullmatch(file)
     module = sys.modules.get(frozen[1] if frozen else _module_of(frame))
-    return getattr(module, "__dict__", None) is values and (frozen is not None or file == values.get("__file__"))
+    is_module = getattr(module, "__dict__", None) is values or _is_imported(values.get("__spec__"), file)
+    return is_module and (frozen is not None or file == values.get("__file__"))
+
+
+def _is_imported(spec: Any, file: str) -> bool:
+    """Return whether Python's import made a module from `file`, even if it failed or `sys.modules` does not know it."""
+    is_of_file = isinstance(spec, ModuleSpec) and spec.origin == file
+    return is_of_file and isinstance(spec.loader, SourceFileLoader | zipimporter)
 
 
 def _module_of(frame: FrameType) -> str:

@@ -1,8 +1,9 @@
 """The strict level: what leaves comes from the code, whatever the data is. No rule is involved."""
 
 import contextlib
-import importlib
+import importlib.util
 import logging
+import runpy
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -198,7 +199,15 @@ def test_exception_of_an_odd_kind(error: BaseException) -> None:
     assert MARK not in _stack_of(error)
 
 
-@pytest.mark.parametrize("scope", [{}, {"__file__": f"<{MARK}>"}, {"__file__": f"<{MARK}>", "__name__": "json"}])
+@pytest.mark.parametrize(
+    "scope",
+    [
+        {},
+        {"__file__": f"<{MARK}>"},
+        {"__file__": f"<{MARK}>", "__name__": "json"},
+        {"__file__": f"<{MARK}>", "__name__": __name__, "__spec__": __spec__},
+    ],
+)
 def test_exception_of_code_made_of_a_text(scope: dict[str, object]) -> None:
     exec(compile(f"def {MARK}():\n    raise KeyError", f"<{MARK}>", "exec"), scope)  # noqa: S102
     function: Any = scope[MARK]
@@ -230,6 +239,26 @@ def test_exception_of_modules_of_each_kind(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(ModuleNotFoundError) as missing:
         importlib.import_module("no.such.module")
     assert 'File "<frozen importlib._bootstrap>", line' in _stack_of(missing.value)
+
+
+def test_exception_of_a_module_that_is_not_registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "failing_module.py"
+    file.write_text("def fail():\n    raise KeyError\n\nfail()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(KeyError) as imported:
+        importlib.import_module("failing_module")
+    spec = importlib.util.spec_from_file_location("of_a_plugin", file)
+    assert spec is not None
+    assert spec.loader is not None
+    with pytest.raises(KeyError) as executed:
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    for caught in (imported, executed):
+        stack = _stack_of(caught.value)
+        assert f'File "{file}", line 4, in <module>' in stack
+        assert f'File "{file}", line 2, in fail' in stack
+    with pytest.raises(KeyError) as run:
+        runpy.run_path(str(file))
+    assert str(file) not in _stack_of(run.value)
 
 
 def test_exception_shows_what_it_came_from() -> None:
