@@ -26,6 +26,14 @@ _VALUE = rf"""(?: \\{{0,16}} (?: {_QUOTED_VALUE} ) | [^\s,;&"'<>(){{}}\[\]]++ )"
 _MARK = r"""\\{0,16}["']"""
 _SPACE = r"[\x20\xa0+-]?"
 _QUOTE = r"""(?:\\{0,16}["'\])]){0,2}"""
+_ASSIGNED = rf"{_ACCOUNT_WORDS}{_QUOTE}\s{{0,4}}(?:=>|==|=|:)\s{{0,4}}"
+_NO_PREFIXES = "is has max min per total users auth test"
+# A name may have a prefix ("db_user"), but not one of a table or a number, and its value is no count or parameter.
+_OTHER_PREFIXES = "".join([rf"(?<!\b{word}_)" for word in _NO_PREFIXES.split()])
+_ACCOUNT = rf"""(?<![^\W_]) (?:(?<!_) | (?=user){_OTHER_PREFIXES}
+    (?!{_ASSIGNED}(?:true|false|none|null|[0-9]{{1,7}}|%s|\?|\$[0-9]{{1,3}})(?![\w@-]|\.\w)))"""
+# A member of a list that is no sentence.
+_MEMBER = r"""b?\\{0,16}(?:"[^\s"\\]{1,80}+(?<!\.)\\{0,16}"|'[^\s'\\]{1,80}+(?<!\.)\\{0,16}')"""
 # Text directly before an email address that is not a part of it.
 _LABEL = re.compile(
     r"""(?: [{|&?=] | /(?:[^/]*+/)*+ | (?:[\w.]{0,40}mail
@@ -223,9 +231,11 @@ _BY_NEEDLE: tuple[Rule, ...] = (
     rule(
         "account",
         ["user", "account", "login", "role", "staff", "admin", "logged", "authentication", "sign"],
-        rf"""(?<![^\W_])(?: (?:(?<!_)|(?=user))({_ACCOUNT_WORDS}{_QUOTE}\s{{0,4}}(?:=>|==|=|:)\s{{0,4}}[\[(]?){_VALUE}
-            | ({_ACCOUNT_WORDS}{_QUOTE},\s{{0,4}}(?:(?:{_MARK})?value(?:{_MARK})?\s{{0,4}}[:=]\s{{0,4}})?)
-                (?={_QUOTED_VALUE}){_VALUE}(?!\s{{0,4}}:)
+        rf"""(?=[a-z]){_ACCOUNT}(?:
+              ({_ASSIGNED}(?P<open>[\[(]\s{{0,40}}+)?)
+                (?(open){_MEMBER}(?:,\s{{0,40}}+{_MEMBER}){{0,20}}(?=,?\s{{0,40}}+[\])])|{_VALUE})
+            | ({_ACCOUNT_WORDS}{_QUOTE},\s{{0,4}}(?:{_MARK})?value(?:{_MARK})?\s{{0,4}}[:=]\s{{0,4}}
+                |(?<=--){_ACCOUNT_WORDS}{_MARK},\s{{0,4}})(?={_QUOTED_VALUE}){_VALUE}
             | (?<![\w?]<)(?<=<)({_ACCOUNT_WORDS}>)[^<\n]++(?=\s*+</)
             | ({_ACCOUNT_WORDS}\s{{1,4}})("[^"\n]*+"?|'[^'\n]*+'?)
             | ((?:for|by|of|from|as|logged\sin\sas){_BLANK}(?:the{_BLANK})?(?:user|account|superuser|login|admin)
@@ -234,7 +244,9 @@ _BY_NEEDLE: tuple[Rule, ...] = (
                 |(?:login|authentication|log-?in|sign-?in)\s(?:failed|attempt|denied|refused)\s(?:for|by|of){_BLANK}["']?
                     (?!user\b|this\b|unknown\b|the\b|an?\b))[^\s,;:'"()<>]++
             | ((?:user|account){_BLANK})(?!{_NO_ACCOUNT})[^\s,;:'"()<>]++
-                (?=\s(?:logged|signed|failed|authenticated|is\slocked)) )""",
+                (?=\s(?:logged|signed|failed|authenticated|is\slocked)) )
+            | ([\[(]\s{{0,40}}+b?(?:{_MARK})?[\w-]{{0,40}}?{_ACCOUNT}{_ACCOUNT_WORDS}{_QUOTE},\s{{0,40}}+)
+                (?={_QUOTED_VALUE}){_VALUE}(?=,?\s{{0,40}}+(?:[\])]|\Z))""",
         lambda found: f"{next(filter(None, found.groups()))}{MASK}",
     ),
     rule(
@@ -264,7 +276,7 @@ _BY_NEEDLE: tuple[Rule, ...] = (
 
 
 RULES = (*_FIRST, *_BY_NEEDLE)
-_OF_STATEMENTS = tuple(known for known in _BY_NEEDLE if known not in SQL_RULES)
+_OF_STATEMENTS = tuple(known for known in _BY_NEEDLE if known not in SQL_RULES and known.kind != "account")
 
 
 def redact_text(text: str, *, statement: bool = False) -> str:
