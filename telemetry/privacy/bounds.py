@@ -5,7 +5,8 @@ metadata, as which it stores a record's attributes, or with more than 128 entrie
 (https://grafana.com/docs/loki/latest/configure/#limits_config).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 TEXT_BYTES = 4 * 1024
@@ -26,9 +27,13 @@ LONGEST_KEY = 255
 DROPPED = "otel.dropped_attributes_count"
 """The attribute with the number of dropped ones (https://opentelemetry.io/docs/specs/otel/common/mapping-to-non-otlp/)."""
 
+Items = Iterable[tuple[Any, Any]]
+
 _PLAIN = (bool, int, float)
 _WIDEST_CHARACTER = 4
 _HEAD_SHARE = 0.25
+# The characters in a value with values, which count as the widest ones.
+_MOST_WITHIN = TOTAL_BYTES // _WIDEST_CHARACTER - LONGEST_KEY
 
 
 def size(text: str) -> int:
@@ -85,26 +90,44 @@ def fits(count: int, characters: int) -> bool:
 
 
 def length_of(value: Any) -> int:
-    """Return the number of characters in the value of an attribute; of a text, only what may be exported counts."""
-    if isinstance(value, str | bytes):
-        return min(len(value), STACK_BYTES)
+    """Return the number of characters in the redacted value of an attribute."""
+    if isinstance(value, str):
+        return len(value)
     if isinstance(value, Mapping):
-        return sum(map(length_of, value.items()))
-    if isinstance(value, list | tuple):
+        return sum(len(key) + length_of(inner) for key, inner in value.items())
+    if isinstance(value, list):
         return sum(map(length_of, value))
     return 8
 
 
-def beginning(values: Iterable[Any]) -> list[Any]:
-    """Return as many of the first `values` of an attribute, not yet redacted, as the limits of all attributes allow."""
-    result: list[Any] = []
+def shortened(value: Any, items_of: Callable[[Mapping[Any, Any]], Items], most: int = _MOST_WITHIN) -> tuple[Any, int]:
+    """Return the value of an attribute, not yet redacted, without the members that exceed the limits, and its length.
+
+    Hardly more members are visited than returned, at any depth. Those of a mapping are what `items_of` returns.
+    """
+    if isinstance(value, str | bytes):
+        return value, min(len(value), TEXT_BYTES)
     length = 0
-    for value in values:
-        if len(result) == ATTRIBUTE_COUNT or length > TOTAL_BYTES:
+    if isinstance(value, Mapping):
+        mapping: dict[Any, Any] = {}
+        for key, inner in islice(items_of(value), ATTRIBUTE_COUNT - (len(value) > ATTRIBUTE_COUNT)):
+            member, needed = shortened(inner, items_of, most - length)
+            needed += len(key) if isinstance(key, str | bytes) else 8
+            if length + needed > most:
+                break
+            mapping[key] = member
+            length += needed
+        return mapping if len(mapping) == len(value) else {**mapping, DROPPED: len(value) - len(mapping)}, length
+    if not isinstance(value, Sequence):
+        return value, 8
+    members: list[Any] = []
+    for inner in islice(value, ATTRIBUTE_COUNT):
+        member, needed = shortened(inner, items_of, most - length)
+        if length + needed > most:
             break
-        result.append(value)
-        length += length_of(value)
-    return result
+        members.append(member)
+        length += needed
+    return members, length
 
 
 def bounded(attributes: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,18 +8,18 @@ from typing import Any, TypeVar
 from telemetry.privacy import strict as safe
 from telemetry.privacy.bounds import (
     BODY_BYTES,
-    DROPPED,
     LONGEST_KEY,
     STACK_BYTES,
     STACK_CHARACTERS,
     TEXT_BYTES,
-    beginning,
+    Items,
     bounded,
     cut,
     cut_middle,
     encodable,
     fits,
     length_of,
+    shortened,
 )
 from telemetry.privacy.keys import Policy, policy_of
 from telemetry.privacy.names import is_count, is_secret
@@ -175,8 +175,11 @@ class Redactor:
             return self._settled(seen, STACK_BYTES, len(text))
         return self._settled(encodable(text), STACK_BYTES, None, stack=True)
 
-    def value(self, key: str, value: Any, beside: Mapping[str, Any]) -> Any:
-        """Return the redacted value of the attribute `key`; `beside` are all attributes."""
+    def value(self, key: str, value: Any, beside: Mapping[str, Any], *, inside: bool = False) -> Any:
+        """Return the redacted value of the attribute `key`; `beside` are all attributes.
+
+        One that is `inside` of another value has been shortened with it.
+        """
         policy = policy_of(key)
         if policy is Policy.HIDE:
             if value.__class__ is int and is_count(key, value):
@@ -189,7 +192,9 @@ class Redactor:
             if redacted == value and policy is not Policy.PATH and policy is not Policy.SQL:
                 _remember(self._clean_attributes, (key, value), len(key) + len(value))
             return redacted
-        return value if value is None or isinstance(value, bool) else self._other(key, value, beside)
+        if value is None or isinstance(value, bool):
+            return value
+        return self._other(key, value if inside else shortened(value, _items)[0], beside)
 
     # --- Inside -----------------------------------------------------------------------------------------------------
 
@@ -200,11 +205,11 @@ class Redactor:
         if isinstance(value, bytes):
             return self._by_policy(policy_of(key), value.decode(errors="replace"), beside)
         if isinstance(value, Mapping):
-            named = any(_is_naming(key) and _names_secret(inner) for key, inner in value.items())
-            items = beginning(value.items())
-            shown = {key: inner if not named or _is_naming(key) else MASK for key, inner in items}
-            dropped = {DROPPED: len(value) - len(items)} if len(items) < len(value) else {}
-            return self._free.attributes(shown | dropped)
+            free, within = self._free, {text_of(key): inner for key, inner in value.items()}
+            return {
+                cut(free.text(key), LONGEST_KEY): free.value(key, inner, within, inside=True)
+                for key, inner in within.items()
+            }
         if isinstance(value, Sequence):
             return self._list(key, value, beside)
         return self.text(text_of(value))
@@ -214,8 +219,8 @@ class Redactor:
         if len(values) == 2 and isinstance(values[0], str | bytes) and policy_of(text_of(values[0])) is Policy.HIDE:  # noqa: PLR2004
             return [self.text(text_of(values[0])), MASK]
         result, hidden = [], False
-        for value in beginning(values):
-            result.append(MASK if hidden else self.value(key, value, beside))
+        for value in values:
+            result.append(MASK if hidden else self.value(key, value, beside, inside=True))
             scheme = isinstance(value, str | bytes) and text_of(value).lower() in _SCHEMES
             hidden = scheme or (not hidden and isinstance(value, str | bytes) and _names_secret(value))
         return result
@@ -266,6 +271,12 @@ class Redactor:
         for pattern in self._patterns:
             text = pattern.sub(MASK, text)
         return text
+
+
+def _items(mapping: Mapping[Any, Any]) -> Items:
+    """Return the members of `mapping`: masks beside a member that names a secret."""
+    named = any(_is_naming(key) and _names_secret(inner) for key, inner in mapping.items())
+    return ((key, MASK if named and not _is_naming(key) else inner) for key, inner in mapping.items())
 
 
 def _is_naming(key: Any) -> bool:

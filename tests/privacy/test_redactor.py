@@ -242,6 +242,30 @@ def test_bounds_of_a_value_with_many_values() -> None:
     assert REDACTOR.attributes({"a": page})["a"]["status"] == 200
 
 
+def _nested(levels: int) -> list[object]:
+    inner: list[object] = []
+    for _ in range(levels):
+        inner = [*range(60), inner]
+    return inner
+
+
+@pytest.mark.parametrize("value", [[list(range(1_000_000))], _nested(150), {"a": _nested(150)}, [[[1] * 60] * 60] * 60])
+def test_bounds_of_a_value_with_values_within_values(value: object) -> None:
+    started = thread_time()
+    kept = REDACTOR.attributes({"a": value})["a"]
+    assert thread_time() - started < 0.1
+    assert REDACTOR.attributes({"a": kept}) == {"a": kept}
+    assert 200 < len(str(kept)) < TOTAL_BYTES
+
+
+def test_bounds_of_values_beside_the_name_of_a_secret() -> None:
+    """The name may be beyond the limits."""
+    for length in range(100, 200):
+        kept = REDACTOR.attributes({"a": [{"value": SECRET, "b": "x " * (length // 2), "name": "password"}] * 60})["a"]
+        assert kept
+        assert SECRET not in str(kept)
+
+
 def test_bounds_in_log_lines() -> None:
     try:
         raise ValueError("y" * 100_000)  # noqa: TRY301
