@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from inspect import currentframe
+from numbers import Number
 from threading import local
 from typing import Any, ClassVar, NamedTuple, Protocol
 from weakref import ref
@@ -239,14 +240,15 @@ class RedactingFormatter(logging.Formatter):
 
 
 def _strict_copy(record: logging.LogRecord) -> logging.LogRecord:
-    """Return a copy of `record` with nothing but what may leave at the strict level; all else is masked."""
+    """Return a copy of `record` with nothing but what may leave at the strict level; of the rest, a number is 0."""
     body, attributes, name, _ = translation_of(record)
     copy = logging.LogRecord(name, 0, "", 0, body, None, None)
     stack = attributes.get("exception.stacktrace") or attributes.get("exception.type")
     known: dict[str, Any] = {"name": name, "msg": body, "args": None, "levelname": level_of(record)}
     known |= {"exc_info": None, "exc_text": stack, "stack_info": None}
     known |= {key: value for key in _NUMBERS if isinstance(value := getattr(record, key, None), int | float)}
-    vars(copy).update(dict.fromkeys((*vars(copy), *vars(record)), MASK) | known)
+    masked = {key: 0 if isinstance(value, Number) else MASK for key, value in (vars(copy) | vars(record)).items()}
+    vars(copy).update(masked | known)
     return copy
 
 

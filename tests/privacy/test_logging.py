@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -316,12 +317,15 @@ def test_strict_record_in_another_format() -> None:
         "hello",
         levelno=30,
         user=MARK,
+        status=503,
+        price=Decimal("1.5"),
         **dict.fromkeys(("levelname", "threadName", "taskName", "processName"), MARK),
         **dict.fromkeys(("pathname", "filename", "module", "funcName"), MARK),
     )
     text = RedactingFormatter(logging.Formatter(" ".join(f"%({name})s" for name in names.split()))).format(record)
     assert text == f"WARNING tests{' ***' * 7} hello ***"
-    assert RedactingFormatter(logging.Formatter("%(asctime)s %(levelno)d")).format(record).endswith(" 30")
+    format_of_numbers = "%(asctime)s %(levelno)d %(status)03d %(price).2f"
+    assert RedactingFormatter(logging.Formatter(format_of_numbers)).format(record).endswith(" 30 000 0.00")
 
 
 @pytest.mark.usefixtures("strict")
