@@ -30,9 +30,10 @@ _RELEASE = re.compile(
     re.ASCII,
 )
 _HOST = re.compile(r"[\w.:/-]{1,255}", re.ASCII)
-_URL = re.compile(r"https?://[\w.-]{1,253}(?::[0-9]{1,5})?(?:/[\w.-]{0,64}){0,8}", re.ASCII)
+_PLACE = r"(?:[\w.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?(?:/[\w.-]{0,64}){0,8}"
+_URL = re.compile(rf"https?://{_PLACE}", re.ASCII)
 """One without user, password, query and fragment."""
-_DESTINATION = re.compile(rf"console|none|prometheus|(?:grpc|http/protobuf)\s{_URL.pattern}", re.ASCII)
+_DESTINATION = re.compile(rf"console|none|prometheus|(?:grpc|http/protobuf)\s(?:https?://)?{_PLACE}", re.ASCII)
 METHODS = frozenset((*HTTPMethod, "HTTP"))
 """The possible first words of a request span's name."""
 _LONGEST_ROUTE = 1024
