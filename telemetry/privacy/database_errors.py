@@ -98,7 +98,8 @@ DATABASE_RULES: tuple[Rule, ...] = (
         "parameters of a statement",
         ["parameters:", "[generated in", "[cached since", "[raw sql]", "[no key", "[caching disabled"],
         r"""(\[parameters:\s|\bparameters:\s(?=\$1\s=)
-            |\[(?:generated\sin|cached\ssince|raw\ssql|no\skey|caching\sdisabled)[^\]\n]{0,60}\]\s)(?!\*\*\*|\(\)|\{\}|\[\])[^\n]+""",
+            |\[(?:generated\sin|cached\ssince|raw\ssql|no\skey|caching\sdisabled)[^\]\n]{0,60}\]\s(?=[\[({]))
+            (?!\*\*\*|\(\)|\{\}|\[\])[^\n]+""",
         rf"\1{MASK}",
     ),
 )

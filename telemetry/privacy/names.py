@@ -24,8 +24,9 @@ def _behind(words: str) -> str:
     return "(?:" + "|".join(rf"(?<={word})|(?<={word}{_BETWEEN})" for word in words.split()) + ")"
 
 
-WORDS = rf"""pass(?:word|wd|code|phrase|wort)s? | pwd | p(?:as)?swd | secrets?(?!ar[iy]) | token(?!i[sz](?:e|in|at))s?
-    | jwt | csrf | xsrf | session(?:id|key|data)?(?!_(?:engine|serializer)\b) | sess{_BETWEEN}?id | credentials?
+WORDS = rf"""pass(?:word|wd|code|phrase|wort)s? | pwd | p(?:as)?swd | secrets?(?!ar[iy])
+    | token(?!i[sz](?:e[drs]?|ers|ing|ation)(?![\w-]))s? | jwt | csrf | xsrf
+    | session(?:id|key|data)?(?!_(?:engine|serializer)\b) | sess{_BETWEEN}?id | credentials?
     | signature | social{_BETWEEN}?security | authorization | cookies? | bearer(?!\s{{0,9}}[\w*]) | verifier
     | (?=key) {_behind(_OF_KEYS)} keys? | (?=code) {_behind(_OF_CODES)} codes?
     | (?:(?<=credit)|(?<=debit)|(?<=credit{_BETWEEN})|(?<=debit{_BETWEEN})) card
@@ -47,12 +48,14 @@ BEGINNINGS = (
 _SECRET = re.compile(f"{WORDS} | {SHORT_WORDS}", re.IGNORECASE | re.VERBOSE)
 _COUNTED = re.compile(
     r"""(?:tokens|sessions|cookies|secrets|credentials|passwords|keys|codes
-        |validators|hashers|version|expires?_?in|lifetime
+        |validators|hashers|expires?_?in|lifetime
         |count|total|length|len|size|limit|ttl|age|timeout|seconds|rounds|retries|attempts)\Z""",
     re.IGNORECASE | re.VERBOSE,
 )
 _MOST_COUNTED = 9_999_999
-_MOST_PASSED = 999
+# "Pass" as opposed to "fail", and the version of a secret, which few digits are.
+_SMALL = re.compile(r"pass|.*(?<!pin)(?<!otp)[\s_.-]version", re.IGNORECASE | re.DOTALL)
+_MOST_SMALL = 999
 
 
 @lru_cache(maxsize=2048)
@@ -63,6 +66,6 @@ def is_secret(name: str) -> bool:
 
 def is_count(name: str, value: int) -> bool:
     """Return whether `value` is a count or a size, although its `name` is that of a secret."""
-    if name.lower() == "pass":  # as opposed to "fail"
-        return 0 <= value <= _MOST_PASSED
+    if _SMALL.fullmatch(name):
+        return 0 <= value <= _MOST_SMALL
     return 0 <= value <= _MOST_COUNTED and _COUNTED.search(name) is not None

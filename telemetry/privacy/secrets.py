@@ -48,8 +48,12 @@ _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 _HEADER = re.compile(r"authorization|cookie", re.IGNORECASE)
 _PASSPHRASE = re.compile(r"pass(?:word|wd|code|phrase)|pwd|secret", re.IGNORECASE)
+# A key of YAML, on a line of its own below another key.
+_OTHER_KEY = r"[^\s:]{1,40}\s?:\s"
 # An authentication scheme, or an anchor of YAML.
-_SCHEME = re.compile(r"(?:bearer|basic|digest|token|negotiate|&[\w-]{1,80})\s+(?=\S)", re.IGNORECASE)
+_SCHEME = re.compile(
+    rf"(?:bearer|basic|digest|token|negotiate)\s+(?=\S)|&[\w-]{{1,80}}\s++(?!{_OTHER_KEY})", re.IGNORECASE
+)
 _QUOTE = re.compile(
     r"""[bBrRuUfF]{0,2}(\\*)(["'])|(&(?:amp;)*(?:quot|apos|\#0?3[49]|\#x2[27]);|%(?:25)*2[27]|\\+(?:u00|x)2[27])""",
     re.IGNORECASE,
@@ -66,7 +70,7 @@ _LINE = re.compile(r"[^\n]*(?:\n[ \t]+[^\n]*)*+")
 # A block scalar of YAML.
 _BLOCK = re.compile(r"[|>][+-]?[0-9]?[ \t]*\r?\n(?:[ \t]+[^\n]*(?:\n|\Z)|[ \t]*\n)*+")
 # A comment of YAML, and the value on the next line.
-_COMMENT = re.compile(r"#[^\n]*(?:\n[ \t]+[^\n]*)?")
+_COMMENT = re.compile(rf"#[^\n]*(?:\n[ \t]++(?!{_OTHER_KEY})[^\n]*)?")
 # The rest of a card's or an insurance number, a one-time code, and an IBAN, in groups.
 _IN_GROUPS = re.compile(r"card|cc[_-]?num|ssn|social|(?:otp|mfa|code)[\w\s\"']*:\Z", re.IGNORECASE)
 _LONGEST_GROUP = 7
@@ -81,10 +85,9 @@ _NUMBERS = re.compile(r"(?:[\w\"'. \t-]{1,80}+:[ \t]*+[0-9]{1,9}\s*+)++")
 _CALL = re.compile(r"[\w.]{0,80}(?=[\[({])")
 _KEY = re.compile(r"\s{0,4}:|%(?:25)*3A|(?:%(?:25)*20|\+)%(?:25)*3A", re.IGNORECASE)
 # Values that are not secret under any name.
-_HARMLESS = re.compile(
-    r"""(?:true|false|none|null)(?=[ \t]*(?:[,;)\]}&\n]|\Z)) | (["'`])[^\w\s"'`\\]{1,3}\1(?![^\s,;.)\]}])""",
-    re.IGNORECASE | re.VERBOSE,
-)
+_HARMLESS = re.compile(r"(?:true|false|none|null)(?=[ \t]*(?:[,;)\]}&\n]|\Z))", re.IGNORECASE)
+# Of source code, as in "unexpected token: '}'".
+_PUNCTUATION = re.compile(r"""(["'`])[^\w\s"'`\\]{1,3}\1(?![^\s,;.)\]}])""")
 _NUMBER = re.compile(r"[0-9]{1,9}(?![\w-]|\.[0-9])")
 # The rest of a value that contains blanks, up to the end of its line or the next name with a value.
 _MORE_WORDS = re.compile(r"""(?:[ \t]+(?![\w.-]{1,40}["']?\s?[=:])[^\s&]+)*+""")
@@ -137,7 +140,8 @@ def _is_harmless(text: str, name: re.Match[str]) -> bool:
     number = _NUMBER.match(text, name.end())
     if number:
         return is_count(name["word"], int(number[0]))
-    return _HARMLESS.match(text, name.end()) is not None
+    is_token = name["word"].lower() == "token"
+    return bool(_HARMLESS.match(text, name.end()) or (is_token and _PUNCTUATION.match(text, name.end())))
 
 
 def _end_of_value(text: str, name: re.Match[str], limit: int) -> int:  # noqa: PLR0911  (one for each kind of value)

@@ -134,6 +134,8 @@ def test_named_secret(name: str, value: str, notation: str) -> None:
         f"password:   # a comment\n  {MARK}",
         f"password: #{MARK}\nuser: x",
         f"password: &anchor {MARK}",
+        f"password: &anchor\n  {MARK}",
+        *(f"{name}={MARK}" for name in ("tokenization_key", "tokenized_card", "tokenIsEncrypted", "tokenizer-key")),
         f"\x1b[36mpassword\x1b[0m=\x1b[1;35m{MARK}\x1b[0m",
     ],
 )
@@ -164,6 +166,11 @@ def test_named_secret_of_plain_words(text: str, rest: str) -> None:
 def test_number_that_is_whole_hides_nothing_behind_it() -> None:
     assert Redactor().text("credit_card=4111111111111111 200 1532 12ms") == "credit_card=*** 200 1532 12ms"
     assert Redactor().text("token: AB12 GET POST ok") == "token: *** GET POST ok"
+
+
+def test_comment_of_yaml_hides_no_other_key() -> None:
+    text = "tokens: # counts\n  prompt: 5\n  completion: 6"
+    assert Redactor().text(text) == text.replace("# counts", "***")
 
 
 def test_list_below_a_name_ends_with_its_indentation() -> None:
@@ -228,6 +235,9 @@ def test_list_below_a_name_ends_with_its_indentation() -> None:
         "1 pattern(s) tried: ['users/(?P<username>[^/]+)/</\\Z']",
         "usage: manage.py changepassword [-h] [--database DB] <username> [--verbosity {0,1,2,3}]",
         "QuerySet<User> has 5 rows, Promise<User> rejected: timeout, <account> not found",
+        "[generated in 0.2s] by nginx, [no key found] continuing with defaults",
+        "tokenizing=1, tokenised: x, tokenizers: y",
+        "session: &session\n  engine: db\nsession: &s\n  <<: *base",
         "password <> '', token != '', password != \"\"",
     ],
 )

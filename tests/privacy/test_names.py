@@ -99,9 +99,23 @@ def test_number_of_secrets_is_none(text: str) -> None:
     assert REDACTOR.text(text) == text
 
 
+@pytest.mark.parametrize("name", ["pin_version", "otp_version", "passwordversion", "password"])
+def test_number_that_is_no_version(name: str) -> None:
+    assert REDACTOR.text(f"{name}=123") == f"{name}=***"
+    assert REDACTOR.text("secret_version=1234") == "secret_version=***"
+
+
+@pytest.mark.parametrize("value", ["'!!'", "'#'", "'§$%'"])
+def test_secret_of_punctuation(value: str) -> None:
+    for name in ("password", "pin", "tokens"):
+        assert REDACTOR.text(f"{name}={value}") == f"{name}=***"
+
+
 def test_number_of_secrets_as_an_attribute() -> None:
     attributes = {"gen_ai.usage.input_tokens": 512, "session.count": 3, "pass": 10}
     assert REDACTOR.attributes(attributes) == attributes
+    versions = {"pin_version": 1, "otp_version": 2, "password_version": 123456, "passwordversion": 123}
+    assert set(REDACTOR.attributes(versions).values()) == {"***"}
     hidden = {"pin": 4711, "otp": 123456, "tokens": 12345678901, "passcode": 3, "pass": 471100}
     assert set(REDACTOR.attributes(hidden).values()) == {"***"}
 
