@@ -49,7 +49,7 @@ DATABASE_RULES: tuple[Rule, ...] = (
     rule(
         "process of a deadlock",
         ["blocked by process"],
-        rf"((?:^|(?<=\n)|(?<=\\n))Process\s[0-9]{{1,9}}:)\s(?!\*\*\*)[^\n]+.*?{END_OF_FIELD}",
+        rf"((?:^|(?<=\n)|(?<=\\n))(?:[^\S\n]|\\t){{0,9}}Process\s[0-9]{{1,9}}:)\s(?!\*\*\*)[^\n]+.*?{END_OF_FIELD}",
         rf"\1 {MASK}",
         re.DOTALL,
     ),

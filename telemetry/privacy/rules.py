@@ -233,9 +233,9 @@ _BY_NEEDLE: tuple[Rule, ...] = (
         ["user", "account", "login", "role", "staff", "admin", "logged", "authentication", "sign"],
         rf"""(?=[a-z]){_ACCOUNT}(?:
               ({_ASSIGNED}(?P<open>[\[(]\s{{0,40}}+)?)
-                (?(open){_MEMBER}(?:,\s{{0,40}}+{_MEMBER}){{0,20}}(?=,?\s{{0,40}}+[\])])|{_VALUE})
+                (?(open){_MEMBER}(?:,\s{{0,40}}+{_MEMBER}){{0,20}}(?=,?\s{{0,40}}+(?:[\])]|\Z))|{_VALUE})
             | ({_ACCOUNT_WORDS}{_QUOTE},\s{{0,4}}(?:{_MARK})?value(?:{_MARK})?\s{{0,4}}[:=]\s{{0,4}}
-                |(?<=--){_ACCOUNT_WORDS}{_MARK},\s{{0,4}})(?={_QUOTED_VALUE}){_VALUE}
+                |(?<=-){_ACCOUNT_WORDS}{_MARK},\s{{0,4}})(?={_QUOTED_VALUE}){_VALUE}
             | (?<![\w?]<)(?<=<)({_ACCOUNT_WORDS}>)[^<\n]++(?=\s*+</)
             | ({_ACCOUNT_WORDS}\s{{1,4}})("[^"\n]*+"?|'[^'\n]*+'?)
             | ((?:for|by|of|from|as|logged\sin\sas){_BLANK}(?:the{_BLANK})?(?:user|account|superuser|login|admin)
@@ -245,7 +245,7 @@ _BY_NEEDLE: tuple[Rule, ...] = (
                     (?!user\b|this\b|unknown\b|the\b|an?\b))[^\s,;:'"()<>]++
             | ((?:user|account){_BLANK})(?!{_NO_ACCOUNT})[^\s,;:'"()<>]++
                 (?=\s(?:logged|signed|failed|authenticated|is\slocked)) )
-            | ([\[(]\s{{0,40}}+b?(?:{_MARK})?[\w-]{{0,40}}?{_ACCOUNT}{_ACCOUNT_WORDS}{_QUOTE},\s{{0,40}}+)
+            | ([\[(]\s{{0,40}}+b?(?:{_MARK})?[\w.-]{{0,40}}?{_ACCOUNT}{_ACCOUNT_WORDS}{_QUOTE},\s{{0,40}}+)
                 (?={_QUOTED_VALUE}){_VALUE}(?=,?\s{{0,40}}+(?:[\])]|\Z))""",
         lambda found: f"{next(filter(None, found.groups()))}{MASK}",
     ),

@@ -52,7 +52,7 @@ _PASSPHRASE = re.compile(r"pass(?:word|wd|code|phrase)|pwd|secret", re.IGNORECAS
 _OTHER_KEY = r"[^\s:]{1,40}\s?:\s"
 # An authentication scheme, or an anchor of YAML.
 _SCHEME = re.compile(
-    rf"(?:bearer|basic|digest|token|negotiate)\s+(?=\S)|&[\w-]{{1,80}}\s++(?!{_OTHER_KEY})", re.IGNORECASE
+    rf"(?:bearer|basic|digest|token|negotiate)\s+(?=\S)|&[\w-]{{1,80}}\s++(?<!\n)(?!{_OTHER_KEY})", re.IGNORECASE
 )
 _QUOTE = re.compile(
     r"""[bBrRuUfF]{0,2}(\\*)(["'])|(&(?:amp;)*(?:quot|apos|\#0?3[49]|\#x2[27]);|%(?:25)*2[27]|\\+(?:u00|x)2[27])""",

@@ -237,7 +237,7 @@ def test_list_below_a_name_ends_with_its_indentation() -> None:
         "QuerySet<User> has 5 rows, Promise<User> rejected: timeout, <account> not found",
         "[generated in 0.2s] by nginx, [no key found] continuing with defaults",
         "tokenizing=1, tokenised: x, tokenizers: y",
-        "session: &session\n  engine: db\nsession: &s\n  <<: *base",
+        "session: &session\n  engine: db\nsession: &s\n  <<: *base\nsession: &s\nnext line",
         "password <> '', token != '', password != \"\"",
     ],
 )
@@ -276,7 +276,8 @@ def test_errors_of_pydantic_keep_the_fields() -> None:
         ("('username', 'alice')", "('username', ***)"),
         ('[\n  ["username", "alice"],\n  ["user", "bob",]', '[\n  ["username", ***],\n  ["user", ***,]'),
         ("[(b'db_user', b'alice'), ('username', 'bob", "[(b'db_user', ***), ('username', ***"),
-        ("['psql', '--username', 'alice', 'shop']", "['psql', '--username', ***, 'shop']"),
+        ("['psql', '--username', 'alice', '--proxy-user', 'x']", "['psql', '--username', ***, '--proxy-user', ***]"),
+        ("('db.user', 'alice'), user: ['alice'", "('db.user', ***), user: [***"),
         ("{'username': ['alice'], 'user': ('alice',)}", "{'username': [***], 'user': (***,)}"),
         ('"user": [\n  "alice",\n  "bob"\n], \\"user\\": [\\"alice\\"]', '"user": [\n  ***\n], \\"user\\": [***]'),
         ("db_username=alice DB_USER=alice remote_user: alice", "db_username=*** DB_USER=*** remote_user: ***"),
@@ -490,6 +491,7 @@ def test_token_harmless(text: str) -> None:
         f"DETAIL:  Process 1 waits; blocked by process 2.\nProcess 1: UPDATE x\n  SET y=1\nProcess 2: COPY {MARK}",  # noqa: S608
         f"Process 1 waits for x; blocked by process 2.\r\nProcess 1: update a set b={MARK}",  # noqa: S608
         f"Process 1 waits; blocked by process 2.\nProcess 1: INSERT x 'Hi\nDear John: x'\nProcess 2: NOTIFY {MARK}",
+        f"Process 1 waits; blocked by process 2.\n\tProcess 1: a {MARK}\\n\\tProcess 2: {MARK}",
         f"Process 1 waits; blocked by process 2.\nProcess 1: UPDATE x\n  SET y={MARK}",  # noqa: S608
         json.dumps(json.dumps(f"Process 1 waits; blocked by process 2.\nProcess 1: update a set b={MARK}")),  # noqa: S608
     ],
