@@ -7,6 +7,8 @@ from typing import Any
 from django.conf import settings
 from django.core.asgi import get_asgi_application
 
+from userapi.requests import exceeds
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "userapi.settings")
 
 Scope = dict[str, Any]
@@ -28,12 +30,9 @@ def _limited(scope: Scope, receive: Receive) -> Receive:
     Before any middleware sees the request, Django stores its body, a large one on the disk.
     """
     headers = dict(scope["headers"])
-    length = headers.get(b"content-length", b"").lstrip(b"0")
+    length = headers.get(b"content-length", b"").decode("latin-1").lstrip("0")
     limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    if length.isdigit():  # Python reads no number of thousands of digits
-        refused = len(length) > len(str(limit)) or int(length) > limit
-    else:
-        refused = b"transfer-encoding" in headers
+    refused = exceeds(length, limit) or (b"transfer-encoding" in headers and not length.isdecimal())
     size = 0
     ended = False
 

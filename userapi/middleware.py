@@ -15,6 +15,7 @@ from whitenoise.middleware import WhiteNoiseMiddleware
 from telemetry.views import metrics
 from userapi import health
 from userapi.problems import problem_response
+from userapi.requests import exceeds
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -95,10 +96,8 @@ class RequestGuardMiddleware:
     @staticmethod
     def _refusal(request: HttpRequest) -> HttpResponse | None:
         # REST framework's parsers read the stream and ignore DATA_UPLOAD_MAX_MEMORY_SIZE.
-        length = (request.META.get("CONTENT_LENGTH") or "").lstrip("0")
         limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-        # Python reads no number of thousands of digits.
-        if length.isdecimal() and (len(length) > len(str(limit)) or int(length) > limit):
+        if exceeds(request.META.get("CONTENT_LENGTH") or "", limit):
             detail = f"The body is too large; expected at most {limit} bytes."
             return problem_response(request, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
         # Django does not read a body of unknown length, so all fields would seem to be missing.

@@ -1,10 +1,17 @@
-"""Request classes that decode text as UTF-8, and that no Content-Type keeps from being made."""
+"""Content-Lengths, and request classes that decode text as UTF-8 and that no Content-Type keeps from being made."""
 
 from typing import Any
 
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.utils.encoding import iri_to_uri
+
+
+def exceeds(content_length: str, limit: int) -> bool:
+    """Return whether a Content-Length is a number of more than `limit` bytes."""
+    digits = content_length.lstrip("0")
+    # Python reads no number of thousands of digits.
+    return digits.isdecimal() and (len(digits) > len(str(limit)) or int(digits) > limit)
 
 
 class _UTF8:
