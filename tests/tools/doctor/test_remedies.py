@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from time import time, time_ns
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -104,23 +105,25 @@ def scraped(console: ConsoleServer, count: int, label_sets: int) -> None:
     console.store.add_samples("direct", text_string_to_metric_families(text), time_ns())
 
 
-def test_request_is_found_among_many_series_of_the_console(console: ConsoleServer) -> None:
-    store, walk = stores(console).metrics, Walk(Quiet(), 0.0)
-    followed = Followed("0" * 31 + "1", 200, time(), ours=True, recorded=True)
+def counted_again(console: ConsoleServer, label_sets: int) -> tuple[Any, Any, Followed]:
+    """Return the console's metrics, its counts before a scrape with one request more, and that request."""
+    store = stores(console).metrics
     assert store
-    scraped(console, 1, 100)
+    scraped(console, 1, label_sets)
     before = store.requests()
-    scraped(console, 2, 100)
+    scraped(console, 2, label_sets)
+    return store, before, Followed("0" * 31 + "1", 200, time(), ours=True, recorded=True)
+
+
+def test_request_is_found_among_many_series_of_the_console(console: ConsoleServer) -> None:
+    store, before, followed = counted_again(console, 100)
+    walk = Walk(Quiet(), 0.0)
     assert arrival.sample(store, before, followed, DIRECT, walk).state == State.OK
 
 
 def test_series_that_the_console_leaves_out_are_no_failure(console: ConsoleServer) -> None:
-    store, walk = stores(console).metrics, Walk(Quiet(), 0.0)
-    followed = Followed("0" * 31 + "1", 200, time(), ours=True, recorded=True)
-    assert store
-    scraped(console, 1, 1001)
-    before = store.requests()
-    scraped(console, 2, 1001)
+    store, before, followed = counted_again(console, 1001)
+    walk = Walk(Quiet(), 0.0)
     counted = arrival.sample(store, before, followed, DIRECT, walk)
     assert (counted.state, counted.detail) == (
         State.WARNING,
