@@ -116,10 +116,6 @@ class Environment:
             f"{self.named(variable)}: {shown(variable.parse.mask(self.text(variable) or ''))} {predicate}"
         ] = None
 
-    def has_error(self, variable: Variable[Any]) -> bool:
-        """Return whether `variable` was refused."""
-        return any(error.variable == self.named(variable) for error in self._errors.values())
-
     def _parse(self, variable: Variable[T], text: str) -> T | None:
         try:
             value = variable.parse(text)

@@ -162,9 +162,9 @@ def _lines(series: Sequence[Series], *, exemplars: bool) -> Iterator[str]:
 def _values(series: Sequence[Series]) -> tuple[Any, ...]:
     """Return the values of a series' lines; for a histogram, cumulative buckets, sum and count."""
     first = series[0]
+    if isinstance(first, Current):
+        return (_number(first.merge([each.latest for each in series if isinstance(each, Current)])),)
     if not isinstance(first, Buckets):
-        if isinstance(first, Current):
-            return (_number(first.merge([each.latest for each in series if isinstance(each, Current)])),)
         return (_number(sum(each.value for each in series)),)
     counts, total = first.counts, first.value
     for each in series[1:]:

@@ -242,7 +242,7 @@ class Aggregation:
 
 
 def _identity(instrument: Instrument) -> tuple[str, ...]:
-    """Return what tells metrics apart; instruments that differ otherwise, as after an upgrade, are one metric."""
+    """Return what distinguishes metrics; instruments that differ otherwise, as after an upgrade, are one metric."""
     kind, name, unit, _, scope, *_ = instrument
     return kind, name, unit, scope
 
