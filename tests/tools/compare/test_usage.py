@@ -7,7 +7,7 @@ import psutil
 import pytest
 
 from telemetry.tools.compare.setups.sockets import wait_until
-from telemetry.tools.compare.setups.usage import Exporters, memory_of
+from telemetry.tools.compare.setups.usage import Exporters, memory_of, seconds_of
 
 WORK = "import sys, time; end = time.process_time() + 0.3\nwhile time.process_time() < end: pass\nprint(flush=True); "
 
@@ -56,6 +56,22 @@ def test_exporter_that_has_ended_before_it_was_noted_counts_nothing() -> None:
     exporters.note(ended.pid)
     exporters.look()
     assert (exporters.running, exporters.cpu_seconds) == ([], 0)
+
+
+def test_time_of_a_process_is_finer_than_hundredths_of_a_second() -> None:
+    code = "import sys, time\nfor _ in sys.stdin: print(time.process_time(), flush=True)"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        process = psutil.Process(child.pid)
+        for _ in range(8):
+            before = seconds_of(process)
+            child.stdin.write("\n")
+            child.stdin.flush()
+            now = float(child.stdout.readline())
+            assert before < now < seconds_of(process) < before + 0.01
 
 
 def test_memory_is_counted_in_bytes() -> None:

@@ -18,7 +18,7 @@ import psutil
 import requests
 
 from telemetry.tools.compare.setups.sockets import free_port, listens, wait_until
-from telemetry.tools.compare.setups.usage import memory_of
+from telemetry.tools.compare.setups.usage import memory_of, seconds_of
 from telemetry.tools.demo.environment import ROOT
 from telemetry.tools.demo.processes import Child, Processes
 
@@ -104,8 +104,7 @@ class _Process:
     def cpu_seconds(self) -> float:
         if self._child is not None:
             with suppress(psutil.NoSuchProcess):
-                times = psutil.Process(self._child.pid).cpu_times()
-                return self._past_cpu + times.user + times.system
+                return self._past_cpu + seconds_of(psutil.Process(self._child.pid))
         return self._past_cpu
 
     def memory(self) -> float:
