@@ -305,7 +305,8 @@ def test_settings_of_the_document_are_obeyed(project: Path, site: Path, console:
     )
     one_worker = WITHOUT_HOOKS.replace("--workers 2", "--workers 1")
     with running(project, site, one_worker, environment(console, "direct")) as server:
-        assert server.get("/internal")[0] == 200  # a process whose first request is a scrape records all others
+        # A process whose first request is a scrape records all others.
+        wait_until(lambda: server.get("/internal")[0] == 200, 60, "an answer to a scrape")
         for path in ("/waiting", "/plain/1"):
             server.get(path)
         wait_until(lambda: spans(console) and accesses(console), 60, "a span and a record")
