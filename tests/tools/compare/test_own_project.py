@@ -40,18 +40,17 @@ def rows(database: Path) -> int:
     return int(count)
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project's database, without customers."""
-    path = tmp_path / "shop.sqlite3"
+    path = tmp_path_factory.mktemp("shop") / "shop.sqlite3"
     migrated = in_its_folder(path, "-m", "django", "migrate", "--settings", "shop.settings", "--verbosity", "0")
     assert migrated.returncode == 0, migrated.stderr
     return path
 
 
-def compared(database: Path, *arguments: str) -> dict[str, Any]:
-    """Return the report of a comparison of direct mode with others, which must have left the database as it was."""
-    output = database.with_name("report")
+def compared(output: Path, database: Path, *arguments: str) -> dict[str, Any]:
+    """Return the report of a comparison, which must have left the database as it was."""
     ended = in_its_folder(
         database, "-m", "telemetry.tools.compare", *arguments, *SHORT, "--collector", "none", "--output", str(output)
     )
@@ -64,8 +63,8 @@ def compared(database: Path, *arguments: str) -> dict[str, Any]:
     return report
 
 
-def test_own_project_ends_with_a_report_and_its_database_as_it_was(database: Path) -> None:
-    report = compared(database, *NAMED, "--scenarios", "cost", "--variants", "direct", "contrib")
+def test_own_project_ends_with_a_report_and_its_database_as_it_was(tmp_path: Path, database: Path) -> None:
+    report = compared(tmp_path, database, *NAMED, "--scenarios", "cost", "--variants", "direct", "contrib")
     variants = {one["key"]: one for one in report["cost"]["variants"]}
     assert variants.keys() == {"direct", "contrib"}
     for signal in ("spans", "counter"):
@@ -74,9 +73,9 @@ def test_own_project_ends_with_a_report_and_its_database_as_it_was(database: Pat
     assert variants["contrib"]["counts"]["spans"]["stored"] > 0
 
 
-def test_own_project_is_asked_by_the_users_of_its_locust_file(database: Path) -> None:
+def test_own_project_is_asked_by_the_users_of_its_locust_file(tmp_path: Path, database: Path) -> None:
     asked = [*NAMED[:-1], "locustfile.py", "--probe", "/customers"]
-    report = compared(database, *asked, "--scenarios", "scrapes", "--variants", "direct")
+    report = compared(tmp_path, database, *asked, "--scenarios", "scrapes", "--variants", "direct")
     assert report["setup"]["mix"] == "the users of locustfile.py"
     (scraped,) = report["scrapes"]["variants"]
     assert (scraped["short"], scraped["went_back"]) == (0, 0)
