@@ -181,6 +181,7 @@ def test_latency_counts_from_the_due_moment(python: Python, tmp_path: Path) -> N
     assert 20 * (max(done.begins) - min(done.begins)) - 3 <= len(done.begins) <= 83
     # Two users are held up; the requests that were due meanwhile waited as well.
     assert sum(wait > 0.4 for wait in done.waits) >= 8
+    assert sum(latency > 0.4 for latency in done.latencies) >= 8
     assert done.late > 0.5
 
 
