@@ -6,6 +6,7 @@ quotes, brackets and separators in any of the usual escapes. `telemetry.privacy.
 
 import re
 import sys
+from functools import cache
 
 from telemetry.privacy.names import BEGINNINGS, SHORT_WORDS, WORDS, is_count
 
@@ -34,12 +35,9 @@ _SEPARATOR = rf"""(?: => | -> | := | == | = | : | (?: <> | !==? ) (?= \s{{0,4}} 
     | (?<=[\w"'-]) > | (?<=\s) [\w:-]{{1,40}}=["'][^<>]{{0,200}}>
     | </[\w:-]{{1,40}}> \s{{0,40}} <(?:value|string|data|content)\b[^<>]{{0,80}}> )"""
 
-_NAME = re.compile(
-    rf"""(?P<word> (?: (?: {WORDS} ) | {SHORT_WORDS} ) {_SUFFIX} )
+_NAME = rf"""(?P<word> (?: (?: {WORDS} ) | {SHORT_WORDS} ) {_SUFFIX} )
         (?: {_BEHIND_NAME} {_BLANKS} {_SEPARATOR} {_BLANKS} (?:\\{{1,16}}[nrt]|\\\r?\n\s{{0,40}}){{0,2}}
-          | ["'] \s{{0,2}} (?:;[^\n]{{0,80}})? \r?\n (?:[\w-]{{1,40}}:[^\n]{{0,80}}\n){{0,3}} \r?\n )""",
-    re.IGNORECASE | re.VERBOSE,
-)
+          | ["'] \s{{0,2}} (?:;[^\n]{{0,80}})? \r?\n (?:[\w-]{{1,40}}:[^\n]{{0,80}}\n){{0,3}} \r?\n )"""
 """A secret's name with everything between it and its value; the last line is for multipart forms."""
 # A name with a value contains one of these.
 _ANY_SEPARATOR = re.compile(r"[=:>,%&\\\uff1d\uff1a]|[\"'][^\n]{0,100}\n")
@@ -101,6 +99,12 @@ _PAIR = re.compile(r"(?:,|%(?:25)*2C(?:\+|%(?:25)*20)*)\Z", re.IGNORECASE)
 _DONE = re.compile(r"""[\[({]*\*\*\*(?=[\s,;&"')\]}<]|\Z)""")
 
 
+@cache
+def _compiled_name() -> re.Pattern[str]:
+    """Return the expression for a name, compiled for the first text with one: most processes never see any."""
+    return re.compile(_NAME, re.IGNORECASE | re.VERBOSE)
+
+
 def without_secrets(text: str, lowered: str) -> str:
     """Return `text` with a mask for the value of each name of a secret; `lowered` is `text.lower()`."""
     if not _ANY_SEPARATOR.search(text):
@@ -112,7 +116,7 @@ def without_secrets(text: str, lowered: str) -> str:
     for start in _beginnings(lowered):
         if start < position:  # within a masked value
             continue
-        name = _NAME.match(text, start)
+        name = _compiled_name().match(text, start)
         if name is None or name.end() >= len(text) or _DONE.match(text, name.end()) or _is_harmless(text, name):
             continue
         if name.end() >= limit:

@@ -5,7 +5,7 @@ https://opentelemetry.io/docs/specs/semconv/database/database-spans/#sanitizatio
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 
 _STRING = r"'(?:[^']|'')*+(?:'|\Z)"
 _BACKSLASHES = r"'(?:[^'\\]|''|\\.)*+(?:'|\Z)"
@@ -30,10 +30,9 @@ def _tokens(
     comment: str = "--",
     brackets: str = _NEVER,
     mark: str = r"[^\s\w']",
-) -> re.Pattern[str]:
+) -> str:
     """Return an expression that finds the tokens in one pass, so that no quote within a token starts another."""
-    return re.compile(
-        rf"""
+    return rf"""
         (?P<name>{name})                                        # an identifier, or a text where the database lets it
       | (?P<ticked>{ticked}) | (?P<bracket>{brackets})
       | (?P<line>(?:{comment})[^\n]*) | (?P<comment>/\*)         # sqlcommenter puts request values there
@@ -43,9 +42,7 @@ def _tokens(
           | \$(?P<tag>[^\W\d]\w{{0,62}})?\$.*?(?:\$(?(tag)(?P=tag))\$|\Z))
       | (?P<keep>%\([A-Za-z_]\w*\)[A-Za-z] | [%:@$]?[A-Za-z_]\w*+ | \$[0-9]{{1,5}}+(?![\w.]) | \?[0-9]{{0,5}}+)
       | (?P<number>[0-9][\w.]*+(?:(?<=[eE])[+-][0-9]+)?)
-        """,
-        re.VERBOSE | re.DOTALL,
-    )
+        """
 
 
 _TEXT = "text"
@@ -166,8 +163,14 @@ def without_literals_in_text(text: str) -> str:
     return _without_literals(text, _TEXT)
 
 
+@cache
+def _compiled_tokens(dialect: str) -> re.Pattern[str]:
+    """Return the expression for a dialect, compiled for its first statement: most processes need one at most."""
+    return re.compile(_TOKENS[dialect], re.VERBOSE | re.DOTALL)
+
+
 def _without_literals(statement: str, dialect: str) -> str:
-    tokens = _TOKENS.get(dialect) or _TOKENS[""]
+    tokens = _compiled_tokens(dialect if dialect in _TOKENS else "")
     result: list[str] = []
     of_values: list[bool] = []
     """For each open bracket, whether it contains values."""

@@ -12,17 +12,18 @@ from tests.support.service import ROOT
 from tests.support.shared import made_once
 from tests.use_it.project import make_project, start_project
 
-_PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
+_BUILD = "import sys; from flit_core.buildapi import build_wheel; build_wheel(sys.argv[1])"
+_INSTALL = ("pip", "--quiet", "--disable-pip-version-check", "install", "--no-deps", "--no-index", "--target")
 
 
 @pytest.fixture(scope="session")
 def wheel(run_folder: Path) -> Path:
-    """The wheel of this checkout, built without a network."""
+    """The wheel of this checkout, built by the backend that pip would call."""
 
     def build() -> Path:
         folder = run_folder / "wheel"
-        options = ("--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", str(folder))
-        subprocess.run([*_PIP, "wheel", *options, str(ROOT)], check=True)
+        folder.mkdir()
+        subprocess.run([sys.executable, "-c", _BUILD, str(folder)], cwd=ROOT, check=True)
         (file,) = folder.glob("*.whl")
         return file
 
@@ -35,7 +36,7 @@ def site(wheel: Path, run_folder: Path) -> Path:
 
     def install() -> Path:
         folder = run_folder / "site"
-        subprocess.run([*_PIP, "install", "--no-deps", "--no-index", "--target", str(folder), str(wheel)], check=True)
+        subprocess.run([sys.executable, "-m", *_INSTALL, str(folder), str(wheel)], check=True)
         return folder
 
     return made_once(run_folder, "site", install)

@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Lock, Thread
 from time import monotonic, sleep
+from typing import Any
 
 import pytest
 
@@ -39,6 +40,20 @@ class Quick(FastHttpUser):
     def bad(self):
         self.client.get("/missing")
         self.client.get("/moved")
+"""
+
+EVALUATE = """
+import json, sys
+from telemetry.tools.compare.load.locust_users import LocustFileError, chosen, run, serve, users_of
+
+def refused(path):
+    try:
+        users_of(path)
+    except LocustFileError as error:
+        return str(error)
+
+for line in sys.stdin:
+    print(json.dumps(eval(line)), flush=True)
 """
 
 pytestmark = pytest.mark.timeout(120)
@@ -79,70 +94,94 @@ def server(pause: float = 0.0, to: str = "/") -> Iterator[tuple[int, Counter[str
             listening.shutdown()
 
 
-def load(folder: Path, text: str, port: int, *, clients: int, rate: float, seconds: float = 2.0) -> Done:
-    path = folder / "locustfile.py"
-    path.write_text(text)
-    job = Job(port, (), seconds, clients, rate, locustfile=str(path))
-    written = folder / "job.json"
-    written.write_text(json.dumps({name: getattr(job, name) for name in Job.__slots__}))
-    written.with_suffix(".go-0").touch()
-    subprocess.run(
-        [sys.executable, "-m", "telemetry.tools.compare.load.locust_users", str(written)],
-        cwd=ROOT,
-        check=True,
-        timeout=60,
-    )
-    return Done(**json.loads(written.with_suffix(".done-0").read_text()))
+class Python:
+    """Another Python with Locust, which would replace the sockets of this one."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def evaluate(self, expression: str) -> Any:
+        """Return the value of an expression."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{expression}\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        assert answer, f"{expression} has ended it"
+        return json.loads(answer)
+
+    def load(self, folder: Path, text: str, port: int, *, clients: int, rate: float, seconds: float) -> Done:
+        """Return the result of the users of a Locust file with this text."""
+        path = folder / "locustfile.py"
+        path.write_text(text)
+        job = Job(port, (), seconds, clients, rate, locustfile=str(path))
+        written = folder / "job.json"
+        written.write_text(json.dumps({name: getattr(job, name) for name in Job.__slots__}))
+        written.with_suffix(".go-0").touch()
+        self.evaluate(f"serve({str(written)!r}, run)")
+        return Done(**json.loads(written.with_suffix(".done-0").read_text()))
 
 
-@pytest.mark.parametrize("rate", [0.0, 40.0])
-def test_each_request_is_counted_with_its_redirects(tmp_path: Path, rate: float) -> None:
+@pytest.fixture(scope="module")
+def python() -> Iterator[Python]:
+    """One for all tests of this module: Locust takes a second to import."""
+    with subprocess.Popen(
+        [sys.executable, "-c", EVALUATE], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        yield Python(process)
+
+
+@pytest.mark.parametrize(("rate", "seconds"), [(0.0, 1.0), (40.0, 2.0)])
+def test_each_request_is_counted_with_its_redirects(
+    python: Python, tmp_path: Path, rate: float, seconds: float
+) -> None:
     with server() as (port, asked):
-        done = load(tmp_path, FILE, port, clients=8, rate=rate)
+        done = python.load(tmp_path, FILE, port, clients=8, rate=rate, seconds=seconds)
     assert done.responses == asked.total() == len(done.begins) == len(done.ends)
     assert done.failed == 0
     assert done.wrong.get("404", 0) < asked["/missing"]  # what the file says is right is right
     assert {"/", "/moved", "/missing"} == asked.keys()
     if rate:  # the end may come before all are sent
-        assert 0.65 * rate * (max(done.begins) - min(done.begins)) < asked.total() < 1.35 * rate * 2
+        assert 0.65 * rate * (max(done.begins) - min(done.begins)) < asked.total() < 1.35 * rate * seconds
     else:
         slow = asked["/missing"] - done.wrong.get("404", 0)
         assert slow > 4  # the minute between two tasks of one of the four users is left out
 
 
-def test_answer_of_another_host_after_a_redirect_is_not_counted(tmp_path: Path) -> None:
+def test_answer_of_another_host_after_a_redirect_is_not_counted(python: Python, tmp_path: Path) -> None:
     with server() as (foreign, elsewhere), server(to=f"http://127.0.0.1:{foreign}/") as (port, asked):
         text = "from locust import FastHttpUser, HttpUser, task\n" + "".join(
             f"class {kind[0]}({kind}):\n    @task\n    def one(self):\n        self.client.get('/moved')\n"
             for kind in ("FastHttpUser", "HttpUser")
         )
-        done = load(tmp_path, text, port, clients=4, rate=20.0, seconds=1.0)
+        done = python.load(tmp_path, text, port, clients=4, rate=20.0, seconds=1.0)
     assert done.responses == len(done.begins) == asked.total() > 4
     assert elsewhere.total() > 4
 
 
-def test_users_do_the_tasks_of_their_own_class(tmp_path: Path) -> None:
+def test_users_do_the_tasks_of_their_own_class(python: Python, tmp_path: Path) -> None:
     text = "from locust import FastHttpUser, task\n" + "".join(
         f"class {name}(FastHttpUser):\n    @task\n    def one(self):\n"
         f"        self.client.get('/{name}-' + type(self).__name__)\n"
         for name in ("First", "Second")
     )
     with server() as (port, asked):
-        load(tmp_path, text, port, clients=4, rate=0.0, seconds=1.0)
+        python.load(tmp_path, text, port, clients=4, rate=20.0, seconds=1.0)
     assert asked.keys() == {"/First-First", "/Second-Second"}
 
 
-def test_latency_counts_from_the_due_moment(tmp_path: Path) -> None:
+def test_latency_counts_from_the_due_moment(python: Python, tmp_path: Path) -> None:
     text = (
         FILE.partition("class Slow")[0]
         + "class A(FastHttpUser):\n    @task\n    def one(self):\n        self.client.get('/')\n"
     )
     with server(pause=1.0) as (port, _):
-        done = load(tmp_path, text, port, clients=2, rate=20.0, seconds=4.0)
+        done = python.load(tmp_path, text, port, clients=2, rate=20.0, seconds=4.0)
     # What was held up is made up for within the rest, whenever the last one begins.
     assert 20 * (max(done.begins) - min(done.begins)) - 3 <= len(done.begins) <= 83
     # Two users are held up; the requests that were due meanwhile waited as well.
     assert sum(wait > 0.4 for wait in done.waits) >= 8
+    assert sum(latency > 0.4 for latency in done.latencies) >= 8
     assert done.late > 0.5
 
 
@@ -168,35 +207,46 @@ def begin(environment, **_):
     assert (tmp_path / "begun").read_text() == "once "
 
 
-def test_request_without_an_answer_has_failed(tmp_path: Path) -> None:
+def test_request_without_an_answer_has_failed(python: Python, tmp_path: Path) -> None:
     with server() as (port, _):
         pass
-    done = load(tmp_path, FILE, port, clients=2, rate=20.0, seconds=1.0)
+    done = python.load(tmp_path, FILE, port, clients=2, rate=20.0, seconds=1.0)
     assert done.failed == len(done.begins) == len(done.unanswered) > 0
     assert done.responses == 0
 
 
-def test_classes_are_chosen_by_weight() -> None:
-    script = (
-        "from telemetry.tools.compare.load.locust_users import chosen\n"
-        "from collections import Counter\n"
-        "a, b, c = (type(n, (), {'weight': w}) for n, w in (('a', 10), ('b', 1), ('c', 3)))\n"
-        "print(dict(Counter(one.__name__ for one in chosen([a, b, c], 28))), [x.__name__ for x in chosen([a, b], 2)])\n"
-    )
-    ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert ended.stdout == "{'a': 20, 'c': 6, 'b': 2} ['a', 'a']\n"
+def test_classes_are_chosen_by_weight(python: Python) -> None:
+    weights = {"a": 10, "b": 1, "c": 3}
+    classes = [f"type({name!r}, (), {{'weight': {weight}}})" for name, weight in weights.items()]
+
+    def names(number: int, *given: str) -> list[str]:
+        found: list[str] = python.evaluate(f"[one.__name__ for one in chosen([{', '.join(given)}], {number})]")
+        return found
+
+    assert Counter(names(28, *classes)) == {"a": 20, "c": 6, "b": 2}
+    assert names(2, *classes[:2]) == ["a", "a"]
+
+
+NO_CLASS = "has no user class; expected a class of locust.HttpUser or FastHttpUser"
 
 
 @pytest.mark.parametrize(
     ("text", "named"),
-    [("x = 1\n", "has no user class"), ("import nothing_like_it\n", "ModuleNotFoundError"), ("x = (\n", "SyntaxError")],
+    [("x = 1\n", NO_CLASS), ("import nothing_like_it\n", "ModuleNotFoundError"), ("x = (\n", "SyntaxError")],
 )
-def test_file_that_cannot_be_used_is_named(tmp_path: Path, text: str, named: str) -> None:
+def test_file_that_cannot_be_used_is_named(python: Python, tmp_path: Path, text: str, named: str) -> None:
     path = tmp_path / "locustfile.py"
     path.write_text(text)
+    message = python.evaluate(f"refused({str(path)!r})")
+    assert message.startswith(f"--requests {path} ")
+    assert named in message
+
+
+def test_file_that_cannot_be_used_is_refused_by_the_command(tmp_path: Path) -> None:
+    path = tmp_path / "locustfile.py"
+    path.write_text("x = (\n")
     command = ["-m", "telemetry.tools.compare", "--wsgi", "a", "--settings", "b", "--requests", str(path)]
     ended = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert ended.returncode == 2
-    assert named in ended.stderr
-    assert f"--requests {path}" in ended.stderr
+    assert f"--requests {path} cannot be loaded: SyntaxError" in ended.stderr
     assert "Traceback" not in ended.stderr

@@ -3,83 +3,70 @@
 import importlib.util
 import json
 import logging
-from collections.abc import Callable
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 
 from telemetry.tools.compare.counts.scrapes import Scrapes
+from telemetry.tools.compare.options import Options
+from telemetry.tools.compare.progress import Progress
 from telemetry.tools.compare.scenarios.contradictions import verdict
+from telemetry.tools.compare.session import Session
+from telemetry.tools.compare.setups.project import Project
 from telemetry.tools.compare.setups.route import VARIANTS
 from telemetry.tools.compare.upstream import project
 from telemetry.tools.compare.upstream.sentry_sink import SentrySink
 from tests.support.answering import Answering, Query
 from tests.support.service import ROOT
-from tests.tools.compare.conftest import Ended
-
-Compare = Callable[..., Ended]
 
 UPSTREAM = [key for key, variant in VARIANTS.items() if variant.upstream]
 
 
+def compared(output: Path, **options: Any) -> dict[str, Any]:
+    """Return the report of a short comparison of this service in this process."""
+    delays = {"OTEL_BSP_SCHEDULE_DELAY": "300", "OTEL_BLRP_SCHEDULE_DELAY": "300"} | options.pop("service_env", {})
+    given = Options(output, **options, collector="none", rate=20, interval=0.5, service_env=delays)
+    report = Session(given, Progress(sys.stderr), Project(), lambda _: None).run()
+    assert (report["ok"], report["complete"], report["goals"]) == (True, True, []), report["problems"]
+    return report
+
+
+def check_kept(run: dict[str, Any]) -> None:
+    """Check that every signal of a set-up was stored as often as it was sent."""
+    accounts = {one["signal"]: one for one in run["accounts"]}
+    assert accounts.keys() == VARIANTS[run["key"]].signals
+    for signal, account in accounts.items():
+        assert account["stored"] == account["sent"] > 20, (run["key"], signal)
+
+
 @pytest.mark.timeout(400)
-def test_what_others_keep_is_counted(compare: Compare) -> None:
-    arguments = (
-        "--faults",
-        "calm",
-        "--collector",
-        "none",
-        "--duration",
-        "1",
-        "--workers",
-        "2",
-        "--variants",
-        "off",
-        *UPSTREAM,
-    )
-    ended = compare("--scenarios", "loss", "scrapes", *arguments)
-    assert ended.code == 0, ended.output
-    report = ended.report
-    runs = {(run["fault"], run["key"]): run for run in report["loss"]["runs"]}
-    assert {key for _, key in runs} == set(UPSTREAM)
-    for key in UPSTREAM:
-        accounts = {one["signal"]: one for one in runs["calm", key]["accounts"]}
-        assert accounts.keys() == VARIANTS[key].signals
-        for signal, account in accounts.items():
-            if (key, signal) != ("contrib-direct", "counter"):
-                assert account["stored"] == account["sent"] > 20, (key, signal)
-    scraped = {one["key"]: one for one in report["scrapes"]["variants"]}
+def test_what_others_keep_is_counted(tmp_path: Path) -> None:
+    keys = [key for key in UPSTREAM if key != "contrib"]
+    report = compared(tmp_path, scenarios=("loss", "scrapes"), faults=("calm",), variants=keys, workers=1, duration=1)
+    assert [run["key"] for run in report["loss"]["runs"]] == keys
+    for run in report["loss"]["runs"]:
+        check_kept(run)
+    scraped = {one["key"]: one for one in report["scrapes"]["variants"]}  # of two workers
     assert scraped.keys() == {"contrib-direct", "django-prometheus"}
     assert (scraped["django-prometheus"]["short"], scraped["django-prometheus"]["went_back"]) == (0, 0)
     # Whether it goes back, too, is chance: which worker answers, and how far apart their counts are.
     assert scraped["contrib-direct"]["short"] > 0
-    assert report["goals"] == []
-    assert {one["variant"] for one in report["setup"]["sources"]} == {VARIANTS[key].title for key in UPSTREAM}
+    assert {one["variant"] for one in report["setup"]["sources"]} == {VARIANTS[key].title for key in keys}
 
 
 @pytest.mark.timeout(400)
-def test_what_others_lose_with_a_killed_worker_is_shown(compare: Compare) -> None:
-    arguments = (
-        "--faults",
-        "killed",
-        "--collector",
-        "none",
-        "--duration",
-        "4",
-        "--workers",
-        "2",
-        "--variants",
-        "off",
-        "contrib",
-        "--set",
-        "OTEL_BSP_SCHEDULE_DELAY=5000",  # the default: batches wait when the worker is killed
+def test_what_others_lose_with_a_killed_worker_is_shown(tmp_path: Path) -> None:
+    waiting = {"OTEL_BSP_SCHEDULE_DELAY": "5000"}  # the default: batches wait when the worker is killed
+    report = compared(
+        tmp_path, scenarios=("loss",), faults=("calm", "killed"), variants=("contrib",), duration=4, service_env=waiting
     )
-    ended = compare("--scenarios", "loss", *arguments)
-    assert ended.code == 0, ended.output
-    (run,) = ended.report["loss"]["runs"]
-    assert any(account["lost"] for account in run["accounts"])
+    calm, killed = report["loss"]["runs"]
+    check_kept(calm)
+    assert any(account["lost"] for account in killed["accounts"])
 
 
 def test_set_ups_have_nothing_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +93,12 @@ def test_sentry_is_counted_by_transactions_spans_and_log_records() -> None:
     import sentry_sdk
 
     with SentrySink("access", ignored="/livez") as sink:
-        sentry_sdk.init(dsn=f"http://key@127.0.0.1:{sink.port}/1", traces_sample_rate=1.0, enable_logs=True)
+        sentry_sdk.init(
+            dsn=f"http://key@127.0.0.1:{sink.port}/1",
+            traces_sample_rate=1.0,
+            enable_logs=True,
+            auto_enabling_integrations=False,  # those of all installed packages are imported slowly
+        )
         try:
             with sentry_sdk.start_transaction(name="request"):
                 for name in ("access", "other"):
@@ -116,7 +108,7 @@ def test_sentry_is_counted_by_transactions_spans_and_log_records() -> None:
                     pass
             sentry_sdk.flush(20)
         finally:
-            sentry_sdk.init()
+            sentry_sdk.init(auto_enabling_integrations=False)
     assert (sink.transactions, sink.spans, sink.access, sink.log_records) == (1, 2, 1, 2)
     probe = json.dumps({"request": {"url": "http://127.0.0.1:1/livez"}}).encode()
     sink.take(b"{}\n" + json.dumps({"type": "transaction", "length": len(probe)}).encode() + b"\n" + probe + b"\n")
