@@ -59,13 +59,14 @@ def test_exporter_that_has_ended_before_it_was_noted_counts_nothing() -> None:
 
 
 def test_time_of_a_process_is_finer_than_hundredths_of_a_second() -> None:
-    code = "import sys, time\nfor _ in sys.stdin: print(time.process_time(), flush=True)"
+    code = "import sys, time\nprint('started', flush=True)\nfor _ in sys.stdin: print(time.process_time(), flush=True)"
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as child:
         assert child.stdin is not None
         assert child.stdout is not None
         process = psutil.Process(child.pid)
+        child.stdout.readline()
         for _ in range(8):
             before = seconds_of(process)
             child.stdin.write("\n")
