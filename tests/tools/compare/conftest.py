@@ -4,6 +4,7 @@ import argparse
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from telemetry.tools.compare.options import Options
 from telemetry.tools.compare.progress import Progress
 from telemetry.tools.compare.scenarios.context import Context
 from telemetry.tools.compare.session import Session
+from telemetry.tools.compare.setups.database import Database, database
 from telemetry.tools.compare.setups.project import Project
 from tests.support.service import ROOT
 
@@ -58,8 +60,21 @@ def compare(tmp_path: Path) -> Callable[..., Ended]:
     return run
 
 
+class Migrated(Project):
+    """The service whose SQLite file has its tables already."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def database(self, given: str, folder: Path) -> Database:
+        def copy(url: str) -> None:
+            shutil.copyfile(self._file, url.removeprefix("sqlite:///"))
+
+        return database(given, folder, copy) if given == "sqlite" else super().database(given, folder)
+
+
 @pytest.fixture
-def measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+def measure(tmp_path: Path, migrated_sqlite: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
     """A function that runs a comparison in this process and returns its report: nothing is imported anew, or drawn."""
 
     def run(*arguments: str) -> dict[str, Any]:
@@ -69,7 +84,7 @@ def measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., di
         add_arguments(parser)
         add_service_arguments(parser)
         options = options_of(vars(parser.parse_args(given)), "manage.py")
-        return Session(options, Progress(io.StringIO()), Project(), lambda _: None).run()
+        return Session(options, Progress(io.StringIO()), Migrated(migrated_sqlite), lambda _: None).run()
 
     return run
 
