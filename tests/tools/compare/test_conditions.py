@@ -2,20 +2,19 @@
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
-
-from tests.tools.compare.conftest import Ended
 
 
 @pytest.mark.timeout(400)
 def test_counts_add_up_with_sampling_sync_workers_and_postgres(
-    compare: Callable[..., Ended], postgres_socket_url: str
+    measure: Callable[..., dict[str, Any]], postgres_socket_url: str
 ) -> None:
     arguments = ("--scenarios", "conditions", "--variants", "direct", "--collector", "none", "--keep-data")
-    ended = compare(*arguments, "--postgres", postgres_socket_url)
-    assert ended.code == 0, ended.output
-    columns = {one["key"]: one for one in ended.report["conditions"]["columns"]}
+    report = measure(*arguments, "--postgres", postgres_socket_url)
+    assert (report["complete"], report["problems"]) == (True, [])
+    columns = {one["key"]: one for one in report["conditions"]["columns"]}
     assert columns.keys() == {"sampled", "sync", "postgresql"}
     assert re.fullmatch(r"PostgreSQL \d+, psycopg's pool", columns["postgresql"]["title"])
     for key, column in columns.items():
@@ -26,5 +25,5 @@ def test_counts_add_up_with_sampling_sync_workers_and_postgres(
         assert ("spans" in direct["counts"]) is (key != "sampled")
         assert direct["runs"][0]["cpu"] > 0
     # Where the server is has no place in what a reader sees.
-    assert "--postgres postgres://" in ended.report["command"]
-    assert postgres_socket_url.partition("@")[2].partition("/postgres")[0] not in ended.report["command"]
+    assert "--postgres postgres://" in report["command"]
+    assert postgres_socket_url.partition("@")[2].partition("/postgres")[0] not in report["command"]

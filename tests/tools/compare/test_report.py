@@ -11,32 +11,53 @@ import pytest
 
 from telemetry.tools.compare.report import write
 from telemetry.tools.compare.report.markdown import BEGIN, END, as_markdown, between_markers, for_readme, main, update
+from telemetry.tools.compare.report.page import as_html
 from telemetry.tools.compare.session import READABLE
 from tests.support.service import ROOT
 
 PUBLISHED = ROOT / "docs" / "comparison"
 
 
-@pytest.fixture
-def published() -> dict[str, Any]:
-    """The whole published report: drawing its 37 plots takes seconds."""
+def _published() -> dict[str, Any]:
     found: dict[str, Any] = json.loads((PUBLISHED / "report.json").read_text())
     return found
 
 
-@pytest.fixture
-def report(published: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The published report with one fault and one set-up of scrapes. Its plots are made of its values, but not drawn.
+def _small() -> dict[str, Any]:
+    """The published report with one fault, one set-up of scrapes and one ratio: drawing its plots takes seconds."""
+    found = _published()
+    runs, scrapes = found["loss"]["runs"], found["scrapes"]["variants"]
+    found["loss"]["runs"] = [run for run in runs if run["title"] == runs[0]["title"]]
+    found["scrapes"]["variants"] = scrapes[:1]
+    for variant in found["cost"]["variants"]:
+        variant["ratio"] = {name: ratio for name, ratio in variant["ratio"].items() if name == "cpu"}
+    return found
 
-    That they can be drawn is seen with the whole report; what takes seconds knows nothing of the report any more.
-    """
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the small report."""
+    folder = tmp_path_factory.mktemp("drawn")
+    write(_small(), folder)
+    return folder
+
+
+@pytest.fixture
+def _undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has plots made of a report's values, but not drawn: what takes seconds knows nothing of the report any more."""
     from matplotlib.figure import Figure
 
     monkeypatch.setattr(Figure, "savefig", lambda _self, file, **_options: file.write("<svg/>"))
-    runs, scrapes = published["loss"]["runs"], published["scrapes"]["variants"]
-    published["loss"]["runs"] = [run for run in runs if run["title"] == runs[0]["title"]]
-    published["scrapes"]["variants"] = scrapes[:1]
-    return published
+
+
+@pytest.fixture
+def published(_undrawn: None) -> dict[str, Any]:
+    return _published()
+
+
+@pytest.fixture
+def report(_undrawn: None) -> dict[str, Any]:
+    return _small()
 
 
 class Links(HTMLParser):
@@ -72,11 +93,11 @@ def test_published_report_is_whole_and_adds_up(published: dict[str, Any]) -> Non
     assert {"cost", "freshness", "loss", "scale", "profile"} <= published.keys()
     text = (PUBLISHED / "report.json").read_text()
     assert not re.search(r"/(work|root|home|tmp|opt)/", text)
+    assert as_html(published).count("<svg") == (PUBLISHED / "report.html").read_text().count("<svg ") > 30
 
 
-def test_page_needs_nothing_else(published: dict[str, Any], tmp_path: Path) -> None:
-    write(published, tmp_path)
-    text = (tmp_path / "report.html").read_text()
+def test_page_needs_nothing_else(drawn: Path) -> None:
+    text = (drawn / "report.html").read_text()
     links = Links()
     links.feed(text)
     assert links.fetched == []
@@ -85,7 +106,7 @@ def test_page_needs_nothing_else(published: dict[str, Any], tmp_path: Path) -> N
     assert "currentColor" in text
     assert 'name="viewport"' in text
     assert "prefers-color-scheme: dark" in text
-    for line in published["advice"]:
+    for line in _published()["advice"]:
         assert line["when"].replace("'", "&#39;") in text
 
 
@@ -115,10 +136,9 @@ def test_readme_has_cost_and_loss_but_not_the_long_tables(report: dict[str, Any]
     assert not any(head in for_readme(report) for head in left_out)
 
 
-def test_heading_of_goals_suits_minima_and_maxima(report: dict[str, Any], tmp_path: Path) -> None:
-    write(report, tmp_path)
-    assert "| found | limit | aim |" in (tmp_path / "report.md").read_text()
-    assert '<th scope="col">limit</th>' in (tmp_path / "report.html").read_text()
+def test_heading_of_goals_suits_minima_and_maxima(drawn: Path) -> None:
+    assert "| found | limit | aim |" in (drawn / "report.md").read_text()
+    assert '<th scope="col">limit</th>' in (drawn / "report.html").read_text()
 
 
 def test_readme_is_renewed_between_its_markers(tmp_path: Path, report: dict[str, Any]) -> None:
