@@ -100,14 +100,22 @@ def test_collector_loses(collected: Collected) -> None:
 
 
 def test_scraped_service_loses(start_service: StartService, console: Console, tmp_path: Path) -> None:
-    """Mode direct: the backend rejects a part; nothing counts it but the exporter."""
+    """Mode direct: the backend rejects a part; nothing counts it but the exporter.
+
+    Without Prometheus, spans and log records are held against what the exporter itself reports.
+    """
     env = {**EAGER, **Route("direct", "grpc").env(console)}
     service = start_service("--workers=1", **env)
     with (
         Prometheus(tmp_path, f"127.0.0.1:{service.port}") as prometheus,
         backends(console, "direct") as urls,
     ):
-        send(service, 3)
+        send(service, 9)
+        auditor = Auditor(service, {**urls, "prometheus": "http://127.0.0.1:1"}, env)
+        found = auditor.until(lambda one: one["traces"].distinct >= 9, "stored")
+        assert {signal: account.completeness for signal, account in found.items()} == {"traces": 1, "logs": 1}
+        assert auditor.audit().unknown["metrics"].startswith("Prometheus at http://127.0.0.1:1")
+
         auditor = Auditor(service, {**urls, "prometheus": prometheus.url}, env, prometheus)
         auditor.begin()
         send(service, 12)
@@ -129,18 +137,6 @@ def test_scraped_service_loses(start_service: StartService, console: Console, tm
         assert missing(found["logs"]) == {("the service", "rejected"): rejected}
         assert found["logs"].completeness == pytest.approx(1 - rejected / found["logs"].recorded.items)
         assert found["traces"].completeness == 1
-
-
-def test_prometheus_is_down(start_service: StartService, console: Console) -> None:
-    """Spans and log records are held against what the exporter itself reports."""
-    env = {**EAGER, **Route("direct", "grpc").env(console)}
-    service = start_service("--workers=1", **env)
-    with backends(console, "direct") as urls:
-        send(service, 9)
-        auditor = Auditor(service, {**urls, "prometheus": "http://127.0.0.1:1"}, env)
-        found = auditor.until(lambda one: one["traces"].distinct >= 9, "stored")
-        assert {signal: account.completeness for signal, account in found.items()} == {"traces": 1, "logs": 1}
-        assert auditor.audit().unknown["metrics"].startswith("Prometheus at http://127.0.0.1:1")
 
 
 def test_jaeger_reports_what_came_twice() -> None:
