@@ -33,16 +33,11 @@ DOWN = Faults(status=503, retry_after=0.2, signals=("traces",))
 PARTLY = Faults(partial_reject=1, signals=("traces",))
 
 
-def command(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "manage.py", *arguments],
-        cwd=ROOT,
-        env={**os.environ, **env},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def command(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[object, str]:
+    """Run a command in this process; return its exit code and what it printed."""
+    with pytest.raises(SystemExit) as ended:
+        call_command(*arguments)
+    return ended.value.code, capsys.readouterr().out
 
 
 def overview(console: Console) -> str:
@@ -56,7 +51,7 @@ def test_losses_of_the_service(
 ) -> None:
     """The backend takes all, refuses, rejects a part, and is down for longer than the spool has room."""
     grpc_port, http_port = free_port(), free_port()
-    env = {**Route(mode, "http/protobuf").env_for(grpc_port, http_port), **EAGER, "OTEL_BSP_MAX_QUEUE_SIZE": "80"}
+    env = {**Route(mode, "http/protobuf").env_for(grpc_port, http_port), **EAGER, "OTEL_BSP_MAX_QUEUE_SIZE": "40"}
     service = start_service("--workers=1", **env)
     target = ScrapeTarget("service", f"http://127.0.0.1:{service.port}/metrics")
     with Console(
@@ -85,23 +80,21 @@ def test_losses_of_the_service(
         assert f"{percent(spans / (spans + refused))} stored" in overview(console)
 
         console.receiver.faults = DOWN
-        send(service, 90)
+        send(service, 50)
         wait_until(lambda: losses(service).get("queue_full"), 60, "a spool that overflows")
         console.receiver.faults = Faults()
         full = wait_until(lambda: losses(service, delivered=True), 60, "the rest")["queue_full"]
         found = auditor.until(lambda one: one["traces"].recorded.lost.get("queue_full") == full, "overflown")
         assert missing(found["traces"]) == {("the service", "refused"): refused, ("the service", "queue_full"): full}
 
-        ended = command("telemetry", "--audit", "--json", **env, TELEMETRY_CONSOLE_URL=console.url)
-        report = json.loads(ended.stdout)
-        assert (ended.returncode, report["complete"], report["mode"]) == (1, False, mode), ended
-        assert report["signals"]["traces"]["lost"] == refused + full
-        for name, value in env.items():
+        for name, value in {**env, "TELEMETRY_CONSOLE_URL": console.url}.items():
             monkeypatch.setenv(name, value)
-        with pytest.raises(SystemExit) as left:
-            call_command("audit", f"--console={console.url}", "--objective=1")
-        printed = capsys.readouterr().out
-        assert left.value.code == 0, printed
+        code, printed = command(capsys, "telemetry", "--audit", "--json")
+        report = json.loads(printed)
+        assert (code, report["complete"], report["mode"]) == (1, False, mode), printed
+        assert report["signals"]["traces"]["lost"] == refused + full
+        code, printed = command(capsys, "audit", f"--console={console.url}", "--objective=1")
+        assert code == 0, printed
         assert f"missing: {full} spans, the service: queue_full" in printed
 
 
@@ -159,6 +152,16 @@ def test_older_service_is_counted_from_the_console_on(start_service: StartServic
         assert [account.completeness for account in found.values()] == [1, 1, 1], found
         assert found["logs"].recorded.items < 12
         wait_until(lambda: set(second.store.mode("collector").comparable.values()) == {6}, what="equal counts")
+        ended = subprocess.run(
+            [sys.executable, "manage.py", "telemetry", "--audit", "--json"],
+            cwd=ROOT,
+            env={**os.environ, **env, "TELEMETRY_CONSOLE_URL": second.url},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (ended.returncode, json.loads(ended.stdout)["complete"]) == (0, True), ended
 
 
 def test_backlog_of_an_older_service_is_on_its_way() -> None:
