@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from telemetry.tools.account import percent
+from telemetry.tools.audit.audit import audit
 from telemetry.tools.console.counting.accounts import accounts
 from telemetry.tools.console.receiving.faults import Faults
 from telemetry.tools.console.receiving.ingest import SIGNALS
@@ -19,10 +20,11 @@ from telemetry.tools.console.receiving.scraper import ScrapeTarget
 from telemetry.tools.console.server import Console
 from telemetry.tools.console.storage.retention import Limits
 from telemetry.tools.console.storage.store import Store
+from telemetry.tools.doctor.places import Places
 from tests.support.routes import Route, send
 from tests.support.service import ROOT, Service, free_port, wait_until
 from tests.tools.audit.conftest import EAGER, Auditor, missing
-from tests.tools.console.client import many_ids, request, traces
+from tests.tools.console.client import many_ids, post, request, traces
 
 StartService = Callable[..., Service]
 
@@ -31,16 +33,11 @@ DOWN = Faults(status=503, retry_after=0.2, signals=("traces",))
 PARTLY = Faults(partial_reject=1, signals=("traces",))
 
 
-def command(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "manage.py", *arguments],
-        cwd=ROOT,
-        env={**os.environ, **env},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def command(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[object, str]:
+    """Run a command in this process; return its exit code and what it printed."""
+    with pytest.raises(SystemExit) as ended:
+        call_command(*arguments)
+    return ended.value.code, capsys.readouterr().out
 
 
 def overview(console: Console) -> str:
@@ -49,10 +46,12 @@ def overview(console: Console) -> str:
 
 
 @pytest.mark.parametrize("mode", ["collector", "direct"])
-def test_losses_of_the_service(start_service: StartService, mode: str) -> None:
+def test_losses_of_the_service(
+    start_service: StartService, mode: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The backend takes all, refuses, rejects a part, and is down for longer than the spool has room."""
     grpc_port, http_port = free_port(), free_port()
-    env = {**Route(mode, "http/protobuf").env_for(grpc_port, http_port), **EAGER, "OTEL_BSP_MAX_QUEUE_SIZE": "80"}
+    env = {**Route(mode, "http/protobuf").env_for(grpc_port, http_port), **EAGER, "OTEL_BSP_MAX_QUEUE_SIZE": "40"}
     service = start_service("--workers=1", **env)
     target = ScrapeTarget("service", f"http://127.0.0.1:{service.port}/metrics")
     with Console(
@@ -81,20 +80,22 @@ def test_losses_of_the_service(start_service: StartService, mode: str) -> None:
         assert f"{percent(spans / (spans + refused))} stored" in overview(console)
 
         console.receiver.faults = DOWN
-        send(service, 90)
+        send(service, 50)
         wait_until(lambda: losses(service).get("queue_full"), 60, "a spool that overflows")
         console.receiver.faults = Faults()
         full = wait_until(lambda: losses(service, delivered=True), 60, "the rest")["queue_full"]
         found = auditor.until(lambda one: one["traces"].recorded.lost.get("queue_full") == full, "overflown")
         assert missing(found["traces"]) == {("the service", "refused"): refused, ("the service", "queue_full"): full}
 
-        ended = command("telemetry", "--audit", "--json", **env, TELEMETRY_CONSOLE_URL=console.url)
-        report = json.loads(ended.stdout)
-        assert (ended.returncode, report["complete"], report["mode"]) == (1, False, mode), ended
+        for name, value in {**env, "TELEMETRY_CONSOLE_URL": console.url}.items():
+            monkeypatch.setenv(name, value)
+        code, printed = command(capsys, "telemetry", "--audit", "--json")
+        report = json.loads(printed)
+        assert (code, report["complete"], report["mode"]) == (1, False, mode), printed
         assert report["signals"]["traces"]["lost"] == refused + full
-        ended = command("audit", f"--console={console.url}", "--objective=1", **env)
-        assert ended.returncode == 0, ended
-        assert f"missing: {full} spans, the service: queue_full" in ended.stdout
+        code, printed = command(capsys, "audit", f"--console={console.url}", "--objective=1")
+        assert code == 0, printed
+        assert f"missing: {full} spans, the service: queue_full" in printed
 
 
 def test_young_service_is_waited_for(start_service: StartService) -> None:
@@ -112,16 +113,11 @@ def test_young_service_is_waited_for(start_service: StartService) -> None:
     assert found.meets(0.999)
 
 
-def test_missing_count_is_named(start_service: StartService) -> None:
-    """A service whose metrics have not come yet, when there is no time left."""
-    grpc_port, http_port = free_port(), free_port()
-    env = Route("collector", "http/protobuf").env_for(grpc_port, http_port) | EAGER
-    env |= {"OTEL_METRIC_EXPORT_INTERVAL": "60000"}
-    with Console(grpc_port=grpc_port, http_port=http_port, api_port=0) as console:
-        service = start_service("--workers=1", **env)
-        send(service, 1)
-        wait_until(lambda: console.store.mode("collector").server_spans == 1, what="the span")
-        found = Auditor(service, {"console": console.url}, env).audit()
+def test_missing_count_is_named(console: Console) -> None:
+    """Of a service whose metrics have not come yet, when there is no time left."""
+    post(f"{console.http_endpoint}/v1/traces", traces(many_ids(1)))
+    places = Places.read({"console": console.url, "service": "http://127.0.0.1:1"}, 30.0, {})
+    found = audit(places, 60, {"TELEMETRY_MODE": "collector"}, settled=0)
     assert found.unknown.keys() == {"traces", "metrics", "logs"}
     assert "no push or scrape with the service's own count reached the console" in found.unknown["traces"]
     assert not found.meets(0.5)
@@ -156,6 +152,16 @@ def test_older_service_is_counted_from_the_console_on(start_service: StartServic
         assert [account.completeness for account in found.values()] == [1, 1, 1], found
         assert found["logs"].recorded.items < 12
         wait_until(lambda: set(second.store.mode("collector").comparable.values()) == {6}, what="equal counts")
+        ended = subprocess.run(
+            [sys.executable, "manage.py", "telemetry", "--audit", "--json"],
+            cwd=ROOT,
+            env={**os.environ, **env, "TELEMETRY_CONSOLE_URL": second.url},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (ended.returncode, json.loads(ended.stdout)["complete"]) == (0, True), ended
 
 
 def test_backlog_of_an_older_service_is_on_its_way() -> None:

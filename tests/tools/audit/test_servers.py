@@ -1,4 +1,7 @@
-"""The audit with a real Prometheus: each hop that loses on purpose is found, and nothing is missing without one."""
+"""The audit with a real Prometheus: each hop that loses on purpose is found, and nothing is missing without one.
+
+The alert TelemetryIncomplete is quiet while all is stored, and fires when something drops.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,6 +20,7 @@ from tests.support.answering import Answering
 from tests.support.prometheus import Prometheus, prometheus_is_missing
 from tests.support.routes import Route, send
 from tests.support.service import Service, wait_until
+from tests.tools.audit.alerts import all_is_well, firing, rules_at_once, stored
 from tests.tools.audit.conftest import EAGER, Auditor, missing
 from tests.tools.audit.hop import Hop
 from tests.tools.audit.servers import backends, exposition
@@ -34,7 +38,7 @@ class Collected:
 
     service: Service
     hop: Hop
-    console: Console
+    prometheus: Prometheus
     auditor: Auditor
 
     def lose(self, loss: str, requests: int) -> None:
@@ -56,11 +60,19 @@ def handled(traces: Account) -> int:
 
 @pytest.fixture
 def collected(start_service: StartService, console: Console, tmp_path: Path) -> Iterator[Collected]:
+    def counters() -> str:
+        of_alloy = hop.metrics()  # first: what it has counted has arrived
+        return f"{of_alloy}tempo_distributor_spans_received_total {console.store.mode('collector').spans}\n"
+
     with (
         Hop(f"http://127.0.0.1:{console.http_port}") as hop,
-        Answering({"/metrics": lambda _: exposition(console), "/alloy": lambda _: hop.metrics()}) as scraped,
+        Answering({"/metrics": lambda _: exposition(console), "/alloy": lambda _: counters()}) as scraped,
         Prometheus(
-            tmp_path, f"127.0.0.1:{scraped.port}", alloy=f"127.0.0.1:{scraped.port}", interval="250ms"
+            tmp_path,
+            f"127.0.0.1:{scraped.port}",
+            alloy=f"127.0.0.1:{scraped.port}",
+            rules=rules_at_once(tmp_path),
+            interval="250ms",
         ) as prometheus,
         backends(console, "collector") as urls,
     ):
@@ -70,7 +82,7 @@ def collected(start_service: StartService, console: Console, tmp_path: Path) -> 
         service = start_service("--workers=1", **env)
         send(service, 3)
         yield Collected(
-            service, hop, console, Auditor(service, {**urls, "prometheus": prometheus.url}, env, prometheus)
+            service, hop, prometheus, Auditor(service, {**urls, "prometheus": prometheus.url}, env, prometheus)
         )
 
 
@@ -86,28 +98,46 @@ def test_collector_loses(collected: Collected) -> None:
     assert traces.passed.received == traces.passed.sent == traces.recorded.confirmed == traces.stored.items
     assert found["logs"].stored.newest == pytest.approx(traces.stored.newest, abs=30)
 
-    collected.lose("counted", 9)
-    found = collected.auditor.until(lambda one: handled(one["traces"]) >= 9, "counted")
-    lost = found["traces"].recorded.items
-    assert missing(found["traces"]) == {("Alloy", "send_failed"): lost}, found["traces"]
-    assert (found["traces"].completeness, found["logs"].completeness) == (0, 1)
+    wait_until(lambda: all_is_well(collected.prometheus), 60, "all signals stored, and no alert")
 
     collected.lose("silent", 9)
     found = collected.auditor.until(lambda one: handled(one["traces"]) >= 9, "silent")
     lost = found["traces"].recorded.items
     assert lost >= 9
     assert missing(found["traces"]) == {("between Alloy and Tempo", "confirmed but not stored"): lost}
+    # Nobody counts them: Tempo's own count of what came in is below what Alloy has had confirmed.
+    wait_until(
+        lambda: (
+            firing(collected.prometheus) == {"traces"} and 0.3 < (stored(collected.prometheus, "traces") or 0) < 0.9
+        ),
+        60,
+        "the alert, for all that is lost",
+    )
+
+    collected.lose("counted", 9)
+    found = collected.auditor.until(lambda one: handled(one["traces"]) >= 9, "counted")
+    lost = found["traces"].recorded.items
+    assert missing(found["traces"]) == {("Alloy", "send_failed"): lost}, found["traces"]
+    assert (found["traces"].completeness, found["logs"].completeness) == (0, 1)
 
 
 def test_scraped_service_loses(start_service: StartService, console: Console, tmp_path: Path) -> None:
-    """Mode direct: the backend rejects a part; nothing counts it but the exporter."""
+    """Mode direct: the backend rejects a part; nothing counts it but the exporter.
+
+    Without Prometheus, spans and log records are held against what the exporter itself reports.
+    """
     env = {**EAGER, **Route("direct", "grpc").env(console)}
     service = start_service("--workers=1", **env)
     with (
         Prometheus(tmp_path, f"127.0.0.1:{service.port}") as prometheus,
         backends(console, "direct") as urls,
     ):
-        send(service, 3)
+        send(service, 9)
+        auditor = Auditor(service, {**urls, "prometheus": "http://127.0.0.1:1"}, env)
+        found = auditor.until(lambda one: one["traces"].distinct >= 9, "stored")
+        assert {signal: account.completeness for signal, account in found.items()} == {"traces": 1, "logs": 1}
+        assert auditor.audit().unknown["metrics"].startswith("Prometheus at http://127.0.0.1:1")
+
         auditor = Auditor(service, {**urls, "prometheus": prometheus.url}, env, prometheus)
         auditor.begin()
         send(service, 12)
@@ -131,16 +161,21 @@ def test_scraped_service_loses(start_service: StartService, console: Console, tm
         assert found["traces"].completeness == 1
 
 
-def test_prometheus_is_down(start_service: StartService, console: Console) -> None:
-    """Spans and log records are held against what the exporter itself reports."""
-    env = {**EAGER, **Route("direct", "grpc").env(console)}
-    service = start_service("--workers=1", **env)
-    with backends(console, "direct") as urls:
-        send(service, 9)
-        auditor = Auditor(service, {**urls, "prometheus": "http://127.0.0.1:1"}, env)
-        found = auditor.until(lambda one: one["traces"].distinct >= 9, "stored")
-        assert {signal: account.completeness for signal, account in found.items()} == {"traces": 1, "logs": 1}
-        assert auditor.audit().unknown["metrics"].startswith("Prometheus at http://127.0.0.1:1")
+def test_alert_when_backend_rejects(start_service: StartService, console: Console, tmp_path: Path) -> None:
+    """Mode direct: Prometheus scrapes the service itself. A scrape that takes too long would be one that is lost."""
+    service = start_service("--workers=1", **EAGER, **Route("direct", "grpc").env(console))
+    with Prometheus(tmp_path, f"127.0.0.1:{service.port}", rules=rules_at_once(tmp_path), interval="4s") as prometheus:
+        send(service, 12)
+        wait_until(lambda: all_is_well(prometheus), 60, "all signals stored, and no alert")
+
+        console.receiver.faults = Faults(partial_reject=1, signals=("logs",))
+        send(service, 12)
+        wait_until(lambda: "logs" in firing(prometheus), 60, "the alert")
+        share = stored(prometheus, "logs")
+        assert share is not None
+        assert 0 < share < 0.999
+        assert stored(prometheus, "traces") == 1
+        assert firing(prometheus) == {"logs"}
 
 
 def test_jaeger_reports_what_came_twice() -> None:

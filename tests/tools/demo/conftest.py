@@ -1,6 +1,7 @@
 """A real demo on free ports, in a folder of its own."""
 
 import json
+import shutil
 import signal
 import socket
 import subprocess
@@ -8,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any, Self
@@ -17,7 +18,9 @@ import psutil
 import pytest
 
 from telemetry.tools.demo.arrivals import Arrivals
+from telemetry.tools.demo.environment import database_file
 from telemetry.tools.demo.ports import MODES, Mode, Ports, busy_port
+from telemetry.tools.traffic.client import call
 from tests.support.service import ROOT, forget_former, free_port, wait_until
 from tests.support.shared import made_once
 
@@ -75,12 +78,12 @@ class RunningDemo:
         psutil.wait_procs(self.processes(), seconds)
         wait_until(lambda: not self.processes(), seconds, what)
 
-    def part(self, argument: str) -> psutil.Process:
-        """Return the first process with `argument` on its command line; none of the greeter or the worker."""
+    def part(self, argument: str, service: str = "") -> psutil.Process:
+        """Return the first process with `argument` on its command line, of the greeter or worker if that is named."""
         found: dict[psutil.Process, float] = {}
         for process in self.processes():
             with suppress(psutil.NoSuchProcess):  # it has ended just now
-                if argument in process.cmdline() and "OTEL_SERVICE_NAME" not in process.environ():
+                if argument in process.cmdline() and process.environ().get("OTEL_SERVICE_NAME", "") == service:
                     found[process] = process.create_time()
         return min(found, key=found.__getitem__)
 
@@ -96,6 +99,16 @@ class RunningDemo:
             lambda: arrivals.refresh() is None and arrivals.of(mode).server_spans >= requests, 60, "requests' spans"
         )
 
+    def wait_for_failures(self) -> dict[str, Any]:
+        """Wait until the console has a failing request of each mode with its error record; return the traces."""
+        return {mode: wait_until(partial(self._failure, mode), 60, "a failing request") for mode in MODES}
+
+    def _failure(self, mode: Mode) -> Any:
+        listed = call(self.ports.console, "GET", f"/api/traces?mode={mode}&limit=500").body["traces"]
+        failed = [trace["trace_id"] for trace in listed if trace["root_name"] == "GET /demo/failure"]
+        traces = (call(self.ports.console, "GET", f"/api/traces/{one}").body for one in failed)
+        return next((one for one in traces if any(log["severity"].lower() == "error" for log in one["logs"])), None)
+
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
@@ -106,6 +119,11 @@ class RunningDemo:
         self.wait_until_gone(f"processes of the demo after its end ({self.errors})")
         assert busy_port(self.ports.used(MODES)) is None
         return code
+
+    def left(self) -> "EndedDemo":
+        """Return what it has left after its end."""
+        secret = (self.folder / "secret-key").read_text()
+        return EndedDemo(self.folder, secret, self._process.wait(), self.output, self.errors)
 
     def tally(self) -> dict[str, Any]:
         """Return the last line of standard output."""
@@ -142,31 +160,71 @@ def offset() -> int:
 
 @dataclass(frozen=True)
 class EndedDemo:
-    """What a demo has left: its folder, and what it printed."""
+    """What a demo has left: its folder, the secret in it, and what it printed."""
 
     folder: Path
+    secret: str
     code: int
     output: str
     errors: str
 
 
 @pytest.fixture(scope="session")
-def ended_demo(run_folder: Path) -> EndedDemo:
-    """A demo of both modes that has ended after eight seconds of traffic. Its folder is to be copied."""
+def killed_demo(run_folder: Path) -> EndedDemo:
+    """A demo of one mode that was killed while it sent; something else listened on the port of the other mode."""
 
     def run() -> EndedDemo:
-        with RunningDemo(run_folder / "ended-demo", free_offset(), "--for", "8", "--rate", "20") as demo:
-            code = demo.wait()
-            return EndedDemo(demo.folder, code, demo.output, demo.errors)
+        with RunningDemo(run_folder / "demo", free_offset(), "--mode", "direct") as demo:
+            with occupied(demo.ports.collector):
+                demo.wait_for_traffic()
+                demo.wait_for_arrivals("direct", 40)
+                demo.signal(signal.SIGKILL)
+                demo.wait_until_gone()
+            return demo.left()
 
-    return made_once(run_folder, "ended-demo", run)
+    return made_once(run_folder, "killed-demo", run)
+
+
+@dataclass(frozen=True)
+class VisitedDemo:
+    """A demo of both modes, in the folder of an earlier one, after some visits and its end."""
+
+    ended: EndedDemo
+    emails: list[str]
+    """Those of the users."""
+    failures: dict[str, Any]
+    """By mode, the trace of a request to the route that fails on purpose."""
+
+
+@pytest.fixture(scope="session")
+def visited_demo(run_folder: Path, killed_demo: EndedDemo) -> VisitedDemo:
+    """A demo in the folder of the killed one. It is visited five times in each mode, and asked to stop."""
+
+    def run() -> VisitedDemo:
+        with RunningDemo(killed_demo.folder, free_offset(), "--rate", "20") as demo:
+            demo.wait_for_traffic()
+            users = call(demo.ports.collector, "GET", "/users?page_size=100").body["results"]
+            failures = demo.wait_for_failures()
+            missing = call(demo.ports.collector, "GET", "/nowhere")
+            assert (missing.status, missing.body["status"]) == (404, 404)
+            for port, count in ((demo.ports.collector, 3), (demo.ports.direct, 5)):
+                for _ in range(count):
+                    assert call(port, "GET", "/users").status == 200
+            demo.signal(signal.SIGTERM)
+            demo.wait()
+            return VisitedDemo(demo.left(), [user["email"] for user in users], failures)
+
+    return made_once(run_folder, "visited-demo", run)
 
 
 @pytest.fixture
-def start_demo(tmp_path: Path, offset: int) -> Iterator[StartDemo]:
-    """A function that starts the demo: `start_demo("--for", "4")`."""
+def start_demo(tmp_path: Path, offset: int, migrated_sqlite: Path) -> Iterator[StartDemo]:
+    """A function that starts the demo: `start_demo("--for", "4")`, with a database that has its tables."""
+    folder = tmp_path / "demo"
+    folder.mkdir()
+    shutil.copy(migrated_sqlite, database_file(folder))
     with ExitStack() as stack:
-        yield lambda *arguments: stack.enter_context(RunningDemo(tmp_path / "demo", offset, *arguments))
+        yield lambda *arguments: stack.enter_context(RunningDemo(folder, offset, *arguments))
 
 
 @contextmanager
@@ -174,3 +232,16 @@ def occupied(port: int) -> Iterator[None]:
     """Have another process listen on `port`."""
     with socket.create_server(("127.0.0.1", port)):
         yield
+
+
+def assert_exact(mode: str, tally: dict[str, int], visitors: int = 0) -> None:
+    """Check that each request is in every signal, once, and that no other is."""
+    assert tally["sent"] > 0
+    assert tally["answered"] == tally["sent"]
+    counts = {tally[name] for name in ("server_spans", "access_records", "requests")}
+    assert counts == {tally["sent"] + tally["calls"] + visitors}
+    assert [tally[name] for name in ("visitors", "failed", "dropped", "duplicate_spans")] == [visitors, 0, 0, 0]
+    assert tally["spans"] > tally["server_spans"]
+    assert tally["log_records"] >= tally["access_records"]
+    points = tally["data_points"] > 0, tally["scraped_samples"] > 0
+    assert points == ((True, False) if mode == "collector" else (False, True))

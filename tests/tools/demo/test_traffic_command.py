@@ -10,9 +10,14 @@ from time import monotonic
 
 import pytest
 
+from telemetry.tools.management.commands.traffic import Command
 from tests.support.service import ROOT, Service, free_port, wait_until
 
-StartService = Callable[..., Service]
+
+@pytest.fixture(scope="module")
+def service(share_service: Callable[..., Service]) -> Service:
+    """A service that has no users but those of the traffic."""
+    return share_service(TELEMETRY_MODE="off")
 
 
 def start(*args: str) -> subprocess.Popen[str]:
@@ -25,17 +30,22 @@ def start(*args: str) -> subprocess.Popen[str]:
     )
 
 
+def run(*args: str) -> str | int | None:
+    """Run the command in this process; return its exit code or what it says at its end."""
+    with pytest.raises(SystemExit) as ended:
+        Command().run_from_argv(["manage.py", "traffic", *args])
+    return ended.value.code
+
+
 def users(service: Service) -> int:
     return len(json.loads(service.get("/users")[2])["results"])
 
 
 @pytest.mark.timing
-def test_traffic_to_those_that_are_known(start_service: StartService) -> None:
-    service = start_service(TELEMETRY_MODE="off")
+def test_traffic_to_those_that_are_known(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
     started = monotonic()
-    traffic = start("--rate=25", "--for=6", f"localhost:{service.port}", "nowhere.invalid:8080")
-    output, errors = traffic.communicate(timeout=100)
-    assert traffic.returncode == 0, errors
+    assert run("--rate=25", "--for=3", f"localhost:{service.port}", "nowhere.invalid:8080") == 0
+    output = capsys.readouterr().out
     assert "nowhere" not in output
     found = re.search(r"localhost:\d+: (\d+) requests: .*200.*201.*204.*400.*404.*409", output)
     assert found, output
@@ -43,8 +53,7 @@ def test_traffic_to_those_that_are_known(start_service: StartService) -> None:
     assert users(service) == 0
 
 
-def test_traffic_asked_to_stop_tidies_up(start_service: StartService) -> None:
-    service = start_service(TELEMETRY_MODE="off")
+def test_traffic_asked_to_stop_tidies_up(service: Service) -> None:
     traffic = start("--rate=2", f"127.0.0.1:{service.port}")
     wait_until(lambda: users(service), 60, "a user")
     traffic.send_signal(signal.SIGTERM)
@@ -53,23 +62,22 @@ def test_traffic_asked_to_stop_tidies_up(start_service: StartService) -> None:
     assert users(service) == 0
 
 
-def test_traffic_without_answers_fails() -> None:
-    traffic = start("--rate=20", "--for=0.5", f"127.0.0.1:{free_port()}")
-    output, _ = traffic.communicate(timeout=60)
-    assert traffic.returncode == 1
-    assert "without an answer" in output
+def test_traffic_without_answers_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--rate=20", "--for=0.5", f"127.0.0.1:{free_port()}") == 1
+    assert "without an answer" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("args", "reason"),
     [
-        (("nowhere.invalid:8080",), "cannot resolve nowhere.invalid"),
         (("localhost",), "invalid value 'localhost'; expected HOST:PORT"),
         (("--rate=1000", "localhost:80"), "expected requests per second above 0, at most 200"),
     ],
 )
-def test_traffic_wrong_arguments(args: tuple[str, ...], reason: str) -> None:
-    traffic = start(*args)
-    _, errors = traffic.communicate(timeout=60)
-    assert traffic.returncode in {1, 2}
-    assert reason in errors
+def test_traffic_wrong_arguments(args: tuple[str, ...], reason: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*args) == 2
+    assert reason in capsys.readouterr().err
+
+
+def test_traffic_to_nobody() -> None:
+    assert run("nowhere.invalid:8080") == "traffic: cannot resolve nowhere.invalid"

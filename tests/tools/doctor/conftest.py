@@ -20,11 +20,12 @@ from telemetry.tools.doctor.places import Places
 from telemetry.tools.doctor.report import as_data
 from telemetry.tools.doctor.service import PATH
 from telemetry.tools.doctor.walk import Result, Walk
-from tests.support.routes import Route
-from tests.support.service import ROOT, Service, free_port
+from tests.support.routes import ROUTES, Route
+from tests.support.service import ROOT, Service, free_port, wait_until
 
 # Everything is sent at once, so that little is waited for.
-EAGER = {"OTEL_BSP_SCHEDULE_DELAY": "100", "OTEL_BLRP_SCHEDULE_DELAY": "100", "OTEL_METRIC_EXPORT_INTERVAL": "500"}
+EAGER = {"OTEL_BSP_SCHEDULE_DELAY": "100", "OTEL_BLRP_SCHEDULE_DELAY": "100", "OTEL_METRIC_EXPORT_INTERVAL": "1000"}
+SECRETS = {"OTEL_EXPORTER_OTLP_HEADERS": "x-key=hush-hush", "METRICS_TOKEN": "hush-hush-hush-hush"}
 
 
 @dataclass(frozen=True)
@@ -82,10 +83,13 @@ class Quiet:
 
 
 def diagnose(
-    places: Mapping[str, str], environ: Mapping[str, str], wait: float = 30.0, timeout: float = 10.0
+    places: Mapping[str, str], environ: Mapping[str, str], wait: float = 30.0, timeout: float = 10.0, poll: float = 0.2
 ) -> Diagnosis:
-    """Run the doctor in this process, with an environment of its own; `places` are URLs by server."""
-    walk = Walk(Quiet(), poll=0.2)
+    """Run the doctor in this process, with an environment of its own; `places` are URLs by server.
+
+    It asks again for what has not come every `poll` seconds.
+    """
+    walk = Walk(Quiet(), poll=poll)
     doctor = Doctor(Places.read(places, timeout, environ), walk, PATH, wait, environ)
     doctor.run()
     service = doctor.service.base if doctor.service else ""
@@ -110,26 +114,50 @@ class Pair:
         return diagnose(self.places, {**self.env, **env})
 
 
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path) -> Iterator[Callable[..., Pair]]:
-    """A function that starts a service on a route to a console, which scrapes it in direct mode.
+@dataclass(frozen=True)
+class Examined(Pair):
+    """A pair that tests share, with what the doctor found at first."""
 
-    They run until the module's end, for tests that share them: each costs CPU time as long as it runs.
+    first: Diagnosis
+    counts: tuple[int, ...]
+    """Server spans, spans, access records and requests that the console then had of the mode."""
+
+
+@pytest.fixture(scope="package", params=[ROUTES[0]], ids=str)
+def pair(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path
+) -> Iterator[Examined]:
+    """A service in collector mode and its console, for all tests that leave them as they were.
+
+    The service's own status alone may be a warning: it remembers for a minute what a test had refused.
+
+    Those of another route (`routes`) run one after the other, because each pair costs CPU time as long as it runs.
     """
+    route = request.param
     with pairs(tmp_path_factory.mktemp("pair"), migrated_sqlite) as start:
-        yield start
+        examined = start(route, **SECRETS)
+        first = examined.diagnose()
+        totals = examined.console.store.mode(route.mode)
+        requests = totals.requests_otlp if route.mode == "collector" else totals.requests_scraped
+        counts = (totals.server_spans, totals.spans, totals.access_records, requests)
+        yield Examined(examined.service, examined.console, examined.env, first, counts)
+
+
+def routes(*routes: Route) -> pytest.MarkDecorator:
+    """Mark a test that examines a pair on each of these routes."""
+    return pytest.mark.parametrize("pair", routes, ids=str, indirect=True)
 
 
 @pytest.fixture
 def own_pair(tmp_path: Path, migrated_sqlite: Path) -> Iterator[Callable[..., Pair]]:
-    """`pair` for what one test alone examines; they run until its end."""
+    """A function that starts a service on a route to a console for one test alone; they run until its end."""
     with pairs(tmp_path, migrated_sqlite) as start:
         yield start
 
 
 @contextmanager
 def pairs(folder: Path, migrated_sqlite: Path) -> Iterator[Callable[..., Pair]]:
-    """Yield what `pair` is; what it has started is stopped at the end."""
+    """Yield what `own_pair` is; what it has started is stopped at the end."""
     with ExitStack() as stack:
 
         def start(route: Route, **env: str) -> Pair:
@@ -144,10 +172,12 @@ def pairs(folder: Path, migrated_sqlite: Path) -> Iterator[Callable[..., Pair]]:
                 http_port=http_port,
                 api_port=0,
                 scrape_targets=[target] if route.mode == "direct" else [],
-                scrape_interval=0.5,
+                scrape_interval=1,
             )
             stack.enter_context(console)
             stack.enter_context(service)
+            if env["TELEMETRY_MODE"] != "off":
+                wait_until(service.status, 60, "the exporter's status")
             return Pair(service, console, env)
 
         yield start

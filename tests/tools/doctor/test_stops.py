@@ -14,29 +14,20 @@ from telemetry.tools.audit.audit import AuditError, audit
 from telemetry.tools.console.receiving.faults import Faults
 from telemetry.tools.console.server import Console
 from telemetry.tools.doctor.places import Places
+from telemetry.tools.management.commands.doctor import Command
 from tests.support.routes import Route
 from tests.support.service import ROOT, Service, free_port, wait_until
-from tests.tools.doctor.conftest import EAGER, Pair, diagnose, run_doctor
+from tests.tools.doctor.conftest import EAGER, Pair, diagnose, pairs, routes, run_doctor
 
 COLLECTOR = Route("collector", "grpc")
+both_protocols = routes(COLLECTOR, Route("collector", "http/protobuf"))
 NOWHERE = {"service": "http://127.0.0.1:1", "console": "http://127.0.0.1:1"}
 
 
-@pytest.fixture(scope="module")
-def collected(pair: Callable[..., Pair]) -> Pair:
-    return pair(COLLECTOR)
-
-
-@pytest.fixture(params=["grpc", "http/protobuf"], scope="module")
-def either(request: pytest.FixtureRequest, pair: Callable[..., Pair]) -> Pair:
-    """A service in collector mode over each protocol."""
-    return pair(Route("collector", request.param))
-
-
 @pytest.fixture
-def faults(either: Pair) -> Iterator[Console]:
-    yield either.console
-    either.console.receiver.faults = Faults()
+def faults(pair: Pair) -> Iterator[Console]:
+    yield pair.console
+    pair.console.receiver.faults = Faults()
 
 
 def test_configuration_wrong() -> None:
@@ -73,40 +64,39 @@ def test_mode_off_in_the_service(own_pair: Callable[..., Pair]) -> None:
     assert found.hop("trace")["detail"] == "because of: request"
 
 
-def test_service_whose_exporter_does_not_answer(collected: Pair) -> None:
+def test_service_whose_exporter_does_not_answer(pair: Pair) -> None:
     """It is not taken for a service without telemetry, nor does the shell's environment stand in for its word."""
-    examined = collected
-    status = wait_until(examined.service.status, 60, "the exporter's status")
+    status = wait_until(pair.service.status, 60, "the exporter's status")
     assert status
     exporter = psutil.Process(status["pid"])
     exporter.suspend()
     try:
-        found = diagnose(examined.places, {"TELEMETRY_MODE": "direct"}, timeout=1)
+        found = diagnose(pair.places, {"TELEMETRY_MODE": "direct"}, timeout=1)
         assert found.failed == ["configuration"], found.text
         detail = found.hop("configuration")["detail"]
-        assert detail.startswith(f"user-api at http://127.0.0.1:{examined.service.port} (process "), detail
+        assert detail.startswith(f"user-api at http://127.0.0.1:{pair.service.port} (process "), detail
         assert "runs, but the exporter did not answer within 1 s" in detail
         with pytest.raises(AuditError, match=r"user-api at .* runs, but the exporter did not answer within 1 s"):
-            audit(Places.read(examined.places, 1.0, {}), 60, {"TELEMETRY_MODE": "direct"})
+            audit(Places.read(pair.places, 1.0, {}), 60, {"TELEMETRY_MODE": "direct"})
     finally:
         exporter.resume()
 
 
-def test_proxy_in_between(collected: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_in_between(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://user:hush@127.0.0.1:1")
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    found = collected.diagnose()
+    found = pair.diagnose()
     assert "HTTP_PROXY applies to 127.0.0.1: add the host to NO_PROXY" in found.hop("configuration")["remedy"]
     assert found.hop("tcp")["detail"] == "not checked: HTTP_PROXY is in between"
     assert found.hop("otlp", "traces")["state"] == "failed"
     assert "hush" not in found.text
 
 
-def test_service_down(collected: Pair) -> None:
+def test_service_down(pair: Pair) -> None:
     """The way beyond it is looked at all the same."""
     port = free_port()
-    found = diagnose({**collected.places, "service": f"http://127.0.0.1:{port}"}, collected.env, wait=1)
+    found = diagnose({**pair.places, "service": f"http://127.0.0.1:{port}"}, pair.env, wait=1)
     assert found.failed == [f"service http://127.0.0.1:{port}"]
     assert found.hop("service")["detail"] == f"http://127.0.0.1:{port}/livez: connection refused"
     assert "TELEMETRY_SERVICE_URL" in found.hop("service")["remedy"]
@@ -114,24 +104,25 @@ def test_service_down(collected: Pair) -> None:
     assert (states["otlp traces"], states["ready the console"], states["request"]) == ("ok", "ok", "not checked")
 
 
-def test_service_without_migrations(tmp_path: Path, collected: Pair) -> None:
+def test_service_without_migrations(tmp_path: Path, pair: Pair) -> None:
     """Not ready is no reason not to follow the request: what it becomes is telemetry too."""
     database = f"sqlite:///{tmp_path}/empty.sqlite3"
-    env = {"USERAPI_OPEN_ACCESS": "true", **collected.env}
+    env = {"USERAPI_OPEN_ACCESS": "true", **pair.env}
     with Service(tmp_path, database, env) as service:
-        found = diagnose({**collected.places, "service": f"http://127.0.0.1:{service.port}"}, collected.env)
+        found = diagnose({**pair.places, "service": f"http://127.0.0.1:{service.port}"}, pair.env)
     assert found.failed == ["database"], found.text
     assert "not applied: run manage.py migrate" in found.hop("database")["detail"]
     assert (found.hop("request")["state"], found.hop("trace")["state"]) == ("warning", "ok")
 
 
+@both_protocols
 @pytest.mark.parametrize(
     ("status", "remedy"),
     [(401, "check the credentials in OTEL_EXPORTER_OTLP_HEADERS"), (404, None), (503, None)],
 )
-def test_export_refused(either: Pair, faults: Console, status: int, remedy: str | None) -> None:
+def test_export_refused(pair: Pair, faults: Console, status: int, remedy: str | None) -> None:
     faults.receiver.faults = Faults(status=status, signals=("traces",))
-    found = either.diagnose()
+    found = pair.diagnose()
     assert found.failed == ["otlp traces"], found.text
     assert found.hop("otlp", "traces")["remedy"]
     assert remedy in {None, found.hop("otlp", "traces")["remedy"]}
@@ -139,29 +130,31 @@ def test_export_refused(either: Pair, faults: Console, status: int, remedy: str 
     assert (found.hop("log")["state"], found.hop("metric")["state"]) == ("ok", "ok")
 
 
-def test_export_rejected(either: Pair, faults: Console) -> None:
+@both_protocols
+def test_export_rejected(pair: Pair, faults: Console) -> None:
     faults.receiver.faults = Faults(partial_reject=1, signals=("logs",))
-    found = either.diagnose()
+    found = pair.diagnose()
     assert found.failed == ["otlp logs"], found.text
     assert found.hop("otlp", "logs")["detail"].startswith("the request was accepted, but a log record was rejected")
 
 
+@both_protocols
 @pytest.mark.timing
-def test_export_without_answer(either: Pair, faults: Console) -> None:
+def test_export_without_answer(pair: Pair, faults: Console) -> None:
     """Bounded by the time-out of the configuration, and of the command."""
     faults.receiver.faults = Faults(delay=30, signals=("metrics",))
-    found = diagnose(either.places, {**either.env, "OTEL_EXPORTER_OTLP_TIMEOUT": "4000"}, timeout=25)
+    found = diagnose(pair.places, {**pair.env, "OTEL_EXPORTER_OTLP_TIMEOUT": "4000"}, timeout=25)
     assert found.failed == ["otlp metrics"], found.text
     assert found.hop("otlp", "metrics")["detail"].startswith("timeout: ")
     assert found.hop("otlp", "metrics")["seconds"] < 20
 
 
-def test_protocol_mixed_up(own_pair: Callable[..., Pair], collected: Pair) -> None:
+def test_protocol_mixed_up(own_pair: Callable[..., Pair], pair: Pair) -> None:
     """gRPC to the port of HTTP, in the service itself."""
-    endpoint = f"http://127.0.0.1:{collected.console.http_port}"
+    endpoint = f"http://127.0.0.1:{pair.console.http_port}"
     examined = own_pair(COLLECTOR, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint)
     found = examined.diagnose()
-    assert found.report["stops_at"] == f"protocol 127.0.0.1:{collected.console.http_port}", found.text
+    assert found.report["stops_at"] == f"protocol 127.0.0.1:{pair.console.http_port}", found.text
     assert found.hop("request")["state"] == "ok"
     assert {found.hop(name)["state"] for name in ("otlp", "trace", "log", "metric", "exemplar")} == {"not checked"}
 
@@ -178,9 +171,10 @@ def test_path_wrong() -> None:
 
 
 @pytest.fixture(scope="module")
-def sampled_out(pair: Callable[..., Pair]) -> Pair:
+def sampled_out(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path) -> Iterator[Pair]:
     """A service that records no trace."""
-    return pair(COLLECTOR, OTEL_TRACES_SAMPLER="always_off")
+    with pairs(tmp_path_factory.mktemp("sampled-out"), migrated_sqlite) as start:
+        yield start(COLLECTOR, OTEL_TRACES_SAMPLER="always_off")
 
 
 @pytest.mark.timing
@@ -202,18 +196,20 @@ def test_sampled_out_unknown_to_the_shell(sampled_out: Pair) -> None:
 
 
 def test_logs_on_standard_output(own_pair: Callable[..., Pair]) -> None:
-    """No failure: it is what the configuration says."""
-    found = own_pair(Route("direct", "grpc"), OTEL_LOGS_EXPORTER="console").diagnose()
+    """No failure: it is what the configuration says. Nor is a trace that is the service's own."""
+    env = {"OTEL_LOGS_EXPORTER": "console", "TELEMETRY_INCOMING_CONTEXT": "ignore"}
+    found = own_pair(Route("direct", "grpc"), **env).diagnose()
     assert found.passed, found.text
+    assert "started by the service" in found.hop("request")["detail"]
     assert (found.hop("otlp", "logs")["state"], found.hop("log")["detail"]) == (
         "not checked",
         "OTEL_LOGS_EXPORTER is console",
     )
 
 
-def test_metrics_without_their_token(own_pair: Callable[..., Pair]) -> None:
-    examined = own_pair(Route("direct", "grpc"), METRICS_TOKEN="hush-hush")
-    found = examined.diagnose(METRICS_TOKEN="")
+@routes(Route("direct", "http/protobuf"))
+def test_metrics_without_their_token(pair: Pair) -> None:
+    found = pair.diagnose(METRICS_TOKEN="")
     assert found.failed == ["metrics /metrics"], found.text
     assert found.hop("metrics")["detail"] == "HTTP 401"
     assert "METRICS_TOKEN" in found.hop("metrics")["remedy"]
@@ -221,10 +217,10 @@ def test_metrics_without_their_token(own_pair: Callable[..., Pair]) -> None:
 
 
 @pytest.mark.timing
-def test_wrong_receiver_behind_it(collected: Pair) -> None:
+def test_wrong_receiver_behind_it(pair: Pair) -> None:
     """Everything is taken, and nothing is found: another console is asked."""
     with Console(grpc_port=0, http_port=0, api_port=0) as other:
-        found = diagnose({**collected.places, "console": other.url}, collected.env, wait=4)
+        found = diagnose({**pair.places, "console": other.url}, pair.env, wait=4)
     assert found.failed == ["trace the console", "log the console", "metric the console"], found.text
     assert found.hop("trace")["detail"] == "no span of this trace within 4 s"
     assert found.hop("log")["detail"] == "no record of user-api at all within 4 s"
@@ -247,19 +243,29 @@ def test_command_exit_code_of_a_failure() -> None:
         (["--path=users/1"], {}, "invalid value 'users/1'; expected a path that begins with /"),
     ],
 )
-def test_command_line_wrong(arguments: list[str], env: dict[str, str], message: str) -> None:
-    ended = run_doctor(*arguments, **env)
-    assert (ended.returncode, message in ended.stderr, "hush" in ended.stderr) == (2, True, False), ended.stderr
+def test_command_line_wrong(
+    arguments: list[str],
+    env: dict[str, str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as ended:
+        Command().run_from_argv(["manage.py", "doctor", *arguments])
+    errors = capsys.readouterr().err
+    assert (ended.value.code, message in errors, "hush" in errors) == (2, True, False), errors
 
 
-def test_command_interrupted(collected: Pair) -> None:
+def test_command_interrupted(pair: Pair) -> None:
     """Ctrl-C while it waits."""
     with Console(grpc_port=0, http_port=0, api_port=0) as other:
-        arguments = [f"--service={collected.places['service']}", f"--console={other.url}"]
+        arguments = [f"--service={pair.places['service']}", f"--console={other.url}"]
         with subprocess.Popen(
             [sys.executable, "manage.py", "doctor", *arguments],
             cwd=ROOT,
-            env={**os.environ, **collected.env},
+            env={**os.environ, **pair.env},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
