@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from telemetry.tools.backends.console import Console as BackendConsole
-from telemetry.tools.backends.http import BackendError
 from telemetry.tools.console.files import FileError, read_file
 from telemetry.tools.console.receiving.scraper import ScrapeTarget
 from telemetry.tools.console.server import Console, PortError
@@ -140,6 +138,9 @@ def _mcp_server() -> Callable[[str], MCPServer]:
 
 
 def _answers(url: str) -> bool:
+    from telemetry.tools.backends import BackendError
+    from telemetry.tools.backends import Console as BackendConsole
+
     try:
         BackendConsole(url).check_ready()
     except BackendError:
