@@ -24,10 +24,10 @@ from tests.benchmarks.pages import console as running_console
 from tests.benchmarks.soak import MOST_MIB, soak
 from tests.tools.console.client import JSON, PROTOBUF, attributes, logs, post, requests_total, resource, traces
 
-LIMIT = MEBIBYTE // 2
+LIMIT = MEBIBYTE // 4
 #: What a store takes beyond its limits: requests over time by mode, and the reports of the newest workers.
 FIXED = {
-    "spans of many services": MEBIBYTE // 4,
+    "spans of many services": MEBIBYTE * 5 // 16,
     "spans of many modes": 4 * MEBIBYTE,
     "starts of many workers": 4 * MEBIBYTE,
 }
@@ -108,7 +108,7 @@ def scrapes(line: Callable[[], str]) -> Sender:
 
 
 def many_attributes() -> list[Any]:
-    return attributes({unique(): "" for _ in range(200)})
+    return attributes({unique(): "" for _ in range(100)})
 
 
 def exemplars(sent: Any) -> None:
