@@ -98,7 +98,8 @@ class WatchedPage:
     def barriers(self, rules: Sequence[str] = ALL_RULES) -> list[str]:
         """What axe finds wrong with the page as it is, one line for each rule and place; all rules, or named ones."""
         kind = "tag" if rules == ALL_RULES else "rule"
-        found = Axe().run(self.page, options={"runOnly": {"type": kind, "values": list(rules)}})
+        only = {"runOnly": {"type": kind, "values": list(rules)}, "resultTypes": ["violations"]}
+        found = Axe().run(self.page, options=only)
         return [
             f"{violation['id']}: {node['html'][:200]} ({node['failureSummary']})"
             for violation in found.response["violations"]

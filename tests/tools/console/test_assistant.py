@@ -9,12 +9,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from telemetry.tools.console.server import Console
+from telemetry.tools.management.commands.console import Command
 from tests.support.service import ROOT, free_port
 from tests.tools.console.client import (
     SPAN_ID,
@@ -27,7 +29,7 @@ from tests.tools.console.client import (
     requests_total,
     traces,
 )
-from tests.tools.console.test_command import ANY_PORT
+from tests.tools.console.test_command import ANY_PORT, parsed
 
 TOOLS = {
     "list_services", "search_traces", "read_trace", "search_logs", "list_metrics", "query_metric", "compare_modes",
@@ -82,10 +84,11 @@ def ports(console: Console) -> list[str]:
     return [f"--{name.replace('_', '-')}={getattr(console, name)}" for name in ("grpc_port", "http_port", "api_port")]
 
 
-def test_assistant_reads_what_a_running_console_keeps(console: Console, tmp_path: Path) -> None:
+def test_assistant_reads_what_a_running_console_keeps_within_bounds(console: Console, tmp_path: Path) -> None:
     base = console.http_endpoint
     span = one_span("direct", name="GET /users", attributes=attributes({"http.route": "/users"}))
-    for message in (span, traces(many_ids(3))):
+    large = traces([("12" * 16, ids[1]) for ids in many_ids(300)], attributes=attributes({"a": "x" * 500}))
+    for message in (large, span, traces(many_ids(3))):
         assert post(f"{base}/v1/traces", message).status == 200
     ids: Any = {"trace_id": bytes.fromhex(TRACE_ID), "span_id": bytes.fromhex(SPAN_ID)}
     assert post(f"{base}/v1/logs", logs(1, mode="direct", body="a record", severity_number=17, **ids)).status == 200
@@ -117,30 +120,20 @@ def test_assistant_reads_what_a_running_console_keeps(console: Console, tmp_path
         assert "ok, error, failed" in await refused(client, "search_traces", filter="status=bad")
         assert "404" in await refused(client, "read_trace", trace_id="9" * 32)
         assert "limit" in await refused(client, "search_traces", limit=101)
+        trace = await ask(client, "read_trace", trace_id="12" * 16)
+        assert 10 < len(trace["spans"]) < 100
+        assert len(trace["spans"]) + trace["spans_left_out"] == 300
 
-    # No console of its own: nothing is printed, and the ports are the other's.
-    assert converse(session, *ports(console), errors=tmp_path / "errors") == ""
-
-
-def test_options_of_a_console_of_its_own_have_no_effect_on_a_running_one(console: Console, tmp_path: Path) -> None:
-    async def session(client: Client) -> None:
-        await ask(client, "list_services")
-
+    # No console of its own: its options have no effect, no endpoint is printed, and the ports are the other's.
     given = ["--scrape", "direct=http://127.0.0.1:1/metrics", "--allow-faults"]
     printed = converse(session, *ports(console), *given, errors=tmp_path / "errors")
     assert printed == f"--scrape, --allow-faults: no effect on the console that runs at {console.url}\n"
 
 
-def test_answers_are_bounded(console: Console, tmp_path: Path) -> None:
-    large = traces([(TRACE_ID, ids[1]) for ids in many_ids(300)], attributes=attributes({"a": "x" * 500}))
-    assert post(f"{console.http_endpoint}/v1/traces", large).status == 200
-
-    async def session(client: Client) -> None:
-        trace = await ask(client, "read_trace", trace_id=TRACE_ID)
-        assert 10 < len(trace["spans"]) < 100
-        assert len(trace["spans"]) + trace["spans_left_out"] == 300
-
-    converse(session, *ports(console), errors=tmp_path / "errors")
+def test_nothing_is_printed_of_a_running_console_without_options_of_its_own() -> None:
+    errors = StringIO()
+    Command(stderr=errors)._name_unused("http://127.0.0.1:3000", parsed())
+    assert errors.getvalue() == ""
 
 
 def cut(answer: dict[str, Any]) -> dict[str, Any]:
@@ -188,7 +181,7 @@ def test_answer_with_nothing_to_cut_is_empty() -> None:
     assert cut({str(number): number for number in range(LONGEST)}) == {}
 
 
-def test_assistant_opens_files_with_a_console_of_its_own(tmp_path: Path) -> None:
+def test_assistant_opens_files_and_runs_the_doctor_with_a_console_of_its_own(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text(json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [
         {"traceId": TRACE_ID, "spanId": SPAN_ID, "name": "from a file", "startTimeUnixNano": "1"}
@@ -197,19 +190,13 @@ def test_assistant_opens_files_with_a_console_of_its_own(tmp_path: Path) -> None
     async def session(client: Client) -> None:
         [trace] = (await ask(client, "search_traces"))["traces"]
         assert trace["root_name"] == "from a file"
-
-    printed = converse(session, *ANY_PORT, "--open", str(path), errors=tmp_path / "errors")
-    assert [line.split()[0] for line in printed.splitlines()] == ["OTLP/gRPC", "OTLP/HTTP", "Console"]
-
-
-def test_doctor_says_where_a_request_stops(tmp_path: Path) -> None:
-    async def session(client: Client) -> None:
         answer = await ask(client, "run_doctor")
         assert (answer["passed"], answer["stops_at"]) == (False, f"service http://127.0.0.1:{port}")
 
     port = free_port()
     given = {"TELEMETRY_MODE": "collector", "TELEMETRY_SERVICE_URL": f"http://127.0.0.1:{port}"}
-    converse(session, *ANY_PORT, errors=tmp_path / "errors", **given)
+    printed = converse(session, *ANY_PORT, "--open", str(path), errors=tmp_path / "errors", **given)
+    assert [line.split()[0] for line in printed.splitlines()] == ["OTLP/gRPC", "OTLP/HTTP", "Console"]
 
 
 @pytest.mark.parametrize("others", [{}, {"TELEMETRY_CONSOLE_URL": "http://a:1"}, {"TELEMETRY_TEMPO_URL": "http://b:1"}])

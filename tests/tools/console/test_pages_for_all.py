@@ -4,7 +4,7 @@ import json
 import re
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 import pytest
@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 from telemetry.tools.console.server import Console
 from tests.support.ports import free_port
-from tests.tools.console.browser import ALL_RULES, PHONE, Chromium, choose
+from tests.tools.console.browser import ALL_RULES, PHONE, Chromium, WatchedPage, choose
 from tests.tools.console.client import (
     JSON,
     SPAN_ID,
@@ -126,32 +126,43 @@ def sideways(page: Page) -> list[str]:
 WIDTHS = (390, 768, 1280, 1920)
 
 
-@pytest.mark.parametrize(("scheme", "rules"), [("light", ALL_RULES), ("dark", ("color-contrast",))])
-def test_pages_have_no_barriers(browser: Chromium, filled: Console, scheme: str, rules: Sequence[str]) -> None:
-    with browser.page(filled.url, color_scheme=scheme) as watched:
+def assert_fits_every_width(page: Page, path: str) -> None:
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") == width, (path, width)
+        assert sideways(page) == [], (path, width)
+
+
+#: The rules of each colour scheme, in the dark the one that depends on it, and the brightness of the background.
+SCHEMES: dict[Literal["dark", "light"], tuple[Sequence[str], range]] = {
+    "dark": (("color-contrast",), range(150)),
+    "light": (ALL_RULES, range(601, 766)),
+}
+
+
+def assert_has_no_barriers(watched: WatchedPage, path: str) -> None:
+    for scheme, (rules, brightness) in SCHEMES.items():
+        watched.page.emulate_media(color_scheme=scheme)
+        background = watched.page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert sum(map(int, re.findall(r"\d+", background)[:3])) in brightness, (path, scheme)
+        assert watched.barriers(rules) == [], (path, scheme)
+
+
+def test_pages_have_no_barriers_and_fit_every_width(browser: Chromium, filled: Console) -> None:
+    with browser.page(filled.url) as watched:
         for path in (*PAGES, "/api/"):
             page = watched.go(path)
             open_everything(page)
-            assert watched.barriers(rules) == [], path
-            for width in WIDTHS:
-                page.set_viewport_size({"width": width, "height": 900})
-                assert page.evaluate("document.documentElement.scrollWidth") == width, (path, width)
-                assert sideways(page) == [], (path, width)
-        background = page.evaluate("getComputedStyle(document.body).backgroundColor")
-        brightness = sum(map(int, re.findall(r"\d+", background)[:3]))
-        assert brightness > 600 if scheme == "light" else brightness < 150
+            assert_has_no_barriers(watched, path)
+            assert_fits_every_width(page, path)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_pages_without_data_and_errors_fit_every_width(browser: Chromium, empty: Console, scheme: str) -> None:
-    with browser.page(empty.url, color_scheme=scheme) as watched:
+def test_pages_without_data_and_errors_have_no_barriers_and_fit_every_width(browser: Chromium, empty: Console) -> None:
+    with browser.page(empty.url) as watched:
         for path, status in (*((path, 200) for path in PAGES[:2]), ("/traces?status=x", 400), (f"/{'x' * 300}", 404)):
             page = watched.go(path, status)
-            for width in WIDTHS:
-                page.set_viewport_size({"width": width, "height": 900})
-                assert page.evaluate("document.documentElement.scrollWidth") == width, (path, width)
-                assert sideways(page) == [], (path, width)
-            assert watched.barriers(ALL_RULES if scheme == "light" else ("color-contrast",)) == [], path
+            assert_fits_every_width(page, path)
+            assert_has_no_barriers(watched, path)
 
 
 @pytest.fixture(scope="module")
@@ -173,16 +184,11 @@ def crowded() -> Iterator[Console]:
         yield console
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_pages_with_ten_thousand_traces_fit_every_width(browser: Chromium, crowded: Console, scheme: str) -> None:
+def test_pages_with_ten_thousand_traces_fit_every_width(browser: Chromium, crowded: Console) -> None:
     last = f"/traces/{many_ids(10_000)[0][0]}"
-    with browser.page(crowded.url, color_scheme=scheme) as watched:
+    with browser.page(crowded.url) as watched:
         for path in ("/", "/traces", "/traces?sort=duration", "/traces?status=error", last, "/logs", "/modes"):
-            page = watched.go(path)
-            for width in WIDTHS:
-                page.set_viewport_size({"width": width, "height": 900})
-                assert page.evaluate("document.documentElement.scrollWidth") == width, (path, width)
-                assert sideways(page) == [], (path, width)
+            assert_fits_every_width(watched.go(path), path)
         page = watched.go("/traces")
         assert page.locator("main svg a").count() == 50  # a point for each trace of the list, which opens it
 
@@ -230,18 +236,19 @@ def test_losses_are_visible_on_a_phone(browser: Chromium, filled: Console) -> No
         assert page.locator("#signals-direct .scroll").evaluate("area => area.scrollWidth <= area.clientWidth")
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-def test_axis_text_has_one_size(browser: Chromium, filled: Console, width: int) -> None:
+def test_axis_text_has_one_size(browser: Chromium, filled: Console) -> None:
     assert post(f"{filled.http_endpoint}/v1/metrics", metric_of("heat", 5, {})).status == 200
-    sizes = set()
-    with browser.page(filled.url, viewport={"width": width, "height": 900}) as watched:
+    sizes: dict[int, set[int]] = {width: set() for width in WIDTHS}
+    with browser.page(filled.url) as watched:
         for path in ("/metrics/http.server.request.duration?window=5", "/metrics/heat"):
             page = watched.go(path)
-            found = heights(page, "svg.chart text, svg.heat text")
-            assert found
-            sizes |= {round(height) for height in found}
+            for width in WIDTHS:
+                page.set_viewport_size({"width": width, "height": 900})
+                found = heights(page, "svg.chart text, svg.heat text")
+                assert found
+                sizes[width] |= {round(height) for height in found}
         assert page.locator("svg.chart").count() > 0
-    assert len(sizes) == 1
+    assert {width: len(found) for width, found in sizes.items()} == dict.fromkeys(WIDTHS, 1)
 
 
 def focused(page: Page) -> str:
@@ -396,7 +403,7 @@ def test_pages_work_without_script(browser: Chromium, filled: Console) -> None:
 
 
 def test_error_is_a_page_for_browsers(browser: Chromium, console: Console) -> None:
-    for path, status, expected in (
+    errors = (
         ("/nowhere", 404, "no such page"),
         ("/metrics/unknown", 404, "no points of a metric unknown are kept"),
         ("/traces?status=fine", 400, "status is 'fine'; expected ok, error, failed, 2xx"),
@@ -404,10 +411,11 @@ def test_error_is_a_page_for_browsers(browser: Chromium, console: Console) -> No
         ("/traces/xyz", 400, "expected 32 hexadecimal digits"),
         ("/logs?modus=direct", 400, "expected the parameters mode, service, logger, severity, from, to,"),
         ("/?window=7", 400, "expected 1, 5, 15, 30"),
-    ):
-        answer = request(console.url + path)
-        assert (answer.status, answer.headers["content-type"]) == (status, JSON)
-        with browser.page(console.url) as watched:
+    )
+    with browser.page(console.url) as watched:
+        for path, status, expected in errors:
+            answer = request(console.url + path)
+            assert (answer.status, answer.headers["content-type"]) == (status, JSON)
             page = watched.go(path, status)
             expect(page.locator("main")).to_contain_text(expected)
             expect(page.get_by_role("link", name="Go to the overview")).to_be_visible()

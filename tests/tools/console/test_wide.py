@@ -14,7 +14,7 @@ from telemetry.tools.console.counting.counts import OTLP_METRIC
 from tests.tools.console.client import attributes, logs, resource, traces
 from tests.tools.console.test_fuzz import Site
 
-MANY = 4000
+MANY = 3000
 TRACE = "ab" * 16
 #: Seconds of CPU time of the thread that answers, which other work on the machine does not lengthen much.
 MOST_SECONDS = 1.0
@@ -127,22 +127,17 @@ def numbered(count: int, begin: str) -> dict[str, str]:
 
 WIDE: dict[str, Callable[[], dict[str, Any]]] = {
     "modes": lambda: senders(modes=MANY),
-    "services": lambda: senders(services=MANY),
     "modes and services": lambda: senders(modes=64, services=MANY),
-    "scopes": lambda: senders(scopes=MANY),
-    "resources": lambda: senders(resources=MANY),
-    "modes of a few metrics": lambda: {
-        "metrics": [message for _ in range(2) for message in senders(modes=MANY)["metrics"]]
-    },
+    "services, scopes and resources": lambda: senders(services=MANY, scopes=MANY, resources=MANY),
     "metrics": lambda: metrics(*((f"load{number}", {}, ()) for number in range(MANY))),
     "series": lambda: metrics(*(one for number in range(MANY) for one in both({"http.route": f"/{number}"}))),
-    "label names": lambda: each_alone(labels=[numbered(MANY, f"x{number}") for number in range(12)]),
+    "label names": lambda: each_alone(labels=[numbered(MANY, f"x{number}") for number in range(6)]),
     "label names of series": lambda: metrics(*(one for number in range(MANY) for one in both({f"x{number}": "1"}))),
     "label values": lambda: each_alone(labels=[{"x7": f"{number}" + "v" * 200_000} for number in range(12)]),
     "bounds": lambda: metrics(
         *(
-            (OTLP_METRIC, {"a": f"{number}"}, tuple(number + bound / 300 for bound in range(300)))
-            for number in range(150)
+            (OTLP_METRIC, {"a": f"{number}"}, tuple(number + bound / 100 for bound in range(100)))
+            for number in range(120)
         )
     ),
     "depth": lambda: spans(chain()),
@@ -157,9 +152,9 @@ WIDE: dict[str, Callable[[], dict[str, Any]]] = {
     "links without a span": lambda: spans(*linked([link(span_id=b"")] * 2500)),
     "linking spans": lambda: spans(traces(ids()), traces(ids(trace=None), links=[link()])),
     "linking spans without a span": lambda: spans(traces(ids()), traces(ids(trace=None), links=[link(span_id=b"")])),
-    "events": lambda: spans(traces(ids(20), events=[Span.Event(name="e", time_unix_nano=time.time_ns())] * 2000)),
+    "events": lambda: spans(traces(ids(10), events=[Span.Event(name="e", time_unix_nano=time.time_ns())] * 2000)),
     "attributes": lambda: spans(
-        *(traces([each], attributes=attributes(numbered(MANY, "attribute"))) for each in ids(40))
+        *(traces([each], attributes=attributes(numbered(MANY, "attribute"))) for each in ids(20))
     ),
     "log records of a trace": lambda: {
         "logs": [logs(MANY, trace_id=bytes.fromhex(TRACE), span_id=b"12345678")], "traces": [traces(ids())]
