@@ -71,6 +71,12 @@ def repeated(service: Service) -> None:
         service.get("/faults/bug")
 
 
+def greetings(service: Service) -> tuple[int, str]:
+    """Ask for what is there with a greeter only; return the status, and the schema."""
+    schema = service.get("/schema", Accept="application/json")[2].decode()
+    return service.get(f"/users/{USER}/greeting")[0], schema
+
+
 PARTS: dict[str, Requests] = {
     "kinds": kinds,
     "refused": refused,
@@ -85,5 +91,5 @@ PARTS: dict[str, Requests] = {
 VISITS: dict[str, tuple[dict[str, Requests], tuple[str, ...], dict[str, str]]] = {
     "collector": (PARTS, (), {}),
     "direct": (PARTS, (), {"mode": "direct"}),
-    "one thread": ({"refused": refused}, ("--threads=1",), {}),
+    "one thread": ({"refused": refused, "greetings": greetings}, ("--threads=1",), {}),
 }

@@ -64,16 +64,16 @@ def test_ignored_context_leaves_nothing(fuzzed: Callable[[str], Visit]) -> None:
     assert_as_none(found)
 
 
-@pytest.mark.parametrize("policy", ["link", "ignore"])
-def test_client_cannot_force_sampling(console: Console, start: Start, policy: str) -> None:
-    service = start(OTEL_TRACES_SAMPLER="parentbased_always_off", TELEMETRY_INCOMING_CONTEXT=policy)
+def test_client_cannot_force_sampling(console: Console, start: Start) -> None:
+    """Nor prevent it: see above. Where its context is ignored, there is none for the sampler to see."""
+    service = start(OTEL_TRACES_SAMPLER="parentbased_always_off", TELEMETRY_INCOMING_CONTEXT="link")
     ask(service, traceparent("01"))
     service.stop()
     assert server_spans(console.store) == []
 
 
 FUZZED = ("traceparent", "tracestate", "baggage")
-REQUESTS = 400
+REQUESTS = 200
 
 
 def value(chance: random.Random, header: str) -> bytes:

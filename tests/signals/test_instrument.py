@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from telemetry.tools.console.server import Console
 from telemetry.tools.console.storage.records import Span
 from tests.signals.visit import Part, Requests, Visit, environment, visited
+from tests.support.routes import scrape
 from tests.support.service import ROOT, Service, wait_until
 
 Start = Callable[..., Service]
@@ -27,9 +28,8 @@ Calls = tuple[Visit, Console, Path]
 def call(library: str) -> Requests:
     """Have the service call itself with this library."""
 
-    def requests(service: Service) -> str:
+    def requests(service: Service) -> None:
         assert service.get(f"/calls/{library}")[0] == 200
-        return service.get("/metrics")[2].decode()
 
     return requests
 
@@ -85,7 +85,8 @@ def test_outgoing_calls_are_measured(calls: Calls) -> None:
 
 def test_outgoing_call_carries_the_trace_on_in_direct_mode(console: Console, start: Start) -> None:
     service = start(mode="direct", TELEMETRY_INSTRUMENT="requests,urllib3,httpx")
-    scraped = call("urllib3")(service)
+    call("urllib3")(service)
+    scraped = scrape(service)
     service.stop()
     check_call(console.store.spans(), "urllib3", service.port)
     family = {each.name: each for each in parse_text(scraped)}[f"{DURATION.replace('.', '_')}_seconds"]
