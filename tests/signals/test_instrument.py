@@ -15,7 +15,6 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from telemetry.tools.console.server import Console
 from telemetry.tools.console.storage.records import Span
 from tests.signals.visit import Part, Requests, Visit, environment, visited
-from tests.support.routes import scrape
 from tests.support.service import ROOT, Service, wait_until
 
 Start = Callable[..., Service]
@@ -83,15 +82,13 @@ def test_outgoing_calls_are_measured(calls: Calls) -> None:
     assert sum(points[0].decode().data["count"] for _, points in found) == 2
 
 
-def test_outgoing_call_carries_the_trace_on_in_direct_mode(console: Console, start: Start) -> None:
-    service = start(mode="direct", TELEMETRY_INSTRUMENT="requests,urllib3,httpx")
-    call("urllib3")(service)
-    scraped = scrape(service)
-    service.stop()
-    check_call(console.store.spans(), "urllib3", service.port)
-    family = {each.name: each for each in parse_text(scraped)}[f"{DURATION.replace('.', '_')}_seconds"]
+def test_outgoing_call_carries_the_trace_on_in_direct_mode(visit: Callable[[str], Visit]) -> None:
+    part = visit("direct").parts["call"]
+    port = part.service.port
+    check_call(part.spans(), "urllib3", port)
+    family = {each.name: each for each in parse_text(part.result)}[f"{DURATION.replace('.', '_')}_seconds"]
     (count,) = (sample for sample in family.samples if sample.name.endswith("_count"))
-    expected = {key.replace(".", "_"): str(value) for key, value in measured(service.port).items()}
+    expected = {key.replace(".", "_"): str(value) for key, value in measured(port).items()}
     assert expected.items() <= count.labels.items()
     assert count.value == 1
 
