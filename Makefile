@@ -52,7 +52,7 @@ audit: $(VENV)/.installed-dev ## Look the locked packages up among known vulnera
 SBOM ?= sbom.cdx.json
 sbom: $(VENV)/.installed-dev ## Write an SBOM (CycloneDX) of what the service is locked to into sbom.cdx.json
 	@$(BIN)/cyclonedx-py requirements --pyproject deploy/service.toml --output-reproducible --output-file $(SBOM) \
-		--of JSON requirements.txt
+		--of JSON $(ARGS) requirements.txt
 
 snapshots: $(VENV)/.installed-dev ## Renew the contract of both modes and docs/signals.md, for review with git diff
 	USERAPI_RENEW_SNAPSHOTS=1 $(BIN)/python -m pytest tests/contract/test_contract.py tests/contract/test_reference.py $(ARGS)

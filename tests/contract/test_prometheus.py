@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,27 +16,28 @@ from tests.contract.snapshot import prometheus as shown
 from tests.contract.snapshot import prometheus_samples, to_text
 from tests.contract.translation import bucket_limit, family_name, label_name
 from tests.support.greeter import Greeter
-from tests.support.prometheus import WITH_QUERIES, Prometheus
+from tests.support.prometheus import WITH_QUERIES, Prometheus, prometheus_is_missing
 from tests.support.routes import Route
 from tests.support.service import Service, wait_until
 
 NOT_MEASURED = ("health check",)
 
 
-@pytest.fixture
-def scraping(
-    start_service: Callable[..., Service], prometheus: Callable[[str], Prometheus], tmp_path: Path
-) -> Iterator[Prometheus]:
+@pytest.fixture(scope="module")
+def scraping(share_service: Callable[..., Service], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     """A real Prometheus that knows of the whole round, sent to two workers."""
-    with Console(grpc_port=0, http_port=0, api_port=0) as console, Greeter(tmp_path, {"TELEMETRY_MODE": "off"}) as hop:
+    if prometheus_is_missing():
+        pytest.skip("Prometheus is not installed (Debian: apt-get install prometheus)")
+    folder = tmp_path_factory.mktemp("scraping")
+    with Console(grpc_port=0, http_port=0, api_port=0) as console, Greeter(folder, {"TELEMETRY_MODE": "off"}) as hop:
         environment = {**Route("direct", "grpc").env(console), **ENVIRONMENT, "USERAPI_GREETER_URL": hop.url}
-        service = start_service("--workers=2", **environment)
-        server = prometheus(f"127.0.0.1:{service.port}")
-        requests = len(list(send(service, lambda: None))) - len(NOT_MEASURED)
-        counted = 'sum(http_server_request_duration_seconds_count{export_mode="direct"})'
-        wait_until(lambda: (server.value(counted) or 0) >= requests, 60, "Prometheus' count of requests")
-        wait_until(lambda: server.value("otel_sdk_exporter_log_exported_total"), 60, "what telemetry says of itself")
-        yield server
+        service = share_service("--workers=2", **environment)
+        with Prometheus(folder, f"127.0.0.1:{service.port}") as server:
+            requests = len(list(send(service, lambda: None))) - len(NOT_MEASURED)
+            counted = 'sum(http_server_request_duration_seconds_count{export_mode="direct"})'
+            wait_until(lambda: (server.value(counted) or 0) >= requests, 60, "Prometheus' count of requests")
+            wait_until(lambda: server.value("otel_sdk_exporter_log_exported_total"), 60, "telemetry's own metrics")
+            yield server
 
 
 def test_names_in_prometheus_are_those_of_otlp(scraping: Prometheus, rounds: dict[str, Round]) -> None:

@@ -3,7 +3,7 @@
 import logging
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
 from django.test import RequestFactory
@@ -78,11 +78,28 @@ logging.setLogRecordFactory(component_of)
 """
 
 
+FORK = "the next project"
+
+
 def output_of(code: str, before: str = "") -> list[str]:
     """Return the lines that a project with this code prints: its logging is configured after telemetry's start."""
     command = [sys.executable, "-c", before + BEFORE + code]
     ended = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True)
     return ended.stdout.decode().splitlines()
+
+
+def outputs_of(codes: Iterable[str]) -> list[list[str]]:
+    """Return the same of several projects, each in a fork of one process."""
+    lines = output_of(f"""
+import os, sys
+for code in {list(codes)}:
+    print("{FORK}", flush=True)
+    if os.fork() == 0:
+        exec(code)
+        sys.exit()
+    assert os.wait()[1] == 0, code
+""")
+    return [output.splitlines() for output in "\n".join(lines).split(FORK)[1:]]
 
 
 def test_basic_configuration_after_the_start_is_the_projects() -> None:
@@ -132,9 +149,9 @@ BEHIND = {
 }
 
 
-@pytest.mark.parametrize("behind", BEHIND)
-def test_handler_behind_another_one_sends_each_record_once(behind: str) -> None:
-    lines = output_of(f"""
+def test_handler_behind_another_one_sends_each_record_once() -> None:
+    outputs = outputs_of(
+        f"""
 from logging.handlers import MemoryHandler, QueueHandler, QueueListener
 from queue import Queue
 def queue_handler(handler):
@@ -142,27 +159,34 @@ def queue_handler(handler):
     made.listener = QueueListener(made.queue, handler)  # as `dictConfig` does from Python 3.12 on
     made.listener.start()
     return made
-handler = {BEHIND[behind]}
+handler = {handler}
 logging.basicConfig(handlers=[handler], format="%(message)s")
 logging.getLogger("shop").warning("an order")
 if isinstance(handler, QueueHandler):
     handler.listener.stop()
-""")
-    assert lines == ["received: an order"]
+"""
+        for handler in BEHIND.values()
+    )
+    for behind, lines in zip(BEHIND, outputs, strict=True):
+        assert [line for line in lines if line] == ["received: an order"], behind
 
 
-@pytest.mark.parametrize(
-    "configure",
-    [
-        "logging.basicConfig(force=True)",
-        'logging.config.dictConfig({"version": 1, "root": {"handlers": []}})',
-        'logging.config.dictConfig({"version": 1, "loggers": {"shop": {"level": "WARNING"}}})',
-    ],
+LATER = (
+    "logging.basicConfig(force=True)",
+    'logging.config.dictConfig({"version": 1, "root": {"handlers": []}})',
+    'logging.config.dictConfig({"version": 1, "loggers": {"shop": {"level": "WARNING"}}})',
 )
-def test_later_configuration_does_not_end_the_export(configure: str) -> None:
-    lines = output_of(f"""
+
+
+def test_later_configuration_does_not_end_the_export() -> None:
+    outputs = outputs_of(
+        f"""
 {configure}
 logging.getLogger("shop.orders").error("an order")
 logging.getLogger("shop.access").info("GET / 200")
-""")
-    assert [line for line in lines if "received" in line] == ["received: an order", "received: GET / 200"]
+"""
+        for configure in LATER
+    )
+    for configure, lines in zip(LATER, outputs, strict=True):
+        received = [line for line in lines if "received" in line]
+        assert received == ["received: an order", "received: GET / 200"], configure

@@ -3,6 +3,7 @@
 from typing import Any
 
 from tests.signals.visit import Requests
+from tests.support.routes import scrape
 from tests.support.service import Service, wait_until
 
 USER = "00000000-0000-0000-0000-000000000000"
@@ -71,6 +72,43 @@ def repeated(service: Service) -> None:
         service.get("/faults/bug")
 
 
+def greetings(service: Service) -> tuple[int, str]:
+    """Ask for what is there with a greeter only; return the status, and the schema."""
+    schema = service.get("/schema", Accept="application/json")[2].decode()
+    return service.get(f"/users/{USER}/greeting")[0], schema
+
+
+TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+
+
+def traceparent(flags: str = "01") -> str:
+    return f"00-{TRACE}-{PARENT}-{flags}"
+
+
+MALFORMED = (f"{traceparent()},{traceparent()}", "00-" + "0" * 32 + f"-{PARENT}-01", "ff" + traceparent()[2:])
+
+
+def ask(service: Service, *traceparents: str) -> None:
+    """Send a request with each of these headers."""
+    for text in traceparents:
+        assert service.get("/users", traceparent=text, tracestate="vendor=value")[0] == 200
+
+
+def context(service: Service) -> None:
+    ask(service, traceparent(), traceparent("00"), *MALFORMED)
+
+
+def headers(service: Service) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the headers of two answers, the first of which is to an excluded URL."""
+    return service.get("/touch")[1], service.get("/users?page_size=1", **{"X-Request-ID": "4711"})[1]
+
+
+def scraped_call(service: Service) -> str:
+    """Have the service call itself; return a scrape."""
+    assert service.get("/calls/urllib3")[0] == 200
+    return scrape(service)
+
+
 PARTS: dict[str, Requests] = {
     "kinds": kinds,
     "refused": refused,
@@ -84,6 +122,18 @@ PARTS: dict[str, Requests] = {
 # Name -> parts, arguments and environment.
 VISITS: dict[str, tuple[dict[str, Requests], tuple[str, ...], dict[str, str]]] = {
     "collector": (PARTS, (), {}),
-    "direct": (PARTS, (), {"mode": "direct"}),
-    "one thread": ({"refused": refused}, ("--threads=1",), {}),
+    "direct": (
+        {**PARTS, "call": scraped_call},
+        (),
+        {"mode": "direct", "TELEMETRY_INSTRUMENT": "requests,urllib3,httpx"},
+    ),
+    "one thread": (
+        {"refused": refused, "greetings": greetings, "context": context, "headers": headers},
+        ("--threads=1",),
+        {
+            "OTEL_PYTHON_DJANGO_EXCLUDED_URLS": "/touch$",
+            "TELEMETRY_RESPONSE_HEADERS": "traceresponse,x-request-id",
+            "TELEMETRY_VIEW_NAMES": "true",
+        },
+    ),
 }

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
-import pytest
-
 from telemetry import __version__
 from telemetry.tools.console.server import Console
 from telemetry.tools.console.storage.records import Span
@@ -22,6 +20,9 @@ Facts = dict[tuple[str, str], Any]
 
 USER = "/users/00000000-0000-0000-0000-000000000000"
 REQUESTS = ("/users", USER, "/touch", "/queries", "/nothing", "/faults/bug", "/faults/busy", "/faults/denied")
+# The client's trace and span of each.
+PARENTS = {path: (f"{number:032x}", f"{number:016x}") for number, path in enumerate(REQUESTS, 1)}
+EXCLUDED = "/admin/login/"
 # They differ from run to run.
 _VOLATILE = {"client.port", "server.port", "exception.stacktrace"}
 
@@ -85,9 +86,11 @@ DIFFERENCES: dict[tuple[str, str], tuple[Any, Any, str]] = {
 def run(start: Start, console: Console, instrumentation: str) -> Service:
     """Send each request once, and return the service, whose telemetry has arrived."""
     env = {**Route("collector", "grpc").env(console), **LAZY, "DJANGO_SETTINGS_MODULE": "tests.signals.settings"}
+    env["OTEL_PYTHON_DJANGO_EXCLUDED_URLS"] = EXCLUDED
     service = start("--workers=1", **env, TELEMETRY_INSTRUMENTATION=instrumentation)
-    for path in REQUESTS:
-        service.get(path)
+    for path, parent in PARENTS.items():
+        service.get(path, traceparent="00-{}-{}-01".format(*parent))
+    service.get(EXCLUDED)
     service.get("/users", Host="evil.example")
     service.get("/livez")
     service.stop()
@@ -108,6 +111,7 @@ def facts(console: Console, service: Service) -> Facts:
     server = sorted((s for s in console.store.spans() if s.kind == "server"), key=lambda s: s.start_ns)
     for path, span in zip(REQUESTS, server, strict=False):
         found |= {(path, name): value for name, value in of_span(span, service.port).items()}
+        found[path, "parent"] = (span.trace_id, span.parent_span_id)
     found["a refused host", "spans"] = len(server) - len(REQUESTS)
     others = sorted((s for s in console.store.spans() if s.kind != "server"), key=lambda s: s.start_ns)
     queries = [of_span(span, service.port) for span in queried(others)]
@@ -163,26 +167,16 @@ def test_differences(start_service: Start) -> None:
     keys = ours.keys() | theirs.keys()
     differ = {key: (ours.get(key), theirs.get(key)) for key in keys if ours.get(key) != theirs.get(key)}
     assert differ == {key: listed[:2] for key, listed in DIFFERENCES.items()}
-
-
-@pytest.mark.parametrize(("policy", "is_parent"), [("trust", True), ("ignore", False)])
-def test_incoming_context_and_excluded_urls(console: Console, start: Start, policy: str, is_parent: bool) -> None:
-    env = {"TELEMETRY_INCOMING_CONTEXT": policy, "OTEL_PYTHON_DJANGO_EXCLUDED_URLS": "/touch$"}
-    service = start(TELEMETRY_INSTRUMENTATION="contrib", **env)
-    trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
-    service.get("/touch")
-    service.get("/users", traceparent=f"00-{trace_id}-00f067aa0ba902b7-01")
-    service.stop()
-    (span,) = (span for span in console.store.spans() if span.kind == "server")
-    assert span.attributes["url.path"] == "/users"
-    assert (span.trace_id == trace_id) is is_parent
+    assert {path: theirs[path, "parent"] for path in REQUESTS} == PARENTS
 
 
 def test_counts_of_several_workers_and_a_killed_one(console: Console, start: Start) -> None:
-    """The same journal: nothing that a request left is lost with its worker."""
-    service = start("--workers=2", mode="direct", TELEMETRY_INSTRUMENTATION="contrib")
+    """The same journal: nothing that a request left is lost with its worker. And no client decides on a trace."""
+    env = {"TELEMETRY_INSTRUMENTATION": "contrib", "TELEMETRY_INCOMING_CONTEXT": "ignore"}
+    service = start("--workers=2", mode="direct", **env)
+    ignored, _ = PARENTS["/users"]
     for _ in range(10):
-        service.get("/users")
+        service.get("/users", traceparent=f"00-{ignored}-{1:016x}-01")
     for worker in service.workers():
         worker.kill()
     wait_until(lambda: service.answers() and len(service.workers()) == 2, 60, "new workers")
@@ -190,4 +184,5 @@ def test_counts_of_several_workers_and_a_killed_one(console: Console, start: Sta
         service.get("/users")
     assert scraped_requests(service) == 20
     service.stop()
-    assert sum(span.kind == "server" for span in console.store.spans()) == 20
+    traces = [span.trace_id for span in console.store.spans() if span.kind == "server"]
+    assert len({*traces} - {ignored}) == len(traces) == 20

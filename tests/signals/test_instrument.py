@@ -27,9 +27,8 @@ Calls = tuple[Visit, Console, Path]
 def call(library: str) -> Requests:
     """Have the service call itself with this library."""
 
-    def requests(service: Service) -> str:
+    def requests(service: Service) -> None:
         assert service.get(f"/calls/{library}")[0] == 200
-        return service.get("/metrics")[2].decode()
 
     return requests
 
@@ -83,14 +82,13 @@ def test_outgoing_calls_are_measured(calls: Calls) -> None:
     assert sum(points[0].decode().data["count"] for _, points in found) == 2
 
 
-def test_outgoing_call_carries_the_trace_on_in_direct_mode(console: Console, start: Start) -> None:
-    service = start(mode="direct", TELEMETRY_INSTRUMENT="requests,urllib3,httpx")
-    scraped = call("urllib3")(service)
-    service.stop()
-    check_call(console.store.spans(), "urllib3", service.port)
-    family = {each.name: each for each in parse_text(scraped)}[f"{DURATION.replace('.', '_')}_seconds"]
+def test_outgoing_call_carries_the_trace_on_in_direct_mode(visit: Callable[[str], Visit]) -> None:
+    part = visit("direct").parts["call"]
+    port = part.service.port
+    check_call(part.spans(), "urllib3", port)
+    family = {each.name: each for each in parse_text(part.result)}[f"{DURATION.replace('.', '_')}_seconds"]
     (count,) = (sample for sample in family.samples if sample.name.endswith("_count"))
-    expected = {key.replace(".", "_"): str(value) for key, value in measured(service.port).items()}
+    expected = {key.replace(".", "_"): str(value) for key, value in measured(port).items()}
     assert expected.items() <= count.labels.items()
     assert count.value == 1
 

@@ -23,7 +23,7 @@ def test_thousands_of_odd_requests_make_no_series(migrated_sqlite: Path) -> None
         "USERAPI_OPEN_ACCESS": "true",
     }
     run = subprocess.run(
-        [sys.executable, "-m", "tests.signals.in_process", str(4 * KINDS)],
+        [sys.executable, "-m", "tests.signals.in_process", str(2 * KINDS)],
         cwd=ROOT,
         env={**os.environ, **env},
         capture_output=True,

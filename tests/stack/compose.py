@@ -39,7 +39,7 @@ CHOICES = [
         "docker-compose.direct.yml": ["collector", "direct", "compare", "jaeger"],
     }.items()
     for modes in all_modes
-    for load in ("", ",load")
+    for load in (("", ",load") if modes == "collector" else (",load",))
 ]
 
 

@@ -61,6 +61,7 @@ PORT_VARIABLES = {
 }
 GIB = 1 << 30
 OWN_IMAGE = "user-api:local"
+KEY = token_urlsafe(50)
 each_choice = pytest.mark.parametrize("choice", CHOICES, ids=str)
 
 
@@ -361,7 +362,7 @@ def test_compose_production_checklist_in_env() -> None:
 
 @pytest.mark.parametrize("name", ["user-api", "user-api-direct"])
 def test_compose_service_starts_with_what_env_leaves_empty(name: str) -> None:
-    both = services(Choice("docker-compose.yml", "compare"), DJANGO_SECRET_KEY=token_urlsafe(50))
+    both = services(Choice("docker-compose.yml", "compare"), DJANGO_SECRET_KEY=KEY)
     environment = both[name]["environment"]
     assert "" in environment.values()
     answer = subprocess.run(

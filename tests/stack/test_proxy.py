@@ -5,7 +5,6 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from socketserver import BaseRequestHandler, UDPServer
 from threading import Thread
 from time import monotonic
@@ -40,7 +39,7 @@ class Names(UDPServer):
         server.sendto(query[:2] + b"\x81\x80" + counts + query[12:] + record, client_address)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def names() -> Iterator[Names]:
     with Names(("127.0.0.1", 0), BaseRequestHandler) as server:
         thread = Thread(target=server.serve_forever, args=(0.05,))
@@ -50,21 +49,24 @@ def names() -> Iterator[Names]:
         thread.join()
 
 
-@pytest.fixture
-def proxied(tmp_path: Path, names: Names, start_service: Callable[..., Service]) -> Iterator[Service]:
+@pytest.fixture(scope="module")
+def proxied(
+    tmp_path_factory: pytest.TempPathFactory, names: Names, share_service: Callable[..., Service]
+) -> Iterator[Service]:
     """The service as clients reach it through nginx, which gives slow ones a second instead of ten."""
     nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if nginx is None:
         pytest.skip("nginx is not installed (Debian: apt-get install nginx-light)")
-    service = start_service("--workers=1", TELEMETRY_MODE="direct", OTEL_TRACES_EXPORTER="none")
-    outside = Service(tmp_path, "", {})
+    service = share_service("--workers=1", TELEMETRY_MODE="direct", OTEL_TRACES_EXPORTER="none")
+    folder = tmp_path_factory.mktemp("nginx")
+    outside = Service(folder, "", {})
     text = TEMPLATE.read_text(encoding="utf-8").replace("${UPSTREAM}", f"user-api:{service.port}")
     text = text.replace("${NGINX_LOCAL_RESOLVERS} valid=5s", f"127.0.0.1:{names.server_address[1]} valid=1s")
     outside.port = free_port()
     text = text.replace("listen 8080", f"listen 127.0.0.1:{outside.port}").replace("_timeout 10s", "_timeout 1s")
-    (tmp_path / "server.conf").write_text(text)
-    (tmp_path / "nginx.conf").write_text(MAIN.format(folder=tmp_path))
-    process = subprocess.Popen([nginx, "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf")])
+    (folder / "server.conf").write_text(text)
+    (folder / "nginx.conf").write_text(MAIN.format(folder=folder))
+    process = subprocess.Popen([nginx, "-p", str(folder), "-c", str(folder / "nginx.conf")])
     try:
         wait_until(lambda: listens(outside.port), 60, "nginx")
         yield outside
@@ -96,9 +98,11 @@ def test_proxy_ends_clients_that_stop_sending(proxied: Service, begun: bytes) ->
 
 def test_proxy_follows_the_service_to_another_address(proxied: Service, names: Names) -> None:
     assert proxied.get("/users")[0] == 200
-    names.address = "127.0.0.2"  # nobody listens there
-    wait_until(lambda: proxied.get("/users")[0] == 502, 30, "the other address")
-    names.address = "127.0.0.1"
+    try:
+        names.address = "127.0.0.2"  # nobody listens there
+        wait_until(lambda: proxied.get("/users")[0] == 502, 30, "the other address")
+    finally:
+        names.address = "127.0.0.1"
     wait_until(lambda: proxied.get("/users")[0] == 200, 30, "the service at its address")
 
 

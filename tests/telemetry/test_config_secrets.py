@@ -19,7 +19,7 @@ MARK = "Hunter2Hunter2"
 NOISE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
 SECRETS = st.builds("{}{}{}".format, NOISE, st.just(MARK), NOISE)
 QUIET = settings(
-    max_examples=150,
+    max_examples=50,
     deadline=None,
     database=None,
     derandomize=True,
@@ -84,7 +84,7 @@ def test_header_names_shown() -> None:
     assert "'authorization', '***'" in shown
 
 
-@settings(QUIET, max_examples=30)
+@settings(QUIET, max_examples=15)
 @given(st.text(st.characters(codec="ascii", categories=["L", "N"]), max_size=8))
 def test_secret_in_command_and_check(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], noise: str
