@@ -758,6 +758,7 @@ def test_names_made_of_data() -> None:
 # --- Bounds of time -------------------------------------------------------------------------------------------------
 
 PIECES = [
+    *("a@", "a.", "://", "<a:", "token ", "session ", "Bearer ", "invalid input syntax", "user:", "select from "),
     *("a", "@", "?", "://a", "<a: <", "'", '="\\', "“", "%40", "%25", "1a", "/a1B2", "&#65;", "&amp;", "\\u0041", "\\"),
     *(
         "password",
