@@ -56,6 +56,8 @@ _MOST_COUNTED = 9_999_999
 # "Pass" as opposed to "fail", and the version of a secret, which few digits are.
 _SMALL = re.compile(r"pass|.*(?<!pin)(?<!otp)[\s_.-]version", re.IGNORECASE | re.DOTALL)
 _MOST_SMALL = 999
+# Of a name, what these expressions look at.
+_LONGEST_END = 32
 
 
 @lru_cache(maxsize=2048)
@@ -66,6 +68,7 @@ def is_secret(name: str) -> bool:
 
 def is_count(name: str, value: int) -> bool:
     """Return whether `value` is a count or a size, although its `name` is that of a secret."""
-    if _SMALL.fullmatch(name):
+    end = name[-_LONGEST_END:]
+    if _SMALL.fullmatch(end):
         return 0 <= value <= _MOST_SMALL
-    return 0 <= value <= _MOST_COUNTED and _COUNTED.search(name) is not None
+    return 0 <= value <= _MOST_COUNTED and _COUNTED.search(end) is not None

@@ -77,6 +77,7 @@ _BEFORE_NAMES = frozenset(
 )
 _BEFORE_NAMED = frozenset({"into", "table", "references", "on", "with", "join", "view", "index"})
 _SUBQUERY = re.compile(r"\s*(?:select|with)\b", re.IGNORECASE)
+_OPERATORS = frozenset("=<>(,+*/|[")
 _BEFORE_NUMBER = re.compile(
     r"""(?:[=<>(,+*/|\[]|\b(?:select|like|in|limit|offset|between|and|or|not|values|then|else|when|set|interval|top|first
         |next|any|all))\s{0,4}(?:(?<!\w)[-+]\s{0,4})?\.?\Z|(?<=\s)-\s{0,4}\.?\Z""",
@@ -205,6 +206,8 @@ def _before(token: re.Match[str]) -> str:
 
 def _follows_operator(token: re.Match[str]) -> bool:
     start = token.start()
+    if token.string[max(0, start - 1) : start] in _OPERATORS:
+        return True
     return _BEFORE_NUMBER.search(token.string, max(0, start - _LOOK_BACK_FOR_NUMBERS), start) is not None
 
 

@@ -1,6 +1,7 @@
 """The OpenAPI document: valid, complete, and kept by the running service."""
 
 import json
+from functools import cache
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ def document(client: Client) -> dict[str, Any]:
     return body
 
 
-@pytest.fixture
+@cache
 def api_schema() -> Any:
     import schemathesis  # which takes a second, in each process that collects
 
@@ -72,7 +73,7 @@ def test_list_documents_which_parameters_may_be_empty(document: dict[str, Any]) 
     ("path", "method"),
     [("/users", "GET"), ("/users", "POST"), *(("/users/{id}", method) for method in ("GET", "PUT", "PATCH", "DELETE"))],
 )
-def test_service_keeps_the_schema(api_schema: Any, token: str, path: str, method: str, mode: str) -> None:
+def test_service_keeps_the_schema(token: str, path: str, method: str, mode: str) -> None:
     """Valid and invalid requests, made from the schema, sent to the WSGI application; the same ones at each run."""
     from schemathesis import GenerationMode
     from schemathesis.checks import not_a_server_error
@@ -91,7 +92,7 @@ def test_service_keeps_the_schema(api_schema: Any, token: str, path: str, method
     headers = {"Authorization": f"Bearer {token}", "Host": "localhost"}
 
     @settings(max_examples=15, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-    @given(case=api_schema[path][method].as_strategy(generation_mode=GenerationMode(mode)), known=booleans())
+    @given(case=api_schema()[path][method].as_strategy(generation_mode=GenerationMode(mode)), known=booleans())
     def check(case: Any, known: bool) -> None:
         if known and case.path_parameters and mode == "positive":
             case.path_parameters["id"] = str(existing)

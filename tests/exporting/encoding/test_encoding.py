@@ -45,7 +45,7 @@ SURROGATE = "a\ud800b"
 SPAN = SpanData(bytes(15) + b"\1", bytes(7) + b"\2", None, False, "", "x", 0, 1, 2, {}, None)
 RECORD = LogData(1, 2, 9, "INFO", "body", {}, None, None, 0)
 PATIENT = settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 
