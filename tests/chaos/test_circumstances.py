@@ -109,8 +109,8 @@ def test_clock_that_steps_costs_nothing(console: Console, start_service: StartSe
     def use() -> dict[str, Any] | None:
         """A worker looks after the exporter once a second, when it has answered a request."""
         nonlocal sent
-        send(service, 15)
-        sent += 15
+        send(service, 6)
+        sent += 6
         return service.status(timeout=2)
 
     for _ in range(4):
@@ -140,7 +140,7 @@ def test_backend_that_comes_and_goes_gets_everything(
             try:
                 assert service.get("/users")[0] == 200
                 answered += 1
-                sleep(0.02)
+                sleep(0.1)
             except (OSError, HTTPException):
                 return
 
@@ -151,11 +151,11 @@ def test_backend_that_comes_and_goes_gets_everything(
         for number in range(16):
             proxy.fault = FAULTS[number // 2 % 3] if number % 2 == 0 else PASS
             sleep(0.5)
+        wait_until(lambda: answered > 20, 60, "answers")
         ended.set()
         client.join()
         proxy.fault = PASS
         wait_until(lambda: arrived(console) == (answered, answered), 90, "everything")
-        assert answered > 20
         status = wait_until(service.status, 60, "the exporter's status")
         assert status
         assert {name: signal.get("losses", {}) for name, signal in status["signals"].items()} == {
@@ -170,7 +170,7 @@ def test_many_workers_are_counted_as_one(start_service: StartService) -> None:
     route = Route("direct", "http/protobuf")
     service = start_service("--workers=24", "--threads=1", "--preload", **route.env_for(1, 1), **SILENT)
     wait_until(lambda: len(service.workers()) == 24, 60, "all workers")
-    send(service, 200)
-    assert {scraped_requests(service) for _ in range(5)} == {200}
+    send(service, 100)
+    assert {scraped_requests(service) for _ in range(5)} == {100}
     wait_until(lambda: len((service.status() or {"rings": []})["rings"]) == 24, 60, "the journals of all workers")
     service.stop()

@@ -16,7 +16,7 @@ from tests.support.service import Service, free_port, wait_until
 StartService = Callable[..., Service]
 
 WORKERS = 2
-REQUESTS = 48
+REQUESTS = 24
 BUDGET = 1.0
 MARGIN = 15.0  # gunicorn and a busy machine take their time
 ENVIRONMENT = {

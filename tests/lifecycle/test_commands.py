@@ -54,7 +54,7 @@ DEAD = {
 
 
 OBSERVED = """
-import os, sys, threading, time
+import sys, threading, time
 import django
 django.setup()
 from opentelemetry import metrics, trace
@@ -66,7 +66,7 @@ lock, observed = threading.Lock(), []
 def done(options):
     with lock:
         observed.append(options)
-        yield Observation(3)
+        yield Observation(len(observed))
 
 meter = metrics.get_meter("shop")
 meter.create_observable_counter("jobs.done", [done])
@@ -76,8 +76,6 @@ while "wait" in sys.argv and len(observed) < 2:
         begun.add(1)
     time.sleep(0.01)
 print(len(observed), flush=True)
-if "wait" in sys.argv:
-    os._exit(0)
 """
 
 
@@ -140,9 +138,9 @@ def run(
     )
 
 
-@pytest.mark.parametrize("command", [COMMAND, FORKING])
-def test_caller_that_reads_the_output_does_not_wait_for_the_exporter(tmp_path: Path, command: str) -> None:
-    ended = run(tmp_path, DEAD, stdout=subprocess.PIPE, stderr=subprocess.PIPE, command=command)
+def test_caller_that_reads_the_output_does_not_wait_for_the_exporter(tmp_path: Path) -> None:
+    """Even of a child that the command has forked."""
+    ended = run(tmp_path, DEAD, stdout=subprocess.PIPE, stderr=subprocess.PIPE, command=FORKING)
     assert ended.stdout == "done\n"
     wait_until(lambda: is_delivering(os.getpid()), 30, "the exporter, which goes on")
 
@@ -164,25 +162,27 @@ def test_exporter_that_prints_has_the_standard_output_of_the_command(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("words", "interval", "times", "exporter"),
-    [(["wait"], "1000", 2, "process"), ([], "60000", 0, "process"), ([], "60000", 0, "thread")],
+    ("words", "interval", "exporter"),
+    [(["wait"], "1000", "process"), ([], "60000", "thread")],
+    ids=["meanwhile, and at the end", "at the end, by a thread"],
 )
-def test_observable_instruments_are_read_without_a_trace(  # noqa: PLR0917
-    tmp_path: Path, console: Console, words: list[str], interval: str, times: int, exporter: str
+def test_observable_instruments_are_read_without_a_trace(
+    tmp_path: Path, console: Console, words: list[str], interval: str, exporter: str
 ) -> None:
-    """While the command measures, holding a lock that the callback needs, or at its end."""
+    """While the command measures, holding a lock that the callback needs, and at its end."""
     env = {**Route("collector", "grpc").env(console), "OTEL_TRACES_SAMPLER": "always_off"}
     # A service of its own: with an exporter in a thread, what a former test left continues.
     env |= {"TELEMETRY_EXPORTER": exporter, "OTEL_SERVICE_NAME": f"shop-{secrets.token_hex(4)}"}
     env = environment(tmp_path, {**env, "OTEL_METRIC_EXPORT_INTERVAL": interval})
     command = [sys.executable, "-c", OBSERVED, *words]
     ended = subprocess.run(command, cwd=tmp_path, env=env, check=True, text=True, capture_output=True, timeout=60)
-    assert ended.stdout == f"{times}\n"
+    meanwhile = int(ended.stdout)
+    assert (meanwhile >= 2) is bool(words)
 
     def arrived() -> list[float]:
         return [points[-1].decode().data["value"] for _, points in console.store.series("jobs.done", points=1)]
 
-    assert wait_until(arrived, 30, "the observed counter") == [3]
+    wait_until(lambda: any(value > meanwhile for value in arrived()), 30, "the counter that was observed at the end")
 
 
 def test_children_that_a_command_forks_record_from_the_first(tmp_path: Path, console: Console) -> None:

@@ -3,194 +3,133 @@
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from http.client import HTTPException
+from time import sleep
 
 import pytest
 
 from telemetry.tools.console.server import Console
-from tests.lifecycle.conftest import REQUESTS, Ordinary
 from tests.support.routes import LAZY, Route, expect, scraped_requests, send
-from tests.support.service import NO_PRELOAD, Service, wait_until
+from tests.support.service import Service, wait_until
 
 StartService = Callable[..., Service]
+FAULTS = {"DJANGO_SETTINGS_MODULE": "tests.support.settings_with_faults"}
 
 
-def test_delivery_at_stop(ordinary: Ordinary) -> None:
-    """Over gRPC; test_foreign_receiver has HTTP."""
-    expect(ordinary.console, "collector", REQUESTS)
+class Hanging(threading.Thread):
+    """A request that a view takes `seconds` for. `answers` has the status of its answer, if there was one."""
+
+    def __init__(self, service: Service, seconds: int) -> None:
+        super().__init__()
+        self.answers: list[int] = []
+        self._service, self._path = service, f"/faults/sleep/{seconds}"
+        before = service.output.count("hanging\n")
+        self.start()
+        wait_until(lambda: service.output.count("hanging\n") > before, what="the request that hangs")
+
+    def run(self) -> None:
+        with suppress(OSError, HTTPException):
+            self.answers.append(self._service.get(self._path)[0])
 
 
-def test_delivery_at_stop_in_direct_mode(console: Console, start_service: StartService) -> None:
-    """Over HTTP; test_delivery_of_sync_workers has gRPC."""
-    service = start_service("--workers=2", NO_PRELOAD, **Route("direct", "http/protobuf").env(console), **LAZY)
-    send(service, 30)
-    assert scraped_requests(service) == 30
-    service.stop()
-    expect(console, "direct", 30)
+def pids(service: Service) -> set[int]:
+    return {worker.pid for worker in service.workers()}
 
 
-@pytest.mark.parametrize(("mode", "preload"), [("collector", NO_PRELOAD), ("direct", "--preload")])
-def test_delivery_of_sync_workers(console: Console, start_service: StartService, mode: str, preload: str) -> None:
-    arguments = preload, "--worker-class=sync", "--threads=1"
-    service = start_service("--workers=2", *arguments, **Route(mode, "grpc").env(console), **LAZY)
-    send(service, 20)
-    if mode == "direct":
-        assert scraped_requests(service) == 20
-    service.stop()
-    expect(console, mode, 20)
+def test_delivery_while_workers_come_and_go(console: Console, start_service: StartService) -> None:
+    """They are recycled, reloaded under load, more, fewer, and killed: no scraped count ever goes back, either."""
+    env = Route("direct", "http/protobuf").env(console)
+    service = start_service("--workers=2", "--max-requests=20", "--max-requests-jitter=5", **env, **LAZY)
+    wait_until(lambda: len(pids(service)) == 2, what="both workers")
+    readings: list[list[float]] = [[], []]
+    done = threading.Event()
 
+    def read(own: list[float]) -> None:
+        while not done.wait(0.2):
+            with suppress(OSError, HTTPException):  # asked a worker that was killed meanwhile
+                own.append(scraped_requests(service))
 
-def test_delivery_at_recycle(console: Console, start_service: StartService) -> None:
-    """In collector mode; test_metrics_never_go_back_while_workers_come_and_go recycles in direct mode."""
-    service = start_service("--workers=2", "--max-requests=6", **Route("collector", "grpc").env(console), **LAZY)
-    wait_until(lambda: len(service.workers()) == 2, what="both workers")
-    first_workers, sent = {worker.pid for worker in service.workers()}, 0
+    scrapers = [threading.Thread(target=read, args=(own,), daemon=True) for own in readings]
+    for scraper in scrapers:
+        scraper.start()
+    sent, first = 0, pids(service)
 
     def recycled() -> bool:
         nonlocal sent
         send(service, 10)  # whichever worker takes them
         sent += 10
-        return not first_workers & {worker.pid for worker in service.workers()}
+        return not first & pids(service)
 
     wait_until(recycled, 60, "recycled workers")
+    for step in (signal.SIGTTIN, signal.SIGTTIN, signal.SIGHUP, signal.SIGTTOU, signal.SIGTTOU):
+        load = threading.Thread(target=send, args=(service, 20))
+        load.start()
+        service.send_signal(step)
+        load.join()
+        sent += 20
+        sleep(0.7)
+    service.workers()[0].kill()
+    wait_until(lambda: all(len(own) > 5 for own in readings), 60, "readings")
+    done.set()
+    for scraper in scrapers:
+        scraper.join()
+    assert all(own == sorted(own) for own in readings)
+    assert scraped_requests(service) == sent
     service.stop()
-    expect(console, "collector", sent)
+    expect(console, "direct", sent)
     assert len({span.resource.instance for span in console.store.spans()}) == 1
 
 
-def test_delivery_at_reload_under_load(console: Console, start_service: StartService) -> None:
-    """In direct mode, where a scrape reports the counts before the stop, too."""
-    service = start_service("--workers=2", **Route("direct", "http/protobuf").env(console), **LAZY)
-    first_workers = {worker.pid for worker in service.workers()}
-    load = threading.Thread(target=send, args=(service, 120))
-    load.start()
-    service.send_signal(signal.SIGHUP)
-    load.join()
-    wait_until(lambda: len(service.workers()) == 2 and not first_workers & {w.pid for w in service.workers()})
-    assert scraped_requests(service) == 120
-    service.stop()
-    expect(console, "direct", 120)
-
-
-def test_delivery_of_a_request_that_ends_late_in_the_graceful_timeout(
+@pytest.mark.timing
+def test_delivery_of_requests_that_end_late_and_while_others_never_end(
     console: Console, start_service: StartService
 ) -> None:
-    """Within TELEMETRY_FLUSH_TIMEOUT, 15 s, of its end."""
+    """One outlasts its worker's recycling, one ends late in a stop; one hangs past the graceful timeout."""
     service = start_service(
         "--workers=1",
-        "--graceful-timeout=20",
-        **Route("direct", "grpc").env(console),
+        "--max-requests=10",
+        "--graceful-timeout=8",
+        **Route("collector", "grpc").env(console),
         **LAZY,
-        DJANGO_SETTINGS_MODULE="tests.support.settings_with_faults",
+        **FAULTS,
+        TELEMETRY_FLUSH_TIMEOUT="5",
     )
-    answers: list[int] = []
-    late = threading.Thread(target=lambda: answers.append(service.get("/faults/sleep/6")[0]))
-    late.start()
-    _wait_until_it_hangs(service)
-    service.stop()
+    (first,) = pids(service)
+    late = Hanging(service, 9)
+    send(service, 9)
     late.join()
-    assert answers == [200]
-    expect(console, "direct", 1)
-
-
-def test_delivery_of_a_request_that_outlasts_the_recycling(console: Console, start_service: StartService) -> None:
-    service = start_service(
-        "--workers=1",
-        "--max-requests=3",
-        "--graceful-timeout=3",
-        **Route("direct", "grpc").env(console),
-        **LAZY,
-        DJANGO_SETTINGS_MODULE="tests.support.settings_with_faults",
-    )
-    late = threading.Thread(target=service.get, args=("/faults/sleep/4",))
-    late.start()
-    _wait_until_it_hangs(service)
-    send(service, 3)
+    assert late.answers == [200]
+    wait_until(lambda: first not in pids(service) and service.answers(), 60, "the next worker")
+    send(service, 2)
+    late, never = Hanging(service, 3), Hanging(service, 60)
+    assert service.stop() < 30
     late.join()
-    wait_until(service.answers, 60, "the next worker")
-    wait_until(lambda: scraped_requests(service) == 4, what="the count")
-    service.stop()
-    expect(console, "direct", 4)
+    never.join()
+    assert (late.answers, never.answers) == ([200], [])
+    expect(console, "collector", 9 + 1 + 2 + 1)
 
 
 @pytest.mark.timing
-@pytest.mark.parametrize(("mode", "threads"), [("collector", 1), ("direct", 4)])  # one thread: the class is sync
-def test_delivery_while_a_request_hangs_past_the_graceful_timeout(
-    console: Console, start_service: StartService, mode: str, threads: int
-) -> None:
+def test_delivery_of_sync_workers_whose_requests_hang(console: Console, start_service: StartService) -> None:
+    """One past the worker timeout, which costs the worker, and one past the graceful timeout of a stop."""
     service = start_service(
-        "--workers=1",
-        f"--threads={threads}",
+        "--workers=2",
+        "--threads=1",
         "--worker-class=sync",
-        "--graceful-timeout=10",
-        **Route(mode, "grpc").env(console),
+        "--timeout=5",
+        "--graceful-timeout=8",
+        **Route("direct", "grpc").env(console),
         **LAZY,
-        DJANGO_SETTINGS_MODULE="tests.support.settings_with_faults",
+        **FAULTS,
         TELEMETRY_FLUSH_TIMEOUT="5",
     )
     send(service, 12)
-    hang = threading.Thread(target=_ignore_broken, args=(service, "/faults/sleep/60"))
-    hang.start()
-    _wait_until_it_hangs(service)
-    assert service.stop() < 30
-    hang.join()
-    expect(console, mode, 12)
-
-
-def test_delivery_at_worker_timeout(console: Console, start_service: StartService) -> None:
-    service = start_service(
-        "--workers=1",
-        "--worker-class=sync",
-        "--threads=1",
-        "--timeout=5",
-        **Route("collector", "grpc").env(console),
-        **LAZY,
-        DJANGO_SETTINGS_MODULE="tests.support.settings_with_faults",
-    )
-    send(service, 9)
-    _ignore_broken(service, "/faults/sleep/60")
-    service.stop()
-    expect(console, "collector", 9)
-
-
-def systems(console: Console) -> set[object]:
-    """Return which databases the spans of queries name."""
-    return {span.attributes.get("db.system.name") for span in console.store.spans() if span.kind == "client"}
-
-
-def test_delivery_has_query_spans_of_sqlite(ordinary: Ordinary) -> None:
-    assert systems(ordinary.console) == {"sqlite"}
-
-
-def test_delivery_has_query_spans_of_postgresql(
-    console: Console, start_service: StartService, migrated_postgres: str
-) -> None:
-    service = start_service("--workers=1", **Route("collector", "grpc").env(console), DATABASE_URL=migrated_postgres)
+    Hanging(service, 60).join()
+    wait_until(lambda: len(pids(service)) == 2, 60, "another worker")
     send(service, 6)
-    service.stop()
-    expect(console, "collector", 6)
-    assert systems(console) == {"postgresql"}
-
-
-def test_delivery_of_two_services_on_one_host_stays_apart(console: Console, start_service: StartService) -> None:
-    env = Route("collector", "grpc").env(console)
-    services = [start_service("--workers=1", **env, **LAZY) for _ in range(2)]
-    instances: list[set[tuple[str, ...]]] = []
-    for number, service in enumerate(services, 1):
-        send(service, 10)
-        service.stop()
-        expect(console, "collector", 10 * number)
-        instances.append({span.resource.instance for span in console.store.spans()} - set().union(*instances))
-    assert all(instances)
-
-
-def _wait_until_it_hangs(service: Service) -> None:
-    wait_until(lambda: "hanging\n" in service.output, what="the request that hangs")
-
-
-def _ignore_broken(service: Service, path: str) -> None:
-    try:
-        service.get(path)
-    except OSError:
-        return
-    except Exception as error:  # noqa: BLE001
-        assert "Remote" in type(error).__name__, error  # noqa: PT017
+    assert scraped_requests(service) == 18
+    never = Hanging(service, 60)
+    assert service.stop() < 30
+    never.join()
+    expect(console, "direct", 18)

@@ -131,15 +131,20 @@ def test_server_that_never_serves_leaves_nothing(tmp_path: Path, problem: Callab
     assert not directory.service_directory(directory.bases(name, place, "")[0], name, place).exists()
 
 
-def test_child_of_a_view_does_not_hold_up_the_stop(console: Console, start_service: StartService) -> None:
-    service = start_service("--workers=1", **Route("collector", "http/protobuf").env(console), **LAZY, **FAULTS)
-    send(service, 11)
+def test_children_of_views_repeat_nothing_and_do_not_hold_up_the_stop(
+    console: Console, start_service: StartService
+) -> None:
+    env = {**Route("collector", "http/protobuf").env(console), **FAULTS, "OTEL_METRIC_EXPORT_INTERVAL": "300"}
+    service = start_service("--workers=1", **env)
+    send(service, 10)
     run = directory_of(service)
+    assert service.get("/faults/fork")[0] == 200
     with child_of_a_view(service):
         service.stop()
         assert "has not ended" not in service.output
         expect(console, "collector", 12, wait=1)
         wait_until(lambda: not run.exists(), 10, "the end of the directory")
+    assert len({span.resource.instance for span in console.store.spans()}) == 1
 
 
 def test_child_of_a_view_keeps_nothing_of_an_exporter_that_is_a_thread(

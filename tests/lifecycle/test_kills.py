@@ -18,21 +18,23 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from telemetry.journal import snapshot
 from telemetry.tools.console.server import Console
-from tests.lifecycle.conftest import Ordinary
+from tests.lifecycle.test_ordinary import assert_nothing_is_left
 from tests.support.routes import LAZY, Route, expect, scrape, scraped_requests, send
 from tests.support.service import NO_PRELOAD, Service, wait_until
 
 StartService = Callable[..., Service]
 CLIENTS = 3
-KILLS = 4
 _SEED = 7
 
 
 class Load:
-    """Requests by several clients at once. `answered` are those with an answer; `broken` have none."""
+    """Requests by several clients at once, until there are enough answers (`more`).
+
+    `answered` are those with an answer; `broken` have none.
+    """
 
     def __init__(self, service: Service) -> None:
-        self.answered = self.broken = 0
+        self.answered = self.broken = self._enough = 0
         self._service = service
         self._stop = Event()
         self._threads = [Thread(target=self._ask) for _ in range(CLIENTS)]
@@ -48,36 +50,38 @@ class Load:
             thread.join()
 
     def _ask(self) -> None:
-        while not self._stop.is_set():
+        while not self._stop.wait(0.01):
+            if self.answered >= self._enough:
+                continue
             try:
                 status, _, _ = self._service.request("GET", "/users")
             except (OSError, HTTPException):
                 self.broken += 1
-                sleep(0.02)
+                sleep(0.1)
             else:
                 assert status == 200
                 self.answered += 1
-                sleep(0.01)
 
-    def more(self, requests: int) -> None:
-        """Wait for so many more answers."""
+    def more(self, requests: int, beyond: int = 0) -> None:
+        """Wait for so many more answers. The load goes on for those `beyond`."""
         target = self.answered + requests
+        self._enough = target + beyond
         wait_until(lambda: self.answered >= target, 60, "answers")
 
 
 def exporter(service: Service) -> psutil.Process:
-    status = wait_until(service.status, 60, "the exporter's status")
+    """Return the exporter, or the next one once a worker that is asked has noticed the end of the last."""
+    status = wait_until(lambda: service.answers() and service.status(timeout=2), 60, "the exporter's status")
     assert status
     return psutil.Process(status["pid"])
 
 
-def kill(what: str, service: Service, chance: random.Random) -> None:
+def kill(what: str, service: Service, process: psutil.Process, chance: random.Random) -> None:
     if what == "worker":
         chance.choice(service.workers()).kill()
     elif what == "exporter":
-        exporter(service).kill()
+        process.kill()
     else:
-        process = exporter(service)
         service.kill()
         with suppress(psutil.NoSuchProcess):  # it has delivered what was left
             process.kill()
@@ -93,10 +97,14 @@ def counted(console: Console, service: Service, mode: str) -> float:
 
 
 KILLED = [
-    pytest.param(Route("collector", "grpc"), NO_PRELOAD, ["worker"], id="collector-worker"),
-    pytest.param(Route("collector", "http/protobuf"), "--preload", ["exporter", "worker"], id="collector-exporter"),
-    pytest.param(Route("direct", "http/protobuf"), "--preload", ["worker", "exporter"], id="direct-worker-exporter"),
-    pytest.param(Route("direct", "grpc"), "--preload", ["everything", "worker"], id="direct-everything"),
+    pytest.param(Route("collector", "grpc"), NO_PRELOAD, ["worker"] * 2, id="collector-worker"),
+    pytest.param(Route("collector", "http/protobuf"), "--preload", ["exporter", "worker"] * 2, id="collector-exporter"),
+    pytest.param(
+        Route("direct", "grpc"),
+        "--preload",
+        ["worker", "exporter", "everything", "worker", "everything"],
+        id="direct-everything",
+    ),
 ]
 
 
@@ -119,7 +127,8 @@ def test_exporter_killed_while_idle_and_at_its_start_keeps_its_own_counts(start_
         run = Path(str((wait_until(service.status, 60, "the exporter's status") or {})["directory"]))
         paused = exporter(service)
         paused.suspend()
-        send(service, 240)
+        for _ in range(80):
+            assert service.get("/users", **{"User-Agent": "x" * 1000})[0] == 200
         paused.resume()
         wait_until(lambda: scraped(service)[DROPPED] > 0, 60, "dropped spans")
         wait_until(lambda: service.has_delivered(everything=True), 60, "the end of all sending")
@@ -150,9 +159,10 @@ def test_kills_cost_nothing_that_was_answered(
         scraped: list[float] = []
         with Load(service) as load:
             load.more(20)
-            for number in range(KILLS):
-                sleep(chance.uniform(0.0, 0.4))
-                kill(what[number % len(what)], service, chance)
+            for each in what:
+                process = exporter(service)
+                load.more(chance.randrange(20), beyond=20)
+                kill(each, service, process, chance)
                 load.more(20)
                 if route.mode == "direct":
                     scraped.append(counted(console, service, route.mode))
@@ -172,16 +182,20 @@ def test_kills_cost_nothing_that_was_answered(
             assert len(records) == len(spans)
 
 
-def test_exporter_is_replaced_while_requests_probes_or_scrapes_are_answered(
+def test_exporter_is_replaced_while_its_server_answers_and_ends_with_it(
     console: Console, start_service: StartService
 ) -> None:
+    """Requests, probes or scrapes. The server is killed."""
     service = start_service("--workers=1", **Route("direct", "http/protobuf").env(console))
+    send(service, 1)
     for starts, path in ((2, "/users"), (3, "/livez"), (4, "/metrics")):
-        before = exporter(service)
-        before.kill()
-        before.wait(10)
+        before = wait_until(service.status, 60, "the exporter's status")
+        assert before
+        process = psutil.Process(before["pid"])
+        process.kill()
+        process.wait(10)
 
-        def replaced(path: str = path, former: int = before.pid) -> dict[str, Any] | None:
+        def replaced(path: str = path, former: int = process.pid) -> dict[str, Any] | None:
             service.get(path)
             status = service.status(timeout=2)
             return status if status and status["pid"] != former else None
@@ -189,45 +203,20 @@ def test_exporter_is_replaced_while_requests_probes_or_scrapes_are_answered(
         status = wait_until(replaced, 60, "a new exporter")
         assert status
         assert status["starts"] == starts
-
-
-def assert_nothing_is_left(process: psutil.Process, run: Path) -> None:
-    wait_until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, 60, "the exporter's end")
-    wait_until(lambda: not run.exists(), 60, "the end of the directory")
-
-
-def test_stop_leaves_nothing_behind(ordinary: Ordinary) -> None:
-    assert_nothing_is_left(ordinary.exporter, ordinary.folder)
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
-def test_interrupt_delivers_and_leaves_nothing_behind(
-    console: Console, start_service: StartService, number: int
-) -> None:
-    service = start_service("--workers=2", **Route("collector", "http/protobuf").env(console), **LAZY)
-    send(service, 15)
-    process = exporter(service)
-    status = service.status()
-    assert status
-    service.stop(number)
-    assert_nothing_is_left(process, Path(status["directory"]))
-    expect(console, "collector", 15)
-
-
-def test_killed_server_takes_its_exporter_with_it(console: Console, start_service: StartService) -> None:
-    service = start_service("--workers=2", **Route("collector", "http/protobuf").env(console))
-    service.get("/users")
-    process = exporter(service)
+    asked = scraped_requests(service)
     service.process.kill()
     service.process.wait(30)
-    wait_until(lambda: not process.is_running(), 60, "the exporter's end")
-    assert [span.kind for span in console.store.spans()].count("server") == 1
+    assert_nothing_is_left(psutil.Process(status["pid"]), Path(status["directory"]))
+    assert len({span.span_id for span in console.store.spans() if span.kind == "server"}) == asked
 
 
-def test_two_generations_are_two_instances(console: Console, start_service: StartService) -> None:
+def test_two_generations_are_two_instances_and_deliver_when_interrupted(
+    console: Console, start_service: StartService
+) -> None:
     """USR2: the new master's workers count in a directory of their own."""
-    service = start_service("--workers=1", script=True, **Route("direct", "http/protobuf").env(console))
-    service.get("/users")
+    env = Route("collector", "http/protobuf").env(console) | LAZY
+    service = start_service("--workers=1", "--worker-class=gthread", script=True, **env)
+    send(service, 6)
     old = service.process
 
     def generations() -> list[dict[str, Any]]:
@@ -236,7 +225,14 @@ def test_two_generations_are_two_instances(console: Console, start_service: Star
         return found if len(found) == 2 else []
 
     service.send_signal(signal.SIGUSR2)
-    both = wait_until(generations, 60, "two generations")
-    assert len({status["instance"] for status in both}) == 2
-    (new,) = {status["run"] for status in both} - {old.pid}
-    os.kill(new, signal.SIGTERM)
+    both = {status["run"]: status for status in wait_until(generations, 60, "two generations")}
+    exporters = {run: psutil.Process(status["pid"]) for run, status in both.items()}
+    assert len({status["instance"] for status in both.values()}) == 2
+    (new,) = both.keys() - {old.pid}
+    send(service, 6)  # whichever takes them
+    service.stop(signal.SIGQUIT)
+    assert_nothing_is_left(exporters[old.pid], Path(both[old.pid]["directory"]))
+    send(service, 3)
+    os.kill(new, signal.SIGINT)
+    assert_nothing_is_left(exporters[new], Path(both[new]["directory"]))
+    expect(console, "collector", 15)

@@ -1,69 +1,23 @@
-"""`/metrics` covers all workers, no matter which one answers, and its counters never go back."""
+"""`/metrics` covers all workers, no matter which one answers."""
 
 import shutil
-import signal
-import threading
+from collections import Counter, defaultdict
 from collections.abc import Callable
-from contextlib import suppress
-from http.client import HTTPException
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
 from typing import Any
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from telemetry.tools.console.server import Console
 from tests.support.prometheus import Prometheus
-from tests.support.routes import scrape, scraped_requests, send
+from tests.support.routes import LAZY, Route, expect, scrape, scraped_requests, send
 from tests.support.service import NO_PRELOAD, Service, wait_until
 
 StartService = Callable[..., Service]
 DIRECT = {"TELEMETRY_MODE": "direct", "OTEL_TRACES_EXPORTER": "none"}
-
-
-def test_metrics_never_go_back_while_workers_come_and_go(start_service: StartService) -> None:
-    service = start_service("--workers=2", "--max-requests=50", "--max-requests-jitter=10", **DIRECT)
-    readings: list[list[float]] = [[], []]
-    done = threading.Event()
-
-    def read(own: list[float]) -> None:
-        while not done.wait(0.05):
-            with suppress(OSError, HTTPException):  # asked a worker that was killed meanwhile
-                own.append(scraped_requests(service))
-
-    scrapers = [threading.Thread(target=read, args=(own,), daemon=True) for own in readings]
-    for scraper in scrapers:
-        scraper.start()
-    sent = 0
-    for step in (signal.SIGTTIN, signal.SIGTTIN, signal.SIGHUP, signal.SIGTTOU, signal.SIGKILL, signal.SIGTTOU):
-        send(service, 30)
-        sent += 30
-        if step == signal.SIGKILL:
-            service.workers()[0].send_signal(step)
-        else:
-            service.send_signal(step)
-        sleep(0.7)
-    wait_until(lambda: all(len(own) > 5 for own in readings), 60, "readings")
-    done.set()
-    for scraper in scrapers:
-        scraper.join()
-    assert all(own == sorted(own) for own in readings)
-    assert scraped_requests(service) == sent
-
-
-def test_worker_looks_for_garbage_when_it_serves(start_service: StartService) -> None:
-    """It does not while it imports the application."""
-    service = start_service("--workers=1", NO_PRELOAD, OTEL_METRIC_EXPORT_INTERVAL="200", **DIRECT)
-
-    def collections() -> float:
-        send(service, 20)
-        lines = scrape(service).splitlines()
-        (line,) = [line for line in lines if line.startswith('cpython_gc_collections_total{cpython_gc_generation="0"')]
-        return float(line.split()[-1])
-
-    first = collections()
-    wait_until(lambda: collections() > first, 20, "a collection")
 
 
 def assert_answers_with_a_stopped_worker(service: Service, requests: int) -> None:
@@ -93,9 +47,23 @@ TOKEN = {"Authorization": "Bearer scrape-me-0123456789"}
 @pytest.fixture(scope="module")
 def guarded(share_service: Callable[..., Service]) -> Service:
     """A service whose metrics need a token."""
-    service = share_service("--workers=2", **DIRECT, METRICS_TOKEN="scrape-me-0123456789")
+    env = DIRECT | {"OTEL_METRIC_EXPORT_INTERVAL": "200", "METRICS_TOKEN": "scrape-me-0123456789"}
+    service = share_service("--workers=1", NO_PRELOAD, **env)
     scrape(service, **TOKEN)
     return service
+
+
+def test_worker_looks_for_garbage_when_it_serves(guarded: Service) -> None:
+    """It does not while it imports the application."""
+
+    def collections() -> float:
+        send(guarded, 20)
+        lines = scrape(guarded, **TOKEN).splitlines()
+        (line,) = [line for line in lines if line.startswith('cpython_gc_collections_total{cpython_gc_generation="0"')]
+        return float(line.split()[-1])
+
+    first = collections()
+    wait_until(lambda: collections() > first, 20, "a collection")
 
 
 def test_metrics_have_the_format_that_was_asked_for_and_need_the_token_if_there_is_one(guarded: Service) -> None:
@@ -126,41 +94,67 @@ def test_head_is_answered_without_a_warning(guarded: Service) -> None:
 
 
 @pytest.mark.timing
-def test_metrics_of_services_stay_apart_while_a_worker_is_stopped_and_after_one_was_killed(
-    start_service: StartService,
+def test_services_on_one_host_stay_apart_while_a_worker_is_stopped_and_after_one_was_killed(
+    console: Console, start_service: StartService, migrated_postgres: str
 ) -> None:
-    first, second = (start_service("--workers=2", **DIRECT) for _ in range(2))
+    """In metrics and in spans, which name the database of each."""
+    env = Route("direct", "grpc").env(console) | LAZY
+    first, second = start_service("--workers=1", **env), start_service("--workers=2", **env)
     send(first, 6)
     send(second, 9)
     assert (scraped_requests(first), scraped_requests(second)) == (6, 9)
     assert_answers_with_a_stopped_worker(second, 9)
     first.kill()
-    third = start_service("--workers=2", **DIRECT)  # which continues nothing
+    third = start_service("--workers=1", **env, DATABASE_URL=migrated_postgres)  # which continues nothing
     send(third, 3)
     assert scraped_requests(third) == 3
+    for service in (second, third):
+        service.stop()
+    expect(console, "direct", 6 + 9 + 3)
+    requests: Counter[tuple[str, ...]] = Counter()
+    databases: defaultdict[tuple[str, ...], set[object]] = defaultdict(set)
+    for span in console.store.spans():
+        if span.kind == "client":
+            databases[span.resource.instance].add(span.attributes.get("db.system.name"))
+        requests[span.resource.instance] += span.kind == "server"
+    assert sorted((number, databases[instance]) for instance, number in requests.items()) == [
+        (3, {"postgresql"}),
+        (6, {"sqlite"}),
+        (9, {"sqlite"}),
+    ]
 
 
 def test_prometheus_sums_equal_the_requests(
     start_service: StartService, prometheus: Callable[[str], Prometheus]
 ) -> None:
-    service = start_service("--workers=3", "--max-requests=20", **DIRECT)
+    service = start_service("--workers=2", "--max-requests=20", **DIRECT)
     query = prometheus(f"127.0.0.1:{service.port}").value
-    send(service, 90)
+    send(service, 60)
     total = 'sum(http_server_request_duration_seconds_count{export_mode="direct"})'
     buckets = 'sum(http_server_request_duration_seconds_bucket{le="+Inf"})'
     # A scrape that takes more than a second leaves no value until the next.
-    for expression, expected in ((total, 90.0), (buckets, 90.0), ("sum(up)", 1.0)):
+    for expression, expected in ((total, 60.0), (buckets, 60.0), ("sum(up)", 1.0)):
         wait_until(lambda e=expression, x=expected: query(e) == x, what=expression)  # type: ignore[misc]
 
 
 def test_service_outlives_its_files(start_service: StartService) -> None:
-    """systemd-logind removes a user's shared memory at the last log-out: the service makes new files and says so."""
+    """A cleaner of temporary files may remove one by one, which costs no count, and systemd-logind all at once."""
     service = start_service("--workers=2", **DIRECT)
     send(service, 6)
     status = wait_until(service.status)
     assert status
-    run = Path(status["directory"])
-    shutil.rmtree(run.parent.rename(run.parent.with_name(f"removed-{run.parent.name}")))  # all at once
+    sent, run = 6, Path(status["directory"])
+    for name in ("slot-0.ring", "exporter.lock", "service"):
+        reports = service.output.count("removed")
+        (run / name).unlink()
+        send(service, 6)
+        wait_until(lambda: service.answers() and service.output.count("removed") > reports, 60, f"a report of {name}")  # noqa: B023
+        send(service, 6)
+        sent += 12
+        assert scraped_requests(service) == sent, name
+
+    # At a user's last log-out: the service makes new files and says so.
+    shutil.rmtree(run.parent.rename(run.parent.with_name(f"removed-{run.parent.name}")))
 
     def mended() -> bool:
         assert service.get("/users")[0] == 200
@@ -172,17 +166,3 @@ def test_service_outlives_its_files(start_service: StartService) -> None:
     send(service, 9)
     assert scraped_requests(service) >= 9
     assert service.process.poll() is None
-
-
-@pytest.mark.parametrize("name", ["slot-0.ring", "exporter.lock", "service"])
-def test_removed_file_costs_no_count(start_service: StartService, name: str) -> None:
-    """A cleaner of temporary files may remove one by one."""
-    service = start_service("--workers=1", **DIRECT)
-    send(service, 6)
-    status = wait_until(service.status)
-    assert status
-    (Path(status["directory"]) / name).unlink()
-    send(service, 6)
-    wait_until(lambda: service.answers() and "removed" in service.output, 60, "the report of the removal")
-    send(service, 6)
-    assert scraped_requests(service) == 18

@@ -7,8 +7,6 @@ from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
 
-import pytest
-
 from telemetry.exporting.start import _REST_SECONDS, FAILED
 from telemetry.status import read_statuses
 from telemetry.tools.console.server import Console
@@ -16,7 +14,7 @@ from tests.support.routes import Route, expect, scrape, scraped_requests, send
 from tests.support.service import ROOT, Service, wait_until
 
 StartService = Callable[..., Service]
-Obstacle = tuple[dict[str, str], Callable[[], object]]
+QUICK = {"OTEL_BSP_SCHEDULE_DELAY": "200", "OTEL_BLRP_SCHEDULE_DELAY": "200"}
 
 
 def kill_exporter(service: Service) -> None:
@@ -25,46 +23,40 @@ def kill_exporter(service: Service) -> None:
     os.kill(status["pid"], signal.SIGKILL)
 
 
-def spool_that_became_a_file(folder: Path) -> Obstacle:
-    spool = folder / "spool"
-
-    def spoil() -> None:
-        spool.rename(folder / "gone")
-        spool.write_text("")
-
-    return {"TELEMETRY_SPOOL_DIR": str(spool)}, spoil
+def spool_that_became_a_file(spool: Path, _: Path) -> None:
+    spool.rename(spool.with_name("gone"))
+    spool.write_text("")
 
 
-def spool_that_cannot_be_reached(folder: Path) -> Obstacle:
-    spool = folder / "spool"
-
-    def spoil() -> None:
-        spool.rename(folder / "gone")
-        spool.symlink_to(spool)
-
-    return {"TELEMETRY_SPOOL_DIR": str(spool)}, spoil
+def spool_that_cannot_be_reached(spool: Path, _: Path) -> None:
+    spool.unlink()
+    spool.symlink_to(spool)
 
 
-def certificate_that_is_gone(folder: Path) -> Obstacle:
-    certificate = folder / "ca.pem"
-    certificate.write_text("the backend is reached in plaintext")
-    return {"OTEL_EXPORTER_OTLP_CERTIFICATE": str(certificate)}, certificate.unlink
+def certificate_that_is_gone(spool: Path, certificate: Path) -> None:
+    spool.unlink()
+    certificate.unlink()
 
 
-@pytest.mark.parametrize("obstacle", [spool_that_became_a_file, spool_that_cannot_be_reached, certificate_that_is_gone])
+OBSTACLES = spool_that_became_a_file, spool_that_cannot_be_reached, certificate_that_is_gone
+
+
 def test_part_that_is_missing_is_an_outage_of_that_part(
-    console: Console, start_service: StartService, tmp_path: Path, obstacle: Callable[[Path], Obstacle]
+    console: Console, start_service: StartService, tmp_path: Path
 ) -> None:
-    env, spoil = obstacle(tmp_path)
-    service = start_service("--workers=1", **Route("direct", "http/protobuf").env(console), **env)
+    spool, certificate = tmp_path / "spool", tmp_path / "ca.pem"
+    certificate.write_text("the backend is reached in plaintext")
+    env = {"TELEMETRY_SPOOL_DIR": str(spool), "OTEL_EXPORTER_OTLP_CERTIFICATE": str(certificate)}
+    service = start_service("--workers=1", **Route("direct", "http/protobuf").env(console), **QUICK, **env)
     send(service, 6)
-    assert console.store.wait_for(lambda store: store.mode("direct").server_spans == 6, timeout=60)
-    kill_exporter(service)
-    spoil()
-    scrape(service)  # of the next exporter
-    send(service, 6)
-    assert scraped_requests(service) >= 6  # with the disk, the counts of before are out of reach
-    assert console.store.wait_for(lambda store: store.mode("direct").server_spans == 12, timeout=60)
+    for number, spoil in enumerate(OBSTACLES, 1):
+        wait_until(lambda: service.has_delivered(everything=True), 60, "the end of all sending")
+        kill_exporter(service)
+        spoil(spool, certificate)
+        scrape(service)  # of the next exporter
+        send(service, 6)
+        assert scraped_requests(service) >= 6, spoil  # with the disk, the counts of before are out of reach
+        expect(console, "direct", 6 + 6 * number)
     assert "Traceback" not in service.output
     assert "did not start" not in service.output
 

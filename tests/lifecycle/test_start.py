@@ -1,6 +1,5 @@
 """How a service starts: what it says, what it refuses, and what it never does."""
 
-import json
 import os
 import subprocess
 import sys
@@ -12,7 +11,7 @@ import psutil
 import pytest
 
 from telemetry.tools.console.server import Console
-from tests.lifecycle.conftest import REQUESTS, Ordinary
+from tests.lifecycle.test_ordinary import assert_metrics_are_not_found
 from tests.support.routes import Route, expect, send
 from tests.support.service import ROOT, Service, free_port, wait_until
 
@@ -24,44 +23,6 @@ def run(command: list[str], **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command, cwd=ROOT, env={**os.environ, **env}, capture_output=True, text=True, timeout=60, check=False
     )
-
-
-def test_start_announces_each_worker_first(ordinary: Ordinary) -> None:
-    console = ordinary.console
-    lines = [json.loads(line) for line in ordinary.service.output.splitlines() if line.startswith("{")]
-    starts = [line for line in lines if line["body"] == "Starting user-api server"]
-    assert lines[0] in starts
-    assert {start["attributes"]["worker.slot"] for start in starts} == {0, 1}
-    assert starts[0]["attributes"]["telemetry.mode"] == "collector"
-    assert starts[0]["attributes"]["service.version"] == "0.1.0"
-    assert starts[0]["attributes"]["telemetry.traces"].endswith(f"127.0.0.1:{console.grpc_port}")
-    received = [record.body for record in console.store.logs()]
-    assert received.count("Starting user-api server") == 2
-
-
-def test_exporter_has_less_weight_than_the_service(ordinary: Ordinary) -> None:
-    own, of_its_group = ordinary.nice
-    assert own > os.nice(0)
-    if of_its_group is not None:  # its own nice value counts within the group only
-        assert of_its_group == own
-
-
-def test_access_record_is_written_inside_its_trace(ordinary: Ordinary) -> None:
-    store = ordinary.console.store
-    accesses = (record for record in store.logs() if record.scope.name == "userapi.access")
-    record = min(accesses, key=lambda record: record.time_ns)
-    span = min((span for span in store.spans() if span.kind == "server"), key=lambda span: span.start_ns)
-    assert (record.trace_id, record.span_id) == (span.trace_id, span.span_id)
-    assert record.body == "GET /users 200"
-    assert record.severity == "INFO"
-    assert record.attributes["http.route"] == "/users"
-    assert record.attributes["http.server.request.duration"] > 0
-
-
-def test_health_is_left_out_of_traces_and_request_metrics(ordinary: Ordinary) -> None:
-    expect(ordinary.console, "collector", REQUESTS)
-    routes = {span.attributes["http.route"] for span in ordinary.console.store.spans() if span.kind == "server"}
-    assert routes == {"/users", "/users/{id}"}
 
 
 @pytest.mark.parametrize(
@@ -119,25 +80,19 @@ def reloaded(server: int, first: int) -> bool:
     return False
 
 
+MANAGE = """
+from django.core.management import call_command
+from userapi.users.models import User
+call_command("migrate", check_unapplied=True)
+print(User.objects.count())
+"""
+
+
 def test_management_commands_send_nothing(console: Console, migrated_sqlite: Path) -> None:
     env = Route("collector", "grpc").env(console) | {"DATABASE_URL": f"sqlite:///{migrated_sqlite}"}
-    run([sys.executable, "manage.py", "migrate", "--check"], **env)
-    run(
-        [sys.executable, "manage.py", "shell", "-c", "from userapi.users.models import User as U; U.objects.count()"],
-        **env,
-    )
+    assert run([sys.executable, "manage.py", "shell", "-c", MANAGE], **env).stdout.endswith("0\n")
     sleep(0.5)
     assert console.store.totals() == {}
-
-
-def assert_metrics_are_not_found(answer: tuple[int, dict[str, str], bytes]) -> None:
-    status, _, body = answer
-    assert status == 404
-    assert b"TELEMETRY_MODE=direct" in body
-
-
-def test_metrics_are_not_found_in_collector_mode(ordinary: Ordinary) -> None:
-    assert_metrics_are_not_found(ordinary.metrics)
 
 
 def test_off_neither_patches_nor_sends(console: Console, start_service: StartService) -> None:
@@ -148,20 +103,6 @@ def test_off_neither_patches_nor_sends(console: Console, start_service: StartSer
     service.stop()
     assert loaded == set()
     assert console.store.totals() == {}
-
-
-def test_forked_child_repeats_nothing(console: Console, start_service: StartService) -> None:
-    service = start_service(
-        "--workers=1",
-        **Route("collector", "grpc").env(console),
-        OTEL_METRIC_EXPORT_INTERVAL="300",
-        DJANGO_SETTINGS_MODULE="tests.support.settings_with_faults",
-    )
-    send(service, 6)
-    assert service.get("/faults/fork")[0] == 200
-    service.stop()
-    expect(console, "collector", 7)
-    assert len({span.resource.instance for span in console.store.spans()}) == 1
 
 
 @pytest.mark.parametrize("command", [[*GUNICORN, "--workers=1"], [sys.executable, "manage.py", "runserver", "0"]])
