@@ -1,6 +1,7 @@
 """Whole kinds of secrets: every name in every notation, every encoding of an email, tokens of every alphabet."""
 
 import base64
+import gc
 import html
 import json
 import random
@@ -432,11 +433,13 @@ TOKENS: dict[str, Callable[[], str]] = {
 @pytest.mark.parametrize("kind", TOKENS)
 def test_token(kind: str) -> None:
     """Random tokens may by chance look like words: nearly none of them does."""
-    redactor, leaked = Redactor(), []
+    redactor, all_leaked = Redactor(), []
     for around in ("{}", "/reset/MQ/{}/", "got {}.", "'{}'", "x={}&y", "http://h/a/{}"):
         tokens = [TOKENS[kind]() for _ in range(100)]
-        leaked += [text for token in tokens if token in redactor.text(text := around.format(token))]
-    assert len(leaked) <= 6, leaked
+        leaked = [text for token in tokens if token in redactor.text(text := around.format(token))]
+        assert len(leaked) <= 3, leaked
+        all_leaked += leaked
+    assert len(all_leaked) <= 6, all_leaked
 
 
 @pytest.mark.parametrize(
@@ -813,7 +816,7 @@ PIECES = [
 ]
 
 
-SHORT, LONG = 2_000, 16_000
+SHORT, LONG, LONGEST = 2_000, 16_000, 120_000  # the longest is nearly what is redacted of a stack trace as a whole
 
 
 def repeated(piece: str, length: int, around: str = "{}") -> str:
@@ -822,10 +825,14 @@ def repeated(piece: str, length: int, around: str = "{}") -> str:
 
 
 def duration(redact: Callable[[str], object], text: str) -> float:
-    """Return the seconds of CPU time that the redaction takes."""
-    started = thread_time()
-    redact(text)
-    return thread_time() - started
+    """Return the seconds of CPU time that the redaction takes, without the garbage collector's."""
+    gc.disable()
+    try:
+        started = thread_time()
+        redact(text)
+        return thread_time() - started
+    finally:
+        gc.enable()
 
 
 def least_durations(redact: Callable[[str], object], *texts: str) -> Iterator[list[float]]:
@@ -836,22 +843,23 @@ def least_durations(redact: Callable[[str], object], *texts: str) -> Iterator[li
         yield least
 
 
-def assert_linear(redact: Callable[[str], object], piece: str, around: str = "{}") -> None:
-    """Eight times the text take about eight times as long, never 64, and not 200 times as long as a harmless text.
+def assert_linear(redact: Callable[[str], object], piece: str, around: str = "{}", longest: int = LONG) -> None:
+    """A text of many times the length takes about as many times as long, and not 200 times as long as a harmless one.
 
     So this holds however slow the machine is.
     """
-    texts = repeated(piece, SHORT, around), repeated(piece, LONG, around), repeated("all is well ", LONG)
+    texts = repeated(piece, SHORT, around), repeated(piece, longest, around), repeated("all is well ", longest)
+    most = 2 * longest / SHORT
     for length in (250, 500, 1_000):  # a cubic expression would take hours for the long one
         assert duration(redact, repeated(piece, length, around)) < 0.5, piece
-    assert any(long < min(16 * short, 200 * harmless) for short, long, harmless in least_durations(redact, *texts)), (
+    assert any(long < min(most * short, 200 * harmless) for short, long, harmless in least_durations(redact, *texts)), (
         piece
     )
 
 
 @pytest.mark.parametrize("piece", PIECES)
 def test_hostile_text_takes_linear_time(piece: str) -> None:
-    assert_linear(Redactor().stack, piece)
+    assert_linear(Redactor().stack, piece, longest=LONGEST)
 
 
 @pytest.mark.parametrize("piece", PIECES)
@@ -924,7 +932,7 @@ def test_needle_takes_linear_time_whatever_follows(needle: str) -> None:
     ],
 )
 def test_hostile_statement_in_a_text_takes_linear_time(piece: str) -> None:
-    assert_linear(Redactor().stack, piece, "SELECT a FROM b WHERE {}")
+    assert_linear(Redactor().stack, piece, "SELECT a FROM b WHERE {}", LONGEST)
 
 
 @pytest.mark.parametrize("piece", ['"a",', '"a" ', 'into "a" ', 'into "', 'into a."a" "b"', "/* ", "/*/", "--\n"])

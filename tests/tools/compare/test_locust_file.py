@@ -106,7 +106,11 @@ class Python:
         assert self._process.stdout is not None
         self._process.stdin.write(f"{expression}\n")
         self._process.stdin.flush()
-        answer = self._process.stdout.readline()
+        try:
+            answer = self._process.stdout.readline()
+        except BaseException:  # the next one would read this one's answer
+            self._process.kill()
+            raise
         assert answer, f"{expression} has ended it"
         return json.loads(answer)
 
@@ -128,7 +132,10 @@ def python() -> Iterator[Python]:
     with subprocess.Popen(
         [sys.executable, "-c", EVALUATE], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
-        yield Python(process)
+        try:
+            yield Python(process)
+        finally:
+            process.kill()  # else a load that hangs would be waited for
 
 
 @pytest.mark.parametrize(("rate", "seconds"), [(0.0, 1.0), (40.0, 2.0)])

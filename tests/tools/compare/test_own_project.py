@@ -64,9 +64,10 @@ def compared(output: Path, database: Path, *arguments: str) -> dict[str, Any]:
 
 
 def test_own_project_ends_with_a_report_and_its_database_as_it_was(tmp_path: Path, database: Path) -> None:
-    report = compared(tmp_path, database, *NAMED, "--scenarios", "cost", "--variants", "direct", "contrib")
+    report = compared(tmp_path, database, *NAMED, "--scenarios", "cost", "--variants", "off", "direct", "contrib")
     variants = {one["key"]: one for one in report["cost"]["variants"]}
-    assert variants.keys() == {"direct", "contrib"}
+    assert variants.keys() == {"off", "off-control", "direct", "contrib"}
+    assert variants["direct"]["ratio"]["cpu"]["pairs"] == 1
     for signal in ("spans", "counter"):
         counts = variants["direct"]["counts"][signal]
         assert counts["sent"] == counts["stored"] > variants["direct"]["runs"][0]["requests"]
@@ -96,6 +97,13 @@ def test_probe_without_a_locust_file_is_refused(tmp_path: Path) -> None:
     ended = in_its_folder(tmp_path / "none.sqlite3", "-m", "telemetry.tools.compare", *NAMED, "--probe", "/customers")
     assert ended.returncode == 2
     assert "--probe belongs to a Locust file; else the first GET shows that it is up" in ended.stderr
+
+
+def test_database_that_is_not_there_is_named(tmp_path: Path) -> None:
+    ended = in_its_folder(tmp_path / "none.sqlite3", "-m", "telemetry.tools.compare", *NAMED, *SHORT)
+    assert ended.returncode == 2
+    assert "none.sqlite3 cannot be copied" in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 def test_project_that_would_load_its_own_database_is_refused(tmp_path: Path) -> None:

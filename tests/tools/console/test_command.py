@@ -93,20 +93,27 @@ def test_command_takes_scrape_targets_and_faults() -> None:
         end(process, signal.SIGTERM)
 
 
-def test_busy_port_is_one_line_with_the_option() -> None:
+@pytest.mark.parametrize("option", ["--grpc-port", "--http-port", "--api-port"])
+def test_busy_port_is_one_line_with_the_option(option: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        result = run(*ANY_PORT, f"--api-port={port}")
+        result = run(*ANY_PORT, f"{option}={port}")
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr == (
         f"CommandError: port {port} on 127.0.0.1 cannot be used: the port is busy; "
-        f"choose another with --api-port or --port-offset\n"
+        f"choose another with {option} or --port-offset\n"
     )
 
 
 def test_port_offset_moves_every_port() -> None:
     console = _console(parsed("--port-offset=10", "--api-port=0"))
     assert (console.grpc_port, console.http_port, console.api_port) == (4327, 4328, 0)
+
+
+def test_port_that_is_none_is_one_line() -> None:
+    result = run("--port-offset=70000")
+    assert result.returncode == 1
+    assert "port 74318 on 127.0.0.1 cannot be used: not a port; expected 0 to 65535" in result.stderr
 
 
 @pytest.mark.parametrize(

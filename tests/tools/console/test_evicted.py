@@ -79,6 +79,7 @@ def alive(mode: str) -> list[str]:
 def uncollected() -> Iterator[None]:
     """No garbage collector, which runs rarely in a console, too; what is there already is not looked through."""
     gc.disable()
+    gc.collect(1)
     gc.freeze()
     yield
     gc.enable()

@@ -129,6 +129,9 @@ WIDE: dict[str, Callable[[], dict[str, Any]]] = {
     "modes": lambda: senders(modes=MANY),
     "modes and services": lambda: senders(modes=64, services=MANY),
     "services, scopes and resources": lambda: senders(services=MANY, scopes=MANY, resources=MANY),
+    "modes of a few metrics": lambda: {
+        "metrics": [message for _ in range(2) for message in senders(modes=MANY)["metrics"]]
+    },
     "metrics": lambda: metrics(*((f"load{number}", {}, ()) for number in range(MANY))),
     "series": lambda: metrics(*(one for number in range(MANY) for one in both({"http.route": f"/{number}"}))),
     "label names": lambda: each_alone(labels=[numbered(MANY, f"x{number}") for number in range(6)]),

@@ -121,6 +121,15 @@ def test_demo_whose_processes_die_says_so_and_hurries_at_a_second_interrupt(star
     assert not demo.tally()["ok"]
 
 
+def test_demo_fails_when_console_dies(start_demo: StartDemo) -> None:
+    demo = start_demo("--mode", "direct")
+    demo.wait_for_traffic()
+    demo.part("console").kill()
+    assert demo.wait() == 1
+    assert any(reason.startswith("the console ended by itself") for reason in demo.tally()["reasons"])
+    assert not demo.tally()["ok"]
+
+
 def test_demo_fails_when_telemetry_is_lost(start_demo: StartDemo) -> None:
     demo = start_demo("--mode", "collector", "--rate", "20")
     demo.wait_for_traffic()

@@ -121,6 +121,8 @@ class Examined(Pair):
     first: Diagnosis
     counts: tuple[int, ...]
     """Server spans, spans, access records and requests that the console then had of the mode."""
+    own_spans: list[tuple[str, str, str]]
+    """The doctor's own spans by then: scope, kind and mode of each."""
 
 
 @pytest.fixture(scope="package", params=[ROUTES[0]], ids=str)
@@ -140,7 +142,9 @@ def pair(
         totals = examined.console.store.mode(route.mode)
         requests = totals.requests_otlp if route.mode == "collector" else totals.requests_scraped
         counts = (totals.server_spans, totals.spans, totals.access_records, requests)
-        yield Examined(examined.service, examined.console, examined.env, first, counts)
+        sent = [span for span in examined.console.store.spans() if span.resource.service == "user-api-doctor"]
+        own = [(span.scope.name, span.kind, span.resource.mode) for span in sent]
+        yield Examined(examined.service, examined.console, examined.env, first, counts, own)
 
 
 def routes(*routes: Route) -> pytest.MarkDecorator:

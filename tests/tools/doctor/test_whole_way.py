@@ -5,6 +5,7 @@ from collections.abc import Callable
 from urllib.request import Request, urlopen
 
 from telemetry.tools.console.pages.modes import shown_modes
+from telemetry.tools.console.server import Console
 from tests.support.routes import PAIRS, ROUTES, Route
 from tests.tools.doctor.conftest import SECRETS, Examined, Pair, diagnose, routes, run_doctor
 
@@ -22,10 +23,7 @@ def test_every_hop_passed(pair: Examined) -> None:
     store = pair.console.store
     assert len(store.trace(found.report["trace_id"])) == 2  # the server span and its query
     assert pair.counts == (1, 2, 1, 1)
-    own = [span for span in store.spans() if span.resource.service == "user-api-doctor"]
-    assert {(span.scope.name, span.kind, span.resource.mode) for span in own} == {
-        ("telemetry.doctor", "internal", "unknown")
-    }
+    assert pair.own_spans == [("telemetry.doctor", "internal", "unknown")]
 
 
 @routes(*PAIRS)
@@ -44,12 +42,16 @@ def test_doctor_leaves_no_mode_on_the_overview(pair: Pair) -> None:
     assert pair.diagnose().passed
     assert "unknown" in pair.console.store.totals()
     assert shown_modes(pair.console.store) == ["collector"]
-    record = {"body": {"stringValue": "hello"}, "timeUnixNano": "1"}
-    body = json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]}).encode()
-    request = Request(f"http://127.0.0.1:{pair.console.http_port}/v1/logs", body, {"Content-Type": "application/json"})
-    with urlopen(request) as answer:  # noqa: S310
-        assert answer.status == 200
-    assert shown_modes(pair.console.store) == ["collector", "unknown"]
+    sent = {"scopeLogs": [{"logRecords": [{"body": {"stringValue": "hello"}, "timeUnixNano": "1"}]}]}
+    doctor = {"attributes": [{"key": "service.name", "value": {"stringValue": "user-api-doctor"}}]}
+    with Console(grpc_port=0, http_port=0, api_port=0) as console:
+        for senders, modes in (([{"resource": doctor} | sent], []), ([sent], ["unknown"])):
+            body = json.dumps({"resourceLogs": senders}).encode()
+            headers = {"Content-Type": "application/json"}
+            request = Request(f"http://127.0.0.1:{console.http_port}/v1/logs", body, headers)
+            with urlopen(request) as answer:  # noqa: S310
+                assert answer.status == 200
+            assert shown_modes(console.store) == modes
 
 
 @routes(PAIRS[1])
