@@ -187,11 +187,10 @@ def test_exporter_is_replaced_while_its_server_answers_and_ends_with_it(
 ) -> None:
     """Requests, probes or scrapes. The server is killed."""
     service = start_service("--workers=1", **Route("direct", "http/protobuf").env(console))
-    send(service, 1)
+    status = wait_until(service.status, 60, "the exporter's status")
     for starts, path in ((2, "/users"), (3, "/livez"), (4, "/metrics")):
-        before = wait_until(service.status, 60, "the exporter's status")
-        assert before
-        process = psutil.Process(before["pid"])
+        assert status
+        process = psutil.Process(status["pid"])
         process.kill()
         process.wait(10)
 
@@ -203,6 +202,7 @@ def test_exporter_is_replaced_while_its_server_answers_and_ends_with_it(
         status = wait_until(replaced, 60, "a new exporter")
         assert status
         assert status["starts"] == starts
+    assert status
     asked = scraped_requests(service)
     service.process.kill()
     service.process.wait(30)
