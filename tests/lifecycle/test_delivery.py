@@ -40,7 +40,7 @@ def pids(service: Service) -> set[int]:
 def test_delivery_while_workers_come_and_go(console: Console, start_service: StartService) -> None:
     """They are recycled, reloaded under load, more, fewer, and killed: no scraped count ever goes back, either."""
     env = Route("direct", "http/protobuf").env(console)
-    service = start_service("--workers=2", "--max-requests=20", "--max-requests-jitter=5", **env, **LAZY)
+    service = start_service("--workers=2", "--max-requests=40", "--max-requests-jitter=10", **env, **LAZY)
     wait_until(lambda: len(pids(service)) == 2, what="both workers")
     readings: list[list[float]] = [[], []]
     done = threading.Event()
@@ -69,7 +69,7 @@ def test_delivery_while_workers_come_and_go(console: Console, start_service: Sta
         load.join()
         sent += 20
         sleep(0.7)
-    service.workers()[0].kill()
+    wait_until(service.workers, 60, "a worker")[0].kill()
     wait_until(lambda: all(len(own) > 5 for own in readings), 60, "readings")
     done.set()
     for scraper in scrapers:
