@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from tests.support import postgres
-from tests.support.prometheus import Prometheus, prometheus_is_missing
+from tests.support.prometheus import Prometheus, skip_without_prometheus
 from tests.support.service import ROOT, Service, services
 from tests.support.shared import made_once, shared_folder, used_together
 
@@ -112,8 +112,7 @@ def share_service(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Pat
 @pytest.fixture
 def prometheus(tmp_path: Path) -> Iterator[Callable[[str], Prometheus]]:
     """A function that starts a real Prometheus scraping a target such as `127.0.0.1:8080`."""
-    if prometheus_is_missing():
-        pytest.skip("Prometheus is not installed (Debian: apt-get install prometheus)")
+    skip_without_prometheus()
     with ExitStack() as stack:
         yield lambda target: stack.enter_context(Prometheus(tmp_path, target))
 

@@ -100,7 +100,7 @@ def test_commands_without_variables_work_and_say_how_they_are_used(migrated_sqli
         assert expected in ended.stdout, command
 
 
-@pytest.mark.parametrize("command", ["doctor", "help"])  # ends with a code, ends
+@pytest.mark.parametrize("command", ["doctor", "help"])  # one that ends with an exit code, and one that returns
 def test_output_that_nobody_reads_any_more_ends_a_command_quietly(command: str) -> None:
     reader, writer = os.pipe()
     os.close(reader)

@@ -16,7 +16,7 @@ from tests.contract.snapshot import prometheus as shown
 from tests.contract.snapshot import prometheus_samples, to_text
 from tests.contract.translation import bucket_limit, family_name, label_name
 from tests.support.greeter import Greeter
-from tests.support.prometheus import WITH_QUERIES, Prometheus, prometheus_is_missing
+from tests.support.prometheus import WITH_QUERIES, Prometheus, skip_without_prometheus
 from tests.support.routes import Route
 from tests.support.service import Service, wait_until
 
@@ -26,8 +26,7 @@ NOT_MEASURED = ("health check",)
 @pytest.fixture(scope="module")
 def scraping(share_service: Callable[..., Service], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     """A real Prometheus that knows of the whole round, sent to two workers."""
-    if prometheus_is_missing():
-        pytest.skip("Prometheus is not installed (Debian: apt-get install prometheus)")
+    skip_without_prometheus()
     folder = tmp_path_factory.mktemp("scraping")
     with Console(grpc_port=0, http_port=0, api_port=0) as console, Greeter(folder, {"TELEMETRY_MODE": "off"}) as hop:
         environment = {**Route("direct", "grpc").env(console), **ENVIRONMENT, "USERAPI_GREETER_URL": hop.url}

@@ -32,8 +32,8 @@ def promtool(*arguments: str | Path) -> str:
     """Return what promtool says; fails with that where it exits with an error."""
     if which("promtool") is None:
         pytest.skip("promtool is not installed (Debian: apt-get install prometheus)")
-    rarely = {**os.environ, "GOGC": "400"}  # collects its garbage: that is a fifth of its work
-    done = subprocess.run(["promtool", *arguments], env=rarely, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "GOGC": "400"}  # promtool collects garbage less often: that is a fifth of its work
+    done = subprocess.run(["promtool", *arguments], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

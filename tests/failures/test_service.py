@@ -136,6 +136,7 @@ def test_service_counts_each_fate(console: Console, start_service: StartService,
         wait_until(lambda name=name: exported(service, console, route.mode, name).get("rejected", 0) >= 1)  # type: ignore[misc]
     wait_until(lambda: exported(service, console, route.mode, "log").get("", 0) >= 9)
     service.stop()
+    assert answers(service) == []
 
 
 def assert_status_is_failing(service: Service, route: Route) -> None:

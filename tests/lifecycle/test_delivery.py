@@ -43,10 +43,12 @@ def test_delivery_while_workers_come_and_go(console: Console, start_service: Sta
     service = start_service("--workers=2", "--max-requests=40", "--max-requests-jitter=10", **env, **LAZY)
     wait_until(lambda: len(pids(service)) == 2, what="both workers")
     readings: list[list[float]] = [[], []]
-    done = threading.Event()
+    done, reading = threading.Event(), threading.Event()
+    reading.set()
 
     def read(own: list[float]) -> None:
         while not done.wait(0.2):
+            reading.wait()
             with suppress(OSError, HTTPException):  # asked a worker that was killed meanwhile
                 own.append(scraped_requests(service))
 
@@ -62,15 +64,26 @@ def test_delivery_while_workers_come_and_go(console: Console, start_service: Sta
         return not first & pids(service)
 
     wait_until(recycled, 60, "recycled workers")
-    for step in (signal.SIGTTIN, signal.SIGTTIN, signal.SIGHUP, signal.SIGTTOU, signal.SIGTTOU):
+    for step in (signal.SIGTTIN, signal.SIGTTIN, signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU):
         load = threading.Thread(target=send, args=(service, 20))
+        before = pids(service)
         load.start()
         service.send_signal(step)
         load.join()
         sent += 20
+        if step == signal.SIGHUP:
+            reading.clear()  # which would recycle them, too
+            wait_until(lambda: not before & pids(service), 60, "reloaded workers")  # noqa: B023
+            reading.set()
         sleep(0.7)
-    wait_until(service.workers, 60, "a worker")[0].kill()
-    wait_until(lambda: all(len(own) > 5 for own in readings), 60, "readings")
+    wait_until(lambda: len(pids(service)) == 2, 60, "two workers")
+    killed = service.workers()[-1]
+    killed.kill()
+    killed.wait(30)
+    enough = max(map(len, readings)) + 2
+    send(service, 10)
+    sent += 10
+    wait_until(lambda: all(len(own) >= enough for own in readings), 60, "readings after the kill")
     done.set()
     for scraper in scrapers:
         scraper.join()
@@ -96,7 +109,7 @@ def test_delivery_of_requests_that_end_late_and_while_others_never_end(
         TELEMETRY_FLUSH_TIMEOUT="5",
     )
     (first,) = pids(service)
-    late = Hanging(service, 9)
+    late = Hanging(service, 12)
     send(service, 9)
     late.join()
     assert late.answers == [200]
@@ -125,11 +138,15 @@ def test_delivery_of_sync_workers_whose_requests_hang(console: Console, start_se
         TELEMETRY_FLUSH_TIMEOUT="5",
     )
     send(service, 12)
-    Hanging(service, 60).join()
-    wait_until(lambda: len(pids(service)) == 2, 60, "another worker")
+    wait_until(lambda: len(pids(service)) == 2, 60, "both workers")
+    first, hung = pids(service), Hanging(service, 60)
+    hung.join()
+    assert 200 not in hung.answers
+    wait_until(lambda: len(pids(service)) == 2 and pids(service) != first, 60, "another worker")
     send(service, 6)
     assert scraped_requests(service) == 18
     never = Hanging(service, 60)
     assert service.stop() < 30
     never.join()
+    assert never.answers == []
     expect(console, "direct", 18)

@@ -1,4 +1,7 @@
-"""A backend that is down, silent, slow or refusing: no request notices, and a stop ends in time and logs the loss."""
+"""A backend that is down, silent, slow or refusing: no request notices, and a stop ends in time and logs the loss.
+
+Each mode and each protocol; tests/chaos has the other products.
+"""
 
 import re
 from collections.abc import Callable
@@ -36,7 +39,6 @@ def dropped(output: str, item: str) -> int:
     return sum(int(number) for number in re.findall(rf"{DROPPED}: .*?(\d+) {item}", output))
 
 
-# Each mode and each protocol; tests/chaos has the other products.
 @pytest.mark.timing
 def test_stop_with_a_refusing_backend_ends_within_budget_and_logs_the_loss(
     console: Console, start_service: StartService
@@ -67,7 +69,11 @@ def test_neither_recycle_nor_stop_wait_for_an_absent_backend(start_service: Star
     port = free_port()
     env = Route("collector", "grpc").env_for(port, port) | QUICK
     service = start_service("--workers=1", "--max-requests=5", **env, TELEMETRY_FLUSH_TIMEOUT=str(BUDGET))
+    (first,) = service.workers()
+    started = monotonic()
     send(service, 20)
+    wait_until(lambda: first not in service.workers(), 60, "another worker")
+    assert monotonic() - started < 30
     assert DROPPED not in service.output
     stop_within_budget(service, 20)
 

@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from telemetry.journal import snapshot
 from telemetry.tools.console.server import Console
-from tests.lifecycle.test_ordinary import assert_nothing_is_left
+from tests.lifecycle.checks import assert_nothing_is_left
 from tests.support.routes import LAZY, Route, expect, scrape, scraped_requests, send
 from tests.support.service import NO_PRELOAD, Service, wait_until
 
@@ -203,10 +203,10 @@ def test_exporter_is_replaced_while_its_server_answers_and_ends_with_it(
         assert status
         assert status["starts"] == starts
     assert status
-    asked = scraped_requests(service)
+    asked, last = scraped_requests(service), psutil.Process(status["pid"])
     service.process.kill()
     service.process.wait(30)
-    assert_nothing_is_left(psutil.Process(status["pid"]), Path(status["directory"]))
+    assert_nothing_is_left(last, Path(status["directory"]))
     assert len({span.span_id for span in console.store.spans() if span.kind == "server"}) == asked
 
 
@@ -229,10 +229,14 @@ def test_two_generations_are_two_instances_and_deliver_when_interrupted(
     exporters = {run: psutil.Process(status["pid"]) for run, status in both.items()}
     assert len({status["instance"] for status in both.values()}) == 2
     (new,) = both.keys() - {old.pid}
-    send(service, 6)  # whichever takes them
-    service.stop(signal.SIGQUIT)
-    assert_nothing_is_left(exporters[old.pid], Path(both[old.pid]["directory"]))
-    send(service, 3)
-    os.kill(new, signal.SIGINT)
-    assert_nothing_is_left(exporters[new], Path(both[new]["directory"]))
-    expect(console, "collector", 15)
+    try:
+        send(service, 6)  # whichever takes them
+        service.stop(signal.SIGQUIT)
+        assert_nothing_is_left(exporters[old.pid], Path(both[old.pid]["directory"]))
+        send(service, 3)
+        os.kill(new, signal.SIGINT)
+        assert_nothing_is_left(exporters[new], Path(both[new]["directory"]))
+        expect(console, "collector", 15)
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(new, signal.SIGTERM)

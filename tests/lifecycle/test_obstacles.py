@@ -49,6 +49,7 @@ def test_part_that_is_missing_is_an_outage_of_that_part(
     env = {"TELEMETRY_SPOOL_DIR": str(spool), "OTEL_EXPORTER_OTLP_CERTIFICATE": str(certificate)}
     service = start_service("--workers=1", **Route("direct", "http/protobuf").env(console), **QUICK, **env)
     send(service, 6)
+    expect(console, "direct", 6)
     for number, spoil in enumerate(OBSTACLES, 1):
         wait_until(lambda: service.has_delivered(everything=True), 60, "the end of all sending")
         kill_exporter(service)

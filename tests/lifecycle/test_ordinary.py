@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from telemetry.tools.console.server import Console
+from tests.lifecycle.checks import assert_metrics_are_not_found, assert_nothing_is_left
 from tests.support.routes import LAZY, Route, expect, send
 from tests.support.service import NO_PRELOAD, Service, wait_until
 
@@ -49,17 +50,6 @@ def ordinary(share_service: Callable[..., Service]) -> Iterator[Ordinary]:
         nice = exporter.nice(), int(group.read_text().split()[-1]) if group.exists() else None
         service.stop()
         yield Ordinary(service, console, exporter, Path(status["directory"]), metrics, nice)
-
-
-def assert_nothing_is_left(process: psutil.Process, run: Path) -> None:
-    wait_until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, 60, "the exporter's end")
-    wait_until(lambda: not run.exists(), 60, "the end of the directory")
-
-
-def assert_metrics_are_not_found(answer: tuple[int, dict[str, str], bytes]) -> None:
-    status, _, body = answer
-    assert status == 404
-    assert b"TELEMETRY_MODE=direct" in body
 
 
 def test_stop_delivers_all_but_probes_and_scrapes(ordinary: Ordinary) -> None:

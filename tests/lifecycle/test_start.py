@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from telemetry.tools.console.server import Console
-from tests.lifecycle.test_ordinary import assert_metrics_are_not_found
+from tests.lifecycle.checks import assert_metrics_are_not_found
 from tests.support.routes import Route, expect, send
 from tests.support.service import ROOT, Service, free_port, wait_until
 

@@ -48,7 +48,10 @@ def test_ignored_context_leaves_nothing(fuzzed: Callable[[str], Visit]) -> None:
 
 
 def test_client_cannot_force_sampling(console: Console, start: Start) -> None:
-    """Nor prevent it: see above. Where its context is ignored, there is none for the sampler to see."""
+    """That it cannot prevent sampling either is in `test_linked_context_is_a_link_and_no_parent`.
+
+    Where its context is ignored, there is none for the sampler to see.
+    """
     service = start(OTEL_TRACES_SAMPLER="parentbased_always_off", TELEMETRY_INCOMING_CONTEXT="link")
     ask(service, traceparent("01"))
     service.stop()

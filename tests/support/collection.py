@@ -7,6 +7,7 @@ checkout, each of them would rewrite the assertions of all, at the same time as 
 
 import gc
 import os
+import warnings
 from collections.abc import Generator
 from contextlib import suppress
 from importlib import import_module
@@ -23,7 +24,8 @@ def _import_a_share(root: Path, arguments: list[str]) -> None:
     number, count = (int(os.environ[name].removeprefix("gw")) for name in (_WORKER, f"{_WORKER}_COUNT"))
     modules = sorted(path for argument in arguments for path in (root / argument).rglob("test_*.py"))
     for path in modules[number::count]:
-        with suppress(Exception):  # the collection reports it
+        with suppress(Exception), warnings.catch_warnings():  # the collection reports it
+            warnings.simplefilter("error")
             import_module(".".join(path.relative_to(root).with_suffix("").parts))
 
 

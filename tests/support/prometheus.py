@@ -10,6 +10,7 @@ from pathlib import Path
 from shutil import which
 from typing import Any, Self
 
+import pytest
 import yaml
 
 from tests.support.service import ROOT, free_port, wait_until
@@ -28,6 +29,11 @@ def scrape_configuration() -> dict[str, Any]:
 
 def prometheus_is_missing() -> bool:
     return which("prometheus") is None
+
+
+def skip_without_prometheus() -> None:
+    if prometheus_is_missing():
+        pytest.skip("Prometheus is not installed (Debian: apt-get install prometheus)")
 
 
 class Prometheus:

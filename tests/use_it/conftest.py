@@ -22,7 +22,7 @@ def wheel(run_folder: Path) -> Path:
 
     def build() -> Path:
         folder = run_folder / "wheel"
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         subprocess.run([sys.executable, "-c", _BUILD, str(folder)], cwd=ROOT, check=True)
         (file,) = folder.glob("*.whl")
         return file

@@ -69,10 +69,8 @@ NOTHING_LOST = {"killed", "exporter-killed", "everything-killed", "recycled", "s
 
 
 def test_faults_are_counted_with_their_reasons(measure: Callable[..., dict[str, Any]]) -> None:
-    """A fault may end when the worker that replaces another has joined, and not yet logged that it serves."""
     arguments = ["--scenarios", "loss", "--faults", *FAULTS, "--variants", "off", "collector-http"]
-    arguments += ["--collector", "none", "--duration", "2", "--workers", "2"]
-    report = measure(*arguments, "--set", "DJANGO_SETTINGS_MODULE=tests.tools.compare.settings_with_slow_start")
+    report = measure(*arguments, "--collector", "none", "--duration", "2", "--workers", "2")
     assert (report["complete"], report["problems"]) == (True, [])
     runs = {(run["fault"], run["key"]): run for run in report["loss"]["runs"]}
     assert len(runs) == len(FAULTS)
@@ -85,6 +83,14 @@ def test_faults_are_counted_with_their_reasons(measure: Callable[..., dict[str, 
     lost = [line for line in report["goals"] if line["goal"].startswith("lost: ")]
     assert len(lost) == len(NOTHING_LOST)
     assert all(line["met"] for line in lost)
+
+
+def test_start_of_a_worker_that_is_slow_to_log_it_is_counted(measure: Callable[..., dict[str, Any]]) -> None:
+    """A fault may end when the worker that replaces another has joined, and not yet logged that it serves."""
+    slow = ["GUNICORN_CMD_ARGS=--preload", "DJANGO_SETTINGS_MODULE=tests.tools.compare.settings_with_slow_start"]
+    arguments = ["--scenarios", "loss", "--faults", "killed", "recycled", "--variants", "collector-http"]
+    report = measure(*arguments, "--collector", "none", "--duration", "2", "--workers", "2", "--set", *slow)
+    assert (report["complete"], report["problems"]) == (True, [])
 
 
 def _started_until(step: str, folder: Path, *arguments: str) -> tuple[subprocess.Popen[str], list[psutil.Process]]:
