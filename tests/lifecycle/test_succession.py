@@ -85,7 +85,7 @@ def exporter_of(run: Path) -> psutil.Process:
 
 
 def starts(run: Path) -> int:
-    return int(json.loads(ask(run, {"ask": "status"}, 30)[1])["starts"])
+    return int(json.loads(ask(run, {"ask": "status"}, 60)[1])["starts"])
 
 
 def test_exporter_of_a_changed_service_follows_at_once(console: Console, tmp_path: Path) -> None:
