@@ -3,7 +3,7 @@
 import importlib.util
 import json
 import logging
-import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
@@ -12,27 +12,16 @@ from typing import Any
 import pytest
 
 from telemetry.tools.compare.counts.scrapes import Scrapes
-from telemetry.tools.compare.options import Options
-from telemetry.tools.compare.progress import Progress
 from telemetry.tools.compare.scenarios.contradictions import verdict
-from telemetry.tools.compare.session import Session
-from telemetry.tools.compare.setups.project import Project
 from telemetry.tools.compare.setups.route import VARIANTS
 from telemetry.tools.compare.upstream import project
 from telemetry.tools.compare.upstream.sentry_sink import SentrySink
 from tests.support.answering import Answering, Query
 from tests.support.service import ROOT
 
+Measure = Callable[..., dict[str, Any]]
+
 UPSTREAM = [key for key, variant in VARIANTS.items() if variant.upstream]
-
-
-def compared(output: Path, **options: Any) -> dict[str, Any]:
-    """Return the report of a short comparison of this service in this process."""
-    delays = {"OTEL_BSP_SCHEDULE_DELAY": "300", "OTEL_BLRP_SCHEDULE_DELAY": "300"} | options.pop("service_env", {})
-    given = Options(output, **options, collector="none", rate=20, interval=0.5, service_env=delays)
-    report = Session(given, Progress(sys.stderr), Project(), lambda _: None).run()
-    assert (report["ok"], report["complete"], report["goals"]) == (True, True, []), report["problems"]
-    return report
 
 
 def check_kept(run: dict[str, Any]) -> None:
@@ -44,9 +33,11 @@ def check_kept(run: dict[str, Any]) -> None:
 
 
 @pytest.mark.timeout(400)
-def test_what_others_keep_is_counted(tmp_path: Path) -> None:
+def test_what_others_keep_is_counted(measure: Measure) -> None:
     keys = [key for key in UPSTREAM if key != "contrib"]
-    report = compared(tmp_path, scenarios=("loss", "scrapes"), faults=("calm",), variants=keys, workers=1, duration=1)
+    arguments = ("--faults", "calm", "--collector", "none", "--duration", "1", "--variants", *keys)
+    report = measure("--scenarios", "loss", "scrapes", *arguments)
+    assert (report["ok"], report["complete"], report["goals"]) == (True, True, []), report["problems"]
     assert [run["key"] for run in report["loss"]["runs"]] == keys
     for run in report["loss"]["runs"]:
         check_kept(run)
@@ -59,11 +50,11 @@ def test_what_others_keep_is_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(400)
-def test_what_others_lose_with_a_killed_worker_is_shown(tmp_path: Path) -> None:
-    waiting = {"OTEL_BSP_SCHEDULE_DELAY": "5000"}  # the default: batches wait when the worker is killed
-    report = compared(
-        tmp_path, scenarios=("loss",), faults=("calm", "killed"), variants=("contrib",), duration=4, service_env=waiting
-    )
+def test_what_others_lose_with_a_killed_worker_is_shown(measure: Measure) -> None:
+    arguments = ["--collector", "none", "--duration", "4", "--workers", "2", "--variants", "contrib"]
+    arguments += ["--set", "OTEL_BSP_SCHEDULE_DELAY=5000"]  # the default: batches wait when the worker is killed
+    report = measure("--scenarios", "loss", "--faults", "calm", "killed", *arguments)
+    assert (report["ok"], report["complete"], report["goals"]) == (True, True, []), report["problems"]
     calm, killed = report["loss"]["runs"]
     check_kept(calm)
     assert any(account["lost"] for account in killed["accounts"])
