@@ -49,18 +49,18 @@ def as_json(value: Any) -> Any:
     """Return the value converted to JSON types, at any depth."""
     if type(value) in _AS_THEY_ARE:
         return value
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value).replace("inf", "Infinity").replace("nan", "NaN")
     if isinstance(value, Resource):
         value = value.attributes
     elif hasattr(value, "_asdict"):
         value = value._asdict()
-    if is_dataclass(value):
-        return dict(_member(name, getattr(value, name)) for name in value.__dataclass_fields__)
     if isinstance(value, dict):
         return {key: as_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set):
         return [as_json(item) for item in value]
+    if is_dataclass(value):
+        return dict(_member(name, getattr(value, name)) for name in value.__dataclass_fields__)
     return value
 
 

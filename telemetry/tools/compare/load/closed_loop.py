@@ -11,7 +11,7 @@ from locust.env import Environment
 from locust.exception import StopUser
 
 from telemetry.tools.compare.load.generator import Done, Job, serve
-from telemetry.tools.compare.load.mix import Mix, is_right
+from telemetry.tools.compare.load.mix import ANSWER_SECONDS, Mix, is_right
 
 
 class _Tally:
@@ -35,7 +35,7 @@ def _user(tally: _Tally, port: int) -> type[FastHttpUser]:
         host = f"http://127.0.0.1:{port}"
         # A new connection for each request, as in the open loop: `sync` workers have no keep-alive.
         default_headers = {"Connection": "close", "Content-Type": "application/json"}  # noqa: RUF012
-        network_timeout = connection_timeout = 30.0
+        network_timeout = connection_timeout = ANSWER_SECONDS
 
         @task
         def ask(self) -> None:

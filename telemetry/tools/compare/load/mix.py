@@ -13,6 +13,9 @@ DESCRIPTION = (
     "60 % reads of one user, 20 % lists, 10 % creates, 5 % reads of a missing user, 5 % creates with bad input"
 )
 
+ANSWER_SECONDS = 30.0
+"""Seconds until a request counts as unanswered: a worker that is replaced on a busy machine starts in fewer."""
+
 
 class Request(NamedTuple):
     """One request; `body` is JSON, empty for none."""

@@ -14,9 +14,8 @@ from time import perf_counter, sleep, time
 from typing import NamedTuple
 
 from telemetry.tools.compare.load.generator import Done, Job, serve
-from telemetry.tools.compare.load.mix import Mix, Request, is_right
+from telemetry.tools.compare.load.mix import ANSWER_SECONDS, Mix, Request, is_right
 
-_TIMEOUT = 30.0
 _LEAD = 0.1
 
 
@@ -66,7 +65,7 @@ def run(job: Job) -> Done:
 
 def _send(port: int, request: Request) -> int:
     """Send a request over a new connection; return the status, 0 without an answer."""
-    client = HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT)
+    client = HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS)
     headers = {"Connection": "close"} | ({"Content-Type": "application/json"} if request.body else {})
     try:
         client.request(request.method, request.path, request.body.encode() or None, headers)

@@ -9,6 +9,7 @@ from http.client import HTTPConnection
 
 from telemetry.tools.compare.counts.ledger import Account
 from telemetry.tools.compare.load.generator import Done, LoadError, percentile
+from telemetry.tools.compare.load.mix import ANSWER_SECONDS
 from telemetry.tools.compare.setups.run import Run
 
 _TURN_SECONDS = 1.7
@@ -155,7 +156,7 @@ def _scrape_bytes(run: Run) -> int:
     if not run.variant.is_scraped:
         return 0
     path = upstream.metrics_path if upstream else run.context.project.metrics_path
-    client = HTTPConnection("127.0.0.1", run.service.port, timeout=10)
+    client = HTTPConnection("127.0.0.1", run.service.port, timeout=ANSWER_SECONDS)
     try:
         client.request("GET", path, headers={"Accept": "application/openmetrics-text", "Connection": "close"})
         return len(client.getresponse().read())

@@ -10,10 +10,10 @@ from typing import Literal
 from telemetry.tools.compare.counts.ledger import Account, Stored, accounts, item_account, problems
 from telemetry.tools.compare.counts.store import ConsoleStore
 from telemetry.tools.compare.load.generator import Done, Job, Load
-from telemetry.tools.compare.load.mix import Request, is_right
+from telemetry.tools.compare.load.mix import ANSWER_SECONDS, Request, is_right
 from telemetry.tools.compare.scenarios.timeline import Sample
 from telemetry.tools.compare.setups.standing import Standing
-from telemetry.tools.traffic.client import call
+from telemetry.tools.traffic.client import Answer, call
 
 OPEN_CLIENTS = 64
 _STREAMED = ("spans", "log records")
@@ -37,11 +37,11 @@ class Run(Standing):
             return
         for number in range(_USERS):
             body = {"name": "Seed User", "email": f"seed.{number}@example.com"}
-            answer = call(self.service.port, "POST", "/users", body)
+            answer = self._call("POST", "/users", body)
             self._count(answer.status, _CREATED)
             self.users.append(f"/users/{answer.body.get('id')}")
         for number in range(requests):
-            answer = call(self.service.port, "GET", self.users[number % _USERS])
+            answer = self._call("GET", self.users[number % _USERS])
             self._count(answer.status, 200)
 
     def ask_once(self) -> None:
@@ -51,7 +51,10 @@ class Run(Standing):
 
     def _ask(self, request: Request) -> None:
         body = json.loads(request.body) if request.body else None
-        self._count(call(self.service.port, request.method, request.path, body).status, request.expected)
+        self._count(self._call(request.method, request.path, body).status, request.expected)
+
+    def _call(self, method: str, path: str, body: dict[str, str] | None = None) -> Answer:
+        return call(self.service.port, method, path, body, ANSWER_SECONDS)
 
     def _count(self, status: int, expected: int) -> None:
         self._answered += 1

@@ -159,10 +159,10 @@ class OtlpPoint(_StoredPoint):
 
     def decode(self) -> Point:
         message = self.message()
-        return Point(self.time_ns, message.start_time_unix_nano, _read(message), self.exemplars())
+        return Point(self.time_ns, message.start_time_unix_nano, _read(message), _exemplars(message))
 
     def exemplars(self) -> tuple[Exemplar, ...]:
-        return () if self.kind == "summary" else tuple(map(Exemplar.read, self.message().exemplars))
+        return _exemplars(self.message())
 
 
 class SamplePoint(_StoredPoint):
@@ -192,6 +192,11 @@ class SamplePoint(_StoredPoint):
 StoredPoint = OtlpPoint | SamplePoint
 #: A series with some of its points, the oldest first.
 SeriesPoints = tuple[Series, Sequence[StoredPoint]]
+
+
+def _exemplars(message: Any) -> tuple[Exemplar, ...]:
+    """The exemplars of a point; a summary's has none."""
+    return tuple(map(Exemplar.read, getattr(message, "exemplars", ())))
 
 
 def _number(message: Any) -> float:
