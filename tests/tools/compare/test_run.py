@@ -118,7 +118,7 @@ def test_killed_comparison_has_left_what_it_had_measured(tmp_path: Path) -> None
     rounds = len(collector["runs"])  # the kill may come late
     assert (report["complete"], report["stopped_during"]) == (False, f"cost, round {rounds + 1} of 5")
     assert (collector["key"], len(report["problems"])) == ("collector-http", rounds)
-    assert rounds >= 1
+    assert report["cost"]["rounds"] == rounds >= 1
     for problem in report["problems"]:
         assert problem.startswith("cost, direct: the service does not answer: ")
         assert "these settings are not for direct mode" in problem

@@ -162,11 +162,12 @@ class Cost(Scenario):
         return paired_ratio(*zip(*pairs, strict=True)) if pairs else None
 
     def result(self) -> dict[str, Any]:
+        measured = [variant for variant in self._variants if self._runs(variant.key)]
         return {
-            "rounds": min(len(self._runs(variant.key)) for variant in self._variants),
+            "rounds": min((len(self._runs(variant.key)) for variant in measured), default=0),
             "seconds": self.context.options.duration,
             "memory_is": self._memory,
-            "variants": [self._described(variant) for variant in self._variants if self._runs(variant.key)],
+            "variants": [self._described(variant) for variant in measured],
         }
 
     def _described(self, variant: Variant) -> dict[str, Any]:
