@@ -108,6 +108,25 @@ def test_full_ring_counts_by_signal_and_goes_on(rings: Rings) -> None:
     assert read_all(reader) == [record(1)]
 
 
+def test_ring_is_filled_to_its_last_byte_each_time(rings: Rings) -> None:
+    """One byte more would overwrite a record that has not been read."""
+    writer, reader = rings.writer(), rings.reader()
+    writer.put(record(0))
+    empty = reader.head
+    read_all(reader)
+    eighth = record(1, CAPACITY // 8 - empty)
+    for turn in range(1, 4):
+        for _ in range(7):
+            writer.put(eighth)
+        writer.put(record(2, CAPACITY // 8 - empty + 1))
+        assert reader.lost == Lost(spans=2 * turn - 1)
+        writer.put(eighth)
+        assert reader.head - reader.tail == CAPACITY
+        writer.put(record(3))
+        assert reader.lost == Lost(spans=2 * turn)
+        assert read_all(reader) == [eighth] * 8
+
+
 def request(queries: int, logs: int, text: str) -> tuple[Any, ...]:
     query = (("postgresql", "shop", "db", 5432), text, 5, 6, 1, None, None, None)
     log = ("shop", 5, 20, "INFO", text, None, None, None)
@@ -253,6 +272,21 @@ def test_record_of_a_handler_within_a_write_comes_behind_it(rings: Rings, monkey
     assert read_all(reader) == [record(1), record(2)]
 
 
+def test_record_after_one_that_was_interrupted_is_written(rings: Rings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by `gevent.Timeout` or a signal handler, which may raise between any two bytecodes."""
+    writer, reader = rings.writer(), rings.reader()
+
+    def interrupted(_: bytes) -> int:
+        raise InterruptedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("telemetry.journal.ring.crc32", interrupted)
+        with pytest.raises(InterruptedError):
+            writer.put(record(1))
+    writer.put(record(2))
+    assert read_all(reader) == [record(2)]
+
+
 def test_threads_write_whole_records(rings: Rings) -> None:
     rings.make(8 << 20)
     writer, reader = rings.writer(), rings.reader()
@@ -286,6 +320,8 @@ def test_levels_count_what_is_active(rings: Rings) -> None:
     writer.leave(2)
     writer.leave(5)  # one that began before this writer
     assert list(reader.levels)[:6] == [0, 0, 1, 0, 0, 0]
+    for level in range(ring.LEVELS):
+        writer.enter(level)
     rings.writer()
     assert not any(reader.levels)
 

@@ -8,7 +8,7 @@ import random
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext, suppress
 from decimal import Decimal
 from fractions import Fraction
 from io import BytesIO
@@ -46,6 +46,7 @@ from telemetry import access as access_module
 from telemetry.access import AccessLogMiddleware
 from telemetry.answers import when_over
 from telemetry.config import IncomingContext
+from telemetry.journal.directory import is_alive
 from telemetry.journal.records import LOG, MEASUREMENT, OBSERVATIONS, QUERY, REQUEST, items_of
 from telemetry.journal.ring import RingWriter
 from telemetry.logs import OTLPHandler
@@ -745,12 +746,19 @@ def test_asynchronous_body_whose_client_leaves_has_no_error(recorded: Recorded) 
 
 
 def test_child_of_a_fork_records_nothing_into_its_parents_ring(recorded: Recorded) -> None:
+    """Nor does it hold or release its parent's slot."""
+    assert journal.directory
+    path, slot = journal.directory.path, journal._slot
     child = os.fork()
     if child == 0:
         logger.warning("from the child")
         answer(lambda _: HttpResponse("from the child"))
+        with suppress(OSError):
+            os.fstat(slot or 0)
+            os._exit(2)
         os._exit(0 if journal.ring is None else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert is_alive(path)
     logger.warning("from the parent")
     assert [record[5] for record in recorded()] == ["from the parent"]
 
