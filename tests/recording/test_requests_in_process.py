@@ -39,7 +39,7 @@ from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Sampler
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 from telemetry import access as access_module
@@ -47,7 +47,7 @@ from telemetry.access import AccessLogMiddleware
 from telemetry.answers import when_over
 from telemetry.config import IncomingContext
 from telemetry.journal.directory import is_alive
-from telemetry.journal.records import LOG, MEASUREMENT, OBSERVATIONS, QUERY, REQUEST, items_of
+from telemetry.journal.records import LOG, MEASUREMENT, METHODS, OBSERVATIONS, QUERY, REQUEST, items_of
 from telemetry.journal.ring import RingWriter
 from telemetry.logs import OTLPHandler
 from telemetry.recording import logs as logs_module
@@ -346,6 +346,25 @@ def test_trusted_parent_is_continued(recorded: Recorded) -> None:
     assert record[CONTEXT][4] is True
 
 
+@pytest.mark.parametrize(("sampler", "flags"), [(None, "01"), (ALWAYS_ON, "01"), (ALWAYS_ON, "03"), (ALWAYS_OFF, "00")])
+def test_context_of_a_trusted_parent_is_handed_on(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch, sampler: Sampler | None, flags: str
+) -> None:
+    """With its trace state, and without the promise of a random trace id, unless the parent has made it."""
+    monkeypatch.setattr(RequestMiddleware, "sampler", sampler)
+    seen: list[SpanContext] = []
+
+    def view(_: HttpRequest) -> HttpResponse:
+        seen.append(trace.get_current_span().get_span_context())
+        return HttpResponse("ok")
+
+    traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-" + ("01" if sampler is ALWAYS_OFF else flags)
+    answer(view, traceparent=traceparent, tracestate="shop=1")
+    (record,) = recorded()
+    assert record[CONTEXT][3] == seen[0].trace_flags == int(flags, 16)
+    assert dict(seen[0].trace_state) == {"shop": "1"}
+
+
 @contextmanager
 def current(context: Context) -> Iterator[None]:
     token = attach(context)
@@ -463,6 +482,61 @@ def test_unsampled_request_is_counted_without_its_environment(
     (record,) = recorded()
     assert record[CONTEXT][3] & 1 == 0
     assert record[ENVIRON] is None
+
+
+def test_untraced_path_is_answered_without_a_record(recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RequestMiddleware, "untraced", frozenset({"/livez", "/metrics"}))
+    seen: list[trace.Span] = []
+    answers = {"/metrics": lambda _: HttpResponse("of the middleware")}
+
+    def view(_: HttpRequest) -> HttpResponse:
+        seen.append(trace.get_current_span())
+        return HttpResponse("of the view")
+
+    async def view_async(request: HttpRequest) -> HttpResponse:
+        return view(request)
+
+    for path, expected in (("/livez", b"of the view"), ("/metrics", b"of the middleware")):
+        assert RequestMiddleware(view, answers)(RequestFactory().get(path)).content == expected
+        responding = RequestMiddleware(view_async, answers)(AsyncRequestFactory().get(path))
+        assert asyncio.run(responding).content == expected
+    assert seen == [trace.INVALID_SPAN] * 2
+    assert recorded() == []
+
+
+def test_request_that_began_before_the_process_joined_ends_no_other_one(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ring = journal.ring
+    assert ring
+    monkeypatch.setattr(journal, "ring", None)
+
+    def view(_: HttpRequest) -> HttpResponse:
+        monkeypatch.setattr(journal, "ring", ring)
+        ring.enter(METHODS["GET"])
+        return HttpResponse("ok")
+
+    answer(view)
+    assert [record[STATUS] for record in recorded()] == [200]
+    assert recorded.ring.levels[METHODS["GET"]] == 1
+
+
+@pytest.mark.parametrize("status", [400, 404, 500])
+def test_refused_request_is_logged_within_its_trace(recorded: Recorded, status: int) -> None:
+    answer(lambda _: HttpResponse(status=status))
+    log, request = recorded()
+    assert (log[1], log[8]) == ("django.request", (*request[CONTEXT][:2], request[CONTEXT][3]))
+
+
+def test_filter_that_fails_costs_no_response(recorded: Recorded) -> None:
+    """`logging` lets what a filter raises pass."""
+    failing = logging.getLogger("django.request")
+    failing.addFilter(break_it)
+    try:
+        assert answer(lambda _: HttpResponse(status=503)).status_code == 503
+    finally:
+        failing.removeFilter(break_it)
+    assert [record[STATUS] for record in recorded() if record[0] == REQUEST] == [503]
 
 
 def test_aborted_request_leaves_no_record(recorded: Recorded) -> None:
@@ -920,6 +994,34 @@ def test_instruments_that_differ_in_kind_or_unit_are_two(recorded: Recorded, cap
     ] * 2
     conflict = "metric lag of shop exists with another kind or unit: it is exported as a metric of its own"
     assert caplog.messages == [conflict] * 2
+
+
+def test_finalizer_may_create_instruments_while_others_are_created(recorded: Recorded) -> None:
+    """The garbage collector may run it within any allocation."""
+    provider = RecordingMeterProvider()
+
+    def collect(phase: str, _: dict[str, int]) -> None:
+        if phase == "start":
+            provider.get_meter("shop").create_counter("finalized").add(1)
+
+    def create() -> None:
+        for number in range(20):
+            provider.get_meter("shop").create_counter(f"orders.{number}").add(1)
+            provider.get_meter(f"shop.{number}")
+
+    thresholds = gc.get_threshold()
+    creating = threading.Thread(target=create, daemon=True)
+    gc.callbacks.append(collect)
+    gc.set_threshold(1)
+    try:
+        creating.start()
+        creating.join(30)
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.callbacks.remove(collect)
+    assert not creating.is_alive()
+    names = [record[1][1] for record in recorded()]
+    assert {f"orders.{number}" for number in range(20)} | {"finalized"} == set(names)
 
 
 def test_equal_observables_are_one_with_all_their_callbacks(recorded: Recorded) -> None:
