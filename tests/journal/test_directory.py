@@ -53,6 +53,56 @@ def test_two_runs_at_once_have_directories_of_their_own(tmp_path: Path) -> None:
     assert join(tmp_path, "3").number == 0
 
 
+def test_live_run_keeps_its_directory_beside_a_free_one(tmp_path: Path) -> None:
+    old, new = join(tmp_path, "1"), join(tmp_path, "2")
+    old.leave()
+    assert join(tmp_path, "2").path == new.path
+
+
+def test_run_is_known_by_its_whole_name(tmp_path: Path) -> None:
+    """It may follow one with a longer name, and is not taken for its server's successor."""
+    former = join(tmp_path, "1234-5678")
+    server = locks.try_take(directory.lock_of_server(former.path))
+    assert server is not None
+    assert directory.is_alive(former.path)
+    assert directory.had_server(former.path)
+    os.close(server)
+    former.leave()
+    run = join(tmp_path, "9")
+    assert join(tmp_path, "9").path == run.path == former.path
+    assert not directory.had_server(run.path)
+
+
+def test_run_is_unused_until_a_process_joins_or_leaves_something(tmp_path: Path) -> None:
+    described, recorded, exported = (join(tmp_path, name) for name in "123")
+    assert all(directory.is_unused(run.path) for run in (described, recorded, exported))
+    described.describe({})
+    record(recorded)
+    exporter = locks.try_take(directory.lock_of_exporter(exported.path))
+    assert exporter is not None
+    assert not any(directory.is_unused(run.path) for run in (described, recorded, exported))
+    os.close(exporter)
+
+
+def test_run_is_forgotten_a_day_after_its_last_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(directory, "_MEMORY", tmp_path)
+    left, held, changed = (join(tmp_path, name) for name in "123")
+    for run in (left, held, changed):
+        record(run)
+        for path in (run.path, *run.path.iterdir()):
+            os.utime(path, (1000, 1000))
+    os.utime(changed.path / "slot-0.ring", (5000, 5000))
+    left.leave()
+    changed.leave()
+    day = 24 * 3600
+    ours = [path for path in directory.remove_forgotten(1000 + day) if path.is_relative_to(tmp_path)]
+    assert ours == []
+    ours = [path for path in directory.remove_forgotten(1001 + day) if path.is_relative_to(tmp_path)]
+    assert ours == [left.path]
+    assert held.path.exists()
+    assert changed.path.exists()
+
+
 @pytest.mark.parametrize("other", [{"service": "other"}, {"place": "127.0.0.1:2"}])
 def test_services_and_places_are_kept_apart(tmp_path: Path, other: dict[str, str]) -> None:
     assert join(tmp_path).path.parent != join(tmp_path, **other).path.parent

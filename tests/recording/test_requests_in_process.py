@@ -1,13 +1,14 @@
 """A request is one record, with its queries and quiet log records inside; and no error of ours reaches it."""
 
 import asyncio
+import contextvars
 import gc
 import logging
 import os
 import random
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
 from decimal import Decimal
 from fractions import Fraction
@@ -274,6 +275,50 @@ def test_warning_is_a_record_at_once(recorded: Recorded) -> None:
     assert (log[0], log[5]) == (LOG, "the shelf is empty")
     assert log[8] == (request[CONTEXT][0], request[CONTEXT][1], request[CONTEXT][3])
     assert request[LOGS] == []
+
+
+@pytest.mark.parametrize("flags", [0, 1])
+def test_query_and_log_records_belong_to_the_span_around_them(
+    recorded: Recorded, query: Callable[..., Any], flags: int
+) -> None:
+    inner = NonRecordingSpan(SpanContext(5, 6, is_remote=False, trace_flags=TraceFlags(flags)))
+
+    def view(_: HttpRequest) -> HttpResponse:
+        with trace.use_span(inner):
+            query("SELECT 8")
+            logger.info("inside")
+            logger.warning("at once")
+        with suppress_instrumentation():
+            query("SELECT 9")
+        return HttpResponse()
+
+    answer(view)
+    warning, request = recorded()
+    trace_id, span_id = (5).to_bytes(16), (6).to_bytes(8)
+    assert [each[6] for each in request[QUERIES] if each[1] == "SELECT 8"] == [(trace_id, b"", span_id, flags, False)]
+    assert [each[7] for each in request[LOGS]] == [warning[8]] == [(trace_id, span_id, flags)]
+    assert not [each for each in request[QUERIES] if each[1] == "SELECT 9"]
+
+
+def test_what_follows_a_request_in_its_context_is_recorded_in_its_trace(
+    recorded: Recorded, query: Callable[..., Any]
+) -> None:
+    """As of a thread that outlives the request."""
+    contexts: list[contextvars.Context] = []
+
+    def view(_: HttpRequest) -> HttpResponse:
+        contexts.append(contextvars.copy_context())
+        return HttpResponse()
+
+    query("SELECT 1")  # opens the connection
+    recorded()
+    answer(view)
+    contexts[0].run(query, "SELECT 5")
+    contexts[0].run(logger.info, "late")
+    request, later, log = recorded()
+    trace_id, span_id, _, flags, _ = request[CONTEXT]
+    assert (later[2], later[7]) == ("SELECT 5", (trace_id, b"", span_id, flags, False))
+    assert (log[5], log[8]) == ("late", (trace_id, span_id, flags))
 
 
 def test_log_record_outside_of_requests_is_a_record(recorded: Recorded) -> None:
@@ -896,6 +941,20 @@ def test_what_breaks_costs_no_request(
     assert trace.get_current_span() is trace.INVALID_SPAN
 
 
+@pytest.mark.parametrize(
+    ("server", "has_outbox", "begun"), [("shop.example", False, 1), ("testserver", False, 0), ("shop.example", True, 0)]
+)
+def test_requests_of_a_test_do_not_begin_to_record(
+    monkeypatch: pytest.MonkeyPatch, server: str, has_outbox: bool, begun: int
+) -> None:
+    begins: list[int] = []
+    monkeypatch.setattr(Process, "begin", lambda _: begins.append(1))
+    if not has_outbox:
+        monkeypatch.delattr(mail, "outbox")
+    assert RequestMiddleware(lambda _: HttpResponse("ok"))(RequestFactory(SERVER_NAME=server).get("/")).content == b"ok"
+    assert len(begins) == begun
+
+
 @pytest.mark.usefixtures("recorded")
 def test_failure_to_join_costs_no_query(query: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """In a child of a process that serves no requests, which joins by itself."""
@@ -921,6 +980,29 @@ def test_instruments_record_what_they_are_given(recorded: Recorded) -> None:
     ]
     assert records[0][1] == ("counter", "orders", "{order}", "Orders.", "shop", "1", "", None)
     assert records[2][1][-1] == (1.0, 2.0)
+
+
+def test_measurement_belongs_to_the_span_of_its_context(recorded: Recorded) -> None:
+    counter = RecordingMeterProvider().get_meter("shop").create_counter("orders")
+    for flags in (0, 1):
+        theirs = NonRecordingSpan(SpanContext(5, 6, is_remote=False, trace_flags=TraceFlags(flags)))
+        counter.add(1, context=trace.set_span_in_context(theirs))
+    counter.add(1)
+    ids = (5).to_bytes(16), (6).to_bytes(8)
+    assert [record[5:8] for record in recorded()] == [(*ids, False), (*ids, True), (None, None, False)]
+
+
+def test_generator_is_asked_for_each_observation(recorded: Recorded) -> None:
+    def depths() -> Generator[list[Observation], CallbackOptions, None]:
+        for depth in range(5):
+            yield [Observation(depth), Observation(float("inf"))]
+
+    provider = RecordingMeterProvider()
+    provider.get_meter("shop").create_observable_gauge("Depth", [depths()])
+    provider.get_meter("shop").create_observable_gauge("depth")
+    for _ in range(2):
+        provider.observe()
+    assert [[points for _, points in record[2]] for record in recorded()] == [[((1, {}),)], [((2, {}),)]]
 
 
 def test_instruments_are_described_in_texts(recorded: Recorded) -> None:
