@@ -285,6 +285,20 @@ def test_server_that_ends_leaves_before_its_exporter_looks(tmp_path: Path, monke
     assert removed == [True]
 
 
+def test_files_of_a_server_are_its_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a master that is root with `--user`: the exporter, which runs as that user, opens each of its locks."""
+    given: list[int] = []
+    monkeypatch.setattr(directory, "_MEMORY", tmp_path)
+    monkeypatch.setattr(os, "fchown", lambda descriptor, *_: given.append(os.fstat(descriptor).st_ino))
+    owner = os.geteuid(), os.getegid()
+    held = hold.hold(TelemetryConfig.from_env({"OTEL_SERVICE_NAME": "shop"}), "127.0.0.1:1", owner)
+    assert held
+    made = {path.name: path.stat().st_ino for path in tmp_path.rglob("*") if path.is_file()}
+    assert {"lock", "server.lock"} == made.keys()
+    assert set(made.values()) <= set(given)
+    held._leave()
+
+
 def test_shared_memory_is_enough_where_nothing_else_can_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
