@@ -2,10 +2,12 @@
 
 import fcntl
 import os
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +16,7 @@ from threading import Event
 import pytest
 
 from telemetry.config import TelemetryConfig
-from telemetry.journal import directory, locks, runs
+from telemetry.journal import directory, forks, locks, runs
 from telemetry.journal.directory import RunDirectory
 from telemetry.journal.records import LOG
 from telemetry.journal.ring import RingReader
@@ -254,6 +256,76 @@ def test_lock_that_somebody_only_looks_at_is_taken(tmp_path: Path, monkeypatch: 
     assert held is not None
     assert locks.try_take(path) is None
     os.close(held)
+
+
+def test_lock_of_a_file_that_is_removed_meanwhile_is_that_of_its_successor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, lock = tmp_path / "lock", fcntl.flock
+
+    def removed(descriptor: int, mode: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", lock)
+        path.unlink()
+        lock(descriptor, mode)
+
+    monkeypatch.setattr(fcntl, "flock", removed)
+    held = locks.try_lock(path, fcntl.LOCK_EX)
+    assert held is not None
+    assert locks.is_held(path)
+    os.close(held)
+    monkeypatch.setattr(fcntl, "flock", removed)
+    with locks.exclusive(path, None):
+        assert locks.is_held(path)
+    assert not locks.is_held(path)
+
+
+def in_child(check: Callable[[], bool]) -> bool:
+    """Return what `check` returns in a forked child."""
+    child = os.fork()
+    if child == 0:
+        signal.alarm(30)
+        os._exit(0 if check() else 1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+def test_child_of_a_fork_has_neither_locks_nor_connections_of_its_parent(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    held = locks.try_own(path)
+    assert held is not None
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        forks.close_in_children(ours)
+        connection = ours.fileno()
+        assert in_child(lambda: not (is_open(held) or is_open(connection)))
+        ours.sendall(b"goes on")
+        assert theirs.recv(100) == b"goes on"
+    assert locks.is_held(path)
+    locks.release(held)
+    assert not locks.is_held(path)
+    again = os.open(path, os.O_RDONLY)  # which gets the same number
+    assert again == held
+    assert in_child(lambda: is_open(again))
+    os.close(again)
+
+
+def test_locks_can_be_taken_on_both_sides_of_a_fork(tmp_path: Path) -> None:
+    def is_free() -> bool:
+        with ThreadPoolExecutor() as pool:
+            held = pool.submit(locks.try_own, tmp_path / "lock").result(20)
+        if held is not None:
+            locks.release(held)
+        return held is not None
+
+    assert in_child(is_free)
+    assert is_free()
 
 
 def test_service_is_described_for_the_exporter(tmp_path: Path) -> None:

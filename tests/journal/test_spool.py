@@ -150,6 +150,30 @@ def test_spool_batch_that_is_being_sent_stays(tmp_path: Path) -> None:
     assert take_all(spool) == [b"d"]
 
 
+def test_spool_counts_what_is_left_to_send(tmp_path: Path) -> None:
+    """Not what has been evicted or taken; else its sender would never rest."""
+    spool = make(tmp_path, max_items=2)
+
+    def has_left(items: int, size: int) -> bool:
+        enough = spool.wait(items, MIB, 0), spool.wait(MIB, size, 0)
+        return enough == (True, True) and not spool.wait(items + 1, size + 1, 0)
+
+    assert len(add(spool, b"1", b"22", b"333")) == 1
+    assert has_left(2, 5)
+    taken = spool.take(1, 1)
+    assert has_left(1, 3)
+    assert spool.put_back(taken) == []
+    assert has_left(2, 5)
+    taken = spool.take(1, 1)
+    assert add(spool, b"4444") == []
+    assert spool.put_back(taken) == [Evicted(1, "queue_full", "items")]
+    assert has_left(2, 7)
+    taken = spool.take(9, MIB)
+    assert spool.drop() == 2
+    assert spool.put_back(taken) == []  # by a sender that has outlived the stop
+    assert (spool.take(1, 1), spool.waiting_bytes) == ([], 0)
+
+
 def test_spool_batch_above_the_bound_is_not_kept(tmp_path: Path) -> None:
     spool = make(tmp_path, max_bytes=PAGE)
     assert add(spool, b"x" * 2 * PAGE, items=3) == [Evicted(3, "queue_full", "bytes")]

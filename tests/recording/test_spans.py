@@ -14,7 +14,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
-from opentelemetry.trace import SpanContext, Status, StatusCode, TraceFlags
+from opentelemetry.trace import NonRecordingSpan, SpanContext, Status, StatusCode, TraceFlags
 from opentelemetry.trace.span import TraceState
 
 from telemetry.config.limits import DEFAULT_LIMITS
@@ -199,6 +199,14 @@ def test_unsampled_spans_of_user_code_leave_nothing(recorded: Recorded) -> None:
     assert recorded() == []
 
 
+def test_failure_to_record_a_span_costs_user_code_nothing(recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SpanRecorder())
+    monkeypatch.setattr(spans_module, "plain_attributes", 0)
+    provider.get_tracer("shop").start_span("outer").end()
+    assert recorded.ring.errors == 1
+
+
 def trace_off() -> Any:
     from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
@@ -231,6 +239,11 @@ def test_spans_outside_of_requests(tmp_path: Path) -> None:
         assert process.recorded is not None
         assert [(record[0], record[3]) for record in process.recorded()] == [(SPAN, "a part"), (SPAN, "a task")]
         assert process.observed == 1
+        with tracer.start_as_current_span("of a message", trace.set_span_in_context(NonRecordingSpan(OTHER))):
+            pass
+        (record,) = process.recorded()
+        assert record[2][2:] == (OTHER.span_id.to_bytes(8), 1, True)
+        assert process.observed == 2
     finally:
         close_journal()
 
