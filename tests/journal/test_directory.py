@@ -357,6 +357,40 @@ def test_server_that_ends_leaves_before_its_exporter_looks(tmp_path: Path, monke
     assert removed == [True]
 
 
+def test_hold_of_a_server_is_its_own_and_ends_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not its workers', which are forked with it."""
+    monkeypatch.setattr(directory, "_MEMORY", tmp_path)
+    held = hold.hold(TelemetryConfig.from_env({"OTEL_SERVICE_NAME": "shop"}), "127.0.0.1:1")
+    assert held
+    path, lock = held._run.path, held._lock
+    assert lock is not None
+    assert in_child(lambda: not is_open(lock))
+    assert locks.is_held(directory.lock_of_server(path))
+    assert not directory.remove(path)
+    held._leave()
+    assert not path.exists()
+    opened = [os.open(tmp_path, os.O_RDONLY) for _ in range(3)]  # which get the same numbers
+    held._leave()
+    assert all(map(is_open, opened))
+    for descriptor in opened:
+        os.close(descriptor)
+
+
+def test_server_with_other_settings_than_its_workers_starts_no_exporter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It might deliver to another backend."""
+    monkeypatch.setattr(directory, "_MEMORY", tmp_path)
+    monkeypatch.setattr(hold, "_REMOVE_SECONDS", 0)
+    held = hold.hold(TelemetryConfig.from_env({"OTEL_SERVICE_NAME": "shop"}), "127.0.0.1:1")
+    assert held
+    held._run.describe({"environment": "of the workers"})
+    record(held._run)
+    assert not held.release()
+    assert "the settings of the workers are not those of the server" in caplog.text
+    assert directory.has_records(held._run.path)
+
+
 def test_files_of_a_server_are_its_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As of a master that is root with `--user`: the exporter, which runs as that user, opens each of its locks."""
     given: list[int] = []

@@ -114,6 +114,9 @@ def test_spool_wait_ends_by_wake(tmp_path: Path) -> None:
     started = monotonic()
     assert not spool.wait(1, 1, 20)
     assert monotonic() - started < 15
+    started = monotonic()
+    assert not spool.wait(1, 1, 0.02)  # which has its time again
+    assert monotonic() - started >= 0.02
 
 
 # --- Bounds ---------------------------------------------------------------------------------------------------------
@@ -217,8 +220,10 @@ def test_spool_recovers_what_was_committed(tmp_path: Path) -> None:
     spool = make(tmp_path)
     add(spool, b"a", b"b", items=3)
     spool.append(b"c", 1)  # not in the snapshot, so it will be made again
+    os.utime(tmp_path / "traces-000000000000-3-e8b7be43", (5, 5))
     again = Spool(tmp_path, "traces", max_bytes=MIB)
     again.recover(2)
+    assert again.oldest == 5
     assert (again.next_number, again.waiting_items, again.waiting_bytes) == (2, 6, 2 * PAGE)
     add(again, b"C")
     assert take_all(again) == [b"a", b"b", b"C"]
@@ -401,7 +406,10 @@ def test_spool_recovers_from_disk_and_memory_in_order(tmp_path: Path, memory: Pa
     spool._retry_at = 0.0
     add(spool, b"2")
     assert sorted(len(list(folder.iterdir())) for folder in (disk, memory)) == [1, 2]
-    assert take_all(make(disk, fallback=memory)) == [b"0", b"1", b"2"]
+    again = make(disk, fallback=memory)
+    assert not again.outlives
+    assert take_all(again) == [b"0", b"1", b"2"]
+    assert again.outlives
 
 
 def test_spool_keeps_both_of_one_number(tmp_path: Path, memory: Path) -> None:
