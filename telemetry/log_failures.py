@@ -3,9 +3,10 @@
 `logging` itself would print each raw message with its arguments on standard error.
 """
 
+import os
 import sys
 from contextlib import suppress
-from threading import Lock
+from threading import RLock
 from time import monotonic
 
 _INTERVAL = 60.0  # seconds
@@ -16,7 +17,15 @@ class _Failures:
 
     count = 0
     next_report = 0.0
-    lock = Lock()
+    lock = RLock()  # reentrant: a signal handler that runs meanwhile may log, too
+
+    @classmethod
+    def renew(cls) -> None:
+        """Replace the lock, which another thread may have held at a fork."""
+        cls.lock = RLock()
+
+
+os.register_at_fork(after_in_child=_Failures.renew)
 
 
 def report() -> None:

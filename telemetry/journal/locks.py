@@ -26,9 +26,12 @@ def open_lock(path: Path, owner: tuple[int, int] | None = None) -> int:
     return descriptor
 
 
-def try_lock(path: Path, mode: int) -> int | None:
-    """Return a descriptor that locks `path` by `flock`; None if another process holds it. Raises OSError."""
-    descriptor = open_lock(path)
+def try_lock(path: Path, mode: int, owner: tuple[int, int] | None = None) -> int | None:
+    """Return a descriptor that locks `path` by `flock`; None if another process holds it. Raises OSError.
+
+    `owner` as in `open_lock`.
+    """
+    descriptor = open_lock(path, owner)
     try:
         fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
     except OSError as error:
@@ -38,14 +41,14 @@ def try_lock(path: Path, mode: int) -> int | None:
         raise
     if os.fstat(descriptor).st_nlink == 0:  # removed between the two calls
         os.close(descriptor)
-        return try_lock(path, mode)
+        return try_lock(path, mode, owner)
     return descriptor
 
 
-def try_take(path: Path) -> int | None:
+def try_take(path: Path, owner: tuple[int, int] | None = None) -> int | None:
     """Lock `path` exclusively, as `try_lock` does; wait up to a second for processes that only look. Raises OSError."""
     for _ in range(_LOOKS):
-        descriptor = try_lock(path, fcntl.LOCK_EX)
+        descriptor = try_lock(path, fcntl.LOCK_EX, owner)
         if descriptor is not None or is_held(path):
             return descriptor
         sleep(_LOOK_SECONDS)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from math import inf, isfinite
 from numbers import Integral
 from os import getpid
-from threading import Lock
 from time import time_ns
 from typing import Any
 
@@ -161,7 +160,6 @@ class RecordingMeter(Meter):
         super().__init__(name, version, schema_url)
         self._observables = observables
         self._made: dict[tuple[str, str, str], Any] = {}
-        self._lock = Lock()
 
     def _make(self, kind: str, make: Callable[[Instrument], Any], *described: Any) -> Any:
         """Return the instrument of this name and unit, created once."""
@@ -171,10 +169,9 @@ class RecordingMeter(Meter):
             return found
         scope = self.name, self.version or "", self.schema_url or ""
         made = make((kind, name, unit, description, *scope, _limits(described[3], name)))
-        with self._lock:
-            has_others = any(other[0] == identity[0] for other in self._made)
-            found = self._made.setdefault(identity, made)
-        if has_others and found is made:
+        # Without a lock, which a finalizer that creates instruments would wait for in the same thread.
+        found = self._made.setdefault(identity, made)
+        if found is made and any(other[0] == identity[0] and other != identity for other in list(self._made)):
             text = "metric %s of %s exists with another kind or unit: it is exported as a metric of its own"
             logger.warning(text, name, self.name)
         return found
@@ -238,7 +235,6 @@ class RecordingMeterProvider(MeterProvider):
     def __init__(self) -> None:
         self._observables: list[_Observable] = []
         self._meters: dict[tuple[str, str, str], RecordingMeter] = {}
-        self._lock = Lock()
 
     def get_meter(
         self,
@@ -247,11 +243,8 @@ class RecordingMeterProvider(MeterProvider):
         schema_url: str | None = None,
         attributes: Attributes = None,  # noqa: ARG002  (of the scope; no metric exporter here sends them)
     ) -> Meter:
-        with self._lock:
-            key = _text(name), _text(version), _text(schema_url)
-            if key not in self._meters:
-                self._meters[key] = RecordingMeter(*key, self._observables)
-            return self._meters[key]
+        key = _text(name), _text(version), _text(schema_url)
+        return self._meters.get(key) or self._meters.setdefault(key, RecordingMeter(*key, self._observables))
 
     def observe(self) -> None:
         """Write the observations of all observable instruments as one record."""

@@ -50,7 +50,7 @@ class Hold:
         self._config = config
         self._owner = owner
         self._is_over = False
-        self._lock = try_take(directory.lock_of_server(run.path))
+        self._lock = try_take(directory.lock_of_server(run.path), owner)
         os.register_at_fork(after_in_child=self._forget)
         atexit.register(self._leave)  # a server whose address is taken, or whose application fails, has no `release`
 

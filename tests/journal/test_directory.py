@@ -2,10 +2,12 @@
 
 import fcntl
 import os
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,9 +16,10 @@ from threading import Event
 import pytest
 
 from telemetry.config import TelemetryConfig
-from telemetry.journal import directory, locks, runs
+from telemetry.journal import directory, forks, locks, runs
 from telemetry.journal.directory import RunDirectory
 from telemetry.journal.records import LOG
+from telemetry.journal.ring import RingReader
 from telemetry.servers import hold
 from tests.support.rings import ring_in
 
@@ -50,6 +53,56 @@ def test_two_runs_at_once_have_directories_of_their_own(tmp_path: Path) -> None:
     assert (old.number, new.number) == (0, 1)
     old.leave()
     assert join(tmp_path, "3").number == 0
+
+
+def test_live_run_keeps_its_directory_beside_a_free_one(tmp_path: Path) -> None:
+    old, new = join(tmp_path, "1"), join(tmp_path, "2")
+    old.leave()
+    assert join(tmp_path, "2").path == new.path
+
+
+def test_run_is_known_by_its_whole_name(tmp_path: Path) -> None:
+    """It may follow one with a longer name, and is not taken for its server's successor."""
+    former = join(tmp_path, "1234-5678")
+    server = locks.try_take(directory.lock_of_server(former.path))
+    assert server is not None
+    assert directory.is_alive(former.path)
+    assert directory.had_server(former.path)
+    os.close(server)
+    former.leave()
+    run = join(tmp_path, "9")
+    assert join(tmp_path, "9").path == run.path == former.path
+    assert not directory.had_server(run.path)
+
+
+def test_run_is_unused_until_a_process_joins_or_leaves_something(tmp_path: Path) -> None:
+    described, recorded, exported = (join(tmp_path, name) for name in "123")
+    assert all(directory.is_unused(run.path) for run in (described, recorded, exported))
+    described.describe({})
+    record(recorded)
+    exporter = locks.try_take(directory.lock_of_exporter(exported.path))
+    assert exporter is not None
+    assert not any(directory.is_unused(run.path) for run in (described, recorded, exported))
+    os.close(exporter)
+
+
+def test_run_is_forgotten_a_day_after_its_last_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(directory, "_MEMORY", tmp_path)
+    left, held, changed = (join(tmp_path, name) for name in "123")
+    for run in (left, held, changed):
+        record(run)
+        for path in (run.path, *run.path.iterdir()):
+            os.utime(path, (1000, 1000))
+    os.utime(changed.path / "slot-0.ring", (5000, 5000))
+    left.leave()
+    changed.leave()
+    day = 24 * 3600
+    ours = [path for path in directory.remove_forgotten(1000 + day) if path.is_relative_to(tmp_path)]
+    assert ours == []
+    ours = [path for path in directory.remove_forgotten(1001 + day) if path.is_relative_to(tmp_path)]
+    assert ours == [left.path]
+    assert held.path.exists()
+    assert changed.path.exists()
 
 
 @pytest.mark.parametrize("other", [{"service": "other"}, {"place": "127.0.0.1:2"}])
@@ -123,7 +176,10 @@ def test_records_of_a_process_that_has_ended_keep_the_directory(tmp_path: Path) 
     run.leave()
     assert directory.has_records(run.path)
     assert not directory.remove(run.path)
-    assert directory.remove(run.path, unread=True)
+    with RingReader.at(directory.ring_path(run.path, 0)) as ring:
+        ring.release(ring.head)
+    assert not directory.has_records(run.path)
+    assert directory.remove(run.path)
 
 
 def test_directory_that_is_just_removed_is_joined(tmp_path: Path) -> None:
@@ -202,13 +258,84 @@ def test_lock_that_somebody_only_looks_at_is_taken(tmp_path: Path, monkeypatch: 
     os.close(held)
 
 
+def test_lock_of_a_file_that_is_removed_meanwhile_is_that_of_its_successor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, lock = tmp_path / "lock", fcntl.flock
+
+    def removed(descriptor: int, mode: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", lock)
+        path.unlink()
+        lock(descriptor, mode)
+
+    monkeypatch.setattr(fcntl, "flock", removed)
+    held = locks.try_lock(path, fcntl.LOCK_EX)
+    assert held is not None
+    assert locks.is_held(path)
+    os.close(held)
+    monkeypatch.setattr(fcntl, "flock", removed)
+    with locks.exclusive(path, None):
+        assert locks.is_held(path)
+    assert not locks.is_held(path)
+
+
+def in_child(check: Callable[[], bool]) -> bool:
+    """Return what `check` returns in a forked child."""
+    child = os.fork()
+    if child == 0:
+        signal.alarm(30)
+        os._exit(0 if check() else 1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+def test_child_of_a_fork_has_neither_locks_nor_connections_of_its_parent(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    held = locks.try_own(path)
+    assert held is not None
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        forks.close_in_children(ours)
+        connection = ours.fileno()
+        assert in_child(lambda: not (is_open(held) or is_open(connection)))
+        ours.sendall(b"goes on")
+        assert theirs.recv(100) == b"goes on"
+    assert locks.is_held(path)
+    locks.release(held)
+    assert not locks.is_held(path)
+    again = os.open(path, os.O_RDONLY)  # which gets the same number
+    assert again == held
+    assert in_child(lambda: is_open(again))
+    os.close(again)
+
+
+def test_locks_can_be_taken_on_both_sides_of_a_fork(tmp_path: Path) -> None:
+    def is_free() -> bool:
+        with ThreadPoolExecutor() as pool:
+            held = pool.submit(locks.try_own, tmp_path / "lock").result(20)
+        if held is not None:
+            locks.release(held)
+        return held is not None
+
+    assert in_child(is_free)
+    assert is_free()
+
+
 def test_service_is_described_for_the_exporter(tmp_path: Path) -> None:
     run = join(tmp_path)
-    run.describe({"version": "1", "place": "x"})
+    assert not run.describe({"version": "1", "place": "x"})
     assert directory.read_service(run.path) == {"version": "1", "place": "x"}
     before = (run.path / "service").stat().st_ino
-    run.describe({"version": "1", "place": "x"})
+    assert not run.describe({"version": "1", "place": "x"})
     assert (run.path / "service").stat().st_ino == before
+    assert run.describe({"version": "2"})  # its exporter needs a successor
 
 
 def test_server_that_ends_leaves_before_its_exporter_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,6 +355,54 @@ def test_server_that_ends_leaves_before_its_exporter_looks(tmp_path: Path, monke
     monkeypatch.setattr(hold, "ask_to_look", look)
     assert held.release()
     assert removed == [True]
+
+
+def test_hold_of_a_server_is_its_own_and_ends_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not its workers', which are forked with it."""
+    monkeypatch.setattr(directory, "_MEMORY", tmp_path)
+    held = hold.hold(TelemetryConfig.from_env({"OTEL_SERVICE_NAME": "shop"}), "127.0.0.1:1")
+    assert held
+    path, lock = held._run.path, held._lock
+    assert lock is not None
+    assert in_child(lambda: not is_open(lock))
+    assert locks.is_held(directory.lock_of_server(path))
+    assert not directory.remove(path)
+    held._leave()
+    assert not path.exists()
+    opened = [os.open(tmp_path, os.O_RDONLY) for _ in range(3)]  # which get the same numbers
+    held._leave()
+    assert all(map(is_open, opened))
+    for descriptor in opened:
+        os.close(descriptor)
+
+
+def test_server_with_other_settings_than_its_workers_starts_no_exporter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It might deliver to another backend."""
+    monkeypatch.setattr(directory, "_MEMORY", tmp_path)
+    monkeypatch.setattr(hold, "_REMOVE_SECONDS", 0)
+    held = hold.hold(TelemetryConfig.from_env({"OTEL_SERVICE_NAME": "shop"}), "127.0.0.1:1")
+    assert held
+    held._run.describe({"environment": "of the workers"})
+    record(held._run)
+    assert not held.release()
+    assert "the settings of the workers are not those of the server" in caplog.text
+    assert directory.has_records(held._run.path)
+
+
+def test_files_of_a_server_are_its_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a master that is root with `--user`: the exporter, which runs as that user, opens each of its locks."""
+    given: list[int] = []
+    monkeypatch.setattr(directory, "_MEMORY", tmp_path)
+    monkeypatch.setattr(os, "fchown", lambda descriptor, *_: given.append(os.fstat(descriptor).st_ino))
+    owner = os.geteuid(), os.getegid()
+    held = hold.hold(TelemetryConfig.from_env({"OTEL_SERVICE_NAME": "shop"}), "127.0.0.1:1", owner)
+    assert held
+    made = {path.name: path.stat().st_ino for path in tmp_path.rglob("*") if path.is_file()}
+    assert {"lock", "server.lock"} == made.keys()
+    assert set(made.values()) <= set(given)
+    held._leave()
 
 
 def test_shared_memory_is_enough_where_nothing_else_can_be_written(

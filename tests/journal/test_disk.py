@@ -5,6 +5,7 @@ import fcntl
 import os
 from contextlib import nullcontext
 from pathlib import Path
+from resource import RLIMIT_FSIZE, getrlimit, setrlimit
 from typing import Any
 
 import pytest
@@ -135,6 +136,29 @@ def test_snapshot_is_not_written_through_a_link(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"snapshot\.new"):
         snapshot.write(tmp_path / "snapshot", snapshot.encode({}))
     assert victim.read_text() == "kept"
+
+
+def test_snapshot_that_has_no_room_leaves_the_last_one(tmp_path: Path) -> None:
+    path, limits = tmp_path / "snapshot", getrlimit(RLIMIT_FSIZE)
+    snapshot.write(path, snapshot.encode({"commit": 1}))
+    setrlimit(RLIMIT_FSIZE, (1 << 12, limits[1]))
+    try:
+        with pytest.raises(OSError, match="not written whole"):
+            snapshot.write(path, snapshot.encode({"commit": "x" * (1 << 13)}))
+    finally:
+        setrlimit(RLIMIT_FSIZE, limits)
+    assert snapshot.read(path) == {"commit": 1}
+    assert [each.name for each in tmp_path.iterdir()] == ["snapshot"]
+
+
+@pytest.mark.parametrize("at", [0, 6, 12, 20, -1])
+def test_snapshot_with_a_wrong_byte_is_not_read(tmp_path: Path, at: int) -> None:
+    """Magic, version of Python, checksum, and both ends of the state."""
+    data = bytearray(snapshot.encode({"commit": "one"}))
+    data[at] ^= 1
+    (tmp_path / "snapshot").write_bytes(data)
+    with pytest.raises(ValueError, match=r"it has format|it is not whole"):
+        snapshot.read(tmp_path / "snapshot")
 
 
 @pytest.mark.parametrize(("version", "is_read"), [(0, False), (1, True), (snapshot.FORMAT, True), (3, False)])

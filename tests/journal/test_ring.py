@@ -22,7 +22,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from telemetry.journal import ring
-from telemetry.journal.records import LOG, QUERY, REQUEST, SPAN, items_of, plain, plain_attributes
+from telemetry.journal.records import (
+    LOG,
+    MEASUREMENT,
+    OBSERVATIONS,
+    QUERY,
+    REQUEST,
+    SPAN,
+    items_of,
+    plain,
+    plain_attributes,
+)
 from telemetry.journal.ring import Lost, RingFormatError, RingReader, RingWriter
 
 CAPACITY = 4096
@@ -108,6 +118,25 @@ def test_full_ring_counts_by_signal_and_goes_on(rings: Rings) -> None:
     assert read_all(reader) == [record(1)]
 
 
+def test_ring_is_filled_to_its_last_byte_each_time(rings: Rings) -> None:
+    """One byte more would overwrite a record that has not been read."""
+    writer, reader = rings.writer(), rings.reader()
+    writer.put(record(0))
+    empty = reader.head
+    read_all(reader)
+    eighth = record(1, CAPACITY // 8 - empty)
+    for turn in range(1, 4):
+        for _ in range(7):
+            writer.put(eighth)
+        writer.put(record(2, CAPACITY // 8 - empty + 1))
+        assert reader.lost == Lost(spans=2 * turn - 1)
+        writer.put(eighth)
+        assert reader.head - reader.tail == CAPACITY
+        writer.put(record(3))
+        assert reader.lost == Lost(spans=2 * turn)
+        assert read_all(reader) == [eighth] * 8
+
+
 def request(queries: int, logs: int, text: str) -> tuple[Any, ...]:
     query = (("postgresql", "shop", "db", 5432), text, 5, 6, 1, None, None, None)
     log = ("shop", 5, 20, "INFO", text, None, None, None)
@@ -126,6 +155,33 @@ def test_request_too_long_for_a_ring_is_written_in_parts(rings: Rings) -> None:
     assert {record[8] for record in records if record[0] == LOG} == {(b"t" * 16, b"s" * 8, 1)}
     assert [sum(each) for each in zip(*map(items_of, records), strict=True)] == list(items_of(whole))
     assert reader.lost == Lost()
+
+
+def test_parts_of_a_request_keep_the_contexts_that_they_have(rings: Rings) -> None:
+    """A query or a log record within a span of user code belongs to that."""
+    writer, reader = rings.writer(), rings.reader()
+    *start, (query, *_), (log, *_) = request(1, 1, "x" * 1800)
+    inner, at = (b"t" * 16, b"", b"i" * 8, 1, False), (b"t" * 16, b"i" * 8, 1)
+    writer.put((*start, [(*query[:6], inner, None)], [(*log[:7], at)]))
+    _, query, log = read_all(reader)
+    assert (query[7], log[8]) == (inner, at)
+
+
+@pytest.mark.parametrize(
+    ("item", "expected"),
+    [
+        ((REQUEST, (b"", b"", None, 2, False), 1, 2, "GET", "/", 200, None, None, None, [5, 6], [7]), (0, 1, 3)),
+        ((QUERY, (), "", 1, 2, -1, None, (b"", b"", None, 3, False), None), (1, 0, 1)),
+        ((QUERY, (), "", 1, 2, -1, None, (b"", b"", None, 2, False), None), (0, 0, 1)),
+        ((LOG, "shop"), (0, 1, 0)),
+        ((SPAN, None), (1, 0, 0)),
+        ((MEASUREMENT, ()), (0, 0, 1)),
+        ((OBSERVATIONS, 1, (5, 6, 7), 8), (0, 0, 3)),
+    ],
+)
+def test_items_of_a_record(item: tuple[Any, ...], expected: tuple[int, int, int]) -> None:
+    """Spans that are not sampled are not lost; their durations are."""
+    assert items_of(item) == expected
 
 
 def test_only_the_parts_too_long_for_a_ring_are_lost(rings: Rings) -> None:
@@ -162,6 +218,29 @@ def test_torn_frame_waits_for_a_living_writer_and_is_skipped_behind_a_dead_one(r
     assert reader.torn == 0
     assert reader.read(0, writer_is_dead=True)[0] == [record(0), record(2)]
     assert reader.torn == 1
+
+
+def test_frame_that_is_whole_but_no_record_is_counted_and_skipped(rings: Rings) -> None:
+    writer, reader = rings.writer(), rings.reader()
+    for data in (b"", b"0", b"?"):  # of which `marshal` raises three different errors
+        writer._append(data)
+    writer.put(record(1))
+    assert read_all(reader) == [record(1)]
+    assert reader.torn == 3
+
+
+@pytest.mark.parametrize(("distance", "torn"), [(8, 0), (-CAPACITY - 8, 1)])
+def test_position_outside_of_the_ring_is_left(rings: Rings, distance: int, torn: int) -> None:
+    """Ahead of a living writer it waits; behind what has been overwritten, or without a writer, the rest is lost."""
+    writer, reader = rings.writer(), rings.reader()
+    for _ in range(3):
+        writer.put(record(1, 2000))
+        reader.release(reader.head)
+    position = reader.head + distance
+    assert reader.read(position) == ([], reader.head if torn else position)
+    assert reader.torn == torn
+    assert reader.read(position, writer_is_dead=True) == ([], reader.head)
+    assert reader.torn == torn + 1
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -245,12 +324,28 @@ def test_record_of_a_handler_within_a_write_comes_behind_it(rings: Rings, monkey
 
     def interrupted(data: bytes) -> int:
         monkeypatch.undo()
-        writer.put(record(2))
+        for number in range(2, 20):
+            writer.put(record(number))
         return crc32(data)
 
     monkeypatch.setattr("telemetry.journal.ring.crc32", interrupted)
     writer.put(record(1))
-    assert read_all(reader) == [record(1), record(2)]
+    assert read_all(reader) == [record(number) for number in range(1, 20)]
+
+
+def test_record_after_one_that_was_interrupted_is_written(rings: Rings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by `gevent.Timeout` or a signal handler, which may raise between any two bytecodes."""
+    writer, reader = rings.writer(), rings.reader()
+
+    def interrupted(_: bytes) -> int:
+        raise InterruptedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("telemetry.journal.ring.crc32", interrupted)
+        with pytest.raises(InterruptedError):
+            writer.put(record(1))
+    writer.put(record(2))
+    assert read_all(reader) == [record(2)]
 
 
 def test_threads_write_whole_records(rings: Rings) -> None:
@@ -286,6 +381,8 @@ def test_levels_count_what_is_active(rings: Rings) -> None:
     writer.leave(2)
     writer.leave(5)  # one that began before this writer
     assert list(reader.levels)[:6] == [0, 0, 1, 0, 0, 0]
+    for level in range(ring.LEVELS):
+        writer.enter(level)
     rings.writer()
     assert not any(reader.levels)
 

@@ -114,6 +114,9 @@ def test_spool_wait_ends_by_wake(tmp_path: Path) -> None:
     started = monotonic()
     assert not spool.wait(1, 1, 20)
     assert monotonic() - started < 15
+    started = monotonic()
+    assert not spool.wait(1, 1, 0.02)  # which has its time again
+    assert monotonic() - started >= 0.02
 
 
 # --- Bounds ---------------------------------------------------------------------------------------------------------
@@ -148,6 +151,30 @@ def test_spool_batch_that_is_being_sent_stays(tmp_path: Path) -> None:
     assert sent.read() == b"a"
     spool.remove([sent])
     assert take_all(spool) == [b"d"]
+
+
+def test_spool_counts_what_is_left_to_send(tmp_path: Path) -> None:
+    """Not what has been evicted or taken; else its sender would never rest."""
+    spool = make(tmp_path, max_items=2)
+
+    def has_left(items: int, size: int) -> bool:
+        enough = spool.wait(items, MIB, 0), spool.wait(MIB, size, 0)
+        return enough == (True, True) and not spool.wait(items + 1, size + 1, 0)
+
+    assert len(add(spool, b"1", b"22", b"333")) == 1
+    assert has_left(2, 5)
+    taken = spool.take(1, 1)
+    assert has_left(1, 3)
+    assert spool.put_back(taken) == []
+    assert has_left(2, 5)
+    taken = spool.take(1, 1)
+    assert add(spool, b"4444") == []
+    assert spool.put_back(taken) == [Evicted(1, "queue_full", "items")]
+    assert has_left(2, 7)
+    taken = spool.take(9, MIB)
+    assert spool.drop() == 2
+    assert spool.put_back(taken) == []  # by a sender that has outlived the stop
+    assert (spool.take(1, 1), spool.waiting_bytes) == ([], 0)
 
 
 def test_spool_batch_above_the_bound_is_not_kept(tmp_path: Path) -> None:
@@ -193,8 +220,10 @@ def test_spool_recovers_what_was_committed(tmp_path: Path) -> None:
     spool = make(tmp_path)
     add(spool, b"a", b"b", items=3)
     spool.append(b"c", 1)  # not in the snapshot, so it will be made again
+    os.utime(tmp_path / "traces-000000000000-3-e8b7be43", (5, 5))
     again = Spool(tmp_path, "traces", max_bytes=MIB)
     again.recover(2)
+    assert again.oldest == 5
     assert (again.next_number, again.waiting_items, again.waiting_bytes) == (2, 6, 2 * PAGE)
     add(again, b"C")
     assert take_all(again) == [b"a", b"b", b"C"]
@@ -377,7 +406,10 @@ def test_spool_recovers_from_disk_and_memory_in_order(tmp_path: Path, memory: Pa
     spool._retry_at = 0.0
     add(spool, b"2")
     assert sorted(len(list(folder.iterdir())) for folder in (disk, memory)) == [1, 2]
-    assert take_all(make(disk, fallback=memory)) == [b"0", b"1", b"2"]
+    again = make(disk, fallback=memory)
+    assert not again.outlives
+    assert take_all(again) == [b"0", b"1", b"2"]
+    assert again.outlives
 
 
 def test_spool_keeps_both_of_one_number(tmp_path: Path, memory: Path) -> None:

@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from threading import Thread
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -107,6 +109,24 @@ def test_handler_that_fails_is_reported_once(capfd: pytest.CaptureFixture[str]) 
     finally:
         OTLPHandler.connect(None)
     assert capfd.readouterr().err == "telemetry: log records cannot be written (RuntimeError), 1 so far\n"
+
+
+@pytest.mark.usefixtures("first_failure")
+def test_failure_while_another_one_is_counted_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a signal handler that logs."""
+    left = [log_failures.report]
+
+    def interrupted() -> float:
+        while left:
+            left.pop()()
+        return monotonic()
+
+    monkeypatch.setattr(log_failures, "monotonic", interrupted)
+    reporting = Thread(target=log_failures.report, daemon=True)
+    reporting.start()
+    reporting.join(30)
+    assert not reporting.is_alive()
+    assert log_failures._Failures.count == 2
 
 
 @pytest.mark.usefixtures("first_failure")

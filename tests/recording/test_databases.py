@@ -4,7 +4,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from opentelemetry import trace
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState
 
 from telemetry.exporting.items.batches import Batches
 from telemetry.exporting.items.translation import Translator
@@ -12,6 +15,7 @@ from telemetry.exporting.metrics.aggregation import Aggregation
 from telemetry.exporting.metrics.views import Views
 from telemetry.privacy import Redactor
 from telemetry.recording.journal import journal
+from telemetry.recording.middleware import RequestMiddleware
 from telemetry.recording.queries import QueryRecorders
 from tests.recording.conftest import Recorded
 
@@ -57,6 +61,58 @@ def test_query_names_its_database(
     Connection(vendor, driver, **settings).execute("SELECT 1")
     (record,) = recorded()
     assert record[1] == database
+
+
+def test_query_that_others_wrap_has_a_span_for_them(recorded: Recorded) -> None:
+    """Such as a router's wrapper, which names the shard, or sqlcommenter's, which sends the span's id along."""
+    connection, spans = Connection("oracle"), list[trace.Span]()
+
+    def send(*_: Any) -> None:
+        spans.append(trace.get_current_span())
+        spans[0].set_attribute("shard", 3)
+
+    (recorder,) = connection.execute_wrappers
+    connection.execute_wrappers.append(send)
+    around = SpanContext(5, 6, is_remote=False, trace_flags=TraceFlags(1), trace_state=TraceState([("shop", "1")]))
+    with trace.use_span(NonRecordingSpan(around)):
+        recorder(send, "SELECT 1", None, False, {"connection": connection, "cursor": SimpleNamespace(cursor=None)})
+        assert trace.get_current_span().get_span_context() is around
+    (record,) = recorded()
+    (span,) = spans
+    own = span.get_span_context()
+    assert record[7] == (around.trace_id.to_bytes(16), own.span_id.to_bytes(8), around.span_id.to_bytes(8), 1, False)
+    assert record[8][2] == {"shard": 3}
+    assert (own.trace_id, own.trace_state, own.trace_flags) == (5, around.trace_state, 1)
+    assert not span.is_recording()
+
+
+def test_connection_to_another_server_is_recorded_once(recorded: Recorded) -> None:
+    """Django keeps the wrappers of a connection, those of others included."""
+    connection = Connection("oracle", **GIVEN)
+    theirs = SimpleNamespace()
+    connection.execute_wrappers.append(theirs)
+    connection.settings_dict["HOST"] = "replica"
+    recorders = QueryRecorders()
+    for _ in range(2):
+        recorders._record(connection)  # type: ignore[arg-type]
+    assert connection.execute_wrappers.pop() is theirs
+    connection.execute("SELECT 1")
+    (record,) = recorded()
+    assert record[1] == ("oracle.db", "shop", "replica", 3306)
+
+
+@pytest.mark.parametrize("sql", ["x" * 20_000, b"x" * 20_000])
+def test_long_statement_is_cut(recorded: Recorded, sql: Any) -> None:
+    Connection("oracle").execute(sql)
+    (record,) = recorded()
+    assert record[2] == "x" * 16 * 1024
+
+
+def test_sampler_decides_on_a_query_without_a_trace(recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RequestMiddleware, "sampler", ALWAYS_OFF)
+    Connection("oracle").execute("SELECT 1")
+    (record,) = recorded()
+    assert record[7][3] & 1 == 0
 
 
 @pytest.mark.usefixtures("recorded")

@@ -1,14 +1,15 @@
 """A request is one record, with its queries and quiet log records inside; and no error of ours reaches it."""
 
 import asyncio
+import contextvars
 import gc
 import logging
 import os
 import random
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from contextlib import closing, contextmanager, nullcontext, suppress
 from decimal import Decimal
 from fractions import Fraction
 from io import BytesIO
@@ -39,14 +40,15 @@ from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Sampler
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 from telemetry import access as access_module
 from telemetry.access import AccessLogMiddleware
 from telemetry.answers import when_over
 from telemetry.config import IncomingContext
-from telemetry.journal.records import LOG, MEASUREMENT, OBSERVATIONS, QUERY, REQUEST, items_of
+from telemetry.journal.directory import is_alive
+from telemetry.journal.records import LOG, MEASUREMENT, METHODS, OBSERVATIONS, QUERY, REQUEST, items_of
 from telemetry.journal.ring import RingWriter
 from telemetry.logs import OTLPHandler
 from telemetry.recording import logs as logs_module
@@ -275,6 +277,50 @@ def test_warning_is_a_record_at_once(recorded: Recorded) -> None:
     assert request[LOGS] == []
 
 
+@pytest.mark.parametrize("flags", [0, 1])
+def test_query_and_log_records_belong_to_the_span_around_them(
+    recorded: Recorded, query: Callable[..., Any], flags: int
+) -> None:
+    inner = NonRecordingSpan(SpanContext(5, 6, is_remote=False, trace_flags=TraceFlags(flags)))
+
+    def view(_: HttpRequest) -> HttpResponse:
+        with trace.use_span(inner):
+            query("SELECT 8")
+            logger.info("inside")
+            logger.warning("at once")
+        with suppress_instrumentation():
+            query("SELECT 9")
+        return HttpResponse()
+
+    answer(view)
+    warning, request = recorded()
+    trace_id, span_id = (5).to_bytes(16), (6).to_bytes(8)
+    assert [each[6] for each in request[QUERIES] if each[1] == "SELECT 8"] == [(trace_id, b"", span_id, flags, False)]
+    assert [each[7] for each in request[LOGS]] == [warning[8]] == [(trace_id, span_id, flags)]
+    assert not [each for each in request[QUERIES] if each[1] == "SELECT 9"]
+
+
+def test_what_follows_a_request_in_its_context_is_recorded_in_its_trace(
+    recorded: Recorded, query: Callable[..., Any]
+) -> None:
+    """As of a thread that outlives the request."""
+    contexts: list[contextvars.Context] = []
+
+    def view(_: HttpRequest) -> HttpResponse:
+        contexts.append(contextvars.copy_context())
+        return HttpResponse()
+
+    query("SELECT 1")  # opens the connection
+    recorded()
+    answer(view)
+    contexts[0].run(query, "SELECT 5")
+    contexts[0].run(logger.info, "late")
+    request, later, log = recorded()
+    trace_id, span_id, _, flags, _ = request[CONTEXT]
+    assert (later[2], later[7]) == ("SELECT 5", (trace_id, b"", span_id, flags, False))
+    assert (log[5], log[8]) == ("late", (trace_id, span_id, flags))
+
+
 def test_log_record_outside_of_requests_is_a_record(recorded: Recorded) -> None:
     logger.info("outside")
     (log,) = recorded()
@@ -343,6 +389,25 @@ def test_trusted_parent_is_continued(recorded: Recorded) -> None:
     assert record[CONTEXT][0].hex() == trace_id
     assert record[CONTEXT][2].hex() == parent
     assert record[CONTEXT][4] is True
+
+
+@pytest.mark.parametrize(("sampler", "flags"), [(None, "01"), (ALWAYS_ON, "01"), (ALWAYS_ON, "03"), (ALWAYS_OFF, "00")])
+def test_context_of_a_trusted_parent_is_handed_on(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch, sampler: Sampler | None, flags: str
+) -> None:
+    """With its trace state, and without the promise of a random trace id, unless the parent has made it."""
+    monkeypatch.setattr(RequestMiddleware, "sampler", sampler)
+    seen: list[SpanContext] = []
+
+    def view(_: HttpRequest) -> HttpResponse:
+        seen.append(trace.get_current_span().get_span_context())
+        return HttpResponse("ok")
+
+    traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-" + ("01" if sampler is ALWAYS_OFF else flags)
+    answer(view, traceparent=traceparent, tracestate="shop=1")
+    (record,) = recorded()
+    assert record[CONTEXT][3] == seen[0].trace_flags == int(flags, 16)
+    assert dict(seen[0].trace_state) == {"shop": "1"}
 
 
 @contextmanager
@@ -462,6 +527,61 @@ def test_unsampled_request_is_counted_without_its_environment(
     (record,) = recorded()
     assert record[CONTEXT][3] & 1 == 0
     assert record[ENVIRON] is None
+
+
+def test_untraced_path_is_answered_without_a_record(recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RequestMiddleware, "untraced", frozenset({"/livez", "/metrics"}))
+    seen: list[trace.Span] = []
+    answers = {"/metrics": lambda _: HttpResponse("of the middleware")}
+
+    def view(_: HttpRequest) -> HttpResponse:
+        seen.append(trace.get_current_span())
+        return HttpResponse("of the view")
+
+    async def view_async(request: HttpRequest) -> HttpResponse:
+        return view(request)
+
+    for path, expected in (("/livez", b"of the view"), ("/metrics", b"of the middleware")):
+        assert RequestMiddleware(view, answers)(RequestFactory().get(path)).content == expected
+        responding = RequestMiddleware(view_async, answers)(AsyncRequestFactory().get(path))
+        assert asyncio.run(responding).content == expected
+    assert seen == [trace.INVALID_SPAN] * 2
+    assert recorded() == []
+
+
+def test_request_that_began_before_the_process_joined_ends_no_other_one(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ring = journal.ring
+    assert ring
+    monkeypatch.setattr(journal, "ring", None)
+
+    def view(_: HttpRequest) -> HttpResponse:
+        monkeypatch.setattr(journal, "ring", ring)
+        ring.enter(METHODS["GET"])
+        return HttpResponse("ok")
+
+    answer(view)
+    assert [record[STATUS] for record in recorded()] == [200]
+    assert recorded.ring.levels[METHODS["GET"]] == 1
+
+
+@pytest.mark.parametrize("status", [400, 404, 500])
+def test_refused_request_is_logged_within_its_trace(recorded: Recorded, status: int) -> None:
+    answer(lambda _: HttpResponse(status=status))
+    log, request = recorded()
+    assert (log[1], log[8]) == ("django.request", (*request[CONTEXT][:2], request[CONTEXT][3]))
+
+
+def test_filter_that_fails_costs_no_response(recorded: Recorded) -> None:
+    """`logging` lets what a filter raises pass."""
+    failing = logging.getLogger("django.request")
+    failing.addFilter(break_it)
+    try:
+        assert answer(lambda _: HttpResponse(status=503)).status_code == 503
+    finally:
+        failing.removeFilter(break_it)
+    assert [record[STATUS] for record in recorded() if record[0] == REQUEST] == [503]
 
 
 def test_aborted_request_leaves_no_record(recorded: Recorded) -> None:
@@ -745,12 +865,19 @@ def test_asynchronous_body_whose_client_leaves_has_no_error(recorded: Recorded) 
 
 
 def test_child_of_a_fork_records_nothing_into_its_parents_ring(recorded: Recorded) -> None:
+    """Nor does it hold or release its parent's slot."""
+    assert journal.directory
+    path, slot = journal.directory.path, journal._slot
     child = os.fork()
     if child == 0:
         logger.warning("from the child")
         answer(lambda _: HttpResponse("from the child"))
+        with suppress(OSError):
+            os.fstat(slot or 0)
+            os._exit(2)
         os._exit(0 if journal.ring is None else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert is_alive(path)
     logger.warning("from the parent")
     assert [record[5] for record in recorded()] == ["from the parent"]
 
@@ -814,6 +941,20 @@ def test_what_breaks_costs_no_request(
     assert trace.get_current_span() is trace.INVALID_SPAN
 
 
+@pytest.mark.parametrize(
+    ("server", "has_outbox", "begun"), [("shop.example", False, 1), ("testserver", False, 0), ("shop.example", True, 0)]
+)
+def test_requests_of_a_test_do_not_begin_to_record(
+    monkeypatch: pytest.MonkeyPatch, server: str, has_outbox: bool, begun: int
+) -> None:
+    begins: list[int] = []
+    monkeypatch.setattr(Process, "begin", lambda _: begins.append(1))
+    if not has_outbox:
+        monkeypatch.delattr(mail, "outbox")
+    assert RequestMiddleware(lambda _: HttpResponse("ok"))(RequestFactory(SERVER_NAME=server).get("/")).content == b"ok"
+    assert len(begins) == begun
+
+
 @pytest.mark.usefixtures("recorded")
 def test_failure_to_join_costs_no_query(query: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """In a child of a process that serves no requests, which joins by itself."""
@@ -839,6 +980,29 @@ def test_instruments_record_what_they_are_given(recorded: Recorded) -> None:
     ]
     assert records[0][1] == ("counter", "orders", "{order}", "Orders.", "shop", "1", "", None)
     assert records[2][1][-1] == (1.0, 2.0)
+
+
+def test_measurement_belongs_to_the_span_of_its_context(recorded: Recorded) -> None:
+    counter = RecordingMeterProvider().get_meter("shop").create_counter("orders")
+    for flags in (0, 1):
+        theirs = NonRecordingSpan(SpanContext(5, 6, is_remote=False, trace_flags=TraceFlags(flags)))
+        counter.add(1, context=trace.set_span_in_context(theirs))
+    counter.add(1)
+    ids = (5).to_bytes(16), (6).to_bytes(8)
+    assert [record[5:8] for record in recorded()] == [(*ids, False), (*ids, True), (None, None, False)]
+
+
+def test_generator_is_asked_for_each_observation(recorded: Recorded) -> None:
+    def depths() -> Generator[list[Observation], CallbackOptions, None]:
+        for depth in range(5):
+            yield [Observation(depth), Observation(float("inf"))]
+
+    provider = RecordingMeterProvider()
+    provider.get_meter("shop").create_observable_gauge("Depth", [depths()])
+    provider.get_meter("shop").create_observable_gauge("depth")
+    for _ in range(2):
+        provider.observe()
+    assert [[points for _, points in record[2]] for record in recorded()] == [[((1, {}),)], [((2, {}),)]]
 
 
 def test_instruments_are_described_in_texts(recorded: Recorded) -> None:
@@ -912,6 +1076,34 @@ def test_instruments_that_differ_in_kind_or_unit_are_two(recorded: Recorded, cap
     ] * 2
     conflict = "metric lag of shop exists with another kind or unit: it is exported as a metric of its own"
     assert caplog.messages == [conflict] * 2
+
+
+def test_finalizer_may_create_instruments_while_others_are_created(recorded: Recorded) -> None:
+    """The garbage collector may run it within any allocation."""
+    provider = RecordingMeterProvider()
+
+    def collect(phase: str, _: dict[str, int]) -> None:
+        if phase == "start":
+            provider.get_meter("shop").create_counter("finalized").add(1)
+
+    def create() -> None:
+        for number in range(20):
+            provider.get_meter("shop").create_counter(f"orders.{number}").add(1)
+            provider.get_meter(f"shop.{number}")
+
+    thresholds = gc.get_threshold()
+    creating = threading.Thread(target=create, daemon=True)
+    gc.callbacks.append(collect)
+    gc.set_threshold(1)
+    try:
+        creating.start()
+        creating.join(30)
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.callbacks.remove(collect)
+    assert not creating.is_alive()
+    names = [record[1][1] for record in recorded()]
+    assert {f"orders.{number}" for number in range(20)} | {"finalized"} == set(names)
 
 
 def test_equal_observables_are_one_with_all_their_callbacks(recorded: Recorded) -> None:

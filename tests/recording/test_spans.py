@@ -1,8 +1,11 @@
 """The spans that telemetry starts itself are the SDK's in all that user code can do to them."""
 
+import os
+import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -11,18 +14,20 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
-from opentelemetry.trace import SpanContext, Status, StatusCode, TraceFlags
+from opentelemetry.trace import NonRecordingSpan, SpanContext, Status, StatusCode, TraceFlags
 from opentelemetry.trace.span import TraceState
 
+from telemetry.config.limits import DEFAULT_LIMITS
 from telemetry.exporting.items.batches import Batches
 from telemetry.exporting.items.translation import Translator
 from telemetry.exporting.metrics.aggregation import Aggregation
 from telemetry.exporting.metrics.views import Views
 from telemetry.journal.records import SPAN
 from telemetry.privacy import Redactor
+from telemetry.recording import spans as spans_module
 from telemetry.recording.ids import RandomIds
 from telemetry.recording.journal import journal
-from telemetry.recording.spans import RecordedSpan, RequestSpan, SpanRecorder
+from telemetry.recording.spans import RecordedSpan, RequestSpan, SpanRecorder, keep_within, span_limits
 from tests.recording.conftest import Recorded, close_journal, open_journal
 
 Action = Callable[[Any], object]
@@ -194,6 +199,14 @@ def test_unsampled_spans_of_user_code_leave_nothing(recorded: Recorded) -> None:
     assert recorded() == []
 
 
+def test_failure_to_record_a_span_costs_user_code_nothing(recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SpanRecorder())
+    monkeypatch.setattr(spans_module, "plain_attributes", 0)
+    provider.get_tracer("shop").start_span("outer").end()
+    assert recorded.ring.errors == 1
+
+
 def trace_off() -> Any:
     from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
@@ -226,8 +239,70 @@ def test_spans_outside_of_requests(tmp_path: Path) -> None:
         assert process.recorded is not None
         assert [(record[0], record[3]) for record in process.recorded()] == [(SPAN, "a part"), (SPAN, "a task")]
         assert process.observed == 1
+        with tracer.start_as_current_span("of a message", trace.set_span_in_context(NonRecordingSpan(OTHER))):
+            pass
+        (record,) = process.recorded()
+        assert record[2][2:] == (OTHER.span_id.to_bytes(8), 1, True)
+        assert process.observed == 2
     finally:
         close_journal()
+
+
+def test_limits_apply_to_our_spans(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("limits", "tracer"):
+        monkeypatch.setattr(spans_module._Touching, name, getattr(spans_module._Touching, name))
+    before, after = RequestSpan("GET"), RequestSpan("GET")
+    ACTIONS["many attributes"](before)
+    keep_within(span_limits(replace(DEFAULT_LIMITS, span_attribute_count=5)))
+    ACTIONS["many attributes"](after)
+    assert [len(span.touched[2]) for span in (before, after) if span.touched] == [128, 5]
+    assert after.touched
+    assert after.touched[5] == (195, 0, 0)
+
+
+def test_first_changes_of_two_threads_are_both_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    span, generate = RequestSpan("GET"), RandomIds.generate_span_id
+    other = Thread(target=span.set_attribute, args=("of", "another"))
+
+    def meanwhile(ids: RandomIds) -> int:
+        if not other.ident:
+            other.start()
+            other.join(0.05)  # which waits for the first one
+        return generate(ids)
+
+    monkeypatch.setattr(RandomIds, "generate_span_id", meanwhile)
+    span.set_attribute("first", 1)
+    other.join()
+    assert span.touched
+    assert span.touched[2] == {"first": 1, "of": "another"}
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_child_of_a_fork_has_ids_and_locks_of_its_own() -> None:
+    held, over = Event(), Event()
+
+    def change() -> None:
+        with spans_module._Touching.lock:
+            held.set()
+            over.wait(30)
+
+    changing = Thread(target=change)
+    changing.start()
+    held.wait()
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(30)
+        span = RequestSpan("GET")
+        span.set_attribute("of", "the child")
+        os.write(writing, span.trace_id)
+        os._exit(0)
+    over.set()
+    changing.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert os.read(reading, 16) != RequestSpan("GET").trace_id
+    os.close(reading)
+    os.close(writing)
 
 
 def test_finalizer_may_change_a_span_while_another_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
