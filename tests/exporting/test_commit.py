@@ -76,6 +76,10 @@ class Exporter:
         """Run once, and `meanwhile` just before the end."""
         self.loop.run(lambda: meanwhile() or True)
 
+    def begins_only(self) -> None:
+        """Run until the first commit, and leave the rest as it is."""
+        self.runs(lambda: setattr(self, "is_alone", False))
+
     def kill(self) -> None:
         self.loop._answering.close()
 
@@ -137,6 +141,7 @@ def test_exporter_killed_within_a_commit_loses_and_repeats_nothing(
         assert exporter.waiting == (["a"] if is_published else [])
         exporter.kill()
         ring.put(log("b"))
+        Exporter(run, free_port()).begins_only()
         following = Exporter(run, free_port())
         following.begins()
         following.reads()
@@ -161,7 +166,9 @@ def test_exporter_delivers_what_processes_that_have_ended_recorded(run: RunDirec
     ((_, [point]),) = console.store.series(EXPORTED)
     assert point.decode().data["value"] == 2
     following = Exporter(run, console.http_port)
-    assert following.outlets.status()["logs"]["accepted"] == 2
+    status = following.outlets.status()
+    assert status["logs"]["accepted"] == 2
+    assert status["metrics"]["accepted"] > 0
     assert following.waiting == []
     following.kill()
 
