@@ -235,6 +235,16 @@ def test_record_that_cannot_be_exported_costs_no_other(caplog: pytest.LogCapture
     assert len(caplog.records) == 2
 
 
+def test_newest_events_and_links_of_a_span_are_kept_and_others_counted() -> None:
+    events = tuple((number, "event", {}, 0) for number in range(130))
+    links = tuple((IDS[0], number.to_bytes(8), False, {}, 0) for number in range(131))
+    (span,) = Translated((SPAN, None, IDS, "x", 1, 1, 2, {}, None, events, links, (3, 4, 5))).spans
+    assert [event.time_unix_nano for event in span.events] == [*range(2, 130)]
+    assert [int.from_bytes(link.span_id) for link in span.links] == [*range(3, 131)]
+    lost = span.dropped_attributes_count, span.dropped_events_count, span.dropped_links_count
+    assert lost == (3, 4 + 2, 5 + 3)
+
+
 def test_query_that_failed_is_measured_with_its_error() -> None:
     found = Translated((QUERY, *query(error=FAILED)), (QUERY, *query(POSTGRESQL)))
     counts = {
