@@ -152,3 +152,20 @@ def test_exemplars_are_those_that_were_asked_for(tmp_path: Path, named: str, *, 
     outlets.aggregation.record(GOOD[0], 1, {}, 1, b"1" * 16, b"2" * 8, sampled)
     series = outlets.aggregation.series(GOOD[0], {})
     assert bool(series.exemplars[0]) is kept
+
+
+def test_state_is_of_one_moment_of_all_senders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch that is delivered is either counted or a file, which its sender changes under its lock."""
+    outlets = outlets_in(tmp_path)
+    senders = outlets._senders.values()
+    monkeypatch.setattr(outlets.aggregation, "state", lambda: [sender.lock.locked() for sender in senders])
+    assert outlets.state()["aggregation"] == [True, True, True]
+    assert not any(sender.lock.locked() for sender in senders)
+
+
+def test_items_that_are_being_sent_are_observed(tmp_path: Path) -> None:
+    outlets = outlets_in(tmp_path)
+    outlets._senders["logs"].delivery.begin(3)
+    outlets.observe(Rings(tmp_path, {}))
+    assert values(outlets, "otel.sdk.exporter.log.inflight") == {None: 3}
+    assert values(outlets, "otel.sdk.exporter.span.inflight") == {None: 0}
