@@ -53,6 +53,13 @@ def test_every_kind_is_pushed_as_what_it_is(aggregation: Aggregation) -> None:
     assert point.start_time_unix_nano == starts["price"] < point.time_unix_nano
 
 
+def test_points_of_all_series_are_counted(aggregation: Aggregation) -> None:
+    for kind in ("a", "b", "c"):
+        aggregation.record(SYNCHRONOUS[0], 2, {"kind": kind})
+    found, points = pushed(aggregation)
+    assert points == len(found["orders"].sum.data_points) == 3
+
+
 def test_exemplars_have_their_trace(aggregation: Aggregation) -> None:
     trace_id, span_id = bytes(range(16)), bytes(range(8))
     aggregation.record(SYNCHRONOUS[0], 2, {}, 1234, trace_id, span_id, True)

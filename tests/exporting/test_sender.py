@@ -220,6 +220,25 @@ def test_sender_counts_what_finds_no_room_after_a_failure(start_line: StartLine)
 
 
 @GRPC
+def test_sender_counts_an_answer_after_its_stop_no_more(idle: Line) -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    class Late(Recorder):
+        def send(self, data: bytes, deadline: float) -> Answer:
+            begun.set()
+            ended.wait(60)
+            return super().send(data, deadline)
+
+    line = start(idle, Late(), timeout=60.0)
+    line.send(3)
+    assert begun.wait(60)
+    assert line.stop(0.0).dropped == 3
+    ended.set()
+    line.sender.join()
+    assert (line.delivery.accepted, +line.delivery.losses) == (0, {"already_shutdown": 3})
+
+
+@GRPC
 def test_sender_stays_below_the_limit_of_grpc(start_line: StartLine) -> None:
     """A server takes 4 MiB by default, however large spans are and however many wait."""
     seen: list[int] = []
