@@ -74,7 +74,12 @@ class Exporter:
 
     def runs(self, meanwhile: Callable[[], object] = lambda: None) -> None:
         """Run once, and `meanwhile` just before the end."""
-        self.loop.run(lambda: meanwhile() or True)
+
+        def stop() -> bool:
+            meanwhile()
+            return True
+
+        self.loop.run(stop)
 
     def begins_only(self) -> None:
         """Run until the first commit, and leave the rest as it is."""

@@ -190,7 +190,7 @@ def test_request_with_its_query_and_log_record_is_one_trace() -> None:
     assert client.span_id not in {IDS[1], b"\0" * 8}
     (record,) = found.logs
     assert (record.trace_id, record.span_id, record.flags) == (IDS[0], IDS[1], 1)
-    exemplars = {
+    exemplars: dict[str, list[Any]] = {
         instrument[1]: [each for series in several for each in series.exemplars if each]
         for instrument, several in found.aggregation.metrics()
     }
@@ -236,8 +236,8 @@ def test_record_that_cannot_be_exported_costs_no_other(caplog: pytest.LogCapture
 
 
 def test_newest_events_and_links_of_a_span_are_kept_and_others_counted() -> None:
-    events = tuple((number, "event", {}, 0) for number in range(130))
-    links = tuple((IDS[0], number.to_bytes(8), False, {}, 0) for number in range(131))
+    events: Any = tuple((number, "event", {}, 0) for number in range(130))
+    links: Any = tuple((IDS[0], number.to_bytes(8), False, {}, 0) for number in range(131))
     (span,) = Translated((SPAN, None, IDS, "x", 1, 1, 2, {}, None, events, links, (3, 4, 5))).spans
     assert [event.time_unix_nano for event in span.events] == [*range(2, 130)]
     assert [int.from_bytes(link.span_id) for link in span.links] == [*range(3, 131)]
