@@ -231,6 +231,7 @@ class Loop:
                 self._outlets.push()
                 self.commit(monotonic())
             self._outlets.hand_over(deliver=self._in_thread)
+            self._state.save(self._rings, self._outlets)  # with what was delivered meanwhile
             return
         dropped = self._outlets.finish(lambda: self.commit(monotonic()))
         self._state.save(self._rings, self._outlets)

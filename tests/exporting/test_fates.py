@@ -53,6 +53,16 @@ def test_fates_rejected_are_no_more_than_were_sent(claimed: int, rejected: int) 
     assert bool(delivery.status()["last_error"]) == bool(rejected)
 
 
+def test_fates_of_data_points_at_a_stop_are_the_exporters() -> None:
+    """Metrics have no processor that could count them."""
+    measured: list[tuple[str, float, object]] = []
+    delivery = Delivery(
+        "metrics", "http://host:1", "grpc", lambda each, value, of: measured.append((each[1], value, of["error.type"]))
+    )
+    delivery.dropped(5)
+    assert measured == [("otel.sdk.exporter.metric_data_point.exported", 5, "already_shutdown")]
+
+
 @pytest.mark.parametrize("status", [301, 302, 307, 400, 401, 403, 404, 413, 415, 500, 501])
 def test_fates_refused(console: Console, receiver_port: int, start_line: StartLine, status: int) -> None:
     """The specification: not to be sent again."""

@@ -35,6 +35,7 @@ def test_every_kind_is_pushed_as_what_it_is(aggregation: Aggregation) -> None:
         aggregation.record(measured, 2, {"kind": "a"})
     for measured in OBSERVABLE:
         aggregation.observe(measured, "worker", [(2, {"kind": "a"})])
+    starts = {instrument[1]: series.start for instrument, [series] in aggregation.metrics()}
     found, points = pushed(aggregation)
     assert points == len(found) == len(SYNCHRONOUS) + len(OBSERVABLE)
     assert {name: metric.WhichOneof("data") for name, metric in found.items()} == {
@@ -45,11 +46,18 @@ def test_every_kind_is_pushed_as_what_it_is(aggregation: Aggregation) -> None:
         total = found[name].sum
         assert (total.is_monotonic, total.aggregation_temporality) == (monotonic, 2)
         [point] = total.data_points
-        assert 0 < point.start_time_unix_nano <= point.time_unix_nano
+        assert point.start_time_unix_nano == starts[name] < point.time_unix_nano
     assert found["price"].histogram.aggregation_temporality == 2
     [point] = found["price"].histogram.data_points
     assert (point.count, point.sum, point.min, point.max) == (1, 2, 2, 2)
-    assert 0 < point.start_time_unix_nano <= point.time_unix_nano
+    assert point.start_time_unix_nano == starts["price"] < point.time_unix_nano
+
+
+def test_points_of_all_series_are_counted(aggregation: Aggregation) -> None:
+    for kind in ("a", "b", "c"):
+        aggregation.record(SYNCHRONOUS[0], 2, {"kind": kind})
+    found, points = pushed(aggregation)
+    assert points == len(found["orders"].sum.data_points) == 3
 
 
 def test_exemplars_have_their_trace(aggregation: Aggregation) -> None:

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from telemetry.exporting import rings as rings_module
 from telemetry.exporting.rings import Rings
 from telemetry.journal.directory import RunDirectory
 from telemetry.journal.records import LOG
+from telemetry.journal.ring import has_unread
 from tests.support.rings import ring_in
 
 Record = Callable[[str], None]
@@ -89,3 +91,62 @@ def test_process_with_the_id_of_a_former_one_is_another(joined: RunDirectory, tm
         following = Rings(after_a_restart.path, {})
         following.refresh()
         assert following.known_to(former) == set()
+
+
+def test_ring_without_a_process_is_removed_once_all_is_committed(
+    joined: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rings, path = Rings(joined.path, {}), joined.path / "slot-0.ring"
+    with ring_in(joined) as ring:
+        ring.put((LOG, "a"))
+        rings.refresh()
+    with monkeypatch.context() as at_once:
+        at_once.setattr(rings_module, "_KEEP_SECONDS", -1.0)
+        assert texts(rings) == ["a"]
+        rings.refresh()
+        assert path.exists()
+        rings.release()
+        at_once.setattr(rings_module, "_KEEP_SECONDS", 60.0)
+        rings.refresh()
+        assert path.exists()  # for a successor
+    monkeypatch.setattr(rings_module, "_KEEP_SECONDS", -1.0)
+    with ring_in(joined):
+        rings.refresh()
+        assert path.exists()
+    rings.refresh()
+    assert not path.exists()
+    assert rings.sources == {}
+    assert texts(rings) == []
+
+
+def test_record_that_a_killed_process_left_unfinished_costs_no_other(joined: RunDirectory) -> None:
+    rings = Rings(joined.path, {})
+    with ring_in(joined) as ring:
+        for text in ("torn", "a"):
+            ring.put((LOG, text))
+        ring._bytes[8] ^= 0xFF
+        assert texts(rings) == []  # it may only not be visible yet
+    assert (texts(rings), rings.torn) == (["a"], 1)
+    rings.release()
+    assert not has_unread(joined.path / "slot-0.ring")
+
+
+def test_what_was_given_back_is_not_read_again_without_a_state(joined: RunDirectory) -> None:
+    with ring_in(joined) as ring:
+        ring.put((LOG, "a"))
+        rings = Rings(joined.path, {})
+        assert texts(rings) == ["a"]
+        ring.put((LOG, "b"))
+        rings.release()
+        assert texts(Rings(joined.path, {})) == ["b"]
+
+
+def test_active_requests_of_a_killed_process_are_over(joined: RunDirectory) -> None:
+    rings = Rings(joined.path, {})
+    with ring_in(joined, made=1) as first, ring_in(joined, made=2) as second:
+        for ring in (first, second):
+            ring.enter(3)
+        rings.refresh()
+        assert rings.levels()[3] == 2
+    rings.refresh()
+    assert rings.levels() == {}

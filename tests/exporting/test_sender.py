@@ -199,9 +199,43 @@ def test_sender_goes_on_after_an_error_of_its_own(idle: Line, caplog: pytest.Log
     line.send(3)
     line.settle()
     line.stop(5.0)
-    assert [items for _, items in transport.requests] == [0, 3]
-    assert line.delivery.accepted == 3
+    (failed, _), (deadline, items) = transport.requests
+    assert items == line.delivery.accepted == 3
+    assert deadline - 10.0 - failed > 0.03  # it waits as after any failure
     assert [record.levelname for record in caplog.records if "a request failed" in record.getMessage()] == ["ERROR"]
+
+
+@GRPC
+def test_sender_counts_what_finds_no_room_after_a_failure(start_line: StartLine) -> None:
+    class Meanwhile(Recorder):
+        def send(self, data: bytes, deadline: float) -> Answer:
+            if not self.requests:
+                line.send(4)
+            return super().send(data, deadline)
+
+    line = start(start_line(1, max_waiting=5), Meanwhile(Answer("unavailable", retryable=True)), first_retry=0.05)
+    line.send(3)
+    line.settle()
+    assert (line.delivery.accepted, +line.delivery.losses) == (4, {"queue_full": 3})
+
+
+@GRPC
+def test_sender_counts_an_answer_after_its_stop_no_more(idle: Line) -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    class Late(Recorder):
+        def send(self, data: bytes, deadline: float) -> Answer:
+            begun.set()
+            ended.wait(60)
+            return super().send(data, deadline)
+
+    line = start(idle, Late(), timeout=60.0)
+    line.send(3)
+    assert begun.wait(60)
+    assert line.stop(0.0).dropped == 3
+    ended.set()
+    line.sender.join()
+    assert (line.delivery.accepted, +line.delivery.losses) == (0, {"already_shutdown": 3})
 
 
 @GRPC

@@ -274,6 +274,15 @@ def test_exemplars_are_sampled_spans_only(workers: list[Worker], exposition: Exp
     assert "trace_id" not in text(exposition, OPENMETRICS)
 
 
+def test_exemplars_are_not_shown_where_the_format_allows_none(workers: list[Worker], exposition: Exposition) -> None:
+    """They would cost Prometheus the whole scrape; a push has them."""
+    in_span(workers[0], 1)
+    workers[0].gauge("load")(1)
+    workers[0].updowncounter("active")(1)
+    assert [value(exposition, name, accept=OPENMETRICS) for name in ("load", "active")] == [1, 1]
+    assert "trace_id" not in text(exposition, OPENMETRICS)
+
+
 def test_exemplar_without_a_trace_has_no_ids(exposition: Exposition, aggregation: Aggregation) -> None:
     counter = ("counter", "jobs", "", "", "", "", "", None)
     series = aggregation.series(counter, {})

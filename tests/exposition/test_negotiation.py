@@ -28,6 +28,7 @@ PROMETHEUS_3 = (
         ("application/openmetrics-text; version=2.0.0, text/plain;q=0.1", False),
         ("application/openmetrics-text;q=0.2, text/plain;q=0.3", False),
         ("application/openmetrics-text;q=0.2, */*;q=0.3", False),
+        ("application/openmetrics-text;q=0.3, text/plain;q=0.3", True),
         ("text/plain;q=0.2, */*, application/openmetrics-text;q=0.3", True),
         ("application/openmetrics-text;q=0", False),
         ("application/openmetrics-text;q=nan", False),

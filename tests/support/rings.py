@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from telemetry.journal.directory import RunDirectory
 from telemetry.journal.records import items_of
@@ -18,6 +18,7 @@ def ring_in(run: RunDirectory, *, made: int = 1, joined: int = 2) -> Iterator[Ri
     _slot, descriptor = run.take_slot()
     try:
         create(descriptor, 4096, made)
-        yield RingWriter(descriptor, joined, items_of)
+        with closing(RingWriter(descriptor, joined, items_of)) as ring:  # its map holds the lock, too
+            yield ring
     finally:
         os.close(descriptor)
