@@ -107,15 +107,28 @@ SQL_RULES: tuple[Rule, ...] = (
     rule(
         "SQL",
         [
-            *("select", "insert", "update", "delete", "where", "values", "with ", "merge into", "replace into"),
+            *(
+                "select",
+                "insert",
+                "update",
+                "delete",
+                "where",
+                "having",
+                "values",
+                "with ",
+                "merge into",
+                "replace into",
+            ),
             *("exec ", "execute ", "pragma", "copy ", "set ", "alter ", "create ", "identified by", "do $"),
         ],
-        r"""(?: select\s.{1,1000}?\sfrom\s | (?:insert|merge|replace)\s+into\s | update\s+\S{1,200}\s+set\s
-            | delete\s+from\s | \bvalues\s*\( | \bwhere\s[^\n]{1,400}?(?:[=<>]|\slike\s|\sin\s)
+        r"""(?: select\s.{1,1000}?\sfrom\s | (?:insert|merge|replace)\s+into\s
+            | update\s+\S{1,200}(?:\s+set\s|(?:\s+[\w",.]{1,63}){1,2}\s+set\s+[\w".]{1,63}\s?=)
+            | delete\s+from\s | \bvalues\s*\(
+            | \b(?:where|having)\s[^\n]{1,400}?(?:[=<>~]|\si?like\s|\sin\s|\sbetween\s)
             | \b(?-i:SELECT|EXEC|EXECUTE|PRAGMA|COPY|DO(?=\s\$)|SET(?=\s+(?:\S{1,80}?\s?(?:=|TO\s)|PASSWORD\s))
                 |(?:ALTER|CREATE)\s+(?:ROLE|USER)|IDENTIFIED\s+BY)\s
             | (?:^|(?<=[)"'`:;(]\s)|(?<=[)"'`:;(]))
-              (?:select|exec(?:ute)?)\s+(?:[\w.]{1,63}\(|'|[-+]?\s?\.?[0-9]|\$)
+              (?:select|exec(?:ute)?)\s+(?:[\w.]{1,63}\(|(?:[nebx]|u&|_\w{1,20})?'|[-+]?\s?\.?[0-9]|\$)
             | \bwith\s(?:recursive\s)?[\w"]{1,63}\s(?:\([^()]{1,200}\)\s)?as\s(?:(?:not\s)?materialized\s)?\( ).*""",
         lambda found: without_literals_in_text(found[0]),
         re.DOTALL,

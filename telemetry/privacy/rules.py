@@ -103,6 +103,14 @@ _FIRST: tuple[Rule, ...] = (
             | (?<!\?)\?++(?=['"]?[\w.%\[\]+-]{1,200}=) ) \S*+(?:\x20(?=[^\s&]{0,200}&[\w.%-]{1,80}=)\S*+)*+""",
         f"?{MASK}",
     ),
+    # Of WSGI's and ASGI's variables, and of events of serverless functions.
+    rule(
+        "query string of a request",
+        ["query_string", "querystring", "query-string"],
+        rf"""(query[_-]?string(?:parameters)?(?:{_MARK})?\s{{0,4}}[:=]\s{{0,4}})(?!\*\*\*|b?(?:{_MARK}){{2}}|null\b|none\b|%s)
+            (?: \\{{0,16}} (?: {_QUOTED_VALUE} ) | \{{[^{{}}]*+\}}? | [^\s"'<>(){{}}\[\]]++ )""",
+        rf"\1{MASK}",
+    ),
     rule("query string in a URL's query", ["3f"], r"%(?:25)*3F(?=[\w.%-]{0,80}%(?:25)*3D)\S*+", f"?{MASK}"),
     rule(
         "private key",
@@ -174,6 +182,14 @@ _BY_NEEDLE: tuple[Rule, ...] = (
         "credentials of a call",
         ["auth("],
         r"""((?:basic|digest|ntlm|proxy|kerberos|oauth)[\w]{0,20}(?<=auth)\()[^()]*+""",
+        rf"\1{MASK}",
+    ),
+    # Oracle has no quotes there, or double ones.
+    rule(
+        "password of a database's account",
+        ["identified by"],
+        r"""(\b(?:(?:create|alter)\s{1,9}(?:user|role)|grant)\s[^\n;]{1,200}?\sidentified\sby\s{1,9}(?:values\s{1,9})?)
+            (?!\*\*\*|\?|'|%s)(?:"[^"\n]*+"?|[^\s;"]++)""",
         rf"\1{MASK}",
     ),
     # By the beginnings and the lengths of the issuers (https://en.wikipedia.org/wiki/Payment_card_number).

@@ -60,6 +60,13 @@ NOTATIONS: dict[str, Callable[[str, str], str]] = {
     "JSON in HTML": lambda name, value: html.escape(json.dumps({name: value})),
     "dictionary in HTML": lambda name, value: html.escape(repr({name: value})),
     "XML": lambda name, value: f"<{name}>{html.escape(value, quote=False)}</{name}>",
+    "XML in HTML": lambda name, value: html.escape(f"<{name}>{html.escape(value)}</{name}>"),
+    "XML in a URL": lambda name, value: quote(f"<{name}>{html.escape(value)}</{name}>", safe=""),
+    "XML in JSON": lambda name, value: (
+        json.dumps(f"<{name}>{html.escape(value, quote=False)}</{name}>")
+        .replace("<", "\\u003c")
+        .replace(">", "\\u003E")
+    ),
     "multipart": lambda name, value: f'Content-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n--x',
 }
 
@@ -140,6 +147,15 @@ def test_named_secret(name: str, value: str, notation: str) -> None:
         f"password: &anchor {MARK}",
         f"password: &anchor\n  {MARK}",
         *(f"{name}={MARK}" for name in ("tokenization_key", "tokenized_card", "tokenIsEncrypted", "tokenizer-key")),
+        *(f"PASSWORD {operator} {MARK}" for operator in ("+=", "?=", "||=", "??=", "|=")),
+        f"<credentials><user>x</user><value>{MARK}</value></credentials>",
+        f'<x:Password type="x">\n  <v>{MARK}</v>\n</x:Password>',
+        f"password: !!str |\n  {MARK}\nhost: x",
+        f"password: &anchor >-\n  {MARK}\nhost: x",
+        f"password=first\\\n  {MARK}",
+        f'password=<Secret "a {MARK}">',
+        f"CREATE USER a IDENTIFIED BY {MARK};",
+        f'grant connect to a identified by "{MARK}"',
         f"\x1b[36mpassword\x1b[0m=\x1b[1;35m{MARK}\x1b[0m",
     ],
 )
@@ -165,6 +181,21 @@ def test_named_secret_elsewhere(text: str) -> None:
 def test_named_secret_of_plain_words(text: str, rest: str) -> None:
     """Nothing but the name says that it is one."""
     assert rest not in Redactor().text(f"run {text}")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{'query_string': b'a=swordfish&b=1', 'path': '/'}", "{'query_string': ***, 'path': '/'}"),
+        ("QUERY_STRING=a=swordfish&b=1 PATH=/", "QUERY_STRING=*** PATH=/"),
+        ('{"rawQueryString": "a=swordfish"}', '{"rawQueryString": ***}'),
+        ('{"queryStringParameters": {"a": "swordfish"}}', '{"queryStringParameters": ***}'),
+        ("{'query_string': b'', 'path': '/'}", "{'query_string': b'', 'path': '/'}"),
+        ("the query string is empty", "the query string is empty"),
+    ],
+)
+def test_query_string_by_its_name(text: str, expected: str) -> None:
+    assert Redactor().text(text) == expected
 
 
 def test_number_that_is_whole_hides_nothing_behind_it() -> None:
@@ -243,6 +274,7 @@ def test_list_below_a_name_ends_with_its_indentation() -> None:
         "tokenizing=1, tokenised: x, tokenizers: y",
         "session: &session\n  engine: db\nsession: &s\n  <<: *base\nsession: &s\nnext line",
         "password <> '', token != '', password != \"\"",
+        "create records identified by their ids, &lt;token/&gt; <token/> <token><start>",
     ],
 )
 def test_named_secret_harmless(text: str) -> None:
@@ -594,6 +626,7 @@ def test_database_error_keeps_what_helps() -> None:
         ("mysql", "SELECT `a` FROM b WHERE c = 'it\\'s' AND d = \"x\" # y", "SELECT `a` FROM b WHERE c = ? AND d = ? "),
         ("mysql", 'SELECT "a\\" , x", b', "SELECT ?, b"),
         ("postgresql", "SELECT E'a'\n  '\\'x', b", "SELECT ?, b"),
+        ("postgresql", "SELECT E'a' -- b'\n -- c\n '\\'x', b", "SELECT ?, b"),
         ("postgresql", "SELECT ` , 'x' , `", "SELECT ` , ? , `"),
         ("sqlite", 'CREATE TABLE "a" ("b" text DEFAULT "x")', 'CREATE TABLE "a" ("b" text DEFAULT ?)'),
         ("", "SELECT 'it\\'s x', b", "SELECT ?"),
@@ -653,6 +686,13 @@ STATEMENTS = [
     ),
     *("DELETE FROM a WHERE b = {}", "SELECT f({})", "SELECT {}", "CALL p({})", "MERGE INTO a USING b ON a = {}"),
     *("WITH a AS (SELECT {}) SELECT 1", "EXEC p {}", "ALTER USER me WITH PASSWORD {}", "REPLACE INTO a VALUES ({})"),
+    *(
+        "update a b set c = {}",
+        "update only a set b = {}",
+        "having a = {}",
+        "where a between 1 and {}",
+        "WHERE a ILIKE {}",
+    ),
 ]
 
 

@@ -125,6 +125,7 @@ def test_text_harmless(text: str) -> None:
         ("http.response.status_code", 200, 200),
         ("url.query", f"a={SECRET}", "***"),
         ("url.query", "", ""),
+        *((name, f"a={SECRET}", "***") for name in ("query_string", "rawQueryString", "query-string")),
         ("url.path", "/admin/login/", "/***/***/"),
         ("url.full", f"http://me:{SECRET}@h:80/a?b={SECRET}", "http://***@h:80/a?***"),
         ("http.request.header.authorization", [SECRET], "***"),
