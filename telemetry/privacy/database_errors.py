@@ -68,8 +68,10 @@ DATABASE_RULES: tuple[Rule, ...] = (
             "malformed",
             "unrecognized token",
             'near "',
+            "near \\",
             "could not ",
             'value "',
+            "value \\",
             "unterminated",
             "duplicate entry",
             "incorrect ",
@@ -83,7 +85,7 @@ DATABASE_RULES: tuple[Rule, ...] = (
         ],
         r"""((?:invalid\s(?:input|value|byte|regular|url|uri|json|memory|hexadecimal|base64|cidr|xml|time|name|datetime|symbol)
             |out\sof\srange|malformed|unrecognized\s(?:token|configuration)|near|syntax\serror\sin|parse\serror\sat
-            |time\szone(?=\s")|non\svalid[oaie]|could\snot\s(?:convert|parse|determine)|\bvalue(?=\s")
+            |time\szone(?=\s\\{0,16}")|non\svalid[oaie]|could\snot\s(?:convert|parse|determine)|\bvalue(?=\s\\{0,16}")
             |unterminated|duplicate\sentry|incorrect\s[\w\s]{1,30}value|data\stoo\slong)
             [^\n"']{0,80})(["'])[^\n]*""",
         rf"\1\2{MASK}\2",

@@ -59,7 +59,15 @@ _QUOTE = re.compile(
     r"""[bBrRuUfF]{0,2}(\\*)(["'])|(&(?:amp;)*(?:quot|apos|\#0?3[49]|\#x2[27]);|%(?:25)*2[27]|\\+(?:u00|x)2[27])""",
     re.IGNORECASE,
 )
-_PLAIN_REST = {'"': re.compile(r'(?:[^"\\]|\\(?:.|\Z)|"")*+(?:"|\Z)', re.DOTALL)}
+# In the `repr()` of JSON, a quote within a text has two backslashes: what follows says whether it ends the text.
+_PLAIN_REST = {
+    '"': re.compile(
+        r"""(?: [^"\\] | \\(?:.|\Z) | ""
+            | (?<=\\\\)"(?!\s{0,40}(?:[\])}'";&<]|\Z|,\s{0,40}(?:["'\[{(0-9-]|(?:true|false|null|none)\b)))
+            )*+ (?:"|\Z)""",
+        re.DOTALL | re.IGNORECASE | re.VERBOSE,
+    )
+}
 _PLAIN_REST["'"] = re.compile(r"(?:[^'\\]|\\(?:.|\Z)|'')*+(?:'|\Z)", re.DOTALL)
 _BACKSLASH_AT_END = re.compile(r"(?:\\|%(?:25)*5C)\Z", re.IGNORECASE)
 _LONGEST_BACKSLASH = 32

@@ -59,6 +59,7 @@ NOTATIONS: dict[str, Callable[[str, str], str]] = {
     "JSON in a URL, twice": lambda name, value: quote(quote(json.dumps({name: value}), safe=""), safe=""),
     "JSON in HTML": lambda name, value: html.escape(json.dumps({name: value})),
     "dictionary in HTML": lambda name, value: html.escape(repr({name: value})),
+    "JSON in a text": lambda name, value: repr(json.dumps({name: value, "b": "c"})),
     "XML": lambda name, value: f"<{name}>{html.escape(value, quote=False)}</{name}>",
     "XML in HTML": lambda name, value: html.escape(f"<{name}>{html.escape(value)}</{name}>"),
     "XML in a URL": lambda name, value: quote(f"<{name}>{html.escape(value)}</{name}>", safe=""),
@@ -147,6 +148,11 @@ def test_named_secret(name: str, value: str, notation: str) -> None:
         f"password: &anchor {MARK}",
         f"password: &anchor\n  {MARK}",
         *(f"{name}={MARK}" for name in ("tokenization_key", "tokenized_card", "tokenIsEncrypted", "tokenizer-key")),
+        *(
+            f"{before}pin{after}{MARK}"
+            for before, after in (("user%5B", "%5D="), ("a%0A", "%3D"), ("\\u003c", "\\u003e"))
+        ),
+        *(f"{before}pin={MARK}" for before in ("a\\n", "a\\\\t", "\\x0a", "C:\\")),
         *(f"PASSWORD {operator} {MARK}" for operator in ("+=", "?=", "||=", "??=", "|=")),
         f"<credentials><user>x</user><value>{MARK}</value></credentials>",
         f'<x:Password type="x">\n  <v>{MARK}</v>\n</x:Password>',
@@ -317,6 +323,8 @@ def test_errors_of_pydantic_keep_the_fields() -> None:
         ("{'username': ['alice'], 'user': ('alice',)}", "{'username': [***], 'user': (***,)}"),
         ('"user": [\n  "alice",\n  "bob"\n], \\"user\\": [\\"alice\\"]', '"user": [\n  ***\n], \\"user\\": [***]'),
         ("db_username=alice DB_USER=alice remote_user: alice", "db_username=*** DB_USER=*** remote_user: ***"),
+        ("x\\nuser=alice,\\tlogged in as bob", "x\\nuser=***,\\tlogged in as ***"),
+        ('{"a": "\\\\u201calice\\\\u201d"}', '{"a": "\\\\u201c***\\\\u201d"}'),
         ("db_user=12345678 db_user: true-north db_user=$1x", "db_user=*** db_user: *** db_user=***"),
         ("<username>alice smith</username>\n<user>bob\n</user>", "<username>***</username>\n<user>***\n</user>"),
     ],
@@ -694,6 +702,13 @@ STATEMENTS = [
         "WHERE a ILIKE {}",
     ),
 ]
+
+
+@pytest.mark.parametrize("statement", [each for each in STATEMENTS if not each.lower().startswith(("where", "having"))])
+def test_statement_of_several_lines_in_a_text(statement: str) -> None:
+    text = statement.format(f"'{MARK}'").replace(" ", "\n")
+    for shown in (text, f"failed: {ValueError(text)!r}", json.dumps({"sql": text}), json.dumps(json.dumps([text]))):
+        assert MARK not in Redactor().text(shown), shown
 
 
 @pytest.mark.parametrize("statement", STATEMENTS)
