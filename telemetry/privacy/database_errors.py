@@ -126,7 +126,7 @@ SQL_RULES: tuple[Rule, ...] = (
         r"""(?: select\s.{1,1000}?\sfrom\s | (?:insert|merge|replace)\s+into\s
             | update\s+\S{1,200}(?:\s+set\s|(?:\s+[\w",.]{1,63}){1,2}\s+set\s+[\w".]{1,63}\s?=)
             | delete\s+from\s | \bvalues\s*\(
-            | \b(?:where|having)\s[^\n]{1,400}?(?:[=<>~]|\si?like\s|\sin\s|\sbetween\s)
+            | \b(?:where|having)\s[^\n]{1,400}?(?:[=<>~]|\s(?:i?like|in|between)\s)
             | \b(?-i:SELECT|EXEC|EXECUTE|PRAGMA|COPY|DO(?=\s\$)|SET(?=\s+(?:\S{1,80}?\s?(?:=|TO\s)|PASSWORD\s))
                 |(?:ALTER|CREATE)\s+(?:ROLE|USER)|IDENTIFIED\s+BY)\s
             | (?:^|(?<=[)"'`:;(]\s)|(?<=[)"'`:;(]))
