@@ -20,7 +20,7 @@ from rest_framework.request import Request
 class ContentNegotiation(DefaultContentNegotiation):
     """Chooses the renderer of the media type that the client prefers, and the parser of the one that it names."""
 
-    def select_parser(self, request: Request, parsers: Sequence[BaseParser]) -> BaseParser | None:
+    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser | None:
         """Return the parser for the body; a body has one type, which is no range such as `application/*`."""
         return None if "*" in (request.content_type or "") else super().select_parser(request, parsers)
 
