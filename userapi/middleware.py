@@ -107,6 +107,11 @@ class RequestGuardMiddleware:
         charset = (request.content_params or {}).get("charset")
         if charset is not None and charset.lower() not in _CHARSETS:
             return problem_response(request, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Accepted charset: utf-8.")
+        # Neither Django nor REST framework decodes a body.
+        if request.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
+            return problem_response(
+                request, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Accepted: bodies without a Content-Encoding."
+            )
         # A quoted cookie can contain an escaped NUL, which PostgreSQL refuses in a session key.
         if any("\0" in value for value in request.COOKIES.values()):
             return problem_response(request, HTTPStatus.BAD_REQUEST, "A cookie holds a NUL character.")

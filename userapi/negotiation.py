@@ -12,12 +12,17 @@ from django.http import HttpRequest
 from django.http.request import MediaType
 from rest_framework.exceptions import NotAcceptable
 from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
 
 class ContentNegotiation(DefaultContentNegotiation):
-    """Chooses the renderer of the media type that the client prefers."""
+    """Chooses the renderer of the media type that the client prefers, and the parser of the one that it names."""
+
+    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser | None:
+        """Return the parser for the body; a body has one type, which is no range such as `application/*`."""
+        return None if "*" in (request.content_type or "") else super().select_parser(request, parsers)
 
     def select_renderer(
         self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None

@@ -173,6 +173,7 @@ AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = ["ip_address"]
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_USERNAME_CALLABLE = "userapi.accounts.attempts.attempted_name"
 AXES_CLIENT_IP_CALLABLE = "userapi.accounts.attempts.client_address"
 AXES_LOCKOUT_CALLABLE = "userapi.accounts.middleware.locked_out"
 AXES_DISABLE_ACCESS_LOG = True

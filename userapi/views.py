@@ -46,11 +46,10 @@ class StrictView(APIView):
         super().initial(request, *args, **kwargs)
         if request.query_params:
             self._check_query(request)
-        if request.method not in self.methods_with_body and request.data:
-            members = request.data if isinstance(request.data, Mapping) else None
-            if members is None:
+        if request.method not in self.methods_with_body:
+            if not isinstance(request.data, Mapping):
                 raise ValidationError("Accepted: no body.")
-            refuse_unknown(members, (), "member")
+            refuse_unknown(request.data, (), "member")
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         response = super().finalize_response(request, response, *args, **kwargs)

@@ -68,8 +68,10 @@ DATABASE_RULES: tuple[Rule, ...] = (
             "malformed",
             "unrecognized token",
             'near "',
+            "near \\",
             "could not ",
             'value "',
+            "value \\",
             "unterminated",
             "duplicate entry",
             "incorrect ",
@@ -83,7 +85,7 @@ DATABASE_RULES: tuple[Rule, ...] = (
         ],
         r"""((?:invalid\s(?:input|value|byte|regular|url|uri|json|memory|hexadecimal|base64|cidr|xml|time|name|datetime|symbol)
             |out\sof\srange|malformed|unrecognized\s(?:token|configuration)|near|syntax\serror\sin|parse\serror\sat
-            |time\szone(?=\s")|non\svalid[oaie]|could\snot\s(?:convert|parse|determine)|\bvalue(?=\s")
+            |time\szone(?=\s\\{0,16}")|non\svalid[oaie]|could\snot\s(?:convert|parse|determine)|\bvalue(?=\s\\{0,16}")
             |unterminated|duplicate\sentry|incorrect\s[\w\s]{1,30}value|data\stoo\slong)
             [^\n"']{0,80})(["'])[^\n]*""",
         rf"\1\2{MASK}\2",
@@ -107,15 +109,28 @@ SQL_RULES: tuple[Rule, ...] = (
     rule(
         "SQL",
         [
-            *("select", "insert", "update", "delete", "where", "values", "with ", "merge into", "replace into"),
+            *(
+                "select",
+                "insert",
+                "update",
+                "delete",
+                "where",
+                "having",
+                "values",
+                "with ",
+                "merge into",
+                "replace into",
+            ),
             *("exec ", "execute ", "pragma", "copy ", "set ", "alter ", "create ", "identified by", "do $"),
         ],
-        r"""(?: select\s.{1,1000}?\sfrom\s | (?:insert|merge|replace)\s+into\s | update\s+\S{1,200}\s+set\s
-            | delete\s+from\s | \bvalues\s*\( | \bwhere\s[^\n]{1,400}?(?:[=<>]|\slike\s|\sin\s)
+        r"""(?: select\s.{1,1000}?\sfrom\s | (?:insert|merge|replace)\s+into\s
+            | update\s+\S{1,200}(?:\s+set\s|(?:\s+[\w",.]{1,63}){1,2}\s+set\s+[\w".]{1,63}\s?=)
+            | delete\s+from\s | \bvalues\s*\(
+            | \b(?:where|having)\s[^\n]{1,400}?(?:[=<>~]|\s(?:i?like|in|between)\s)
             | \b(?-i:SELECT|EXEC|EXECUTE|PRAGMA|COPY|DO(?=\s\$)|SET(?=\s+(?:\S{1,80}?\s?(?:=|TO\s)|PASSWORD\s))
                 |(?:ALTER|CREATE)\s+(?:ROLE|USER)|IDENTIFIED\s+BY)\s
             | (?:^|(?<=[)"'`:;(]\s)|(?<=[)"'`:;(]))
-              (?:select|exec(?:ute)?)\s+(?:[\w.]{1,63}\(|'|[-+]?\s?\.?[0-9]|\$)
+              (?:select|exec(?:ute)?)\s+(?:[\w.]{1,63}\(|(?:[nebx]|u&|_\w{1,20})?'|[-+]?\s?\.?[0-9]|\$)
             | \bwith\s(?:recursive\s)?[\w"]{1,63}\s(?:\([^()]{1,200}\)\s)?as\s(?:(?:not\s)?materialized\s)?\( ).*""",
         lambda found: without_literals_in_text(found[0]),
         re.DOTALL,

@@ -90,7 +90,7 @@ _HEADER = re.compile(r"http\.(?:request|response)\.header\.(.+)")
 _LONGEST = 512  # a longer key is exported without the rest, which is ignored here, too
 # In addition to secrets, names of personal data, for which free text has its own rules.
 _PERSONAL = re.compile(
-    r"e-?mail|user_?name|\blogin|account|^enduser|^user\.(?:id|name|full_name|hash|roles)|query[._]string|query\.parameter"
+    r"e-?mail|user_?name|\blogin|account|^enduser|^user\.(?:id|name|full_name|hash|roles)|query[._-]?string|query\.parameter"
 )
 
 

@@ -35,7 +35,9 @@ WORDS = rf"""pass(?:word|wd|code|phrase|wort)s? | pwd | p(?:as)?swd | secrets?(?
     | (?:(?<=x[_-])|(?<=basic[_-])) auth(?![a-z]) | auth(?=\s?=\s?\() | auth[_-]?(?:header|string)"""
 """Words that occur in no other word."""
 _ALONE = "pass sid ssn pin cvv cvc iban otp totp mfa pw psw sess"
-_LEFT = r"(?:(?<![a-z])|(?-i:(?<=[a-z0-9])(?=[A-Z])))"
+# Also after an escape that ends with a letter, as in "%5Bpin%5D".
+_LEFT = r"""(?: (?<![a-z]) | (?-i:(?<=[a-z0-9])(?=[A-Z]))
+    | (?<=%[0-9a-f][a-f]) | (?<=u00[0-7][a-f]) | (?<=\\x[0-7][a-f]) )"""
 _RIGHT = r"(?:(?![a-z])|(?-i:(?<=[a-z])(?=[A-Z])))"
 SHORT_WORDS = rf"{_LEFT} (?: {'|'.join(_ALONE.split())} ) {_RIGHT}"
 """Words that count only on their own."""

@@ -55,6 +55,13 @@ _LETTER = re.compile(
 _COLOUR = re.compile(r"\x1b\[[0-9;]*+m")
 _ESCAPE = re.compile(r"%(?:25)*[4-7]|\\(?:u00|x)[4-7]|&#|&amp;")
 
+# White space in the `repr()` of a text and in JSON, in that of these, and once more; and blanks that stand for it.
+_ESCAPES = [backslashes + letter for backslashes in ("\\\\\\\\", "\\\\", "\\") for letter in "nrt"]
+_ESCAPED_BLANK = re.compile(r"(?<!\\)(?:\\{4}|\\{1,2})[nrt]")
+_FIRST_BLANK = 0x2000
+_BLANKS = re.compile("[\u2000-\u2008]")
+_NO_BLANKS = dict.fromkeys(range(_FIRST_BLANK, _FIRST_BLANK + len(_ESCAPES)), " ")
+
 
 def _without_value(found: re.Match[str]) -> str:
     """Return an option of a command with a mask for its value, unless that is a count."""
@@ -102,6 +109,14 @@ _FIRST: tuple[Rule, ...] = (
         r"""(?: (?<=[^\s?(,=])\?(?![\s),;:?\]'"]|\Z) | (?<=[^\s?(,=])\?{2,}+(?![\s),;:?\]'"]|\Z)
             | (?<!\?)\?++(?=['"]?[\w.%\[\]+-]{1,200}=) ) \S*+(?:\x20(?=[^\s&]{0,200}&[\w.%-]{1,80}=)\S*+)*+""",
         f"?{MASK}",
+    ),
+    # Of WSGI's and ASGI's variables, and of events of serverless functions.
+    rule(
+        "query string of a request",
+        ["query_string", "querystring", "query-string"],
+        rf"""(query[_-]?string(?:parameters)?(?:{_MARK})?\s{{0,4}}[:=]\s{{0,4}})(?!\*\*\*|b?(?:{_MARK}){{2}}|null\b|none\b|%s)
+            (?: \\{{0,16}} (?: {_QUOTED_VALUE} ) | \{{[^{{}}]*+\}}? | [^\s"'<>(){{}}\[\]]++ )""",
+        rf"\1{MASK}",
     ),
     rule("query string in a URL's query", ["3f"], r"%(?:25)*3F(?=[\w.%-]{0,80}%(?:25)*3D)\S*+", f"?{MASK}"),
     rule(
@@ -176,6 +191,14 @@ _BY_NEEDLE: tuple[Rule, ...] = (
         r"""((?:basic|digest|ntlm|proxy|kerberos|oauth)[\w]{0,20}(?<=auth)\()[^()]*+""",
         rf"\1{MASK}",
     ),
+    # Oracle has no quotes there, or double ones.
+    rule(
+        "password of a database's account",
+        ["identified by"],
+        r"""(\b(?:(?:create|alter)\s{1,9}(?:user|role)|grant)\s[^\n;]{1,200}?\sidentified\sby\s{1,9}(?:values\s{1,9})?)
+            (?!\*\*\*|\?|'|%s)(?:"[^"\n]*+"?|[^\s;"]++)""",
+        rf"\1{MASK}",
+    ),
     # By the beginnings and the lengths of the issuers (https://en.wikipedia.org/wiki/Payment_card_number).
     rule(
         "number of a card",
@@ -227,7 +250,12 @@ _BY_NEEDLE: tuple[Rule, ...] = (
     *SQL_RULES,
     *FOREIGN_RULES,
     # Django's admin and its log entries quote the names of objects so.
-    rule("name of an object", ["\N{LEFT DOUBLE QUOTATION MARK}"], "“[^”]*+(?:”|\\Z)", f"“{MASK}”"),
+    rule(
+        "name of an object",
+        ["\N{LEFT DOUBLE QUOTATION MARK}", "u201c"],
+        r"(“|\\{1,16}u201c)(?:(?!\\{1,16}u201d)[^”])*+(”|\\{1,16}u201d|\Z)",
+        rf"\1{MASK}\2",
+    ),
     rule(
         "account",
         ["user", "account", "login", "role", "staff", "admin", "logged", "authentication", "sign"],
@@ -237,9 +265,9 @@ _BY_NEEDLE: tuple[Rule, ...] = (
             | ({_ACCOUNT_WORDS}{_QUOTE},\s{{0,4}}(?:{_MARK})?value(?:{_MARK})?\s{{0,4}}[:=]\s{{0,4}}
                 |(?<=-){_ACCOUNT_WORDS}{_MARK},\s{{0,4}})(?={_QUOTED_VALUE}){_VALUE}
             | (?<![\w?]<)(?<=<)({_ACCOUNT_WORDS}>)[^<\n]++(?=\s*+</)
-            | ({_ACCOUNT_WORDS}\s{{1,4}})("[^"\n]*+"?|'[^'\n]*+'?)
+            | ({_ACCOUNT_WORDS}\s{{1,4}})\\{{0,16}}("[^"\n]*+"?|'[^'\n]*+'?)
             | ((?:for|by|of|from|as|logged\sin\sas){_BLANK}(?:the{_BLANK})?(?:user|account|superuser|login|admin)
-                {_BLANK})(?!{_NO_ACCOUNT}|\*)[^\s,;:'"()<>]++
+                {_BLANK})(?!{_NO_ACCOUNT}|\*|\\{{1,16}}["'])[^\s,;:'"()<>]++
             | (logged\sin\sas{_BLANK}
                 |(?:login|authentication|log-?in|sign-?in)\s(?:failed|attempt|denied|refused)\s(?:for|by|of){_BLANK}["']?
                     (?!user\b|this\b|unknown\b|the\b|an?\b))[^\s,;:'"()<>]++
@@ -254,7 +282,8 @@ _BY_NEEDLE: tuple[Rule, ...] = (
         ["@", "\N{FULLWIDTH COMMERCIAL AT}", "\N{SMALL COMMERCIAL AT}"],
         # Every character that may belong to the local part is taken as such, even an apostrophe within words. Neither a
         # parameter of a statement ("a=@p1") nor a version is an address.
-        r"""(?!/{0,2}\*\*\*@)(?P<local> "(?:[^"\n@\\]|\\.){1,64}" | (?<![^\s"'<>()\[\],;:\\@\uff20\ufe6b])
+        r"""(?!/{0,2}\*\*\*@)(?P<local> "(?:[^"\n@\\]|\\.){1,64}" | \\{1,16}"[^"\n@\\]{1,64}\\{1,16}"
+                | (?<![^\s"'<>()\[\],;:\\@\uff20\ufe6b])
                 (?:[^\s"'<>()\[\],;:\\@\uff20\ufe6b]|(?<=\w)'(?=[\w.]))++ ) [@\uff20\ufe6b]
             (?!(?:(?<=\w=@)p[0-9]{1,3}|[0-9]{1,9}(?:\.[0-9]{1,9}){0,2})(?![\w.-]))
             (?: \[[^\]\s]{1,64}\]? | [^\s"'<>()\[\]{},;:=|&?/\\@]++ )""",
@@ -309,12 +338,26 @@ _FIND_OF_STATEMENTS = _Finder(tuple(each for each in _BY_NEEDLE if each not in S
 
 def redact_text(text: str, *, statement: bool = False) -> str:
     """Return `text` without the matches of all rules; a `statement` has already lost its literals."""
+    text = _redacted(text, statement)
+    # In "x\\nBearer abc", the escape would be the beginning of a word, and no blank.
+    if _ESCAPED_BLANK.search(text):
+        blanks = _ESCAPED_BLANK.sub(_blank, text.translate(_NO_BLANKS))
+        text = _BLANKS.sub(lambda found: _ESCAPES[ord(found[0]) - _FIRST_BLANK], _redacted(blanks, statement))
+    return text
+
+
+def _blank(found: re.Match[str]) -> str:
+    return chr(_FIRST_BLANK + _ESCAPES.index(found[0]))
+
+
+def _redacted(text: str, statement: bool) -> str:
     if "\x1b" in text:
         text = _COLOUR.sub("", text)
     lowered = text.lower()
     if _ESCAPE.search(lowered):
         text = _LETTER.sub(_letter, text)
         lowered = text.lower()
+    lowered = _BLANKS.sub(" ", lowered.replace("\n", " "))
     text = _apply(_FIND_FIRST, text, lowered)
     text = without_secrets(text, text.lower() if len(text) != len(lowered) else lowered)
     return without_tokens(_apply(_FIND_OF_STATEMENTS if statement else _FIND, text, lowered))

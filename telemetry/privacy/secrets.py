@@ -19,20 +19,23 @@ _SUFFIX = r"""[\w-]{0,200}+ (?:\.(?:id|key|value|hash|code|number|data|name|toke
     (?:\s(?:id|key|number|no|code|value|hash|token)\b)? (?<!Error)(?<!Exception)(?<!Warning)"""
 _BLANKS = r"\s{0,40}+"
 _ANY_QUOTE = r"""(?: \\{0,16}b?["'] | &(?:amp;)*(?:quot|apos|\#0?3[49]|\#x2[27]); | %(?:25)*2[27] )"""
+# "<" or ">" in HTML, URLs and JSON.
+_ESCAPED_MARK = r"(?: &(?:amp;)*(?:{0}|\#{1}|\#x{2}); | %(?:25)*{2} | \\{{1,16}}(?:u00|x){2} )"
 # A quote, a bracket, or white space, plain or escaped; `%` may itself be escaped, and backslashes double.
 _BEHIND_NAME = r"""(?: \\{0,16}["'\])] | &(?:amp;)*(?:quot|apos|\#0?3[49]|\#x2[27]); | %(?:25)*(?:2[27]|5D)
     | %(?:25)*5B[\w-]{0,80}(?=%(?:25)*5D) | \[(?=\])
     | \[ (?:\\{0,16}["'])? [\w.-]{1,80}+ (?:\\{0,16}["'])? (?=\]\s{0,4}(?:=(?!=)|:\s{0,4}["'\[{]))
     | \\{1,16}(?:u00|x)2[27] ){0,4}"""
 # The last five: pairs, arguments and fields of HTML forms, an XML element without and with attributes, and a next one.
-_SEPARATOR = rf"""(?: => | -> | := | == | = | : | (?: <> | !==? ) (?= \s{{0,4}} (?: "(?!") | '(?!') ) )
+_SEPARATOR = rf"""(?: => | -> | := | == | = | (?: [+?|] | \|\| | \?\? )= | :
+    | (?: <> | !==? ) (?= \s{{0,4}} (?: "(?!") | '(?!') ) )
     | \N{{FULLWIDTH EQUALS SIGN}} | \N{{FULLWIDTH COLON}} | %(?:25)*3[AD]
     | &(?:amp;)*\#(?:61|58|x3[ad]); | \\{{1,16}}(?:u00|x)3[ad]
     | (?: , | %(?:25)*2C ) (?= (?:\s|\+|%(?:25)*20){{0,4}} {_ANY_QUOTE} ) (?:\+|%(?:25)*20){{0,4}}
     | (?: , \s{{0,4}} | (?<=\s) )
         (?: (?!value\b) [\w-]{{1,30}}=(?:"[^"<>\n]{{0,80}}"|'[^'<>\n]{{0,80}}'|[\w-]{{0,40}})[\s,]\s{{0,4}} ){{0,4}}
         (?:value|content)\s?[=:]
-    | (?<=[\w"'-]) > | (?<=\s) [\w:-]{{1,40}}=["'][^<>]{{0,200}}>
+    | (?<=[\w"'-]) > | (?<=\s) [\w:-]{{1,40}}=["'][^<>]{{0,200}}> | {_ESCAPED_MARK.format("gt", "62", "3e")}
     | </[\w:-]{{1,40}}> \s{{0,40}} <(?:value|string|data|content)\b[^<>]{{0,80}}> )"""
 
 _NAME = rf"""(?P<word> (?: (?: {WORDS} ) | {SHORT_WORDS} ) {_SUFFIX} )
@@ -56,16 +59,33 @@ _QUOTE = re.compile(
     r"""[bBrRuUfF]{0,2}(\\*)(["'])|(&(?:amp;)*(?:quot|apos|\#0?3[49]|\#x2[27]);|%(?:25)*2[27]|\\+(?:u00|x)2[27])""",
     re.IGNORECASE,
 )
-_PLAIN_REST = {'"': re.compile(r'(?:[^"\\]|\\(?:.|\Z)|"")*+(?:"|\Z)', re.DOTALL)}
+# In the `repr()` of JSON, a quote within a text has two backslashes: what follows says whether it ends the text.
+_PLAIN_REST = {
+    '"': re.compile(
+        r"""(?: [^"\\] | \\(?:.|\Z) | ""
+            | (?<=\\\\)"(?!\s{0,40}(?:[\])}'";&<]|\Z|,\s{0,40}(?:["'\[{(0-9-]|(?:true|false|null|none)\b)))
+            )*+ (?:"|\Z)""",
+        re.DOTALL | re.IGNORECASE | re.VERBOSE,
+    )
+}
 _PLAIN_REST["'"] = re.compile(r"(?:[^'\\]|\\(?:.|\Z)|'')*+(?:'|\Z)", re.DOTALL)
 _BACKSLASH_AT_END = re.compile(r"(?:\\|%(?:25)*5C)\Z", re.IGNORECASE)
 _LONGEST_BACKSLASH = 32
 _BRACKET = re.compile(r"""[\[({]|[\])}]|\\*["']""")
 _BARE = re.compile(r"[^\s&]+")
+_CONTINUED = re.compile(r"(?:(?<=\\)\r?\n[ \t]*+[^\s&]+)*+")
+# The `repr()` of an object.
+_OBJECT = re.compile(r"<[^<>\n]{0,1024}>")
+_ESCAPED_TAG = re.compile(_ESCAPED_MARK.format("gt", "62", "3e") + r"\Z", re.IGNORECASE | re.VERBOSE)
+_ESCAPED_ELEMENT = re.compile(
+    rf"(?:[^&%\\]|(?!{_ESCAPED_MARK.format('lt', '60', '3c')}).)*+", re.DOTALL | re.IGNORECASE | re.VERBOSE
+)
+_LONGEST_ELEMENT = 2048
 _ELEMENT = re.compile(r"(?:[^<]++|<!\[CDATA\[.*?(?:\]\]>|\Z))*+", re.DOTALL)
 # A header continues on lines that begin with a blank.
 _LINE = re.compile(r"[^\n]*(?:\n[ \t]+[^\n]*)*+")
-# A block scalar of YAML.
+# The anchor and the tag of a value of YAML, and a block scalar.
+_PROPERTIES = re.compile(r"(?:[&!][\w!:/.-]{0,80}+[ \t]++)*+")
 _BLOCK = re.compile(r"[|>][+-]?[0-9]?[ \t]*\r?\n(?:[ \t]+[^\n]*(?:\n|\Z)|[ \t]*\n)*+")
 # A comment of YAML, and the value on the next line.
 _COMMENT = re.compile(rf"#[^\n]*(?:\n[ \t]++(?!{_OTHER_KEY})[^\n]*)?")
@@ -152,6 +172,8 @@ def _end_of_value(text: str, name: re.Match[str], limit: int) -> int:  # noqa: P
     start, found = name.end(), name[0].rstrip()
     if found.endswith(":") and (end := _end_below(text, name, limit)) != start:
         return end
+    if (found.endswith(">") and not found.endswith(("=>", "->", "<>"))) or _ESCAPED_TAG.search(found):
+        return _end_of_element(text, name, limit)
     quote = _QUOTE.match(text, start)
     if quote:
         end = _end_of_quoted(text, quote, limit)
@@ -159,23 +181,33 @@ def _end_of_value(text: str, name: re.Match[str], limit: int) -> int:  # noqa: P
         return _end_of_brackets(text, end, limit, 1) if _PAIR.search(found) and _KEY.match(text, end) else end
     if text[start] in "[({":
         return _end_of_brackets(text, start, limit)
-    if found.endswith(">") and not found.endswith(("=>", "->", "<>")):
-        return _end(_ELEMENT, text, start)
-    if found.endswith(":") and _BLOCK.match(text, start):
-        return _end(_BLOCK, text, start, limit)
+    if found.endswith(":") and _BLOCK.match(text, block := _end(_PROPERTIES, text, start)):
+        return _end(_BLOCK, text, block, limit)
     if name[0].endswith("\n") or (_HEADER.search(found) and not found.endswith(",")):
         return _end(_LINE, text, start, limit)
     if found.endswith(":") and text[start] == "#":
         return _end(_COMMENT, text, start, limit)
     scheme = _SCHEME.match(text, start)
-    end = scheme.end() if scheme else start
+    end = scheme.end() if scheme else _end(_OBJECT, text, start)
     while call := _CALL.match(text, end):  # a call may contain blanks
         end = _end_of_brackets(text, call.end(), limit)
-    end = _end(_BARE, text, end)
+    end = _end(_CONTINUED, text, _end(_BARE, text, end))
     end = _end_of_groups(text, start, end, found)
     if found.endswith(":") and _PASSPHRASE.search(found):
         return _end(_MORE_WORDS, text, end)
     return end
+
+
+def _end_of_element(text: str, name: re.Match[str], limit: int) -> int:
+    """Return the end of what is in an XML element: a text, or further elements."""
+    start = name.end()
+    if not name[0].rstrip().endswith(">"):
+        return _end(_ESCAPED_ELEMENT, text, start, limit)
+    if text[start] == "<" and not text.startswith("<!", start):
+        end = re.compile(rf"</[\w:.-]{{0,80}}{re.escape(name['word'])}\s*>")
+        found = end.search(text, start, min(limit, start + _LONGEST_ELEMENT))
+        return found.start() if found else start
+    return _end(_ELEMENT, text, start)
 
 
 def _end_of_groups(text: str, start: int, end: int, name: str) -> int:

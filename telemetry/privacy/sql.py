@@ -38,7 +38,8 @@ def _tokens(
       | (?P<line>(?:{comment})[^\n]*) | (?P<comment>/\*)         # sqlcommenter puts request values there
       | (?P<string>[nN]?[qQ]'(?:\[.*?(?:\]'|\Z)|\{{.*?(?:\}}'|\Z)|\(.*?(?:\)'|\Z)|<.*?(?:>'|\Z)
             |(?P<mark>{mark}).*?(?:(?P=mark)'|\Z))
-          | [eE]{_BACKSLASHES}(?:[ \t\r]*\n\s*{_BACKSLASHES})*+ | (?:[uU]&|[bBxXnN])?{string}
+          | [eE]{_BACKSLASHES}
+            (?:(?:[ \t\r]|--[^\n]*)*+\n(?:\s|--[^\n]*\n)*+{_BACKSLASHES})*+ | (?:[uU]&|[bBxXnN])?{string}
           | \$(?P<tag>[^\W\d]\w{{0,62}})?\$.*?(?:\$(?(tag)(?P=tag))\$|\Z))
       | (?P<keep>%\([A-Za-z_]\w*\)[A-Za-z] | [%:@$]?[A-Za-z_]\w*+ | \$[0-9]{{1,5}}+(?![\w.]) | \?[0-9]{{0,5}}+)
       | (?P<number>[0-9][\w.]*+(?:(?<=[eE])[+-][0-9]+)?)

@@ -59,7 +59,15 @@ NOTATIONS: dict[str, Callable[[str, str], str]] = {
     "JSON in a URL, twice": lambda name, value: quote(quote(json.dumps({name: value}), safe=""), safe=""),
     "JSON in HTML": lambda name, value: html.escape(json.dumps({name: value})),
     "dictionary in HTML": lambda name, value: html.escape(repr({name: value})),
+    "JSON in a text": lambda name, value: repr(json.dumps({name: value, "b": "c"})),
     "XML": lambda name, value: f"<{name}>{html.escape(value, quote=False)}</{name}>",
+    "XML in HTML": lambda name, value: html.escape(f"<{name}>{html.escape(value)}</{name}>"),
+    "XML in a URL": lambda name, value: quote(f"<{name}>{html.escape(value)}</{name}>", safe=""),
+    "XML in JSON": lambda name, value: (
+        json.dumps(f"<{name}>{html.escape(value, quote=False)}</{name}>")
+        .replace("<", "\\u003c")
+        .replace(">", "\\u003E")
+    ),
     "multipart": lambda name, value: f'Content-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n--x',
 }
 
@@ -140,6 +148,20 @@ def test_named_secret(name: str, value: str, notation: str) -> None:
         f"password: &anchor {MARK}",
         f"password: &anchor\n  {MARK}",
         *(f"{name}={MARK}" for name in ("tokenization_key", "tokenized_card", "tokenIsEncrypted", "tokenizer-key")),
+        *(
+            f"{before}pin{after}{MARK}"
+            for before, after in (("user%5B", "%5D="), ("a%0A", "%3D"), ("\\u003c", "\\u003e"))
+        ),
+        *(f"{before}pin={MARK}" for before in ("a\\n", "a\\\\t", "\\x0a", "C:\\")),
+        *(f"PASSWORD {operator} {MARK}" for operator in ("+=", "?=", "||=", "??=", "|=")),
+        f"<credentials><user>x</user><value>{MARK}</value></credentials>",
+        f'<x:Password type="x">\n  <v>{MARK}</v>\n</x:Password>',
+        f"password: !!str |\n  {MARK}\nhost: x",
+        f"password: &anchor >-\n  {MARK}\nhost: x",
+        f"password=first\\\n  {MARK}",
+        f'password=<Secret "a {MARK}">',
+        f"CREATE USER a IDENTIFIED BY {MARK};",
+        f'grant connect to a identified by "{MARK}"',
         f"\x1b[36mpassword\x1b[0m=\x1b[1;35m{MARK}\x1b[0m",
     ],
 )
@@ -165,6 +187,21 @@ def test_named_secret_elsewhere(text: str) -> None:
 def test_named_secret_of_plain_words(text: str, rest: str) -> None:
     """Nothing but the name says that it is one."""
     assert rest not in Redactor().text(f"run {text}")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{'query_string': b'a=swordfish&b=1', 'path': '/'}", "{'query_string': ***, 'path': '/'}"),
+        ("QUERY_STRING=a=swordfish&b=1 PATH=/", "QUERY_STRING=*** PATH=/"),
+        ('{"rawQueryString": "a=swordfish"}', '{"rawQueryString": ***}'),
+        ('{"queryStringParameters": {"a": "swordfish"}}', '{"queryStringParameters": ***}'),
+        ("{'query_string': b'', 'path': '/'}", "{'query_string': b'', 'path': '/'}"),
+        ("the query string is empty", "the query string is empty"),
+    ],
+)
+def test_query_string_by_its_name(text: str, expected: str) -> None:
+    assert Redactor().text(text) == expected
 
 
 def test_number_that_is_whole_hides_nothing_behind_it() -> None:
@@ -243,6 +280,7 @@ def test_list_below_a_name_ends_with_its_indentation() -> None:
         "tokenizing=1, tokenised: x, tokenizers: y",
         "session: &session\n  engine: db\nsession: &s\n  <<: *base\nsession: &s\nnext line",
         "password <> '', token != '', password != \"\"",
+        "create records identified by their ids, &lt;token/&gt; <token/> <token><start>",
     ],
 )
 def test_named_secret_harmless(text: str) -> None:
@@ -285,6 +323,8 @@ def test_errors_of_pydantic_keep_the_fields() -> None:
         ("{'username': ['alice'], 'user': ('alice',)}", "{'username': [***], 'user': (***,)}"),
         ('"user": [\n  "alice",\n  "bob"\n], \\"user\\": [\\"alice\\"]', '"user": [\n  ***\n], \\"user\\": [***]'),
         ("db_username=alice DB_USER=alice remote_user: alice", "db_username=*** DB_USER=*** remote_user: ***"),
+        ("x\\nuser=alice,\\tlogged in as bob", "x\\nuser=***,\\tlogged in as ***"),
+        ('{"a": "\\\\u201calice\\\\u201d"}', '{"a": "\\\\u201c***\\\\u201d"}'),
         ("db_user=12345678 db_user: true-north db_user=$1x", "db_user=*** db_user: *** db_user=***"),
         ("<username>alice smith</username>\n<user>bob\n</user>", "<username>***</username>\n<user>***\n</user>"),
     ],
@@ -594,6 +634,7 @@ def test_database_error_keeps_what_helps() -> None:
         ("mysql", "SELECT `a` FROM b WHERE c = 'it\\'s' AND d = \"x\" # y", "SELECT `a` FROM b WHERE c = ? AND d = ? "),
         ("mysql", 'SELECT "a\\" , x", b', "SELECT ?, b"),
         ("postgresql", "SELECT E'a'\n  '\\'x', b", "SELECT ?, b"),
+        ("postgresql", "SELECT E'a' -- b'\n -- c\n '\\'x', b", "SELECT ?, b"),
         ("postgresql", "SELECT ` , 'x' , `", "SELECT ` , ? , `"),
         ("sqlite", 'CREATE TABLE "a" ("b" text DEFAULT "x")', 'CREATE TABLE "a" ("b" text DEFAULT ?)'),
         ("", "SELECT 'it\\'s x', b", "SELECT ?"),
@@ -653,7 +694,21 @@ STATEMENTS = [
     ),
     *("DELETE FROM a WHERE b = {}", "SELECT f({})", "SELECT {}", "CALL p({})", "MERGE INTO a USING b ON a = {}"),
     *("WITH a AS (SELECT {}) SELECT 1", "EXEC p {}", "ALTER USER me WITH PASSWORD {}", "REPLACE INTO a VALUES ({})"),
+    *(
+        "update a b set c = {}",
+        "update only a set b = {}",
+        "having a = {}",
+        "where a between 1 and {}",
+        "WHERE a ILIKE {}",
+    ),
 ]
+
+
+@pytest.mark.parametrize("statement", [each for each in STATEMENTS if not each.lower().startswith(("where", "having"))])
+def test_statement_of_several_lines_in_a_text(statement: str) -> None:
+    text = statement.format(f"'{MARK}'").replace(" ", "\n")
+    for shown in (text, f"failed: {ValueError(text)!r}", json.dumps({"sql": text}), json.dumps(json.dumps([text]))):
+        assert MARK not in Redactor().text(shown), shown
 
 
 @pytest.mark.parametrize("statement", STATEMENTS)
@@ -762,8 +817,38 @@ def test_names_made_of_data() -> None:
 # --- Bounds of time -------------------------------------------------------------------------------------------------
 
 PIECES = [
-    *("a@", "a.", "://", "<a:", "token ", "session ", "Bearer ", "invalid input syntax", "user:", "select from "),
-    *("a", "@", "?", "://a", "<a: <", "'", '="\\', "“", "%40", "%25", "1a", "/a1B2", "&#65;", "&amp;", "\\u0041", "\\"),
+    *(
+        "a@",
+        "a.",
+        "://",
+        "<a:",
+        "token ",
+        "session ",
+        "Bearer ",
+        "invalid input syntax",
+        "user:",
+        "select from ",
+        "x\\npin=",
+    ),
+    *(
+        "a",
+        "@",
+        "?",
+        "://a",
+        "<a: <",
+        "'",
+        '="\\',
+        "“",
+        "%40",
+        "%25",
+        "1a",
+        "/a1B2",
+        "&#65;",
+        "&amp;",
+        "\\u0041",
+        "\\",
+        "<token><a></",
+    ),
     *(
         "password",
         "password=",

@@ -86,6 +86,7 @@ SECRETS = [
     f"eyJhbGciOiJIUzI1NiJ9.{SECRET}.abc",
 ]
 HARMLESS = [
+    "C:\\new\\table\\readme.txt is 'a\\nb\\n' or b'GET / HTTP/1.1\\r\\nHost: x\\r\\n'",
     "GET /users/{id} 200",
     "Starting user-api server",
     "The database does not answer",
@@ -112,6 +113,15 @@ def test_text_secret_between_other_text(text: str) -> None:
     assert SECRET not in REDACTOR.stack(f"Traceback:\n  x = y\nValueError: {text}\n\nthe next one: {text}\n")
 
 
+@pytest.mark.parametrize("text", SECRETS)
+def test_text_secret_behind_escaped_white_space(text: str) -> None:
+    for white in ("\n", "\t", "\r\n"):
+        shown = f"x{white}{text}"
+        assert SECRET not in REDACTOR.text(json.dumps({"a": shown}))
+        assert SECRET not in REDACTOR.text(json.dumps({"a": json.dumps({"b": shown})}))
+        assert SECRET not in REDACTOR.text(f"failed: {ValueError(shown)!r}")
+
+
 @pytest.mark.parametrize("text", HARMLESS)
 def test_text_harmless(text: str) -> None:
     assert REDACTOR.text(text) == text
@@ -125,6 +135,7 @@ def test_text_harmless(text: str) -> None:
         ("http.response.status_code", 200, 200),
         ("url.query", f"a={SECRET}", "***"),
         ("url.query", "", ""),
+        *((name, f"a={SECRET}", "***") for name in ("query_string", "rawQueryString", "query-string")),
         ("url.path", "/admin/login/", "/***/***/"),
         ("url.full", f"http://me:{SECRET}@h:80/a?b={SECRET}", "http://***@h:80/a?***"),
         ("http.request.header.authorization", [SECRET], "***"),

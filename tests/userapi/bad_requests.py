@@ -1,6 +1,7 @@
 """Requests that no client should send, and the status that each must get."""
 
 from dataclasses import dataclass, field
+from gzip import compress
 from typing import Any
 
 
@@ -34,6 +35,7 @@ def _user(name: bytes = b'"Test"', email: bytes = b'"test@example.com"') -> byte
 
 
 _JSON: dict[str, Any] = {"Content-Type": "application/json"}
+_RANGES = ("*/*", "application/*", "*/json")
 
 BAD_REQUESTS = [
     # What JSON is not
@@ -68,7 +70,10 @@ BAD_REQUESTS = [
     _body("5000 unknown members", b"{" + b",".join(b'"%d": 1' % n for n in range(5000)) + b"}"),
     BadRequest("unknown parameter of a POST", 400, path="/users?dry_run=true", body=_user()),
     BadRequest("body of a list", 400, "GET", body=_user()),
-    BadRequest("body of a list, a JSON list", 400, "GET", body=b"[1]"),
+    *(
+        BadRequest(f"body of a list: {body.decode()}", 400, "GET", body=body)
+        for body in (b"[1]", b"[]", b"0", b"false", b"null", b'""')
+    ),
     _get("unknown parameter of a list", "/users?name=x"),
     _get("unknown parameter with NUL", "/users?%00=x"),
     _get("half a surrogate pair as a parameter", "/users?%ed%a0%80=x"),
@@ -125,6 +130,9 @@ BAD_REQUESTS = [
         )
     ),
     BadRequest("no content type", 415, body=_user(), headers={}),
+    *(BadRequest(f"content type {each}", 415, body=_user(), headers={"Content-Type": each}) for each in _RANGES),
+    BadRequest("compressed body", 415, body=compress(_user()), headers={**_JSON, "Content-Encoding": "gzip"}),
+    BadRequest("body that is said to be compressed", 415, body=_user(), headers={**_JSON, "Content-Encoding": "br"}),
     # Negotiation and methods
     _get("picture wanted", "/users", 406, Accept="image/png"),
     _get("nonsense wanted", "/users", 406, Accept="/;;q=x"),
@@ -177,6 +185,8 @@ ODD_BUT_GOOD = [
     _get("search for an emoji", "/users?search=%F0%9F%A6%84", 200),
     _get("content type with an unknown charset on a GET", "/users", 200, Content_Type="text/plain; x*=bogus'en'a"),
     _get("empty parameters", "/users?search=&cursor=&ordering=&page_size=", 200),
+    BadRequest("empty object as the body of a list", 200, "GET", body=b"{}"),
+    BadRequest("body that is not compressed", 400, body=b"{}", headers={**_JSON, "Content-Encoding": "identity"}),
     _body("name in four-byte characters", _user('"🦄🜁"'.encode(), b'"unicorn@example.com"'), 201),
     _body("read-only members", b'{"name": "Test", "email": "odd@example.com", "id": true, "created_at": 1}', 201),
 ]

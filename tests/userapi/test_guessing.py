@@ -121,6 +121,13 @@ def test_attempt_counts_whatever_the_name(client: Client, name: str) -> None:
     assert guess_token(client, PASSWORD) == 429
 
 
+@pytest.mark.parametrize("path", [LOGIN, "/session/login"])
+def test_attempt_with_a_long_name_is_stored_within_its_column(client: Client, path: str) -> None:
+    """PostgreSQL refuses a longer one; SQLite does not."""
+    assert client.post(path, {"username": "x" * 5000, "password": "no"}).status_code == 200
+    AccessAttempt.objects.get().clean_fields(exclude={"get_data"})
+
+
 @pytest.mark.usefixtures("account")
 def test_reading_and_asking_without_a_password_use_up_nothing(client: Client, checked: list[str]) -> None:
     for _ in range(3 * LIMIT):

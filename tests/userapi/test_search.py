@@ -11,12 +11,15 @@ from tests.support.service import Service
 from userapi.users.models import User
 
 _DOTLESS = "\N{LATIN SMALL LETTER DOTLESS I}"
+# More than two forms have one lower case.
+_LETTERS = ["\u212a", "Å", "ß", "\u01c5", "\u1f88"]
 PEOPLE = [
     ("Ada Lovelace", "ada@example.com"),
     ("Émile Zola", "zola.emile@paris.example"),
     ("O'Neil 100%", "o@b-c.example"),
     ("ΣΊΣΥΦΟΣ", "sisyphos@hades.gr"),
     (f"{_DOTLESS}stanbul", "city@istan.tr"),
+    *((letter, f"{number}@letters.de") for number, letter in enumerate(_LETTERS)),
 ]
 
 SEARCHES = [
@@ -34,6 +37,7 @@ SEARCHES = [
     ("ISTANBUL", []),
     (_DOTLESS, [f"{_DOTLESS}stanbul"]),
     ("\N{LATIN SMALL LETTER LONG S}is", []),
+    *zip(["k", "\u212b", "\u1e9e", "\u01c4", "\u1f80"], ([letter] for letter in _LETTERS), strict=True),
     ("neil", ["O'Neil 100%"]),
     ("o'neil", ["O'Neil 100%"]),
     ("100", ["O'Neil 100%"]),

@@ -1,10 +1,14 @@
-"""The client address by which django-axes counts login attempts."""
+"""The client address by which django-axes counts login attempts, and the name that it stores with them."""
 
 import re
+from collections.abc import Mapping
 from ipaddress import IPv6Address, ip_address, ip_network
 
 from django.conf import settings
 from django.http import HttpRequest
+
+# Of django-axes' column; no account has a longer name.
+_LONGEST_NAME = 255
 
 LOCKED_OUT = "Too many failed log-ins from this address; try again later."
 """The detail of the response to a locked-out attempt, whose password is not checked."""
@@ -13,6 +17,12 @@ _WITH_PORT = re.compile(r"([0-9.]+):[0-9]+|\[(.*)\](?::[0-9]+)?")
 
 _IPV6_PREFIX = 64
 """Bits of the network that a single customer usually controls."""
+
+
+def attempted_name(_request: HttpRequest, credentials: Mapping[str, str] | None = None) -> str | None:
+    """Return the name of an attempt, as much of it as the database takes: the form's own limit is the browser's."""
+    name = (credentials or {}).get("username")
+    return name if name is None else name[:_LONGEST_NAME]
 
 
 def client_address(request: HttpRequest) -> str | None:

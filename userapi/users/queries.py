@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _SEPARATORS = r"[\x00-\x2f\x3a-\x40\x5b-\x60\x7b-\x7f]+"
 
 MAX_WORDS = 8
+# Capitals that are not those of their lower case, such as the sign of Kelvin.
+_MORE_CAPITALS = "\u0130\u03f4\u1e9e\u2126\u212a\u212b"
 # No name or email is longer; PostgreSQL refuses words of over 2 KB.
 _LONGEST_WORD = 254
 
@@ -66,8 +68,14 @@ class UserQuerySet(models.QuerySet["User"]):
         return found
 
 
+def _lower(character: str) -> str:
+    # In Python, one letter (U+0130) becomes two; in PostgreSQL's locales of the C library, none does.
+    return character.lower()[0]
+
+
 def _in_any_case(character: str) -> str:
     """Return a pattern of characters with the same lower case, as PostgreSQL compares; IGNORECASE matches more."""
-    lower = character.lower()
-    forms = {character, *(form for form in (lower, character.upper()) if form.lower() == lower and len(form) == 1)}
+    lower = _lower(character)
+    others = (lower, lower.upper(), lower.title(), *_MORE_CAPITALS)
+    forms = {character, *(form for form in others if len(form) == 1 and _lower(form) == lower)}
     return f"(?:{'|'.join(map(re.escape, sorted(forms)))})"
