@@ -340,7 +340,7 @@ def redact_text(text: str, *, statement: bool = False) -> str:
     """Return `text` without the matches of all rules; a `statement` has already lost its literals."""
     text = _redacted(text, statement)
     # In "x\\nBearer abc", the escape would be the beginning of a word, and no blank.
-    if _ESCAPED_BLANK.search(text):
+    if "\\" in text and _ESCAPED_BLANK.search(text):
         blanks = _ESCAPED_BLANK.sub(_blank, text.translate(_NO_BLANKS))
         text = _BLANKS.sub(lambda found: _ESCAPES[ord(found[0]) - _FIRST_BLANK], _redacted(blanks, statement))
     return text
@@ -357,7 +357,9 @@ def _redacted(text: str, statement: bool) -> str:
     if _ESCAPE.search(lowered):
         text = _LETTER.sub(_letter, text)
         lowered = text.lower()
-    lowered = _BLANKS.sub(" ", lowered.replace("\n", " "))
+    lowered = lowered.replace("\n", " ")
+    if not lowered.isascii():
+        lowered = _BLANKS.sub(" ", lowered)
     text = _apply(_FIND_FIRST, text, lowered)
     text = without_secrets(text, text.lower() if len(text) != len(lowered) else lowered)
     return without_tokens(_apply(_FIND_OF_STATEMENTS if statement else _FIND, text, lowered))
