@@ -80,7 +80,7 @@ def test_exporter_that_goes_on_is_asked_to_look_once(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(asking, "ask_to_look", look)
     assert succeeded(tmp_path, lambda: next(turns, False)) is None
-    assert looks == [tmp_path]
+    assert (looks, next(turns, None)) == ([tmp_path], None)
     unlock(held)
     following = succeeded(tmp_path)
     assert following is not None

@@ -72,6 +72,20 @@ def test_process_whose_files_are_removed_records_into_new_ones(tmp_path: Path, r
     assert recorded() == [LOG]
 
 
+def test_failure_to_look_after_the_exporter_costs_no_record(
+    tmp_path: Path, recording: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin_run(tmp_path)
+    recording.join()
+    recording._next_look = 0
+    with monkeypatch.context() as patch:
+        patch.setattr("telemetry.recording.process.is_held", None)
+        recording.after_record()
+    journal.write((LOG, "kept"))
+    assert recorded() == [LOG]
+    assert journal.errors == 1
+
+
 def test_process_that_cannot_join_tries_again_a_second_later(
     tmp_path: Path, recording: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,6 +101,7 @@ def test_process_that_cannot_join_tries_again_a_second_later(
     recording._next_join -= 1_000_000_000
     recording.join()
     assert journal.ring is not None
+    recording._next_join = 0
     recording.join()
     assert recording.slot == 0
 

@@ -972,6 +972,7 @@ def test_instruments_record_what_they_are_given(recorded: Recorded) -> None:
     meter.create_up_down_counter("stock").add(-3)
     meter.create_histogram("weight", "kg", explicit_bucket_boundaries_advisory=[1, 2]).record(1.5)
     meter.create_histogram("weight", "kg").record(float("nan"))
+    meter.create_histogram("weight", "kg").record(-1)
     records = recorded()
     assert [(record[0], record[1][0], record[1][1], record[2], record[3]) for record in records] == [
         (MEASUREMENT, "counter", "orders", 2, {"kind": "book"}),
