@@ -25,7 +25,8 @@ class _Failures:
         cls.lock = RLock()
 
 
-os.register_at_fork(after_in_child=_Failures.renew)
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_Failures.renew)
 
 
 def report() -> None:
