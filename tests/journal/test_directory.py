@@ -2,12 +2,11 @@
 
 import fcntl
 import os
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from telemetry.journal.directory import RunDirectory
 from telemetry.journal.records import LOG
 from telemetry.journal.ring import RingReader
 from telemetry.servers import hold
+from tests.support.forks import in_child
 from tests.support.rings import ring_in
 
 
@@ -277,15 +277,6 @@ def test_lock_of_a_file_that_is_removed_meanwhile_is_that_of_its_successor(
     with locks.exclusive(path, None):
         assert locks.is_held(path)
     assert not locks.is_held(path)
-
-
-def in_child(check: Callable[[], bool]) -> bool:
-    """Return what `check` returns in a forked child."""
-    child = os.fork()
-    if child == 0:
-        signal.alarm(30)
-        os._exit(0 if check() else 1)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def is_open(descriptor: int) -> bool:

@@ -2,9 +2,8 @@
 
 import os
 import shutil
-import signal
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from telemetry.recording.journal import journal
 from telemetry.recording.meters import RecordingMeterProvider
 from telemetry.recording.process import Recording
 from tests.recording.conftest import Recorded, close_journal
+from tests.support.forks import in_child
 
 RUN = "shop", "here", "1"
 
@@ -48,15 +48,6 @@ def recorded(slot: int = 0) -> list[int]:
     """Return the kinds of the records in the ring of a slot."""
     assert journal.directory
     return [record[0] for record in Recorded(ring_path(journal.directory.path, slot))()]
-
-
-def in_child(check: Callable[[], bool]) -> bool:
-    """Return what `check` returns in a forked child."""
-    child = os.fork()
-    if child == 0:
-        signal.alarm(30)
-        os._exit(0 if check() else 1)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_process_whose_files_are_removed_records_into_new_ones(tmp_path: Path, recording: Recording) -> None:
