@@ -109,19 +109,8 @@ SQL_RULES: tuple[Rule, ...] = (
     rule(
         "SQL",
         [
-            *(
-                "select",
-                "insert",
-                "update",
-                "delete",
-                "where",
-                "having",
-                "values",
-                "with ",
-                "merge into",
-                "replace into",
-            ),
-            *("exec ", "execute ", "pragma", "copy ", "set ", "alter ", "create ", "identified by", "do $"),
+            *("select", "insert", "update", "delete", "where", "having", "values", "with ", "merge into", "do $"),
+            *("replace into", "exec ", "execute ", "pragma", "copy ", "set ", "alter ", "create ", "identified by"),
         ],
         r"""(?: select\s.{1,1000}?\sfrom\s | (?:insert|merge|replace)\s+into\s
             | update\s+\S{1,200}(?:\s+set\s|(?:\s+[\w",.]{1,63}){1,2}\s+set\s+[\w".]{1,63}\s?=)

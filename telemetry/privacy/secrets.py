@@ -19,8 +19,9 @@ _SUFFIX = r"""[\w-]{0,200}+ (?:\.(?:id|key|value|hash|code|number|data|name|toke
     (?:\s(?:id|key|number|no|code|value|hash|token)\b)? (?<!Error)(?<!Exception)(?<!Warning)"""
 _BLANKS = r"\s{0,40}+"
 _ANY_QUOTE = r"""(?: \\{0,16}b?["'] | &(?:amp;)*(?:quot|apos|\#0?3[49]|\#x2[27]); | %(?:25)*2[27] )"""
-# "<" or ">" in HTML, URLs and JSON.
+# "<" and ">" in HTML, URLs and JSON.
 _ESCAPED_MARK = r"(?: &(?:amp;)*(?:{0}|\#{1}|\#x{2}); | %(?:25)*{2} | \\{{1,16}}(?:u00|x){2} )"
+_ESCAPED_LEFT, _ESCAPED_RIGHT = _ESCAPED_MARK.format("lt", "60", "3c"), _ESCAPED_MARK.format("gt", "62", "3e")
 # A quote, a bracket, or white space, plain or escaped; `%` may itself be escaped, and backslashes double.
 _BEHIND_NAME = r"""(?: \\{0,16}["'\])] | &(?:amp;)*(?:quot|apos|\#0?3[49]|\#x2[27]); | %(?:25)*(?:2[27]|5D)
     | %(?:25)*5B[\w-]{0,80}(?=%(?:25)*5D) | \[(?=\])
@@ -35,7 +36,7 @@ _SEPARATOR = rf"""(?: => | -> | := | == | = | (?: [+?|] | \|\| | \?\? )= | :
     | (?: , \s{{0,4}} | (?<=\s) )
         (?: (?!value\b) [\w-]{{1,30}}=(?:"[^"<>\n]{{0,80}}"|'[^'<>\n]{{0,80}}'|[\w-]{{0,40}})[\s,]\s{{0,4}} ){{0,4}}
         (?:value|content)\s?[=:]
-    | (?<=[\w"'-]) > | (?<=\s) [\w:-]{{1,40}}=["'][^<>]{{0,200}}> | {_ESCAPED_MARK.format("gt", "62", "3e")}
+    | (?<=[\w"'-]) > | (?<=\s) [\w:-]{{1,40}}=["'][^<>]{{0,200}}> | {_ESCAPED_RIGHT}
     | </[\w:-]{{1,40}}> \s{{0,40}} <(?:value|string|data|content)\b[^<>]{{0,80}}> )"""
 
 _NAME = rf"""(?P<word> (?: (?: {WORDS} ) | {SHORT_WORDS} ) {_SUFFIX} )
@@ -76,10 +77,8 @@ _BARE = re.compile(r"[^\s&]+")
 _CONTINUED = re.compile(r"(?:(?<=\\)\r?\n[ \t]*+[^\s&]+)*+")
 # The `repr()` of an object.
 _OBJECT = re.compile(r"<[^<>\n]{0,1024}>")
-_ESCAPED_TAG = re.compile(_ESCAPED_MARK.format("gt", "62", "3e") + r"\Z", re.IGNORECASE | re.VERBOSE)
-_ESCAPED_ELEMENT = re.compile(
-    rf"(?:[^&%\\]|(?!{_ESCAPED_MARK.format('lt', '60', '3c')}).)*+", re.DOTALL | re.IGNORECASE | re.VERBOSE
-)
+_ESCAPED_TAG = re.compile(_ESCAPED_RIGHT + r"\Z", re.IGNORECASE | re.VERBOSE)
+_ESCAPED_ELEMENT = re.compile(rf"(?:[^&%\\]|(?!{_ESCAPED_LEFT}).)*+", re.DOTALL | re.IGNORECASE | re.VERBOSE)
 _LONGEST_ELEMENT = 2048
 _ELEMENT = re.compile(r"(?:[^<]++|<!\[CDATA\[.*?(?:\]\]>|\Z))*+", re.DOTALL)
 # A header continues on lines that begin with a blank.

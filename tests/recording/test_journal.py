@@ -45,7 +45,7 @@ def test_failed_write_is_counted_and_reaches_nobody(
 
 @pytest.mark.usefixtures("recorded")
 def test_write_takes_no_longer_than_its_bytes_need() -> None:
-    """It waits for nobody: neither for the exporter nor for a disk."""
+    """It waits neither for the exporter nor for a disk."""
     record: tuple[Any, ...] = LOG, "shop", 5, 30, "WARNING", "x" * 1000, None, None, ()
 
     def least_of(write: Any, *arguments: Any) -> int:

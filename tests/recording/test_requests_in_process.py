@@ -63,6 +63,7 @@ from telemetry.recording.middleware import RequestMiddleware
 from telemetry.recording.queries import QueryRecorders
 from telemetry.recording.spans import MOST_WITHIN, RecordedSpan, RequestSpan
 from tests.recording.conftest import Recorded
+from tests.support.forks import in_child
 
 logger = logging.getLogger("tests.recording.shop")
 
@@ -773,13 +774,12 @@ def test_body_abandoned_before_a_fork_is_reported_by_the_parent() -> None:
     reported: list[int] = []
     when_over(StreamingHttpResponse([b"content"]), lambda _, end: reported.append(end), nullcontext)
     gc.collect()
-    child = os.fork()
-    if child == 0:
-        try:
-            request_finished.send(None)
-        finally:
-            os._exit(len(reported))
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+    def reports_nothing() -> bool:
+        request_finished.send(None)
+        return not reported
+
+    assert in_child(reports_nothing)
     request_finished.send(None)
     assert len(reported) == 1
 
@@ -868,15 +868,16 @@ def test_child_of_a_fork_records_nothing_into_its_parents_ring(recorded: Recorde
     """Nor does it hold or release its parent's slot."""
     assert journal.directory
     path, slot = journal.directory.path, journal._slot
-    child = os.fork()
-    if child == 0:
+
+    def records_nothing() -> bool:
         logger.warning("from the child")
         answer(lambda _: HttpResponse("from the child"))
         with suppress(OSError):
             os.fstat(slot or 0)
-            os._exit(2)
-        os._exit(0 if journal.ring is None else 1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+            return False
+        return journal.ring is None
+
+    assert in_child(records_nothing)
     assert is_alive(path)
     logger.warning("from the parent")
     assert [record[5] for record in recorded()] == ["from the parent"]

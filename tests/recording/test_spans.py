@@ -1,7 +1,6 @@
 """The spans that telemetry starts itself are the SDK's in all that user code can do to them."""
 
 import os
-import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +28,7 @@ from telemetry.recording.ids import RandomIds
 from telemetry.recording.journal import journal
 from telemetry.recording.spans import RecordedSpan, RequestSpan, SpanRecorder, keep_within, span_limits
 from tests.recording.conftest import Recorded, close_journal, open_journal
+from tests.support.forks import in_child
 
 Action = Callable[[Any], object]
 ODD: Any = object()
@@ -290,16 +290,16 @@ def test_child_of_a_fork_has_ids_and_locks_of_its_own() -> None:
     changing.start()
     held.wait()
     reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        signal.alarm(30)
+
+    def changes_another() -> bool:
         span = RequestSpan("GET")
         span.set_attribute("of", "the child")
-        os.write(writing, span.trace_id)
-        os._exit(0)
+        return os.write(writing, span.trace_id) == 16
+
+    changed = in_child(changes_another)
     over.set()
     changing.join()
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert changed
     assert os.read(reading, 16) != RequestSpan("GET").trace_id
     os.close(reading)
     os.close(writing)

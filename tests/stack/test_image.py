@@ -77,14 +77,14 @@ for variables in json.loads(environments):
 def test_image_listens_where_it_is_told_to() -> None:
     (command,) = [json.loads(line.removeprefix("CMD ")) for line in instructions() if line.startswith("CMD [")]
     (default,) = re.findall(r"^ENV .*\bUSERAPI_BIND=(\S+)", "\n".join(instructions()), re.MULTILINE)
-    told = [
+    cases = [
         ({}, "0.0.0.0:8080"),
         ({"USERAPI_BIND": "[::]:8080"}, "[::]:8080"),
         ({"GUNICORN_CMD_ARGS": "--workers=1"}, "0.0.0.0:8080"),
         ({"GUNICORN_CMD_ARGS": "--bind=[::]:8080"}, "[::]:8080"),
     ]
     assert command[0] == "gunicorn"
-    environments = json.dumps([{"USERAPI_BIND": default, **variables} for variables, _ in told])
+    environments = json.dumps([{"USERAPI_BIND": default, **variables} for variables, _ in cases])
     ended = subprocess.run(
         [sys.executable, "-c", BINDS, *command[1:], environments],
         cwd=ROOT,
@@ -93,7 +93,7 @@ def test_image_listens_where_it_is_told_to() -> None:
         text=True,
         check=True,
     )
-    assert ended.stdout.splitlines() == [bind for _, bind in told]
+    assert ended.stdout.splitlines() == [bind for _, bind in cases]
 
 
 def test_image_readable_whatever_the_umask_of_the_checkout(tmp_path: Path) -> None:
