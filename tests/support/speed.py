@@ -12,6 +12,9 @@ def _sum_up() -> float:
     return thread_time() - started
 
 
-def seconds_here(seconds: float) -> float:
-    """Return how many seconds of CPU time this machine may need now for what takes another `seconds`; not fewer."""
-    return seconds * max(1.0, min(_sum_up() for _ in range(5)) / _SECONDS)
+def is_within(measured: float, seconds: float) -> bool:
+    """Return whether `measured` seconds of CPU time are fewer than `seconds` on the machine on which these were set.
+
+    How much slower this machine is now is only measured if it matters.
+    """
+    return measured < seconds or measured < seconds * min(_sum_up() for _ in range(5)) / _SECONDS
