@@ -93,16 +93,20 @@ $(BIN)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv --clear $(VENV)
 
-# Only a terminal is shown what pip does.
-INSTALL = quiet=; [ -t 1 ] || quiet=--quiet; \
-	$(BIN)/python -m pip install $$quiet --disable-pip-version-check --require-hashes -r
+# Only a terminal is shown what the installation does.
+QUIET = quiet=; [ -t 1 ] || quiet=--quiet;
+INSTALL = $(QUIET) $(BIN)/python -m pip install $$quiet --disable-pip-version-check --require-hashes -r
 
 $(VENV)/.installed: requirements.txt $(BIN)/pip
 	@echo "Installing what the service needs into $(VENV): about 30 MB to download"
 	@$(INSTALL) requirements.txt
 	@touch $@
 
+# uv takes a fraction of pip's time. Pip takes over where uv cannot, as with an index that only pip is configured for.
 $(VENV)/.installed-dev: requirements-dev.txt $(BIN)/pip
 	@echo "Installing what tests and the comparison need into $(VENV): about 300 MB to download"
-	@$(INSTALL) requirements-dev.txt
+	@sed -n '/^uv==/,/^ *#/p' $< >$(VENV)/uv.txt
+	@$(INSTALL) $(VENV)/uv.txt
+	@$(QUIET) $(BIN)/uv pip install $$quiet --python $(BIN)/python --compile-bytecode --link-mode copy --require-hashes -r $< || \
+		{ $(INSTALL) $<; }
 	@touch $@ $(VENV)/.installed

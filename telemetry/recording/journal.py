@@ -51,8 +51,10 @@ class Journal:
             except RingFormatError as error:
                 path = ring_path(directory.path, slot)
                 left = path.with_suffix(f".left-{time_ns()}")
-                path.rename(left)
-                os.close(descriptor)
+                try:
+                    path.rename(left)
+                finally:
+                    os.close(descriptor)
                 logger.warning("%s is left behind as %s: %s", path, left.name, error)
             except BaseException:
                 os.close(descriptor)

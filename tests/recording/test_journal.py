@@ -102,3 +102,14 @@ def test_file_that_is_no_ring_is_kept_and_replaced(tmp_path: Path) -> None:
     (left,) = run.path.glob("slot-0.left-*")
     assert left.read_bytes() == b"x" * 8192
     opened.close()
+
+
+def test_file_that_is_no_ring_and_cannot_be_replaced_holds_no_slot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, opened = join(tmp_path), Journal()
+    ring_path(run.path, 0).write_bytes(b"x" * 8192)
+    monkeypatch.setattr(Path, "rename", break_it)
+    with pytest.raises(BrokenError):
+        opened.open(run, 1 << 16)
+    assert not directory.is_alive(run.path)
