@@ -217,8 +217,7 @@ class PrometheusMetrics:
 
     def exemplars(self, moment: float) -> set[str]:
         selector = f"{_HISTOGRAM}_bucket{self._labels}"
-        found = self._prometheus.exemplars(selector, moment, time() + _MARGIN)
-        return {exemplar.trace_id for exemplar in found if exemplar.trace_id}
+        return self._prometheus.traces_of_exemplars(selector, moment, time() + _MARGIN)
 
     def targets(self) -> list[Scraped]:
         return [Scraped(one.url, one.health == "up", one.last_error) for one in self._prometheus.targets()]
@@ -260,16 +259,16 @@ class ConsoleStores:
         self.base = console.base
 
     def check_ready(self) -> None:
-        self._console.totals()
+        self._console.accounts()
 
     def spans(self, trace_id: str) -> Sequence[Span]:
         return self._console.trace(trace_id).spans
 
     def of_trace(self, trace_id: str, moment: float) -> int:  # noqa: ARG002  (a trace id is enough)
-        return len(self._console.trace(trace_id).logs)
+        return self._console.trace(trace_id).logs
 
     def recent(self) -> int:
-        return sum(record.service == self._service for record in self._console.logs(limit=1000))
+        return self._console.latest_logs(1000)[self._service]
 
     def requests(self) -> Series:
         counts: Counter[tuple[tuple[str, str], ...]] = Counter()
