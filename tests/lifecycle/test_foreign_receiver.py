@@ -1,6 +1,7 @@
 """A collector that this project did not write, Rotel, understands what the service sends, over each protocol."""
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from telemetry.tools.demo.processes import Processes
 from tests.support.routes import LAZY, Route, expect, send
 from tests.support.service import Service
 
-pytestmark = pytest.mark.skipif(not Rotel.is_installed(), reason="rotel is not installed (make test installs it)")
+pytestmark = pytest.mark.skipif(find_spec("rotel") is None, reason="rotel is not installed (make test installs it)")
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from telemetry.config import Signal
 from telemetry.tools.account import Passed
-from telemetry.tools.audit.counters import Counters, selection
+from telemetry.tools.audit.counters import Counters
 from telemetry.tools.backends import Prometheus
 
 _ITEMS: Mapping[Signal, str] = {"traces": "spans", "logs": "log_records", "metrics": "metric_points"}
@@ -26,8 +26,7 @@ class CollectorCounts:
 
     def __init__(self, prometheus: Prometheus, start: float) -> None:
         """Read them from `start` (seconds since the epoch) to now; raises UncountedError if there are none."""
-        now = prometheus.query("time()")[0].value
-        self._counters = Counters(prometheus.ranges(selection(_METRICS, _OF_ALLOY, now - start)), start)
+        self._counters = Counters.since(start, prometheus, _METRICS, _OF_ALLOY)
 
     def passed(self, signal: Signal) -> Passed:
         """Return the items that it received, and their outcome."""

@@ -1,11 +1,12 @@
 """Cumulative counters over a window, from their raw samples in Prometheus: no rate is extrapolated."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil
+from typing import Self
 
-from telemetry.tools.backends.prometheus import Range
+from telemetry.tools.backends.prometheus import Prometheus, Range
 
 _SLACK = 2.0
 """Seconds by which the time at which an item is counted and the time under which it is stored may differ."""
@@ -30,11 +31,6 @@ class Window:
         return self.end - self.start
 
 
-def selection(names: Iterable[str], matchers: str, seconds: float) -> str:
-    """Return the query for the raw samples of several metrics, enough for a window of `seconds`."""
-    return f'{{__name__=~"{"|".join(names)}",{matchers}}}[{ceil(seconds + _EARLIER)}s]'
-
-
 class Counters:
     """The counters of one source (the service, or a collector) over a window of their own samples."""
 
@@ -49,6 +45,13 @@ class Counters:
             raise UncountedError("fewer than two samples")
         self.window = Window(moments[0], moments[-1])
         self._ranges = [_Counter(one, self.window) for one in ranges]
+
+    @classmethod
+    def since(cls, start: float, prometheus: Prometheus, names: Iterable[str], matchers: str) -> Self:
+        """Read the samples of several metrics from `start` to now; raises UncountedError for too few."""
+        seconds = prometheus.query("time()")[0].value - start
+        query = f'{{__name__=~"{"|".join(names)}",{matchers}}}[{ceil(seconds + _EARLIER)}s]'
+        return cls(prometheus.ranges(query), start)
 
     def gain(self, name: str, **labels: str) -> int:
         """Return the increase of a counter, over the series with these labels ("" matches a missing label, too)."""
@@ -79,8 +82,8 @@ class Counters:
         return [one.labels for one in self._ranges]
 
     def _found(self, name: str, labels: Mapping[str, str]) -> Iterable["_Counter"]:
-        matches: Callable[[Mapping[str, str]], bool] = lambda has: all(has.get(k, "") == v for k, v in labels.items())  # noqa: E731
-        return (one for one in self._ranges if one.labels.get("__name__") == name and matches(one.labels))
+        wanted = {"__name__": name, **labels}
+        return (one for one in self._ranges if all(one.labels.get(key, "") == text for key, text in wanted.items()))
 
 
 class _Counter:

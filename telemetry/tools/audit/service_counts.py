@@ -7,7 +7,7 @@ from typing import Any
 
 from telemetry.config import Signal
 from telemetry.tools.account import Recorded
-from telemetry.tools.audit.counters import Counters, Window, selection
+from telemetry.tools.audit.counters import Counters, Window
 from telemetry.tools.backends import Prometheus
 
 _NAMES: Mapping[Signal, str] = {"traces": "span", "logs": "log", "metrics": "metric_data_point"}
@@ -34,8 +34,7 @@ class ServiceCounts:
         """Read them from `start` (seconds since the epoch) to now; raises UncountedError if there are none."""
         self._prometheus = prometheus
         self.matchers = f"service_name={json.dumps(service)},export_mode={json.dumps(mode)}"
-        now = prometheus.query("time()")[0].value
-        self._counters = Counters(prometheus.ranges(selection(_METRICS, self.matchers, now - start)), start)
+        self._counters = Counters.since(start, prometheus, _METRICS, self.matchers)
 
     @property
     def window(self) -> Window:
@@ -48,7 +47,9 @@ class ServiceCounts:
         exported, processed = f"otel_sdk_exporter_{name}_exported_total", f"otel_sdk_processor_{name}_processed_total"
         ended = counters.by("error_type", exported)
         confirmed = ended.pop("", 0)
-        lost = Counter(ended) + Counter(_failed(counters.by("error_type", processed)))
+        failed = counters.by("error_type", processed)
+        failed.pop("", None)
+        lost = Counter(ended) + Counter(failed)
         waiting = counters.last(f"otel_sdk_exporter_{name}_inflight") + counters.last(
             f"otel_sdk_processor_{name}_queue_size"
         )
@@ -67,9 +68,8 @@ class ServiceCounts:
         tried = stored = 0.0
         for job, instance in targets:
             up = f"up{{job={json.dumps(job)},instance={json.dumps(instance)}}}[{milliseconds(self.window.seconds)}]"
-            for function in ("count_over_time", "sum_over_time"):
-                value = self._prometheus.value(f"{function}({up})", self.window.end) or 0.0
-                tried, stored = (tried + value, stored) if function == "count_over_time" else (tried, stored + value)
+            tried += self._prometheus.value(f"count_over_time({up})", self.window.end) or 0.0
+            stored += self._prometheus.value(f"sum_over_time({up})", self.window.end) or 0.0
         failed = round(tried - stored)
         lost = {_SCRAPE_FAILED: failed} if failed else {}
         return Recorded(round(tried), round(stored), lost, unit="scrapes"), round(stored)
@@ -87,7 +87,3 @@ def from_status(signal: Mapping[str, Any], rings: list[Mapping[str, Any]], field
 def milliseconds(seconds: float) -> str:
     """Return a duration as PromQL writes it."""
     return f"{max(round(seconds * 1000), 1)}ms"
-
-
-def _failed(by_reason: Mapping[str, int]) -> dict[str, int]:
-    return {reason: items for reason, items in by_reason.items() if reason}

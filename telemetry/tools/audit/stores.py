@@ -7,7 +7,7 @@ from time import time
 
 from telemetry.config import Signal
 from telemetry.tools.account import Stored
-from telemetry.tools.audit.counters import Counters, UncountedError, Window, selection
+from telemetry.tools.audit.counters import Counters, UncountedError, Window
 from telemetry.tools.audit.service_counts import ServiceCounts, milliseconds
 from telemetry.tools.backends import BackendError, Jaeger, Loki, Prometheus, Tempo
 from telemetry.tools.backends.otlp_json import StoredSpan
@@ -65,11 +65,9 @@ def log_records(loki: Loki, service: str, mode: str, window: Window, discarded: 
 
 def data_points(prometheus: Prometheus, counts: ServiceCounts, *, scraped: int | None) -> Stored:
     """Count the samples of pushed data points; for a service that is scraped, the scrapes that succeeded."""
-    window = counts.window
     newest = prometheus.value(f"max(timestamp({_COUNTED}{{{counts.matchers}}}))")
-    if scraped is None:
-        return Stored(prometheus.name, _samples(prometheus, counts.matchers, window), None, newest)
-    return Stored(prometheus.name, scraped, None, newest)
+    items = _samples(prometheus, counts.matchers, counts.window) if scraped is None else scraped
+    return Stored(prometheus.name, items, None, newest)
 
 
 def _samples(prometheus: Prometheus, matchers: str, window: Window) -> int:
@@ -87,13 +85,10 @@ class Discards:
     """The items that the backends refused in the window, by reason, if Prometheus scrapes the backends' metrics."""
 
     def __init__(self, prometheus: Prometheus, start: float) -> None:
-        now = prometheus.query("time()")[0].value
-        self._counters: Counters | None
-        try:
-            ranges = prometheus.ranges(selection(("up", *_DISCARDED.values()), 'component=~"tempo|loki"', now - start))
-            self._counters = Counters(ranges, start)
-        except UncountedError:
-            self._counters = None
+        self._counters: Counters | None = None
+        with suppress(UncountedError):
+            names = ("up", *_DISCARDED.values())
+            self._counters = Counters.since(start, prometheus, names, 'component=~"tempo|loki"')
 
     def of(self, signal: Signal) -> Mapping[str, int]:
         """Return the refused items by reason."""

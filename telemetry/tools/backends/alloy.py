@@ -1,6 +1,6 @@
 """Grafana Alloy: readiness, its own counters, and the health of its components."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -46,13 +46,6 @@ class Alloy(Backend):
             raise self.error(answer.url, f"the answer is not Prometheus' text format ({error})") from None
         return [Count(one.name, one.labels, one.value) for family in families for one in family.samples]
 
-    def count(self, name: str, **labels: str) -> float:
-        """Return the sum of one metric over the series that have these labels; 0 if there are none.
-
-        `otelcol_receiver_accepted_spans_total`, `otelcol_exporter_sent_log_records_total` and the like.
-        """
-        return total(self.metrics(), name, **labels)
-
     def components(self) -> list[Component]:
         """Return the components with their health."""
         return [
@@ -61,10 +54,6 @@ class Alloy(Backend):
         ]
 
 
-def total(samples: list[Count], name: str, **labels: str) -> float:
-    """Return the sum of one metric over the samples that have these labels."""
-    return sum(
-        sample.value
-        for sample in samples
-        if sample.name == name and all(sample.labels.get(key) == value for key, value in labels.items())
-    )
+def total(samples: Iterable[Count], name: str) -> float:
+    """Return the sum of one metric over its samples; 0 if there are none."""
+    return sum(sample.value for sample in samples if sample.name == name)

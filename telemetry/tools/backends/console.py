@@ -1,7 +1,8 @@
 """The embedded console's JSON API (docs in `telemetry.tools.console.views`): arrived items of all three signals."""
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 from urllib.parse import quote
@@ -13,56 +14,21 @@ _NOT_FOUND = 404
 
 
 @dataclass(frozen=True, slots=True)
-class ModeTotals:
-    """The items of one mode that have arrived since the console's start; each span is counted once."""
-
-    spans: int
-    server_spans: int
-    duplicate_spans: int
-    log_records: int
-    access_records: int
-    data_points: int
-    scraped_samples: int
-    requests_otlp: int
-    requests_scraped: int
-
-
-_TOTALS = tuple(each.name for each in fields(ModeTotals))
-
-
-@dataclass(frozen=True, slots=True)
 class KeptSpan:
     """A span that the console keeps."""
 
-    trace_id: str
-    span_id: str
-    parent_id: str
     name: str
     kind: str
     service: str
     mode: str
-    attributes: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class KeptLog:
-    """A log record that the console keeps."""
-
-    body: str
-    severity: str
-    logger: str
-    service: str
-    mode: str
-    trace_id: str
-    attributes: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class KeptTrace:
-    """A trace with its log records; both empty if the console does not have it."""
+    """The spans of a trace and the number of its log records."""
 
     spans: list[KeptSpan]
-    logs: list[KeptLog]
+    logs: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +41,8 @@ class KeptExemplar:
 
 @dataclass(frozen=True, slots=True)
 class KeptSeries:
-    """A series with its newest point's value, and the exemplars of the requested points; `source` is otlp or scrape."""
+    """A series with its newest point's value, and the exemplars of the requested points."""
 
-    source: str
-    sample: str
-    mode: str
-    service: str
     attributes: Mapping[str, Any]
     value: float
     exemplars: tuple[KeptExemplar, ...]
@@ -103,11 +65,6 @@ class Console(Backend):
     default_url: ClassVar[str] = "http://localhost:3000"
     ready_path: ClassVar[str] = "/healthz"
 
-    def totals(self) -> dict[str, ModeTotals]:
-        """Return what has arrived since the start, by mode."""
-        modes = self._get("/api/summary")["modes"]
-        return {mode: ModeTotals(**{name: answer[name] for name in _TOTALS}) for mode, answer in modes.items()}
-
     def accounts(self) -> tuple[float, dict[str, list[Account]]]:
         """Return when counting began (seconds since the epoch), and by mode the account of each signal so far."""
         answer = self._get("/api/summary")
@@ -120,18 +77,16 @@ class Console(Backend):
         return sorted({one["service"] for one in answer if one["mode"] == mode})
 
     def trace(self, trace_id: str) -> KeptTrace:
-        """Return the spans of a trace and the log records that belong to it."""
-        answer = self._get(f"/api/traces/{trace_id}", accepted=(_NOT_FOUND,))
-        if answer is None:
-            return KeptTrace([], [])
-        return KeptTrace([_span(one) for one in answer["spans"]], [_log(one) for one in answer["logs"]])
+        """Return what it keeps of a trace."""
+        answer = self._get(f"/api/traces/{trace_id}", accepted=(_NOT_FOUND,)) or {"spans": [], "logs": []}
+        spans = [KeptSpan(one["name"], one["kind"], one["service"], one["mode"]) for one in answer["spans"]]
+        return KeptTrace(spans, len(answer["logs"]))
 
-    def logs(self, trace_id: str | None = None, limit: int = 50) -> list[KeptLog]:
-        """Return the newest log records, those of one trace if its id is given."""
-        parameters: dict[str, object] = {"limit": limit} | ({"trace_id": trace_id} if trace_id else {})
-        return [_log(one) for one in self._get("/api/logs", parameters)["logs"]]
+    def latest_logs(self, limit: int) -> Counter[str]:
+        """Return how many of the latest log records are of each service."""
+        return Counter(one["service"] for one in self._get("/api/logs", {"limit": limit})["logs"])
 
-    def series(self, metric: str, mode: str, sample: str = "", points: int = 100) -> tuple[list[KeptSeries], int]:
+    def series(self, metric: str, mode: str, sample: str, points: int) -> tuple[list[KeptSeries], int]:
         """Return a mode's series of a metric such as `http.server.request.duration`, and how many are left out.
 
         Of a scraped one (`http_server_..._seconds`), `sample` selects those of one sample (`..._count`).
@@ -154,38 +109,9 @@ class Console(Backend):
         return answer
 
 
-def _span(answer: Mapping[str, Any]) -> KeptSpan:
-    return KeptSpan(
-        trace_id=answer["trace_id"],
-        span_id=answer["span_id"],
-        parent_id=answer["parent_span_id"] or "",
-        name=answer["name"],
-        kind=answer["kind"],
-        service=answer["service"],
-        mode=answer["mode"],
-        attributes=answer["attributes"],
-    )
-
-
-def _log(answer: Mapping[str, Any]) -> KeptLog:
-    return KeptLog(
-        body=str(answer["body"]),
-        severity=answer["severity"],
-        logger=answer["logger"],
-        service=answer["service"],
-        mode=answer["mode"],
-        trace_id=answer["trace_id"] or "",
-        attributes=answer["attributes"],
-    )
-
-
 def _series(answer: Mapping[str, Any]) -> KeptSeries:
     newest = answer["points"][-1]
     return KeptSeries(
-        source=answer["source"],
-        sample=answer["sample"] or "",
-        mode=answer["mode"],
-        service=answer["service"],
         attributes=answer["attributes"],
         value=float(newest.get("count", newest.get("value", 0))),
         exemplars=tuple(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from time import monotonic
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 from urllib.parse import quote, unquote, urlencode, urlsplit, urlunsplit
 
 import requests
@@ -33,7 +33,6 @@ class BackendError(Exception):
 
     def __init__(self, server: str, url: str, reason: str, remedy: str, status: int | None = None) -> None:
         super().__init__(f"{server} at {url}: {reason}; {remedy}")
-        self.server = server
         self.url = url
         self.reason = reason
         self.remedy = remedy
@@ -66,23 +65,14 @@ class Backend:
     timeout: float = TIMEOUT
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
-    name: ClassVar[str] = "the server"
-    variable: ClassVar[str] = ""
+    name: ClassVar[str]
+    variable: ClassVar[str]
     """The variable that holds the URL, for the commands that take it from the environment."""
-    default_url: ClassVar[str] = ""
-    ready_path: ClassVar[str] = "/"
+    default_url: ClassVar[str]
+    ready_path: ClassVar[str]
 
     def __post_init__(self) -> None:
-        checked_base_url(self.url)
-
-    @classmethod
-    def from_env(cls, environ: Mapping[str, str] = os.environ, timeout: float = TIMEOUT) -> Self:
-        """Return the server at the URL in `variable`, else at the default URL; ValueError names the variable."""
-        url = environ.get(cls.variable, "").strip() or cls.default_url
-        try:
-            return cls(url, timeout)
-        except ValueError as error:
-            raise ValueError(f"{cls.variable}: {error}") from None
+        _check_base_url(self.url)
 
     @property
     def base(self) -> str:
@@ -119,7 +109,7 @@ class Backend:
 
     @property
     def _named_by(self) -> str:
-        return f" ({self.variable})" if self.variable else ""
+        return f" ({self.variable})"
 
     def _ask(self, url: str, accepted: tuple[int, ...]) -> Answer:
         path = url.partition("?")[0]
@@ -157,17 +147,15 @@ class Backend:
             phrase = ""
         text = " ".join(answer.text.split()) if "<" not in answer.text[:100] else ""
         reason = f"HTTP {answer.status} {phrase}".strip() + (f": {text[:_LONGEST_REASON]}" if text else "")
-        remedies = {
+        remedies: dict[int, str] = {
             HTTPStatus.UNAUTHORIZED: f"put a user and password into its URL{self._named_by}",
             HTTPStatus.FORBIDDEN: f"check the permissions of the user in its URL{self._named_by}",
             HTTPStatus.BAD_REQUEST: "check the query",
             HTTPStatus.TOO_MANY_REQUESTS: "check its limits",
             HTTPStatus.SERVICE_UNAVAILABLE: "wait until it is ready, or see its log",
         }
-        found = next((remedy for status, remedy in remedies.items() if status == answer.status), "")
-        if not found and answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            found = "see its log"
-        return self.error(answer.url, reason, answer.status, found)
+        usual = "see its log" if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR else ""
+        return self.error(answer.url, reason, answer.status, remedies.get(answer.status, usual))
 
     def _remedy_of(self, error: Exception) -> str:
         if isinstance(error, requests.exceptions.SSLError):
@@ -175,12 +163,12 @@ class Backend:
         if isinstance(error, requests.exceptions.Timeout):
             return f"check that it is up and not overloaded{self._named_by}"
         if _is_unresolved(error):
-            return unresolved_remedy(urlsplit(self.url).hostname or "", self.variable or "its URL")
+            return unresolved_remedy(urlsplit(self.url).hostname or "", self.variable)
         return f"check that it is up, and the host and port of its URL{self._named_by}"
 
 
-def checked_base_url(url: str) -> str:
-    """Return `url`; raise ValueError with what is wrong and what is expected, without its credentials."""
+def _check_base_url(url: str) -> None:
+    """Raise ValueError with what is wrong and what is expected, without its credentials."""
     try:
         parts = urlsplit(url)
         fine = parts.scheme in {"http", "https"} and parts.hostname and (parts.port is None or parts.port > 0)
@@ -188,7 +176,6 @@ def checked_base_url(url: str) -> str:
         raise ValueError("invalid URL; expected http://host:port or https://host:port") from None
     if not fine or parts.query or parts.fragment or not url.isprintable() or " " in url:
         raise ValueError(f"invalid URL {shown_url(url)!r}; expected http://host:port or https://host:port")
-    return url
 
 
 def url_with_login(url: str, user: str, password: str) -> str:

@@ -18,15 +18,11 @@ class Jaeger(Backend):
     default_url: ClassVar[str] = "http://localhost:16686"
     ready_path: ClassVar[str] = "/api/v3/services"
 
-    def services(self) -> list[str]:
-        """Return the services that it has spans of."""
-        return list(self.get_json("/api/v3/services").get("services") or ())
-
     def trace(self, trace_id: str) -> list[StoredSpan]:
         """Return the spans of a trace; empty if it is unknown."""
         return self._spans(f"/api/v3/traces/{trace_id}", {"rawTraces": "true"})
 
-    def search(self, service: str, start: float, end: float, limit: int = 100) -> list[StoredSpan]:
+    def search(self, service: str, start: float, end: float, limit: int) -> list[StoredSpan]:
         """Return the spans of at most `limit` traces of a service, begun between two times (seconds)."""
         parameters: dict[str, object] = {
             "query.serviceName": service,
@@ -36,16 +32,6 @@ class Jaeger(Backend):
             "query.rawTraces": "true",
         }
         return self._spans("/api/v3/traces", parameters)
-
-    def count(self, service: str, start: float, end: float, most: int = 50_000) -> int:
-        """Return how many spans of a service begun between two times (seconds) it has.
-
-        Raises BackendError if there are `most` traces or more, since not all would be counted.
-        """
-        spans = self.search(service, start, end, most)
-        if len({span.trace_id for span in spans}) >= most:
-            raise self.error(f"{self.base}/api/v3/traces", f"more than {most} traces", remedy="choose a shorter period")
-        return sum(span.service == service for span in spans)
 
     def _spans(self, path: str, parameters: Mapping[str, object]) -> list[StoredSpan]:
         answer = self.get_json(path, parameters, accepted=(_NOT_FOUND,))

@@ -1,6 +1,6 @@
 """Prometheus: values, exemplars, scrape targets. https://prometheus.io/docs/prometheus/latest/querying/api/."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -9,11 +9,10 @@ from telemetry.tools.backends.http import Backend
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One value of an instant query. `time` is in seconds since the epoch: that of the query, not of the scrape."""
+    """One value of an instant query."""
 
     labels: Mapping[str, str]
     value: float
-    time: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,30 +24,12 @@ class Range:
 
 
 @dataclass(frozen=True, slots=True)
-class Exemplar:
-    """One exemplar; `series` are the labels of its series, `time` is in seconds since the epoch."""
-
-    series: Mapping[str, str]
-    labels: Mapping[str, str]
-    value: float
-    time: float
-
-    @property
-    def trace_id(self) -> str:
-        """The id of the trace that it links to; empty if it has none."""
-        return self.labels.get("trace_id", "")
-
-
-@dataclass(frozen=True, slots=True)
 class Target:
-    """One target that is scraped. `health` is up, down or unknown (not scraped yet); `last_duration` is in seconds."""
+    """One target that is scraped. `health` is up, down or unknown (not scraped yet)."""
 
-    job: str
     url: str
     health: str
     last_error: str
-    last_duration: float
-    labels: Mapping[str, str]
 
 
 class Prometheus(Backend):
@@ -67,22 +48,19 @@ class Prometheus(Backend):
         data = self._data("query", parameters)
         result, kind = data.get("result", []), data.get("resultType")
         if kind == "scalar":
-            return [Sample({}, float(result[1]), float(result[0]))]
+            return [Sample({}, float(result[1]))]
         if kind != "vector":
             raise self.error(f"{self.base}/api/v1/query", f"the result is a {kind}, not a vector or scalar")
-        return [Sample(one["metric"], float(one["value"][1]), float(one["value"][0])) for one in result]
+        return [Sample(one["metric"], float(one["value"][1])) for one in result]
 
     def value(self, expression: str, time: float | None = None) -> float | None:
         """Return the sum of the samples that `expression` selects, or None if there are none."""
         samples = self.query(expression, time)
         return sum(sample.value for sample in samples) if samples else None
 
-    def ranges(self, expression: str, time: float | None = None) -> list[Range]:
-        """Return the raw samples that a selector with a range (`up[5m]`) finds at `time` (default: now)."""
-        parameters: dict[str, object] = {"query": expression}
-        if time is not None:
-            parameters["time"] = f"{time:.3f}"
-        data = self._data("query", parameters)
+    def ranges(self, expression: str) -> list[Range]:
+        """Return the raw samples that a selector with a range (`up[5m]`) finds now."""
+        data = self._data("query", {"query": expression})
         if data.get("resultType") != "matrix":
             raise self.error(f"{self.base}/api/v1/query", f"the result is a {data.get('resultType')}, not a matrix")
         return [
@@ -90,21 +68,20 @@ class Prometheus(Backend):
             for one in data.get("result", [])
         ]
 
-    def exemplars(self, selector: str, start: float, end: float) -> list[Exemplar]:
-        """Return the exemplars of the series that `selector` finds, between two times (seconds since the epoch)."""
+    def traces_of_exemplars(self, selector: str, start: float, end: float) -> set[str]:
+        """Return the ids of the traces that a selector's exemplars between two times (since the epoch) link to."""
         parameters = {"query": selector, "start": f"{start:.3f}", "end": f"{end:.3f}"}
-        return list(self._exemplars(self._data("query_exemplars", parameters) or []))
+        found = self._data("query_exemplars", parameters) or ()
+        labels = [exemplar["labels"] for series in found for exemplar in series.get("exemplars", ())]
+        return {one["trace_id"] for one in labels if one.get("trace_id")}
 
     def targets(self) -> list[Target]:
         """Return the active scrape targets."""
         return [
             Target(
-                job=one.get("labels", {}).get("job", one.get("scrapePool", "")),
                 url=one.get("scrapeUrl", ""),
                 health=one.get("health", "unknown"),
                 last_error=one.get("lastError", ""),
-                last_duration=float(one.get("lastScrapeDuration", 0.0)),
-                labels=one.get("labels", {}),
             )
             for one in self._data("targets", {"state": "active"}).get("activeTargets", ())
         ]
@@ -119,11 +96,3 @@ class Prometheus(Backend):
         if not isinstance(answer, dict) or answer.get("status") != "success":
             raise self.error(f"{self.base}/api/v1/{path}", "the answer is not that of Prometheus' API")
         return answer.get("data")
-
-    @staticmethod
-    def _exemplars(data: Any) -> Iterator[Exemplar]:
-        for series in data:
-            for one in series.get("exemplars", ()):
-                yield Exemplar(
-                    series.get("seriesLabels", {}), one["labels"], float(one["value"]), float(one["timestamp"])
-                )

@@ -13,11 +13,7 @@ _NOT_FOUND = 404
 class FoundTrace:
     """One result of a search. `start_ns` is in nanoseconds since the epoch, `matched` the number of matching spans."""
 
-    trace_id: str
-    service: str
-    name: str
     start_ns: int
-    duration_ms: int
     matched: int
 
 
@@ -40,7 +36,7 @@ class Tempo(Backend):
             url = f"{self.base}/api/v2/traces/{trace_id}"
             raise self.error(url, f"the answer is not a trace ({type(error).__name__}: {error})") from None
 
-    def search(self, traceql: str, start: float, end: float, limit: int = 100) -> list[FoundTrace]:
+    def search(self, traceql: str, start: float, end: float, limit: int) -> list[FoundTrace]:
         """Return traces with spans that match, between two times (seconds since the epoch), at most `limit`."""
         parameters = {"q": traceql, "start": int(start), "end": int(end) + 1, "limit": limit}
         return [self._found(one) for one in self.get_json("/api/search", parameters).get("traces") or ()]
@@ -57,10 +53,6 @@ class Tempo(Backend):
     @staticmethod
     def _found(one: dict[str, Any]) -> FoundTrace:
         return FoundTrace(
-            trace_id=one["traceID"].zfill(32),  # it leaves out leading zeros
-            service=one.get("rootServiceName", ""),
-            name=one.get("rootTraceName", ""),
             start_ns=int(one.get("startTimeUnixNano", 0)),
-            duration_ms=int(one.get("durationMs", 0)),
             matched=sum(int(spans.get("matched", 0)) for spans in one.get("spanSets") or ()),
         )

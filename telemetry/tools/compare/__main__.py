@@ -51,7 +51,7 @@ def main() -> int:
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH", "")]))
     try:
         check_packages(given)
-        requests, locustfile = _asked(given["requests"].absolute(), given["probe"])
+        requests, locustfile = _requests_of(given["requests"].absolute(), given["probe"])
         options = options_of(given, _PROGRAM)
     except (UsageError, RequestsError, ProgramError) as error:
         parser.error(str(error))
@@ -71,7 +71,7 @@ def main() -> int:
         parser.error(str(error))
 
 
-def _asked(path: Path, probe: str | None) -> tuple[list[Request], str]:
+def _requests_of(path: Path, probe: str | None) -> tuple[list[Request], str]:
     """Return the requests and the path of the Locust file, empty if there is none; raises RequestsError."""
     if path.suffix != ".py":
         if probe is not None:

@@ -5,7 +5,7 @@ import secrets
 import sys
 from collections.abc import MutableMapping
 
-from telemetry.tools.demo.environment import LOOPBACK, set_aside
+from telemetry.tools.demo.environment import LOOPBACK, reach_loopback, set_aside
 
 
 def prepare(environ: MutableMapping[str, str] = os.environ) -> None:
@@ -25,7 +25,7 @@ def prepare(environ: MutableMapping[str, str] = os.environ) -> None:
             "TELEMETRY_MODE": "off",
         }
     )
-    _reach_loopback(environ)
+    reach_loopback(environ)
 
 
 def isolate(environ: MutableMapping[str, str] = os.environ) -> None:
@@ -33,10 +33,4 @@ def isolate(environ: MutableMapping[str, str] = os.environ) -> None:
     for name in [name for name in environ if name.startswith(("OTEL_", "TELEMETRY_", "PROMETHEUS_", "COMPARE_"))]:
         del environ[name]
         print(f"compare: ignoring the environment variable {name}", file=sys.stderr)  # noqa: T201
-    _reach_loopback(environ)
-
-
-def _reach_loopback(environ: MutableMapping[str, str]) -> None:
-    """Exempt loopback from proxies: the exporters use them, and no proxy reaches this machine's loopback."""
-    for name in ("NO_PROXY", "no_proxy"):
-        environ[name] = ",".join([*filter(None, [environ.get(name)]), *LOOPBACK])
+    reach_loopback(environ)

@@ -4,7 +4,7 @@ from time import monotonic
 from typing import TextIO
 
 # Before that, the first steps say little about the rest.
-_TELLING_SECONDS = 30.0
+_LEAST_SECONDS = 30.0
 
 
 class Progress:
@@ -30,7 +30,7 @@ class Progress:
         """The estimate for everything not yet done."""
         left = sum(seconds for _, seconds in self._planned[self._done :])
         past = sum(seconds for _, seconds in self._planned[: self._done])
-        return left * ((monotonic() - self._started) / past if past > _TELLING_SECONDS else 1.0)
+        return left * ((monotonic() - self._started) / past if past > _LEAST_SECONDS else 1.0)
 
     def begin(self, name: str) -> None:
         """Report that a step begins."""

@@ -107,7 +107,7 @@ class Session:
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="compare-")))
             interruption = stack.enter_context(Interruption())
-            stack.enter_context(_told_apart(interruption))
+            stack.enter_context(_stopped_by_signal(interruption))
             processes = stack.enter_context(Processes(folder))
             place = stack.enter_context(self._project.database(self._options.database, folder))
             cores = self._divide(stack)
@@ -216,7 +216,7 @@ class Session:
 
 
 @contextmanager
-def _told_apart(interruption: Interruption) -> Iterator[None]:
+def _stopped_by_signal(interruption: Interruption) -> Iterator[None]:
     """Raise StoppedError instead of DatabaseError after Ctrl-C, which ends the programs that make a database, too."""
     try:
         yield

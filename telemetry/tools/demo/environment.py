@@ -84,7 +84,11 @@ def prepare(arguments: Sequence[str], environ: MutableMapping[str, str] = os.env
             "USERAPI_OPEN_ACCESS": "true",
         }
     )
-    # The exporters use proxies, and no proxy reaches this machine's loopback.
+    reach_loopback(environ)
+
+
+def reach_loopback(environ: MutableMapping[str, str]) -> None:
+    """Exempt loopback from proxies: the exporters use them, and no proxy reaches this machine's loopback."""
     for name in ("NO_PROXY", "no_proxy"):
         environ[name] = ",".join([*filter(None, [environ.get(name)]), *LOOPBACK])
 

@@ -52,13 +52,14 @@ class Ports:
         """Of the service in `mode`."""
         return self.collector if mode == "collector" else self.direct
 
-    def of_console(self) -> dict[int, str]:
-        """What the console listens on, and for what."""
-        return {self.console: "the console", self.otlp_grpc: "OTLP over gRPC", self.otlp_http: "OTLP over HTTP"}
-
     def of_others(self) -> dict[int, str]:
-        """What console and greeter listen on."""
-        return {**self.of_console(), self.greeter: "the greeter"}
+        """What console and greeter listen on, and for what."""
+        return {
+            self.console: "the console",
+            self.otlp_grpc: "OTLP over gRPC",
+            self.otlp_http: "OTLP over HTTP",
+            self.greeter: "the greeter",
+        }
 
     def of_service(self, mode: Mode) -> dict[int, str]:
         """What the service in `mode` listens on."""

@@ -50,8 +50,7 @@ def log(store: LogStore, followed: Followed, config: TelemetryConfig, walk: Walk
     found = walk.until(lambda: store.of_trace(followed.trace_id, followed.moment))
     if found:
         return Finding(f"{found} {'record' if found == 1 else 'records'} of this trace{_after(followed)}")
-    recent = store.recent()
-    if recent:
+    if recent := store.recent():
         raise HopError(
             f"records of {config.service_name} in the last minutes: {recent}, but none of this trace within "
             f"{walk.wait:g} s",
@@ -117,49 +116,40 @@ def sample(store: MetricStore, before: Series, followed: Followed, config: Telem
         total = sum(latest.values())
         return Finding(f"{total:.0f} requests counted, {len(latest)} series{_after(followed)}")
     if store.left_out:
-        return _cannot_tell(store)
+        return _uncertain(store)
     if latest:
-        what, remedy = (
-            "its request counts did not change",
-            "OTEL_METRIC_EXPORT_INTERVAL" if pushed else store.advice.interval,
-        )
+        interval = "OTEL_METRIC_EXPORT_INTERVAL" if pushed else store.advice.interval
         raise HopError(
-            f"{what} within {walk.wait:g} s", f"check that --wait is longer than {remedy}, and see {store.label}'s log"
+            f"its request counts did not change within {walk.wait:g} s",
+            f"check that --wait is longer than {interval}, and see {store.label}'s log",
         )
     wanted = f'service_name="{config.service_name}", export_mode="{config.mode}"'
-    where = ALLOY_FILE if pushed else PROMETHEUS_FILE
     raise HopError(
         f"no request counted with {wanted} within {walk.wait:g} s",
-        store.advice.no_count.format(file=where),
+        store.advice.no_count.format(file=ALLOY_FILE if pushed else PROMETHEUS_FILE),
     )
 
 
 def exemplar(store: MetricStore, followed: Followed, config: TelemetryConfig, walk: Walk) -> Finding:
     """Wait for an exemplar that links to the request's trace, or to that of a later one."""
     store.check_exemplars()
-    others: set[str] = set()
-
-    def ours() -> bool:
-        found = store.exemplars(followed.moment)
-        others.update(found)
-        # A bucket keeps one: a later request of the same kind may have replaced it.
-        return bool(found)
-
-    if not walk.until(ours):
+    found = walk.until(lambda: store.exemplars(followed.moment))
+    if not found:
         if store.left_out:
-            return _cannot_tell(store)
+            return _uncertain(store)
         pushed = config.metrics.exporter == "otlp"
         needed = store.advice.pushed_exemplar if pushed else store.advice.scraped_exemplar
         raise HopError(
             f"no exemplar since the request within {walk.wait:g} s",
             f"set OTEL_METRICS_EXEMPLAR_FILTER=trace_based for the service{needed}",
         )
-    if followed.trace_id in others:
+    if followed.trace_id in found:
         return Finding("one links to the trace of the request")
+    # A bucket keeps one exemplar.
     return Finding("one links to the trace of a later request, which replaced it")
 
 
-def _cannot_tell(store: MetricStore) -> Finding:
+def _uncertain(store: MetricStore) -> Finding:
     detail = f"cannot tell: {store.label} left {store.left_out} of its series out"
     return Finding(detail, State.WARNING, "see the console's page /metrics")
 

@@ -23,24 +23,22 @@ class Counters:
     samples: Sequence[Count]
 
     def received(self, signal: Signal) -> float:
-        return total([*self.samples], f"otelcol_receiver_accepted_{_ITEMS[signal]}_total")
+        return total(self.samples, f"otelcol_receiver_accepted_{_ITEMS[signal]}_total")
 
     def refused(self, signal: Signal) -> float:
-        return total([*self.samples], f"otelcol_receiver_refused_{_ITEMS[signal]}_total")
+        return total(self.samples, f"otelcol_receiver_refused_{_ITEMS[signal]}_total")
 
     def sent(self, signal: Signal) -> float:
         """A number that grows with the items sent: by exporters, and for metrics also by remote write."""
-        left = total([*self.samples], f"otelcol_exporter_sent_{_ITEMS[signal]}_total")
+        left = total(self.samples, f"otelcol_exporter_sent_{_ITEMS[signal]}_total")
         # Its count of samples counts attempts; this timestamp moves with the newest accepted sample.
-        return left + (total([*self.samples], _NEWEST_SENT) if signal == "metrics" else 0)
+        return left + (total(self.samples, _NEWEST_SENT) if signal == "metrics" else 0)
 
     def failed(self, signal: Signal) -> float:
         """The items that could not be sent and were dropped."""
         items = _ITEMS[signal]
-        lost = sum(
-            total([*self.samples], f"otelcol_exporter_{kind}_failed_{items}_total") for kind in ("send", "enqueue")
-        )
-        return lost + (total([*self.samples], f"{_REMOTE_WRITE}_failed_total") if signal == "metrics" else 0)
+        lost = sum(total(self.samples, f"otelcol_exporter_{kind}_failed_{items}_total") for kind in ("send", "enqueue"))
+        return lost + (total(self.samples, f"{_REMOTE_WRITE}_failed_total") if signal == "metrics" else 0)
 
     def waiting(self) -> dict[str, int]:
         """The items waiting to be sent, by exporter or remote write; empty queues are left out."""
@@ -49,7 +47,7 @@ class Counters:
             for one in self.samples
             if one.name == "otelcol_exporter_queue_size" and one.value
         }
-        if pending := total([*self.samples], f"{_REMOTE_WRITE}_pending"):
+        if pending := total(self.samples, f"{_REMOTE_WRITE}_pending"):
             queues["prometheus.remote_write"] = int(pending)
         return queues
 

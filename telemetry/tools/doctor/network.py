@@ -3,7 +3,7 @@
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from threading import Thread
 from typing import Literal
@@ -59,9 +59,8 @@ def receivers(signals: Mapping[Signal, SignalConfig], variables: Mapping[Signal,
         parts = urlsplit(config.endpoint)
         host, port = parts.hostname or "", parts.port or _DEFAULT_PORTS[parts.scheme]
         key = host, port, config.insecure, config.protocol
-        others = found[key].signals if key in found else ()
-        variable = found[key].variable if key in found else variables[signal]
-        found[key] = Receiver(host, port, config, (*others, signal), variable)
+        known = found.get(key, Receiver(host, port, config, (), variables[signal]))
+        found[key] = replace(known, config=config, signals=(*known.signals, signal))
     return list(found.values())
 
 

@@ -126,7 +126,7 @@ class Places:
 
     def _is_console(self, url: str) -> bool:
         try:
-            Console(url, min(self.timeout, 1.0)).totals()
+            Console(url, min(self.timeout, 1.0)).accounts()
         except (BackendError, KeyError, TypeError):  # Grafana has the same default address
             return False
         return True

@@ -8,7 +8,7 @@ from time import time
 from typing import Protocol
 
 from telemetry.config import TelemetryConfig
-from telemetry.tools.backends import BackendError, Console, Jaeger, Loki, Prometheus, Tempo
+from telemetry.tools.backends import Backend, BackendError, Console, Jaeger, Loki, Prometheus, Tempo
 from telemetry.tools.backends.console import KeptSeries
 from telemetry.tools.doctor.collector import FILE as ALLOY_FILE
 from telemetry.tools.doctor.places import Places
@@ -157,36 +157,35 @@ class MetricStore(Store, Protocol):
         """Raise HopError if it is known to keep no exemplars."""
 
 
-class Traces:
-    """Tempo or Jaeger."""
+class _Server:
+    """What the stores that are separate servers have in common."""
 
     advice = _SERVERS
 
-    def __init__(self, backend: Tempo | Jaeger) -> None:
-        self._backend = backend
+    def __init__(self, backend: Backend) -> None:
         self.label = backend.name
         self.base = backend.base
+        self.check_ready = backend.check_ready
 
-    def check_ready(self) -> None:
-        self._backend.check_ready()
+
+class Traces(_Server):
+    """Tempo or Jaeger."""
+
+    def __init__(self, backend: Tempo | Jaeger) -> None:
+        super().__init__(backend)
+        self._backend = backend
 
     def spans(self, trace_id: str) -> Sequence[Span]:
         return self._backend.trace(trace_id)
 
 
-class LokiLogs:
+class LokiLogs(_Server):
     """Loki."""
 
-    advice = _SERVERS
-
     def __init__(self, loki: Loki, service: str) -> None:
+        super().__init__(loki)
         self._loki = loki
         self._selector = f"{{service_name={json.dumps(service)}}}"
-        self.label = loki.name
-        self.base = loki.base
-
-    def check_ready(self) -> None:
-        self._loki.check_ready()
 
     def of_trace(self, trace_id: str, moment: float) -> int:
         query = f'{self._selector} | trace_id="{trace_id}"'
@@ -196,20 +195,15 @@ class LokiLogs:
         return self._loki.count(self._selector, time() - _RECENT, time())
 
 
-class PrometheusMetrics:
+class PrometheusMetrics(_Server):
     """Prometheus."""
 
-    advice = _SERVERS
     left_out = 0
 
     def __init__(self, prometheus: Prometheus, service: str, mode: str) -> None:
+        super().__init__(prometheus)
         self._prometheus = prometheus
         self._labels = f"{{service_name={json.dumps(service)},export_mode={json.dumps(mode)}}}"
-        self.label = prometheus.name
-        self.base = prometheus.base
-
-    def check_ready(self) -> None:
-        self._prometheus.check_ready()
 
     def requests(self) -> Series:
         samples = self._prometheus.query(f"{_HISTOGRAM}_count{self._labels}")
@@ -217,8 +211,7 @@ class PrometheusMetrics:
 
     def exemplars(self, moment: float) -> set[str]:
         selector = f"{_HISTOGRAM}_bucket{self._labels}"
-        found = self._prometheus.exemplars(selector, moment, time() + _MARGIN)
-        return {exemplar.trace_id for exemplar in found if exemplar.trace_id}
+        return self._prometheus.traces_of_exemplars(selector, moment, time() + _MARGIN)
 
     def targets(self) -> list[Scraped]:
         return [Scraped(one.url, one.health == "up", one.last_error) for one in self._prometheus.targets()]
@@ -260,16 +253,16 @@ class ConsoleStores:
         self.base = console.base
 
     def check_ready(self) -> None:
-        self._console.totals()
+        self._console.accounts()
 
     def spans(self, trace_id: str) -> Sequence[Span]:
         return self._console.trace(trace_id).spans
 
     def of_trace(self, trace_id: str, moment: float) -> int:  # noqa: ARG002  (a trace id is enough)
-        return len(self._console.trace(trace_id).logs)
+        return self._console.trace(trace_id).logs
 
     def recent(self) -> int:
-        return sum(record.service == self._service for record in self._console.logs(limit=1000))
+        return self._console.latest_logs(1000)[self._service]
 
     def requests(self) -> Series:
         counts: Counter[tuple[tuple[str, str], ...]] = Counter()

@@ -71,9 +71,9 @@ class Stored(Prometheus):
         self._found = found
 
     def query(self, _expression: str, time: float | None = None) -> list[Sample]:
-        return [Sample({}, 160, time or 160)]
+        return [Sample({}, time or 160)]
 
-    def ranges(self, _expression: str, _time: float | None = None) -> list[Range]:
+    def ranges(self, _expression: str) -> list[Range]:
         return [*self._found]
 
 

@@ -8,7 +8,7 @@ from time import monotonic, sleep
 
 import pytest
 
-from telemetry.tools.backends import BackendError, Grafana, Loki, Prometheus, Tempo
+from telemetry.tools.backends import BackendError, Grafana, Loki, Tempo
 from tests.support.answering import Answering, Reply
 from tests.support.routes import black_hole
 from tests.support.service import free_port
@@ -118,18 +118,9 @@ def test_credentials_sent_and_hidden() -> None:
     "url", ["", "localhost:9090", "ftp://h", "http://", "http://u:secret@h:99999", "http://u:secret@h?a=secret"]
 )
 def test_url_refused(url: str) -> None:
-    with pytest.raises(
-        ValueError, match=r"^TELEMETRY_LOKI_URL: .+ expected http://host:port or https://host:port$"
-    ) as caught:
-        Loki.from_env({"TELEMETRY_LOKI_URL": url or "?"})
+    with pytest.raises(ValueError, match=r"^invalid URL.+ expected http://host:port or https://host:port$") as caught:
+        Loki(url)
     assert "secret" not in str(caught.value)
-
-
-def test_url_from_environment() -> None:
-    assert Prometheus.from_env({}).base == "http://localhost:9090"
-    assert Prometheus.from_env({"TELEMETRY_PROMETHEUS_URL": " http://prometheus:9090/mimir/ "}).base == (
-        "http://prometheus:9090/mimir"
-    )
 
 
 def test_answer_not_json() -> None:

@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-# The outcome of these is unknown: they may be stored although they were dropped.
-UNCERTAIN = frozenset({"timeout", "unavailable", "already_shutdown"})
+from telemetry.tools.account import UNCERTAIN
 
 
 @dataclass(frozen=True, slots=True)

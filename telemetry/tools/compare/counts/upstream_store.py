@@ -19,7 +19,7 @@ class UpstreamStore(ConsoleStore):
     Requests to the path `probe` are not part of the load.
     """
 
-    def __init__(self, variant: Variant, upstream: Upstream, port: int, interval: float, probe: str = "") -> None:
+    def __init__(self, variant: Variant, upstream: Upstream, port: int, interval: float, probe: str) -> None:
         super().__init__(variant, "", interval)
         self._mode = UNKNOWN_MODE
         self._interval = interval

@@ -14,6 +14,7 @@ from telemetry.tools.compare.setups.route import CONTROL
 DIRECT, COLLECTOR, EITHER = "direct", "collector", "either"
 _SIGNIFICANT = 0.05
 _SIGNIFICANT_LOSS = 0.001
+_ITEMS = {"spans": "spans", "log records": "log records", "counter": "counts"}
 MATTERS = 1.05
 """The ratio below which a difference is too small to act on."""
 
@@ -80,7 +81,7 @@ def noise(report: Report, metric: str) -> float:
     return max((max(end, 1 / end) for end in ends), default=1.0)
 
 
-def matters(ratio: Ratio, noise: float = 1.0) -> bool:
+def matters(ratio: Ratio, noise: float) -> bool:
     """Return whether a difference is significant, large enough to act on, and larger than the noise."""
     return ratio.significant and abs(math.log(ratio.value)) >= math.log(max(MATTERS, noise))
 
@@ -116,7 +117,7 @@ def _freshness(report: Report) -> list[Line]:
     if "direct" not in found or collector is None:
         return []
     lines = []
-    for signal, name in (("spans", "spans"), ("log records", "log records"), ("counter", "counts")):
+    for signal, name in _ITEMS.items():
         ours, theirs = (one["signals"].get(signal) for one in (found["direct"], collector))
         if not ours or not theirs:
             continue
@@ -155,7 +156,7 @@ def _losses(report: Report) -> list[Line]:
     lines = []
     for fault, when in _FAULTS.items():
         of_fault = [run for run in runs if run["fault"] == fault]
-        for signal, name in (("spans", "spans"), ("log records", "log records"), ("counter", "counts")):
+        for signal, name in _ITEMS.items():
             direct = _lost(of_fault, signal, lambda key: key == "direct")
             collector = _lost(of_fault, signal, lambda key: key.startswith("collector"))
             # The loss with a batch depends on the moment of the fault: only set-ups that lost nothing are recommended.

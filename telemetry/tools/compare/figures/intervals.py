@@ -30,13 +30,6 @@ class Ratio:
         """Whether the interval excludes 1: only then is there a measurable difference."""
         return self.low is not None and self.high is not None and not self.low <= 1 <= self.high
 
-    @property
-    def inverse(self) -> "Ratio":
-        """The inverse ratio."""
-        low = None if self.high is None else 1 / self.high
-        high = None if self.low is None else 1 / self.low
-        return Ratio(1 / self.value, low, high, self.pairs)
-
     def as_json(self) -> dict[str, Any]:
         """Return it for the report."""
         return {**{key: rounded(value) for key, value in asdict(self).items()}, "significant": self.significant}
@@ -70,8 +63,8 @@ def _t_quantile(degrees: int) -> float:
     return float(stdtrit(degrees, (1 + CONFIDENCE) / 2))
 
 
-def rounded(value: Any, digits: int = 4) -> Any:
-    """Return numbers rounded to so many significant digits, everything else unchanged."""
+def rounded(value: Any) -> Any:
+    """Return numbers rounded to four significant digits, everything else unchanged."""
     if isinstance(value, float) and math.isfinite(value) and value:
-        return round(value, digits - 1 - math.floor(math.log10(abs(value))))
+        return round(value, 3 - math.floor(math.log10(abs(value))))
     return value

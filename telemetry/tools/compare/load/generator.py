@@ -73,10 +73,6 @@ class Done:
         """The number of requests that the service has certainly completed."""
         return self.answered + sum(self.wrong.values())
 
-    def percentile(self, percent: int) -> float:
-        """Return a percentile of the latencies."""
-        return percentile(self.latencies, percent)
-
     def ended_after(self, moment: float) -> int:
         """Return how many requests ended after a time since the epoch, unanswered ones included."""
         return sum(end >= moment for end in self.ends)

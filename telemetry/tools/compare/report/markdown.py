@@ -127,11 +127,6 @@ def update(readme: Path, text: str) -> None:
     readme.write_text(before[: start + len(BEGIN)] + f"\n{text}" + before[end:], encoding="utf-8")
 
 
-def between_markers(readme: Path) -> str:
-    """Return the text between the markers."""
-    return readme.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0].lstrip("\n")
-
-
 def main(root: Path) -> int:
     """Draw the published report again, and put its part into the README."""
     import json

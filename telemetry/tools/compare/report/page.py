@@ -92,15 +92,11 @@ def _scale(report: Report) -> list[str]:
     drawn = []
     scrapes: list[dict[str, Any]] = report.get("scale", {}).get("scrape", [])
     if scrapes:
+        names = {"median": "p50_ms", "p95": "p95_ms"}
+        names |= {f"prometheus_client, {title}": f"their_{name}" for title, name in names.items()}
         series = {
-            "median": [(one["workers"] * one["series"], one["p50_ms"]) for one in scrapes],
-            "p95": [(one["workers"] * one["series"], one["p95_ms"]) for one in scrapes],
-        }
-        series = {name: sorted(points) for name, points in series.items()}
-        theirs = {"prometheus_client, median": "their_p50_ms", "prometheus_client, p95": "their_p95_ms"}
-        series |= {
             title: sorted((one["workers"] * one["series"], one[name]) for one in scrapes)
-            for title, name in theirs.items()
+            for title, name in names.items()
             if all(name in one for one in scrapes)
         }
         drawn.append(plots.lines("A scrape of all workers", "series x workers", "ms", series))

@@ -12,7 +12,7 @@ COLUMNS = ("CPU per request", "p99", "memory in all", "lost in calm", "faults wi
 
 
 # Faults that affect every service, whatever its telemetry.
-_EVERYBODY = {
+_OF_EVERY_SERVICE = {
     "killed": "at a kill -9 of a worker",
     "deploy": "at a deploy",
     "recycled": "when workers are recycled",
@@ -111,7 +111,7 @@ def of_others(report: Report) -> list[str]:
             parts.append("CPU per request {}, p99 {} and memory per worker {} of off".format(*ratios))
         lost = [
             f"{_lost(run)} of {_sent(run)} items {when}"
-            for fault, when in _EVERYBODY.items()
+            for fault, when in _OF_EVERY_SERVICE.items()
             for run in runs
             if (run["fault"], run["key"]) == (fault, key)
         ]

@@ -1,6 +1,6 @@
 """The shared context of all scenarios: processes, folder, database, cores, and interruption."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -131,6 +131,12 @@ class Scenario:
         except TROUBLE as error:
             self.problems.append(f"{what}: {error}")
             self.context.progress.say(f"FAILED: {what}: {error}")
+
+    def add_problems(self, where: str, problems: Iterable[str]) -> None:
+        """Record what does not add up."""
+        for problem in problems:
+            self.problems.append(f"{where}, {problem}")
+            self.context.progress.say(f"DOES NOT ADD UP: {where}, {problem}")
 
     def found_problems(self) -> list[str]:
         """Return everything that has not added up so far."""

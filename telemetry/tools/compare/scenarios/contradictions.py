@@ -53,9 +53,7 @@ class Contradictions(Scenario):
                     "scrapes": [self._compared(one, before, done.ends) for one in scrapes.answers],
                 }
             )
-            for problem in run.problems(run.finish()):
-                self.problems.append(f"scrapes, {problem}")
-                self.context.progress.say(f"DOES NOT ADD UP: scrapes, {problem}")
+            self.add_problems("scrapes", run.problems(run.finish()))
 
     def _scrapes(self, run: Run) -> Scrapes:
         upstream, project = run.variant.upstream, self.context.project

@@ -129,9 +129,7 @@ class Cost(Scenario):
         self._memory = measured.memory_is
         self._collectors[variant.key] = run.collector_name
         self._accounts.setdefault(variant.key, []).extend(found)
-        for problem in run.problems(found):
-            self.problems.append(f"{self._name}, {problem}")
-            self.context.progress.say(f"DOES NOT ADD UP: {self._name}, {problem}")
+        self.add_problems(self._name, run.problems(found))
         figures = self._rounds[number][variant.key] = measured.figures()
         if figures.late > _MOST_LATE:
             self.context.progress.say(

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 from typing import Any
 
-from telemetry.tools.compare.counts.ledger import Account
 from telemetry.tools.compare.figures.intervals import rounded
 from telemetry.tools.compare.load.generator import percentile
 from telemetry.tools.compare.scenarios.context import Context, Scenario, Step
@@ -54,13 +53,7 @@ class Freshness(Scenario):
                 self.context.wait(_POLL)
             self.context.wait_for(lambda: watch.look() or watch.seen_all(), 4 * self.context.options.interval + 10)
             self._ages[variant.key] = watch.ages
-            found = run.finish()
-            self._note(run, found)
-
-    def _note(self, run: Run, found: list[Account]) -> None:
-        for problem in run.problems(found):
-            self.problems.append(f"freshness, {problem}")
-            self.context.progress.say(f"DOES NOT ADD UP: freshness, {problem}")
+            self.add_problems("freshness", run.problems(run.finish()))
 
     def result(self) -> dict[str, Any]:
         if not self._ages:

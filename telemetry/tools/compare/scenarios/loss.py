@@ -109,9 +109,8 @@ class Loss(Scenario):
             if kind.recycles:
                 playing.end_recycling()
             found = run.account() if kind.ends_service else run.finish()
-            for problem in run.problems(found, may_fail=kind.may_fail, may_lose=kind.may_lose):
-                self.problems.append(f"loss, {kind.title}, {problem}")
-                self.context.progress.say(f"DOES NOT ADD UP: loss, {kind.title}, {problem}")
+            problems = run.problems(found, may_fail=kind.may_fail, may_lose=kind.may_lose)
+            self.add_problems(f"loss, {kind.title}", problems)
             run.sample()
             start = min(done.begins)
             return {

@@ -71,18 +71,9 @@ class Scale(Scenario):
             list(threads.map(export, variants))
 
     def _scrape(self, workers: int, series: int) -> None:
-        arguments = [
-            "-m",
-            "telemetry.tools.compare.scrape",
-            "--json",
-            "--workers",
-            str(workers),
-            "--series",
-            str(series),
-        ]
-        child = self.context.processes.start(
-            "the scrape", f"scrape-{workers}-{series}.log", [*arguments, "--rounds", str(_SCRAPES)], {}
-        )
+        arguments = ["-m", "telemetry.tools.compare.scrape", "--json", "--workers", str(workers)]
+        arguments += ["--series", str(series), "--rounds", str(_SCRAPES)]
+        child = self.context.processes.start("the scrape", f"scrape-{workers}-{series}.log", arguments, {})
         self.context.wait_for(lambda: child.code is not None, _TIMEOUT)
         if child.code != 0:
             raise ScaleError(f"the scrape of {workers} x {series} series failed: {' | '.join(child.last_lines()[-3:])}")
@@ -105,9 +96,7 @@ class Scale(Scenario):
                 cpu = (run.service.cpu_seconds() - before) / max(done.responses, 1)
                 row = {"key": variant.key, "title": variant.title, "rate": rate, "cpu": rounded(cpu)}
                 self._exports.append(row)
-            for problem in run.problems(run.finish()):
-                self.problems.append(f"scale, {problem}")
-                self.context.progress.say(f"DOES NOT ADD UP: scale, {problem}")
+            self.add_problems("scale", run.problems(run.finish()))
 
     def result(self) -> dict[str, Any]:
         if not self._scrapes and not self._exports:

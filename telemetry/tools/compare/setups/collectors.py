@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import psutil
 import requests
@@ -51,8 +51,8 @@ class Collector(Protocol):
     def memory(self) -> float:
         """Bytes of memory of the running process, 0 if none runs."""
 
-    def losses(self, item: Literal["spans", "log records"]) -> Counter[str]:
-        """Undelivered items by its own counters; empty if it has none."""
+    def losses(self, item: str) -> Counter[str]:
+        """Undelivered items ("spans" or "log records") by its own counters; empty if it has none."""
 
 
 class _Process:
@@ -130,13 +130,6 @@ class Rotel(_Process):
         super().__init__(processes, folder, protocol)
         self.name = f"Rotel {version('rotel')}"
         self._backend_port = backend.grpc
-
-    @staticmethod
-    def is_installed() -> bool:
-        """Whether its wheel is installed."""
-        with suppress(PackageNotFoundError):
-            return bool(version("rotel"))
-        return False
 
     def _command(self) -> list[str]:
         found = find_spec("rotel")

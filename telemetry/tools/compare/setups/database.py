@@ -73,7 +73,7 @@ class Postgres:
     def __enter__(self) -> Self:
         import psycopg
 
-        with _told_in_one_line():
+        with _errors_in_one_line():
             self._connection = psycopg.connect(**self._parameters(), autocommit=True)
         try:
             self.description = f"PostgreSQL {self._connection.info.server_version // 10000}"
@@ -92,7 +92,7 @@ class Postgres:
 
     def _create(self, how: str = "") -> str:
         name = f"compare_{secrets.token_hex(6)}"
-        with _told_in_one_line():
+        with _errors_in_one_line():
             self._connection.execute(f'CREATE DATABASE "{name}"{how}'.encode())
         self._made.append(name)
         return name
@@ -114,7 +114,7 @@ class Postgres:
 
 
 @contextmanager
-def _told_in_one_line() -> Iterator[None]:
+def _errors_in_one_line() -> Iterator[None]:
     import psycopg
 
     try:

@@ -16,15 +16,14 @@ _BACKLOG = 128
 
 
 class FaultProxy:
-    """Forwards connections on `port` of 127.0.0.1 to `target_port`, subject to `fault`; a context manager.
+    """Forwards connections on `port` of 127.0.0.1 to its `target_port`, subject to `fault`; a context manager.
 
     `port` 0 takes a free port; it stays the same when `refuse` closes and another fault reopens it. `connections`
     counts those accepted, `received` the bytes received from clients.
     """
 
-    def __init__(self, target_port: int, *, port: int = 0, host: str = "127.0.0.1", fault: Fault = PASS) -> None:
-        self._target = (host, target_port)
-        self._host = host
+    def __init__(self, target_port: int, *, port: int = 0, fault: Fault = PASS) -> None:
+        self._target = ("127.0.0.1", target_port)
         self.port = port
         self.connections = 0
         self.received = 0
@@ -89,7 +88,7 @@ class FaultProxy:
             return
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((self._host, self.port))
+        listener.bind(("127.0.0.1", self.port))
         listener.listen(_BACKLOG)
         self.port = listener.getsockname()[1]
         self._listener = listener

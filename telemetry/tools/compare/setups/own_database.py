@@ -150,13 +150,13 @@ def own_database(settings: str, application: str, folder: Path) -> Database:
 
     The WSGI application is loaded once to check that it would use a copy, not the original.
     """
-    given: dict[str, str] = json.loads(_asked(f"--settings {settings}", _ASK, {"DJANGO_SETTINGS_MODULE": settings}))
+    given: dict[str, str] = json.loads(_printed(f"--settings {settings}", _ASK, {"DJANGO_SETTINGS_MODULE": settings}))
     engine = given["ENGINE"]
     if not engine or engine.endswith("dummy"):
         return NoDatabase()
     elsewhere = str(folder / "none")
     env = {"DJANGO_SETTINGS_MODULE": f"{HERE}.project_settings", SETTINGS: settings, DATABASE_NAME: elsewhere}
-    if _asked(f"--wsgi {application}", _ASK_WSGI, env | {APPLICATION: application}) != elsewhere:
+    if _printed(f"--wsgi {application}", _ASK_WSGI, env | {APPLICATION: application}) != elsewhere:
         raise DatabaseError(
             f"--wsgi {application} overwrites DJANGO_SETTINGS_MODULE, so the load would reach the project's own "
             "database; expected os.environ.setdefault, as startproject writes it"
@@ -168,7 +168,7 @@ def own_database(settings: str, application: str, folder: Path) -> Database:
     raise DatabaseError(f"ENGINE is {engine!r}; expected a backend for SQLite or PostgreSQL")
 
 
-def _asked(option: str, code: str, env: dict[str, str]) -> str:
+def _printed(option: str, code: str, env: dict[str, str]) -> str:
     """Return the last line that `code` prints in a separate Python process; raises DatabaseError."""
     answer = subprocess.run(  # noqa: S603  (this Python, with the reader's own modules)
         [sys.executable, "-c", code],

@@ -88,10 +88,10 @@ class OwnProject(Project):
         application: str,
         settings: str,
         requests: Sequence[Request],
-        gunicorn: str = "",
-        gunicorn_options: Sequence[str] = (),
-        metrics_path: str = "/metrics",
-        locustfile: str = "",
+        gunicorn: str,
+        gunicorn_options: Sequence[str],
+        metrics_path: str,
+        locustfile: str,
     ) -> None:
         self.application = application
         self.settings = settings

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from time import time
 from typing import Literal
@@ -42,7 +42,7 @@ class Run(Standing):
             self.users.append(f"/users/{answer.body.get('id')}")
         for number in range(requests):
             answer = self._call("GET", self.users[number % _USERS])
-            self._count(answer.status, 200)
+            self._count(answer.status, _OK)
 
     def ask_once(self) -> None:
         """Send one request."""
@@ -105,7 +105,8 @@ class Run(Standing):
             self._await_arrival()
         else:
             self._await_arrival(final=False)
-            self._note_collector_losses()
+            for signal in _STREAMED:
+                self.collector.losses(signal)  # read while it runs; it keeps them
             self.collector.stop()
             self._await_arrival()
         self.stored = self.read()
@@ -152,14 +153,8 @@ class Run(Standing):
             return found
         found.update(self.service.losses(signal))
         if self.collector is not None:
-            found.update(self.collector.losses("spans" if signal == "spans" else "log records"))
+            found.update(self.collector.losses(signal))
         return found
-
-    def _note_collector_losses(self) -> None:
-        """Read the collector's losses while it runs; the collector object keeps them."""
-        if self.collector is not None:
-            for item in ("spans", "log records"):
-                self.collector.losses(item)
 
     def settle(self) -> None:
         """Wait until every request's span and log record have arrived, or nothing more arrives and nothing is queued.
@@ -177,12 +172,11 @@ class Run(Standing):
         return all(starts.get(ring["slot"], 0) >= ring["joined"] * 1e9 for ring in self.service.recorders())
 
     def _holds(self) -> bool:
-        signals: Sequence[str] = ("traces", "logs")
         status = self.service.status()
         if status is None:
             return False
         waiting = any(ring["waiting_bytes"] for ring in status["rings"])
-        reported = [status["signals"][signal] for signal in signals]
+        reported = [status["signals"][signal] for signal in ("traces", "logs")]
         return waiting or any(one.get("queue", 0) or one.get("in_flight", 0) for one in reported)
 
     def _await_arrival(

@@ -150,19 +150,21 @@ def _gain(before: _State | None, after: _State | None, start: float, first_ns: i
     return after.counts if began_now else None
 
 
-#: The memory of a state for each bucket and exemplar, and besides (measured on CPython 3.11; bytes).
+#: The memory of a state: of each bucket, of each exemplar, and of the rest (measured on CPython 3.11; bytes).
 _BUCKET, _EXEMPLAR, _STATE = 80, 300, 600
+#: Larger states are not cached (bytes).
+_LARGEST_STATE = 8 << 10
 
 
 class Memory:
     """A cache of states by series and time, for pages that refresh themselves. Thread-safe.
 
     Entries are dropped with their series, and all of them when they would exceed `most_bytes`, which includes states of
-    dropped series until then. A state of more than `largest` bytes is not cached.
+    dropped series until then.
     """
 
-    def __init__(self, most_bytes: int = 24 << 20, largest: int = 8 << 10) -> None:
-        self._most_bytes, self._largest = most_bytes, largest
+    def __init__(self, most_bytes: int = 24 << 20) -> None:
+        self._most_bytes = most_bytes
         self._lock = threading.Lock()
         self._states: MutableMapping[Series, dict[int, _State]] = WeakKeyDictionary()
         self.bytes = 0
@@ -174,7 +176,7 @@ class Memory:
     def put(self, series: Series, time_ns: int, state: _State) -> None:
         attributes = [each.attributes for each in state.exemplars]
         size = _STATE + _BUCKET * len(state.counts.bounds) + _EXEMPLAR * len(attributes) + size_of(attributes)
-        if size > self._largest:
+        if size > _LARGEST_STATE:
             return
         with self._lock:
             if self.bytes + size > self._most_bytes:

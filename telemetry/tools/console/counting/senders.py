@@ -49,13 +49,13 @@ class Senders:
     def __init__(self) -> None:
         self._senders: OrderedDict[Hashable, Sender] = OrderedDict()
 
-    def hear(self, resources: Iterable[Resource], signal: str, now_ns: int) -> None:
+    def note(self, resources: Iterable[Resource], signal: str, now_ns: int) -> None:
         """Note that a signal arrived from these resources."""
         for resource in resources:
             if resource.size <= LARGEST:
                 self._sender(resource, now_ns).signals[signal] = now_ns
 
-    def hear_start(self, record: StoredLog, now_ns: int) -> None:
+    def note_start(self, record: StoredLog, now_ns: int) -> None:
         """Keep a worker's report if the record is a start record."""
         if record.resource.size > LARGEST:
             return

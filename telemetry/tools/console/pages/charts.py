@@ -88,12 +88,12 @@ class Chart:
     @property
     def label(self) -> str:
         """The text alternative of the drawing: the last value of each line."""
-        said = []
+        texts = []
         for line in self.lines:
             last = next((value for value in reversed(line.values) if value is not None), None)
             if last is not None:
-                said.append(f"{line.name} {self.write(last)}")
-        return f"{self.title}: {', '.join(said) or 'no values'}"
+                texts.append(f"{line.name} {self.write(last)}")
+        return f"{self.title}: {', '.join(texts) or 'no values'}"
 
     @property
     def drawing(self) -> dict[str, list[Any]]:

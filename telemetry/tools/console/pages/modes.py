@@ -1,4 +1,4 @@
-"""The modes that pages show, their order and colours, their comparison and their configuration."""
+"""The modes that pages show, their comparison and their configuration."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

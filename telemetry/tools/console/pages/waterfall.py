@@ -28,7 +28,6 @@ _NAME = r'(?:"[^"]{1,200}"|`[^`]{1,200}`|\[[^\]]{1,200}\]|[^\s"`\[\](),;]{1,200}
 _TABLE = re.compile(rf"\b(?:FROM|INTO|UPDATE|JOIN|TABLE)\s+(?:ONLY\s+)?({_NAME}(?:\.{_NAME})?)", re.IGNORECASE)
 _QUOTES = re.compile(r'["`\[\]]')
 
-
 Row = dict[str, Any]
 
 

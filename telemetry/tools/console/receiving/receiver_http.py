@@ -45,10 +45,6 @@ def json_to_protobuf(signal: Signal, data: bytes, most_objects: int = _MOST_OBJE
     return message
 
 
-def compact_json(document: Any) -> bytes:
-    return json.dumps(document, separators=(",", ":")).encode()
-
-
 def _ids_to_base64(item: dict[str, Any]) -> dict[str, Any]:
     # Attributes cannot be mistaken for ids: their keys are values in OTLP's JSON ({"key": ..., "value": ...}).
     for name in _ID_FIELDS & item.keys():
@@ -82,7 +78,10 @@ class OtlpHttpApplication:
                 headers.append(("Retry-After", str(math.ceil(refusal.retry_after))))
             if status == HTTPStatus.METHOD_NOT_ALLOWED:
                 headers.append(("Allow", "POST"))
-        body = compact_json(json_format.MessageToDict(message)) if is_json else message.SerializeToString()
+        if is_json:
+            body = json.dumps(json_format.MessageToDict(message), separators=(",", ":")).encode()
+        else:
+            body = message.SerializeToString()
         headers += [("Content-Type", JSON if is_json else PROTOBUF), ("Content-Length", str(len(body)))]
         start_response(f"{status} {responses.get(status, 'Refused')}", headers)
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]

@@ -16,7 +16,7 @@ from prometheus_client.samples import Exemplar as SampleExemplar
 from telemetry.tools.console.receiving.values import PlainValue, digest, plain_attributes, size_of, whole
 from telemetry.tools.console.storage.records import Origin, hex_ids
 
-#: The memory of a stored point besides its OTLP bytes or exemplar (measured on CPython 3.11; bytes).
+#: The memory of a stored point without its OTLP bytes or exemplar (measured on CPython 3.11; bytes).
 OTLP_POINT_OVERHEAD = 200
 SAMPLE_POINT_SIZE = 120
 
@@ -34,7 +34,7 @@ POINT_CLASSES: dict[str, type[Message]] = {
 #: How a metric is drawn, by its type; others as a gauge.
 _SHAPES = {"counter": "counter", "histogram": "histogram", "exponential_histogram": "histogram"}
 
-#: The memory of a series besides its points and texts (measured on CPython 3.11; bytes).
+#: The memory of a series without its points and texts (measured on CPython 3.11; bytes).
 SERIES_OVERHEAD = 1800
 
 

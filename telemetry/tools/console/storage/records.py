@@ -84,7 +84,7 @@ def _decode(raw: bytes) -> Resource:
     return Resource(attributes, mode, service, instance, size_of((attributes, mode, service, instance)))
 
 
-#: The memory of a stored record besides its OTLP bytes and name (measured on CPython 3.11; bytes).
+#: The memory of a stored record without its OTLP bytes and name (measured on CPython 3.11; bytes).
 SPAN_OVERHEAD = 410
 LOG_OVERHEAD = 290
 

@@ -74,7 +74,7 @@ class Store:
         """Store and count spans; one whose ids are already stored is counted as a duplicate and left out."""
         now_ns = self._arrival_ns(span.end_ns for span in spans)
         with self._changed:
-            self._senders.hear({span.resource for span in spans}, "traces", now_ns)
+            self._senders.note({span.resource for span in spans}, "traces", now_ns)
             for span in spans:
                 totals = self._counters.totals[span.resource.mode]
                 if not self._spans.add(span):
@@ -90,7 +90,7 @@ class Store:
     def add_logs(self, records: Sequence[StoredLog]) -> None:
         now_ns = self._arrival_ns(record.time_ns for record in records)
         with self._changed:
-            self._senders.hear({record.resource for record in records}, "logs", now_ns)
+            self._senders.note({record.resource for record in records}, "logs", now_ns)
             for record in records:
                 totals = self._counters.totals[record.resource.mode]
                 totals.log_records += 1
@@ -98,14 +98,14 @@ class Store:
                     totals.access_records += 1
                     self._counters.place(record)
                 elif record.scope.name == SERVER_LOGGER:
-                    self._senders.hear_start(record, now_ns)
+                    self._senders.note_start(record, now_ns)
                 self._logs.add(record)
             self._changed.notify_all()
 
     def add_points(self, points: Sequence[IncomingPoint]) -> None:
         now_ns = self._arrival_ns(point.time_ns for point in points)
         with self._changed:
-            self._senders.hear({point.origin.resource for point in points}, "metrics", now_ns)
+            self._senders.note({point.origin.resource for point in points}, "metrics", now_ns)
             self._counters.begin(first_counts(points, self.started_ns), self._requests)
             for point in points:
                 series = self._metrics.received(point)
