@@ -13,7 +13,10 @@ UNMATCHED = "unmatched"
 """The route of a path without one in log records; spans and metrics then have no `http.route`."""
 
 _CONVERTER = re.compile(r"<(?:[^<>:]+:)?([^<>]+)>")
-_NAMED_GROUP = re.compile(r"\(\?P<([^<>]+)>(?:[^()]|\([^()]*\))*\)")
+_NAMED_GROUP = re.compile(r"\(\?P<([^<>]+)>")
+# In a regular expression: an escaped character, a set, or a parenthesis.
+_PARENTHESIS = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|([()])")
+_NOISE = re.compile(r"\(\?:|[\^$?]|\\[AZ]|\\(?=\W)")
 
 
 def known_method(request: HttpRequest) -> str:
@@ -39,9 +42,20 @@ def matched_route(request: HttpRequest) -> str | None:
 @cache
 def template_of(route: str) -> str:
     """Return Django's route, with converters (`<uuid:id>`) or a regular expression, with `{name}` for parameters."""
-    template = _NAMED_GROUP.sub(r"{\1}", route)
-    template = _CONVERTER.sub(r"{\1}", template)
-    return "/" + re.sub(r"[\^$?\\]", "", template)
+    while group := _NAMED_GROUP.search(route):
+        route = f"{route[: group.start()]}{{{group[1]}}}{route[_end_of_group(route, group.end()) :]}"
+    template = _CONVERTER.sub(r"{\1}", route)
+    return "/" + _NOISE.sub(lambda found: "(" if found[0] == "(?:" else "", template)
+
+
+def _end_of_group(route: str, start: int) -> int:
+    """Return the index after the parenthesis that closes the group with its content from `start` on."""
+    depth = 1
+    for found in _PARENTHESIS.finditer(route, start):
+        depth += {"(": 1, ")": -1}.get(found[1], 0)
+        if depth == 0:
+            return found.end()
+    return len(route)
 
 
 class RouteInsteadOfPath(logging.Filter):

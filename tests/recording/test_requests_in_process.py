@@ -686,6 +686,40 @@ def test_streamed_answer_is_over_with_its_body(recorded: Recorded, query: Callab
 
 
 @pytest.mark.usefixtures("query")
+def test_span_around_several_chunks_is_current_in_each(recorded: Recorded) -> None:
+    inner = NonRecordingSpan(SpanContext(5, 6, is_remote=False, trace_flags=TraceFlags(1)))
+
+    def body() -> Iterator[bytes]:
+        with trace.use_span(inner):
+            yield b"a"
+            logger.info("inside")
+            yield b"b"
+        logger.info("outside")
+
+    async def body_async() -> AsyncIterator[bytes]:
+        for part in body():
+            yield part
+
+    async def view(_: HttpRequest) -> StreamingHttpResponse:
+        return StreamingHttpResponse(body_async())
+
+    async def ask() -> bytes:
+        response: Any = await RequestMiddleware(view)(AsyncRequestFactory().get("/"))
+        return b"".join([part async for part in response])
+
+    response: Any = answer(lambda _: StreamingHttpResponse(body()))  # type: ignore[arg-type,return-value]
+    assert b"".join(response) == asyncio.run(ask()) == b"ab"
+    given_up: Any = answer(lambda _: StreamingHttpResponse(body()))  # type: ignore[arg-type,return-value]
+    assert next(iter(given_up)) == b"a"
+    given_up.close()
+    *complete, abandoned = recorded()
+    span = (5).to_bytes(16), (6).to_bytes(8), 1
+    assert [[log[7] for log in record[LOGS]] for record in complete] == [[span, None]] * 2
+    assert abandoned[LOGS] == []
+    assert trace.get_current_span() is trace.INVALID_SPAN
+
+
+@pytest.mark.usefixtures("query")
 def test_streamed_answer_that_is_given_up_is_over_when_it_is_closed(recorded: Recorded) -> None:
     response: Any = answer(lambda _: StreamingHttpResponse(iter([b"a", b"b"])))  # type: ignore[arg-type,return-value]
     assert next(iter(response)) == b"a"
