@@ -75,25 +75,27 @@ def _attaching(configure: Callable[..., None]) -> Callable[..., None]:
         finally:
             _detach_from_root()  # the new configuration may contain one of telemetry's
             attach_to_root()
-            for name in list(_own):
-                logger = logging.getLogger(name)
-                logger.disabled = False
-                if not any(isinstance(each, OTLPHandler) for each in logger.handlers):  # reset with its parent
-                    _own.discard(name)
-                    let_pass(name)
+            for name in list(_passing):
+                if not any(isinstance(each, OTLPHandler) for each in logging.getLogger(name).handlers):
+                    _own.discard(name)  # reset with its parent
+                let_pass(name)
 
     setattr(configured, _WRAPPED, True)
     return configured
 
 
 _WRAPPED = "attaches_telemetry"
+_passing: set[str] = set()
+"""Loggers whose INFO records are sent, whatever the project configures later."""
 _own: set[str] = set()
-"""Loggers to which telemetry has added a handler."""
+"""Those of them to which telemetry has added a handler."""
 
 
 def let_pass(name: str) -> None:
     """Send INFO records of a logger that the project does not configure over OTLP only, not to its console."""
+    _passing.add(name)
     logger = logging.getLogger(name)
+    logger.disabled = False  # as a configuration does with loggers that it does not name
     if not logger.isEnabledFor(logging.INFO) and logger.level == logging.NOTSET and not logger.handlers:
         _own.add(name)
         logger.setLevel(logging.INFO)

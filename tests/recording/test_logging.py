@@ -174,6 +174,7 @@ if isinstance(handler, QueueHandler):
 LATER = (
     "logging.basicConfig(force=True)",
     'logging.config.dictConfig({"version": 1, "root": {"handlers": []}})',
+    'logging.config.dictConfig({"version": 1, "root": {"level": "WARNING"}})',
     'logging.config.dictConfig({"version": 1, "loggers": {"shop": {"level": "WARNING"}}})',
 )
 
@@ -181,12 +182,15 @@ LATER = (
 def test_later_configuration_does_not_end_the_export() -> None:
     outputs = outputs_of(
         f"""
+logging.root.setLevel(logging.INFO)
+let_pass("api.access")  # the root logger's INFO records are sent, and so are its own
 {configure}
 logging.getLogger("shop.orders").error("an order")
 logging.getLogger("shop.access").info("GET / 200")
+logging.getLogger("api.access").info("GET / 304")
 """
         for configure in LATER
     )
     for configure, lines in zip(LATER, outputs, strict=True):
         received = [line for line in lines if "received" in line]
-        assert received == ["received: an order", "received: GET / 200"], configure
+        assert received == ["received: an order", "received: GET / 200", "received: GET / 304"], configure

@@ -35,7 +35,7 @@ from django.utils.functional import SimpleLazyObject
 from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy
 from gevent import Timeout
-from opentelemetry import baggage, trace
+from opentelemetry import baggage, metrics, trace
 from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.metrics import CallbackOptions, Observation
@@ -61,6 +61,7 @@ from telemetry.recording.logs import LogRecorder
 from telemetry.recording.meters import RecordingMeterProvider
 from telemetry.recording.middleware import RequestMiddleware
 from telemetry.recording.queries import QueryRecorders
+from telemetry.recording.runtime import observe_runtime
 from telemetry.recording.spans import MOST_WITHIN, RecordedSpan, RequestSpan
 from tests.recording.conftest import Recorded
 from tests.support.forks import in_child
@@ -1074,6 +1075,16 @@ def test_instruments_take_numbers_of_any_kind(recorded: Recorded) -> None:
     assert (orders[2], type(orders[2])) == (3, int)
     assert problem[0] == LOG  # a text is no number
     assert observed[0][1] == ((1.5, {}),) * 5
+
+
+def test_runtime_is_measured_beside_a_provider_of_the_project(recorded: Recorded) -> None:
+    ours = RecordingMeterProvider()
+    assert metrics.get_meter_provider() is not ours
+    observe_runtime(ours)
+    ours.observe()
+    (record,) = recorded()
+    assert record[0] == OBSERVATIONS
+    assert {instrument[1] for instrument, _ in record[2]} >= {"cpython.gc.collections"}
 
 
 @pytest.mark.parametrize(
