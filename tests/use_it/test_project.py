@@ -291,7 +291,7 @@ def test_middleware_stays_a_list_or_a_tuple(settings: Settings, kind: type) -> N
     settings.MIDDLEWARE = kind(["shop.middleware"])
     add_middleware()
     ours = ["telemetry.middleware.requests", "telemetry.middleware.access_log"]
-    assert settings.MIDDLEWARE == kind([*ours, "shop.middleware"])
+    assert kind([*ours, "shop.middleware"]) == settings.MIDDLEWARE
 
 
 def test_bad_setting_ends_a_command_with_one_line(project: Path, site: Path) -> None:
