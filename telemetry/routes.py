@@ -33,10 +33,19 @@ def matched_route(request: HttpRequest) -> str | None:
     match = request.resolver_match
     if match is not None:
         return None if match.route is None else template_of(match.route)  # None: made without one by the project
-    static = settings.STATIC_URL  # with the script's name, as the path
+    static = _static_url()
     if static and request.path.startswith(static):
-        return f"{static}{{path}}"
+        return f"{static.removeprefix(request.path.removesuffix(request.path_info))}{{path}}"
     return None
+
+
+def _static_url() -> str | None:
+    """Return STATIC_URL, with the script's name, as the path; Django keeps the first one that anybody asks for."""
+    asked = "STATIC_URL" in vars(settings)
+    static: str | None = settings.STATIC_URL
+    if not asked:  # perhaps for a probe, which reaches the server without the script's name
+        vars(settings).pop("STATIC_URL", None)
+    return static
 
 
 @cache
