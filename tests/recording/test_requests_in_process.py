@@ -687,6 +687,23 @@ def test_streamed_answer_is_over_with_its_body(recorded: Recorded, query: Callab
 
 
 @pytest.mark.usefixtures("query")
+def test_what_closes_a_body_belongs_to_its_request(recorded: Recorded) -> None:
+    class Body:
+        def __iter__(self) -> Iterator[bytes]:
+            yield b"a"
+
+        def close(self) -> None:
+            logger.info("closed")
+
+    response: Any = answer(lambda _: StreamingHttpResponse(Body()))  # type: ignore[arg-type,return-value]
+    assert b"".join(response) == b"a"
+    response.close()
+    assert trace.get_current_span() is trace.INVALID_SPAN
+    request, log = recorded()
+    assert (log[5], log[8]) == ("closed", (*request[CONTEXT][:2], request[CONTEXT][3]))
+
+
+@pytest.mark.usefixtures("query")
 def test_span_around_several_chunks_is_current_in_each(recorded: Recorded) -> None:
     inner = NonRecordingSpan(SpanContext(5, 6, is_remote=False, trace_flags=TraceFlags(1)))
 
