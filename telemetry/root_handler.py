@@ -34,7 +34,11 @@ class RootHandler(OTLPHandler):
 
 
 def attach_to_root() -> None:
-    """Add the handler, unless the logging configuration contains one of telemetry's."""
+    """Add the handler, unless the logging configuration contains one of telemetry's; and let pass what should."""
+    for name in list(_passing):
+        if not any(isinstance(each, OTLPHandler) for each in logging.getLogger(name).handlers):
+            _own.discard(name)  # reset with its parent
+        let_pass(name)
     names = [name for name in logging.root.manager.loggerDict if name not in _own]
     handlers = [*logging.root.handlers, *(handler for name in names for handler in logging.getLogger(name).handlers)]
     if not any(map(_passes_to_ours, handlers)):
@@ -75,10 +79,6 @@ def _attaching(configure: Callable[..., None]) -> Callable[..., None]:
         finally:
             _detach_from_root()  # the new configuration may contain one of telemetry's
             attach_to_root()
-            for name in list(_passing):
-                if not any(isinstance(each, OTLPHandler) for each in logging.getLogger(name).handlers):
-                    _own.discard(name)  # reset with its parent
-                let_pass(name)
 
     setattr(configured, _WRAPPED, True)
     return configured

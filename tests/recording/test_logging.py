@@ -60,6 +60,7 @@ class Received:
     def emit(self, record): print("received:", record.getMessage(), flush=True)
 OTLPHandler.connect(Received())
 let_pass("shop.access")
+logging.config.dictConfig({"version": 1})  # as in wsgi.py, where the application is built; it disables that logger
 attach_to_root()
 stay_attached()
 stay_attached()  # once is enough
@@ -172,6 +173,7 @@ if isinstance(handler, QueueHandler):
 
 
 LATER = (
+    "pass  # only before the start",
     "logging.basicConfig(force=True)",
     'logging.config.dictConfig({"version": 1, "root": {"handlers": []}})',
     'logging.config.dictConfig({"version": 1, "root": {"level": "WARNING"}})',
