@@ -74,7 +74,7 @@ class _Body:
         """Report the end, once."""
         over, self._over = self._over, None
         if over is not None:
-            del self.within, self._if_abandoned
+            del self._if_abandoned
             over(error, perf_counter_ns())
 
     def __del__(self) -> None:
@@ -90,6 +90,7 @@ class _Body:
                 close()
         finally:
             self.end()
+            self.within = nullcontext
 
 
 class _Parts:

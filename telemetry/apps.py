@@ -49,4 +49,4 @@ def add_middleware() -> None:
         middleware.insert(0, requests)
     if (access := "telemetry.middleware.access_log") not in middleware:
         middleware.insert(middleware.index(requests) + 1, access)
-    settings.MIDDLEWARE = middleware
+    settings.MIDDLEWARE = tuple(middleware) if isinstance(settings.MIDDLEWARE, tuple) else middleware

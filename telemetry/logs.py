@@ -7,7 +7,8 @@ The field names are those of the OpenTelemetry log data model
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from copy import copy
 from datetime import UTC, datetime
 from inspect import currentframe
 from numbers import Number
@@ -120,9 +121,30 @@ def _code_name(name: str) -> str:
 def message_of(record: logging.LogRecord) -> str:
     """Return the message with its arguments; never raises."""
     try:
+        if isinstance(record.args, Mapping):
+            record = copy(record)
+            record.args = _WithoutSecrets(record.args)
         return record.getMessage()
     except Exception:  # noqa: BLE001  (logging would print the raw arguments on standard error)
         return f"{record.msg if isinstance(record.msg, str) else type(record.msg)} (its arguments do not fit)"
+
+
+class _WithoutSecrets(Mapping[str, object]):
+    """The named arguments of a message, `%(password)s`: those whose name tells a secret, which the message may not."""
+
+    def __init__(self, arguments: Mapping[str, object]) -> None:
+        self._arguments = arguments
+
+    def __getitem__(self, key: str) -> object:
+        value = self._arguments[key]
+        shown = redactor().attributes({key: value if isinstance(value, _PLAIN) else "a"})
+        return MASK if shown.get(key) == MASK else value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arguments)
+
+    def __len__(self) -> int:
+        return len(self._arguments)
 
 
 def attributes_of(record: logging.LogRecord) -> dict[str, Any]:

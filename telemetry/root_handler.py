@@ -34,7 +34,11 @@ class RootHandler(OTLPHandler):
 
 
 def attach_to_root() -> None:
-    """Add the handler, unless the logging configuration contains one of telemetry's."""
+    """Add the handler, unless the logging configuration contains one of telemetry's; and let pass what should."""
+    for name in list(_passing):
+        if not any(isinstance(each, OTLPHandler) for each in logging.getLogger(name).handlers):
+            _own.discard(name)  # reset with its parent
+        let_pass(name)
     names = [name for name in logging.root.manager.loggerDict if name not in _own]
     handlers = [*logging.root.handlers, *(handler for name in names for handler in logging.getLogger(name).handlers)]
     if not any(map(_passes_to_ours, handlers)):
@@ -75,25 +79,23 @@ def _attaching(configure: Callable[..., None]) -> Callable[..., None]:
         finally:
             _detach_from_root()  # the new configuration may contain one of telemetry's
             attach_to_root()
-            for name in list(_own):
-                logger = logging.getLogger(name)
-                logger.disabled = False
-                if not any(isinstance(each, OTLPHandler) for each in logger.handlers):  # reset with its parent
-                    _own.discard(name)
-                    let_pass(name)
 
     setattr(configured, _WRAPPED, True)
     return configured
 
 
 _WRAPPED = "attaches_telemetry"
+_passing: set[str] = set()
+"""Loggers whose INFO records are sent, whatever the project configures later."""
 _own: set[str] = set()
-"""Loggers to which telemetry has added a handler."""
+"""Those of them to which telemetry has added a handler."""
 
 
 def let_pass(name: str) -> None:
     """Send INFO records of a logger that the project does not configure over OTLP only, not to its console."""
+    _passing.add(name)
     logger = logging.getLogger(name)
+    logger.disabled = False  # as a configuration does with loggers that it does not name
     if not logger.isEnabledFor(logging.INFO) and logger.level == logging.NOTSET and not logger.handlers:
         _own.add(name)
         logger.setLevel(logging.INFO)

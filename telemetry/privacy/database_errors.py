@@ -15,6 +15,51 @@ _NEXT_FIELD = r"LINE\s[0-9]|[A-Z][A-Z\s]{3,20}:|\^|File\s\"|The\sabove|During\sh
 # White space is examined only from its beginning, or from the label on.
 END_OF_FIELD = rf"(?=(?:(?<!\s)|(?<=:\s))[^\S\n]*+\n\s*+(?:{_NEXT_FIELD})|\\n[A-Z]{{4}}|\Z)"
 
+# Before a statement that is the content of a text in quotes; a word may come first, as `EXPLAIN`.
+_OPENING = re.compile(r"""(\\*)(["'])[\w\s(;]{0,40}\Z""")
+_LONGEST_OPENING = 64
+# Up to the end of such a text, by its quote. SQL has identifiers in double quotes, which need not be escaped.
+_CONTENT = {
+    "'": re.compile(r"(?:[^'\\]|\\.)*+", re.DOTALL),
+    '"': re.compile(r"""(?:[^"\\]|\\.|"[\w$]{1,63}"(?=[\s.,)=]))*+""", re.DOTALL),
+}
+_NEXT_FRAME = re.compile(r'\n[\s|]*(?:File\s"|[~^]+\n|The\sabove|During\shandling)|\Z')
+_WORD = re.compile(r"\w")
+
+
+def _without_literals(found: re.Match[str] | None) -> str:
+    """Return a text that begins with a statement, and all that follows, without literals.
+
+    What follows a statement in quotes, such as its parameters in JSON, is masked up to the next frame of a stack trace,
+    or the carets below one: there, an expression that pairs quotes would take the texts for what is between them.
+    """
+    result: list[str] = []
+    while found:
+        end = _end_of_content(found)
+        result.append(without_literals_in_text(found[0][:end]))
+        rest = found[0][end:]
+        frame = _NEXT_FRAME.search(rest)
+        behind, rest = (rest[: frame.start()], rest[frame.start() :]) if frame else (rest, "")
+        result.append(f"{behind[:1]}{MASK}" if _WORD.search(behind) else behind)
+        found = found.re.search(rest)
+        result.append(rest[: found.start()] if found else rest)
+    return "".join(result)
+
+
+def _end_of_content(found: re.Match[str]) -> int:
+    """Return where the text in quotes ends that contains the statement; the whole length if there is none."""
+    before, text = found.string[max(0, found.start() - _LONGEST_OPENING) : found.start()], found[0]
+    opening = _OPENING.search(before)
+    if opening is None:
+        return len(text)
+    escape, quote = opening.groups()
+    if escape:
+        closing = re.compile(rf"(?<!\\){re.escape(escape)}{quote}").search(text)
+        return closing.start() if closing else len(text)
+    content = _CONTENT[quote].match(text)
+    return content.end() if content else len(text)
+
+
 DATABASE_RULES: tuple[Rule, ...] = (
     rule(
         "statement of a database error",
@@ -121,7 +166,7 @@ SQL_RULES: tuple[Rule, ...] = (
             | (?:^|(?<=[)"'`:;(]\s)|(?<=[)"'`:;(]))
               (?:select|exec(?:ute)?)\s+(?:[\w.]{1,63}\(|(?:[nebx]|u&|_\w{1,20})?'|[-+]?\s?\.?[0-9]|\$)
             | \bwith\s(?:recursive\s)?[\w"]{1,63}\s(?:\([^()]{1,200}\)\s)?as\s(?:(?:not\s)?materialized\s)?\( ).*""",
-        lambda found: without_literals_in_text(found[0]),
+        _without_literals,
         re.DOTALL,
     ),
     # A rule of its own, as every stack trace contains the words "most recent call".
@@ -129,7 +174,7 @@ SQL_RULES: tuple[Rule, ...] = (
         "SQL that calls a procedure",
         ["call "],
         r"\bcall\s+[\w.\"]{1,128}\s?\(.*",
-        lambda found: without_literals_in_text(found[0]),
+        _without_literals,
         re.DOTALL,
     ),
 )

@@ -32,7 +32,7 @@ from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.sdk.trace.sampling import Sampler
 from opentelemetry.trace import SpanKind
 
-from telemetry.answers import is_streamed, when_over
+from telemetry.answers import Within, is_streamed, when_over
 from telemetry.journal.records import METHODS, OTHER_METHOD, REQUEST
 from telemetry.recording.environ import environ_of
 from telemetry.recording.incoming import IncomingContextReader, is_left_over
@@ -179,7 +179,7 @@ class RequestMiddleware:
         try:
             if is_streamed(response):
                 over = partial(self._end, span, request, status)
-                when_over(response, over, partial(_within, cast("Context", span.context)))
+                when_over(response, over, _resuming(cast("Context", span.context)))
                 detach(span.token)
                 span.token = None
                 return
@@ -234,14 +234,23 @@ def _log(request: HttpRequest, response: Any) -> None:
         journal.failed("request", problem)
 
 
-@contextmanager
-def _within(context: Context) -> Iterator[None]:
-    """Attach the request's context again, for code that runs after its view has returned."""
-    token = attach(context)
-    try:
-        yield
-    finally:
-        detach(token)
+def _resuming(context: Context) -> Within:
+    """Return what runs code after its view has returned: in `context`, then each time in the context that it left.
+
+    A span that a body begins in one chunk is the current one in the next chunks, too.
+    """
+
+    @contextmanager
+    def within() -> Iterator[None]:
+        nonlocal context
+        token = attach(context)
+        try:
+            yield
+        finally:
+            context = get_current()
+            detach(token)
+
+    return within
 
 
 def is_tested(server: str | None) -> bool:

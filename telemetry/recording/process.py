@@ -146,7 +146,7 @@ class Recording:
             OTLPHandler.connect(LogRecorder())
             attach_to_root()
             stay_attached()
-        observe_runtime()
+        observe_runtime(self._meters)
 
     def join(self) -> None:
         """Take a slot, unless this process has one, and make sure that an exporter runs; never raises.

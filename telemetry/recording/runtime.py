@@ -4,8 +4,7 @@ import gc
 from collections.abc import Iterable
 from functools import partial
 
-from opentelemetry import metrics
-from opentelemetry.metrics import CallbackOptions, Observation
+from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
 
 _METRICS = (
     ("cpython.gc.collections", "collections", "{collection}", "Garbage collections of a generation."),
@@ -19,9 +18,12 @@ _METRICS = (
 )
 
 
-def observe_runtime() -> None:
-    """Count from now on: forked processes inherit their parent's totals, and each would report them again."""
-    meter = metrics.get_meter("telemetry.instrumentation")
+def observe_runtime(provider: MeterProvider) -> None:
+    """Count from now on: forked processes inherit their parent's totals, and each would report them again.
+
+    `provider` is ours, also where the project has made one of its own the global one.
+    """
+    meter = provider.get_meter("telemetry.instrumentation")
     before = gc.get_stats()
 
     def observe(key: str, _options: CallbackOptions) -> Iterable[Observation]:

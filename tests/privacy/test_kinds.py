@@ -747,6 +747,30 @@ def test_statement_in_a_text_of_another_kind(text: str) -> None:
     assert "123456789" not in redacted
 
 
+QUOTED = {"sql": 'SELECT "b"."a" FROM "b" WHERE c = %s', "params": [f"Ada {MARK} Ray", 5], "more": "x"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps(QUOTED),
+        json.dumps([json.dumps(QUOTED)]),
+        json.dumps([json.dumps(QUOTED)] * 2),
+        str(QUOTED),
+        repr(str(QUOTED)),
+        str([{"sql": f"SELECT a FROM b WHERE c = 'Ada {MARK} Ray'", "time": "0.1"}]),  # noqa: S608
+        str([{"sql": f"EXPLAIN (SELECT a FROM b WHERE c = '{MARK}' AND d = %s)", "params": f"Ada {MARK}"}]),  # noqa: S608
+        f'ran "SELECT a FROM b WHERE c = %s" with ["Ada {MARK} Ray"] and ["Ada {MARK} Ray"]',  # noqa: S608
+        f"ran 'SELECT a FROM b WHERE c = 'Ada {MARK} Ray' AND d = 'Ada {MARK} Ray'' at once",  # noqa: S608
+        f"ran ('SELECT a FROM b WHERE c = %s', ('Ada {MARK} Ray',))",  # noqa: S608
+    ],
+)
+def test_parameters_beside_a_statement_in_quotes(text: str) -> None:
+    redacted = Redactor().text(text)
+    assert MARK not in redacted
+    assert "SELECT " in redacted
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -769,6 +793,12 @@ def test_statement_in_a_stack_trace_keeps_the_frames() -> None:
     redacted = Redactor().stack(stack)
     assert MARK not in redacted
     assert 'File "y.py", line 23, in g' in redacted
+    source = f'c.execute("SELECT a FROM b WHERE c = %s", ["Ada {MARK} Ray"])'  # noqa: S608
+    stack = f'  File "x.py", line 1, in f\n    {source}\n  File "y.py", line 23, in g\n    {source}\n    ^^\nError: b\n'
+    redacted = Redactor().stack(stack)
+    assert MARK not in redacted
+    assert 'File "y.py", line 23, in g\n    c.execute("SELECT a FROM b WHERE c = %s"' in redacted
+    assert redacted.endswith("\nError: b\n")
 
 
 # --- Servers --------------------------------------------------------------------------------------------------------

@@ -201,6 +201,21 @@ def test_number(value: float, expected: object) -> None:
     assert json.loads(line, parse_constant=refuse)["attributes"] == {"size": expected}
 
 
+class Atoms(dict[str, object]):
+    """As gunicorn's, which knows more names than it has."""
+
+    def __missing__(self, name: str) -> str:
+        return "-"
+
+
+def test_named_argument_that_is_a_secret_leaves_no_log() -> None:
+    arguments = Atoms({"name": "Ada", "password": "two words", "token": ["a"], "token_count": 7})
+    template = "%(name)s %(password)s %(token)s %(token_count)d %(more)s"
+    record = logging.LogRecord("shop", 20, "", 1, template, (arguments,), None)
+    assert translation_of(record).body == "Ada *** *** 7 -"
+    assert record.args == arguments
+
+
 def test_stack_info_is_kept() -> None:
     records: list[logging.LogRecord] = []
     logger = logger_of("tests")

@@ -3,9 +3,11 @@
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpRequest, HttpResponse
-from django.test import RequestFactory
+from django.test import RequestFactory, override_settings
+from django.urls import set_script_prefix
 from gunicorn.config import Config
 from gunicorn.http.parser import RequestParser
 from gunicorn.http.wsgi import create
@@ -14,6 +16,7 @@ from telemetry.exporting.items import request_spans
 from telemetry.recording.environ import environ_of
 from telemetry.recording.incoming import IncomingContextReader
 from telemetry.recording.middleware import RequestMiddleware
+from telemetry.routes import matched_route
 from tests.recording.test_requests_in_process import Process
 
 
@@ -42,6 +45,18 @@ def test_path_without_route_is_unmatched_in_a_service_without_static_files(setti
     settings.STATIC_URL = None
     middleware = RequestMiddleware(lambda _request: HttpResponse(status=404))
     assert middleware(on_unix_socket("localhost")).status_code == 404
+
+
+def test_static_files_below_any_prefix_are_one_route_and_leave_the_projects_url() -> None:
+    """Django adds the script's name to the relative one where it is first asked for."""
+    with override_settings(STATIC_URL="static/"):
+        for prefix in ("/", "/shop/"):
+            set_script_prefix(prefix)
+            request = RequestFactory().get("/static/shop.css", SCRIPT_NAME=prefix.rstrip("/"))
+            assert request.path == f"{prefix}static/shop.css"
+            assert matched_route(request) == "/static/{path}"
+        set_script_prefix("/")
+        assert "STATIC_URL" not in vars(settings)
 
 
 def attributes_of(**variables: Any) -> dict[str, Any]:

@@ -35,7 +35,7 @@ from django.utils.functional import SimpleLazyObject
 from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy
 from gevent import Timeout
-from opentelemetry import baggage, trace
+from opentelemetry import baggage, metrics, trace
 from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.metrics import CallbackOptions, Observation
@@ -61,6 +61,7 @@ from telemetry.recording.logs import LogRecorder
 from telemetry.recording.meters import RecordingMeterProvider
 from telemetry.recording.middleware import RequestMiddleware
 from telemetry.recording.queries import QueryRecorders
+from telemetry.recording.runtime import observe_runtime
 from telemetry.recording.spans import MOST_WITHIN, RecordedSpan, RequestSpan
 from tests.recording.conftest import Recorded
 from tests.support.forks import in_child
@@ -686,6 +687,57 @@ def test_streamed_answer_is_over_with_its_body(recorded: Recorded, query: Callab
 
 
 @pytest.mark.usefixtures("query")
+def test_what_closes_a_body_belongs_to_its_request(recorded: Recorded) -> None:
+    class Body:
+        def __iter__(self) -> Iterator[bytes]:
+            yield b"a"
+
+        def close(self) -> None:
+            logger.info("closed")
+
+    response: Any = answer(lambda _: StreamingHttpResponse(Body()))  # type: ignore[arg-type,return-value]
+    assert b"".join(response) == b"a"
+    response.close()
+    assert trace.get_current_span() is trace.INVALID_SPAN
+    request, log = recorded()
+    assert (log[5], log[8]) == ("closed", (*request[CONTEXT][:2], request[CONTEXT][3]))
+
+
+@pytest.mark.usefixtures("query")
+def test_span_around_several_chunks_is_current_in_each(recorded: Recorded) -> None:
+    inner = NonRecordingSpan(SpanContext(5, 6, is_remote=False, trace_flags=TraceFlags(1)))
+
+    def body() -> Iterator[bytes]:
+        with trace.use_span(inner):
+            yield b"a"
+            logger.info("inside")
+            yield b"b"
+        logger.info("outside")
+
+    async def body_async() -> AsyncIterator[bytes]:
+        for part in body():
+            yield part
+
+    async def view(_: HttpRequest) -> StreamingHttpResponse:
+        return StreamingHttpResponse(body_async())
+
+    async def ask() -> bytes:
+        response: Any = await RequestMiddleware(view)(AsyncRequestFactory().get("/"))
+        return b"".join([part async for part in response])
+
+    response: Any = answer(lambda _: StreamingHttpResponse(body()))  # type: ignore[arg-type,return-value]
+    assert b"".join(response) == asyncio.run(ask()) == b"ab"
+    given_up: Any = answer(lambda _: StreamingHttpResponse(body()))  # type: ignore[arg-type,return-value]
+    assert next(iter(given_up)) == b"a"
+    given_up.close()
+    *complete, abandoned = recorded()
+    span = (5).to_bytes(16), (6).to_bytes(8), 1
+    assert [[log[7] for log in record[LOGS]] for record in complete] == [[span, None]] * 2
+    assert abandoned[LOGS] == []
+    assert trace.get_current_span() is trace.INVALID_SPAN
+
+
+@pytest.mark.usefixtures("query")
 def test_streamed_answer_that_is_given_up_is_over_when_it_is_closed(recorded: Recorded) -> None:
     response: Any = answer(lambda _: StreamingHttpResponse(iter([b"a", b"b"])))  # type: ignore[arg-type,return-value]
     assert next(iter(response)) == b"a"
@@ -1040,6 +1092,16 @@ def test_instruments_take_numbers_of_any_kind(recorded: Recorded) -> None:
     assert (orders[2], type(orders[2])) == (3, int)
     assert problem[0] == LOG  # a text is no number
     assert observed[0][1] == ((1.5, {}),) * 5
+
+
+def test_runtime_is_measured_beside_a_provider_of_the_project(recorded: Recorded) -> None:
+    ours = RecordingMeterProvider()
+    assert metrics.get_meter_provider() is not ours
+    observe_runtime(ours)
+    ours.observe()
+    (record,) = recorded()
+    assert record[0] == OBSERVATIONS
+    assert {instrument[1] for instrument, _ in record[2]} >= {"cpython.gc.collections"}
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from pytest_django.fixtures import Settings
 
+from telemetry.apps import add_middleware
 from telemetry.project import read_project
 from telemetry.tools.console.server import Console
 from tests.support.service import ROOT, wait_until
@@ -282,6 +283,15 @@ def test_bad_setting_is_named(settings: Settings, given: object, text: str) -> N
     settings.TELEMETRY = given
     with pytest.raises(ImproperlyConfigured, match=re.escape(text)):
         read_project()
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_middleware_stays_a_list_or_a_tuple(settings: Settings, kind: type) -> None:
+    """Another application may add to it: `settings.MIDDLEWARE = settings.MIDDLEWARE + (...)`."""
+    settings.MIDDLEWARE = kind(["shop.middleware"])
+    add_middleware()
+    ours = ["telemetry.middleware.requests", "telemetry.middleware.access_log"]
+    assert kind([*ours, "shop.middleware"]) == settings.MIDDLEWARE
 
 
 def test_bad_setting_ends_a_command_with_one_line(project: Path, site: Path) -> None:

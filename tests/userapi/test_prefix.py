@@ -48,4 +48,4 @@ def test_routes_in_the_telemetry(service: Service) -> None:
     assert service.get("/api/static/userapi/home.css")[0] == 200
     text = service.get("/api/metrics")[2].decode()
     routes = set(re.findall(r'http_server_request_duration_seconds_count{[^}]*http_route="([^"]*)"', text))
-    assert {"/users", "/api/static/{path}"} <= routes
+    assert {"/users", "/static/{path}"} <= routes

@@ -29,6 +29,10 @@ def routes(patterns: Any, prefix: str = "") -> Iterator[str]:
         ("admin/^(?P<app_label>auth|users)/$", "/admin/{app_label}/"),
         (r"admin/(?P<url>.*)$", "/admin/{url}"),
         (r"^(?P<a>(x|y)+)\.(?P<b>[^/.]+)$", "/{a}.{b}"),
+        (r"^\A(?P<year>(?P<century>(19|20))\d{2})/(?P<rest>[^)]+|[])(]|\))/<int:day>\Z", "/{year}/{rest}/{day}"),
+        (r"^(?:page-(?P<page>\d+)/)?$", "/(page-{page}/)"),
+        (r"^old/\d+\.html$", r"/old/\d+.html"),
+        ("open(?P<a>(x", "/open{a}"),
     ],
 )
 def test_template_of_route(route: str, template: str) -> None:
