@@ -121,16 +121,16 @@ def _code_name(name: str) -> str:
 def message_of(record: logging.LogRecord) -> str:
     """Return the message with its arguments; never raises."""
     try:
-        if isinstance(record.args, Mapping):
+        if isinstance(arguments := record.args, Mapping):
             record = copy(record)
-            record.args = _WithoutSecrets(record.args)
+            record.args = _WithoutSecrets(arguments)
         return record.getMessage()
     except Exception:  # noqa: BLE001  (logging would print the raw arguments on standard error)
         return f"{record.msg if isinstance(record.msg, str) else type(record.msg)} (its arguments do not fit)"
 
 
 class _WithoutSecrets(Mapping[str, object]):
-    """The named arguments of a message, `%(password)s`: those whose name tells a secret, which the message may not."""
+    """The named arguments of a message (`%(password)s`), masked if their names are those of secrets."""
 
     def __init__(self, arguments: Mapping[str, object]) -> None:
         self._arguments = arguments
