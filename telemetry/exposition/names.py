@@ -8,6 +8,7 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
 from telemetry.exposition.units import unit_suffixes
@@ -18,6 +19,8 @@ _OTHER_THAN_LABEL = re.compile(r"[^a-zA-Z0-9]+")
 
 _NOT_FINITE = {"inf": "+Inf", "-inf": "-Inf", "nan": "NaN"}
 _DIGITS = 6
+# Smaller and larger numbers have exponents in a label.
+_LEAST_PLAIN, _LEAST_EXPONENT = 1e-6, 1e21
 
 Type = Literal["counter", "gauge", "histogram"]
 _TYPES: Mapping[str, Type] = {
@@ -111,9 +114,18 @@ def label_value(value: Any) -> str:
         return value
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
-    if isinstance(value, float) and value.is_integer():
-        return format(value, ".15g")
+    if isinstance(value, float):
+        return _float_text(value)
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=str)
+
+
+def _float_text(value: float) -> str:
+    """Return a number as JavaScript writes it, with all of its digits."""
+    text = repr(value)
+    if value and not _LEAST_PLAIN <= abs(value) < _LEAST_EXPONENT:
+        mantissa, exponent, digits = text.partition("e")
+        return f"{mantissa}e{int(digits):+d}" if exponent else text
+    return format(Decimal(text), "f").removesuffix(".0")
 
 
 def escape_label(text: str) -> str:

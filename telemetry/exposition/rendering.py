@@ -10,7 +10,7 @@ from itertools import accumulate, chain
 from typing import Any
 
 from telemetry.exporting.metrics.aggregation import Aggregation
-from telemetry.exporting.metrics.series import Buckets, Current, Exemplar, Series, newest, rebucketed
+from telemetry.exporting.metrics.series import Buckets, Current, Exemplar, Series, newest, placed, rebucketed
 from telemetry.exposition.names import Family, Translation, escape_help, escape_label, label_value, number
 from telemetry.exposition.negotiation import Format, choose_format
 
@@ -176,11 +176,14 @@ def _values(series: Sequence[Series]) -> tuple[Any, ...]:
 
 
 def _exemplars(series: Sequence[Series]) -> Sequence[Exemplar | None]:
-    first = series[0].exemplars
-    found = first
+    first = series[0]
+    if len(series) == 1:
+        return first.exemplars
+    found = list(first.exemplars)
     for each in series[1:]:
-        if len(each.exemplars) == len(first):
-            found = [newest(one, other) for one, other in zip(found, each.exemplars, strict=True)]
+        bounds = first.bounds if isinstance(first, Buckets) else ()
+        for place, exemplar in placed(each.exemplars, bounds):
+            found[place] = newest(found[place], exemplar)
     return found
 
 

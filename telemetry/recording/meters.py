@@ -40,13 +40,15 @@ Callbacks = (
     ]
     | None
 )
+# A larger sum of ints and floats might be no float.
+_WHOLE = 1 << 63
 
 
 def _number(value: Any) -> float:
-    """Return a measured value, such as a Decimal or one of NumPy's, as an int or a float."""
-    if type(value) is int or type(value) is float:
+    """Return a measured value, such as a Decimal or one of NumPy's, as an int of 64 bits or a float."""
+    if type(value) is float:
         return value
-    return int(value) if isinstance(value, Integral) else float(value)
+    return int(value) if isinstance(value, Integral) and -_WHOLE <= value < _WHOLE else float(value)
 
 
 def _text(value: Any) -> str:

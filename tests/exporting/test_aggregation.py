@@ -336,6 +336,112 @@ def test_series_that_the_views_of_today_make_one_are_added_up(aggregation: Aggre
         assert only(following, measured).attributes == {}
 
 
+@pytest.mark.parametrize(("measured", "merged"), [(LEVEL, 8), (OBSERVED_LEVEL, 8), (OBSERVED_COUNTER, 8), (GAUGE, 3)])
+def test_values_of_one_process_that_the_views_of_today_make_one_go_on(
+    aggregation: Aggregation, measured: Instrument, merged: float
+) -> None:
+    if measured in OBSERVABLE:
+        points: Points = [(3, {"kind": "x"}), (5, {"kind": "y"})]
+        aggregation.observe(measured, "worker", points)
+    else:
+        aggregation.record(measured, 3, {"kind": "x"}, 200, source="worker")
+        aggregation.record(measured, 5, {"kind": "y"}, 100, source="worker")
+    following = restored(aggregation, Views({}))
+    assert value(following, measured) == merged
+    if measured in OBSERVABLE:
+        following.observe(measured, "worker", points)
+    elif measured == LEVEL:
+        for kind, change in (("x", -3), ("y", -5), ("y", 8)):
+            following.record(measured, change, {"kind": kind}, 300, source="worker")
+    assert value(following, measured) == merged
+
+
+def test_observed_counter_below_zero_never_goes_back(aggregation: Aggregation) -> None:
+    shown = []
+    for observed in (-3, 5, -1, -7, 2):
+        aggregation.observe(OBSERVED_COUNTER, "worker", [(observed, {})])
+        shown.append(value(aggregation, OBSERVED_COUNTER))
+    assert shown == [0, 5, 5, 5, 7]
+
+
+def test_merged_series_have_the_first_start_all_extremes_and_the_newest_exemplars() -> None:
+    measured = (COUNTER, HISTOGRAM, GAUGE)
+    for order in ((1, 2), (2, 1)):
+        aggregation = Aggregation(views())
+        for number in order:
+            for each in measured:
+                attributes = {"kind": str(number)}
+                aggregation.record(each, number + 0.5, attributes, number, TRACE, SPAN, True, "worker")
+                aggregation.series(each, attributes).start = number
+        following = restored(aggregation, Views({}))
+        for each in measured:
+            assert only(following, each).start == 1
+        assert only(following, COUNTER).exemplars == only(following, GAUGE).exemplars == [(2.5, 2, TRACE, SPAN)]
+        weights = only(following, HISTOGRAM)
+        assert isinstance(weights, Buckets)
+        assert (weights.min, weights.max) == (1.5, 2.5)
+        assert weights.exemplars == [None, (1.5, 1, TRACE, SPAN), (2.5, 2, TRACE, SPAN), None]
+
+
+def test_exemplars_go_on_in_the_buckets_of_an_upgraded_library(aggregation: Aggregation) -> None:
+    for time, number in enumerate((0.5, 1.5, 9), 1):
+        aggregation.record(HISTOGRAM, number, {}, time, TRACE, SPAN, True)
+    upgraded = (*HISTOGRAM[:5], "2.0", "", (2.0, 8.0))
+    following = restored(aggregation)
+    following.record(upgraded, 3, {}, 9, TRACE, SPAN, True)
+    following.record(upgraded, 3, {"kind": "new"})
+    assert exemplars_of(only_of(following, upgraded, {})) == [1.5, 3, 9]
+    again = Aggregation(views())
+    again.series(upgraded, {})
+    again.restore(aggregation.state())
+    assert exemplars_of(only_of(again, upgraded, {})) == [1.5, None, 9]
+    new = only_of(following, upgraded, {"kind": "new"})
+    assert isinstance(new, Buckets)
+    assert new.bounds == (2.0, 8.0)
+
+
+def exemplars_of(series: Series) -> list[float | None]:
+    return [exemplar and exemplar[0] for exemplar in series.exemplars]
+
+
+def test_gauge_that_processes_observed_at_another_time_is_the_latest(aggregation: Aggregation) -> None:
+    for source, present, time in (("a", 2, 200), ("b", 1, 100)):
+        aggregation.observe_all([(OBSERVED_GAUGE, [(present, {})])], source, time)
+    assert value(aggregation, OBSERVED_GAUGE) == 2
+
+
+def test_instruments_of_two_units_are_two_metrics(aggregation: Aggregation) -> None:
+    other = (*COUNTER[:2], "EUR", *COUNTER[3:])
+    aggregation.record(COUNTER, 1, {})
+    aggregation.record(other, 5, {})
+    assert {each[2]: series.value for each, [series] in restored(aggregation).metrics()} == {"{thing}": 1, "EUR": 5}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [((1, "2"), ("1", "2")), ((True,), (1,)), ({"a": 1}, {"a": True}), ({"a": 1}, "{'a': 1}"), ((1,), "(1,)")],
+)
+def test_attributes_that_look_alike_are_of_two_series(aggregation: Aggregation, one: Any, other: Any) -> None:
+    for each in (one, other):
+        aggregation.record(COUNTER, 1, {"kind": each})
+    assert [each.value for _, series in aggregation.metrics() for each in series] == [1, 1]
+
+
+@pytest.mark.parametrize(("one", "same"), [(["a", 1], ("a", 1)), ({"a": 1, "b": 2}, {"b": 2, "a": 1})])
+def test_attributes_that_are_equal_are_of_one_series(aggregation: Aggregation, one: Any, same: Any) -> None:
+    for each in (one, same):
+        aggregation.record(COUNTER, 1, {"kind": each})
+    assert value(aggregation, COUNTER) == 2
+
+
+def test_what_was_saved_need_not_be_saved_again(aggregation: Aggregation) -> None:
+    aggregation.emit(COUNTER, 1, {})
+    list(aggregation.metrics())
+    assert aggregation.has_emitted
+    aggregation.state()
+    assert not aggregation.has_emitted
+
+
 @pytest.mark.parametrize(
     ("exemplars", "taken"),
     [("always_on", [True, True]), ("always_off", [False, False]), ("trace_based", [False, True])],

@@ -20,6 +20,7 @@ RESOURCE = {
     "export.mode": "direct",
     "service.instance.id": "of the run",
     "process.pid": 1,
+    "thread.name": "main",
 }
 CONSTANT = {"service_name": "user-api", "deployment_environment_name": "test", "export_mode": "direct"}
 
@@ -100,8 +101,10 @@ def test_lone_surrogate_breaks_no_scrape(workers: list[Worker], exposition: Expo
 
 @pytest.mark.parametrize(
     ("attribute", "label"),
-    [(True, "true"), (200, "200"), (1.0, "1"), (0.25, "0.25"), (["a", "b"], '["a","b"]'), (b"ab", "YWI=")],
-)
+    [(True, "true"), (200, "200"), (1.0, "1"), (0.25, "0.25"), (["a", "b"], '["a","b"]'), (b"ab", "YWI="),
+     (1e16, "10000000000000000"), (1234567890123457.0, "1234567890123457"), (-1e21, "-1e+21"), (1e20, "1" + "0" * 20),
+     (0.00001, "0.00001"), (1.5e-7, "1.5e-7"), (-0.0, "-0"), (0.0, "0"), (2.5, "2.5"), (1.7e308, "1.7e+308")],
+)  # fmt: skip
 def test_attribute_values_are_written_as_otlp_receivers_do(
     workers: list[Worker], exposition: Exposition, attribute: object, label: str
 ) -> None:
@@ -141,6 +144,22 @@ def test_metrics_that_collide_are_shown_once(
         list(samples(exposition, accept))
     assert "metric a_b is not shown" in caplog.text
     assert "metric h.sum is not shown" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["counter", "gauge", "histogram"])
+@pytest.mark.parametrize("name", ["target", "target.info"])
+def test_resource_keeps_its_name(workers: list[Worker], exposition: Exposition, kind: str, name: str) -> None:
+    getattr(workers[0], kind)(name)(5)
+    for accept in ("", OPENMETRICS):
+        assert value(exposition, "target_info", accept=accept) == 1
+
+
+def test_families_are_sorted_by_name(workers: list[Worker], exposition: Exposition) -> None:
+    for name in ("b", "c", "a"):
+        workers[0].counter(name)(1)
+    for accept in ("", OPENMETRICS):
+        shown = [sample.name[0] for sample in samples(exposition, accept) if sample.name.endswith("_total")]
+        assert shown == ["a", "b", "c"]
 
 
 def test_metric_that_cannot_be_written_stops_no_other(
@@ -265,6 +284,22 @@ def test_exemplars_are_the_newest_of_all_workers(workers: list[Worker], expositi
     workers[1].histogram("duration", "s")(8, {"label": "a # b % d"})
     assert exemplar_of(exposition, "duration_seconds_bucket", "10.0") == newest
     assert "trace_id" not in text(exposition)
+
+
+def test_exemplars_of_merged_histograms_are_in_their_buckets(workers: list[Worker], exposition: Exposition) -> None:
+    for number, (worker, bounds) in enumerate(zip(workers, ((1, 2), (2, 4)), strict=True), 1):
+        in_span(worker, number)
+        record = worker.histogram("duration", bounds=bounds)
+        for measured in (0.5, 3):
+            record(measured)
+    shown = [s for s in samples(exposition, OPENMETRICS) if s.name == "duration_bucket"]
+    lower = 0.0
+    for sample in shown:
+        upper = float(sample.labels["le"])
+        assert sample.exemplar is None or lower < sample.exemplar.value <= upper
+        lower = upper
+    assert [sample.exemplar and sample.exemplar.value for sample in shown] == [0.5, None, 3]
+    assert exemplar_of(exposition, "duration_bucket", "1.0")["span_id"] == (2).to_bytes(8).hex()
 
 
 def test_exemplars_are_sampled_spans_only(workers: list[Worker], exposition: Exposition) -> None:

@@ -1,7 +1,7 @@
 """The series of metrics: sums, histograms, and current values of the living processes."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 # (value, time, trace id, span id)
@@ -100,14 +100,14 @@ class Buckets(Series):
         self.counts = [
             here + more for here, more in zip(self.counts, rebucketed(counts, bounds, self.bounds), strict=True)
         ]
-        self._take_exemplars((bisect_left(self.bounds, each[0]), each) for each in exemplars if each)
+        self._take_exemplars(placed(exemplars, self.bounds))
 
     def rebucket(self, bounds: tuple[float, ...]) -> None:
         """Continue with other bucket boundaries."""
         former, self.bounds = self.bounds, bounds
         self.counts = rebucketed(self.counts, former, bounds)
         exemplars, self.exemplars = self.exemplars, [None] * (len(bounds) + 1)
-        self._take_exemplars((bisect_left(bounds, each[0]), each) for each in exemplars if each)
+        self._take_exemplars(placed(exemplars, bounds))
         self.shown = None
 
 
@@ -121,7 +121,8 @@ class Grown(Series):
         self._last: dict[Hashable, float] = {}
 
     def observe(self, source: Hashable, value: float) -> None:
-        """Take the total that the process `source` observed."""
+        """Take the total that the process `source` observed; a negative one, which no total is, counts as 0."""
+        value = max(value, 0)
         last = self._last.get(source)
         self._last[source] = value
         # A lower value follows a reset.
@@ -136,7 +137,8 @@ class Grown(Series):
     def restore(self, state: tuple[Any, ...]) -> None:
         value, last = state
         self.value += value
-        self._last |= last
+        for source, observed in last:
+            self._last[source] = self._last.get(source, 0) + observed
 
 
 class Current(Series):
@@ -193,6 +195,8 @@ class Current(Series):
         self._take_exemplars(enumerate(exemplars))
         for source, each in last:
             time, value = each if isinstance(each, tuple) else (0, each)  # as in snapshots of format 1
+            if (mine := self._last.get(source)) is not None:  # of a series that the current views merge with this one
+                time, value = max(time, mine[0]), self.merge([mine, (time, value)])
             self.observe(source, value, time)
 
 
@@ -216,6 +220,11 @@ def newest(one: Exemplar | None, other: Exemplar | None) -> Exemplar | None:
     if one is None or other is None:
         return one or other
     return one if one[1] > other[1] else other
+
+
+def placed(exemplars: Iterable[Exemplar | None], bounds: Sequence[float]) -> Iterator[tuple[int, Exemplar]]:
+    """Yield the exemplars with their places in the buckets of these bounds."""
+    return ((bisect_left(bounds, each[0]), each) for each in exemplars if each)
 
 
 def rebucketed(counts: Sequence[int], bounds: Sequence[float], to: Sequence[float]) -> list[int]:
