@@ -48,7 +48,7 @@ def _number(value: Any) -> float:
     """Return a measured value, such as a Decimal or one of NumPy's, as an int of 64 bits or a float."""
     if type(value) is float:
         return value
-    return int(value) if isinstance(value, Integral) and -_WHOLE <= value < _WHOLE else float(value)
+    return int(value) if isinstance(value, Integral) and -_WHOLE <= int(value) < _WHOLE else float(value)
 
 
 def _text(value: Any) -> str:
