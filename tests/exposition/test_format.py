@@ -243,6 +243,17 @@ def test_openmetrics_has_units_and_an_end(workers: list[Worker], exposition: Exp
     assert "# EOF" not in text(exposition)
 
 
+def test_odd_helps_and_labels_are_those_of_the_formats(workers: list[Worker], exposition: Exposition) -> None:
+    workers[0].gauge("load", "1", 'a "b"\\\n')(1, {"exported.service.name": "x", "k": ["ü", "b"]})
+    workers[0].counter("jobs")(1)
+    for accept in ("", OPENMETRICS):
+        assert value(exposition, "load_ratio", {"k": '["ü","b"]', **CONSTANT}, accept) == 1
+    body = text(exposition, OPENMETRICS)
+    assert '# HELP load_ratio a \\"b\\"\\\\\\n\n# TYPE load_ratio gauge\n# UNIT load_ratio ratio\n' in body
+    assert "# HELP jobs jobs\n" in body
+    assert '# HELP load_ratio a "b"\\\\\\n\n' in text(exposition)
+
+
 def test_huge_numbers_are_written_as_the_formats_ask(workers: list[Worker], exposition: Exposition) -> None:
     record = workers[0].counter("jobs")
     for _ in range(2):

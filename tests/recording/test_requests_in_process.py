@@ -1105,6 +1105,15 @@ def test_runtime_is_measured_beside_a_provider_of_the_project(recorded: Recorded
 
 
 @pytest.mark.parametrize(
+    ("value", "kind"), [(2**63 - 1, int), (-(2**63), int), (2**63, float), (10**308, float), (True, int)]
+)
+def test_integers_beyond_64_bits_are_floats(recorded: Recorded, value: int, kind: type) -> None:
+    RecordingMeterProvider().get_meter("shop").create_up_down_counter("level").add(value)
+    [record] = recorded()
+    assert (record[2], type(record[2])) == (float(value) if kind is float else value, kind)
+
+
+@pytest.mark.parametrize(
     ("given", "limits"),
     [
         ([10, 5, 1], (1.0, 5.0, 10.0)),
