@@ -22,6 +22,7 @@ from telemetry.journal.records import plain, text_of
 from telemetry.log_failures import report
 from telemetry.privacy import MASK, Constants, redactor
 from telemetry.privacy.constants import is_module
+from telemetry.privacy.keys import Policy, policy_of
 from telemetry.privacy.strict import STACKS, stack_at
 
 # Not of `makeLogRecord`, which calls a factory of the project.
@@ -137,8 +138,9 @@ class _WithoutSecrets(Mapping[str, object]):
 
     def __getitem__(self, key: str) -> object:
         value = self._arguments[key]
-        shown = redactor().attributes({key: value if isinstance(value, _PLAIN) else "a"})
-        return MASK if shown.get(key) == MASK else value
+        if policy_of(key) is not Policy.HIDE:
+            return value
+        return MASK if value is None else redactor().value(key, value, {})
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._arguments)

@@ -23,7 +23,7 @@ _CONTENT = {
     "'": re.compile(r"(?:[^'\\]|\\.)*+", re.DOTALL),
     '"': re.compile(r"""(?:[^"\\]|\\.|"[\w$]{1,63}"(?=[\s.,)=]))*+""", re.DOTALL),
 }
-_NEXT_FRAME = re.compile(r'\n[\s|]*(?:File\s"|[~^]+\n|The\sabove|During\shandling)|\Z')
+_NEXT_FRAME = re.compile(r'\n[\s|]*(?:File\s"|[~^]+\n|The\sabove|During\shandling)')
 _WORD = re.compile(r"\w")
 
 
@@ -39,7 +39,8 @@ def _without_literals(found: re.Match[str] | None) -> str:
         result.append(without_literals_in_text(found[0][:end]))
         rest = found[0][end:]
         frame = _NEXT_FRAME.search(rest)
-        behind, rest = (rest[: frame.start()], rest[frame.start() :]) if frame else (rest, "")
+        behind = rest[: frame.start()] if frame else rest
+        rest = rest[len(behind) :]
         result.append(f"{behind[:1]}{MASK}" if _WORD.search(behind) else behind)
         found = found.re.search(rest)
         result.append(rest[: found.start()] if found else rest)
@@ -54,7 +55,7 @@ def _end_of_content(found: re.Match[str]) -> int:
         return len(text)
     escape, quote = opening.groups()
     if escape:
-        closing = re.compile(rf"(?<!\\){re.escape(escape)}{quote}").search(text)
+        closing = re.search(rf"(?<!\\){re.escape(escape)}{quote}", text)
         return closing.start() if closing else len(text)
     content = _CONTENT[quote].match(text)
     return content.end() if content else len(text)
