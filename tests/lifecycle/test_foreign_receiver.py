@@ -1,7 +1,6 @@
 """A collector that this project did not write, Rotel, understands what the service sends, over each protocol."""
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -9,10 +8,11 @@ import pytest
 from telemetry.tools.compare.setups.collectors import BackendPorts, Rotel
 from telemetry.tools.console.server import Console
 from telemetry.tools.demo.processes import Processes
+from tests.support.rotel import needs_rotel
 from tests.support.routes import LAZY, Route, expect, send
 from tests.support.service import Service
 
-pytestmark = pytest.mark.skipif(find_spec("rotel") is None, reason="rotel is not installed (make test installs it)")
+pytestmark = needs_rotel
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])

@@ -1,20 +1,18 @@
 """The audit behind a real collector, Rotel, which drops what its backend refuses after it has confirmed it."""
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
-
-import pytest
 
 from telemetry.tools.compare.setups.collectors import BackendPorts, Rotel
 from telemetry.tools.console.receiving.faults import Faults
 from telemetry.tools.console.server import Console
 from telemetry.tools.demo.processes import Processes
+from tests.support.rotel import needs_rotel
 from tests.support.routes import Route, send
 from tests.support.service import Service, wait_until
 from tests.tools.audit.conftest import EAGER, Auditor, missing
 
-pytestmark = pytest.mark.skipif(find_spec("rotel") is None, reason="rotel is not installed (make test installs it)")
+pytestmark = needs_rotel
 
 
 def test_collector_drops_what_its_backend_refuses(

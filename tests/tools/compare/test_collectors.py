@@ -1,7 +1,6 @@
 """A collector as the comparison starts it: the generator of the load, on the same cores, goes first."""
 
 import os
-from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,9 +15,10 @@ from telemetry.tools.compare.setups.route import VARIANTS
 from telemetry.tools.compare.setups.standing import Standing
 from telemetry.tools.demo.processes import Processes
 from tests.support.ports import free_port
+from tests.support.rotel import needs_rotel
 
 
-@pytest.mark.skipif(find_spec("rotel") is None, reason="rotel is not installed (make test installs it)")
+@needs_rotel
 def test_collector_has_less_weight_than_the_generator(tmp_path: Path) -> None:
     with Processes(tmp_path) as processes:
         rotel = Rotel(processes, tmp_path, "grpc", BackendPorts(free_port(), free_port()))

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from statistics import geometric_mean
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.support.rotel import HAS_ROTEL
 from tests.support.service import ROOT, wait_until
 from tests.tools.compare.conftest import SHORT, Ended, command
 
@@ -39,7 +39,7 @@ def test_cost_of_a_real_service(compare: Callable[..., Ended]) -> None:
         counts = collector["counts"][signal_name]
         assert counts["sent"] == counts["stored"] > run["requests"]
         assert counts["lost"] == 0
-    if find_spec("rotel"):  # it has no wheel for every Python
+    if HAS_ROTEL:
         assert collector["collector"].startswith("Rotel")
         assert run["collector_cpu"] > 0
         assert run["total_cpu"] == pytest.approx(run["cpu"] + run["collector_cpu"], rel=0.01)
