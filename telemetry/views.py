@@ -3,6 +3,7 @@
 from hmac import compare_digest
 
 from django.http import HttpRequest, HttpResponse
+from django.urls import ResolverMatch
 from django.views.decorators.http import require_safe
 
 from telemetry import lifecycle
@@ -24,6 +25,8 @@ def metrics(request: HttpRequest) -> HttpResponse:
     404 if this service exports its metrics in another way; 401 without the bearer token of METRICS_TOKEN; 503 if the
     exporter does not answer, so that no counter appears to decrease.
     """
+    if request.resolver_match is None:  # answered by the middleware: its path, for what Django logs of a refusal
+        request.resolver_match = ResolverMatch(metrics, (), {}, route=request.path_info.removeprefix("/"))
     config = lifecycle.load_config()
     if not is_scraped():
         return _refused(404, "This service does not answer /metrics: it does with TELEMETRY_MODE=direct.")

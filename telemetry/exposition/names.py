@@ -60,9 +60,18 @@ class Translation:
         return self.labels(attributes, {*self._constants, "le"} if family.type == "histogram" else self._constants)
 
     def labels(self, attributes: Mapping[str, Any], reserved: Iterable[str] | None = None) -> str:
-        """Return attributes and constant labels, sorted by name; prefix reserved attribute names with ``exported_``."""
+        """Return attributes and constant labels, sorted by name; prefix reserved attribute names with ``exported_``.
+
+        The prefix is repeated until the name is free, as Prometheus does for scraped labels.
+        """
         reserved = self._constants if reserved is None else reserved
-        merged = {(f"exported_{name}" if name in reserved else name): value for name, value in _sanitized(attributes)}
+        named = dict(_sanitized(attributes))
+        merged = {name: value for name, value in named.items() if name not in reserved}
+        for name in sorted(named.keys() - merged.keys()):
+            free = f"exported_{name}"
+            while free in merged or free in reserved:
+                free = f"exported_{free}"
+            merged[free] = named[name]
         merged |= self._constants
         # Prometheus treats an empty label as missing: kept, it would create a duplicate series.
         return ",".join(f'{name}="{escape_label(value)}"' for name, value in sorted(merged.items()) if value)

@@ -168,9 +168,9 @@ def test_backend_that_comes_and_goes_gets_everything(
 
 def test_many_workers_are_counted_as_one(start_service: StartService) -> None:
     route = Route("direct", "http/protobuf")
-    service = start_service("--workers=24", "--threads=1", "--preload", **route.env_for(1, 1), **SILENT)
-    wait_until(lambda: len(service.workers()) == 24, 60, "all workers")
+    service = start_service("--workers=64", "--threads=1", "--preload", **route.env_for(1, 1), **SILENT)
+    wait_until(lambda: len(service.workers()) == 64, 60, "all workers")
     send(service, 100)
     assert {scraped_requests(service) for _ in range(5)} == {100}
-    wait_until(lambda: len((service.status() or {"rings": []})["rings"]) == 24, 60, "the journals of all workers")
+    wait_until(lambda: len((service.status() or {"rings": []})["rings"]) == 64, 60, "the journals of all workers")
     service.stop()

@@ -1,5 +1,6 @@
 """What is pushed: the export request of the SDK's exporter for the same metrics."""
 
+import time
 from typing import Any
 
 import pytest
@@ -51,6 +52,19 @@ def test_every_kind_is_pushed_as_what_it_is(aggregation: Aggregation) -> None:
     [point] = found["price"].histogram.data_points
     assert (point.count, point.sum, point.min, point.max) == (1, 2, 2, 2)
     assert point.start_time_unix_nano == starts["price"] < point.time_unix_nano
+
+
+def test_no_point_starts_after_its_time_where_the_clock_steps_back(
+    aggregation: Aggregation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for measured in SYNCHRONOUS:
+        aggregation.record(measured, 2, {})
+    an_hour_ago = time.time_ns() - 3600 * 10**9
+    monkeypatch.setattr("telemetry.exporting.metrics.otlp_metrics.time_ns", lambda: an_hour_ago)
+    found, _ = pushed(aggregation)
+    for metric in found.values():
+        [point] = getattr(metric, metric.WhichOneof("data")).data_points
+        assert point.start_time_unix_nano <= point.time_unix_nano == an_hour_ago
 
 
 def test_points_of_all_series_are_counted(aggregation: Aggregation) -> None:

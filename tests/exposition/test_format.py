@@ -79,6 +79,15 @@ def test_constant_labels_are_on_every_series(workers: list[Worker], exposition: 
     assert value(exposition, "duration_count", {"exported_le": "x"}) == 1
 
 
+def test_no_attribute_is_lost_that_has_the_name_of_a_constant_label(
+    workers: list[Worker], exposition: Exposition
+) -> None:
+    workers[0].counter("jobs")(1, {"service.name": "a", "exported.service.name": "b", "exported.export.mode": "c"})
+    labels = {"exported_exported_service_name": "a", "exported_service_name": "b", "exported_export_mode": "c"}
+    for accept in ("", OPENMETRICS):
+        assert value(exposition, "jobs_total", labels | CONSTANT, accept) == 1
+
+
 def test_target_info_has_the_resource_but_no_process(exposition: Exposition) -> None:
     for accept in ("", OPENMETRICS):
         found = [sample for sample in samples(exposition, accept) if sample.name == "target_info"]

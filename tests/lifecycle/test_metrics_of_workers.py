@@ -75,6 +75,7 @@ def test_metrics_have_the_format_that_was_asked_for_and_need_the_token_if_there_
             asked,
             "text/plain; charset=utf-8",
         )
+    assert "Unauthorized: /metrics" in guarded.output
     send(guarded, 9)
     for accept, content_type, parse in FORMATS:
         status, headers, body = guarded.get("/metrics", **TOKEN, Accept=accept)

@@ -105,7 +105,7 @@ def _metric(instrument: Instrument, series: list[Series], now: int) -> Metric:
 
 
 def _number_point(series: Series, now: int, *, gauge: bool) -> NumberDataPoint:
-    start = None if gauge else series.start
+    start = None if gauge else min(series.start, now)  # a clock may step back
     value = _encodable(series.value)
     return NumberDataPoint(series.attributes, start, now, value, _exemplars(series))  # type: ignore[arg-type]
 
@@ -113,7 +113,7 @@ def _number_point(series: Series, now: int, *, gauge: bool) -> NumberDataPoint:
 def _histogram_point(series: Buckets, now: int) -> HistogramDataPoint:
     return HistogramDataPoint(
         attributes=series.attributes,
-        start_time_unix_nano=series.start,
+        start_time_unix_nano=min(series.start, now),
         time_unix_nano=now,
         count=sum(series.counts),
         sum=series.value,
