@@ -54,17 +54,30 @@ def test_every_kind_is_pushed_as_what_it_is(aggregation: Aggregation) -> None:
     assert point.start_time_unix_nano == starts["price"] < point.time_unix_nano
 
 
-def test_no_point_starts_after_its_time_where_the_clock_steps_back(
+def test_start_is_kept_and_no_point_is_before_it_where_the_clock_steps_back(
     aggregation: Aggregation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for measured in SYNCHRONOUS:
         aggregation.record(measured, 2, {})
-    an_hour_ago = time.time_ns() - 3600 * 10**9
-    monkeypatch.setattr("telemetry.exporting.metrics.otlp_metrics.time_ns", lambda: an_hour_ago)
+    starts = {instrument[1]: series.start for instrument, [series] in aggregation.metrics()}
+    monkeypatch.setattr("telemetry.exporting.metrics.otlp_metrics.time_ns", lambda: time.time_ns() - 3600 * 10**9)
     found, _ = pushed(aggregation)
-    for metric in found.values():
+    for name, metric in found.items():
         [point] = getattr(metric, metric.WhichOneof("data")).data_points
-        assert point.start_time_unix_nano <= point.time_unix_nano == an_hour_ago
+        if metric.WhichOneof("data") != "gauge":
+            assert point.time_unix_nano == point.start_time_unix_nano == starts[name]
+
+
+def test_series_that_begins_while_metrics_are_collected_keeps_its_start(
+    aggregation: Aggregation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To a receiver, another start is a series that begins anew, whose count it would add to the former one."""
+    moments = iter(range(10**9, 10**10, 10**6))
+    for module in ("otlp_metrics", "aggregation"):
+        monkeypatch.setattr(f"telemetry.exporting.metrics.{module}.time_ns", lambda: next(moments))
+    aggregation.emit(SYNCHRONOUS[0], 2, {})
+    [first], [second] = (pushed(aggregation)[0]["orders"].sum.data_points for _ in range(2))
+    assert first.start_time_unix_nano == second.start_time_unix_nano <= first.time_unix_nano < second.time_unix_nano
 
 
 def test_points_of_all_series_are_counted(aggregation: Aggregation) -> None:

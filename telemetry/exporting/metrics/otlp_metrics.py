@@ -105,16 +105,16 @@ def _metric(instrument: Instrument, series: list[Series], now: int) -> Metric:
 
 
 def _number_point(series: Series, now: int, *, gauge: bool) -> NumberDataPoint:
-    start = None if gauge else min(series.start, now)  # a clock may step back
+    start, time = (None, now) if gauge else (series.start, _not_before(series, now))
     value = _encodable(series.value)
-    return NumberDataPoint(series.attributes, start, now, value, _exemplars(series))  # type: ignore[arg-type]
+    return NumberDataPoint(series.attributes, start, time, value, _exemplars(series))  # type: ignore[arg-type]
 
 
 def _histogram_point(series: Buckets, now: int) -> HistogramDataPoint:
     return HistogramDataPoint(
         attributes=series.attributes,
-        start_time_unix_nano=min(series.start, now),
-        time_unix_nano=now,
+        start_time_unix_nano=series.start,
+        time_unix_nano=_not_before(series, now),
         count=sum(series.counts),
         sum=series.value,
         bucket_counts=tuple(series.counts),
@@ -123,6 +123,14 @@ def _histogram_point(series: Buckets, now: int) -> HistogramDataPoint:
         max=series.max,
         exemplars=_exemplars(series),
     )
+
+
+def _not_before(series: Series, now: int) -> int:
+    """Return the time of a point: not before its start, which is kept where the clock steps back.
+
+    To a receiver, another start is a series that begins anew.
+    """
+    return max(now, series.start)
 
 
 def _exemplars(series: Series) -> list[Exemplar]:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -61,9 +62,12 @@ def test_losses_of_the_service(
         scrape_targets=[target] if mode == "direct" else [],
         scrape_interval=0.2,
     ) as console:
+        totals = partial(console.store.mode, mode)
+        # The service is older than the console, which counts from its first count on.
+        wait_until(lambda: totals().data_points or totals().scraped_samples, 60, "the service's first count")
         send(service, 10)
-        wait_until(lambda: console.store.mode(mode).server_spans == 10, what="the spans of all requests")
-        spans = console.store.mode(mode).spans
+        wait_until(lambda: totals().server_spans == 10, what="the spans of all requests")
+        spans = totals().spans
         auditor = Auditor(service, {"console": console.url}, env)
         found = auditor.until(lambda one: len(one) == 3 and one["traces"].recorded.items == spans, "complete")
         assert [account.completeness for account in found.values()] == [1, 1, 1]
@@ -71,6 +75,7 @@ def test_losses_of_the_service(
 
         console.receiver.faults = REFUSING
         send(service, 10)
+        wait_until(lambda: totals().requests == 20, 60, "their counts")  # an answer may be ahead of its record
         refused = wait_until(lambda: losses(service, delivered=True), 60, "the answers to all spans")["refused"]
         found = auditor.until(lambda one: sum(one["traces"].recorded.lost.values()) == refused, "refused")
         assert missing(found["traces"]) == {("the service", "refused"): refused}
@@ -82,6 +87,7 @@ def test_losses_of_the_service(
         console.receiver.faults = DOWN
         send(service, 50)
         wait_until(lambda: losses(service).get("queue_full"), 60, "a spool that overflows")
+        wait_until(lambda: totals().requests == 70, 60, "their counts")
         console.receiver.faults = Faults()
         full = wait_until(lambda: losses(service, delivered=True), 60, "the rest")["queue_full"]
         found = auditor.until(lambda one: one["traces"].recorded.lost.get("queue_full") == full, "overflown")
