@@ -7,6 +7,7 @@ The field names are those of the OpenTelemetry log data model
 import json
 import logging
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from datetime import UTC, datetime
@@ -38,6 +39,8 @@ if hasattr(os, "register_at_fork"):  # not on Windows, where this module is impo
     os.register_at_fork(after_in_child=senders.clear)
 _PLAIN = (str, bool, int, float)
 _encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
+# A named argument with its format (https://docs.python.org/3/library/stdtypes.html#printf-style-string-formatting).
+_NAMED = re.compile(r"%(?:%|\((?P<name>[^()]*)\)[^%a-zA-Z]*[hlL]?[a-zA-Z])")
 _constants = Constants()
 configured_loggers: set[str] = set()
 """Logger names from the project's settings: with TELEMETRY_PRIVACY=strict, they are shown like those in the code."""
@@ -121,13 +124,24 @@ def _code_name(name: str) -> str:
 
 def message_of(record: logging.LogRecord) -> str:
     """Return the message with its arguments; never raises."""
+    template = record.msg
     try:
-        if isinstance(arguments := record.args, Mapping):
-            record = copy(record)
-            record.args = _WithoutSecrets(arguments)
-        return record.getMessage()
+        if not isinstance(arguments := record.args, Mapping):
+            return record.getMessage()
+        record = copy(record)
+        record.args = _WithoutSecrets(arguments)
+        try:
+            return record.getMessage()
+        except (TypeError, ValueError):  # a number's format, such as `%(pin)d`, does not fit the mask
+            record.msg = _NAMED.sub(_as_text_if_secret, template)
+            return record.getMessage()
     except Exception:  # noqa: BLE001  (logging would print the raw arguments on standard error)
-        return f"{record.msg if isinstance(record.msg, str) else type(record.msg)} (its arguments do not fit)"
+        return f"{template if isinstance(template, str) else type(template)} (its arguments do not fit)"
+
+
+def _as_text_if_secret(conversion: re.Match[str]) -> str:
+    name = conversion["name"]
+    return f"%({name})s" if name is not None and policy_of(name) is Policy.HIDE else conversion[0]
 
 
 class _WithoutSecrets(Mapping[str, object]):

@@ -112,10 +112,18 @@ class RequestGuardMiddleware:
             return problem_response(
                 request, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Accepted: bodies without a Content-Encoding."
             )
-        # A quoted cookie can contain an escaped NUL, which PostgreSQL refuses in a session key.
-        if any("\0" in value for value in request.COOKIES.values()):
-            return problem_response(request, HTTPStatus.BAD_REQUEST, "A cookie holds a NUL character.")
-        return None
+        problem = _bad_header(request)
+        return problem_response(request, HTTPStatus.BAD_REQUEST, problem) if problem else None
+
+
+def _bad_header(request: HttpRequest) -> str | None:
+    # A part that would be stored as the whole (RFC 9110, section 14.5).
+    if request.method == "PUT" and "Content-Range" in request.headers:
+        return "Accepted: bodies without a Content-Range."
+    # A quoted cookie can contain an escaped NUL, which PostgreSQL refuses in a session key.
+    if any("\0" in value for value in request.COOKIES.values()):
+        return "A cookie holds a NUL character."
+    return None
 
 
 class StaticFilesMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]  # WhiteNoise has no types

@@ -33,7 +33,9 @@ def checkout(tmp_path: Path) -> Path:
 
 def make(checkout: Path, *arguments: str, python: str = sys.executable) -> subprocess.CompletedProcess[str]:
     command = ["make", "--no-print-directory", *arguments, f"PYTHON={python}"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    # `make test` passes on what it was called with.
+    given = ("MAKE", "MFLAGS", "ARGS")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(given)}
     return subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, check=False)
 
 

@@ -216,6 +216,18 @@ def test_named_argument_that_is_a_secret_leaves_no_log() -> None:
     assert record.args == arguments
 
 
+def test_named_argument_that_is_a_secret_may_be_a_number() -> None:
+    arguments = {"pin": 4711, "password": 2.5, "count": 7}
+    for template, body in (
+        ("%(pin)d of %(count)03d", "*** of 007"),
+        ("%(password)-8.2f%(pin)s 100%% %%(pin)d", "****** 100% %(pin)d"),
+        ("%(pin)d of %(count)q", "%(pin)d of %(count)q (its arguments do not fit)"),
+    ):
+        record = logging.LogRecord("shop", 20, "", 1, template, (arguments,), None)
+        assert translation_of(record).body == body, template
+        assert record.msg == template
+
+
 def test_stack_info_is_kept() -> None:
     records: list[logging.LogRecord] = []
     logger = logger_of("tests")

@@ -132,6 +132,7 @@ BAD_REQUESTS = [
     BadRequest("no content type", 415, body=_user(), headers={}),
     *(BadRequest(f"content type {each}", 415, body=_user(), headers={"Content-Type": each}) for each in _RANGES),
     BadRequest("compressed body", 415, body=compress(_user()), headers={**_JSON, "Content-Encoding": "gzip"}),
+    BadRequest("part of a record", 400, "PUT", body=_user(), headers={**_JSON, "Content-Range": "bytes 0-9/20"}),
     BadRequest("body that is said to be compressed", 415, body=_user(), headers={**_JSON, "Content-Encoding": "br"}),
     # Negotiation and methods
     _get("picture wanted", "/users", 406, Accept="image/png"),
