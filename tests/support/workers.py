@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-_PER_CORE = 3
+_PER_CORE = 4
 _MOST = 16
 
 
