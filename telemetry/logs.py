@@ -133,7 +133,7 @@ def message_of(record: logging.LogRecord) -> str:
         try:
             return record.getMessage()
         except (TypeError, ValueError):  # a number's format, such as `%(pin)d`, does not fit the mask
-            record.msg = _NAMED.sub(_as_text_if_secret, template)
+            record.msg = _NAMED.sub(_as_text_if_secret, str(template))
             return record.getMessage()
     except Exception:  # noqa: BLE001  (logging would print the raw arguments on standard error)
         return f"{template if isinstance(template, str) else type(template)} (its arguments do not fit)"
