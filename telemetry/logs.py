@@ -124,19 +124,21 @@ def _code_name(name: str) -> str:
 
 def message_of(record: logging.LogRecord) -> str:
     """Return the message with its arguments; never raises."""
-    template = record.msg
     try:
-        if not isinstance(arguments := record.args, Mapping):
-            return record.getMessage()
-        record = copy(record)
-        record.args = _WithoutSecrets(arguments)
-        try:
-            return record.getMessage()
-        except (TypeError, ValueError):  # a number's format, such as `%(pin)d`, does not fit the mask
-            record.msg = _NAMED.sub(_as_text_if_secret, str(template))
-            return record.getMessage()
+        return _with_named(record, record.args) if isinstance(record.args, Mapping) else record.getMessage()
     except Exception:  # noqa: BLE001  (logging would print the raw arguments on standard error)
-        return f"{template if isinstance(template, str) else type(template)} (its arguments do not fit)"
+        return f"{record.msg if isinstance(record.msg, str) else type(record.msg)} (its arguments do not fit)"
+
+
+def _with_named(record: logging.LogRecord, arguments: Mapping[str, object]) -> str:
+    """Return the message with its named arguments, those of secrets masked."""
+    record = copy(record)
+    record.args = _WithoutSecrets(arguments)
+    try:
+        return record.getMessage()
+    except (TypeError, ValueError):  # a number's format, such as `%(pin)d`, does not fit the mask
+        record.msg = _NAMED.sub(_as_text_if_secret, str(record.msg))
+        return record.getMessage()
 
 
 def _as_text_if_secret(conversion: re.Match[str]) -> str:

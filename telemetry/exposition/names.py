@@ -48,7 +48,7 @@ class Translation:
     """Translates keys; the constant labels are on every series and take precedence over attributes of the same name."""
 
     def __init__(self, constant_labels: Mapping[str, str]) -> None:
-        self._constants = dict(_sanitized(constant_labels))
+        self._constants = _sanitized(constant_labels)
 
     def family(self, kind: str, name: str, unit: str, description: str) -> Family:
         """Return the family of an instrument."""
@@ -65,7 +65,7 @@ class Translation:
         The prefix is repeated until the name is free, as Prometheus does for scraped labels.
         """
         reserved = self._constants if reserved is None else reserved
-        named = dict(_sanitized(attributes))
+        named = _sanitized(attributes)
         merged = {name: value for name, value in named.items() if name not in reserved}
         for name in sorted(named.keys() - merged.keys()):
             free = f"exported_{name}"
@@ -78,7 +78,7 @@ class Translation:
 
     def resource_labels(self, attributes: Mapping[str, Any]) -> str:
         """Return the labels of target_info, without repeating constant labels under another name."""
-        named = {name: value for name, value in _sanitized(attributes) if name not in self._constants}
+        named = {name: value for name, value in _sanitized(attributes).items() if name not in self._constants}
         return self.labels(named, ())
 
 
@@ -101,12 +101,12 @@ def family_name(name: str, unit: str, kind: str) -> tuple[str, str]:
     return f"_{base}" if base[:1].isdigit() else base, "_".join(units)
 
 
-def _sanitized(attributes: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _sanitized(attributes: Mapping[str, Any]) -> dict[str, str]:
     merged: dict[str, str] = {}
     for key in sorted(attributes):
         name, value = label_name(key), label_value(attributes[key])
         merged[name] = f"{merged[name]};{value}" if name in merged else value
-    return list(merged.items())
+    return merged
 
 
 def label_name(key: str) -> str:

@@ -31,9 +31,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     if processes == 1:
         return
-    modules = [list(module) for _, module in groupby(items, lambda item: item.path)]
-    long = [module for module in modules if not _LONG.isdisjoint(module[0].path.parts)]
-    short = deque(chain.from_iterable(module for module in modules if module not in long))
+    long = [list(module) for path, module in groupby(items, lambda item: item.path) if path.parent.name in _LONG]
+    short = deque(item for item in items if item.path.parent.name not in _LONG)
     ordered: list[pytest.Item] = []
     for process in range(processes):
         share = list(chain.from_iterable(long[process::processes]))

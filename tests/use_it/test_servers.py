@@ -26,8 +26,8 @@ def environment(console: Console, mode: str) -> dict[str, str]:
     env = {name: value.replace(":4318", f":{console.http_port}") for name, value in env.items()}
     env["OTEL_EXPORTER_OTLP_PROTOCOL"] = "http/protobuf"  # which 4318 says by itself
     # uvicorn gives a reload up, and keeps the old worker, where the new one takes longer than 5 s to start.
-    patient = {"UVICORN_TIMEOUT_WORKER_HEALTHCHECK": "60"}
-    return {**env, **patient, "OTEL_METRIC_EXPORT_INTERVAL": "500", "TELEMETRY_FLUSH_TIMEOUT": "15"}
+    env["UVICORN_TIMEOUT_WORKER_HEALTHCHECK"] = "60"
+    return {**env, "OTEL_METRIC_EXPORT_INTERVAL": "500", "TELEMETRY_FLUSH_TIMEOUT": "15"}
 
 
 def ask(server: Server, rounds: int) -> Counter[str]:
